@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""secp256k1: SEC 2, version 2.0, section 2.4.1. β and λ: derived, the pair that satisfies λ·G = (β·x, y)."""
+
+from supervm.kernels.spec import Endomorphism, FieldSpec, WeierstrassSpec
+
+FP = FieldSpec("secp256k1.fp", 2**256 - 2**32 - 977)
+FN = FieldSpec("secp256k1.fn", 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141)
+
+_BASE = (
+    0x79BE667E_F9DCBBAC_55A06295_CE870B07_029BFCDB_2DCE28D9_59F2815B_16F81798,
+    0x483ADA77_26A3C465_5DA4FBFC_0E1108A8_FD17B448_A6855419_9C47D08F_FB10D4B8,
+)
+
+_LAMBDA = 0x5363AD4C_C05C30E0_A5261C02_8812645A_122E22EA_20816678_DF02967C_1B23BD72
+_BETA = 0x7AE96A2B_657C0710_6E64479E_AC3434E9_9CF04975_12F58995_C1396C28_719501EE
+
+SECP256K1 = WeierstrassSpec("secp256k1", FP, FN, b=7, base=_BASE, endomorphism=Endomorphism(_BETA, _LAMBDA))

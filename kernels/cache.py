@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where compiled kernels are kept between processes.
+
+Numba's own cache notices a change in the file that holds a function, not in the files it calls. The cache
+folder is therefore named by a digest of every source of every room, the version of Numba and Python's: after
+any change the folder is another one. `configure` must run before Numba is imported; importing
+`supervm.kernels` does that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+ROOMS = ("kernels", "crypto", "vm", "engine")
+"""The rooms that hold compiled code."""
+
+KEPT_FOLDERS = 4
+"""Folders of earlier source digests that `configure` leaves in place: a checkout goes back and forth."""
+
+
+def source_digest() -> str:
+    """Sixteen hex digits over the names and bytes of every Python source of every room, and the compiler."""
+    digest = hashlib.sha256(f"{sys.version}|numba {importlib.metadata.version('numba')}".encode())
+    base = Path(__file__).resolve().parent.parent
+    for room in ROOMS:
+        for path in sorted((base / room).rglob("*.py")):
+            digest.update(str(path.relative_to(base)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def cache_root() -> Path:
+    """The folder above the digests: `SUPERVM_CACHE_DIR`, else `XDG_CACHE_HOME`/supervm, else ~/.cache/supervm."""
+    chosen = os.environ.get("SUPERVM_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "supervm"
+
+
+def configure() -> Path:
+    """Point Numba at the folder of this source digest and return it.
+
+    An unwritable home is no reason to fail: a folder for this user under the system's temporary directory
+    serves then.
+    """
+    name = source_digest()
+    folder = cache_root() / "numba" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(folder)
+    except OSError:
+        folder = Path(tempfile.gettempdir()) / f"supervm-{os.getuid()}" / "numba" / name
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.utime(folder)
+    _forget_old(folder.parent)
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = str(folder)
+    return folder
+
+
+def _forget_old(parent: Path) -> None:
+    def last_used(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    folders = sorted((path for path in parent.iterdir() if path.is_dir()), key=last_used, reverse=True)
+    for stale in folders[KEPT_FOLDERS + 1 :]:
+        shutil.rmtree(stale, ignore_errors=True)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory: (operation, backend) → callable, with the reason where a backend cannot run.
+
+Backends, best first: `cuda`, `ifma` (AVX-512 IFMA, eight lanes), `scalar` (any 64-bit CPU). The oracle in
+`supervm.crypto.oracle` is a reference, not a backend that `auto` would choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from supervm.kernels.errors import ArgumentError, BackendUnavailable, UnknownOperation
+
+BACKENDS = ("cuda", "ifma", "scalar")
+
+Chooser = Callable[[str, int], str | None]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to run an operation: its name, the callable, and why it cannot run here (empty if it can)."""
+
+    operation: str
+    name: str
+    function: Callable[..., Any]
+    reason: str
+
+    @property
+    def available(self) -> bool:
+        return not self.reason
+
+
+_table: dict[str, dict[str, tuple[Callable[..., Any], Callable[[], str]]]] = {}
+_chooser: Chooser | None = None
+
+
+def register(
+    operation: str, backend: str, function: Callable[..., Any], unavailable: Callable[[], str] = lambda: ""
+) -> None:
+    """List `function` as `backend` of `operation`; `unavailable()` says why it cannot run, or returns ''."""
+    if backend not in BACKENDS:
+        raise ArgumentError("backend", repr(backend), f"one of {', '.join(BACKENDS)}")
+    _table.setdefault(operation, {})[backend] = (function, unavailable)
+
+
+def operations() -> list[str]:
+    """Every registered operation, in the order of registration."""
+    return list(_table)
+
+
+def backends(operation: str) -> list[Backend]:
+    """The backends of `operation`, best first, each with its reason if it cannot run here."""
+    row = _row(operation)
+    return [
+        Backend(operation, name, row[name][0], row[name][1]()) for name in BACKENDS if name in row
+    ]
+
+
+def set_chooser(chooser: Chooser | None) -> None:
+    """Let a scheduler decide what `auto` means: `chooser(operation, items)` names a backend or returns None."""
+    global _chooser
+    _chooser = chooser
+
+
+def resolve(operation: str, backend: str = "auto", items: int = 0) -> Backend:
+    """The backend that will run `operation`.
+
+    `auto` asks the chooser, if one is set, and otherwise takes the best available CPU backend.
+
+    Raises:
+        UnknownOperation: no such operation.
+        ArgumentError: a backend name that does not exist.
+        BackendUnavailable: the named backend is not implemented for this operation or cannot run here.
+    """
+    if backend == "auto":
+        chosen = _chooser(operation, items) if _chooser is not None else None
+        if chosen is not None:
+            return resolve(operation, chosen, items)
+        for candidate in backends(operation):
+            if candidate.available and candidate.name != "cuda":
+                return candidate
+        raise BackendUnavailable("auto", f"no CPU backend of {operation} can run on this machine")
+    if backend not in BACKENDS:
+        raise ArgumentError("backend", repr(backend), f"'auto', {', '.join(map(repr, BACKENDS))}")
+    row = _row(operation)
+    if backend not in row:
+        raise BackendUnavailable(backend, f"{operation} is not implemented for it; use {', '.join(row)} or auto")
+    function, unavailable = row[backend]
+    reason = unavailable()
+    if reason:
+        raise BackendUnavailable(backend, reason)
+    return Backend(operation, backend, function, "")
+
+
+def _row(operation: str) -> dict[str, tuple[Callable[..., Any], Callable[[], str]]]:
+    try:
+        return _table[operation]
+    except KeyError:
+        raise UnknownOperation(f"no operation '{operation}'; known: {', '.join(_table) or 'none'}") from None

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Descriptions of fields and curves as plain integers, and what follows from them.
+
+An instance (in `supervm.crypto.params`) states a modulus or a curve once, with its source. Every code generator
+reads these classes; no limb of any constant is written by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from supervm.kernels.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """A prime field.
+
+    Args:
+        name: how it is called in messages and type names.
+        modulus: the prime p.
+    """
+
+    name: str
+    modulus: int
+
+    @cached_property
+    def bits(self) -> int:
+        """Bits of the modulus."""
+        return self.modulus.bit_length()
+
+    @cached_property
+    def fold(self) -> int:
+        """c where p = 2^bits − c, if c is small enough to reduce by folding (below 2^40); else 0."""
+        c = (1 << self.bits) - self.modulus
+        return c if c < 1 << 40 else 0
+
+    @cached_property
+    def two_adicity(self) -> int:
+        """The largest k where 2^k divides p − 1."""
+        return ((self.modulus - 1) & (1 - self.modulus)).bit_length() - 1
+
+    def inverse(self, value: int) -> int:
+        """value⁻¹ mod p; 0 has none and raises ValueError."""
+        return pow(value, -1, self.modulus)
+
+    def sqrt(self, value: int) -> int | None:
+        """The smaller square root mod p, or None if there is none (p ≡ 3 mod 4 or p ≡ 5 mod 8 only)."""
+        p = self.modulus
+        value %= p
+        if p % 4 == 3:
+            root = pow(value, (p + 1) // 4, p)
+        elif p % 8 == 5:
+            root = pow(value, (p + 3) // 8, p)
+            if root * root % p != value:
+                root = root * pow(2, (p - 1) // 4, p) % p
+        else:
+            raise ArgumentError("self", f"modulus of {self.name} ≡ {p % 8} mod 8", "p ≡ 3 mod 4 or p ≡ 5 mod 8")
+        return min(root, p - root) if root * root % p == value else None
+
+
+@dataclass(frozen=True)
+class EdwardsSpec:
+    """A twisted Edwards curve −x² + y² = 1 + d·x²·y² with d a non-square, so that addition is complete.
+
+    Args:
+        name: how it is called.
+        field: where coordinates live.
+        scalar_field: integers modulo the prime order of the base point.
+        d: the curve's coefficient.
+        base: the base point (x, y).
+        cofactor: the number of points divided by the prime order.
+    """
+
+    name: str
+    field: FieldSpec
+    scalar_field: FieldSpec
+    d: int
+    base: tuple[int, int]
+    cofactor: int
+
+    @cached_property
+    def d2(self) -> int:
+        """2d, which the extended addition multiplies by."""
+        return 2 * self.d % self.field.modulus
+
+    @cached_property
+    def sqrt_minus_one(self) -> int:
+        """2^((p−1)/4), a square root of −1 (p ≡ 5 mod 8)."""
+        return pow(2, (self.field.modulus - 1) // 4, self.field.modulus)
+
+
+@dataclass(frozen=True)
+class Endomorphism:
+    """(x, y) → (β·x, y) acts as multiplication by λ (Gallant, Lambert, Vanstone, CRYPTO 2001).
+
+    Args:
+        beta: a cube root of one in the base field.
+        lambda_: the matching cube root of one in the scalar field.
+    """
+
+    beta: int
+    lambda_: int
+
+    def short_basis(self, order: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Two short vectors (a, b) with a + b·λ ≡ 0 mod order, of determinant +order.
+
+        Extended Euclid on (order, λ), stopped around √order: Guide to Elliptic Curve Cryptography,
+        algorithm 3.74.
+        """
+        rows = [(order, 0), (self.lambda_, 1)]
+        while rows[-1][0] * rows[-1][0] >= order:
+            quotient = rows[-2][0] // rows[-1][0]
+            rows.append((rows[-2][0] - quotient * rows[-1][0], rows[-2][1] - quotient * rows[-1][1]))
+        quotient = rows[-2][0] // rows[-1][0]
+        after = (rows[-2][0] - quotient * rows[-1][0], rows[-2][1] - quotient * rows[-1][1])
+        first = (rows[-1][0], -rows[-1][1])
+        second = min(((row[0], -row[1]) for row in (rows[-2], after)), key=lambda v: v[0] ** 2 + v[1] ** 2)
+        determinant = first[0] * second[1] - first[1] * second[0]
+        return (first, second) if determinant > 0 else (second, first)
+
+
+@dataclass(frozen=True)
+class WeierstrassSpec:
+    """A short Weierstrass curve y² = x³ + b of prime order (a = 0).
+
+    Args:
+        name: how it is called.
+        field: where coordinates live.
+        scalar_field: integers modulo the group order.
+        b: the curve's constant.
+        base: the generator (x, y).
+        endomorphism: the GLV map, if the curve has one that is used.
+    """
+
+    name: str
+    field: FieldSpec
+    scalar_field: FieldSpec
+    b: int
+    base: tuple[int, int]
+    endomorphism: Endomorphism | None = None

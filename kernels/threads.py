@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pool that runs `nogil` kernels on disjoint slices of a batch.
+
+Numba's own `parallel=True` is not used: its threading layers do not nest, and the default one is not
+thread-safe. The library starts with one thread; `supervm.tiers` sets the number from the profile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from supervm.kernels.errors import ArgumentError
+
+_lock = threading.Lock()
+_threads = 1
+_pool: ThreadPoolExecutor | None = None
+
+
+def set_threads(count: int) -> None:
+    """Use `count` threads (1 or more) for every batch from now on; calls that are running end as they began."""
+    global _threads, _pool
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ArgumentError("count", repr(count), "a whole number of threads, 1 or more")
+    with _lock:
+        if count != _threads:
+            old, _pool = _pool, None
+            _threads = count
+            if old is not None:
+                old.shutdown(wait=False)
+
+
+def get_threads() -> int:
+    """How many threads a batch may use."""
+    return _threads
+
+
+def run_slices(work: Callable[[int, int], object], items: int, grain: int) -> None:
+    """Call `work(start, stop)` over `range(items)` in slices of at most `grain` items.
+
+    Slices start at multiples of `grain`. With one thread, or one slice, everything runs on the caller's
+    thread. Threads take the next slice as they become free, so that uneven slices even out; the caller's
+    thread works too. The first exception is raised after all slices that had started have ended.
+    """
+    slices = -(-items // grain)
+    workers = min(_threads, slices)
+    if workers <= 1:
+        for start in range(0, items, grain):
+            work(start, min(start + grain, items))
+        return
+    counter = iter(range(slices))
+    failed = threading.Event()
+
+    def take() -> None:
+        while not failed.is_set():
+            with _lock:
+                index = next(counter, None)
+            if index is None:
+                return
+            try:
+                work(index * grain, min((index + 1) * grain, items))
+            except BaseException:
+                failed.set()
+                raise
+
+    futures = [_submit(take) for _ in range(workers - 1)]
+    try:
+        take()
+    finally:
+        errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def _submit(work: Callable[[], None]):  # type: ignore[no-untyped-def]
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(1, _threads - 1), thread_name_prefix="supervm")
+        return _pool.submit(work)
