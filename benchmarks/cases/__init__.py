@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is measured: an operation, a workload for it, and the peers that can do the same.
+
+A module for each suite lists its cases in `cases()`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from supervm.kernels.errors import ArgumentError
+
+SUITES = ("signatures", "hashes", "conflicts")
+
+Answers = list[Any]
+
+
+class Workload(Protocol):
+    """Items for one operation, ready to be handed to ours and to a peer."""
+
+    @property
+    def items(self) -> int:
+        """How many."""
+
+    def run(self, backend: str) -> object:
+        """Ours, through the public function; this call is what is timed."""
+
+    def answers(self, result: object) -> Answers:
+        """One plain Python value for each item of what `run` returned, comparable with a peer's."""
+
+    def part(self, start: int, stop: int) -> Workload:
+        """The items from `start` to `stop` alone."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One function of one library.
+
+    Args:
+        name: as it appears in the row.
+        version: of the package.
+        prepare: builds the library's own objects for every item of a workload, outside the timed part, and
+            returns the loop to time; the loop returns the answers in item order.
+        finish: turns the loop's answers into values that compare with ours, outside the timed part.
+    """
+
+    name: str
+    version: str
+    prepare: Callable[[Any], Callable[[], Answers]]
+    finish: Callable[[Answers], Answers] = list
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of a suite.
+
+    Args:
+        operation: the registry's name.
+        variant: what differs from the usual workload or rule; empty for the usual one.
+        batch: items of one call where the user names no other number.
+        slow_batch: the same for the `scalar` backend, where a smaller batch shows the same rate sooner.
+        workload: makes the valid items that are timed, by count.
+        corrupted: makes the items that the peers' answers are checked on, some of them damaged, by count.
+        peers: measured beside ours.
+        singles: whether a batch of one is measured too.
+        checked_items: how many damaged and sound items a peer must answer as ours does before it is timed.
+    """
+
+    operation: str
+    variant: str
+    batch: int
+    slow_batch: int
+    workload: Callable[[int], Workload]
+    corrupted: Callable[[int], Workload]
+    peers: Sequence[Peer]
+    singles: bool = False
+    checked_items: int = 256
+
+    @property
+    def name(self) -> str:
+        """The operation, with the variant in brackets."""
+        return f"{self.operation} [{self.variant}]" if self.variant else self.operation
+
+
+def suite_cases(suite: str) -> list[Case]:
+    """The cases of a suite, in the order in which they run.
+
+    Raises:
+        ArgumentError: no such suite.
+    """
+    if suite not in SUITES:
+        raise ArgumentError("suite", repr(suite), f"one of {', '.join(SUITES)}")
+    cases: list[Case] = importlib.import_module(f"supervm.benchmarks.cases.{suite}").cases()
+    return cases

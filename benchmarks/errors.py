@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors of the benchmarks.
+
+SupervmError
+├── PeerDisagrees      a peer and ours answered one item differently: nothing is timed
+├── PeerMissing        a package of the `bench` extra is not installed
+└── ResultsMalformed   a file under benchmarks/results/ does not have the recorded form
+"""
+
+from __future__ import annotations
+
+from supervm.kernels.errors import SupervmError
+
+
+class PeerDisagrees(SupervmError):
+    """A peer's answer differs from ours.
+
+    Args:
+        case: the row's operation.
+        backend: ours.
+        peer: the library.
+        item: its index.
+        ours: our answer.
+        theirs: the peer's.
+    """
+
+    def __init__(self, case: str, backend: str, peer: str, item: int, ours: object, theirs: object) -> None:
+        super().__init__(
+            f"{case}: item {item} is {ours!r} on backend '{backend}' and {theirs!r} by {peer}; "
+            "nothing was timed"
+        )
+        self.case = case
+        self.backend = backend
+        self.peer = peer
+        self.item = item
+
+
+class PeerMissing(SupervmError):
+    """A package to compare with is not installed.
+
+    Args:
+        distribution: its name on PyPI.
+    """
+
+    def __init__(self, distribution: str) -> None:
+        super().__init__(
+            f"{distribution} is not installed; pip install 'supervm-engine[bench]' brings every peer"
+        )
+        self.distribution = distribution
+
+
+class ResultsMalformed(SupervmError):
+    """A recorded file cannot be read; the message names the file and what is wrong."""

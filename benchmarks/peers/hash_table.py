@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Conflict waves with one plain open-addressing hash table, compiled: what a good engineer writes first.
+
+The table has one slot of 16 bytes a key, half empty, allocated at each call; every access is one probe into
+memory that no cache holds, which is what partitioning or prefetching avoids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from supervm.benchmarks.cases import Answers, Peer
+from supervm.benchmarks.peers import version
+from supervm.benchmarks.workloads.access import READS, WRITES, AccessItems
+
+MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def waves() -> Peer:
+    """Rule `versioned`, uint64 keys."""
+    return Peer(
+        "plain hash table (Numba)", version("numba"), _prepare, finish=lambda answers: answers[0].tolist()
+    )
+
+
+def _prepare(workload: AccessItems) -> Callable[[], Answers]:
+    slots = 1 << max(4, int(2 * len(workload.writes) - 1).bit_length())
+    reads, writes = workload.reads, workload.writes
+    return lambda: [_versioned(reads, writes, READS, WRITES, slots)]
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _slot(keys: NDArray[np.uint64], after: NDArray[np.int64], key: np.uint64, shift: np.uint64) -> np.int64:
+    """Where `key` is, or the free slot where it would be; a slot is free while its `after` is 0."""
+    slot = np.int64((key * MIX) >> shift)
+    last = np.int64(len(keys) - 1)
+    while after[slot] != 0 and keys[slot] != key:
+        slot = (slot + np.int64(1)) & last
+    return slot
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _versioned(
+    reads: NDArray[np.uint64], writes: NDArray[np.uint64], per_read: int, per_write: int, slots: int
+) -> NDArray[np.int32]:
+    """`after[slot]` is 1 + the wave of the key's last writer."""
+    keys = np.empty(slots, np.uint64)
+    after = np.zeros(slots, np.int64)
+    bits = 0
+    while (1 << bits) < slots:
+        bits += 1
+    shift = np.uint64(64 - bits)
+    count = len(reads) // per_read
+    waves = np.empty(count, np.int32)
+    for transaction in range(count):
+        wave = np.int64(0)
+        for index in range(transaction * per_read, (transaction + 1) * per_read):
+            wave = max(wave, after[_slot(keys, after, reads[index], shift)])
+        for index in range(transaction * per_write, (transaction + 1) * per_write):
+            slot = _slot(keys, after, writes[index], shift)
+            keys[slot] = writes[index]
+            after[slot] = wave + 1
+        waves[transaction] = wave
+    return waves
