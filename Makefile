@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Needs Python 3.11 to 3.13, pip and make; everything else goes into .venv.
+#
+#   make run      create the environment and replay the bundled Ethereum blocks
+#   make test     create the environment, then lint, type check and test
+#   make setup    only create the environment: .venv/bin/supervm, test and bench extras
+#   make bench    the three benchmark suites; RECORD=--record keeps the results
+#   make lint | format | type | table | warmup | clean
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := run
+.PHONY: run test setup lint format type pytest bench table warmup clean
+
+ROOMS := kernels crypto vm engine tiers benchmarks
+VENV := .venv
+BIN := $(VENV)/bin
+# The first of these that is a Python 3.11 to 3.13; `make PYTHON=…` names another.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
+BLOCKS := $(wildcard benchmarks/data/ethereum/*)
+RECORD ?=
+
+run: $(VENV)/.base
+	$(BIN)/supervm replay $(BLOCKS)
+
+test: lint type pytest
+
+pytest: $(VENV)/.full
+	$(BIN)/python -m pytest
+
+setup: $(VENV)/.full
+
+lint: $(VENV)/.full
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.full
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+type: $(VENV)/.full
+	$(BIN)/mypy $(ROOMS:%=-p supervm.%)
+
+bench: $(VENV)/.full
+	for suite in signatures hashes conflicts; do $(BIN)/supervm bench $$suite $(RECORD) || exit; done
+
+table: $(VENV)/.full
+	$(BIN)/python -m supervm.benchmarks.table
+
+warmup: $(VENV)/.base
+	$(BIN)/supervm warmup
+
+clean:
+	rm -rf $(VENV) .typing .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find $(ROOMS) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps: what the main job needs, and the rest. Each is renewed when the list of packages changes.
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python .typing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.full: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
+	@touch $@
+
+# A Python without ensurepip (Debian packs it apart) still has its own pip, which can serve the environment.
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'; then \
+		echo "SuperVM needs Python 3.11, 3.12 or 3.13; found: $(if $(PYTHON),$$($(PYTHON) --version 2>&1),none)." >&2; \
+		echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 3; fi
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV) && $(PYTHON) -m venv --without-pip $(VENV) \
+		&& $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+
+# Type checkers and editors find supervm.kernels and the others here; see pyproject.toml.
+.typing:
+	mkdir -p .typing/supervm
+	for room in $(ROOMS); do ln -sfn ../../$$room .typing/supervm/$$room; done
