@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads blocks in the form of `eth_getBlockByNumber(n, true)` into columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from operator import attrgetter, is_not
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.crypto.messages import Messages
+from supervm.engine.errors import InputFileError, UnknownTransactionType
+from supervm.engine.ethereum import hex_columns
+from supervm.engine.ethereum.places import Field, ListField, TransactionField
+from supervm.engine.ethereum.transactions import (
+    AccessLists,
+    AuthorizationInteger,
+    Authorizations,
+    Bytes,
+    Flags,
+    Integer,
+    Offsets,
+    TransactionBatch,
+    TransactionType,
+    low_uint64,
+    parity,
+)
+from supervm.engine.ethereum.wire import BlockJson, TransactionJson, read_json
+
+BLOCK_FILE = "block.json"
+
+_INTEGERS: dict[Integer, tuple[str, str, int]] = {
+    Integer.CHAIN_ID: ("chain_id", "chainId", 8),
+    Integer.NONCE: ("nonce", "nonce", 8),
+    Integer.GAS_PRICE: ("gas_price", "gasPrice", 32),
+    Integer.MAX_PRIORITY_FEE: ("max_priority_fee_per_gas", "maxPriorityFeePerGas", 32),
+    Integer.MAX_FEE: ("max_fee_per_gas", "maxFeePerGas", 32),
+    Integer.GAS: ("gas", "gas", 8),
+    Integer.VALUE: ("value", "value", 32),
+    Integer.MAX_BLOB_FEE: ("max_fee_per_blob_gas", "maxFeePerBlobGas", 32),
+    Integer.V: ("v", "v", 8),
+    Integer.Y_PARITY: ("y_parity", "yParity", 8),
+    Integer.R: ("r", "r", 32),
+    Integer.S: ("s", "s", 32),
+}
+"""Each integer column: attribute of the decoded transaction, name in the file, bytes it may have."""
+
+_AUTHORIZATION_INTEGERS: dict[AuthorizationInteger, tuple[str, str, int]] = {
+    AuthorizationInteger.CHAIN_ID: ("chain_id", "chainId", 32),
+    AuthorizationInteger.NONCE: ("nonce", "nonce", 8),
+    AuthorizationInteger.Y_PARITY: ("y_parity", "yParity", 8),
+    AuthorizationInteger.R: ("r", "r", 32),
+    AuthorizationInteger.S: ("s", "s", 32),
+}
+
+_T = TransactionType
+_DEMANDED: dict[str, tuple[TransactionType, ...]] = {
+    "v": (_T.LEGACY,),
+    "chainId": (_T.ACCESS_LIST, _T.DYNAMIC_FEE, _T.BLOB, _T.SET_CODE),
+    "maxFeePerGas": (_T.DYNAMIC_FEE, _T.BLOB, _T.SET_CODE),
+    "maxPriorityFeePerGas": (_T.DYNAMIC_FEE, _T.BLOB, _T.SET_CODE),
+    "maxFeePerBlobGas": (_T.BLOB,),
+    "accessList": (_T.ACCESS_LIST, _T.DYNAMIC_FEE, _T.BLOB, _T.SET_CODE),
+    "blobVersionedHashes": (_T.BLOB,),
+    "authorizationList": (_T.SET_CODE,),
+    "to": (_T.BLOB, _T.SET_CODE),
+}
+"""Fields that a transaction of these types cannot be without."""
+
+
+_OPTIONAL = {
+    "to": "to",
+    "v": "v",
+    "yParity": "y_parity",
+    "chainId": "chain_id",
+    "maxFeePerGas": "max_fee_per_gas",
+    "maxPriorityFeePerGas": "max_priority_fee_per_gas",
+    "maxFeePerBlobGas": "max_fee_per_blob_gas",
+    "accessList": "access_list",
+    "blobVersionedHashes": "blob_versioned_hashes",
+    "authorizationList": "authorization_list",
+}
+"""Fields that some transactions do not have: name in the file, attribute of the decoded transaction."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block's header fields that the engine uses, and its transactions.
+
+    `hash`, `transactions_root` uint8 (32,), `miner` uint8 (20,); `base_fee` is None before London.
+    """
+
+    file: Path
+    number: int
+    hash: Bytes
+    miner: Bytes
+    transactions_root: Bytes
+    base_fee: int | None
+    transactions: TransactionBatch
+
+
+def read_block(folder: Path | str) -> Block:
+    """Read `block.json` of a folder.
+
+    Raises:
+        InputFileError: with the file, the transaction, the field, what was found and what is expected.
+        UnknownTransactionType: the same, for a type that is not one of `TransactionType`.
+    """
+    file = Path(folder) / BLOCK_FILE
+    block = read_json(file, BlockJson)
+    numbers = hex_columns.quantities([block.number], 8, Field(file, ["number"]))
+    fee = hex_columns.quantities([block.base_fee_per_gas or "0x0"], 32, Field(file, ["baseFeePerGas"]))
+    hashes = hex_columns.rows(
+        [block.hash, block.transactions_root], 32, Field(file, ["hash", "transactionsRoot"])
+    )
+    return Block(
+        file=file,
+        number=int.from_bytes(numbers[0].tobytes()),
+        hash=hashes[0],
+        miner=hex_columns.rows([block.miner], 20, Field(file, ["miner"]))[0],
+        transactions_root=hashes[1],
+        base_fee=int.from_bytes(fee[0].tobytes()) if block.base_fee_per_gas is not None else None,
+        transactions=_columns(file, block.transactions),
+    )
+
+
+def _columns(file: Path, transactions: list[TransactionJson]) -> TransactionBatch:
+    types = _types(file, transactions)
+    present = {name: _present(transactions, attribute) for name, attribute in _OPTIONAL.items()}
+    _demand(file, types, present)
+    integers = _integers(file, transactions, present)
+    signed = parity(
+        types,
+        low_uint64(integers[:, Integer.V]),
+        present["v"],
+        low_uint64(integers[:, Integer.Y_PARITY]),
+        present["yParity"],
+        low_uint64(integers[:, Integer.CHAIN_ID]),
+        present["chainId"],
+    )
+    integers[:, Integer.CHAIN_ID, 24:] = signed.chain_id.astype(">u8")[:, None].view(np.uint8)
+    # The encoder writes a typed transaction's parity, which older nodes give as v alone.
+    only_v = present["v"] & ~present["yParity"]
+    integers[only_v, Integer.Y_PARITY] = integers[only_v, Integer.V]
+    to = np.zeros((len(transactions), 20), np.uint8)
+    receivers = np.flatnonzero(present["to"])
+    to[receivers] = hex_columns.rows(_given(transactions, "to"), 20, TransactionField(file, "to", receivers))
+    blob_lists = _lists(transactions, "blob_versioned_hashes")
+    blob_offsets = _offsets(blob_lists)
+    blob_hashes = list(chain.from_iterable(blob_lists))
+    return TransactionBatch(
+        type=types,
+        integers=integers,
+        to=to,
+        has_to=present["to"],
+        input=Messages.of(hex_columns.ragged(_values(transactions, "input"), TransactionField(file, "input"))),
+        access_lists=_access_lists(file, transactions),
+        blob_offsets=blob_offsets,
+        blob_hashes=hex_columns.rows(blob_hashes, 32, ListField(file, "blobVersionedHashes", blob_offsets)),
+        authorizations=_authorizations(file, transactions),
+        protected=signed.protected,
+        recovery_id=signed.recovery_id,
+        claimed_sender=hex_columns.rows(_values(transactions, "sender"), 20, TransactionField(file, "from")),
+        claimed_hash=hex_columns.rows(_values(transactions, "hash"), 32, TransactionField(file, "hash")),
+    )
+
+
+def _types(file: Path, transactions: list[TransactionJson]) -> Bytes:
+    texts = _values(transactions, "type")
+    numbers = low_uint64(hex_columns.quantities(texts, 8, TransactionField(file, "type")))
+    unknown = numbers > max(TransactionType)
+    if unknown.any():
+        item = int(np.argmax(unknown))
+        known = ", ".join(f"{t:#x}" for t in TransactionType)
+        raise UnknownTransactionType(file, repr(texts[item]), f"one of the types {known}", item, "type")
+    return numbers.astype(np.uint8)
+
+
+def _demand(file: Path, types: Bytes, present: dict[str, Flags]) -> None:
+    """Refuse a transaction that lacks a field its type must have."""
+    for name, demanding in _DEMANDED.items():
+        lacking = np.isin(types, demanding) & ~present[name]
+        if lacking.any():
+            item = int(np.argmax(lacking))
+            expected = f"this field in a transaction of type {types[item]:#x}"
+            raise InputFileError(file, "nothing", expected, item, name)
+    unsigned = ~present["v"] & ~present["yParity"]
+    if unsigned.any():
+        raise InputFileError(file, "nothing", "this field or 'v'", int(np.argmax(unsigned)), "yParity")
+
+
+def _integers(file: Path, transactions: list[TransactionJson], present: dict[str, Flags]) -> Bytes:
+    integers = np.zeros((len(transactions), len(Integer), 32), np.uint8)
+    everyone = np.ones(len(transactions), np.bool_)
+    for column, (attribute, name, width) in _INTEGERS.items():
+        rows = np.flatnonzero(present.get(name, everyone))
+        place = TransactionField(file, name, rows)
+        integers[rows, column, 32 - width :] = hex_columns.quantities(
+            _given(transactions, attribute), width, place
+        )
+    return integers
+
+
+def _access_lists(file: Path, transactions: list[TransactionJson]) -> AccessLists:
+    lists = _lists(transactions, "access_list")
+    offsets = _offsets(lists)
+    entries = list(chain.from_iterable(lists))
+    key_lists = _values(entries, "storage_keys")
+    key_offsets = _offsets(key_lists)
+    owners = np.repeat(np.arange(len(entries)), np.diff(key_offsets))
+    keys = ListField(file, "accessList", offsets, "storageKeys", owners)
+    return AccessLists(
+        offsets,
+        hex_columns.rows(_values(entries, "address"), 20, ListField(file, "accessList", offsets, "address")),
+        key_offsets,
+        hex_columns.rows(list(chain.from_iterable(key_lists)), 32, keys),
+    )
+
+
+def _authorizations(file: Path, transactions: list[TransactionJson]) -> Authorizations:
+    lists = _lists(transactions, "authorization_list")
+    offsets = _offsets(lists)
+    entries = list(chain.from_iterable(lists))
+    integers = np.zeros((len(entries), len(AuthorizationInteger), 32), np.uint8)
+    for column, (attribute, name, width) in _AUTHORIZATION_INTEGERS.items():
+        place = ListField(file, "authorizationList", offsets, name)
+        integers[:, column, 32 - width :] = hex_columns.quantities(_values(entries, attribute), width, place)
+    addresses = ListField(file, "authorizationList", offsets, "address")
+    return Authorizations(offsets, integers, hex_columns.rows(_values(entries, "address"), 20, addresses))
+
+
+def _values(objects: Sequence[Any], attribute: str) -> list[Any]:
+    return list(map(attrgetter(attribute), objects))
+
+
+def _given(objects: Sequence[Any], attribute: str) -> list[Any]:
+    return [value for value in map(attrgetter(attribute), objects) if value is not None]
+
+
+def _lists(objects: Sequence[Any], attribute: str) -> list[Sequence[Any]]:
+    return [value or () for value in map(attrgetter(attribute), objects)]
+
+
+def _present(objects: Sequence[Any], attribute: str) -> Flags:
+    return np.fromiter(map(is_not, map(attrgetter(attribute), objects), repeat(None)), np.bool_, len(objects))
+
+
+def _offsets(lists: Sequence[Sequence[Any]]) -> Offsets:
+    offsets = np.zeros(len(lists) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, lists), np.int64, len(lists)), out=offsets[1:])
+    return offsets

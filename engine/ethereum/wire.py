@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The JSON of `eth_getBlockByNumber(n, true)` and of a pre-state, as it stands in a file.
+
+Only the fields that the engine uses are declared; others are skipped without being built. A field that some
+transaction types lack is None there, and the reader asks for it where the type demands it. Source:
+Ethereum execution-apis, schemas `Block` and `TransactionInfo`; the pre-state has the shape of geth's
+`prestateTracer`, with `code_hash` in place of the code.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from supervm.engine.errors import InputFileError
+
+T = TypeVar("T")
+
+_PLACE = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_TRANSACTION = re.compile(r"^\.transactions\[(\d+)\]\.?(.*)$")
+_MISSING = re.compile(r"^Object missing required field `([^`]+)`")
+_EXPECTED = re.compile(r"^Expected (.*), got (.*)$")
+
+
+class AccessEntryJson(msgspec.Struct, rename="camel", gc=False):
+    address: str
+    storage_keys: list[str]
+
+
+class AuthorizationJson(msgspec.Struct, rename="camel", gc=False):
+    chain_id: str
+    address: str
+    nonce: str
+    r: str
+    s: str
+    y_parity: str
+
+
+class TransactionJson(msgspec.Struct, rename="camel", gc=False):
+    hash: str
+    nonce: str
+    sender: str = msgspec.field(name="from")
+    to: str | None
+    value: str
+    gas: str
+    gas_price: str
+    input: str
+    r: str
+    s: str
+    type: str = "0x0"
+    v: str | None = None
+    y_parity: str | None = None
+    chain_id: str | None = None
+    max_fee_per_gas: str | None = None
+    max_priority_fee_per_gas: str | None = None
+    max_fee_per_blob_gas: str | None = None
+    access_list: list[AccessEntryJson] | None = None
+    blob_versioned_hashes: list[str] | None = None
+    authorization_list: list[AuthorizationJson] | None = None
+
+
+class BlockJson(msgspec.Struct, rename="camel", gc=False):
+    number: str
+    hash: str
+    miner: str
+    transactions_root: str
+    transactions: list[TransactionJson]
+    base_fee_per_gas: str | None = None
+
+
+class AccountJson(msgspec.Struct, gc=False):
+    balance: str
+    nonce: int = 0
+    code_hash: str | None = None
+
+
+def read_json(file: Path, shape: type[T]) -> T:
+    """Decode `file` into `shape`.
+
+    Raises:
+        InputFileError: the file cannot be read, is not JSON, lacks a field or has one of another kind; the
+            transaction and the field are named where one is to blame.
+    """
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=shape)
+    except OSError as error:
+        raise InputFileError(file, error.strerror or str(error), "a file that can be read") from error
+    except msgspec.ValidationError as error:
+        raise _named(file, str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputFileError(file, str(error), "JSON") from error
+
+
+def _named(file: Path, message: str) -> InputFileError:
+    """The error for a message of msgspec, such as 'Expected `str`, got `int` - at `$.transactions[3].nonce`'."""
+    place = _PLACE.search(message)
+    path = place.group(1) if place else ""
+    message = message[: place.start()] if place else message
+    transaction: int | None = None
+    inside = _TRANSACTION.match(path)
+    if inside:
+        transaction, path = int(inside.group(1)), inside.group(2)
+    path = path.lstrip(".")
+    missing = _MISSING.match(message)
+    if missing:
+        field = f"{path}.{missing.group(1)}" if path else missing.group(1)
+        return InputFileError(file, "nothing", "this field", transaction, field)
+    kinds = _EXPECTED.match(message)
+    found, expected = (kinds.group(2), kinds.group(1)) if kinds else (message, "another value")
+    return InputFileError(file, found, expected, transaction, path or None)
