@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hash functions over batches of messages: SHA-256, SHA-512, Keccak-256, BLAKE2b and Ethereum addresses.
+
+SHA-2 is FIPS 180-4. Keccak-256 has the original padding that Ethereum uses, so it is not SHA3-256. BLAKE2b is
+RFC 7693 without a key and with 64 bytes of digest. Nothing here is constant-time: messages are public.
+
+Every function takes messages in each form that `Messages.of` takes, and lengths may be mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from supervm.crypto.messages import Bytes, Messages, MessagesLike, Offsets
+from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
+from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.hash_batch import digest_into
+from supervm.kernels.cpu.hash_emit import HashKernel
+from supervm.kernels.cpu.lanes import LANES_32, LANES_32X16, LANES_64, LANES_64X8
+from supervm.kernels.errors import ArgumentError
+from supervm.kernels.hash_spec import HashSpec
+from supervm.kernels.registry import register, resolve
+
+__all__ = [
+    "blake2b_batch",
+    "eth_address_batch",
+    "keccak256_batch",
+    "sha256_batch",
+    "sha256_into",
+    "sha512_batch",
+    "sha512_into",
+]
+
+SPECS: dict[str, HashSpec] = {spec.name: spec for spec in (SHA256, SHA512, KECCAK256, BLAKE2B)}
+"""Every hash function by the name of its operation."""
+
+_LANES = {("ifma", 32): LANES_32X16, ("ifma", 64): LANES_64X8, ("scalar", 32): LANES_32, ("scalar", 64): LANES_64}
+
+KERNELS: dict[tuple[str, str], HashKernel] = {
+    (spec.name, backend): HashKernel(spec, lanes)
+    for (backend, bits), lanes in _LANES.items()
+    for spec in SPECS.values()
+    if spec.word_bits == bits
+}
+"""The marker that compiled code takes, by operation and backend."""
+
+_ADDRESS_BYTES = 20
+
+
+def sha256_batch(messages: MessagesLike, *, backend: str = "auto") -> Bytes:
+    """SHA-256 of each message.
+
+    Args:
+        messages: n messages, in any form that `Messages.of` takes.
+        backend: `auto`, or one that the registry lists for `sha256`.
+
+    Returns:
+        uint8 (n, 32).
+
+    Raises:
+        ArgumentError: messages in another form.
+        BackendUnavailable: the named backend cannot run here.
+
+    >>> sha256_batch([b"abc", b""])[:, :4].tobytes().hex()
+    'ba7816bfe3b0c442'
+    """
+    return _digests("sha256", messages, backend)
+
+
+def sha512_batch(messages: MessagesLike, *, backend: str = "auto") -> Bytes:
+    """SHA-512 of each message, uint8 (n, 64); arguments and errors as `sha256_batch`.
+
+    >>> sha512_batch([b"abc"])[0, :4].tobytes().hex()
+    'ddaf35a1'
+    """
+    return _digests("sha512", messages, backend)
+
+
+def keccak256_batch(messages: MessagesLike, *, backend: str = "auto") -> Bytes:
+    """Keccak-256 of each message as Ethereum has it, uint8 (n, 32); arguments and errors as `sha256_batch`.
+
+    >>> keccak256_batch([b""])[0, :4].tobytes().hex()
+    'c5d24601'
+    """
+    return _digests("keccak256", messages, backend)
+
+
+def blake2b_batch(messages: MessagesLike, *, backend: str = "auto") -> Bytes:
+    """BLAKE2b-512 of each message, uint8 (n, 64); arguments and errors as `sha256_batch`.
+
+    >>> blake2b_batch([b"abc"])[0, :4].tobytes().hex()
+    'ba80a53f'
+    """
+    return _digests("blake2b", messages, backend)
+
+
+def eth_address_batch(public_keys: Bytes, *, backend: str = "auto") -> Bytes:
+    """Ethereum addresses: the last 20 bytes of Keccak-256 of each key (Yellow Paper, appendix F).
+
+    Args:
+        public_keys: uint8 (n, 64), x and y big-endian. Whether a key lies on the curve is not asked.
+        backend: `auto`, or one that the registry lists for `eth_address`.
+
+    Returns:
+        uint8 (n, 20).
+
+    Raises:
+        ArgumentError: another shape or dtype.
+        BackendUnavailable: the named backend cannot run here.
+
+    >>> eth_address_batch(np.zeros((1, 64), np.uint8)).tobytes().hex()
+    '3f17f1962b36e491b30a40b2405849e597ba5fb5'
+    """
+    if (
+        not isinstance(public_keys, np.ndarray)
+        or public_keys.dtype != np.uint8
+        or public_keys.ndim != 2
+        or public_keys.shape[1] != 64
+    ):
+        found = f"{public_keys.dtype} {public_keys.shape}" if isinstance(public_keys, np.ndarray) else type(public_keys)
+        raise ArgumentError("public_keys", str(found), "a uint8 array of shape (n, 64)")
+    addresses = np.empty((len(public_keys), _ADDRESS_BYTES), np.uint8)
+    resolve("eth_address", backend, len(public_keys)).function(Messages.of(public_keys), addresses)
+    return addresses
+
+
+def sha256_into(data: Bytes, offsets: Offsets, out: Bytes, backend: str = "auto") -> None:
+    """SHA-256 of data[offsets[i]:offsets[i + 1]] into out[i] (uint8 (n, 32), contiguous); nothing is checked."""
+    resolve("sha256", backend, len(offsets) - 1).function(data, offsets, out)
+
+
+def sha512_into(data: Bytes, offsets: Offsets, out: Bytes, backend: str = "auto") -> None:
+    """SHA-512 of data[offsets[i]:offsets[i + 1]] into out[i] (uint8 (n, 64), contiguous); nothing is checked."""
+    resolve("sha512", backend, len(offsets) - 1).function(data, offsets, out)
+
+
+def _digests(operation: str, messages: MessagesLike, backend: str) -> Bytes:
+    batch = Messages.of(messages)
+    out = np.empty((len(batch), SPECS[operation].digest_bytes), np.uint8)
+    resolve(operation, backend, len(batch)).function(batch.data, batch.offsets, out)
+    return out
+
+
+def _addresses(keccak: Callable[[Bytes, Offsets, Bytes], None], keys: Messages, addresses: Bytes) -> None:
+    digests = np.empty((len(keys), KECCAK256.digest_bytes), np.uint8)
+    keccak(keys.data, keys.offsets, digests)
+    addresses[:] = digests[:, -_ADDRESS_BYTES:]
+
+
+def _register() -> None:
+    reasons: dict[str, Callable[[], str]] = {"ifma": ifma_unavailable, "scalar": lambda: ""}
+    for (operation, backend), kernel in KERNELS.items():
+        register(operation, backend, partial(digest_into, kernel), reasons[backend])
+    for backend, reason in reasons.items():
+        keccak = partial(digest_into, KERNELS["keccak256", backend])
+        register("eth_address", backend, partial(_addresses, keccak), reason)
+
+
+_register()

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Batches of messages of any lengths: one byte buffer and the offsets at which messages start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.kernels.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Offsets: TypeAlias = npt.NDArray[np.int64]
+MessagesLike: TypeAlias = "Messages | Sequence[bytes] | tuple[Bytes, Offsets] | Bytes | pyarrow.Array"
+
+_ACCEPTED = (
+    "Messages, a list of bytes, a pair of arrays (data uint8, offsets int64), an (n, k) uint8 array "
+    "or an Arrow binary array"
+)
+
+
+class Messages:
+    """Ragged bytes: message i is `data[offsets[i]:offsets[i + 1]]`.
+
+    Args:
+        data: uint8 (total,).
+        offsets: int64 (n + 1,), ascending, from 0 or later up to `total` or earlier.
+
+    Neither array is copied if it is contiguous; who changes one afterwards changes the messages.
+
+    Raises:
+        ArgumentError: a wrong dtype or shape, offsets that fall or that leave `data`.
+
+    >>> Messages.of([b"one", b"", b"three"]).offsets
+    array([0, 3, 3, 8])
+    """
+
+    __slots__ = ("data", "offsets")
+
+    def __init__(self, data: Bytes, offsets: Offsets) -> None:
+        self.data = _flat(data, np.dtype(np.uint8), "data")
+        self.offsets = _flat(offsets, np.dtype(np.int64), "offsets")
+        _check_offsets(self.offsets, self.data.size, "offsets")
+
+    @classmethod
+    def of(cls, messages: MessagesLike, argument: str = "messages") -> Messages:
+        """Take messages in any of the forms that batch functions accept.
+
+        Args:
+            messages: `Messages`, which is returned as it is; a list or tuple of bytes objects, which are copied
+                into one buffer; a tuple (data, offsets) of arrays, as in the constructor; a uint8 array of shape
+                (n, k), whose rows are the messages; a `pyarrow` Binary, LargeBinary or FixedSizeBinary array
+                without nulls. Only the list is copied, arrays if they are not contiguous.
+            argument: the caller's name of this parameter, for error messages.
+
+        Raises:
+            ArgumentError: anything else, and what the constructor refuses.
+        """
+        if isinstance(messages, Messages):
+            return messages
+        if isinstance(messages, np.ndarray):
+            return cls._of_rows(messages, argument)
+        if isinstance(messages, tuple) and len(messages) == 2 and isinstance(messages[0], np.ndarray):
+            return cls._of_pair(messages[0], messages[1], argument)
+        if isinstance(messages, (list, tuple)):
+            return cls._of_objects(messages, argument)
+        if type(messages).__module__.partition(".")[0] == "pyarrow":
+            return cls._of_arrow(messages, argument)
+        raise ArgumentError(argument, type(messages).__name__, _ACCEPTED)
+
+    @classmethod
+    def _unchecked(cls, data: Bytes, offsets: Offsets) -> Messages:
+        made = cls.__new__(cls)
+        made.data = data
+        made.offsets = offsets
+        return made
+
+    @classmethod
+    def _of_rows(cls, rows: Bytes, argument: str) -> Messages:
+        if rows.dtype != np.uint8 or rows.ndim != 2:
+            raise ArgumentError(argument, _words(rows), _ACCEPTED)
+        count, length = rows.shape
+        offsets = np.arange(count + 1, dtype=np.int64)
+        offsets *= length
+        return cls._unchecked(np.ascontiguousarray(rows).reshape(-1), offsets)
+
+    @classmethod
+    def _of_pair(cls, data: Any, offsets: Any, argument: str) -> Messages:
+        try:
+            return cls(data, offsets)
+        except ArgumentError as error:
+            raise ArgumentError(argument, f"{error.argument} that are {error.found}", error.expected) from None
+
+    @classmethod
+    def _of_objects(cls, messages: Sequence[bytes], argument: str) -> Messages:
+        offsets = np.zeros(len(messages) + 1, np.int64)
+        try:
+            joined = bytearray().join(messages)
+            np.cumsum(np.fromiter(map(len, messages), np.int64, len(messages)), out=offsets[1:])
+        except (TypeError, BufferError) as error:
+            raise ArgumentError(argument, f"a {type(messages).__name__} with {error}", "bytes objects") from None
+        if offsets[-1] != len(joined):
+            raise ArgumentError(argument, "buffers whose items are larger than a byte", "bytes objects")
+        return cls._unchecked(np.frombuffer(joined, np.uint8), offsets)
+
+    @classmethod
+    def _of_arrow(cls, array: Any, argument: str) -> Messages:
+        import pyarrow
+
+        if isinstance(array, pyarrow.ChunkedArray):
+            array = array.combine_chunks()
+        is_type = pyarrow.types
+        if not isinstance(array, pyarrow.Array) or not (
+            is_type.is_binary(array.type)
+            or is_type.is_large_binary(array.type)
+            or is_type.is_fixed_size_binary(array.type)
+        ):
+            raise ArgumentError(argument, f"Arrow {getattr(array, 'type', type(array).__name__)}", _ACCEPTED)
+        if array.null_count:
+            raise ArgumentError(argument, f"an Arrow array with {array.null_count} nulls", "no nulls")
+        *_, starts, content = array.buffers()
+        first, after = array.offset, array.offset + len(array)
+        data = np.zeros(0, np.uint8) if content is None else np.frombuffer(content, np.uint8)
+        if is_type.is_fixed_size_binary(array.type):
+            length = array.type.byte_width
+            return cls._of_rows(data[first * length : after * length].reshape(len(array), length), argument)
+        if not len(array):
+            return cls._unchecked(data, np.zeros(1, np.int64))
+        stored = np.int64 if is_type.is_large_binary(array.type) else np.int32
+        offsets = np.frombuffer(starts, stored)[first : after + 1].astype(np.int64, copy=False)
+        return cls._of_pair(data, offsets, argument)
+
+    def __len__(self) -> int:
+        return self.offsets.size - 1
+
+    def __getitem__(self, index: int) -> bytes:
+        """A copy of one message."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"message {index} of {len(self)}")
+        index %= len(self)
+        return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes()
+
+    def __repr__(self) -> str:
+        return f"Messages({len(self)} messages, {self.offsets[-1] - self.offsets[0]} bytes)"
+
+
+def _flat(array: Any, dtype: np.dtype[Any], argument: str) -> Any:
+    """`array` as a contiguous array of one dimension, if it is one of this dtype."""
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
+        raise ArgumentError(argument, _words(array), f"a {dtype} array of one dimension")
+    return np.ascontiguousarray(array)
+
+
+def _check_offsets(offsets: Offsets, total: int, argument: str) -> None:
+    if not offsets.size:
+        raise ArgumentError(argument, "empty", "n + 1 offsets, at least one")
+    if offsets[0] < 0 or offsets[-1] > total:
+        raise ArgumentError(argument, f"from {offsets[0]} to {offsets[-1]}", f"within 0 and {total}, the size of data")
+    falls = offsets[1:] < offsets[:-1]
+    if falls.any():
+        place = int(falls.argmax())
+        raise ArgumentError(
+            argument, f"{offsets[place + 1]} at {place + 1} after {offsets[place]}", "ascending offsets"
+        )
+
+
+def _words(value: Any) -> str:
+    """An argument's dtype and shape, or its type."""
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ragged batches of messages through a hash kernel.
+
+Messages are ordered by their number of blocks with a counting sort, so that the lanes of one group work
+equally long. Whole blocks are read where they lie; only what follows the last whole block of a message goes
+to a small scratch, where it is padded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from supervm.kernels.cpu.hash_emit import HashKernel
+from supervm.kernels.cpu.hash_group import (
+    CHUNK,
+    block_bytes,
+    copy_tail,
+    digest_bytes,
+    hash_group,
+    last_marker,
+    length_bytes,
+    marker,
+    padding_bytes,
+    stride,
+    width,
+)
+from supervm.kernels.threads import get_threads, run_slices
+
+DIGIT_BITS = 11
+"""Bits that one pass of the counting sort looks at."""
+
+
+@njit(nogil=True, cache=True)
+def order_by_count(counts: Any) -> Any:
+    """Indices in the order of ascending counts; equal counts keep their order. Linear in the number of counts."""
+    order = np.arange(counts.size)
+    largest = np.int64(0)
+    smallest = counts[0]
+    for count in counts:
+        largest = max(largest, count)
+        smallest = min(smallest, count)
+    if smallest == largest:
+        return order
+    other = np.empty_like(order)
+    starts = np.empty(1 << DIGIT_BITS, np.int64)
+    shift = 0
+    while largest >> shift:
+        starts[:] = 0
+        for count in counts:
+            starts[(count >> shift) & ((1 << DIGIT_BITS) - 1)] += 1
+        total = 0
+        for digit in range(starts.size):
+            number = starts[digit]
+            starts[digit] = total
+            total += number
+        for index in order:
+            digit = (counts[index] >> shift) & ((1 << DIGIT_BITS) - 1)
+            other[starts[digit]] = index
+            starts[digit] += 1
+        order, other = other, order
+        shift += DIGIT_BITS
+    return order
+
+
+@njit(nogil=True, cache=True)
+def pad(kernel: Any, data: Any, begin: Any, length: Any, scratch: Any, row: Any, count: Any) -> None:
+    """Write what follows the last whole block of a message, padded, at `row` of the scratch."""
+    size = block_bytes(kernel)
+    whole = length // size
+    rest = length - whole * size
+    start = begin + whole * size
+    end = (count - whole) * size
+    for chunk in range(0, end, CHUNK):
+        copy_tail(kernel, scratch, row + chunk, data, start + chunk, rest - chunk)
+    if marker(kernel):
+        scratch[row + rest] = marker(kernel)
+    if last_marker(kernel):
+        scratch[row + end - 1] |= last_marker(kernel)
+    if length_bytes(kernel):
+        bits = length * 8
+        for position in range(1, 9):
+            scratch[row + end - position] = bits & 0xFF
+            bits >>= 8
+
+
+@njit(nogil=True, cache=True)
+def hash_slice(kernel: Any, data: Any, offsets: Any, out: Any, start: Any, stop: Any) -> None:
+    """Hash messages `start` to `stop` of a batch; message i is data[offsets[i]:offsets[i + 1]].
+
+    Args:
+        kernel: a `HashKernel`.
+        data: uint8, contiguous.
+        offsets: int64.
+        out: uint8, flat; digest i goes to out[i · digest_bytes:].
+    """
+    lanes = width(kernel)
+    items = stop - start
+    counts = np.empty(items, np.int64)
+    for item in range(items):
+        length = offsets[start + item + 1] - offsets[start + item]
+        counts[item] = max(1, (length + padding_bytes(kernel) + block_bytes(kernel) - 1) // block_bytes(kernel))
+    order = order_by_count(counts)
+    scratch = np.zeros(lanes * stride(kernel), np.uint8)
+    begins = np.zeros(lanes, np.int64)
+    lengths = np.full(lanes, -1, np.int64)
+    lane_counts = np.zeros(lanes, np.int64)
+    targets = np.zeros(lanes, np.int64)
+    for group in range(0, items, lanes):
+        for lane in range(lanes):
+            item = order[min(group + lane, items - 1)]
+            begin = offsets[start + item]
+            length = offsets[start + item + 1] - begin
+            count = counts[item]
+            # The padding of a message that ends with its last block depends on its length alone.
+            if length % block_bytes(kernel) or length != lengths[lane]:
+                if count * block_bytes(kernel) > length:
+                    pad(kernel, data, begin, length, scratch, lane * stride(kernel), count)
+            begins[lane] = begin
+            lengths[lane] = length
+            lane_counts[lane] = count
+            targets[lane] = (start + item) * digest_bytes(kernel)
+        hash_group(kernel, data, scratch, begins, lengths, lane_counts, lane_counts[lanes - 1], out, targets)
+
+
+SLICE = 8192
+"""Most messages that one call of the kernel takes: what it keeps per message stays in the second-level cache."""
+
+
+def digest_into(
+    kernel: HashKernel, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], out: npt.NDArray[np.uint8]
+) -> None:
+    """Hash message i, data[offsets[i]:offsets[i + 1]], into row i of `out`; several threads share a batch.
+
+    Args:
+        kernel: which function, in which lanes.
+        data: uint8 (total,), contiguous.
+        offsets: int64 (n + 1,), contiguous, ascending, within `data`.
+        out: uint8 (n, digest_bytes), contiguous.
+    """
+    items = offsets.size - 1
+    data, offsets, flat = _borrow(data), _borrow(offsets), out.reshape(-1)
+
+    def work(start: int, stop: int) -> None:
+        hash_slice(kernel, data, offsets, flat, start, stop)
+
+    run_slices(work, items, _grain(items, kernel.lanes.width))
+
+
+def _grain(items: int, lanes: int) -> int:
+    """Messages per slice: whole groups, at least four slices per thread, since messages differ in length."""
+    share = -(-items // (4 * get_threads())) if get_threads() > 1 else items
+    return max(lanes, -(-min(SLICE, share) // lanes) * lanes)
+
+
+class _Borrowed:
+    """The memory of an array, offered for writing."""
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
+        self.array = array
+
+
+def _borrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same memory without the read-only mark, which is part of Numba's array type: no kernel is compiled twice."""
+    return array if array.flags.writeable else np.asarray(_Borrowed(array))

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""LLVM building blocks that the hash generators share, for one lane or many.
+
+A hash kernel is a pair of a specification and a lane type. The marker of that pair (`HashKernel`) is what compiled
+code receives; its type carries both, so that every generator knows what to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
+
+from supervm.kernels.cpu.lanes import I32, I64, Lanes, LanesType, call_llvm, splat_constant
+from supervm.kernels.hash_spec import HashSpec
+
+
+class HashKernel:
+    """A marker that tells a kernel which hash function to compute in which lanes."""
+
+    def __init__(self, spec: HashSpec, lanes: Lanes) -> None:
+        self.spec = spec
+        self.lanes = lanes
+        self.type = HashKernelType(spec, lanes.type)
+
+    def __repr__(self) -> str:
+        return f"HashKernel({self.spec.name}, {self.lanes})"
+
+
+class HashKernelType(types.Type):  # type: ignore[misc]
+    """Numba type of a hash kernel's marker."""
+
+    def __init__(self, spec: HashSpec, lanes: LanesType) -> None:
+        self.spec = spec
+        self.lanes = lanes
+        super().__init__(name=f"Hash[{spec.name}, {lanes.name}]")
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        return self.spec.name, self.lanes.bits, self.lanes.width
+
+
+@register_model(HashKernelType)
+class _HashKernelModel(models.OpaqueModel):  # type: ignore[misc]
+    pass
+
+
+@typeof_impl.register(HashKernel)
+def _typeof_kernel(value: HashKernel, context: Any) -> HashKernelType:
+    return value.type
+
+
+@unbox(HashKernelType)
+def _unbox_kernel(typ: Any, obj: Any, c: Any) -> NativeValue:
+    return NativeValue(c.context.get_dummy_value())
+
+
+class HashEmitter:
+    """Writes word instructions at the builder's position; a word is one lane vector."""
+
+    def __init__(self, builder: ir.IRBuilder, lanes: LanesType) -> None:
+        self.builder = builder
+        self.lanes = lanes
+
+    def constant(self, value: int) -> ir.Constant:
+        return splat_constant(self.lanes, value)
+
+    def add(self, *terms: ir.Value) -> ir.Value:
+        """The sum, taken from the left."""
+        total = terms[0]
+        for term in terms[1:]:
+            total = self.builder.add(total, term)
+        return total
+
+    def xor(self, *terms: ir.Value) -> ir.Value:
+        """The exclusive or, taken from the left; LLVM joins two steps into one where the processor can."""
+        total = terms[0]
+        for term in terms[1:]:
+            total = self.builder.xor(total, term)
+        return total
+
+    def rotate_left(self, word: ir.Value, count: int) -> ir.Value:
+        return self._funnel("fshl", word, count)
+
+    def rotate_right(self, word: ir.Value, count: int) -> ir.Value:
+        return self._funnel("fshr", word, count)
+
+    def _funnel(self, name: str, word: ir.Value, count: int) -> ir.Value:
+        return call_llvm(
+            self.builder, f"llvm.{name}.{self._suffix()}", word.type, [word, word, self.constant(count)]
+        )
+
+    def shift_right(self, word: ir.Value, count: int) -> ir.Value:
+        return self.builder.lshr(word, self.constant(count))
+
+    def choose(self, mask: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
+        """Bit by bit, a where the mask is 1 and b where it is 0."""
+        return self.builder.xor(b, self.builder.and_(mask, self.builder.xor(a, b)))
+
+    def majority(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """Bit by bit, what at least two of the three say."""
+        return self.builder.or_(self.builder.and_(a, b), self.builder.and_(c, self.builder.or_(a, b)))
+
+    def clear_and_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a ⊕ (¬b ∧ c)."""
+        return self.builder.xor(a, self.builder.and_(self.builder.not_(b), c))
+
+    def swap_bytes(self, word: ir.Value) -> ir.Value:
+        return call_llvm(self.builder, f"llvm.bswap.{self._suffix()}", word.type, [word])
+
+    def _suffix(self) -> str:
+        element = f"i{self.lanes.bits}"
+        return element if self.lanes.width == 1 else f"v{self.lanes.width}{element}"
+
+    def load_words(self, cursors: Sequence[ir.Value], count: int) -> list[ir.Value]:
+        """`count` words from each lane's own address, lane by lane in one vector per word."""
+        width = self.lanes.width
+        words: list[ir.Value] = []
+        whole = count - count % width
+        for first in range(0, whole, width):
+            words += self.transpose([self._load_row(cursor, first) for cursor in cursors])
+        for position in range(whole, count):
+            words.append(self._load_column(cursors, position))
+        return words
+
+    def _load_row(self, cursor: ir.Value, first: int) -> ir.Value:
+        """As many consecutive words as there are lanes."""
+        address = self.builder.gep(cursor, [ir.Constant(I64, first * self.lanes.bits // 8)])
+        return self.builder.load(self.builder.bitcast(address, self.lanes.llvm.as_pointer()), align=1)
+
+    def _load_column(self, cursors: Sequence[ir.Value], position: int) -> ir.Value:
+        """One word of each lane."""
+        column = ir.Constant(self.lanes.llvm, ir.Undefined)
+        for lane, cursor in enumerate(cursors):
+            address = self.builder.gep(cursor, [ir.Constant(I64, position * self.lanes.bits // 8)])
+            pointer = self.builder.bitcast(address, ir.IntType(self.lanes.bits).as_pointer())
+            word = self.builder.load(pointer, align=1)
+            column = self.builder.insert_element(column, word, ir.Constant(I32, lane))
+        return column
+
+    def store_words(self, words: Sequence[ir.Value], targets: Sequence[ir.Value]) -> None:
+        """Write each lane's words to its own address; the number of words divides the number of lanes or is its multiple."""
+        width = self.lanes.width
+        for first in range(0, len(words), width):
+            part = list(words[first : first + width])
+            missing = [ir.Constant(self.lanes.llvm, ir.Undefined)] * (width - len(part))
+            for target, row in zip(targets, self.transpose(part + missing), strict=True):
+                address = self.builder.gep(target, [ir.Constant(I64, first * self.lanes.bits // 8)])
+                value = row if len(part) == width else self._first_elements(row, len(part))
+                self.builder.store(value, self.builder.bitcast(address, value.type.as_pointer()), align=1)
+
+    def _first_elements(self, row: ir.Value, count: int) -> ir.Value:
+        chosen = ir.Constant(ir.VectorType(I32, count), [ir.Constant(I32, index) for index in range(count)])
+        return self.builder.shuffle_vector(row, ir.Constant(row.type, ir.Undefined), chosen)
+
+    def transpose(self, rows: list[ir.Value]) -> list[ir.Value]:
+        """Turn a square of words over its diagonal, by exchanging ever larger blocks of pairs of rows."""
+        width = self.lanes.width
+        rows = list(rows)
+        step = 1
+        while step < width:
+            for low in (row for row in range(width) if not row & step):
+                a, b = rows[low], rows[low + step]
+                rows[low] = self._interleave(a, b, [j if not j & step else width + j - step for j in range(width)])
+                rows[low + step] = self._interleave(
+                    a, b, [j + step if not j & step else width + j for j in range(width)]
+                )
+            step *= 2
+        return rows
+
+    def _interleave(self, a: ir.Value, b: ir.Value, chosen: list[int]) -> ir.Value:
+        indices = ir.Constant(ir.VectorType(I32, len(chosen)), [ir.Constant(I32, index) for index in chosen])
+        return self.builder.shuffle_vector(a, b, indices)
