@@ -6,8 +6,8 @@
 1. 8 to 72 bytes in all.
 2. The first byte is 30 and the second is the number of bytes that follow it, exactly: nothing trails.
 3. Each integer has tag 02 and a one-byte length of at least 1; the two fill the sequence exactly.
-4. No integer is negative (its first byte is below 80), and none has a leading zero byte unless the next byte is
-   80 or more.
+4. No integer is negative (its first byte is below 80), and none has a leading zero byte unless the next byte
+   is 80 or more.
 5. r and s are below 2^256; BIP-66 alone would let 34 bytes pass, which no 64-byte signature can hold.
 
 What 5 leaves, 0 and n to 2^256 − 1 included, is well-formed here and left to the verifier, which calls it −1.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ECDSA over secp256k1 on a 32-byte digest: verification and key recovery (SEC 1, 2.0, sections 4.1.4, 4.1.6).
+"""ECDSA over secp256k1 on a 32-byte digest: verification and key recovery (SEC 1, version 2.0, 4.1.4, 4.1.6).
 
 The digest is big-endian and taken mod n; it is never hashed again, and every value is allowed, 0 included.
 A signature is r ‖ s, 32 bytes each, big-endian.
@@ -9,7 +9,7 @@ A signature is r ‖ s, 32 bytes each, big-endian.
 1. The key decodes as `weierstrass.decode` says; otherwise −1.
 2. r and s lie in [1, n − 1]; otherwise −1. (The order of 1 and 2 does not show: both give −1, before any 0.)
 3. Under `low_s`, s > (n − 1)/2 gives 0 (BIP-62, BIP-146; EIP-2).
-4. X = (z/s)·G + (r/s)·Q. Infinity gives 0. Valid if and only if X.x mod n = r, with X.x the integer in [0, p).
+4. X = (z/s)·G + (r/s)·Q. Infinity gives 0. Valid if and only if X.x mod n = r, with X.x taken as an integer.
 
 `recover` (a signature has a 65th byte, the recovery id):
 

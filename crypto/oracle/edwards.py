@@ -2,7 +2,9 @@
 """Points of edwards25519, −x² + y² = 1 + d·x²·y², in extended coordinates (X : Y : Z : T).
 
 x = X/Z, y = Y/Z, xy = T/Z. Formulas: Hisil, Wong, Carter, Dawson, "Twisted Edwards Curves Revisited"
-(ASIACRYPT 2008), sections 3.1 and 3.3; d is a non-square, so the addition is complete. Encoding: RFC 8032, section 5.1.2; decoding: see `decode`.
+(ASIACRYPT 2008), sections 3.1 and 3.3; d is a non-square, so the addition is complete.
+
+Encoding: RFC 8032, section 5.1.2; decoding: see `decode`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The hashes: Keccak-256 written out, the others from the standard library's `hashlib`.
 
-Keccak-256 is Keccak[c = 512] with the padding of the 2011 submission (a 1 bit, zeros, a 1 bit), as Ethereum uses
-it, not SHA3-256 of FIPS 202, which appends 01 first. Steps θ, ρ, π, χ, ι: FIPS 202, section 3.2.
+Keccak-256 is Keccak[c = 512] with the padding of the 2011 submission (a 1 bit, zeros, a 1 bit), as Ethereum
+uses it, not SHA3-256 of FIPS 202, which appends 01 first. Steps θ, ρ, π, χ, ι: FIPS 202, section 3.2.
 """
 
 from __future__ import annotations

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Known-answer tests: does this backend, on this machine, now, give the oracle's answers?
+
+The items are in `known_answers.json`, which `tests/generators/known_answer_vectors.py` writes: valid, invalid
+and malformed ones of every kind. A few dozen per operation, so that a warm check takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.crypto import ed25519, hashes, secp256k1
+from supervm.kernels.errors import UnknownOperation
+
+Row = dict[str, Any]
+Bytes = NDArray[np.uint8]
+Comparison = tuple[str, Row, Any, Any]
+"""What is compared (a rule, or ''), the row, what came, and what the oracle says."""
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """The outcome of one known-answer test.
+
+    Args:
+        operation: as in the registry.
+        backend: the name that was asked for.
+        ok: every answer was right.
+        detail: how many items agree, or the first that does not, or why the backend did not run.
+    """
+
+    operation: str
+    backend: str
+    ok: bool
+    detail: str
+
+
+def operations() -> list[str]:
+    """The operations that have known answers."""
+    return list(_CHECKS)
+
+
+def known_answers(operation: str, backend: str = "auto") -> SelfTest:
+    """Run the known-answer test of `operation` on `backend`; a backend that fails to run is a failed test.
+
+    Raises:
+        UnknownOperation: there are no known answers for this operation.
+    """
+    check = _check(operation)
+    rows = _rows()[operation]
+    try:
+        compared = list(check(rows, backend))
+    except Exception as error:  # whatever goes wrong in a backend is the answer to the question asked
+        return SelfTest(operation, backend, False, f"{type(error).__name__}: {error}")
+    wrong = [comparison for comparison in compared if comparison[2] != comparison[3]]
+    if not wrong:
+        return SelfTest(operation, backend, True, f"{len(compared)} answers agree with the oracle")
+    rule, row, found, expected = wrong[0]
+    what = ", ".join(filter(None, (row.get("description", f"{len(row['message']) // 2}-byte message"), rule)))
+    detail = (
+        f"{len(wrong)} of {len(compared)} answers differ; the first: {what}: {found}, expected {expected}"
+    )
+    return SelfTest(operation, backend, False, detail)
+
+
+def warm(operation: str, backend: str = "auto") -> None:
+    """Run `operation` once on a few items, which compiles it or loads it from the cache.
+
+    Raises:
+        UnknownOperation: there are no known answers for this operation.
+        BackendUnavailable: the backend cannot run here.
+    """
+    for _ in _check(operation)(_rows()[operation], backend):
+        pass
+
+
+def _check(operation: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    try:
+        return _CHECKS[operation]
+    except KeyError:
+        raise UnknownOperation(
+            f"no known answers for operation '{operation}'; there are for {', '.join(_CHECKS)}"
+        ) from None
+
+
+@functools.cache
+def _rows() -> dict[str, list[Row]]:
+    text = resources.files(__package__).joinpath("known_answers.json").read_text(encoding="utf-8")
+    loaded: dict[str, list[Row]] = json.loads(text)
+    return loaded
+
+
+def _column(rows: list[Row], name: str) -> Bytes:
+    """A field of equal length in every row, as an (n, length) array."""
+    return np.array([np.frombuffer(bytes.fromhex(row[name]), np.uint8) for row in rows])
+
+
+def _messages(rows: list[Row]) -> list[bytes]:
+    return [bytes.fromhex(row["message"]) for row in rows]
+
+
+def _ed25519(rows: list[Row], backend: str) -> Iterable[Comparison]:
+    keys, signatures, messages = _column(rows, "public_key"), _column(rows, "signature"), _messages(rows)
+    for rule in ("dalek", "strict", "zip215"):
+        verdicts = ed25519.verify_batch(keys, messages, signatures, rule=rule, backend=backend)
+        for row, verdict in zip(rows, verdicts.tolist(), strict=True):
+            yield f"rule {rule}", row, verdict, row[rule]
+
+
+def _ecdsa_verify(rows: list[Row], backend: str) -> Iterable[Comparison]:
+    for length in (33, 64, 65):
+        group = [row for row in rows if len(row["public_key"]) == 2 * length]
+        keys, digests = _column(group, "public_key"), _column(group, "digest")
+        signatures = _column(group, "signature")
+        for name, low_s in (("low_s", True), ("any_s", False)):
+            verdicts = secp256k1.ecdsa_verify_batch(keys, digests, signatures, low_s=low_s, backend=backend)
+            for row, verdict in zip(group, verdicts.tolist(), strict=True):
+                yield f"{length}-byte keys, low_s={low_s}", row, verdict, row[name]
+
+
+def _ecdsa_recover(rows: list[Row], backend: str) -> Iterable[Comparison]:
+    keys, verdicts = secp256k1.ecdsa_recover_batch(
+        _column(rows, "digest"), _column(rows, "signature"), backend=backend
+    )
+    for row, key, verdict in zip(rows, keys, verdicts.tolist(), strict=True):
+        yield "", row, (verdict, key.tobytes().hex()), (row["verdict"], row["public_key"])
+
+
+def _schnorr_verify(rows: list[Row], backend: str) -> Iterable[Comparison]:
+    verdicts = secp256k1.schnorr_verify_batch(
+        _column(rows, "public_key"), _messages(rows), _column(rows, "signature"), backend=backend
+    )
+    for row, verdict in zip(rows, verdicts.tolist(), strict=True):
+        yield "", row, verdict, row["verdict"]
+
+
+def _hash(batch: Callable[..., Bytes]) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
+        digests = batch(_messages(rows), backend=backend)
+        for row, digest in zip(rows, digests, strict=True):
+            yield "", row, digest.tobytes().hex(), row["digest"]
+
+    return check
+
+
+def _eth_address(rows: list[Row], backend: str) -> Iterable[Comparison]:
+    addresses = hashes.eth_address_batch(_column(rows, "message"), backend=backend)
+    for row, address in zip(rows, addresses, strict=True):
+        yield "", row, address.tobytes().hex(), row["digest"]
+
+
+_CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
+    "ed25519.verify": _ed25519,
+    "secp256k1.ecdsa_verify": _ecdsa_verify,
+    "secp256k1.ecdsa_recover": _ecdsa_recover,
+    "secp256k1.schnorr_verify": _schnorr_verify,
+    "sha256": _hash(hashes.sha256_batch),
+    "sha512": _hash(hashes.sha512_batch),
+    "keccak256": _hash(hashes.keccak256_batch),
+    "blake2b": _hash(hashes.blake2b_batch),
+    "eth_address": _eth_address,
+}

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes `crypto/known_answers.json`: a few items per operation, answered by the oracle, for the self-test.
+
+Run it after the adversarial inputs or the oracle's rules change, with this project's Python.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from supervm.crypto.oracle import adversarial_ed25519, adversarial_secp256k1, ecdsa, ed25519, hashes, schnorr
+
+TARGET = Path(__file__).resolve().parents[2] / "crypto" / "known_answers.json"
+Item = TypeVar("Item")
+HASH_LENGTHS = (0, 1, 55, 56, 63, 64, 65, 111, 112, 119, 127, 128, 129, 135, 136, 137, 272, 400)
+
+
+def spread(items: Sequence[Item], answer: Callable[[Item], Any], each: int) -> list[tuple[Item, Any]]:
+    """Up to `each` items of every different answer, evenly spread over those that have it."""
+    classes: dict[Any, list[Item]] = {}
+    for item in items:
+        classes.setdefault(answer(item), []).append(item)
+    return [
+        (group[index * len(group) // min(each, len(group))], key)
+        for key, group in sorted(classes.items(), key=str)
+        for index in range(min(each, len(group)))
+    ]
+
+
+def ed25519_rows() -> list[dict[str, Any]]:
+    """Seven items for each combination of the three rules' verdicts."""
+
+    def answer(case: adversarial_ed25519.Ed25519Case) -> tuple[int, ...]:
+        return tuple(ed25519.verify(case.public_key, case.message, case.signature, r) for r in ed25519.RULES)
+
+    return [
+        _hex(case) | dict(zip(ed25519.RULES, verdicts, strict=True))
+        for case, verdicts in spread(adversarial_ed25519.cases(), answer, 7)
+    ]
+
+
+def ecdsa_rows() -> list[dict[str, Any]]:
+    """Four items for each key length and combination of verdicts with and without the low-s rule."""
+
+    def answer(case: adversarial_secp256k1.EcdsaCase) -> tuple[int, ...]:
+        verdicts = (
+            ecdsa.verify(case.public_key, case.digest, case.signature, low_s) for low_s in (True, False)
+        )
+        return (len(case.public_key), *verdicts)
+
+    return [
+        _hex(case) | {"low_s": low_s, "any_s": any_s}
+        for case, (_, low_s, any_s) in spread(adversarial_secp256k1.ecdsa_cases(), answer, 4)
+    ]
+
+
+def recovery_rows() -> list[dict[str, Any]]:
+    """Sixteen items that recover and sixteen that do not."""
+
+    def verdict(case: adversarial_secp256k1.RecoveryCase) -> int:
+        return ecdsa.recover(case.digest, case.signature)[1]
+
+    rows = []
+    for case, value in spread(adversarial_secp256k1.recovery_cases(), verdict, 16):
+        key = ecdsa.recover(case.digest, case.signature)[0] or bytes(64)
+        rows.append(_hex(case) | {"public_key": key.hex(), "verdict": value})
+    return rows
+
+
+def schnorr_rows() -> list[dict[str, Any]]:
+    """Ten items of each verdict."""
+
+    def verdict(case: adversarial_secp256k1.SchnorrCase) -> int:
+        return schnorr.verify(case.public_key, case.message, case.signature)
+
+    cases = [case for case in adversarial_secp256k1.schnorr_cases() if len(case.message) <= 200]
+    return [_hex(case) | {"verdict": value} for case, value in spread(cases, verdict, 10)]
+
+
+def hash_rows(function: Callable[[bytes], bytes], lengths: Sequence[int]) -> list[dict[str, Any]]:
+    """Messages of the lengths around every padding edge."""
+    messages = [bytes((i * 13 + n) & 255 for i in range(length)) for n, length in enumerate(lengths)]
+    return [{"message": message.hex(), "digest": function(message).hex()} for message in messages]
+
+
+def build() -> dict[str, Any]:
+    """The whole file: operation → rows."""
+    return {
+        "generated_by": "tests/generators/known_answer_vectors.py; do not edit",
+        "ed25519.verify": ed25519_rows(),
+        "secp256k1.ecdsa_verify": ecdsa_rows(),
+        "secp256k1.ecdsa_recover": recovery_rows(),
+        "secp256k1.schnorr_verify": schnorr_rows(),
+        "sha256": hash_rows(hashes.sha256, HASH_LENGTHS),
+        "sha512": hash_rows(hashes.sha512, HASH_LENGTHS),
+        "keccak256": hash_rows(hashes.keccak256, HASH_LENGTHS),
+        "blake2b": hash_rows(hashes.blake2b, HASH_LENGTHS),
+        "eth_address": hash_rows(hashes.eth_address, (64,) * 9),
+    }
+
+
+def text() -> str:
+    """The file's contents, one row a line."""
+    parts = []
+    for name, rows in build().items():
+        body = json.dumps(rows) if isinstance(rows, str) else _lines(rows)
+        parts.append(f"{json.dumps(name)}: {body}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "[\n " + ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]"
+
+
+def _hex(case: Any) -> dict[str, Any]:
+    return {
+        name: value.hex() if isinstance(value, bytes) else value for name, value in case._asdict().items()
+    }
+
+
+if __name__ == "__main__":
+    TARGET.write_text(text(), encoding="utf-8")
