@@ -15,8 +15,6 @@ from dataclasses import dataclass
 
 MIN_ROUNDS = 3
 MAX_ROUNDS = 15
-ROUND_BUDGET = 1.2
-"""Seconds after which no new round starts, once there were `MIN_ROUNDS`."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,13 @@ class Contender:
     items: int
 
 
-def best_rates(contenders: Sequence[Contender], budget: float = ROUND_BUDGET) -> list[float]:
-    """Items per second of each contender's best round; each has run once before the first round."""
+def best_rates(contenders: Sequence[Contender], budget: float) -> list[float]:
+    """Items per second of each contender's best round; each has run once before the first round.
+
+    Args:
+        contenders: in the order in which they take turns.
+        budget: seconds after which no new round starts, once there were `MIN_ROUNDS`.
+    """
     best = [float("inf")] * len(contenders)
     for contender in contenders:
         contender.run()
@@ -50,11 +53,29 @@ def best_rates(contenders: Sequence[Contender], budget: float = ROUND_BUDGET) ->
     return [contender.items / seconds for contender, seconds in zip(contenders, best, strict=True)]
 
 
+@dataclass(frozen=True)
+class Method:
+    """How the times of one recorded run were taken.
+
+    Args:
+        rounds: the fewest and the most rounds of which the best counts.
+        loop_overhead_ns: what a peer's Python loop costs for each item besides the library.
+    """
+
+    rounds: str
+    loop_overhead_ns: float
+
+
+def method() -> Method:
+    """The rules above, with the loop's cost on this machine."""
+    return Method(f"best of {MIN_ROUNDS} to {MAX_ROUNDS}, interleaved, after one warm-up", loop_overhead_ns())
+
+
 def loop_overhead_ns(items: int = 20_000) -> float:
-    """Nanoseconds that a peer's Python loop costs for each item besides the library: one call, one append."""
+    """Nanoseconds for one item of a loop that calls a function which does nothing and keeps its answer."""
     triples = [(b"", b"", b"")] * items
 
     def run() -> list[int]:
-        return [len(a) for a, _b, _c in triples]
+        return [len(first) for first, _second, _third in triples]
 
     return 1e9 / best_rates([Contender(run, items)], budget=0.05)[0]

@@ -18,6 +18,9 @@ from supervm.benchmarks.rows import PeerRow, Row
 from supervm.kernels import get_threads, registry, set_threads
 from supervm.kernels.errors import ArgumentError
 
+ROW_SECONDS = 1.2
+"""After this time a row starts no new round, once it had the fewest rounds that count."""
+
 PEER_SECONDS = 0.06
 """About how long one round of one peer takes: a peer gets as many items of the batch as fit."""
 
@@ -129,6 +132,7 @@ def _measure(suite: str, plan: Plan) -> Row:
     workload = case.workload(SINGLE_CALLS if plan.batch == 1 else plan.batch)
     rates = best_rates(
         [_ours(workload, plan)] + [_theirs(peer, workload) for peer in case.peers],
+        ROW_SECONDS,
     )
     ours = rates[0]
     return Row(

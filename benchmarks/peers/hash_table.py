@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
 from supervm.benchmarks.cases import Answers, Peer
 from supervm.benchmarks.peers import version
 from supervm.benchmarks.workloads.access import READS, WRITES, AccessItems

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from supervm.benchmarks.workloads import SEED
 from supervm.engine import conflicts
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from supervm.benchmarks.workloads import SEED
 from supervm.crypto import hashes
 from supervm.crypto.messages import Messages

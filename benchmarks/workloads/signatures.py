@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from supervm.benchmarks.workloads import DISTINCT, SEED
 from supervm.crypto import ed25519, secp256k1
 from supervm.crypto.messages import Messages

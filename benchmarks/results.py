@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recorded measurements: one JSON file for each run of a suite, never overwritten.
+
+`benchmarks/results/<date>-<machine>-<suite>.json` holds the rows, the environment, the command that
+reproduces them and how times were taken.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from supervm.benchmarks.cases import SUITES
+from supervm.benchmarks.errors import ResultsMalformed
+from supervm.benchmarks.measure import Method, method
+from supervm.benchmarks.rows import Row
+
+FOLDER = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One run of a suite.
+
+    Args:
+        suite: its name.
+        recorded: when, UTC, ISO 8601 to the second.
+        command: what reproduces it.
+        method: how times were taken.
+        environment: hardware, versions, system and commit, as `supervm.tiers.environment` describes them.
+        rows: what was measured.
+    """
+
+    suite: str
+    recorded: str
+    command: str
+    method: Method
+    environment: dict[str, Any]
+    rows: tuple[Row, ...]
+
+    @property
+    def machine(self) -> str:
+        """The machine in words that a file name can hold, such as `intel-xeon-2.80ghz-2-cores`."""
+        hardware = self.environment["hardware"]
+        names = [hardware["cpu"], *(gpu["name"] for gpu in hardware["gpus"] if self._uses_device)]
+        words = re.sub(r"\((r|tm)\)|\b(cpu|processor|with)\b|@", " ", " ".join(names).lower())
+        return "-".join([*re.findall(r"[a-z0-9.]+", words), str(hardware["cores"]), "cores"])
+
+    @property
+    def _uses_device(self) -> bool:
+        return any(row.backend == "cuda" for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The file's content."""
+        return {**asdict(self), "rows": [row.to_json() for row in self.rows]}
+
+
+def record(
+    suite: str, rows: Sequence[Row], environment: dict[str, Any], command: str, folder: Path = FOLDER
+) -> Path:
+    """Write a run into `folder` and return the new file; an earlier one of the same day stays."""
+    now = datetime.datetime.now(datetime.UTC)
+    run = Recorded(suite, f"{now:%Y-%m-%dT%H:%M:%SZ}", command, method(), environment, tuple(rows))
+    stem = f"{now:%Y-%m-%d}-{run.machine}-{suite}"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(run.to_json(), indent=1, ensure_ascii=False) + "\n"
+    count = 1
+    while True:
+        path = folder / (f"{stem}.json" if count == 1 else f"{stem}-{count}.json")
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            count += 1
+        else:
+            return path
+
+
+def read(path: Path) -> Recorded:
+    """One recorded run.
+
+    Raises:
+        ResultsMalformed: the file does not have the recorded form.
+    """
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        rows = tuple(Row.from_json(row) for row in run.pop("rows"))
+        return Recorded(rows=rows, method=Method(**run.pop("method")), **run)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ResultsMalformed(f"{path.name}: {error!r}") from error
+
+
+def latest(folder: Path = FOLDER) -> list[Recorded]:
+    """The last run of each suite on each machine, by machine and then in the order of `SUITES`."""
+    newest: dict[tuple[str, str], Recorded] = {}
+    for run in sorted((read(path) for path in folder.glob("*.json")), key=lambda run: run.recorded):
+        newest[run.machine, run.suite] = run
+    return sorted(newest.values(), key=lambda run: (run.machine, SUITES.index(run.suite)))

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the measured tables into README.md and the losses into benchmarks/README.md.
+
+    python -m supervm.benchmarks.table
+
+The text between the markers `<!-- measured -->` and `<!-- /measured -->` (and likewise `losses`) comes from
+the last recorded run of each suite on each machine, and from nowhere else; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from supervm.benchmarks.errors import ResultsMalformed
+from supervm.benchmarks.results import Recorded, latest
+from supervm.benchmarks.rows import PeerRow, Row
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PAGES = {"measured": CHECKOUT / "README.md", "losses": CHECKOUT / "benchmarks" / "README.md"}
+
+
+def measured(runs: Sequence[Recorded]) -> str:
+    """One table for each run: a line for each operation and backend."""
+    return "\n\n".join(_table(run) for run in runs)
+
+
+def losses(runs: Sequence[Recorded]) -> str:
+    """Every row in which a peer was faster, best backend first."""
+    lines = []
+    for run in runs:
+        for row in run.rows:
+            for peer in row.peers:
+                if peer.ratio < 1:
+                    lines.append(
+                        f"| `{row.operation}` | {row.backend} | {row.threads} | {row.batch:,} "
+                        f"| {_rate(row)} | {peer.name} {_number(peer.items_per_second)}/s | {_ratio(peer)} |"
+                    )
+    head = (
+        "| operation | backend | threads | batch | ours | peer | ratio |\n|---|---|---:|---:|---:|---:|---:|"
+    )
+    return "\n".join([head, *lines])
+
+
+def with_section(page: str, name: str, text: str) -> str:
+    """`page` with `text` between the markers of `name`.
+
+    Raises:
+        ResultsMalformed: the page does not have these markers once.
+    """
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+    if len(pattern.findall(page)) != 1:
+        raise ResultsMalformed(f"markers <!-- {name} --> and <!-- /{name} --> are not there exactly once")
+    return pattern.sub(lambda match: f"{match[1]}{text}{match[2]}", page)
+
+
+def main() -> None:
+    """Rewrite both pages."""
+    runs = latest()
+    for name, make in (("measured", measured), ("losses", losses)):
+        page = PAGES[name]
+        page.write_text(with_section(page.read_text("utf-8"), name, make(runs)), "utf-8")
+
+
+def _table(run: Recorded) -> str:
+    hardware, versions = run.environment["hardware"], run.environment["versions"]
+    most = max(row.threads for row in run.rows)
+    head = (
+        f"**{run.suite}**: {hardware['cpu']}, {hardware['cores']} cores; Python {versions['python']}, "
+        f"Numba {versions['numba']}, NumPy {versions['numpy']}; {run.recorded[:10]}; `{run.command}`\n\n"
+        f"| operation | backend | batch | one thread | {most} threads | one item alone | "
+        "beside, on one thread (ours ÷ theirs) |\n|---|---|---:|---:|---:|---:|---|"
+    )
+    ordered = sorted(enumerate(run.rows), key=lambda pair: _first_place(run.rows, pair[1]))
+    lines = [
+        _line([row for _, row in group], most)
+        for _, group in groupby(ordered, key=lambda pair: (pair[1].operation, pair[1].backend))
+    ]
+    return "\n".join([head, *lines])
+
+
+def _first_place(rows: Sequence[Row], row: Row) -> int:
+    """Where the first row of the same operation and backend stands."""
+    return next(i for i, r in enumerate(rows) if (r.operation, r.backend) == (row.operation, row.backend))
+
+
+def _line(rows: Iterable[Row], most: int) -> str:
+    """One line from the rows of one operation on one backend."""
+    rows = list(rows)
+    full = [row for row in rows if row.batch > 1]
+    one = next(row for row in full if row.threads == 1)
+    many = next((row for row in full if row.threads == most), None)
+    single = next((row for row in rows if row.batch == 1), None)
+    cells = [
+        f"`{one.operation}`",
+        one.backend,
+        f"{one.batch:,}",
+        _rate(one),
+        _rate(many) if many else "",
+        f"{single.ns_per_item / 1000:.0f} µs" if single else "",
+        "; ".join(f"{peer.name} {peer.version}: {_ratio(peer)}" for peer in one.peers),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _rate(row: Row) -> str:
+    return f"{_number(row.items_per_second)}/s"
+
+
+def _ratio(peer: PeerRow) -> str:
+    return f"{peer.ratio:.2f}x" if peer.ratio < 10 else f"{peer.ratio:.0f}x"
+
+
+def _number(value: float) -> str:
+    """Three significant digits with k or M."""
+    scale, suffix = (1e6, " M") if value >= 1e6 else (1e3, " k") if value >= 1e3 else (1.0, " ")
+    return f"{value / scale:.3g}{suffix}"
+
+
+if __name__ == "__main__":
+    main()

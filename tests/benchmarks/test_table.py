@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables in the pages are those of the recorded results."""
+
+import pytest
+
+from supervm.benchmarks import table
+from supervm.benchmarks.errors import ResultsMalformed
+from supervm.benchmarks.measure import Method
+from supervm.benchmarks.results import Recorded, latest
+from supervm.benchmarks.rows import PeerRow, Row
+
+ENVIRONMENT = {
+    "hardware": {"cpu": "Some CPU", "cores": 2, "gpus": []},
+    "versions": {"python": "3.11.7", "numba": "0.68.1", "numpy": "2.4.6"},
+}
+
+
+def _row(backend: str, threads: int, batch: int, rate: float, ratio: float) -> Row:
+    peers = (PeerRow("hashlib", "3.11", rate / ratio, ratio),)
+    return Row("hashes", "sha256", backend, threads, batch, rate, 1e9 / rate, "none", peers)
+
+
+RUN = Recorded(
+    "hashes",
+    "2025-01-02T03:04:05Z",
+    "supervm bench hashes",
+    Method("best of 3", 50.0),
+    ENVIRONMENT,
+    (
+        _row("ifma", 1, 65536, 14.49e6, 12.3),
+        _row("ifma", 2, 65536, 25.5e6, 16.6),
+        _row("ifma", 1, 1, 66e3, 0.04),
+    ),
+)
+
+
+@pytest.mark.parametrize(("name", "make"), [("measured", table.measured), ("losses", table.losses)])
+def test_the_page_holds_what_the_recorded_results_give(name: str, make) -> None:
+    runs = latest()
+    assert {run.suite for run in runs} == {"signatures", "hashes", "conflicts"}
+    page = table.PAGES[name].read_text("utf-8")
+    assert table.with_section(page, name, make(runs)) == page, "run `make table`"
+
+
+def test_one_line_for_an_operation_and_backend() -> None:
+    lines = table.measured([RUN]).splitlines()
+    assert lines[-1] == "| `sha256` | ifma | 65,536 | 14.5 M/s | 25.5 M/s | 15 µs | hashlib 3.11: 12x |"
+    assert "Some CPU, 2 cores" in lines[0]
+    assert "`supervm bench hashes`" in lines[0]
+
+
+def test_losses_are_listed() -> None:
+    lines = table.losses([RUN]).splitlines()
+    assert lines[2:] == ["| `sha256` | ifma | 1 | 1 | 66 k/s | hashlib 1.65 M/s | 0.04x |"]
+
+
+def test_only_the_text_between_the_markers_changes() -> None:
+    page = "before\n<!-- measured -->\nold\ntext\n<!-- /measured -->\nafter\n"
+    assert table.with_section(page, "measured", r"new \1") == (
+        "before\n<!-- measured -->\nnew \\1\n<!-- /measured -->\nafter\n"
+    )
+
+
+@pytest.mark.parametrize("page", ["no markers", "<!-- measured -->\nopen\n", "<!-- /measured -->\n"])
+def test_a_page_without_markers_is_refused(page: str) -> None:
+    with pytest.raises(ResultsMalformed, match="measured"):
+        table.with_section(page, "measured", "text")
