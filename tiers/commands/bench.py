@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`supervm bench`: operations beside the libraries that people use today."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from supervm.benchmarks.results import record as keep
+from supervm.benchmarks.rows import Row
+from supervm.benchmarks.runner import run_suite
+from supervm.tiers import console
+from supervm.tiers.commands import options
+from supervm.tiers.environment import environment
+from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE
+from supervm.tiers.hardware import detect
+
+CODES = {"PeerDisagrees": VERIFICATION_FAILED, "ResultsMalformed": WRONG_USE}
+
+
+def bench(
+    suite: Annotated[str, typer.Argument(help="signatures, hashes or conflicts.")],
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Only this number; else 1, 2 and every core.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Only this number of items.")] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", help="Only this one; cuda is the GPU. Else every CPU backend.")
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep the result under benchmarks/results/.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Measure a suite beside the libraries that people use today.
+
+    Every peer's answers are compared with ours before anything is timed; exit code 1 if they differ. A
+    ratio is ours divided by the peer's, in items per second.
+    """
+    with console.reporting(as_json, CODES):
+        with console.progress_line() as line:
+            line.update(f"preparing {suite}")
+
+            def progress(done: int, total: int, name: str) -> None:
+                line.update(f"{name}, {done + 1} of {total}", done / total)
+
+            rows = run_suite(suite, threads=threads, batch=batch, backend=backend, progress=progress)
+        measured = environment(detect())
+        if record:
+            path = keep(suite, rows, measured, _command(suite, threads, batch, backend))
+            console.notes().print(f"recorded in {console.plain(str(path))}")
+        if as_json:
+            console.print_json({"environment": measured, "rows": [row.to_json() for row in rows]})
+        else:
+            console.answers().print(_table(rows))
+
+
+def _command(suite: str, threads: int | None, batch: int | None, backend: str | None) -> str:
+    """The command line that measures the same again."""
+    flags = {"--threads": threads, "--batch": batch, "--backend": backend}
+    given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
+    return " ".join(["supervm bench", suite, *given])
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table("operation", "backend", "threads", "batch", "items/s", "ns/item", "peers (ratio)")
+    for column in table.columns[2:6]:
+        column.justify = "right"
+    for row in rows:
+        peers = ", ".join(f"{peer.name} {peer.version}: {peer.ratio:.2f}x" for peer in row.peers)
+        table.add_row(
+            console.plain(row.operation),
+            row.backend,
+            str(row.threads),
+            f"{row.batch:,}",
+            f"{row.items_per_second:,.0f}",
+            f"{row.ns_per_item:,.1f}",
+            console.plain(peers),
+        )
+    return table

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`supervm doctor`: what the machine has, what was chosen and why, and whether every backend is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from supervm.kernels import CACHE_FOLDER
+from supervm.tiers import console, inventory
+from supervm.tiers.commands import options
+from supervm.tiers.compose import threads as threads_of
+from supervm.tiers.environment import environment
+from supervm.tiers.errors import ENVIRONMENT_PROBLEM, VERIFICATION_FAILED
+from supervm.tiers.hardware import Hardware
+from supervm.tiers.inventory import OperationState
+from supervm.tiers.kernel_cache import KernelCache, kernel_cache
+from supervm.tiers.settings import Settings
+from supervm.tiers.tier import choose, reason_for
+
+
+def doctor(
+    tier: options.TierName = None,
+    config: options.ConfigFile = None,
+    threads: options.Threads = None,
+    backend: options.Backend = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show hardware, tier, settings and backends, and test every backend against known answers.
+
+    Exit code 1 if a backend gives a wrong answer, 3 if an operation has no backend that may run.
+    """
+    with console.reporting(as_json):
+        hardware, settings = options.settings_of(tier, config, threads, backend)
+        states = _test(settings)
+        cache = kernel_cache(CACHE_FOLDER)
+        code = _exit_code(states)
+        if as_json:
+            console.print_json(_answer(hardware, settings, states, cache, code))
+        else:
+            out = console.answers()
+            _show_machine(out, hardware, settings)
+            _show_settings(out, settings)
+            _show_operations(out, states)
+            _show_verdict(out, states, cache)
+    if code:
+        raise typer.Exit(code)
+
+
+def _test(settings: Settings) -> list[OperationState]:
+    names = inventory.operations()
+    states = []
+    with console.progress_line() as line:
+        for place, name in enumerate(names):
+            line.update(f"testing {name}, {place + 1} of {len(names)}", place / len(names))
+            state = inventory.backend_states(name, settings.backend, settings.origins["backend"])
+            states.append(inventory.tested(state))
+    return states
+
+
+def _exit_code(states: list[OperationState]) -> int:
+    if not all(state.right for state in states):
+        return VERIFICATION_FAILED
+    return ENVIRONMENT_PROBLEM if any(state.problem for state in states) else 0
+
+
+def _answer(
+    hardware: Hardware, settings: Settings, states: list[OperationState], cache: KernelCache, code: int
+) -> dict[str, Any]:
+    return {
+        "ok": code == 0,
+        "tier": {
+            "name": settings.tier.name,
+            "title": settings.tier.title,
+            "origin": settings.origins["tier"],
+            "reason": reason_for(choose(hardware), hardware),
+            "detected": choose(hardware).name,
+        },
+        "threads": threads_of(settings, hardware),
+        "settings": settings.to_json(),
+        "ignored_variables": list(settings.ignored_variables),
+        "operations": [state.to_json() for state in states],
+        "kernel_cache": cache.to_json(),
+        "environment": environment(hardware),
+    }
+
+
+def _show_machine(out: Console, hardware: Hardware, settings: Settings) -> None:
+    gibibyte = 1 << 30
+    table = Table.grid(padding=(0, 2))
+    table.add_row("processor", f"{hardware.cpu} ({hardware.architecture})")
+    table.add_row("cores", f"{hardware.cores} usable, {threads_of(settings, hardware)} threads per batch")
+    table.add_row("features", ", ".join(hardware.features) or "none that matter here")
+    table.add_row("memory", f"{hardware.memory / gibibyte:.1f} GiB")
+    table.add_row("disk", f"{hardware.disk_free / gibibyte:.1f} GiB free")
+    for gpu in hardware.gpus:
+        memory = f"{gpu.memory / gibibyte:.0f} GiB"
+        table.add_row("GPU", f"{gpu.name}, {memory}, compute capability {gpu.compute_capability}")
+    if not hardware.gpus:
+        table.add_row("GPU", f"none: {hardware.gpu_reason}")
+    charge = "" if hardware.battery_percent is None else f", {hardware.battery_percent} %"
+    table.add_row("power", hardware.power + charge)
+    detected = choose(hardware)
+    reason = reason_for(detected, hardware)
+    if settings.tier is not detected:
+        reason = f"named by {settings.origins['tier']}; the hardware is {detected.name}, {reason}"
+    table.add_row("tier", f"[bold]{settings.tier.name}[/] {settings.tier.title}: {reason}")
+    out.print(table)
+
+
+def _show_settings(out: Console, settings: Settings) -> None:
+    table = Table("setting", "value", "from", title="Settings", title_justify="left")
+    for name, row in settings.to_json().items():
+        value = row["value"]
+        table.add_row(name, ", ".join(value) if isinstance(value, tuple) else str(value), row["origin"])
+    out.print(table)
+
+
+def _show_operations(out: Console, states: list[OperationState]) -> None:
+    table = Table("operation", "backend", "", "why", "known answers", title="Backends", title_justify="left")
+    for state in states:
+        for place, backend in enumerate(state.backends):
+            outcome = {None: "", True: "[green]right[/]", False: "[bold red]WRONG[/] "}[backend.known_answers]
+            if backend.known_answers is False:
+                outcome += console.plain(backend.detail)
+            table.add_row(
+                "" if place else state.name,
+                backend.name,
+                "chosen" if backend.chosen else "" if backend.available else "absent",
+                console.plain(backend.reason),
+                outcome,
+            )
+    out.print(table)
+
+
+def _show_verdict(out: Console, states: list[OperationState], cache: KernelCache) -> None:
+    size = cache.size / (1 << 20)
+    out.print(f"compiled kernels: {cache.specialisations}, {size:.1f} MiB in {console.plain(cache.folder)}")
+    for state in states:
+        if state.problem:
+            out.print(f"[bold red]{state.name}[/]: {console.plain(state.problem)}")
+    wrong = [state.name for state in states if not state.right]
+    if wrong:
+        out.print(f"[bold red]wrong answers:[/] {', '.join(wrong)}")
+    elif not any(state.problem for state in states):
+        out.print("[green]every backend gives the right answers[/]")

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several commands share, and the settings they lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from supervm.tiers import console
+from supervm.tiers.hardware import Hardware, detect
+from supervm.tiers.settings import Settings, load
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+TierName = Annotated[
+    str | None, typer.Option("--tier", help="L1, L2, L3 or L4, in place of the detected one.")
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads; 0 is one for every usable core.")]
+Backend = Annotated[str | None, typer.Option("--backend", help="auto, cuda, ifma or scalar.")]
+Batch = Annotated[int | None, typer.Option("--batch", help="Items that are verified together, at most.")]
+
+
+def settings_of(
+    tier: str | None = None,
+    config: Path | None = None,
+    threads: int | None = None,
+    backend: str | None = None,
+    batch: int | None = None,
+) -> tuple[Hardware, Settings]:
+    """Detect the machine and collect the settings; warns of variables that name no setting."""
+    hardware = detect()
+    flags = {"workers": threads, "backend": backend, "batch.items": batch}
+    settings = load(hardware, flags=flags, tier=tier, config=config)
+    for name in settings.ignored_variables:
+        console.warn(f"the variable {name} names no setting and is ignored")
+    return hardware, settings

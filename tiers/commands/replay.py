@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`supervm replay`: Ethereum blocks, verified and replayed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from supervm.engine.report import BlockReport, Finding, ReplayReport
+from supervm.tiers import console
+from supervm.tiers.commands import options
+from supervm.tiers.compose import replay_pipeline
+from supervm.tiers.environment import environment
+from supervm.tiers.errors import VERIFICATION_FAILED
+
+SHOWN_NOTES = 10
+
+
+def replay(
+    blocks: Annotated[
+        list[Path], typer.Argument(metavar="BLOCK_DIR...", help="Folders with block.json and pre_state.json.")
+    ],
+    tier: options.TierName = None,
+    config: options.ConfigFile = None,
+    threads: options.Threads = None,
+    backend: options.Backend = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Verify every signature, hash and root of blocks, and execute their balance transfers.
+
+    Transfers run twice, in parallel by waves and one by one, and must come to the same balances; no money may
+    appear or vanish. Exit code 1 if anything is wrong, 2 if a file cannot be read.
+    """
+    with console.reporting(as_json):
+        hardware, settings = options.settings_of(tier, config, threads, backend)
+        run = replay_pipeline(settings, hardware)
+        with console.progress_line() as line:
+
+            def progress(doing: str, done: int, total: int) -> None:
+                line.update(doing, done / total if total else None)
+
+            report = run(blocks, progress)
+        if as_json:
+            answer: dict[str, Any] = report.to_json()
+            if report.problems:
+                answer["problems"] = [asdict(problem) for problem in report.problems]
+            console.print_json(answer | {"environment": environment(hardware)})
+            _show_findings(console.notes(), report.problems, "wrong")
+        else:
+            _show(report)
+    if not report.ok:
+        raise typer.Exit(VERIFICATION_FAILED)
+
+
+def _show(report: ReplayReport) -> None:
+    out = console.answers()
+    table = Table(
+        "block",
+        "transactions",
+        "senders",
+        "hashes",
+        "root",
+        "waves\n(versioned)",
+        "waves\n(locking)",
+        "edges\n(locking)",
+        "transfers",
+        "failed",
+        "calls not\nexecuted",
+        "as in\norder",
+        "conserved",
+    )
+    for column in table.columns:
+        column.justify = "right"
+    for block in report.blocks:
+        table.add_row(*_cells(block))
+    out.print(table)
+    out.print(
+        f"{report.transactions:,} transactions in {len(report.blocks)} blocks, {report.seconds:.2f} s; "
+        f"{report.signatures:,} signatures recovered, {report.signatures_per_second:,.0f} a second"
+    )
+    _show_findings(out, report.problems, "wrong")
+    _show_findings(out, report.notes[:SHOWN_NOTES], "note")
+    if len(report.notes) > SHOWN_NOTES:
+        out.print(f"and {len(report.notes) - SHOWN_NOTES:,} more notes")
+    if report.ok:
+        out.print("[green]every signature, hash and root is right; parallel equals sequential[/]")
+
+
+def _cells(block: BlockReport) -> list[str]:
+    return [
+        str(block.number),
+        f"{block.transactions:,}",
+        _right(not block.senders_wrong, f"{block.senders_wrong} wrong"),
+        _right(not block.hashes_wrong, f"{block.hashes_wrong} wrong"),
+        _right(block.transactions_root_ok, "wrong"),
+        f"{block.waves_versioned:,}",
+        f"{block.waves_locking:,}",
+        f"{block.edges_locking:,}",
+        f"{block.transfers:,}",
+        f"{block.transfers_failed:,}",
+        f"{block.calls_not_executed:,}",
+        _right(block.sequential_equal, "differs"),
+        _right(block.conserved, "NO"),
+    ]
+
+
+def _right(right: bool, otherwise: str) -> str:
+    return "[green]ok[/]" if right else f"[bold red]{otherwise}[/]"
+
+
+def _show_findings(out: Console, findings: list[Finding], word: str) -> None:
+    for finding in findings:
+        out.print(f"{word}: {console.plain(str(finding))}")

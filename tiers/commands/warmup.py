@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`supervm warmup`: compile ahead what the other commands would compile at their first use."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from supervm.kernels import CACHE_FOLDER
+from supervm.tiers import console, inventory
+from supervm.tiers.commands import options
+from supervm.tiers.environment import environment
+from supervm.tiers.kernel_cache import kernel_cache
+from supervm.tiers.known_answers import warm
+from supervm.tiers.settings import Settings
+
+
+def warmup(
+    every: Annotated[
+        bool, typer.Option("--all", help="Every backend that can run here, not only the chosen ones.")
+    ] = False,
+    tier: options.TierName = None,
+    config: options.ConfigFile = None,
+    backend: options.Backend = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compile every kernel ahead of its first use."""
+    with console.reporting(as_json):
+        hardware, settings = options.settings_of(tier, config, backend=backend)
+        begun = time.perf_counter()
+        warmed = _warm(_backends(settings, every))
+        seconds = time.perf_counter() - begun
+        cache = kernel_cache(CACHE_FOLDER)
+        if as_json:
+            console.print_json(
+                {
+                    "warmed": warmed,
+                    "seconds": seconds,
+                    "kernel_cache": cache.to_json(),
+                    "environment": environment(hardware),
+                }
+            )
+            return
+        table = Table("operation", "backend", "seconds")
+        table.columns[2].justify = "right"
+        for row in warmed:
+            table.add_row(row["operation"], row["backend"], f"{row['seconds']:.2f}")
+        out = console.answers()
+        out.print(table)
+        out.print(f"{len(warmed)} ready after {seconds:.1f} s, kept in {console.plain(cache.folder)}")
+
+
+def _backends(settings: Settings, every: bool) -> list[tuple[str, str]]:
+    """(operation, backend) to warm."""
+    chosen = []
+    for name in inventory.operations():
+        state = inventory.backend_states(name, settings.backend, settings.origins["backend"])
+        chosen += [(name, one.name) for one in state.backends if one.chosen or (every and one.available)]
+    return chosen
+
+
+def _warm(backends: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    warmed = []
+    with console.progress_line() as line:
+        for place, (operation, backend) in enumerate(backends):
+            line.update(f"{operation} ({backend}), {place + 1} of {len(backends)}", place / len(backends))
+            begun = time.perf_counter()
+            warm(operation, backend)
+            seconds = time.perf_counter() - begun
+            warmed.append({"operation": operation, "backend": backend, "seconds": seconds})
+    return warmed

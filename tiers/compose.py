@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pipelines of a tier: settings in, something to run out. Nothing else reads both settings and engine."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervm.kernels.threads import set_threads
+from supervm.tiers.hardware import Hardware
+from supervm.tiers.settings import Settings
+from supervm.tiers.signature_files.formats import SignatureFile, open_signature_file
+from supervm.tiers.signature_files.verdict_writers import VerdictWriter
+from supervm.tiers.signature_files.verification import SignatureChecks, Summary, verify_file
+
+if TYPE_CHECKING:
+    from supervm.engine.replay import ReplayReport
+
+BYTES_PER_ITEM = 4096
+"""Memory of a signature in flight: 2 KiB in the kernels, as much again for the row it was read from."""
+
+
+@dataclass(frozen=True)
+class VerifyPipeline:
+    """Verifies files of signatures.
+
+    Args:
+        checks: the batch functions, with rule and backend chosen.
+        threads: of each batch.
+        backend: as in the settings.
+        batch_items: rows of a batch, at most.
+        batch_bytes: bytes of a batch, about.
+    """
+
+    checks: SignatureChecks
+    threads: int
+    backend: str
+    batch_items: int
+    batch_bytes: int
+
+    def open(self, path: Path) -> SignatureFile:
+        """The file, cut into batches of this pipeline's size.
+
+        Raises:
+            BrokenFile: it is missing, unreadable, or of a format that is not read.
+        """
+        return open_signature_file(path, self.batch_items, self.batch_bytes)
+
+    def run(
+        self,
+        file: SignatureFile,
+        summary: Summary,
+        *,
+        writer: VerdictWriter | None = None,
+        progress: Callable[[float, int], None] | None = None,
+    ) -> None:
+        """Verify `file` into `summary`; see `signature_files.verification.verify_file`."""
+        set_threads(self.threads)
+        verify_file(file, self.checks, summary, writer=writer, progress=progress)
+
+
+def verify_pipeline(
+    settings: Settings, hardware: Hardware, *, rule: str = "dalek", low_s: bool = True
+) -> VerifyPipeline:
+    """The pipeline behind `supervm verify`.
+
+    Args:
+        rule: of Ed25519, 'dalek', 'strict' or 'zip215'.
+        low_s: whether a high s is refused in ECDSA.
+    """
+    # Two batches are in flight, one read while the other is verified.
+    affordable = max(1, settings.memory_budget // 2 // BYTES_PER_ITEM)
+    return VerifyPipeline(
+        checks=signature_checks(settings.backend, rule, low_s),
+        threads=threads(settings, hardware),
+        backend=settings.backend,
+        batch_items=min(settings.batch_items, affordable),
+        batch_bytes=max(1 << 20, settings.memory_budget // 8),
+    )
+
+
+def signature_checks(backend: str, rule: str, low_s: bool) -> SignatureChecks:
+    """The batch functions of `supervm.crypto` under one backend and these rules."""
+    from supervm.crypto import ed25519, secp256k1
+
+    return SignatureChecks(
+        ed25519=functools.partial(ed25519.verify_batch, rule=rule, backend=backend),
+        ecdsa=functools.partial(secp256k1.ecdsa_verify_batch, low_s=low_s, backend=backend),
+        schnorr=functools.partial(secp256k1.schnorr_verify_batch, backend=backend),
+        der=secp256k1.signatures_from_der,
+    )
+
+
+def replay_pipeline(
+    settings: Settings, hardware: Hardware
+) -> Callable[[Iterable[Path], Callable[..., None] | None], ReplayReport]:
+    """The pipeline behind `supervm replay`: (block folders, progress) → report."""
+    from supervm.engine.replay import replay
+
+    count = threads(settings, hardware)
+    set_threads(count)
+
+    def run(paths: Iterable[Path], progress: Callable[..., None] | None) -> ReplayReport:
+        return replay(list(paths), threads=count, backend=settings.backend, progress=progress)
+
+    return run
+
+
+def threads(settings: Settings, hardware: Hardware) -> int:
+    """Threads of a batch: `workers`, or every usable core."""
+    return settings.workers or hardware.cores

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a command says: answers on standard output, everything else on standard error.
+
+With `--json` standard output carries exactly one JSON object, an error included. A progress line shows on
+standard error when that is a terminal, from the second second on. `NO_COLOR` is honoured (by Rich).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from supervm.kernels.errors import SupervmError
+from supervm.tiers.errors import exit_code
+
+QUIET_SECONDS = 1.0
+"""How long something may take before a progress line appears."""
+
+NO_CODES: Mapping[str, int] = {}
+
+
+def answers() -> Console:
+    """The console for results."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def notes() -> Console:
+    """The console for progress, warnings and errors."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """Print one object, indented, and nothing else."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+
+
+@contextmanager
+def reporting(as_json: bool, codes: Mapping[str, int] = NO_CODES) -> Iterator[None]:
+    """Turn the project's errors, and those of the machine, into a message and the right exit code.
+
+    Args:
+        as_json: print the error as an object too.
+        codes: exit codes of errors, by class name, that differ from what `errors.exit_code` says.
+    """
+    try:
+        yield
+    except (SupervmError, OSError, MemoryError, ImportError) as error:
+        code = codes.get(type(error).__name__, exit_code(error))
+        if as_json:
+            print_json({"error": error_json(error), "exit_code": code})
+        show_error(error)
+        raise typer.Exit(code) from None
+
+
+def error_json(error: BaseException) -> dict[str, str]:
+    """An error as it appears in an answer."""
+    return {"type": type(error).__name__, "message": str(error) or type(error).__name__}
+
+
+def show_error(error: BaseException) -> None:
+    """Print an error on standard error."""
+    notes().print(f"[bold red]error:[/] {plain(error_json(error)['message'])}")
+
+
+def warn(message: str) -> None:
+    """Print a warning on standard error."""
+    notes().print(f"[yellow]warning:[/] {plain(message)}")
+
+
+class ProgressLine:
+    """One line on standard error that says what is being done and how far it is; see `progress_line`."""
+
+    def __init__(self, console: Console) -> None:
+        self._begun = time.monotonic()
+        self._wanted = console.is_terminal
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+        self._shown = False
+        self._doing = ""
+        self._aside = ""
+
+    def update(self, doing: str, fraction: float | None = None) -> None:
+        """Say what is being done, and the part of it that is done, 0 to 1, if that is known."""
+        self._doing = doing
+        self._bar.update(self._task, total=None if fraction is None else 1.0, completed=fraction or 0.0)
+        self._show()
+
+    def aside(self, text: str) -> None:
+        """Say what holds the work up at the moment; '' ends that."""
+        self._aside = text
+        self._show()
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self._bar.stop()
+
+    def _show(self) -> None:
+        parts = [part for part in (self._doing, self._aside) if part]
+        self._bar.update(self._task, description=": ".join(plain(part) for part in parts))
+        # A compilation is announced at once: it may hold the process for seconds without another call.
+        late = time.monotonic() - self._begun >= QUIET_SECONDS
+        if self._wanted and not self._shown and (late or self._aside):
+            self._bar.start()
+            self._shown = True
+
+
+@contextmanager
+def progress_line() -> Iterator[ProgressLine]:
+    """A progress line that also tells when a kernel is being compiled."""
+    from supervm.tiers.compiling import telling_of_compilations
+
+    line = ProgressLine(notes())
+    try:
+        with telling_of_compilations(line.aside):
+            yield line
+    finally:
+        line.close()
+
+
+def plain(text: str) -> str:
+    """Text in which square brackets mean nothing to Rich."""
+    return text.replace("[", r"\[")

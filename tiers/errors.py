@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The errors of the door, and the exit code that each error of the project ends a command with.
+
+SupervmError
+├── SettingError (ValueError)          a setting that does not exist or has a wrong value → 2
+├── BrokenFile (ValueError)            a file that cannot be read as what it should be → 2
+└── EnvironmentProblem (RuntimeError)  the machine lacks something that a command needs → 3
+"""
+
+from __future__ import annotations
+
+from supervm.kernels.errors import SupervmError
+
+DONE = 0
+VERIFICATION_FAILED = 1
+WRONG_USE = 2
+ENVIRONMENT_PROBLEM = 3
+
+
+class SettingError(SupervmError, ValueError):
+    """A setting has an unknown key, or a value of the wrong type or range.
+
+    Args:
+        source: where it was given: a file's name, an environment variable, a flag.
+        key: the setting's name there.
+        found: what was given, in words.
+        expected: what is accepted, in words.
+    """
+
+    def __init__(self, source: str, key: str, found: str, expected: str) -> None:
+        super().__init__(f"{source}: setting '{key}': found {found}, expected {expected}")
+        self.source = source
+        self.key = key
+        self.found = found
+        self.expected = expected
+
+    def __reduce__(self) -> tuple[type[SettingError], tuple[str, str, str, str]]:
+        return type(self), (self.source, self.key, self.found, self.expected)
+
+
+class BrokenFile(SupervmError, ValueError):
+    """An input file is missing, unreadable or broken.
+
+    Args:
+        path: the file as the caller named it.
+        place: the line or row, such as 'line 3'; empty when the whole file is meant.
+        problem: what is wrong there, in words.
+    """
+
+    def __init__(self, path: str, place: str, problem: str) -> None:
+        super().__init__(f"{path}: {place}: {problem}" if place else f"{path}: {problem}")
+        self.path = path
+        self.place = place
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[BrokenFile], tuple[str, str, str]]:
+        return type(self), (self.path, self.place, self.problem)
+
+
+class EnvironmentProblem(SupervmError, RuntimeError):
+    """The machine or the installation lacks something that a command needs."""
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code for an error: 2 where the caller can do better, 3 where the machine stands in the way."""
+    if isinstance(error, SupervmError) and isinstance(error, (ValueError, LookupError)):
+        return WRONG_USE
+    return ENVIRONMENT_PROBLEM

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings there are: name, type, accepted values and meaning, each stated once.
+
+`batch.items` is the key `items` in the table `[batch]` of a profile or configuration file, the variable
+`SUPERVM_BATCH_ITEMS` and the attribute `Settings.batch_items`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from supervm.kernels.registry import BACKENDS
+
+PREFIX = "SUPERVM_"
+BYTE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+TASKS = ("consensus", "zk_proof", "transaction_execution", "query", "local_operation")
+"""Task types that a node may be allowed to do, the heaviest kinds first."""
+
+SettingValue = int | str | tuple[str, ...]
+
+
+class Mismatch(Exception):
+    """A value is not of a kind; the message says what was found."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """A whole number of at least `minimum`."""
+
+    minimum: int
+
+    @property
+    def expected(self) -> str:
+        return f"a whole number, {self.minimum} or more"
+
+    def of_text(self, text: str) -> SettingValue:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
+            raise Mismatch(repr(text))
+        return self.of_value(int(text))
+
+    def of_value(self, value: object) -> SettingValue:
+        if not isinstance(value, int) or isinstance(value, bool) or value < self.minimum:
+            raise Mismatch(repr(value))
+        return value
+
+
+@dataclass(frozen=True)
+class ByteCount:
+    """A number of bytes of at least `minimum`: a whole number, or text with a binary unit such as '2 GiB'."""
+
+    minimum: int
+
+    @property
+    def expected(self) -> str:
+        return f"bytes, {self.minimum} or more, such as 268435456 or '256 MiB' ({', '.join(BYTE_UNITS)})"
+
+    def of_text(self, text: str) -> SettingValue:
+        match = re.fullmatch(r"([0-9]{1,18})\s*([A-Za-z]*)", text.strip())
+        unit = BYTE_UNITS.get(match[2] or "B") if match else None
+        if match is None or unit is None or int(match[1]) * unit < self.minimum:
+            raise Mismatch(repr(text))
+        return int(match[1]) * unit
+
+    def of_value(self, value: object) -> SettingValue:
+        if isinstance(value, str):
+            return self.of_text(value)
+        if not isinstance(value, int) or isinstance(value, bool) or value < self.minimum:
+            raise Mismatch(repr(value))
+        return value
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:
+        return f"one of {', '.join(self.choices)}"
+
+    def of_text(self, text: str) -> SettingValue:
+        return self.of_value(text.strip())
+
+    def of_value(self, value: object) -> SettingValue:
+        if not isinstance(value, str) or value not in self.choices:
+            raise Mismatch(repr(value))
+        return value
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A list of words, none of them twice; in text, separated by commas."""
+
+    choices: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:
+        return f"a list of {', '.join(self.choices)}, none of them twice"
+
+    def of_text(self, text: str) -> SettingValue:
+        return self.of_value([word.strip() for word in text.split(",") if word.strip()])
+
+    def of_value(self, value: object) -> SettingValue:
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            raise Mismatch(repr(value))
+        if len(set(value)) != len(value) or not set(value).issubset(self.choices):
+            raise Mismatch(repr(value))
+        return tuple(value)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A setting: its dotted name, kind, meaning, and the command line's flag for it ('' if it has none)."""
+
+    name: str
+    kind: Count | ByteCount | Choice | Choices
+    meaning: str
+    flag: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.attribute.upper()
+
+    @property
+    def attribute(self) -> str:
+        """The attribute of `Settings`."""
+        return self.name.replace(".", "_")
+
+
+KEYS = (
+    Key("workers", Count(0), "threads of a batch; 0 is one for every usable core", "--threads"),
+    Key("backend", Choice(("auto", *BACKENDS)), "what runs the kernels", "--backend"),
+    Key("batch.items", Count(1), "signatures verified by one call", "--batch"),
+    Key("memory.budget", ByteCount(1 << 20), "bytes for batches in flight"),
+    Key("storage.engine", Choice(("rocksdb", "lru", "sqlite")), "where a node keeps state"),
+    Key("storage.blocks", Count(0), "blocks of history that a node keeps; 0 is all"),
+    Key("work.allowed", Choices(TASKS), "task types that a node of this tier takes on"),
+)
+
+RESERVED_VARIABLES = (PREFIX + "TIER", PREFIX + "CONFIG", PREFIX + "CACHE_DIR")
+"""Variables read elsewhere: the tier and the file by `settings.load`, the folder of compiled kernels."""
