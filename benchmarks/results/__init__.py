@@ -20,7 +20,7 @@ from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.measure import Method, method
 from supervm.benchmarks.rows import Row
 
-FOLDER = Path(__file__).resolve().parent / "results"
+FOLDER = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
