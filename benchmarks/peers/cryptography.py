@@ -10,6 +10,9 @@ from supervm.benchmarks.cases import Answers, Peer
 from supervm.benchmarks.peers import version
 from supervm.benchmarks.workloads.signatures import SignedItems
 
+Item = tuple[Callable[..., object] | None, tuple[Any, ...]]
+"""The bound `verify` of a key, None if the key does not decode, and what it is called with."""
+
 
 def ed25519() -> Peer:
     """`Ed25519PublicKey.verify` with key objects made beforehand."""
@@ -24,7 +27,7 @@ def ecdsa() -> Peer:
 def _prepare_ed25519(workload: SignedItems) -> Callable[[], Answers]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    items = [
+    items: list[Item] = [
         (Ed25519PublicKey.from_public_bytes(key).verify, (signature, message))
         for key, message, signature in workload.rows()
     ]
@@ -36,7 +39,7 @@ def _prepare_ecdsa(workload: SignedItems) -> Callable[[], Answers]:
     from cryptography.hazmat.primitives.hashes import SHA256
 
     algorithm = ec.ECDSA(utils.Prehashed(SHA256()))
-    items: list[tuple[Callable[..., object] | None, tuple[Any, ...]]] = []
+    items: list[Item] = []
     for key, digest, signature in workload.rows():
         r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
         try:
@@ -48,8 +51,8 @@ def _prepare_ecdsa(workload: SignedItems) -> Callable[[], Answers]:
     return _loop(items)
 
 
-def _loop(items: list[tuple[Callable[..., object] | None, tuple[Any, ...]]]) -> Callable[[], Answers]:
-    """The timed loop; an item without a function has a key that does not decode."""
+def _loop(items: list[Item]) -> Callable[[], Answers]:
+    """The timed loop."""
     from cryptography.exceptions import InvalidSignature
 
     def run() -> Answers:

@@ -33,7 +33,7 @@ def _prepare(workload: AccessItems) -> Callable[[], Answers]:
     return lambda: [_versioned(reads, writes, READS, WRITES, slots)]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _slot(keys: NDArray[np.uint64], after: NDArray[np.int64], key: np.uint64, shift: np.uint64) -> np.int64:
     """Where `key` is, or the free slot where it would be; a slot is free while its `after` is 0."""
     slot = np.int64((key * MIX) >> shift)
@@ -43,7 +43,7 @@ def _slot(keys: NDArray[np.uint64], after: NDArray[np.int64], key: np.uint64, sh
     return slot
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _versioned(
     reads: NDArray[np.uint64], writes: NDArray[np.uint64], per_read: int, per_write: int, slots: int
 ) -> NDArray[np.int32]:

@@ -103,7 +103,7 @@ class SignedItems:
         recovery id; what `recover` must return is no input.
         """
         random = np.random.default_rng(SEED + self.items)
-        arrays = {
+        arrays: dict[str, Any] = {
             "keys": self.keys.copy(),
             "messages": self.messages.copy(),
             "signatures": self.signatures.copy(),
