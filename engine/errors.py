@@ -3,8 +3,8 @@
 
     SupervmError
     └── EngineError
-        └── InputFileError (ValueError)         a file that cannot be used: file, place, field, found, expected
-            └── UnknownTransactionType          a transaction of a type that no adapter knows
+        └── InputFileError (ValueError)     a file that cannot be used: file, place, field, found, expected
+            └── UnknownTransactionType      a transaction of a type that no adapter knows
 
 What a well-formed block *claims* and fails to show (a sender, a hash, a root) is not an error but a finding
 of the report; only what cannot be read at all is raised.
@@ -36,7 +36,12 @@ class InputFileError(EngineError, ValueError):
     """
 
     def __init__(
-        self, file: Path | str, found: str, expected: str, transaction: int | None = None, field: str | None = None
+        self,
+        file: Path | str,
+        found: str,
+        expected: str,
+        transaction: int | None = None,
+        field: str | None = None,
     ) -> None:
         self.file = str(file)
         self.found = found if len(found) <= SHOWN else f"{found[:SHOWN]}… ({len(found)} characters)"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine.errors import InputFileError, UnknownTransactionType
@@ -30,7 +29,7 @@ from supervm.engine.ethereum.transactions import (
     low_uint64,
     parity,
 )
-from supervm.engine.ethereum.wire import BlockJson, TransactionJson, read_json
+from supervm.engine.ethereum.wire import BlockJson, TransactionJson, decode_json, read
 
 BLOCK_FILE = "block.json"
 
@@ -112,7 +111,12 @@ def read_block(folder: Path | str) -> Block:
         UnknownTransactionType: the same, for a type that is not one of `TransactionType`.
     """
     file = Path(folder) / BLOCK_FILE
-    block = read_json(file, BlockJson)
+    return decode_block(read(file), file)
+
+
+def decode_block(data: bytes, file: Path) -> Block:
+    """A block from its JSON; `file` is where it came from, for errors, which are those of `read_block`."""
+    block = decode_json(data, file, BlockJson)
     numbers = hex_columns.quantities([block.number], 8, Field(file, ["number"]))
     fee = hex_columns.quantities([block.base_fee_per_gas or "0x0"], 32, Field(file, ["baseFeePerGas"]))
     hashes = hex_columns.rows(
@@ -158,7 +162,9 @@ def _columns(file: Path, transactions: list[TransactionJson]) -> TransactionBatc
         integers=integers,
         to=to,
         has_to=present["to"],
-        input=Messages.of(hex_columns.ragged(_values(transactions, "input"), TransactionField(file, "input"))),
+        input=Messages.of(
+            hex_columns.ragged(_values(transactions, "input"), TransactionField(file, "input"))
+        ),
         access_lists=_access_lists(file, transactions),
         blob_offsets=blob_offsets,
         blob_hashes=hex_columns.rows(blob_hashes, 32, ListField(file, "blobVersionedHashes", blob_offsets)),

@@ -58,7 +58,7 @@ def signing_payloads(batch: TransactionBatch) -> Messages:
 
 
 def encoded_transactions(batch: TransactionBatch) -> Messages:
-    """The bytes whose Keccak-256 is each transaction's hash, and which the transactions trie holds (EIP-2718)."""
+    """The bytes that the transactions trie holds and whose Keccak-256 is a transaction's hash (EIP-2718)."""
     return _encoded(batch, batch.type.astype(np.int64) + _SIGNED)
 
 
@@ -67,7 +67,9 @@ def authorization_payloads(authorizations: Authorizations) -> Messages:
     n = len(authorizations.addresses)
     slots = np.arange(n + 1, dtype=np.int64) * _AUTHORIZATION
     out, offsets = np.zeros(int(slots[-1]), np.uint8), np.zeros(n + 1, np.int64)
-    end = _write_authorization_payloads(authorizations.integers, authorizations.addresses, slots, out, offsets)
+    end = _write_authorization_payloads(
+        authorizations.integers, authorizations.addresses, slots, out, offsets
+    )
     return Messages.of((out[:end], offsets))
 
 

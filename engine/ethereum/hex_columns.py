@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Columns of hexadecimal text to columns of bytes, a whole column at a time.
 
-The two encodings of the Ethereum JSON-RPC specification ("Hex value encoding"): a *quantity* is `0x` and one or
-more digits, most significant first; *data* is `0x` and two digits a byte. Leading zeros of a quantity are
+The two encodings of the Ethereum JSON-RPC specification ("Hex value encoding"): a *quantity* is `0x` and one
+or more digits, most significant first; *data* is `0x` and two digits a byte. Leading zeros of a quantity are
 accepted, since several nodes write them; a digit beyond the column's width that is not zero is refused.
 """
 
@@ -56,7 +56,7 @@ def _even_offsets(items: int, width: int) -> Offsets:
 
 
 def _decode(texts: Sequence[str], quantity: bool, out: Bytes, out_offsets: Offsets, refuse: Refuse) -> None:
-    # One character stays one byte whatever it is: what Latin-1 lacks becomes '?', which is no hex digit either.
+    # One character stays one byte whatever it is: what Latin-1 lacks becomes '?', no hex digit either.
     text = np.frombuffer("".join(texts).encode("latin-1", "replace"), np.uint8)
     offsets = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(_lengths(texts), out=offsets[1:])
@@ -69,7 +69,11 @@ def _decode(texts: Sequence[str], quantity: bool, out: Bytes, out_offsets: Offse
         digits = len(texts[item]) - 2
         parity = "an odd number of digits" if digits % 2 else f"{digits // 2} bytes"
         found = f"{found} ({parity})"
-    kind = "a quantity: '0x' and hexadecimal digits" if quantity else "data: '0x' and two hexadecimal digits a byte"
+    kind = (
+        "a quantity: '0x' and hexadecimal digits"
+        if quantity
+        else "data: '0x' and two hexadecimal digits a byte"
+    )
     if reason == _TOO_LARGE:
         kind = f"a number below 2^{8 * width}"
     elif reason == _WRONG_LENGTH and len(texts[item]) % 2 == 0:
@@ -79,7 +83,7 @@ def _decode(texts: Sequence[str], quantity: bool, out: Bytes, out_offsets: Offse
 
 @njit(nogil=True, cache=True)
 def _decode_hex(text, offsets, quantity, out, out_offsets):  # type: ignore[no-untyped-def]
-    """Decode every item, right-aligned in its room; return the first bad item and the reason, or (0, _GOOD)."""
+    """Decode each item, right-aligned in its room; return the first bad item and why, or (0, _GOOD)."""
     for i in range(len(offsets) - 1):
         first, end = offsets[i], offsets[i + 1]
         low, high = out_offsets[i], out_offsets[i + 1]

@@ -38,8 +38,8 @@ class TransactionField:
 
 
 class ListField:
-    """A field of the entries of a list in each transaction: item → entry `entries[item]` (or the item itself),
-    entry → transaction by `offsets`."""
+    """A field of the entries of a list in each transaction: item → entry `entries[item]` (or the item
+    itself), entry → transaction by `offsets`."""
 
     def __init__(
         self,

@@ -14,15 +14,15 @@ from supervm.engine.errors import InputFileError
 from supervm.engine.ethereum import hex_columns
 from supervm.engine.ethereum.places import Field
 from supervm.engine.ethereum.transactions import Bytes, Flags
-from supervm.engine.ethereum.wire import AccountJson, read_json
+from supervm.engine.ethereum.wire import AccountJson, decode_json, read
 
 PRE_STATE_FILE = "pre_state.json"
 
 
 @dataclass(frozen=True)
 class PreState:
-    """Accounts before a block: `addresses` uint8 (m, 20), `balances` uint8 (m, 32) big-endian, `nonces` uint64
-    (m,), `has_code` bool (m,). No address stands twice."""
+    """Accounts before a block: `addresses` uint8 (m, 20), `balances` uint8 (m, 32) big-endian, `nonces`
+    uint64 (m,), `has_code` bool (m,). No address stands twice."""
 
     addresses: Bytes
     balances: Bytes
@@ -40,7 +40,13 @@ def read_pre_state(folder: Path | str) -> PreState:
         InputFileError: with the file, the account, what was found and what is expected.
     """
     file = Path(folder) / PRE_STATE_FILE
-    state = read_json(file, dict[str, AccountJson])
+    return decode_pre_state(read(file), file)
+
+
+def decode_pre_state(data: bytes, file: Path) -> PreState:
+    """A pre-state from its JSON; `file` is where it came from, for errors, which are those of
+    `read_pre_state`."""
+    state = decode_json(data, file, dict[str, AccountJson])
     names, accounts = list(state), list(state.values())
     addresses = hex_columns.rows(names, 20, Field(file, names))
     places = Field(file, [f"{name}.balance" for name in names])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from supervm.crypto import hashes, secp256k1
 from supervm.crypto.messages import Messages
-from supervm.crypto.params.secp256k1 import N as ORDER
+from supervm.crypto.params.secp256k1 import FN
 from supervm.engine.ethereum.blocks import Block
 from supervm.engine.ethereum.encoding import authorization_payloads, signing_payloads
 from supervm.engine.ethereum.transactions import (
@@ -32,7 +32,7 @@ from supervm.engine.ethereum.transactions import (
 HOMESTEAD = 1_150_000
 """First mainnet block in which a transaction's s must not exceed half the group order."""
 
-_HALF_ORDER = np.frombuffer((ORDER // 2).to_bytes(32), np.uint8)
+_HALF_ORDER = np.frombuffer((FN.modulus // 2).to_bytes(32), np.uint8)
 
 
 class SignatureFault(IntEnum):
@@ -76,7 +76,9 @@ class Recovery:
     seconds: float
 
 
-def recover_senders(blocks: Sequence[Block], *, backend: str = "auto", hash_backend: str = "auto") -> Recovery:
+def recover_senders(
+    blocks: Sequence[Block], *, backend: str = "auto", hash_backend: str = "auto"
+) -> Recovery:
     """Recover every sender and every authority of `blocks`, all in one batch.
 
     Args:
@@ -87,7 +89,10 @@ def recover_senders(blocks: Sequence[Block], *, backend: str = "auto", hash_back
     payloads = [
         part
         for block in blocks
-        for part in (signing_payloads(block.transactions), authorization_payloads(block.transactions.authorizations))
+        for part in (
+            signing_payloads(block.transactions),
+            authorization_payloads(block.transactions.authorizations),
+        )
     ]
     rows, faults = [], []
     for block in blocks:
@@ -123,7 +128,9 @@ def _transaction_rows(batch: TransactionBatch, low_s: bool) -> tuple[Bytes, Byte
     rows = batch.signatures()
     fault = np.where(batch.recovery_id == CONTRADICTION, SignatureFault.PARITY, SignatureFault.NONE)
     if low_s:
-        fault[(fault == SignatureFault.NONE) & above_half_order(batch.words(Integer.S))] = SignatureFault.HIGH_S
+        fault[(fault == SignatureFault.NONE) & above_half_order(batch.words(Integer.S))] = (
+            SignatureFault.HIGH_S
+        )
     return rows, fault.astype(np.uint8)
 
 
@@ -152,7 +159,10 @@ def _per_block(blocks: Sequence[Block], addresses: Bytes, fault: Bytes) -> list[
         end = middle + len(block.transactions.authorizations.addresses)
         results.append(
             Recovered(
-                addresses[at:middle], fault[at:middle], addresses[middle:end], fault[middle:end] == SignatureFault.NONE
+                addresses[at:middle],
+                fault[at:middle],
+                addresses[middle:end],
+                fault[middle:end] == SignatureFault.NONE,
             )
         )
         at = end

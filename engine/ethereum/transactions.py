@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ethereum transactions in columns.
 
-Every integer of a transaction is one 32-byte big-endian row of `integers`, so that the encoder treats them all
-alike; the enumerations below say which column is which. Sources: the Yellow Paper, section 4.2; EIP-155,
+Every integer of a transaction is one 32-byte big-endian row of `integers`, so that the encoder treats them
+all alike; the enumerations below say which column is which. Sources: the Yellow Paper, section 4.2; EIP-155,
 EIP-2718, EIP-2930, EIP-1559, EIP-4844, EIP-7702.
 """
 
@@ -94,7 +94,7 @@ class TransactionBatch:
     | `blob_offsets`, `blob_hashes` | int64 (n + 1,), uint8 (b, 32) | type 3 |
     | `authorizations` | `Authorizations` | type 4 |
     | `protected` | bool (n,) | a legacy transaction whose v names a chain (EIP-155) |
-    | `recovery_id` | uint8 (n,) | parity of the signature's R: 0 or 1; 255 where v, yParity and chainId disagree |
+    | `recovery_id` | uint8 (n,) | parity of R: 0 or 1; 255 where v, yParity and chainId disagree |
     | `claimed_sender` | uint8 (n, 20) | `from`, as the file says |
     | `claimed_hash` | uint8 (n, 32) | `hash`, as the file says |
     """
@@ -126,11 +126,13 @@ class TransactionBatch:
 
     def signatures(self) -> Bytes:
         """Rows r‖s‖recovery id, shape (n, 65)."""
-        return np.concatenate([self.words(Integer.R), self.words(Integer.S), self.recovery_id[:, None]], axis=1)
+        return np.concatenate(
+            [self.words(Integer.R), self.words(Integer.S), self.recovery_id[:, None]], axis=1
+        )
 
 
 CONTRADICTION = 255
-"""Recovery id of a signature whose parity is contradictory or no parity at all: recovery answers malformed."""
+"""Recovery id where the parity is contradictory or no parity at all: recovery answers malformed."""
 
 
 def low_uint64(words: Bytes) -> NDArray[np.uint64]:
@@ -159,8 +161,8 @@ def parity(
     """Translate v to a recovery id, for every transaction at once.
 
     Legacy: v is 27 + parity, or 35 + 2·chain + parity (EIP-155). Typed: the parity itself. Where both v and
-    yParity are present they must agree, and a chainId beside an EIP-155 v must be the chain it names; anything
-    else makes the recovery id `CONTRADICTION`.
+    yParity are present they must agree, and a chainId beside an EIP-155 v must be the chain it names;
+    anything else makes the recovery id `CONTRADICTION`.
     """
     legacy = types == TransactionType.LEGACY
     protected = legacy & (v >= 35)
@@ -173,5 +175,7 @@ def parity(
     bad |= ~legacy & has_v & (v != ids)
     bad |= protected & has_chain_id & (chain_id != named_chain)
     return Parity(
-        np.where(bad, CONTRADICTION, ids).astype(np.uint8), protected, np.where(protected, named_chain, chain_id)
+        np.where(bad, CONTRADICTION, ids).astype(np.uint8),
+        protected,
+        np.where(protected, named_chain, chain_id),
     )

@@ -23,7 +23,7 @@ _NIBBLES = 10
 """Nibbles of rlp(index) at most: indices stay below 2^32."""
 _PAST_KEY = 255
 _REFERENCE = 33
-"""Bytes of a reference to a node at most: the string of its hash; a node shorter than a hash stands itself."""
+"""Bytes of a reference to a node at most: its hash as a string; a node shorter than a hash stands itself."""
 
 
 def ordered_trie_root(values: Messages, *, backend: str = "auto") -> Bytes:
@@ -39,7 +39,9 @@ def ordered_trie_root(values: Messages, *, backend: str = "auto") -> Bytes:
     order, nibbles, lengths = _sorted_keys(n)
     shared = _shared_prefixes(nibbles)
     above = np.maximum(np.append(shared, -1), np.append(-1, shared))
-    leaves = _path_nodes(nibbles, above + 1, lengths, True, values.data, values.offsets[order], values.offsets[order + 1])
+    leaves = _path_nodes(
+        nibbles, above + 1, lengths, True, values.data, values.offsets[order], values.offsets[order + 1]
+    )
     if n == 1:
         return hashes.keccak256_batch(leaves, backend=backend)[0]
     references, sizes = _references(leaves, backend)
@@ -131,7 +133,7 @@ def _write_path_nodes(nibbles, start, stop, leaf, data, first, end, slots, out, 
             p = put_string(out, last, data, first[i], end[i])
         else:
             p = put_raw(out, last, data, first[i], end[i])
-        # Hex prefix: a nibble of flags (2 for a leaf, 1 for an odd path), and a zero nibble if the path is even.
+        # Hex prefix: a nibble of flags (2 a leaf, 1 an odd path), and a zero nibble if the path is even.
         length = stop[i] - start[i]
         odd = length & 1
         path[0] = (32 if leaf else 0) + (16 + nibbles[i, start[i]] if odd else 0)

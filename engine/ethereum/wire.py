@@ -77,17 +77,32 @@ class AccountJson(msgspec.Struct, gc=False):
     code_hash: str | None = None
 
 
-def read_json(file: Path, shape: type[T]) -> T:
-    """Decode `file` into `shape`.
+def read(file: Path) -> bytes:
+    """The bytes of `file`.
 
     Raises:
-        InputFileError: the file cannot be read, is not JSON, lacks a field or has one of another kind; the
-            transaction and the field are named where one is to blame.
+        InputFileError: it cannot be read.
     """
     try:
-        return msgspec.json.decode(file.read_bytes(), type=shape)
+        return file.read_bytes()
     except OSError as error:
         raise InputFileError(file, error.strerror or str(error), "a file that can be read") from error
+
+
+def decode_json(data: bytes, file: Path, shape: type[T]) -> T:
+    """Decode JSON into `shape`.
+
+    Args:
+        data: the text.
+        file: where it came from, for the error.
+        shape: one of the structures above, or a container of them.
+
+    Raises:
+        InputFileError: it is not JSON, lacks a field or has one of another kind; the transaction and the
+            field are named where one is to blame.
+    """
+    try:
+        return msgspec.json.decode(data, type=shape)
     except msgspec.ValidationError as error:
         raise _named(file, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -95,7 +110,7 @@ def read_json(file: Path, shape: type[T]) -> T:
 
 
 def _named(file: Path, message: str) -> InputFileError:
-    """The error for a message of msgspec, such as 'Expected `str`, got `int` - at `$.transactions[3].nonce`'."""
+    """The error for a message such as 'Expected `str`, got `int` - at `$.transactions[3].nonce`'."""
     place = _PLACE.search(message)
     path = place.group(1) if place else ""
     message = message[: place.start()] if place else message

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Execution of a block's balance transfers: in block order (`sequential`), in parallel by wave (`waves`)."""
