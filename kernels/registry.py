@@ -53,9 +53,7 @@ def operations() -> list[str]:
 def backends(operation: str) -> list[Backend]:
     """The backends of `operation`, best first, each with its reason if it cannot run here."""
     row = _row(operation)
-    return [
-        Backend(operation, name, row[name][0], row[name][1]()) for name in BACKENDS if name in row
-    ]
+    return [Backend(operation, name, row[name][0], row[name][1]()) for name in BACKENDS if name in row]
 
 
 def set_chooser(chooser: Chooser | None) -> None:
@@ -86,7 +84,9 @@ def resolve(operation: str, backend: str = "auto", items: int = 0) -> Backend:
         raise ArgumentError("backend", repr(backend), f"'auto', {', '.join(map(repr, BACKENDS))}")
     row = _row(operation)
     if backend not in row:
-        raise BackendUnavailable(backend, f"{operation} is not implemented for it; use {', '.join(row)} or auto")
+        raise BackendUnavailable(
+            backend, f"{operation} is not implemented for it; use {', '.join(row)} or auto"
+        )
     function, unavailable = row[backend]
     reason = unavailable()
     if reason:

@@ -56,7 +56,9 @@ class FieldSpec:
             if root * root % p != value:
                 root = root * pow(2, (p - 1) // 4, p) % p
         else:
-            raise ArgumentError("self", f"modulus of {self.name} ≡ {p % 8} mod 8", "p ≡ 3 mod 4 or p ≡ 5 mod 8")
+            raise ArgumentError(
+                "self", f"modulus of {self.name} ≡ {p % 8} mod 8", "p ≡ 3 mod 4 or p ≡ 5 mod 8"
+            )
         return min(root, p - root) if root * root % p == value else None
 
 
@@ -84,6 +86,11 @@ class EdwardsSpec:
     def d2(self) -> int:
         """2d, which the extended addition multiplies by."""
         return 2 * self.d % self.field.modulus
+
+    @cached_property
+    def two_256(self) -> int:
+        """2^256, which the upper half of a 512-bit hash is multiplied by modulo the order."""
+        return 1 << 256
 
     @cached_property
     def sqrt_minus_one(self) -> int:

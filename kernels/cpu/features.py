@@ -15,7 +15,16 @@ import llvmlite.binding as llvm
 from numba.core import config
 
 IFMA_NEEDS = ("avx512f", "avx512dq", "avx512vl", "avx512bw", "avx512ifma")
-IFMA_CPUS = ("icelake", "tigerlake", "rocketlake", "sapphirerapids", "emeraldrapids", "graniterapids", "znver4", "znver5")
+IFMA_CPUS = (
+    "icelake",
+    "tigerlake",
+    "rocketlake",
+    "sapphirerapids",
+    "emeraldrapids",
+    "graniterapids",
+    "znver4",
+    "znver5",
+)
 """Names that LLVM gives to processors with AVX-512 IFMA; anything else named by hand counts as without."""
 
 

@@ -155,13 +155,18 @@ def _require_element(*arguments: Any) -> ElementType:
     return first
 
 
-def _products(builder: ir.IRBuilder, element: ElementType, pairs: list[tuple[ir.Value, ir.Value]], sums: Any) -> list[ir.Value]:
+def _products(
+    builder: ir.IRBuilder, element: ElementType, pairs: list[tuple[ir.Value, ir.Value]], sums: Any
+) -> list[ir.Value]:
     """Emit `products` of the field's generator on element values; the same value twice is a square."""
     factors = []
     for a, b in pairs:
         x = unpack(builder, element, a)
         factors.append((x, x if a is b else unpack(builder, element, b)))
-    sums = [(coefficient, [(k, unpack(builder, element, term)) for k, term in terms]) for coefficient, terms in sums]
+    sums = [
+        (coefficient, [(k, unpack(builder, element, term)) for k, term in terms])
+        for coefficient, terms in sums
+    ]
     results = element.code.products(Emitter(builder, element.lanes), factors, sums)
     return [pack(builder, element, limbs) for limbs in results]
 
@@ -243,7 +248,9 @@ def sqr_add_two(typingctx: Any, a: Any, kc: Any, c: Any, kd: Any, d: Any) -> Any
     terms = literal(kc, "kc"), literal(kd, "kd")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _products(builder, element, [(args[0], args[0])], [(1, [(terms[0], args[2]), (terms[1], args[4])])])[0]
+        return _products(
+            builder, element, [(args[0], args[0])], [(1, [(terms[0], args[2]), (terms[1], args[4])])]
+        )[0]
 
     return element(a, kc, c, kd, d), codegen
 
@@ -259,46 +266,32 @@ def mul_two(typingctx: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     return element(a, b, c, d), codegen
 
 
-def _plus_minus(square: bool, k: int) -> Any:
-    def build(context: Any, builder: Any, element: ElementType, args: Any) -> Any:
-        a, b, c = (args[0], args[0], args[1]) if square else args
-        both = _products(builder, element, [(a, b)], [(1, [(k, c)]), (-1, [(k, c)])] if k > 1 else [(1, [(1, c)]), (1, [(-1, c)])])
-        return context.make_tuple(builder, types.UniTuple(element, 2), both)
+@intrinsic(prefer_literal=True)
+def mul_pair(typingctx: Any, a: Any, b: Any, c: Any, k0: Any, c0: Any, k1: Any, c1: Any) -> Any:
+    """(k0 · a·b + c0 · c, k1 · a·b + c1 · c) from one product, with literal coefficients; k in 1 … 8 or −1."""
+    element = _require_element(a, b, c)
+    sums = [(literal(k, "k"), literal(kc, "c")) for k, kc in ((k0, c0), (k1, c1))]
+    result = types.UniTuple(element, 2)
 
-    return build
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pair = _products(builder, element, [(args[0], args[1])], [(k, [(kc, args[2])]) for k, kc in sums])
+        return context.make_tuple(builder, result, pair)
+
+    return result(a, b, c, k0, c0, k1, c1), codegen
 
 
-@intrinsic
-def sqr_plus_minus(typingctx: Any, a: Any, c: Any) -> Any:
-    """(a² + c, a² − c) from one square."""
+@intrinsic(prefer_literal=True)
+def sqr_pair(typingctx: Any, a: Any, c: Any, k0: Any, c0: Any, k1: Any, c1: Any) -> Any:
+    """(k0 · a² + c0 · c, k1 · a² + c1 · c) from one square, with literal coefficients; k in 1 … 8 or −1."""
     element = _require_element(a, c)
+    sums = [(literal(k, "k"), literal(kc, "c")) for k, kc in ((k0, c0), (k1, c1))]
+    result = types.UniTuple(element, 2)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _plus_minus(True, 1)(context, builder, element, args)
+        pair = _products(builder, element, [(args[0], args[0])], [(k, [(kc, args[1])]) for k, kc in sums])
+        return context.make_tuple(builder, result, pair)
 
-    return types.UniTuple(element, 2)(a, c), codegen
-
-
-@intrinsic
-def mul_plus_minus(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    """(a·b + c, a·b − c) from one product."""
-    element = _require_element(a, b, c)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _plus_minus(False, 1)(context, builder, element, args)
-
-    return types.UniTuple(element, 2)(a, b, c), codegen
-
-
-@intrinsic
-def twice_plus_minus(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    """(2c + a·b, 2c − a·b) from one product."""
-    element = _require_element(a, b, c)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _plus_minus(False, 2)(context, builder, element, args)
-
-    return types.UniTuple(element, 2)(a, b, c), codegen
+    return result(a, c, k0, c0, k1, c1), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -309,7 +302,9 @@ def linear(typingctx: Any, a_coefficient: Any, a: Any, b_coefficient: Any, b: An
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x, y = unpack(builder, element, args[1]), unpack(builder, element, args[3])
-        return pack(builder, element, element.code.linear(Emitter(builder, element.lanes), [(ca, x), (cb, y)]))
+        return pack(
+            builder, element, element.code.linear(Emitter(builder, element.lanes), [(ca, x), (cb, y)])
+        )
 
     return element(a_coefficient, a, b_coefficient, b), codegen
 
@@ -321,7 +316,9 @@ def _sum(ca: int, cb: int) -> Any:
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x, y = (unpack(builder, element, arg) for arg in args)
-            return pack(builder, element, element.code.linear(Emitter(builder, element.lanes), [(ca, x), (cb, y)]))
+            return pack(
+                builder, element, element.code.linear(Emitter(builder, element.lanes), [(ca, x), (cb, y)])
+            )
 
         return element(a, b), codegen
 
@@ -359,7 +356,9 @@ def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
 
 def _all_zero(builder: ir.IRBuilder, element: ElementType, limbs: list[ir.Value]) -> ir.Value:
     joined = functools.reduce(builder.or_, limbs)
-    return builder.icmp_unsigned("==", joined, ir.Constant(element.lanes.llvm, None if element.lanes.width > 1 else 0))
+    return builder.icmp_unsigned(
+        "==", joined, ir.Constant(element.lanes.llvm, None if element.lanes.width > 1 else 0)
+    )
 
 
 @intrinsic
@@ -382,7 +381,9 @@ def equal(typingctx: Any, a: Any, b: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = Emitter(builder, element.lanes)
         x, y = (unpack(builder, element, arg) for arg in args)
-        return _all_zero(builder, element, element.code.canonical(e, element.code.linear(e, [(1, x), (-1, y)])))
+        return _all_zero(
+            builder, element, element.code.canonical(e, element.code.linear(e, [(1, x), (-1, y)]))
+        )
 
     return MaskType(element.lanes.width)(a, b), codegen
 
@@ -457,6 +458,17 @@ def store(typingctx: Any, array: Any, offset: Any, a: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64, a), codegen
+
+
+@intrinsic
+def storage(typingctx: Any, field: Any) -> Any:
+    """Words of a flat array that `store` fills with one element."""
+    element = field.element
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(I64, element.code.limbs * element.lanes.width)
+
+    return types.int64(field), codegen
 
 
 @intrinsic(prefer_literal=True)

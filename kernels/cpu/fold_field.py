@@ -87,7 +87,9 @@ class FoldField:
         """Σ coefficient · term for small integer coefficients (in total below 2^8)."""
         return self._carry(e, self._sum(e, None, terms))
 
-    def products(self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]) -> list[Limbs]:
+    def products(
+        self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
+    ) -> list[Limbs]:
         """With P the sum of the products of at most two factor pairs: coefficient · P + Σ terms, for each of `sums`.
 
         A pair of the same list object twice is a square. Positive coefficients are at most 8, a negative one is −1.

@@ -16,14 +16,18 @@ from numba import njit
 
 from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.cpu.hash_group import (
+    BEHIND,
     CHUNK,
+    COUNT,
+    INSIDE,
+    LENGTH,
+    PLAN_ROWS,
+    TARGET,
+    WHOLE,
     block_bytes,
-    copy_tail,
     digest_bytes,
     hash_group,
-    last_marker,
-    length_bytes,
-    marker,
+    pad,
     padding_bytes,
     stride,
     width,
@@ -67,27 +71,6 @@ def order_by_count(counts: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def pad(kernel: Any, data: Any, begin: Any, length: Any, scratch: Any, row: Any, count: Any) -> None:
-    """Write what follows the last whole block of a message, padded, at `row` of the scratch."""
-    size = block_bytes(kernel)
-    whole = length // size
-    rest = length - whole * size
-    start = begin + whole * size
-    end = (count - whole) * size
-    for chunk in range(0, end, CHUNK):
-        copy_tail(kernel, scratch, row + chunk, data, start + chunk, rest - chunk)
-    if marker(kernel):
-        scratch[row + rest] = marker(kernel)
-    if last_marker(kernel):
-        scratch[row + end - 1] |= last_marker(kernel)
-    if length_bytes(kernel):
-        bits = length * 8
-        for position in range(1, 9):
-            scratch[row + end - position] = bits & 0xFF
-            bits >>= 8
-
-
-@njit(nogil=True, cache=True)
 def hash_slice(kernel: Any, data: Any, offsets: Any, out: Any, start: Any, stop: Any) -> None:
     """Hash messages `start` to `stop` of a batch; message i is data[offsets[i]:offsets[i + 1]].
 
@@ -98,32 +81,36 @@ def hash_slice(kernel: Any, data: Any, offsets: Any, out: Any, start: Any, stop:
         out: uint8, flat; digest i goes to out[i · digest_bytes:].
     """
     lanes = width(kernel)
+    size = block_bytes(kernel)
     items = stop - start
     counts = np.empty(items, np.int64)
     for item in range(items):
         length = offsets[start + item + 1] - offsets[start + item]
-        counts[item] = max(1, (length + padding_bytes(kernel) + block_bytes(kernel) - 1) // block_bytes(kernel))
+        counts[item] = max(1, (length + padding_bytes(kernel) + size - 1) // size)
     order = order_by_count(counts)
-    scratch = np.zeros(lanes * stride(kernel), np.uint8)
-    begins = np.zeros(lanes, np.int64)
-    lengths = np.full(lanes, -1, np.int64)
-    lane_counts = np.zeros(lanes, np.int64)
-    targets = np.zeros(lanes, np.int64)
+    memory = np.empty((lanes * stride(kernel) + CHUNK), np.uint8)
+    scratch = memory[-memory.ctypes.data % CHUNK :]
+    plan = np.empty(PLAN_ROWS * lanes, np.int64)
+    plan[LENGTH * lanes : (LENGTH + 1) * lanes] = -1
     for group in range(0, items, lanes):
         for lane in range(lanes):
             item = order[min(group + lane, items - 1)]
             begin = offsets[start + item]
             length = offsets[start + item + 1] - begin
-            count = counts[item]
+            whole = length // size
+            rest = length - whole * size
+            row = lane * stride(kernel)
             # The padding of a message that ends with its last block depends on its length alone.
-            if length % block_bytes(kernel) or length != lengths[lane]:
-                if count * block_bytes(kernel) > length:
-                    pad(kernel, data, begin, length, scratch, lane * stride(kernel), count)
-            begins[lane] = begin
-            lengths[lane] = length
-            lane_counts[lane] = count
-            targets[lane] = (start + item) * digest_bytes(kernel)
-        hash_group(kernel, data, scratch, begins, lengths, lane_counts, lane_counts[lanes - 1], out, targets)
+            if rest or length != plan[LENGTH * lanes + lane]:
+                end = (counts[item] - whole) * size
+                pad(kernel, data, begin + whole * size, rest, scratch, row, end, length)
+            plan[WHOLE * lanes + lane] = whole
+            plan[INSIDE * lanes + lane] = begin
+            plan[BEHIND * lanes + lane] = row - whole * size
+            plan[LENGTH * lanes + lane] = length
+            plan[COUNT * lanes + lane] = counts[item]
+            plan[TARGET * lanes + lane] = (start + item) * digest_bytes(kernel)
+        hash_group(kernel, data, scratch, plan, out)
 
 
 SLICE = 8192
@@ -131,7 +118,10 @@ SLICE = 8192
 
 
 def digest_into(
-    kernel: HashKernel, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], out: npt.NDArray[np.uint8]
+    kernel: HashKernel,
+    data: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    out: npt.NDArray[np.uint8],
 ) -> None:
     """Hash message i, data[offsets[i]:offsets[i + 1]], into row i of `out`; several threads share a batch.
 

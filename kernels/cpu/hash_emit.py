@@ -76,11 +76,41 @@ class HashEmitter:
         return total
 
     def xor(self, *terms: ir.Value) -> ir.Value:
-        """The exclusive or, taken from the left; LLVM joins two steps into one where the processor can."""
-        total = terms[0]
-        for term in terms[1:]:
-            total = self.builder.xor(total, term)
-        return total
+        """The exclusive or."""
+        total, *rest = terms
+        while len(rest) >= 2:
+            total, rest = self._ternary(0x96, total, *rest[:2]), rest[2:]
+        return self.builder.xor(total, rest[0]) if rest else total
+
+    def choose(self, mask: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
+        """Bit by bit, a where the mask is 1 and b where it is 0."""
+        return self._ternary(0xCA, mask, a, b)
+
+    def majority(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """Bit by bit, what at least two of the three say."""
+        return self._ternary(0xE8, a, b, c)
+
+    def xor_and_not(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a ⊕ (¬b ∧ c)."""
+        return self._ternary(0xD2, a, b, c)
+
+    def _ternary(self, table: int, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """Any function of three bits: the result for (a, b, c) is bit 4a + 2b + c of the table.
+
+        One instruction where a word is an AVX-512 register. LLVM finds it by itself for some of the shapes
+        only, and pulls common pairs out of sums of three that belong together.
+        """
+        if self.lanes.bits * self.lanes.width == 512:
+            name = f"llvm.x86.avx512.pternlog.{'d' if self.lanes.bits == 32 else 'q'}.512"
+            return call_llvm(self.builder, name, a.type, [a, b, c, ir.Constant(I32, table)])
+        builder = self.builder
+        if table == 0x96:
+            return builder.xor(builder.xor(a, b), c)
+        if table == 0xCA:
+            return builder.xor(c, builder.and_(a, builder.xor(b, c)))
+        if table == 0xE8:
+            return builder.xor(b, builder.and_(builder.xor(a, b), builder.xor(b, c)))
+        return builder.xor(a, builder.and_(builder.not_(b), c))
 
     def rotate_left(self, word: ir.Value, count: int) -> ir.Value:
         return self._funnel("fshl", word, count)
@@ -95,18 +125,6 @@ class HashEmitter:
 
     def shift_right(self, word: ir.Value, count: int) -> ir.Value:
         return self.builder.lshr(word, self.constant(count))
-
-    def choose(self, mask: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
-        """Bit by bit, a where the mask is 1 and b where it is 0."""
-        return self.builder.xor(b, self.builder.and_(mask, self.builder.xor(a, b)))
-
-    def majority(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """Bit by bit, what at least two of the three say."""
-        return self.builder.or_(self.builder.and_(a, b), self.builder.and_(c, self.builder.or_(a, b)))
-
-    def clear_and_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """a ⊕ (¬b ∧ c)."""
-        return self.builder.xor(a, self.builder.and_(self.builder.not_(b), c))
 
     def swap_bytes(self, word: ir.Value) -> ir.Value:
         return call_llvm(self.builder, f"llvm.bswap.{self._suffix()}", word.type, [word])
@@ -164,7 +182,9 @@ class HashEmitter:
         while step < width:
             for low in (row for row in range(width) if not row & step):
                 a, b = rows[low], rows[low + step]
-                rows[low] = self._interleave(a, b, [j if not j & step else width + j - step for j in range(width)])
+                rows[low] = self._interleave(
+                    a, b, [j if not j & step else width + j - step for j in range(width)]
+                )
                 rows[low + step] = self._interleave(
                     a, b, [j + step if not j & step else width + j for j in range(width)]
                 )

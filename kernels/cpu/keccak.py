@@ -26,6 +26,10 @@ def round_(emit: HashEmitter, spec: KeccakSpec, state: list[ir.Value], constant:
             # Three operands in one instruction: the column's correction is never formed by itself.
             word = emit.xor(state[x + 5 * y], parity[(x + 4) % 5], turned[(x + 1) % 5])
             moved[y + 5 * ((2 * x + 3 * y) % 5)] = emit.rotate_left(word, spec.rotations[x + 5 * y])
-    mixed = [emit.clear_and_add(moved[5 * y + x], moved[5 * y + (x + 1) % 5], moved[5 * y + (x + 2) % 5]) for y in range(5) for x in range(5)]
+    mixed = [
+        emit.xor_and_not(moved[5 * y + x], moved[5 * y + (x + 1) % 5], moved[5 * y + (x + 2) % 5])
+        for y in range(5)
+        for x in range(5)
+    ]
     mixed[0] = emit.xor(mixed[0], constant)
     return mixed

@@ -142,7 +142,9 @@ def call_llvm(builder: ir.IRBuilder, name: str, result: ir.Type, args: list[ir.V
     return builder.call(function, args)
 
 
-def element_pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value, offset: ir.Value) -> ir.Value:
+def element_pointer(
+    context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value, offset: ir.Value
+) -> ir.Value:
     """Address of element `offset` of a flat contiguous array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [offset])
@@ -150,7 +152,12 @@ def element_pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array:
 
 def _require_array(argument: Any, element: types.Type | tuple[types.Type, ...]) -> None:
     allowed = element if isinstance(element, tuple) else (element,)
-    if not (isinstance(argument, types.Array) and argument.ndim == 1 and argument.layout == "C" and argument.dtype in allowed):
+    if not (
+        isinstance(argument, types.Array)
+        and argument.ndim == 1
+        and argument.layout == "C"
+        and argument.dtype in allowed
+    ):
         raise TypingError(f"lanes are loaded from flat C-contiguous arrays of {allowed}, not {argument}")
 
 
@@ -197,6 +204,39 @@ def _shift(name: str) -> Callable[..., Any]:
 shift_left = _shift("shl")
 shift_right = _shift("lshr")
 shift_right_signed = _shift("ashr")
+
+
+@intrinsic
+def negate(typingctx: Any, value: Any) -> Any:
+    """−value modulo 2^bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.neg(args[0])
+
+    return value(value), codegen
+
+
+@intrinsic(prefer_literal=True)
+def keep_low(typingctx: Any, value: Any, bits: Any) -> Any:
+    """The low `bits` bits (literal) of every lane."""
+    count = _literal(bits, "bits")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.and_(args[0], splat_constant(value, (1 << count) - 1))
+
+    return value(value, bits), codegen
+
+
+@intrinsic(prefer_literal=True)
+def bit_set(typingctx: Any, value: Any, bit: Any) -> Any:
+    """Mask of the lanes where bit `bit` (literal) is set."""
+    position = _literal(bit, "bit")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        single = builder.and_(args[0], splat_constant(value, 1 << position))
+        return builder.icmp_unsigned("!=", single, splat_constant(value, 0))
+
+    return MaskType(value.width)(value, bit), codegen
 
 
 def _compare(name: str, predicate: str) -> Callable[..., Any]:
@@ -285,11 +325,15 @@ def gather_words(builder: ir.IRBuilder, typ: LanesType, pointer: ir.Value, index
     """Load the 64-bit word `pointer[index]` in each lane."""
     if typ.width == 1:
         return builder.load(builder.gep(pointer, [index]), align=8)
-    addresses = builder.add(broadcast(builder, typ, builder.ptrtoint(pointer, I64)), builder.shl(index, splat_constant(typ, 3)))
+    addresses = builder.add(
+        broadcast(builder, typ, builder.ptrtoint(pointer, I64)), builder.shl(index, splat_constant(typ, 3))
+    )
     pointers = builder.inttoptr(addresses, ir.VectorType(I64.as_pointer(), typ.width))
     every = ir.Constant(ir.VectorType(I1, typ.width), [ir.Constant(I1, 1)] * typ.width)
     name = f"llvm.masked.gather.v{typ.width}i64.v{typ.width}p0"
-    return call_llvm(builder, name, typ.llvm, [pointers, ir.Constant(I32, 8), every, ir.Constant(typ.llvm, ir.Undefined)])
+    return call_llvm(
+        builder, name, typ.llvm, [pointers, ir.Constant(I32, 8), every, ir.Constant(typ.llvm, ir.Undefined)]
+    )
 
 
 @intrinsic
@@ -344,5 +388,3 @@ def lane_width(typingctx: Any, marker: Any) -> Any:
         return ir.Constant(I64, width)
 
     return types.int64(marker), codegen
-
-

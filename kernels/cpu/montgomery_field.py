@@ -53,7 +53,9 @@ class MontgomeryField:
             raise ValueError("a sum needs at least one term")
         return total
 
-    def products(self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]) -> list[Limbs]:
+    def products(
+        self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
+    ) -> list[Limbs]:
         """With P the sum of the products of the factor pairs: coefficient · P + Σ terms, for each of `sums`."""
         multiply = self._product_lanes if self.lanes.width > 1 else self._product_one
         total = multiply(e, *factors[0])
@@ -89,7 +91,9 @@ class MontgomeryField:
             total[n] = e.builder.add(total[n + 1], e.narrow(e.wide_shr(top, 64)))
         return self._reduce_once(e, self._pack(e, total[: n + 1]))
 
-    def _step(self, e: Emitter, total: ir.Value, a: ir.Value, b: ir.Value, carry: ir.Value) -> tuple[ir.Value, ir.Value]:
+    def _step(
+        self, e: Emitter, total: ir.Value, a: ir.Value, b: ir.Value, carry: ir.Value
+    ) -> tuple[ir.Value, ir.Value]:
         value = e.builder.add(e.builder.add(e.product(a, b), e.wide(total)), e.wide(carry))
         return e.narrow(value), e.narrow(e.builder.lshr(value, ir.Constant(I128, 64)))
 
@@ -97,7 +101,9 @@ class MontgomeryField:
         """Limbs as one integer of 64·(limbs + 1) bits."""
         whole: ir.Value = ir.Constant(self.wide_type, 0)
         for index, limb in enumerate(limbs):
-            part = e.builder.shl(e.builder.zext(limb, self.wide_type), ir.Constant(self.wide_type, 64 * index))
+            part = e.builder.shl(
+                e.builder.zext(limb, self.wide_type), ir.Constant(self.wide_type, 64 * index)
+            )
             whole = e.builder.or_(whole, part)
         return whole
 
@@ -142,7 +148,9 @@ class MontgomeryField:
     def _keep_positive(self, e: Emitter, limbs: Limbs, bound: int) -> Limbs:
         """limbs, or limbs + bound where they are negative."""
         value = self._ripple(e, limbs)
-        raised = self._ripple(e, [e.add(limb, c) for limb, c in zip(limbs, self._constants(e, bound), strict=True)])
+        raised = self._ripple(
+            e, [e.add(limb, c) for limb, c in zip(limbs, self._constants(e, bound), strict=True)]
+        )
         negative = e.builder.icmp_signed("<", value[-1], e.constant(0))
         return [e.builder.select(negative, high, low) for high, low in zip(raised, value, strict=True)]
 
@@ -166,7 +174,9 @@ class MontgomeryField:
         if self.lanes.width == 1:
             return a
         modulus = self._constants(e, self.spec.modulus)
-        return self._keep_positive(e, [e.sub(x, c) for x, c in zip(a, modulus, strict=True)], self.spec.modulus)
+        return self._keep_positive(
+            e, [e.sub(x, c) for x, c in zip(a, modulus, strict=True)], self.spec.modulus
+        )
 
     def from_words(self, e: Emitter, words: Limbs) -> Limbs:
         """64-bit words (any value below R) as an element."""

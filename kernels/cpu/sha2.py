@@ -9,7 +9,9 @@ from supervm.kernels.cpu.hash_emit import HashEmitter
 from supervm.kernels.hash_spec import Sha2Spec
 
 
-def compress(emit: HashEmitter, spec: Sha2Spec, state: list[ir.Value], block: list[ir.Value]) -> list[ir.Value]:
+def compress(
+    emit: HashEmitter, spec: Sha2Spec, state: list[ir.Value], block: list[ir.Value]
+) -> list[ir.Value]:
     """What one block adds to the state: the working variables after the last round.
 
     The message schedule keeps sixteen words, each replaced when its successor is due, so that the words and

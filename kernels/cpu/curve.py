@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`Curve(spec, lanes)`: the marker that tells a kernel which curve it works on, and in which lanes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
+
+from supervm.kernels.cpu.field import ElementType, Field, FieldMarkerType, constant_element, literal
+from supervm.kernels.cpu.lanes import Lanes, LanesMarkerType
+from supervm.kernels.spec import EdwardsSpec, WeierstrassSpec
+
+
+class Curve:
+    """A marker: this curve, in these lanes."""
+
+    def __init__(self, spec: EdwardsSpec | WeierstrassSpec, lanes: Lanes) -> None:
+        self.spec = spec
+        self.lanes = lanes
+        self.field = Field(spec.field, lanes)
+        self.scalars = Field(spec.scalar_field, lanes)
+        self.type = CurveMarkerType(spec, lanes)
+
+    def table(self, points: list[tuple[int, ...]]) -> np.ndarray:
+        """Rows of coordinates as limbs, one row a point: flat uint64, `coordinates · limbs` words a row."""
+        rows = [
+            [limb for coordinate in point for limb in self.field.represent(coordinate)] for point in points
+        ]
+        return np.array(rows, np.uint64).reshape(-1)
+
+
+class CurveMarkerType(types.Type):
+    """Numba type of `Curve`."""
+
+    def __init__(self, spec: EdwardsSpec | WeierstrassSpec, lanes: Lanes) -> None:
+        self.spec = spec
+        self.lanes = lanes.type
+        self.element = ElementType(spec.field, lanes.type)
+        self.scalar = ElementType(spec.scalar_field, lanes.type)
+        super().__init__(name=f"Curve({spec.name}, {self.element.name})")
+
+    @property
+    def key(self) -> Any:
+        return self.spec, self.lanes.key
+
+
+@register_model(CurveMarkerType)
+class _CurveModel(models.OpaqueModel):
+    pass
+
+
+@typeof_impl.register(Curve)
+def _typeof_curve(value: Curve, context: Any) -> CurveMarkerType:
+    return value.type
+
+
+@unbox(CurveMarkerType)
+def _unbox_curve(typ: Any, obj: Any, c: Any) -> NativeValue:
+    return NativeValue(c.context.get_dummy_value())
+
+
+def _part(result_of: Any) -> Any:
+    @intrinsic
+    def operation(typingctx: Any, curve: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return context.get_dummy_value()
+
+        return result_of(curve)(curve), codegen
+
+    return operation
+
+
+base_field = _part(lambda curve: FieldMarkerType(curve.element))
+"""The marker of the field of coordinates."""
+
+scalar_field = _part(lambda curve: FieldMarkerType(curve.scalar))
+"""The marker of the integers modulo the group order."""
+
+lanes_of = _part(lambda curve: LanesMarkerType(curve.lanes))
+"""The marker of the lanes."""
+
+
+@intrinsic(prefer_literal=True)
+def curve_constant(typingctx: Any, curve: Any, name: Any) -> Any:
+    """An attribute of the curve's specification, such as "d", as an element of the base field."""
+    value = curve.spec
+    for part in literal(name, "name").split("."):
+        value = getattr(value, part)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return constant_element(builder, curve.element, value)
+
+    return curve.element(curve, name), codegen
+
+
+@intrinsic(prefer_literal=True)
+def scalar_constant(typingctx: Any, curve: Any, name: Any) -> Any:
+    """An attribute of the curve's specification as an element of the scalar field."""
+    value = curve.spec
+    for part in literal(name, "name").split("."):
+        value = getattr(value, part)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return constant_element(builder, curve.scalar, value)
+
+    return curve.scalar(curve, name), codegen
