@@ -46,7 +46,7 @@ def load_command(name: str) -> Any:
     """Import the module of a command and make the function of the same name a command."""
     module = importlib.import_module(f"supervm.tiers.commands.{name}")
     single = typer.Typer(add_completion=False)
-    single.command(name, help=COMMANDS[name])(getattr(module, name))
+    single.command(name)(getattr(module, name))
     return typer.main.get_command(single)
 
 

@@ -58,7 +58,7 @@ def reporting(as_json: bool, codes: Mapping[str, int] = NO_CODES) -> Iterator[No
     """
     try:
         yield
-    except (SupervmError, OSError, MemoryError, ImportError) as error:
+    except (SupervmError, OSError, MemoryError) as error:
         code = codes.get(type(error).__name__, exit_code(error))
         if as_json:
             print_json({"error": error_json(error), "exit_code": code})

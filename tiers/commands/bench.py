@@ -21,7 +21,7 @@ CODES = {"PeerDisagrees": VERIFICATION_FAILED, "ResultsMalformed": WRONG_USE}
 
 
 def bench(
-    suite: Annotated[str, typer.Argument(help="signatures, hashes or conflicts.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="signatures, hashes or conflicts.")],
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Only this number; else 1, 2 and every core.")
     ] = None,
@@ -34,7 +34,7 @@ def bench(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Measure a suite beside the libraries that people use today.
+    """Measure operations beside the libraries that people use today.
 
     Every peer's answers are compared with ours before anything is timed; exit code 1 if they differ. A
     ratio is ours divided by the peer's, in items per second.

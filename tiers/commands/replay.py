@@ -31,10 +31,11 @@ def replay(
     backend: options.Backend = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Verify every signature, hash and root of blocks, and execute their balance transfers.
+    """Verify and replay Ethereum blocks.
 
-    Transfers run twice, in parallel by waves and one by one, and must come to the same balances; no money may
-    appear or vanish. Exit code 1 if anything is wrong, 2 if a file cannot be read.
+    Every signature, hash and root is checked and every balance transfer executed. Transfers run twice, in
+    parallel by waves and one by one, and must come to the same balances; no money may appear or vanish. Exit
+    code 1 if anything is wrong, 2 if a file cannot be read.
     """
     with console.reporting(as_json):
         hardware, settings = options.settings_of(tier, config, threads, backend)

@@ -32,7 +32,9 @@ class Rule(StrEnum):
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="JSON Lines, Parquet or Arrow IPC (file or stream).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON Lines, Parquet or Arrow IPC (file or stream).")
+    ],
     rule: Annotated[Rule, typer.Option(help="How Ed25519 is checked.")] = Rule.dalek,
     low_s: Annotated[bool, typer.Option("--low-s/--no-low-s", help="Refuse a high s in ECDSA.")] = True,
     output: Annotated[
@@ -49,7 +51,7 @@ def verify(
     batch: options.Batch = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Verify every signature in a file.
+    """Verify a file of signatures: JSON Lines, Parquet or Arrow.
 
     Columns: scheme (ed25519, ecdsa, schnorr), public_key, message or digest (ecdsa: digest), signature;
     hex or binary. Verdicts: 1 valid, 0 invalid, -1 malformed. Exit code 1 if any is not 1, 2 if the file

@@ -48,6 +48,7 @@ class ColumnarFile(ABC):
                         place = f"row {numbers[broken.index]}"
                         raise BrokenFile(str(self.path), place, broken.problem)
                     first += piece.num_rows
+            self.fraction = 1.0
         except (pa.ArrowException, OSError) as error:
             place = f"after row {first}" if first else ""
             said = (str(error).splitlines() or [type(error).__name__])[0]

@@ -39,7 +39,7 @@ class JsonLinesFile:
         batch_bytes: bytes of text of a batch, about.
     """
 
-    format = "json lines"
+    format = "JSON Lines"
     place = "line"
 
     def __init__(self, path: Path, batch_items: int, batch_bytes: int) -> None:
