@@ -64,7 +64,8 @@ def known_answers(operation: str, backend: str = "auto") -> SelfTest:
     if not wrong:
         return SelfTest(operation, backend, True, f"{len(compared)} answers agree with the oracle")
     rule, row, found, expected = wrong[0]
-    what = ", ".join(filter(None, (row.get("description", f"{len(row['message']) // 2}-byte message"), rule)))
+    item = row["description"] if "description" in row else f"{len(row['message']) // 2}-byte message"
+    what = f"{item}, {rule}" if rule else item
     detail = (
         f"{len(wrong)} of {len(compared)} answers differ; the first: {what}: {found}, expected {expected}"
     )

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The self-test: its answers are the oracle's, every backend passes, and a wrong backend does not."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from supervm.crypto import ed25519, hashes, secp256k1, selftest
+from supervm.crypto.oracle import hashes as oracle_hashes
+from supervm.kernels import registry
+from supervm.kernels.errors import BackendUnavailable, UnknownOperation
+
+ROWS = json.loads(
+    importlib.resources.files("supervm.crypto").joinpath("known_answers.json").read_text("utf-8")
+)
+
+
+def _bytes(row, *names):
+    return (bytes.fromhex(row[name]) for name in names)
+
+
+def test_known_answers_are_the_oracles(oracles):
+    for row in ROWS["ed25519.verify"]:
+        for rule in ("dalek", "strict", "zip215"):
+            assert oracles.ed25519(*_bytes(row, "public_key", "message", "signature"), rule) == row[rule]
+    for row in ROWS["secp256k1.ecdsa_verify"]:
+        for name, low_s in (("low_s", True), ("any_s", False)):
+            assert oracles.ecdsa(*_bytes(row, "public_key", "digest", "signature"), low_s) == row[name]
+    for row in ROWS["secp256k1.ecdsa_recover"]:
+        key, verdict = oracles.recover(*_bytes(row, "digest", "signature"))
+        assert ((key or bytes(64)).hex(), verdict) == (row["public_key"], row["verdict"])
+    for row in ROWS["secp256k1.schnorr_verify"]:
+        assert oracles.schnorr(*_bytes(row, "public_key", "message", "signature")) == row["verdict"]
+    for name in ("sha256", "sha512", "keccak256", "blake2b", "eth_address"):
+        for row in ROWS[name]:
+            assert getattr(oracle_hashes, name)(bytes.fromhex(row["message"])).hex() == row["digest"]
+
+
+def test_known_answers_hold_every_verdict():
+    for rule in ("dalek", "strict", "zip215"):
+        assert set(Counter(row[rule] for row in ROWS["ed25519.verify"])) == {-1, 0, 1}
+    assert {len(row["public_key"]) for row in ROWS["secp256k1.ecdsa_verify"]} == {66, 128, 130}
+    assert {row["low_s"] for row in ROWS["secp256k1.ecdsa_verify"]} == {-1, 0, 1}
+    assert {row["verdict"] for row in ROWS["secp256k1.ecdsa_recover"]} == {-1, 1}
+    assert {row["verdict"] for row in ROWS["secp256k1.schnorr_verify"]} == {-1, 0, 1}
+
+
+def test_every_operation_of_the_room_has_known_answers():
+    of_the_room = {name for name in registry.operations() if not name.startswith("conflicts.")}
+    assert of_the_room == set(selftest.operations())
+
+
+@pytest.mark.parametrize("operation", selftest.operations())
+def test_every_backend_passes(operation, backend):
+    outcome = selftest.known_answers(operation, backend)
+    assert (outcome.operation, outcome.backend) == (operation, backend)
+    assert outcome.ok, outcome.detail
+    assert "agree" in outcome.detail
+    selftest.warm(operation, backend)
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "operation", "spoil"),
+    [
+        (ed25519, "verify_batch", "ed25519.verify", lambda verdicts: np.abs(verdicts)),
+        (secp256k1, "ecdsa_verify_batch", "secp256k1.ecdsa_verify", lambda verdicts: verdicts * 0 + 1),
+        (secp256k1, "schnorr_verify_batch", "secp256k1.schnorr_verify", lambda verdicts: verdicts[::-1]),
+        (secp256k1, "ecdsa_recover_batch", "secp256k1.ecdsa_recover", lambda pair: (pair[0] ^ 1, pair[1])),
+        (hashes, "eth_address_batch", "eth_address", lambda rows: rows[:, ::-1]),
+    ],
+)
+def test_a_wrong_backend_fails(monkeypatch, module, function, operation, spoil):
+    right = getattr(module, function)
+    monkeypatch.setattr(module, function, lambda *args, **options: spoil(right(*args, **options)))
+    outcome = selftest.known_answers(operation)
+    assert not outcome.ok
+    assert "answers differ; the first: " in outcome.detail
+    assert "expected" in outcome.detail
+
+
+def test_a_backend_that_breaks_fails_with_its_reason(monkeypatch):
+    def broken(*args, **options):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(ed25519, "verify_batch", broken)
+    outcome = selftest.known_answers("ed25519.verify")
+    assert not outcome.ok
+    assert outcome.detail == "MemoryError: no room"
+
+
+def test_a_backend_that_is_missing():
+    outcome = selftest.known_answers("ed25519.verify", "cuda")
+    assert not outcome.ok
+    assert "cuda" in outcome.detail
+    with pytest.raises(BackendUnavailable, match="cuda"):
+        selftest.warm("ed25519.verify", "cuda")
+
+
+def test_unknown_operation():
+    with pytest.raises(UnknownOperation, match=r"rsa\.verify"):
+        selftest.known_answers("rsa.verify")
+    with pytest.raises(UnknownOperation, match=r"rsa\.verify"):
+        selftest.warm("rsa.verify")
