@@ -16,7 +16,7 @@ def telling_of_compilations(tell: Callable[[str], None]) -> Iterator[None]:
     """
     from numba.core import event
 
-    class Compilations(event.Listener):  # type: ignore[misc]
+    class Compilations(event.Listener):
         """Counts the kernels compiled so far, and how many compilations are nested in each other."""
 
         def __init__(self) -> None:

@@ -17,7 +17,7 @@ from supervm.tiers.signature_files.verdict_writers import VerdictWriter
 from supervm.tiers.signature_files.verification import SignatureChecks, Summary, verify_file
 
 if TYPE_CHECKING:
-    from supervm.engine.replay import ReplayReport
+    from supervm.engine.report import ReplayReport
 
 BYTES_PER_ITEM = 4096
 """Memory of a signature in flight: 2 KiB in the kernels, as much again for the row it was read from."""

@@ -2,9 +2,11 @@
 """The errors of the door, and the exit code that each error of the project ends a command with.
 
 SupervmError
-├── SettingError (ValueError)          a setting that does not exist or has a wrong value → 2
-├── BrokenFile (ValueError)            a file that cannot be read as what it should be → 2
-└── EnvironmentProblem (RuntimeError)  the machine lacks something that a command needs → 3
+├── SettingError (ValueError)   a setting that does not exist or has a wrong value → 2
+└── BrokenFile (ValueError)     a file that cannot be read as what it should be → 2
+
+Elsewhere: `ArgumentError`, `UnknownOperation` and the engine's `InputFileError` → 2, `BackendUnavailable`, a lack
+of memory and what the operating system refuses → 3. 1 is left to answers that are wrong.
 """
 
 from __future__ import annotations
@@ -55,10 +57,6 @@ class BrokenFile(SupervmError, ValueError):
 
     def __reduce__(self) -> tuple[type[BrokenFile], tuple[str, str, str]]:
         return type(self), (self.path, self.place, self.problem)
-
-
-class EnvironmentProblem(SupervmError, RuntimeError):
-    """The machine or the installation lacks something that a command needs."""
 
 
 def exit_code(error: BaseException) -> int:

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Progress on a terminal and nowhere else; compilations; the folder of kernels; the environment."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from pathlib import Path
+
+import numba
+import pytest
+from rich.console import Console
+
+from supervm.kernels.errors import ArgumentError, BackendUnavailable, SupervmError, UnknownOperation
+from supervm.tiers import console
+from supervm.tiers.compiling import telling_of_compilations
+from supervm.tiers.environment import commit, environment
+from supervm.tiers.errors import BrokenFile, SettingError, exit_code
+from supervm.tiers.kernel_cache import kernel_cache
+
+
+def _line(terminal: bool) -> tuple[console.ProgressLine, io.StringIO]:
+    text = io.StringIO()
+    return console.ProgressLine(Console(file=text, force_terminal=terminal, width=100)), text
+
+
+def test_no_progress_without_a_terminal() -> None:
+    line, text = _line(terminal=False)
+    line.aside("compiling")
+    line.update("working", 0.5)
+    line.close()
+    assert text.getvalue() == ""
+
+
+def test_no_progress_in_the_first_second() -> None:
+    line, text = _line(terminal=True)
+    line.update("working", 0.5)
+    line.close()
+    assert text.getvalue() == ""
+
+
+def test_progress_after_the_first_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "QUIET_SECONDS", 0.0)
+    line, text = _line(terminal=True)
+    line.update("working [1]", 0.5)
+    line.close()
+    assert "working [1]" in text.getvalue()
+    assert "50%" in text.getvalue()
+
+
+def test_a_compilation_is_told_at_once() -> None:
+    line, text = _line(terminal=True)
+    line.update("working")
+    line.aside("compiling verify")
+    line.close()
+    assert "working: compiling verify" in text.getvalue()
+
+
+@pytest.mark.parametrize("no_colour", [False, True])
+def test_no_colour_where_none_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], no_colour: bool
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if no_colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    console.answers().print("[red]wrong[/]")
+    console.notes().print("[red]wrong[/]")
+    shown = capsys.readouterr()
+    assert ("\x1b[31m" in shown.out) != no_colour
+    assert ("\x1b[31m" in shown.err) != no_colour
+
+
+def test_compilations_are_told_with_the_name_of_the_kernel() -> None:
+    @numba.njit
+    def add_one(value):  # type: ignore[no-untyped-def]
+        return value + 1
+
+    told: list[str] = []
+    with telling_of_compilations(told.append):
+        add_one(1)
+        add_one(2)
+    assert told == ["compiling add_one (1 so far, kept for the next time)", ""]
+    add_one(1.5)
+    assert len(told) == 2
+
+
+def test_the_folder_of_kernels(tmp_path: Path) -> None:
+    folder = tmp_path / "cpu_0123"
+    folder.mkdir()
+    (folder / "sha2.digest_block-12.py311.nbi").write_bytes(b"i" * 10)
+    (folder / "sha2.digest_block-12.py311.1.nbc").write_bytes(b"c" * 100)
+    (folder / "sha2.digest_block-12.py311.2.nbc").write_bytes(b"c" * 100)
+    cache = kernel_cache(tmp_path)
+    assert cache.functions == {"sha2": ["digest_block"]}
+    assert (cache.specialisations, cache.size) == (2, 210)
+    assert kernel_cache(tmp_path / "absent").specialisations == 0
+
+
+def test_the_environment_names_hardware_versions_system_and_commit() -> None:
+    found = environment()
+    assert set(found) == {"hardware", "versions", "system", "commit"}
+    assert found["versions"]["numba"] == numba.__version__
+    assert found["system"]["name"]
+
+
+def test_the_commit_of_a_checkout_and_whether_files_differ(tmp_path: Path) -> None:
+    assert commit(tmp_path) is None
+    (tmp_path / "file").write_text("one")
+    for arguments in (
+        ["init", "-q"],
+        ["add", "file"],
+        ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "one"],
+    ):
+        subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True)
+    first = commit(tmp_path)
+    assert first is not None
+    assert len(first["id"]) == 40
+    assert first["modified"] is False
+    (tmp_path / "file").write_text("two")
+    assert commit(tmp_path) == {"id": first["id"], "modified": True}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ArgumentError("a", "b", "c"), 2),
+        (UnknownOperation("x"), 2),
+        (SettingError("a", "b", "c", "d"), 2),
+        (BrokenFile("a", "", "b"), 2),
+        (BackendUnavailable("cuda", "x"), 3),
+        (SupervmError("x"), 3),
+        (MemoryError(), 3),
+        (PermissionError("x"), 3),
+        (ValueError("a defect"), 3),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_error_has_an_exit_code(error: BaseException, code: int) -> None:
+    assert exit_code(error) == code
