@@ -5,8 +5,8 @@ SupervmError
 ├── SettingError (ValueError)   a setting that does not exist or has a wrong value → 2
 └── BrokenFile (ValueError)     a file that cannot be read as what it should be → 2
 
-Elsewhere: `ArgumentError`, `UnknownOperation` and the engine's `InputFileError` → 2, `BackendUnavailable`, a lack
-of memory and what the operating system refuses → 3. 1 is left to answers that are wrong.
+Elsewhere: `ArgumentError`, `UnknownOperation` and the engine's `InputFileError` → 2; `BackendUnavailable`, a
+lack of memory and what the operating system refuses → 3. 1 is left to answers that are wrong.
 """
 
 from __future__ import annotations

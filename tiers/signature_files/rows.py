@@ -182,14 +182,14 @@ def _from_hex(name: str, column: pa.LargeStringArray, broken: list[Broken]) -> p
         stop = int(odd.argmax())
         broken.append(Broken(stop, f"'{name}' has {lengths[stop]} hex digits, expected an even number"))
     try:
-        decoded = binascii.a2b_hex(memoryview(text[: offsets[stop]]))
+        decoded = binascii.a2b_hex(text[: offsets[stop]].data)
     except binascii.Error:
         stop = int(np.searchsorted(offsets, int((~_IS_HEX[text]).argmax()), side="right")) - 1
         # Decoded from the row's start: what is not ASCII takes several bytes.
         whole = bytes(text[offsets[stop] : offsets[stop + 1]]).decode("utf-8", "replace")
         wrong = next(mark for mark in whole if mark not in _HEX_DIGITS)
         broken.append(Broken(stop, f"'{name}' is not hex: found {wrong!r}"))
-        decoded = binascii.a2b_hex(memoryview(text[: offsets[stop]]))
+        decoded = binascii.a2b_hex(text[: offsets[stop]].data)
     return of_ragged(np.frombuffer(decoded, np.uint8), np.minimum(offsets, offsets[stop]) // 2)
 
 
