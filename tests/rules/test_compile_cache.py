@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A second process compiles nothing; a processor without IFMA never meets an IFMA kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+COUNTING = """
+import json, sys
+from supervm.kernels import CACHE_FOLDER
+from numba.core import event
+
+class Compilations(event.Listener):
+    def __init__(self):
+        self.names = []
+    def on_start(self, event):
+        self.names.append(str(event.data.get("dispatcher")))
+    def on_end(self, event):
+        pass
+
+seen = Compilations()
+event.register("numba:compile", seen)
+from supervm.crypto import selftest
+from supervm.kernels import registry
+ran = []
+for operation in OPERATIONS or selftest.operations():
+    for backend in registry.backends(operation):
+        if backend.available and backend.name in BACKENDS:
+            selftest.warm(operation, backend.name)
+            ran.append(f"{operation} {backend.name}")
+files = sorted(path.name for path in CACHE_FOLDER.rglob("*") if path.is_file())
+print(json.dumps({"compiled": seen.names, "ran": ran, "files": files}))
+"""
+
+
+def _run(script: str, environment: dict[str, str], **names: Any) -> dict[str, Any]:
+    header = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+    ran = subprocess.run(
+        [sys.executable, "-c", header + script],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, f"exit status {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+    result: dict[str, Any] = json.loads(ran.stdout)
+    return result
+
+
+@pytest.mark.slow
+def test_second_process_compiles_nothing():
+    """Over every operation and CPU backend, in the folder that the other tests use too."""
+    wanted = {"OPERATIONS": [], "BACKENDS": ["ifma", "scalar"]}
+    first = _run(COUNTING, {}, **wanted)
+    second = _run(COUNTING, {}, **wanted)
+    assert len(first["ran"]) >= 9
+    assert second["ran"] == first["ran"]
+    assert second["compiled"] == []
+    assert second["files"] == first["files"]
+
+
+def test_a_first_process_is_seen_to_compile(tmp_path):
+    """The same listener in an empty folder: without this, the test above could count nothing at all."""
+    environment = {"SUPERVM_CACHE_DIR": str(tmp_path)}
+    wanted = {"OPERATIONS": ["sha256"], "BACKENDS": ["scalar"]}
+    first = _run(COUNTING, environment, **wanted)
+    assert first["ran"] == ["sha256 scalar"]
+    assert first["compiled"]
+    assert first["files"]
+    second = _run(COUNTING, environment, **wanted)
+    assert second["compiled"] == []
+    assert second["files"] == first["files"]
+
+
+GENERIC = """
+import json
+from supervm.crypto import ed25519, hashes, secp256k1, selftest
+from supervm.kernels import registry
+from supervm.kernels.errors import BackendUnavailable
+
+result = {}
+for operation in selftest.operations():
+    states = {backend.name: backend.reason for backend in registry.backends(operation)}
+    result[operation] = [registry.resolve(operation).name, states.get("ifma", "not implemented")]
+try:
+    hashes.sha512_batch([b""], backend="ifma")
+    result["refused"] = ""
+except BackendUnavailable as error:
+    result["refused"] = error.reason
+result["answers"] = [
+    [test.ok, test.detail]
+    for test in map(selftest.known_answers, ("ed25519.verify", "sha256", "keccak256", "eth_address"))
+]
+print(json.dumps(result))
+"""
+
+
+@pytest.mark.slow
+def test_generic_processor_uses_scalar_and_lives():
+    """LLVM aborts the process where IFMA is compiled for a target without it, so the process is the test."""
+    result = _run(GENERIC, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""})
+    answers, refused = result.pop("answers"), result.pop("refused")
+    assert refused
+    assert len(result) >= 9
+    for operation, (chosen, reason) in result.items():
+        assert chosen == "scalar", operation
+        assert reason, operation
+    for ok, detail in answers:
+        assert ok, detail

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What modules say they export is what they define; the published names are there with their arguments."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("kernels", "crypto", "vm", "engine", "tiers", "benchmarks")
+
+PUBLISHED = {
+    "supervm.crypto.ed25519": {
+        "verify_batch": "(public_keys, messages, signatures, *, rule='dalek', backend='auto')",
+    },
+    "supervm.crypto.secp256k1": {
+        "ecdsa_verify_batch": "(public_keys, digests, signatures, *, low_s=True, backend='auto')",
+        "ecdsa_recover_batch": "(digests, signatures, *, backend='auto')",
+        "schnorr_verify_batch": "(public_keys, messages, signatures, *, backend='auto')",
+        "signatures_from_der": None,
+    },
+    "supervm.crypto.hashes": {
+        "sha256_batch": "(messages, *, backend='auto')",
+        "sha512_batch": "(messages, *, backend='auto')",
+        "keccak256_batch": "(messages, *, backend='auto')",
+        "blake2b_batch": "(messages, *, backend='auto')",
+        "eth_address_batch": "(public_keys, *, backend='auto')",
+    },
+    "supervm.engine.conflicts": {
+        "detect": "(read_offsets, read_keys, write_offsets, write_keys, *, rule='versioned', edges=False, "
+        "backend='auto')",
+        "Conflicts": None,
+    },
+    "supervm.tiers": {"detect": None, "choose": "(hardware)"},
+    "supervm.kernels": {"set_threads": "(count)", "get_threads": "()"},
+}
+
+
+def exported(tree: ast.Module) -> list[str] | None:
+    """The literal `__all__` of a module, or None."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+        ):
+            names: list[str] = ast.literal_eval(node.value)
+            return names
+    return None
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """Public functions and classes that a module itself defines."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return {node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")}
+
+
+def _modules() -> list[Path]:
+    paths = (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
+    return [path for path in paths if exported(ast.parse(path.read_text(encoding="utf-8"))) is not None]
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_all_is_the_public_surface(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = exported(tree)
+    assert names is not None
+    assert len(set(names)) == len(names)
+    assert not defined(tree) - set(names)
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    module = importlib.import_module(".".join(("supervm", *(part for part in parts if part != "__init__"))))
+    assert not [name for name in names if not hasattr(module, name)]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in PUBLISHED.items() for name in names]
+)
+def test_published_names(module, name):
+    loaded = importlib.import_module(module)
+    assert name in loaded.__all__
+    expected = PUBLISHED[module][name]
+    if expected is None:
+        return
+    signature = inspect.signature(getattr(loaded, name))
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    found = inspect.Signature(bare, return_annotation=inspect.Signature.empty)
+    assert str(found) == expected
+
+
+def test_signature_modules_export_no_other_function():
+    for name in ("supervm.crypto.ed25519", "supervm.crypto.secp256k1"):
+        module = importlib.import_module(name)
+        assert {item for item in module.__all__ if callable(getattr(module, item))} == set(PUBLISHED[name])
