@@ -147,3 +147,30 @@ class WeierstrassSpec:
     b: int
     base: tuple[int, int]
     endomorphism: Endomorphism | None = None
+
+    @property
+    def base_x(self) -> int:
+        """x of the generator."""
+        return self.base[0]
+
+    @property
+    def base_y(self) -> int:
+        """y of the generator."""
+        return self.base[1]
+
+    @cached_property
+    def basis(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The endomorphism's short basis ((a₁, b₁), (a₂, b₂))."""
+        if self.endomorphism is None:
+            raise ArgumentError("self", f"{self.name}, which has no endomorphism", "a curve with one")
+        return self.endomorphism.short_basis(self.scalar_field.modulus)
+
+    @property
+    def minus_b1(self) -> int:
+        """−b₁ of the short basis."""
+        return -self.basis[0][1]
+
+    @property
+    def minus_b2(self) -> int:
+        """−b₂ of the short basis."""
+        return -self.basis[1][1]

@@ -16,6 +16,7 @@ from supervm.kernels.errors import ArgumentError
 _lock = threading.Lock()
 _threads = 1
 _pool: ThreadPoolExecutor | None = None
+_inside = threading.local()
 
 
 def set_threads(count: int) -> None:
@@ -39,13 +40,13 @@ def get_threads() -> int:
 def run_slices(work: Callable[[int, int], object], items: int, grain: int) -> None:
     """Call `work(start, stop)` over `range(items)` in slices of at most `grain` items.
 
-    Slices start at multiples of `grain`. With one thread, or one slice, everything runs on the caller's
-    thread. Threads take the next slice as they become free, so that uneven slices even out; the caller's
+    Slices start at multiples of `grain`. With one thread, one slice, or when called from such a slice,
+    everything runs on the caller's thread. Threads take the next slice as they become free, so that uneven slices even out; the caller's
     thread works too. The first exception is raised after all slices that had started have ended.
     """
     slices = -(-items // grain)
     workers = min(_threads, slices)
-    if workers <= 1:
+    if workers <= 1 or getattr(_inside, "slices", False):
         for start in range(0, items, grain):
             work(start, min(start + grain, items))
         return
@@ -53,16 +54,19 @@ def run_slices(work: Callable[[int, int], object], items: int, grain: int) -> No
     failed = threading.Event()
 
     def take() -> None:
-        while not failed.is_set():
-            with _lock:
-                index = next(counter, None)
-            if index is None:
-                return
-            try:
+        _inside.slices = True
+        try:
+            while not failed.is_set():
+                with _lock:
+                    index = next(counter, None)
+                if index is None:
+                    return
                 work(index * grain, min((index + 1) * grain, items))
-            except BaseException:
-                failed.set()
-                raise
+        except BaseException:
+            failed.set()
+            raise
+        finally:
+            _inside.slices = False
 
     futures = [_submit(take) for _ in range(workers - 1)]
     try:

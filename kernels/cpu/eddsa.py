@@ -14,7 +14,7 @@ from supervm.kernels.cpu import edwards as ed
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu import words as wd
-from supervm.kernels.cpu.curve import base_field, curve_constant, lanes_of, scalar_constant, scalar_field
+from supervm.kernels.cpu.curve import base_field, lanes_of, scalar_constant, scalar_field
 from supervm.kernels.cpu.lookup import lookup_local, lookup_shared
 from supervm.kernels.cpu.power import inverse
 from supervm.kernels.spec import EdwardsSpec

@@ -98,6 +98,35 @@ class Emitter:
                 words[word + 1] = self.builder.or_(words[word + 1], self.shr(limb, 64 - shift))
         return words
 
+    def multiply_high(self, words: list[ir.Value], factor: int, shift: int) -> list[ir.Value]:
+        """(words · factor + 2^(shift−1)) >> shift for four words and a constant, as two words."""
+        if self.lanes.width == 1:
+            wide = ir.IntType(640)
+            total: ir.Value = ir.Constant(wide, 1 << (shift - 1))
+            for index, word in enumerate(words):
+                product = self.builder.mul(self.builder.zext(word, wide), ir.Constant(wide, factor))
+                total = self.builder.add(total, self.builder.shl(product, ir.Constant(wide, 64 * index)))
+            return [
+                self.builder.trunc(self.builder.lshr(total, ir.Constant(wide, shift + 64 * index)), I64)
+                for index in range(2)
+            ]
+        limbs = self.split(words, 52, 5)
+        parts = digits(factor, 52, -(-factor.bit_length() // 52))
+        columns = [self.constant(digit) for digit in digits(1 << (shift - 1), 52, len(limbs) + len(parts))]
+        for i, limb in enumerate(limbs):
+            for j, part in enumerate(parts):
+                columns[i + j] = self.madd_low(columns[i + j], limb, self.constant(part))
+                columns[i + j + 1] = self.madd_high(columns[i + j + 1], limb, self.constant(part))
+        for index in range(len(columns) - 1):
+            columns[index + 1] = self.add(columns[index + 1], self.shr(columns[index], 52))
+            columns[index] = self.mask(columns[index], 52)
+        skipped, rest = divmod(shift, 52)
+        joined = self.join(columns[skipped:], 52, 3)
+        return [
+            self.builder.or_(self.shr(joined[index], rest), self.shl(joined[index + 1], 64 - rest))
+            for index in range(2)
+        ]
+
 
 def digits(value: int, radix: int, count: int) -> list[int]:
     """`value` in `count` digits of `radix` bits, little end first; what does not fit stays in the last digit."""

@@ -29,6 +29,8 @@ from supervm.kernels.cpu.hash_group import (
     hash_group,
     pad,
     padding_bytes,
+    schedule_padding,
+    scheduled_words,
     stride,
     width,
 )
@@ -43,7 +45,7 @@ def order_by_count(counts: Any) -> Any:
     """Indices in the order of ascending counts; equal counts keep their order. Linear in the number of counts."""
     order = np.arange(counts.size)
     largest = np.int64(0)
-    smallest = counts[0]
+    smallest = counts[0] if counts.size else largest
     for count in counts:
         largest = max(largest, count)
         smallest = min(smallest, count)
@@ -70,9 +72,21 @@ def order_by_count(counts: Any) -> Any:
     return order
 
 
+@njit(nogil=True, cache=True, forceinline=True)
+def common_length(offsets: Any, start: Any, stop: Any) -> Any:
+    """The length of messages `start` to `stop` if it is the same for all, else −1."""
+    length = offsets[start + 1] - offsets[start]
+    different = np.int64(0)
+    for item in range(start, stop):
+        different |= (offsets[item + 1] - offsets[item]) ^ length
+    return -1 if different else length
+
+
 @njit(nogil=True, cache=True)
 def hash_slice(kernel: Any, data: Any, offsets: Any, out: Any, start: Any, stop: Any) -> None:
     """Hash messages `start` to `stop` of a batch; message i is data[offsets[i]:offsets[i + 1]].
+
+    No array is passed to another compiled function inside the loops: Numba would count a reference each time.
 
     Args:
         kernel: a `HashKernel`.
@@ -83,34 +97,45 @@ def hash_slice(kernel: Any, data: Any, offsets: Any, out: Any, start: Any, stop:
     lanes = width(kernel)
     size = block_bytes(kernel)
     items = stop - start
-    counts = np.empty(items, np.int64)
-    for item in range(items):
-        length = offsets[start + item + 1] - offsets[start + item]
-        counts[item] = max(1, (length + padding_bytes(kernel) + size - 1) // size)
-    order = order_by_count(counts)
     memory = np.empty((lanes * stride(kernel) + CHUNK), np.uint8)
     scratch = memory[-memory.ctypes.data % CHUNK :]
     plan = np.empty(PLAN_ROWS * lanes, np.int64)
     plan[LENGTH * lanes : (LENGTH + 1) * lanes] = -1
+    length = common_length(offsets, start, stop)
+    counts = np.empty(items if length < 0 else 0, np.int64)
+    for item in range(counts.size):
+        begin = offsets[start + item]
+        counts[item] = max(1, (offsets[start + item + 1] - begin + padding_bytes(kernel) + size - 1) // size)
+    order = order_by_count(counts)
+    keyed = np.empty(scheduled_words(kernel), np.uint64)
+    known = 1 if keyed.size and length >= 0 and length % size == 0 else 0
+    if known:
+        schedule_padding(kernel, keyed, length)
     for group in range(0, items, lanes):
         for lane in range(lanes):
-            item = order[min(group + lane, items - 1)]
-            begin = offsets[start + item]
-            length = offsets[start + item + 1] - begin
-            whole = length // size
-            rest = length - whole * size
-            row = lane * stride(kernel)
-            # The padding of a message that ends with its last block depends on its length alone.
-            if rest or length != plan[LENGTH * lanes + lane]:
-                end = (counts[item] - whole) * size
-                pad(kernel, data, begin + whole * size, rest, scratch, row, end, length)
-            plan[WHOLE * lanes + lane] = whole
+            # Lanes left over in the last group repeat its last message.
+            item = min(group + lane, items - 1)
+            if length < 0:
+                item = order[item]
+            item += start
+            begin = offsets[item]
+            bytes_ = offsets[item + 1] - begin
+            whole = bytes_ // size
+            rest = bytes_ - whole * size
+            # Padding depends on the length alone: after a message of the same length it is there already.
+            stale = rest if bytes_ == plan[LENGTH * lanes + lane] else stride(kernel)
+            if stale:
+                count = max(1, (bytes_ + padding_bytes(kernel) + size - 1) // size)
+                row = lane * stride(kernel)
+                end = (count - whole) * size
+                pad(kernel, data, begin + whole * size, rest, scratch, row, end, bytes_, stale)
+                plan[WHOLE * lanes + lane] = whole
+                plan[BEHIND * lanes + lane] = row - whole * size
+                plan[LENGTH * lanes + lane] = bytes_
+                plan[COUNT * lanes + lane] = count
             plan[INSIDE * lanes + lane] = begin
-            plan[BEHIND * lanes + lane] = row - whole * size
-            plan[LENGTH * lanes + lane] = length
-            plan[COUNT * lanes + lane] = counts[item]
-            plan[TARGET * lanes + lane] = (start + item) * digest_bytes(kernel)
-        hash_group(kernel, data, scratch, plan, out)
+            plan[TARGET * lanes + lane] = item * digest_bytes(kernel)
+        hash_group(kernel, data, scratch, plan, keyed, known, out)
 
 
 SLICE = 8192

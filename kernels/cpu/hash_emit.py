@@ -58,6 +58,15 @@ def _unbox_kernel(typ: Any, obj: Any, c: Any) -> NativeValue:
     return NativeValue(c.context.get_dummy_value())
 
 
+def every(builder: ir.IRBuilder, wide: ir.Type, value: ir.Value) -> ir.Value:
+    """A value in all elements of a vector; one element is a scalar."""
+    if not isinstance(wide, ir.VectorType):
+        return value
+    undefined = ir.Constant(wide, ir.Undefined)
+    single = builder.insert_element(undefined, value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(I32, wide.count), None))
+
+
 class HashEmitter:
     """Writes word instructions at the builder's position; a word is one lane vector."""
 
@@ -67,6 +76,10 @@ class HashEmitter:
 
     def constant(self, value: int) -> ir.Constant:
         return splat_constant(self.lanes, value)
+
+    def every(self, value: ir.Value) -> ir.Value:
+        """The same word in all lanes."""
+        return every(self.builder, self.lanes.llvm, value)
 
     def add(self, *terms: ir.Value) -> ir.Value:
         """The sum, taken from the left."""

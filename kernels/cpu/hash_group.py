@@ -15,12 +15,16 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu import blake2b, keccak, sha2
-from supervm.kernels.cpu.hash_emit import HashEmitter, HashKernelType
-from supervm.kernels.cpu.lanes import I8, I32, I64, call_llvm, element_pointer, vector
+from supervm.kernels.cpu.hash_emit import HashEmitter, HashKernelType, every
+from supervm.kernels.cpu.lanes import I1, I8, I32, I64, LanesType, call_llvm, element_pointer, vector
 from supervm.kernels.hash_spec import Blake2Spec, HashSpec, KeccakSpec, Sha2Spec
 
 CHUNK = 64
 """Bytes that are copied at once into the scratch where the last blocks are padded."""
+
+
+_CHUNK_BYTES = vector(I8, CHUNK)
+_CHUNK_WORDS = vector(I64, CHUNK // 8)
 
 
 def tail_stride(spec: HashSpec) -> int:
@@ -47,6 +51,7 @@ block_bytes = _constant("block_bytes", lambda kernel: kernel.spec.block_bytes)
 padding_bytes = _constant("padding_bytes", lambda kernel: kernel.spec.padding_bytes)
 digest_bytes = _constant("digest_bytes", lambda kernel: kernel.spec.digest_bytes)
 stride = _constant("stride", lambda kernel: tail_stride(kernel.spec))
+scheduled_words = _constant("scheduled_words", lambda kernel: len(getattr(kernel.spec, "constants", ())))
 
 PLAN_ROWS = 6
 WHOLE, INSIDE, BEHIND, LENGTH, COUNT, TARGET = range(PLAN_ROWS)
@@ -55,28 +60,39 @@ where block 0 would stand in the scratch; bytes of the message; blocks with padd
 
 
 @intrinsic
-def hash_group(typingctx: Any, kernel: Any, data: Any, scratch: Any, plan: Any, out: Any) -> Any:
+def hash_group(
+    typingctx: Any, kernel: Any, data: Any, scratch: Any, plan: Any, keyed: Any, known: Any, out: Any
+) -> Any:
     """Hash the message of each lane.
 
     Args:
         data: uint8, where whole blocks are read.
         scratch: uint8, where the padded blocks are read, after the whole ones.
         plan: int64 (PLAN_ROWS · lanes,); the last lane has the largest count.
+        keyed: uint64, what `schedule_padding` wrote.
+        known: 1 if the last block of every lane is the one that `keyed` stands for, else 0.
         out: uint8, where digests go.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         zero = ir.Constant(I64, 0)
-        pointers = [
-            element_pointer(context, builder, array, value, zero)
-            for array, value in zip(signature.args[1:], args[1:], strict=True)
-        ]
-        group = _Group(builder, kernel, *pointers)
-        group.run()
-        group.finish()
+        data_at, scratch_at, plan_at, keyed_at, out_at = (
+            element_pointer(context, builder, signature.args[index], args[index], zero)
+            for index in (1, 2, 3, 4, 6)
+        )
+        # Without this, registers are spilled to addresses that cross cache lines.
+        # (llvmlite prints a stack alignment only beside another attribute.)
+        if kernel.lanes.width > 1:
+            builder.function.attributes.alignstack = CHUNK
+            builder.function.attributes.add("norecurse")
+        group = _Group(builder, kernel, data_at, scratch_at, plan_at)
+        group.run(args[5])
+        if isinstance(kernel.spec, Sha2Spec):
+            group.add_known(args[5], keyed_at)
+        group.finish(out_at)
         return context.get_dummy_value()
 
-    return types.void(kernel, data, scratch, plan, out), codegen
+    return types.void(kernel, data, scratch, plan, keyed, types.int64, out), codegen
 
 
 class _Group:
@@ -89,14 +105,13 @@ class _Group:
         data: ir.Value,
         scratch: ir.Value,
         plan: ir.Value,
-        out: ir.Value,
     ) -> None:
         self.builder = builder
         self.spec = kernel.spec
         self.lanes = kernel.lanes
         self.emit = HashEmitter(builder, kernel.lanes)
         self.wide = vector(I64, self.lanes.width)
-        self.data, self.scratch, self.plan, self.out = data, scratch, plan, out
+        self.data, self.scratch, self.plan = data, scratch, plan
         self.count = self._row(COUNT)
 
     def _row(self, row: int) -> ir.Value:
@@ -113,11 +128,11 @@ class _Group:
     def _every(self, value: ir.Value) -> ir.Value:
         return every(self.builder, self.wide, value)
 
-    def run(self) -> None:
-        """Take every block of every lane."""
+    def run(self, known: ir.Value) -> None:
+        """Take every block of every lane, but the last one if that is known."""
         builder = self.builder
-        most = self._entry(COUNT, self.lanes.width - 1)
-        slots = [cgutils.alloca_once_value(builder, word) for word in self._initial()]
+        most = builder.sub(self._entry(COUNT, self.lanes.width - 1), known)
+        self.slots = slots = [cgutils.alloca_once_value(builder, word) for word in self._initial()]
         with cgutils.for_range(builder, most) as loop:
             state = [builder.load(slot) for slot in slots]
             block = self.emit.load_words(self._cursors(loop.index), self.spec.block_words)
@@ -125,7 +140,16 @@ class _Group:
                 block = [self.emit.swap_bytes(word) for word in block]
             for slot, word in zip(slots, self._absorb(state, block, loop.index), strict=True):
                 builder.store(word, slot)
-        self.state = [builder.load(slot) for slot in slots]
+
+    def add_known(self, known: ir.Value, keyed: ir.Value) -> None:
+        """Take the last block of SHA-2, of which the message schedule is known."""
+        builder = self.builder
+        keyed = builder.bitcast(keyed, ir.IntType(self.spec.word_bits).as_pointer())
+        with builder.if_then(builder.icmp_signed("!=", known, ir.Constant(I64, 0))):
+            state = [builder.load(slot) for slot in self.slots]
+            added = sha2.compress_scheduled(self.emit, self.spec, state, keyed)
+            for slot, old, new in zip(self.slots, state, added, strict=True):
+                builder.store(self.emit.add(old, new), slot)
 
     def _cursors(self, turn: ir.Value) -> list[ir.Value]:
         """Where each lane's block stands, one by one: the scalar units are idle, the vector units are not."""
@@ -183,14 +207,41 @@ class _Group:
         last = builder.sext(builder.icmp_signed("==", self._every(following), self.count), self.wide)
         return taken, last
 
-    def finish(self) -> None:
+    def finish(self, out: ir.Value) -> None:
         """Write the digests."""
         builder = self.builder
-        words = self.state[: self.spec.digest_words]
+        words = [builder.load(slot) for slot in self.slots[: self.spec.digest_words]]
         if self.spec.big_endian:
             words = [self.emit.swap_bytes(word) for word in words]
-        targets = [builder.gep(self.out, [self._entry(TARGET, lane)]) for lane in range(self.lanes.width)]
+        targets = [builder.gep(out, [self._entry(TARGET, lane)]) for lane in range(self.lanes.width)]
         self.emit.store_words(words, targets)
+
+
+@intrinsic
+def schedule_padding(typingctx: Any, kernel: Any, keyed: Any, length: Any) -> Any:
+    """Write the message schedule of the last block of a message of `length` bytes, a multiple of the block.
+
+    That block is padding alone. Only for SHA-2; `keyed` is uint64 and holds `scheduled_words` words.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        spec = kernel.spec
+        if not isinstance(spec, Sha2Spec):
+            return context.get_dummy_value()
+        emit = HashEmitter(builder, LanesType(spec.word_bits, 1))
+        bits = builder.shl(args[2], ir.Constant(I64, 3))
+        block: list[ir.Value] = [emit.constant(0)] * spec.block_words
+        block[0] = emit.constant(spec.marker << (spec.word_bits - 8))
+        block[-1] = bits if spec.word_bits == 64 else builder.trunc(bits, I32)
+        if spec.word_bits == 32:
+            block[-2] = builder.trunc(builder.lshr(bits, ir.Constant(I64, 32)), I32)
+        first = element_pointer(context, builder, keyed, args[1], ir.Constant(I64, 0))
+        first = builder.bitcast(first, ir.IntType(spec.word_bits).as_pointer())
+        for turn, word in enumerate(sha2.schedule(emit, spec, block)):
+            builder.store(word, builder.gep(first, [ir.Constant(I64, turn)]))
+        return context.get_dummy_value()
+
+    return types.void(kernel, keyed, types.int64), codegen
 
 
 @intrinsic
@@ -204,25 +255,29 @@ def pad(
     row: Any,
     size: Any,
     length: Any,
+    stale: Any,
 ) -> Any:
     """Write the last blocks of a message: its bytes after the last whole block, then the padding.
 
     Args:
         start, rest: the bytes are data[start:start + rest]; nothing else is read.
-        row: where in `scratch`; `stride` bytes are overwritten.
+        row: where in `scratch`; up to `stride` bytes are overwritten.
         size: bytes of the padded blocks.
         length: bytes of the whole message.
+        stale: bytes of the row that are not as they must be already, counted from its start.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source = element_pointer(context, builder, data, args[1], args[2])
         target = element_pointer(context, builder, scratch, args[4], args[5])
-        write = _pad_in_registers if kernel.lanes.width > 1 else _pad_in_memory
-        write(builder, kernel.spec, source, args[3], target, args[6], args[7])
+        if kernel.lanes.width > 1:
+            _pad_in_registers(builder, kernel.spec, source, args[3], target, *args[6:])
+        else:
+            _pad_in_memory(builder, kernel.spec, source, args[3], target, *args[6:8])
         return context.get_dummy_value()
 
     integer = types.int64
-    return types.void(kernel, data, integer, integer, scratch, integer, integer, integer), codegen
+    return types.void(kernel, data, integer, integer, scratch, integer, integer, integer, integer), codegen
 
 
 def _pad_in_registers(
@@ -233,41 +288,60 @@ def _pad_in_registers(
     target: ir.Value,
     size: ir.Value,
     length: ir.Value,
+    stale: ir.Value,
 ) -> None:
-    """Whole registers only, without a branch, so that the loads of the first block find what was stored.
-
-    Masked-out bytes are not touched in memory, so a load past the end of the data is harmless.
-    """
-    bytes_type, words_type = vector(I8, CHUNK), vector(I64, CHUNK // 8)
-    zero = ir.Constant(I64, 0)
+    """Whole registers only, so that the loads of the first block find in the store buffer what was written."""
     for first in range(0, tail_stride(spec), CHUNK):
-        left = builder.sub(rest, ir.Constant(I64, first))
-        left = builder.select(builder.icmp_signed("<", left, zero), zero, left)
-        positions = ir.Constant(bytes_type, [ir.Constant(I8, index) for index in range(CHUNK)])
-        # A rest of 192 bytes at most, less a multiple of 64: no two values that matter meet modulo 256.
-        inside = builder.icmp_unsigned("<", positions, every(builder, bytes_type, builder.trunc(left, I8)))
-        address = builder.gep(source, [ir.Constant(I64, first)])
-        chunk = _load_masked(builder, bytes_type, address, inside)
-        if spec.marker:
-            place = builder.trunc(builder.sub(rest, ir.Constant(I64, first)), I8)
-            marked = builder.icmp_unsigned("==", positions, every(builder, bytes_type, place))
-            byte = ir.Constant(bytes_type, [ir.Constant(I8, spec.marker)] * CHUNK)
-            chunk = builder.select(marked, byte, chunk)
-        if spec.last_marker and first <= spec.block_bytes - 1 < first + CHUNK:
-            bits = [
-                spec.last_marker if first + index == spec.block_bytes - 1 else 0 for index in range(CHUNK)
-            ]
-            chunk = builder.or_(chunk, ir.Constant(bytes_type, [ir.Constant(I8, value) for value in bits]))
-        if spec.length_bytes:
-            words = builder.bitcast(chunk, words_type)
-            indices = ir.Constant(
-                words_type, [ir.Constant(I64, first + 8 * index + 8) for index in range(CHUNK // 8)]
-            )
-            final = builder.icmp_unsigned("==", indices, every(builder, words_type, size))
-            words = builder.select(final, every(builder, words_type, _length_field(builder, length)), words)
-            chunk = builder.bitcast(words, bytes_type)
-        address = builder.gep(target, [ir.Constant(I64, first)])
-        builder.store(chunk, builder.bitcast(address, bytes_type.as_pointer()), align=1)
+        with builder.if_then(builder.icmp_signed("<", ir.Constant(I64, first), stale)):
+            left = builder.sub(rest, ir.Constant(I64, first))
+            chunk = _load_first_bytes(builder, builder.gep(source, [ir.Constant(I64, first)]), left)
+            chunk = _add_marks(builder, spec, first, chunk, left)
+            if spec.length_bytes:
+                chunk = _add_length(builder, first, chunk, size, length)
+            address = builder.gep(target, [ir.Constant(I64, first)])
+            builder.store(chunk, builder.bitcast(address, _CHUNK_BYTES.as_pointer()), align=1)
+
+
+def _load_first_bytes(builder: ir.IRBuilder, address: ir.Value, count: ir.Value) -> ir.Value:
+    """`count` bytes, none if negative and CHUNK at most, then zeros; masked-out bytes are not touched in memory."""
+    whole = ir.Constant(I64, CHUNK)
+    # A shift by 64 is undefined: the counts that would need one take the other branch of a select.
+    some = builder.lshr(ir.Constant(I64, -1), builder.sub(whole, count))
+    some = builder.select(builder.icmp_signed("<", count, whole), some, ir.Constant(I64, -1))
+    bits = builder.select(builder.icmp_signed(">", count, ir.Constant(I64, 0)), some, ir.Constant(I64, 0))
+    mask = builder.bitcast(bits, vector(I1, CHUNK))
+    pointer = builder.bitcast(address, _CHUNK_BYTES.as_pointer())
+    operands = [pointer, ir.Constant(I32, 1), mask, ir.Constant(_CHUNK_BYTES, None)]
+    return call_llvm(builder, f"llvm.masked.load.v{CHUNK}i8.p0", _CHUNK_BYTES, operands)
+
+
+def _add_marks(
+    builder: ir.IRBuilder, spec: HashSpec, first: int, chunk: ir.Value, place: ir.Value
+) -> ir.Value:
+    """The byte after the message, at `place` if that lies in this chunk, and the last byte's bits."""
+    if spec.marker:
+        inside = builder.icmp_unsigned("<", place, ir.Constant(I64, CHUNK))
+        bit = builder.select(inside, builder.shl(ir.Constant(I64, 1), place), ir.Constant(I64, 0))
+        byte = ir.Constant(_CHUNK_BYTES, [ir.Constant(I8, spec.marker)] * CHUNK)
+        chunk = builder.select(builder.bitcast(bit, vector(I1, CHUNK)), byte, chunk)
+    final = spec.block_bytes - 1 - first
+    if spec.last_marker and 0 <= final < CHUNK:
+        bits = [spec.last_marker if index == final else 0 for index in range(CHUNK)]
+        chunk = builder.or_(chunk, ir.Constant(_CHUNK_BYTES, [ir.Constant(I8, value) for value in bits]))
+    return chunk
+
+
+def _add_length(
+    builder: ir.IRBuilder, first: int, chunk: ir.Value, size: ir.Value, length: ir.Value
+) -> ir.Value:
+    """The length field at the end of the padded blocks, if that lies in this chunk."""
+    indices = [ir.Constant(I64, first + 8 * index + 8) for index in range(CHUNK // 8)]
+    final = builder.icmp_unsigned(
+        "==", ir.Constant(_CHUNK_WORDS, indices), every(builder, _CHUNK_WORDS, size)
+    )
+    field = every(builder, _CHUNK_WORDS, _length_field(builder, length))
+    words = builder.select(final, field, builder.bitcast(chunk, _CHUNK_WORDS))
+    return builder.bitcast(words, _CHUNK_BYTES)
 
 
 def _pad_in_memory(
@@ -296,18 +370,3 @@ def _pad_in_memory(
 def _length_field(builder: ir.IRBuilder, length: ir.Value) -> ir.Value:
     """The message's length in bits, big-endian; a length in bytes of 63 bits leaves the field's upper half zero."""
     return call_llvm(builder, "llvm.bswap.i64", I64, [builder.shl(length, ir.Constant(I64, 3))])
-
-
-def _load_masked(builder: ir.IRBuilder, wide: ir.Type, address: ir.Value, mask: ir.Value) -> ir.Value:
-    pointer = builder.bitcast(address, wide.as_pointer())
-    operands = [pointer, ir.Constant(ir.IntType(32), 1), mask, ir.Constant(wide, None)]
-    return call_llvm(builder, f"llvm.masked.load.v{wide.count}i8.p0", wide, operands)
-
-
-def every(builder: ir.IRBuilder, wide: ir.Type, value: ir.Value) -> ir.Value:
-    """A value in all elements of a vector; one element is a scalar."""
-    if not isinstance(wide, ir.VectorType):
-        return value
-    undefined = ir.Constant(wide, ir.Undefined)
-    single = builder.insert_element(undefined, value, ir.Constant(I32, 0))
-    return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(I32, wide.count), None))

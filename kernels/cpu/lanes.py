@@ -216,6 +216,27 @@ def negate(typingctx: Any, value: Any) -> Any:
     return value(value), codegen
 
 
+@intrinsic
+def absolute(typingctx: Any, value: Any) -> Any:
+    """The magnitude of a signed value."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        negative = builder.icmp_signed("<", args[0], splat_constant(value, 0))
+        return builder.select(negative, builder.neg(args[0]), args[0])
+
+    return value(value), codegen
+
+
+@intrinsic
+def marker_of(typingctx: Any, value: Any) -> Any:
+    """The marker of a value's lanes."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.get_dummy_value()
+
+    return LanesMarkerType(value)(value), codegen
+
+
 @intrinsic(prefer_literal=True)
 def keep_low(typingctx: Any, value: Any, bits: Any) -> Any:
     """The low `bits` bits (literal) of every lane."""
@@ -281,7 +302,9 @@ def broadcast(builder: ir.IRBuilder, typ: LanesType, value: ir.Value) -> ir.Valu
 def load(typingctx: Any, marker: Any, array: Any, offset: Any) -> Any:
     """`width` consecutive elements of a flat array; narrower elements are extended by their sign, if signed."""
     typ = marker.lanes
-    _require_array(array, (types.uint64, types.int64, types.uint32, types.int32, types.int8, types.uint8))
+    _require_array(
+        array, (types.uint64, types.int64, types.uint32, types.int32, types.int16, types.int8, types.uint8)
+    )
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = element_pointer(context, builder, array, args[1], args[2])
@@ -297,7 +320,9 @@ def load(typingctx: Any, marker: Any, array: Any, offset: Any) -> Any:
 @intrinsic
 def store(typingctx: Any, array: Any, offset: Any, value: Any) -> Any:
     """Write `width` consecutive elements of a flat array; narrower elements take the low bits."""
-    _require_array(array, (types.uint64, types.int64, types.uint32, types.int32, types.int8, types.uint8))
+    _require_array(
+        array, (types.uint64, types.int64, types.uint32, types.int32, types.int16, types.int8, types.uint8)
+    )
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = element_pointer(context, builder, array, args[0], args[1])

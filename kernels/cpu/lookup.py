@@ -82,3 +82,56 @@ def lookup_shared(typingctx: Any, field: Any, table: Any, index: Any, parts: Any
         return context.make_tuple(builder, result, values)
 
     return result(field, table, index, parts), codegen
+
+
+@intrinsic(prefer_literal=True)
+def lookup_stored(
+    typingctx: Any, field: Any, array: Any, x_at: Any, y_at: Any, index: Any, count: Any, stride: Any
+) -> Any:
+    """Entry `index` (1 … count, literal) of a table that `field.store` wrote, as (x, y).
+
+    The first x stands at word `x_at`, the first y at `y_at`, entries are `stride` (literal) elements apart. Where the
+    index is 0 or above `count` the last entry comes back, and the caller must not use it.
+    """
+    element = field.element
+    entries, step = literal(count, "count"), literal(stride, "stride")
+    result = types.UniTuple(element, 2)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e = Emitter(builder, element.lanes)
+        words = element.code.limbs * element.lanes.width
+        rows = element.lanes.llvm.as_pointer()
+        values = []
+        if element.lanes.width == 1:
+            row = builder.select(
+                builder.icmp_unsigned("==", args[4], e.constant(0)),
+                e.constant(0),
+                builder.sub(args[4], e.constant(1)),
+            )
+            offsets = [builder.mul(row, ir.Constant(I64, step * words))]
+        else:
+            offsets = [ir.Constant(I64, step * words * entry) for entry in range(entries - 1, -1, -1)]
+        here = [
+            builder.icmp_unsigned("==", args[4], e.constant(entry + 1))
+            for entry in range(entries - 1, -1, -1)
+        ]
+        for start in (args[2], args[3]):
+            limbs: list[ir.Value] = []
+            for position, offset in enumerate(offsets):
+                pointer = element_pointer(context, builder, array, args[1], builder.add(start, offset))
+                pointer = builder.bitcast(pointer, rows)
+                stored = [
+                    builder.load(builder.gep(pointer, [ir.Constant(I64, limb)]), align=8)
+                    for limb in range(element.code.limbs)
+                ]
+                if position == 0:
+                    limbs = stored
+                else:
+                    limbs = [
+                        builder.select(here[position], new, old)
+                        for new, old in zip(stored, limbs, strict=True)
+                    ]
+            values.append(pack(builder, element, limbs))
+        return context.make_tuple(builder, result, values)
+
+    return result(field, array, types.int64, types.int64, index, count, stride), codegen

@@ -16,7 +16,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu import field as fe
-from supervm.kernels.cpu.field import literal
 from supervm.kernels.cpu.lanes import I64
 from supervm.kernels.spec import FieldSpec
 

@@ -19,10 +19,23 @@ from supervm.kernels.cpu.emit import Emitter
 from supervm.kernels.cpu.field import literal
 from supervm.kernels.cpu.lanes import (
     I64,
+    LanesType,
     MaskType,
     call_llvm,
     element_pointer,
 )
+
+
+def swapped(builder: ir.IRBuilder, lanes: LanesType, word: ir.Value) -> ir.Value:
+    """The word with its eight bytes in opposite order."""
+    return call_llvm(
+        builder, f"llvm.bswap.{f'v{lanes.width}' if lanes.width > 1 else ''}i64", lanes.llvm, [word]
+    )
+
+
+def _clamped(builder: ir.IRBuilder, first: ir.Value, last: ir.Value, lane: int) -> ir.Value:
+    item = builder.add(first, ir.Constant(I64, lane))
+    return builder.select(builder.icmp_signed("<", item, last), item, last)
 
 
 def _rows(big_endian: bool, count: int) -> Any:
@@ -39,9 +52,7 @@ def _rows(big_endian: bool, count: int) -> Any:
             _, data, step, start, begin, end = args
             words: list[ir.Value] = [ir.Constant(lanes.llvm, ir.Undefined)] * count
             for lane in range(lanes.width):
-                item = builder.add(begin, ir.Constant(I64, lane))
-                item = builder.select(builder.icmp_signed("<", item, end), item, end)
-                base = builder.add(builder.mul(item, step), start)
+                base = builder.add(builder.mul(_clamped(builder, begin, end, lane), step), start)
                 for index in range(count):
                     pointer = element_pointer(
                         context, builder, array, data, builder.add(base, ir.Constant(I64, index))
@@ -52,8 +63,7 @@ def _rows(big_endian: bool, count: int) -> Any:
                     else:
                         words[index] = builder.insert_element(words[index], word, ir.Constant(I64, lane))
             if big_endian:
-                swap = f"llvm.bswap.{f'v{lanes.width}' if lanes.width > 1 else ''}i64"
-                words = [call_llvm(builder, swap, lanes.llvm, [word]) for word in reversed(words)]
+                words = [swapped(builder, lanes, word) for word in reversed(words)]
             return context.make_tuple(builder, result, words)
 
         return result(marker, array, types.int64, types.int64, types.int64, types.int64), codegen
@@ -69,14 +79,45 @@ Rows beyond `last` repeat row `last`, so that the last group of a batch needs no
 
 
 @intrinsic
-def swap_bytes(typingctx: Any, word: Any) -> Any:
-    """The word with its eight bytes in opposite order."""
+def read_small(typingctx: Any, marker: Any, array: Any, first: Any, last: Any) -> Any:
+    """Elements first, first + 1, … of an int8 array, extended by sign; beyond `last` that element repeats."""
+    lanes = marker.lanes
+    if not (isinstance(array, types.Array) and array.dtype == types.int8 and array.ndim == 1):
+        raise TypingError(f"small numbers are read from flat int8 arrays, not {array}")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        swap = f"llvm.bswap.{f'v{word.width}' if word.width > 1 else ''}i64"
-        return call_llvm(builder, swap, word.llvm, [args[0]])
+        _, data, begin, end = args
+        value: ir.Value = ir.Constant(lanes.llvm, ir.Undefined)
+        for lane in range(lanes.width):
+            item = _clamped(builder, begin, end, lane)
+            number = builder.sext(builder.load(element_pointer(context, builder, array, data, item)), I64)
+            value = (
+                number if lanes.width == 1 else builder.insert_element(value, number, ir.Constant(I64, lane))
+            )
+        return value
 
-    return word(word), codegen
+    return lanes(marker, array, types.int64, types.int64), codegen
+
+
+@intrinsic
+def write_big(typingctx: Any, array: Any, stride: Any, column: Any, first: Any, stop: Any, words: Any) -> Any:
+    """Four words as big-endian bytes to rows first, first + 1, … below `stop`, each from word `column` on."""
+    lanes = words.dtype
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data, step, start, begin, end, values = args
+        parts = [swapped(builder, lanes, word) for word in reversed(cgutils.unpack_tuple(builder, values))]
+        for lane in range(lanes.width):
+            item = builder.add(begin, ir.Constant(I64, lane))
+            with builder.if_then(builder.icmp_signed("<", item, end)):
+                base = builder.add(builder.mul(item, step), start)
+                for index, part in enumerate(parts):
+                    word = part if lanes.width == 1 else builder.extract_element(part, ir.Constant(I64, lane))
+                    at = builder.add(base, ir.Constant(I64, index))
+                    builder.store(word, element_pointer(context, builder, array, data, at), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, types.int64, types.int64, words), codegen
 
 
 def _below(builder: ir.IRBuilder, e: Emitter, words: list[ir.Value], bound: int) -> ir.Value:
@@ -162,32 +203,49 @@ def select_words(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     return a(mask, a, b), codegen
 
 
+def _add_constant(
+    builder: ir.IRBuilder, lanes: LanesType, words: list[ir.Value], value: int
+) -> list[ir.Value]:
+    """words + value, with one more word for the carry."""
+    e = Emitter(builder, lanes)
+    carry: ir.Value = e.constant(0)
+    total = []
+    for index, word in enumerate(words):
+        first = e.add(word, e.constant((value >> (64 * index)) & ((1 << 64) - 1)))
+        second = e.add(first, carry)
+        over = builder.or_(builder.icmp_unsigned("<", first, word), builder.icmp_unsigned("<", second, first))
+        carry = builder.zext(over, lanes.llvm)
+        total.append(second)
+    return [*total, carry]
+
+
+@intrinsic
+def add_order(typingctx: Any, curve: Any, words: Any) -> Any:
+    """words + the group order, in five words."""
+    result = types.UniTuple(words.dtype, words.count + 1)
+    order = curve.spec.scalar_field.modulus
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        parts = cgutils.unpack_tuple(builder, args[1])
+        return context.make_tuple(builder, result, _add_constant(builder, words.dtype, parts, order))
+
+    return result(curve, words), codegen
+
+
 @intrinsic(prefer_literal=True)
 def add_repeated(typingctx: Any, words: Any, pattern: Any, count: Any) -> Any:
-    """words + pattern · Σ 2^(bits·i) for i < count, pattern a power of two of `bits` bits, plus one word for the carry.
+    """words + pattern · Σ 2^(bits·i) for i < count, with one more word for the carry.
 
-    Adding 8 to each of 64 nibbles (pattern 8, count 64) turns every nibble n into a signed digit n − 8 with all carries
-    already made; the same with 128 for bytes.
+    The pattern is a power of two of `bits` bits. Adding 8 to each of 64 nibbles turns every nibble m into a signed
+    digit m − 8 with all carries already made; the same with 128 for bytes.
     """
-    lanes = words.dtype
     top = literal(pattern, "pattern")
     bits = top.bit_length()
     offset = sum(top << (bits * index) for index in range(literal(count, "count")))
-    result = types.UniTuple(lanes, words.count + 1)
+    result = types.UniTuple(words.dtype, words.count + 1)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        e = Emitter(builder, lanes)
-        carry: ir.Value = e.constant(0)
-        total = []
-        for index, word in enumerate(cgutils.unpack_tuple(builder, args[0])):
-            addend = e.constant((offset >> (64 * index)) & ((1 << 64) - 1))
-            first = e.add(word, addend)
-            second = e.add(first, carry)
-            over = builder.or_(
-                builder.icmp_unsigned("<", first, word), builder.icmp_unsigned("<", second, first)
-            )
-            carry = builder.zext(over, lanes.llvm)
-            total.append(second)
-        return context.make_tuple(builder, result, [*total, carry])
+        parts = cgutils.unpack_tuple(builder, args[0])
+        return context.make_tuple(builder, result, _add_constant(builder, words.dtype, parts, offset))
 
     return result(words, pattern, count), codegen

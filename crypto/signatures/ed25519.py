@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ed25519 batch verification on the CPU: hashing, then the curve, slice by slice.
+
+The acceptance rules are spelled out in `supervm.crypto.oracle.ed25519`; this module and that one agree item by item.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from supervm.crypto.hashes import KERNELS
+from supervm.crypto.messages import Messages, MessagesLike
+from supervm.crypto.params.curve25519 import EDWARDS25519
+from supervm.crypto.signatures.batch import Bytes, Verdicts, for_message_slices, rows, same_count
+from supervm.kernels.arrays import borrow, words
+from supervm.kernels.cpu import eddsa
+from supervm.kernels.cpu.concatenate import prefixed
+from supervm.kernels.cpu.curve import Curve
+from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.hash_batch import hash_slice
+from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.errors import ArgumentError
+from supervm.kernels.registry import register, resolve
+
+RULES = {"dalek": eddsa.COFACTORLESS, "strict": eddsa.STRICT, "zip215": eddsa.COFACTORED}
+"""The named acceptance rules of DESIGN section 4."""
+
+OPERATION = "ed25519.verify"
+
+_CURVES = {"ifma": Curve(EDWARDS25519, LANES_64X8), "scalar": Curve(EDWARDS25519, LANES_64)}
+_NOTHING = np.empty(0, np.uint8)
+
+
+def verify_batch(
+    public_keys: Bytes,
+    messages: MessagesLike,
+    signatures: Bytes,
+    *,
+    rule: str = "dalek",
+    backend: str = "auto",
+) -> Verdicts:
+    """Verify n Ed25519 signatures (RFC 8032), each on its own.
+
+    Args:
+        public_keys: uint8 (n, 32).
+        messages: n messages, in any form that `Messages.of` takes.
+        signatures: uint8 (n, 64), R‖s.
+        rule: `dalek` (what ed25519-dalek 2 `verify` and most chains accept: no cofactor, the recomputed R must equal
+            R's bytes), `strict` (dalek's `verify_strict`, Solana: no small order besides) or `zip215` (cofactored,
+            permissive encodings).
+        backend: `auto`, `ifma` or `scalar`.
+
+    Returns:
+        int8 (n,) in the order of the items: 1 valid, 0 invalid, −1 malformed (the key does not decode, or s ≥ L).
+
+    Raises:
+        ArgumentError: an argument of another shape, dtype or length, or an unknown rule.
+        BackendUnavailable: the named backend cannot run here.
+
+    >>> from supervm.crypto.oracle.ed25519 import verify
+    >>> key = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+    >>> signature = bytes.fromhex(
+    ...     "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
+    ...     "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
+    ... )
+    >>> row = lambda data: np.frombuffer(data, np.uint8).reshape(1, -1)
+    >>> verify_batch(row(key), [b""], row(signature)).tolist(), verify(key, b"", signature)
+    ([1], 1)
+    """
+    keys, signed = rows(public_keys, "public_keys", 32), rows(signatures, "signatures", 64)
+    batch = Messages.of(messages)
+    same_count(len(keys), "public_keys", {"messages": len(batch), "signatures": len(signed)})
+    if rule not in RULES:
+        raise ArgumentError("rule", repr(rule), ", ".join(map(repr, RULES)))
+    chosen = resolve(OPERATION, backend, len(keys))
+    verdicts = np.empty(len(keys), np.int8)
+    chosen.function(keys, batch, signed, RULES[rule], verdicts)
+    return verdicts
+
+
+@functools.cache
+def _table(backend: str) -> Any:
+    return _CURVES[backend].table(eddsa.base_table(EDWARDS25519))
+
+
+def _verify(
+    backend: str, keys: Bytes, messages: Messages, signatures: Bytes, rule: int, verdicts: Verdicts
+) -> None:
+    curve, table, sha512 = _CURVES[backend], _table(backend), KERNELS["sha512", backend]
+    key_words, signature_words = words(keys), words(signatures)
+    flat_keys, flat_signatures = borrow(keys).reshape(-1), borrow(signatures).reshape(-1)
+    data, offsets = borrow(messages.data), borrow(messages.offsets)
+
+    def work(start: int, stop: int) -> None:
+        joined, bounds = prefixed(
+            _NOTHING, flat_signatures, 64, 32, flat_keys, 32, 32, data, offsets, start, stop
+        )
+        hashes = np.empty((stop - start) * 64, np.uint8)
+        hash_slice(sha512, joined, bounds, hashes, 0, stop - start)
+        eddsa.verify_slice(
+            curve,
+            table,
+            key_words[4 * start : 4 * stop],
+            signature_words[8 * start : 8 * stop],
+            hashes.view(np.uint64),
+            0,
+            stop - start,
+            rule,
+            verdicts[start:stop],
+        )
+
+    for_message_slices(messages, work)
+
+
+register(OPERATION, "ifma", functools.partial(_verify, "ifma"), ifma_unavailable)
+register(OPERATION, "scalar", functools.partial(_verify, "scalar"))

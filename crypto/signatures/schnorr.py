@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""BIP-340 Schnorr signatures over secp256k1 in batches on the CPU.
+
+The acceptance rule is spelled out in `supervm.crypto.oracle.schnorr`; this module and that one agree item by item.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+
+import numpy as np
+
+from supervm.crypto.hashes import KERNELS
+from supervm.crypto.messages import Messages, MessagesLike
+from supervm.crypto.signatures.batch import Bytes, Verdicts, for_message_slices, rows, same_count
+from supervm.crypto.signatures.ecdsa import CURVES, table
+from supervm.kernels.arrays import borrow, words
+from supervm.kernels.cpu import schnorr
+from supervm.kernels.cpu.concatenate import prefixed
+from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.hash_batch import hash_slice
+from supervm.kernels.registry import register, resolve
+
+OPERATION = "secp256k1.schnorr_verify"
+
+_TAG = hashlib.sha256(b"BIP0340/challenge").digest()
+_CHALLENGE_PREFIX = np.frombuffer(_TAG + _TAG, np.uint8).copy()
+"""What a tagged hash starts with: the tag's digest, twice (BIP-340, "Tagged Hashes")."""
+
+
+def schnorr_verify_batch(
+    public_keys: Bytes, messages: MessagesLike, signatures: Bytes, *, backend: str = "auto"
+) -> Verdicts:
+    """Verify n BIP-340 signatures.
+
+    Args:
+        public_keys: uint8 (n, 32), x-only.
+        messages: n messages of any length, in any form that `Messages.of` takes.
+        signatures: uint8 (n, 64), r‖s.
+        backend: `auto`, `ifma` or `scalar`.
+
+    Returns:
+        int8 (n,): 1 valid, 0 invalid, −1 malformed (no point has the key as x, r ≥ p, or s ≥ n).
+
+    Raises:
+        ArgumentError: an argument of another shape, dtype or length.
+        BackendUnavailable: the named backend cannot run here.
+    """
+    keys, signed = rows(public_keys, "public_keys", 32), rows(signatures, "signatures", 64)
+    batch = Messages.of(messages)
+    same_count(len(keys), "public_keys", {"messages": len(batch), "signatures": len(signed)})
+    chosen = resolve(OPERATION, backend, len(keys))
+    verdicts = np.empty(len(keys), np.int8)
+    chosen.function(keys, batch, signed, verdicts)
+    return verdicts
+
+
+def _verify(backend: str, keys: Bytes, messages: Messages, signatures: Bytes, verdicts: Verdicts) -> None:
+    curve, base, sha256 = CURVES[backend], table(backend), KERNELS["sha256", backend]
+    key_words, signature_words = words(keys), words(signatures)
+    flat_keys, flat_signatures = borrow(keys).reshape(-1), borrow(signatures).reshape(-1)
+    data, offsets = borrow(messages.data), borrow(messages.offsets)
+
+    def work(start: int, stop: int) -> None:
+        joined, bounds = prefixed(
+            _CHALLENGE_PREFIX, flat_signatures, 64, 32, flat_keys, 32, 32, data, offsets, start, stop
+        )
+        challenges = np.empty((stop - start) * 32, np.uint8)
+        hash_slice(sha256, joined, bounds, challenges, 0, stop - start)
+        schnorr.verify_slice(
+            curve,
+            base,
+            key_words[4 * start : 4 * stop],
+            challenges.view(np.uint64),
+            signature_words[8 * start : 8 * stop],
+            0,
+            stop - start,
+            verdicts[start:stop],
+        )
+
+    for_message_slices(messages, work)
+
+
+register(OPERATION, "ifma", functools.partial(_verify, "ifma"), ifma_unavailable)
+register(OPERATION, "scalar", functools.partial(_verify, "scalar"))

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How arrays reach compiled code: flat, aligned, and without the read-only mark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class _Borrowed:
+    """The memory of an array, offered for writing."""
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
+        self.array = array
+
+
+def borrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same memory without the read-only mark, which is part of Numba's array type: no kernel is compiled twice.
+
+    Only for kernels that do not write to it.
+    """
+    return array if array.flags.writeable else np.asarray(_Borrowed(array))
+
+
+def words(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """Contiguous rows of 8·k bytes as a flat uint64 array, copied only where the memory is not aligned."""
+    flat = borrow(array).reshape(-1)
+    if not flat.ctypes.data % 8 == 0:
+        flat = flat.copy()
+    return flat.view(np.uint64)
