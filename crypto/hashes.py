@@ -37,7 +37,12 @@ __all__ = [
 SPECS: dict[str, HashSpec] = {spec.name: spec for spec in (SHA256, SHA512, KECCAK256, BLAKE2B)}
 """Every hash function by the name of its operation."""
 
-_LANES = {("ifma", 32): LANES_32X16, ("ifma", 64): LANES_64X8, ("scalar", 32): LANES_32, ("scalar", 64): LANES_64}
+_LANES = {
+    ("ifma", 32): LANES_32X16,
+    ("ifma", 64): LANES_64X8,
+    ("scalar", 32): LANES_32,
+    ("scalar", 64): LANES_64,
+}
 
 KERNELS: dict[tuple[str, str], HashKernel] = {
     (spec.name, backend): HashKernel(spec, lanes)
@@ -120,7 +125,11 @@ def eth_address_batch(public_keys: Bytes, *, backend: str = "auto") -> Bytes:
         or public_keys.ndim != 2
         or public_keys.shape[1] != 64
     ):
-        found = f"{public_keys.dtype} {public_keys.shape}" if isinstance(public_keys, np.ndarray) else type(public_keys)
+        found = (
+            f"{public_keys.dtype} {public_keys.shape}"
+            if isinstance(public_keys, np.ndarray)
+            else type(public_keys)
+        )
         raise ArgumentError("public_keys", str(found), "a uint8 array of shape (n, 64)")
     addresses = np.empty((len(public_keys), _ADDRESS_BYTES), np.uint8)
     resolve("eth_address", backend, len(public_keys)).function(Messages.of(public_keys), addresses)

@@ -94,7 +94,9 @@ class Messages:
         try:
             return cls(data, offsets)
         except ArgumentError as error:
-            raise ArgumentError(argument, f"{error.argument} that are {error.found}", error.expected) from None
+            raise ArgumentError(
+                argument, f"{error.argument} that are {error.found}", error.expected
+            ) from None
 
     @classmethod
     def _of_objects(cls, messages: Sequence[bytes], argument: str) -> Messages:
@@ -103,7 +105,9 @@ class Messages:
             joined = bytearray().join(messages)
             np.cumsum(np.fromiter(map(len, messages), np.int64, len(messages)), out=offsets[1:])
         except (TypeError, BufferError) as error:
-            raise ArgumentError(argument, f"a {type(messages).__name__} with {error}", "bytes objects") from None
+            raise ArgumentError(
+                argument, f"a {type(messages).__name__} with {error}", "bytes objects"
+            ) from None
         if offsets[-1] != len(joined):
             raise ArgumentError(argument, "buffers whose items are larger than a byte", "bytes objects")
         return cls._unchecked(np.frombuffer(joined, np.uint8), offsets)
@@ -160,7 +164,9 @@ def _check_offsets(offsets: Offsets, total: int, argument: str) -> None:
     if not offsets.size:
         raise ArgumentError(argument, "empty", "n + 1 offsets, at least one")
     if offsets[0] < 0 or offsets[-1] > total:
-        raise ArgumentError(argument, f"from {offsets[0]} to {offsets[-1]}", f"within 0 and {total}, the size of data")
+        raise ArgumentError(
+            argument, f"from {offsets[0]} to {offsets[-1]}", f"within 0 and {total}, the size of data"
+        )
     falls = offsets[1:] < offsets[:-1]
     if falls.any():
         place = int(falls.argmax())

@@ -48,8 +48,6 @@ def compress_scheduled(
     """`compress` for a block that is the same in all lanes; `keyed` points to the results of `schedule`."""
     builder = emit.builder
     slots = [cgutils.alloca_once_value(builder, word) for word in state]
-    for slot, word in zip(slots, state, strict=True):
-        builder.store(word, slot)
     with cgutils.for_range(builder, ir.Constant(I64, len(spec.constants) // _TURN)) as loop:
         first = builder.mul(loop.index, ir.Constant(I64, _TURN))
         variables = [builder.load(slot) for slot in slots]
