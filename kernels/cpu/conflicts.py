@@ -20,13 +20,15 @@ per thread, or about one per access where that is more.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from supervm.kernels.cpu import conflicts_links as linking
 from supervm.kernels.cpu import conflicts_partition as partitioning
 from supervm.kernels.cpu import conflicts_waves as waves
-from supervm.kernels.threads import run_slices
+from supervm.kernels.threads import get_threads, run_slices
 
 PARTITION_RECORDS = 1 << 14
 """Records that a partition should hold: its table, 16 bytes a record, fits a second-level cache of 512 KiB."""
@@ -57,7 +59,16 @@ class Accesses:
 
 @dataclass(frozen=True)
 class Detected:
-    """What `detect_conflicts` found; `hot_keys` is (h, 1) ids or (h, 4) big-endian words of rows."""
+    """What `detect_conflicts` found.
+
+    Args:
+        wave: int32 (n,), from 0.
+        wave_count: 1 + the last wave, 0 for an empty block.
+        edge_offsets: int64 (n + 1,), or (0,) if edges were not asked for.
+        edges: int32, the predecessors of transaction i at `edge_offsets[i]:edge_offsets[i + 1]`, ascending.
+        hot_keys: uint64 (h, 1) ids, or (h, 4) rows whose words are read with the first byte highest.
+        hot_counts: int64 (h,), the accesses to each.
+    """
 
     wave: NDArray[np.int32]
     wave_count: int
@@ -122,9 +133,7 @@ def detect_conflicts(
         count = waves.versioned_waves(by_id.read_offsets, read_earlier, np.empty(n + 1, np.int32), wave)
         links = [(by_id.read_offsets, read_earlier, False)]
     del split
-    edge_offsets, edge_list = (
-        _edges(n, links) if edges else (np.zeros(n + 1, np.int64), np.empty(0, np.int32))
-    )
+    edge_offsets, edge_list = _edges(n, links) if edges else (np.empty(0, np.int64), np.empty(0, np.int32))
     return Detected(wave, int(count), edge_offsets, edge_list, hot_keys, hot_counts)
 
 
@@ -136,3 +145,153 @@ def _digests(rows: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[np.
         1 << 16,
     )
     return digests
+
+
+def _partition(accesses: Accesses, words: NDArray[np.uint64], with_positions: bool) -> _Partitions:
+    """Step 1. Each thread has one slice of the block, so a partition keeps block order slice by slice."""
+    total = accesses.read_keys.size + accesses.write_keys.size
+    bits = max(1, min(MOST_BITS, (total // PARTITION_RECORDS).bit_length()))
+    n = accesses.read_offsets.size - 1
+    slices = _slices(n, get_threads() if total >= 1 << 18 else 1)
+    reads = np.zeros((len(slices), 1 << bits), np.int64)
+    writes = np.zeros_like(reads)
+
+    def count(start: int, stop: int) -> None:
+        for part in range(start, stop):
+            first, last = slices[part]
+            bounds = accesses.read_offsets[first], accesses.read_offsets[last]
+            partitioning.count_records(accesses.read_keys, *bounds, words, bits, reads[part])
+            bounds = accesses.write_offsets[first], accesses.write_offsets[last]
+            partitioning.count_records(accesses.write_keys, *bounds, words, bits, writes[part])
+
+    run_slices(count, len(slices), 1)
+    counts = np.ascontiguousarray((reads + writes).T)
+    starts, size = _segments(counts)
+    writer_starts, writer_size = _segments(writes.T)
+    records = _lines(size, np.uint64)
+    writers = _lines(writer_size + partitioning.SEGMENT, np.uint32)
+    positions = _lines(size, np.uint32) if with_positions else None
+
+    def scatter(start: int, stop: int) -> None:
+        for part in range(start, stop):
+            partitioning.scatter(
+                accesses.read_offsets, accesses.read_keys, accesses.write_offsets, accesses.write_keys,
+                *slices[part], words, bits,
+                starts[:, part].astype(np.uint64), writer_starts[:, part].astype(np.uint64),
+                records, writers, positions,
+            )  # fmt: skip
+
+    run_slices(scatter, len(slices), 1)
+    return _Partitions(bits, slices, starts, counts, writer_starts, records, writers, positions)
+
+
+def _slices(n: int, parts: int) -> list[tuple[int, int]]:
+    """`range(n)` in at most `parts` even pieces, at least one."""
+    parts = max(1, min(parts, n))
+    return [(n * part // parts, n * (part + 1) // parts) for part in range(parts)]
+
+
+def _segments(counts: Offsets) -> tuple[Offsets, int]:
+    """Where each segment of so many records starts, each at the start of a line, and the sum of all."""
+    lines = -(-counts // partitioning.SEGMENT) * partitioning.SEGMENT
+    ends = np.cumsum(lines.ravel()).reshape(counts.shape)
+    return np.ascontiguousarray(ends - lines), int(ends[-1, -1])
+
+
+def _lines(size: int, dtype: type) -> NDArray[Any]:
+    """An array of `size` numbers, not initialised, that starts at a multiple of 64 bytes."""
+    memory = np.empty(size * np.dtype(dtype).itemsize + 64, np.uint8)
+    skip = -memory.ctypes.data % 64
+    return memory[skip : skip + size * np.dtype(dtype).itemsize].view(dtype)
+
+
+def _link(
+    split: _Partitions, rows: Accesses | None, locking: bool, words: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Step 2, in place; returns the hot keys and their counts."""
+    partitions = split.starts.shape[0]
+    grain = partitions if get_threads() == 1 else max(1, partitions // (4 * get_threads()))
+    parts = -(-partitions // grain)
+    hot_counts = np.zeros((parts, linking.HOT_KEYS), np.int64)
+    hot_keys = np.zeros((parts, linking.HOT_KEYS, 4 if rows is not None else 1), np.uint64)
+    largest = int(split.counts.sum(axis=1).max())
+    read_rows, write_rows = (rows.read_keys, rows.write_keys) if rows is not None else (None, None)
+
+    def link(start: int, stop: int) -> None:
+        linking.link_partitions(
+            start, stop, split.starts, split.counts, split.writer_starts, split.bits, words,
+            split.records, split.records.view(np.uint32), split.writers,
+            np.zeros(largest + 1, np.uint32) if locking else None,
+            split.positions, read_rows, write_rows, hot_counts[start // grain], hot_keys[start // grain],
+        )  # fmt: skip
+
+    run_slices(link, partitions, grain)
+    return _hottest(hot_keys.reshape(-1, hot_keys.shape[-1]), hot_counts.ravel())
+
+
+def _hottest(
+    keys: NDArray[np.uint64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The hottest of all threads' candidates: count descending, then key ascending."""
+    order = np.lexsort((*keys.T[::-1], -counts))[: linking.HOT_KEYS]
+    order = order[counts[order] > 0]
+    return keys[order], counts[order]
+
+
+def _restore_reads(accesses: Accesses, split: _Partitions, words: NDArray[np.uint64]) -> Links:
+    """Step 3 of `versioned`: every read's last earlier writer, in the order of the reads."""
+    earlier = np.empty(accesses.read_keys.size, np.uint32)
+    links = split.records.view(np.uint32)
+
+    def restore(start: int, stop: int) -> None:
+        for part in range(start, stop):
+            first, last = (accesses.read_offsets[bound] for bound in split.slices[part])
+            cursor = 2 * split.starts[:, part].astype(np.uint64)
+            waves.restore_read_links(
+                accesses.read_keys, first, last, words, split.bits, cursor, links, earlier
+            )
+
+    run_slices(restore, len(split.slices), 1)
+    return earlier
+
+
+def _restore_all(
+    accesses: Accesses, split: _Partitions, words: NDArray[np.uint64]
+) -> tuple[Links, Links, Links]:
+    """Step 3 of `locking`: of every read the last earlier and the next writer, of every write the earlier."""
+    read_earlier = np.empty(accesses.read_keys.size, np.uint32)
+    read_later = np.empty_like(read_earlier)
+    write_earlier = np.empty(accesses.write_keys.size, np.uint32)
+
+    def restore(start: int, stop: int) -> None:
+        for part in range(start, stop):
+            waves.restore_all_links(
+                accesses.read_offsets, accesses.read_keys, accesses.write_offsets, accesses.write_keys,
+                *split.slices[part], words, split.bits, split.starts[:, part].astype(np.uint64), split.records,
+                read_earlier, read_later, write_earlier,
+            )  # fmt: skip
+
+    run_slices(restore, len(split.slices), 1)
+    return read_earlier, read_later, write_earlier
+
+
+def _edges(n: int, links: list[tuple[Offsets, Links, bool]]) -> tuple[Offsets, NDArray[np.int32]]:
+    """Predecessors of every transaction, ascending, from links (offsets, links, whether they point forward).
+
+    Successors are listed by their earlier end, then gone through in order: appending each to the list of its
+    later end gives sorted lists without sorting, and a duplicate is the entry before.
+    """
+    starts = np.zeros(n + 1, np.int64)
+    for offsets, names, forward in links:
+        waves.count_successors(offsets, names, forward, starts)
+    np.cumsum(starts, out=starts)
+    successors = np.empty(int(starts[-1]), np.int32)
+    cursor = starts[:-1].copy()
+    for offsets, names, forward in links:
+        waves.place_successors(offsets, names, forward, cursor, successors)
+    edge_offsets = np.zeros(n + 1, np.int64)
+    waves.count_edges(starts, successors, np.full(n, -1, np.int32), edge_offsets)
+    np.cumsum(edge_offsets, out=edge_offsets)
+    edges = np.empty(int(edge_offsets[-1]), np.int32)
+    waves.place_edges(starts, successors, np.full(n, -1, np.int32), edge_offsets[:-1].copy(), edges)
+    return edge_offsets, edges
