@@ -55,7 +55,8 @@ def test_every_operation_of_the_room_has_known_answers():
     script = (
         "import pkgutil, importlib, supervm.crypto as room\n"
         "from supervm.kernels import registry\n"
-        "for module in pkgutil.walk_packages(room.__path__, 'supervm.crypto.'): importlib.import_module(module.name)\n"
+        "for module in pkgutil.walk_packages(room.__path__, 'supervm.crypto.'):\n"
+        "    importlib.import_module(module.name)\n"
         "print(*registry.operations())"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
