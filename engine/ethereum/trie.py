@@ -35,38 +35,36 @@ def ordered_trie_root(values: Messages, *, backend: str = "auto") -> Bytes:
     """
     n = len(values)
     if n == 0:
-        return hashes.keccak256_batch([bytes([STRING])], backend=backend)[0]
+        return _digests(Messages.of([bytes([STRING])]), backend).reshape(32)
     order, nibbles, lengths = _sorted_keys(n)
     shared = _shared_prefixes(nibbles)
     above = np.maximum(np.append(shared, -1), np.append(-1, shared))
-    leaves = _path_nodes(
-        nibbles, above + 1, lengths, True, values.data, values.offsets[order], values.offsets[order + 1]
-    )
-    if n == 1:
-        return hashes.keccak256_batch(leaves, backend=backend)[0]
-    references, sizes = _references(leaves, backend)
+    first_byte, end_byte = values.offsets[order], values.offsets[order + 1]
+    nodes = _path_nodes(nibbles, above + 1, lengths, True, values.data, first_byte, end_byte)
+    references, sizes = _references(nodes, backend)
+    # Items are nodes that have no parent yet: the first of their keys, and the depth if it is a branch.
     first, depth = np.arange(n), np.full(n, -1)
-    for level in range(int(shared.max()), -1, -1):
+    for level in range(int(shared.max(initial=-1)), -1, -1):
         parted = shared == level
         member = np.append(parted, False) | np.append(False, parted)
         far = np.flatnonzero(member & (depth > level + 1))
-        if len(far):
-            ends = far * _REFERENCE
-            nodes = _path_nodes(
-                nibbles[first[far]], np.full(len(far), level + 1), depth[far], False,
-                references.reshape(-1), ends, ends + sizes[far],
-            )  # fmt: skip
-            references[far], sizes[far] = _references(nodes, backend)
+        start = far * _REFERENCE
+        paths = nibbles[first[far]], np.full(len(far), level + 1), depth[far]
+        nodes = _path_nodes(*paths, False, references.reshape(-1), start, start + sizes[far])
+        references[far], sizes[far] = _references(nodes, backend)
         heads = np.flatnonzero(member & ~np.append(False, parted))
         nodes = _branches(heads, parted, nibbles[first, level], references, sizes)
-        if level == 0:
-            return hashes.keccak256_batch(nodes, backend=backend)[0]
         references[heads], sizes[heads] = _references(nodes, backend)
         depth[heads] = level
         kept = ~np.append(False, parted)
         first, depth, references, sizes = first[kept], depth[kept], references[kept], sizes[kept]
         shared = shared[~parted]
-    raise AssertionError("neighbours of rlp(0) always part at depth 0")
+    return _digests(nodes, backend).reshape(32)
+
+
+def _digests(messages: Messages, backend: str) -> Bytes:
+    digests: Bytes = hashes.keccak256_batch(messages, backend=backend)
+    return digests
 
 
 def _sorted_keys(n: int) -> tuple[Offsets, Bytes, Offsets]:
@@ -87,14 +85,15 @@ def _sorted_keys(n: int) -> tuple[Offsets, Bytes, Offsets]:
 
 def _shared_prefixes(nibbles: Bytes) -> Offsets:
     """How many nibbles each key shares with the next."""
-    return np.argmax(nibbles[1:] != nibbles[:-1], axis=1).astype(np.int64)
+    shared: Offsets = np.argmax(nibbles[1:] != nibbles[:-1], axis=1).astype(np.int64)
+    return shared
 
 
 def _references(nodes: Messages, backend: str) -> tuple[Bytes, Offsets]:
     """What a parent holds of each node: the node itself if it is shorter than 32 bytes, else its hash."""
     sizes = np.diff(nodes.offsets)
     rows = np.full((len(nodes), _REFERENCE), STRING + 32, np.uint8)
-    rows[:, 1:] = hashes.keccak256_batch(nodes, backend=backend)
+    rows[:, 1:] = _digests(nodes, backend)
     short = np.flatnonzero(sizes < 32)
     for column in range(int(sizes[short].max(initial=0))):
         rows[short, column] = nodes.data[np.minimum(nodes.offsets[short] + column, len(nodes.data) - 1)]

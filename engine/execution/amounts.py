@@ -26,7 +26,7 @@ def from_big_endian(words: NDArray[np.uint8]) -> Limbs:
 
 def from_int(value: int) -> Limbs:
     """Limbs (4,) of an integer below 2^256."""
-    return from_big_endian(np.frombuffer(value.to_bytes(32), np.uint8)[None])[0]
+    return np.frombuffer(value.to_bytes(32, "little"), "<u8").astype(np.uint64)
 
 
 def to_int(limbs: Limbs) -> int:
@@ -69,6 +69,13 @@ def _carried(digits: Limbs) -> tuple[Limbs, Flags]:
         digits[:, k] = carry & _DIGIT
         carry >>= _SHIFT
     return digits[:, 0::2] | digits[:, 1::2] << _SHIFT, carry != 0
+
+
+@njit(nogil=True, cache=True)
+def assign(a, b):  # type: ignore[no-untyped-def]
+    """a = b. (A slice assignment would bring the compilation of its error messages with it.)"""
+    for k in range(4):
+        a[k] = b[k]
 
 
 @njit(nogil=True, cache=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from supervm.engine.execution.amounts import add_to, less, subtract_from, to_int
+from supervm.engine.execution.amounts import add_to, assign, less, subtract_from, to_int
 from supervm.engine.transfers import TRANSFER_GAS, Executed, Outcome, Transfers
 
 _GAS = np.uint64(TRANSFER_GAS)
@@ -37,6 +37,7 @@ def execute_sequential(block: Transfers) -> Executed:
         block.base_fee,
         outcome,
         sums,
+        np.zeros((4, 4), np.uint64),
     )
     add_to(balances[block.fee_recipient], sums[1])
     return Executed(balances, nonces, outcome, to_int(sums[0]), to_int(sums[1]))
@@ -44,10 +45,10 @@ def execute_sequential(block: Transfers) -> Executed:
 
 @njit(nogil=True, cache=True)
 def _execute(  # type: ignore[no-untyped-def]
-    balances, nonces, senders, recipients, flags, nonce, values, gas_prices, base_fee, outcome, sums
+    balances, nonces, senders, recipients, flags, nonce, values, gas_prices, base_fee, outcome, sums, scratch
 ):
     transfer, signed = flags
-    fee, burned, left = np.zeros(4, np.uint64), np.zeros(4, np.uint64), np.zeros(4, np.uint64)
+    fee, burned, left, before = scratch[0], scratch[1], scratch[2], scratch[3]
     _multiply(base_fee, _GAS, burned)
     for i in range(len(senders)):
         sender, recipient = senders[i], recipients[i]
@@ -65,15 +66,15 @@ def _execute(  # type: ignore[no-untyped-def]
             outcome[i] = _WRONG_NONCE
             continue
         fee_overflows = _multiply(gas_prices[i], _GAS, fee)
-        left[:] = balances[sender]
+        assign(left, balances[sender])
         if fee_overflows or subtract_from(left, fee) or subtract_from(left, values[i]):
             outcome[i] = _INSUFFICIENT
             continue
-        before = balances[sender].copy()
-        balances[sender] = left
+        assign(before, balances[sender])
+        assign(balances[sender], left)
         if add_to(balances[recipient], values[i]):
             subtract_from(balances[recipient], values[i])
-            balances[sender] = before
+            assign(balances[sender], before)
             outcome[i] = _OVERFLOW
             continue
         nonces[sender] += np.uint64(1)
