@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervm.crypto import ed25519, secp256k1
 from supervm.kernels.threads import set_threads
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.settings import Settings
@@ -84,8 +85,6 @@ def verify_pipeline(
 
 def signature_checks(backend: str, rule: str, low_s: bool) -> SignatureChecks:
     """The batch functions of `supervm.crypto` under one backend and these rules."""
-    from supervm.crypto import ed25519, secp256k1
-
     return SignatureChecks(
         ed25519=functools.partial(ed25519.verify_batch, rule=rule, backend=backend),
         ecdsa=functools.partial(secp256k1.ecdsa_verify_batch, low_s=low_s, backend=backend),

@@ -25,6 +25,7 @@ from rich.progress import (
 )
 
 from supervm.kernels.errors import SupervmError
+from supervm.tiers.compiling import Compilations, telling_of_compilations
 from supervm.tiers.errors import exit_code
 
 QUIET_SECONDS = 1.0
@@ -82,9 +83,14 @@ def warn(message: str) -> None:
 
 
 class ProgressLine:
-    """One line on standard error that says what is being done and how far it is; see `progress_line`."""
+    """One line on standard error that says what is being done and how far it is; see `progress_line`.
+
+    Attributes:
+        compilations: of kernels while the line is there.
+    """
 
     def __init__(self, console: Console) -> None:
+        self.compilations = Compilations()
         self._begun = time.monotonic()
         self._wanted = console.is_terminal
         self._bar = Progress(
@@ -130,11 +136,9 @@ class ProgressLine:
 @contextmanager
 def progress_line() -> Iterator[ProgressLine]:
     """A progress line that also tells when a kernel is being compiled."""
-    from supervm.tiers.compiling import telling_of_compilations
-
     line = ProgressLine(notes())
     try:
-        with telling_of_compilations(line.aside):
+        with telling_of_compilations(line.aside) as line.compilations:
             yield line
     finally:
         line.close()

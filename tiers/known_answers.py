@@ -7,6 +7,7 @@ import numpy as np
 
 from supervm.crypto import selftest
 from supervm.crypto.selftest import SelfTest
+from supervm.engine.conflicts import detect
 
 CONFLICTS = "conflicts.detect"
 
@@ -50,8 +51,6 @@ def warm(operation: str, backend: str) -> None:
 
 def _wrong_conflicts(backend: str) -> str:
     """The first difference, or ''."""
-    from supervm.engine.conflicts import detect
-
     offsets = [np.array(column, np.int64) for column in (READ_OFFSETS, WRITE_OFFSETS)]
     numbers = [np.array(column, np.uint64) for column in (READ_KEYS, WRITE_KEYS)]
     addresses = [np.repeat(column.astype(np.uint8)[:, None], 32, axis=1) for column in numbers]

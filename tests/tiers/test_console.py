@@ -78,10 +78,12 @@ def test_compilations_are_told_with_the_name_of_the_kernel() -> None:
         return value + 1
 
     told: list[str] = []
-    with telling_of_compilations(told.append):
+    with telling_of_compilations(told.append) as compilations:
         add_one(1)
         add_one(2)
     assert told == ["compiling add_one (1 so far, kept for the next time)", ""]
+    assert compilations.count == 1
+    assert compilations.seconds > 0
     add_one(1.5)
     assert len(told) == 2
 

@@ -64,9 +64,11 @@ def verify(
             raise ArgumentError("output", f"the input file {output}", "another file")
         summary = Summary(failures)
         signatures = pipeline.open(file)
-        begun = time.perf_counter()
-        broken = _run(pipeline, signatures, summary, output)
-        seconds = time.perf_counter() - begun
+        with console.progress_line() as line:
+            begun = time.perf_counter()
+            broken = _run(pipeline, signatures, summary, output, line)
+            seconds = time.perf_counter() - begun
+            compiling = line.compilations.seconds
         if as_json:
             answer: dict[str, Any] = {"file": str(file), "format": signatures.format}
             answer |= summary.to_json(signatures.place)
@@ -76,14 +78,15 @@ def verify(
                 "low_s": low_s,
                 "output": str(output) if output else None,
                 "seconds": seconds,
-                "items_per_second": summary.rows / seconds,
+                "compile_seconds": compiling,
+                "items_per_second": summary.rows / (seconds - compiling),
                 "threads": pipeline.threads,
                 "backend": pipeline.backend,
                 "environment": environment(hardware),
             }
             console.print_json(answer)
         else:
-            _show(summary, signatures.place, seconds)
+            _show(summary, signatures.place, seconds - compiling, compiling)
     if broken is not None:
         console.show_error(broken)
         raise typer.Exit(WRONG_USE)
@@ -92,12 +95,16 @@ def verify(
 
 
 def _run(
-    pipeline: VerifyPipeline, signatures: SignatureFile, summary: Summary, output: Path | None
+    pipeline: VerifyPipeline,
+    signatures: SignatureFile,
+    summary: Summary,
+    output: Path | None,
+    line: console.ProgressLine,
 ) -> BrokenFile | None:
     """Verify the file; a broken row's error comes back, so that what came before it is reported too."""
     name = signatures.path.name
-    with console.progress_line() as line, verdict_writer(output) if output else nullcontext() as writer:
-        line.update(f"verifying {name}")
+    line.update(f"verifying {name}")
+    with verdict_writer(output) if output else nullcontext() as writer:
 
         def progress(fraction: float, rows: int) -> None:
             line.update(f"verifying {name}, {rows:,} rows", fraction)
@@ -109,7 +116,7 @@ def _run(
     return None
 
 
-def _show(summary: Summary, place: str, seconds: float) -> None:
+def _show(summary: Summary, place: str, seconds: float, compiling: float) -> None:
     out = console.answers()
     table = Table("scheme", *VERDICT_NAMES.values(), "rows")
     for column in table.columns[1:]:
@@ -126,4 +133,5 @@ def _show(summary: Summary, place: str, seconds: float) -> None:
         out.print(f"first failures ({len(summary.failures)} of {summary.rows - summary.total(1):,}):")
         for number, scheme, verdict in summary.failures:
             out.print(f"  {place} {number}: {scheme}, {VERDICT_NAMES[verdict]} ({verdict})")
-    out.print(f"{summary.rows:,} rows in {seconds:.2f} s, {summary.rows / seconds:,.0f} a second")
+    compiled = f", after {compiling:.1f} s of compiling kernels" if compiling else ""
+    out.print(f"{summary.rows:,} rows in {seconds:.2f} s, {summary.rows / seconds:,.0f} a second{compiled}")

@@ -114,14 +114,14 @@ def verify_file(
         BrokenFile: at the first broken row, when every row before it is counted and written.
     """
     rows_done = 0
-    for rows in _read_ahead(file.batches()):
+    for rows, fraction in _read_ahead(file):
         verdicts = verify_rows(rows, checks)
         if writer is not None:
             writer.write(verdicts)
         summary.add(rows, verdicts)
         rows_done += len(rows)
         if progress is not None:
-            progress(file.fraction, rows_done)
+            progress(fraction, rows_done)
 
 
 def verify_rows(rows: Rows, checks: SignatureChecks) -> Verdicts:
@@ -212,10 +212,18 @@ def _matrix(column: pa.LargeBinaryArray, width: int) -> ByteRows:
     return ragged(column)[0].reshape(len(column), width)
 
 
-def _read_ahead(batches: Iterator[Rows]) -> Iterator[Rows]:
-    """The same batches; the next one is read on another thread while the caller works on this one."""
+def _read_ahead(file: SignatureFile) -> Iterator[tuple[Rows, float]]:
+    """Each batch, and the fraction of the file read by then; the next one is read while the caller works."""
+    batches = file.batches()
+
+    def read() -> tuple[Rows | None, float]:
+        return next(batches, None), file.fraction
+
     with ThreadPoolExecutor(1, thread_name_prefix="supervm-reader") as reader:
-        coming = reader.submit(next, batches, None)
-        while (rows := coming.result()) is not None:
-            coming = reader.submit(next, batches, None)
-            yield rows
+        coming = reader.submit(read)
+        while True:
+            rows, fraction = coming.result()
+            if rows is None:
+                return
+            coming = reader.submit(read)
+            yield rows, fraction
