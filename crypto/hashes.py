@@ -21,7 +21,7 @@ from supervm.kernels.cpu.hash_batch import digest_into
 from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.cpu.lanes import LANES_32, LANES_32X16, LANES_64, LANES_64X8
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.hash_spec import HashSpec
+from supervm.kernels.hash_spec import KnownSpec
 from supervm.kernels.registry import register, resolve
 
 __all__ = [
@@ -29,12 +29,10 @@ __all__ = [
     "eth_address_batch",
     "keccak256_batch",
     "sha256_batch",
-    "sha256_into",
     "sha512_batch",
-    "sha512_into",
 ]
 
-SPECS: dict[str, HashSpec] = {spec.name: spec for spec in (SHA256, SHA512, KECCAK256, BLAKE2B)}
+SPECS: dict[str, KnownSpec] = {spec.name: spec for spec in (SHA256, SHA512, KECCAK256, BLAKE2B)}
 """Every hash function by the name of its operation."""
 
 _LANES = {
@@ -134,16 +132,6 @@ def eth_address_batch(public_keys: Bytes, *, backend: str = "auto") -> Bytes:
     addresses = np.empty((len(public_keys), _ADDRESS_BYTES), np.uint8)
     resolve("eth_address", backend, len(public_keys)).function(Messages.of(public_keys), addresses)
     return addresses
-
-
-def sha256_into(data: Bytes, offsets: Offsets, out: Bytes, backend: str = "auto") -> None:
-    """SHA-256 of data[offsets[i]:offsets[i + 1]] into out[i] (uint8 (n, 32), contiguous); nothing is checked."""
-    resolve("sha256", backend, len(offsets) - 1).function(data, offsets, out)
-
-
-def sha512_into(data: Bytes, offsets: Offsets, out: Bytes, backend: str = "auto") -> None:
-    """SHA-512 of data[offsets[i]:offsets[i + 1]] into out[i] (uint8 (n, 64), contiguous); nothing is checked."""
-    resolve("sha512", backend, len(offsets) - 1).function(data, offsets, out)
 
 
 def _digests(operation: str, messages: MessagesLike, backend: str) -> Bytes:

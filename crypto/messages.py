@@ -52,10 +52,10 @@ class Messages:
         """Take messages in any of the forms that batch functions accept.
 
         Args:
-            messages: `Messages`, which is returned as it is; a list or tuple of bytes objects, which are copied
-                into one buffer; a tuple (data, offsets) of arrays, as in the constructor; a uint8 array of shape
-                (n, k), whose rows are the messages; a `pyarrow` Binary, LargeBinary or FixedSizeBinary array
-                without nulls. Only the list is copied, arrays if they are not contiguous.
+            messages: `Messages`, which is returned as it is; a list or tuple of bytes objects, which are
+                copied into one buffer; a tuple (data, offsets) of arrays, as in the constructor; a uint8
+                array of shape (n, k), whose rows are the messages; a `pyarrow` Binary, LargeBinary or
+                FixedSizeBinary array without nulls. Arrays are copied only if they are not contiguous.
             argument: the caller's name of this parameter, for error messages.
 
         Raises:
@@ -140,14 +140,14 @@ class Messages:
         return cls._of_pair(data, offsets, argument)
 
     def __len__(self) -> int:
-        return self.offsets.size - 1
+        return int(self.offsets.size) - 1
 
     def __getitem__(self, index: int) -> bytes:
         """A copy of one message."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"message {index} of {len(self)}")
         index %= len(self)
-        return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes()
+        return bytes(self.data[self.offsets[index] : self.offsets[index + 1]])
 
     def __repr__(self) -> str:
         return f"Messages({len(self)} messages, {self.offsets[-1] - self.offsets[0]} bytes)"

@@ -8,6 +8,7 @@ in `supervm.kernels.cpu` and the constants of other backends are made from it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True)
@@ -96,3 +97,7 @@ class Blake2Spec(HashSpec):
     parameters: int
     schedule: tuple[tuple[int, ...], ...]
     rotations: tuple[int, int, int, int]
+
+
+KnownSpec: TypeAlias = Sha2Spec | KeccakSpec | Blake2Spec
+"""The families that kernels are generated for."""

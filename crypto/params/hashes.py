@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The hash functions, each constant derived from its rule.
 
-SHA-256 and SHA-512: FIPS 180-4, sections 4.1 to 5.3. Keccak-256: the Keccak reference 3.0, sections 1.1 to 1.2,
-with the padding of the original submission, as Ethereum's Yellow Paper uses it (domain byte 0x01, where FIPS 202
-has 0x06). BLAKE2b: RFC 7693, sections 2.1 to 2.7; its order of message words is a table of that text.
+SHA-256 and SHA-512: FIPS 180-4, sections 4.1 to 5.3. Keccak-256: the Keccak reference 3.0, sections 1.1 and
+1.2, with the padding of the original submission, as Ethereum's Yellow Paper uses it (domain byte 0x01, where
+FIPS 202 has 0x06). BLAKE2b: RFC 7693, sections 2.1 to 2.7; the order of message words is a table there.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ SHA512 = Sha2Spec(
 
 
 def _keccak_rotations() -> tuple[int, ...]:
-    """Offsets of ρ: lane (1, 0) and its successors under (x, y) → (y, 2x + 3y) turn by the triangular numbers."""
+    """Offsets of ρ: the orbit of lane (1, 0) under (x, y) → (y, 2x + 3y) turns by the triangular numbers."""
     rotations = [0] * 25
     x, y = 1, 0
     for step in range(24):

@@ -17,7 +17,6 @@ from numba import njit
 from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.cpu.hash_group import (
     BEHIND,
-    CHUNK,
     COUNT,
     INSIDE,
     LENGTH,
@@ -27,13 +26,13 @@ from supervm.kernels.cpu.hash_group import (
     block_bytes,
     digest_bytes,
     hash_group,
-    pad,
     padding_bytes,
     schedule_padding,
     scheduled_words,
     stride,
     width,
 )
+from supervm.kernels.cpu.hash_pad import CHUNK, pad
 from supervm.kernels.threads import get_threads, run_slices
 
 DIGIT_BITS = 11
@@ -42,7 +41,7 @@ DIGIT_BITS = 11
 
 @njit(nogil=True, cache=True)
 def order_by_count(counts: Any) -> Any:
-    """Indices in the order of ascending counts; equal counts keep their order. Linear in the number of counts."""
+    """Indices in the order of ascending counts; equal counts keep their order. The time is linear."""
     order = np.arange(counts.size)
     largest = np.int64(0)
     smallest = counts[0] if counts.size else largest
@@ -97,6 +96,8 @@ def hash_slice(kernel: Any, data: Any, offsets: Any, out: Any, start: Any, stop:
     lanes = width(kernel)
     size = block_bytes(kernel)
     items = stop - start
+    if items <= 0:
+        return
     memory = np.empty((lanes * stride(kernel) + CHUNK), np.uint8)
     scratch = memory[-memory.ctypes.data % CHUNK :]
     plan = np.empty(PLAN_ROWS * lanes, np.int64)
@@ -139,7 +140,7 @@ def hash_slice(kernel: Any, data: Any, offsets: Any, out: Any, start: Any, stop:
 
 
 SLICE = 8192
-"""Most messages that one call of the kernel takes: what it keeps per message stays in the second-level cache."""
+"""Most messages that one call of the kernel takes: what it keeps for each stays in the second-level cache."""
 
 
 def digest_into(
@@ -181,5 +182,5 @@ class _Borrowed:
 
 
 def _borrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same memory without the read-only mark, which is part of Numba's array type: no kernel is compiled twice."""
+    """The same memory without the read-only mark, for which Numba would compile the kernel again."""
     return array if array.flags.writeable else np.asarray(_Borrowed(array))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """LLVM building blocks that the hash generators share, for one lane or many.
 
-A hash kernel is a pair of a specification and a lane type. The marker of that pair (`HashKernel`) is what compiled
-code receives; its type carries both, so that every generator knows what to write.
+A hash kernel is a pair of a specification and a lane type. The marker of that pair (`HashKernel`) is what
+compiled code receives; its type carries both, so that every generator knows what to write.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numba import types
 from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
 
 from supervm.kernels.cpu.lanes import I32, I64, Lanes, LanesType, call_llvm, splat_constant
-from supervm.kernels.hash_spec import HashSpec
+from supervm.kernels.hash_spec import KnownSpec
 
 
 class HashKernel:
     """A marker that tells a kernel which hash function to compute in which lanes."""
 
-    def __init__(self, spec: HashSpec, lanes: Lanes) -> None:
+    def __init__(self, spec: KnownSpec, lanes: Lanes) -> None:
         self.spec = spec
         self.lanes = lanes
         self.type = HashKernelType(spec, lanes.type)
@@ -30,10 +30,10 @@ class HashKernel:
         return f"HashKernel({self.spec.name}, {self.lanes})"
 
 
-class HashKernelType(types.Type):  # type: ignore[misc]
+class HashKernelType(types.Type):
     """Numba type of a hash kernel's marker."""
 
-    def __init__(self, spec: HashSpec, lanes: LanesType) -> None:
+    def __init__(self, spec: KnownSpec, lanes: LanesType) -> None:
         self.spec = spec
         self.lanes = lanes
         super().__init__(name=f"Hash[{spec.name}, {lanes.name}]")
@@ -44,7 +44,7 @@ class HashKernelType(types.Type):  # type: ignore[misc]
 
 
 @register_model(HashKernelType)
-class _HashKernelModel(models.OpaqueModel):  # type: ignore[misc]
+class _HashKernelModel(models.OpaqueModel):
     pass
 
 
@@ -173,7 +173,7 @@ class HashEmitter:
         return column
 
     def store_words(self, words: Sequence[ir.Value], targets: Sequence[ir.Value]) -> None:
-        """Write each lane's words to its own address; the number of words divides the number of lanes or is its multiple."""
+        """Write each lane's words to its own address."""
         width = self.lanes.width
         for first in range(0, len(words), width):
             part = list(words[first : first + width])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The permutation Keccak-f[1600]: the Keccak reference 3.0, section 1.2. Lane (x, y) stands at index x + 5y."""
+"""The permutation Keccak-f[1600]: the Keccak reference 3.0, section 1.2. Lane (x, y) has index x + 5y."""
 
 from __future__ import annotations
 
