@@ -35,7 +35,7 @@ for operation in OPERATIONS or selftest.operations():
             selftest.warm(operation, backend.name)
             ran.append(f"{operation} {backend.name}")
 files = sorted(path.name for path in CACHE_FOLDER.rglob("*") if path.is_file())
-print(json.dumps({"compiled": seen.names, "ran": ran, "files": files}))
+print(json.dumps({"compiled": seen.names, "ran": ran, "files": files, "folder": str(CACHE_FOLDER)}))
 """
 
 
@@ -59,6 +59,7 @@ def test_second_process_compiles_nothing():
     wanted = {"OPERATIONS": [], "BACKENDS": ["ifma", "scalar"]}
     first = _run(COUNTING, {}, **wanted)
     second = _run(COUNTING, {}, **wanted)
+    assert second["folder"] == first["folder"], "a source was edited while this test ran"
     assert len(first["ran"]) >= 9
     assert second["ran"] == first["ran"]
     assert second["compiled"] == []
