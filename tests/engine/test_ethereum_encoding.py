@@ -50,6 +50,16 @@ def test_every_type_as_eth_account_encodes_it() -> None:
     assert np.array_equal(ordered_trie_root(encoded), block.transactions_root)
 
 
+@pytest.mark.parametrize("dropped", ["v", "yParity"])
+def test_a_typed_transaction_may_give_its_parity_in_either_field(dropped: str) -> None:
+    block = json.loads(json.dumps(TYPED["block"]))
+    for shown in block["transactions"]:
+        if shown["type"] != "0x0":
+            del shown[dropped]
+    encoded = encoded_transactions(decode_block(json.dumps(block).encode(), Path("typed.json")).transactions)
+    assert [encoded[i] for i in range(len(encoded))] == [octets(text) for text in TYPED["encoded"]]
+
+
 def test_what_is_signed_is_the_encoding_without_its_signature() -> None:
     block = typed()
     payloads = signing_payloads(block.transactions)
