@@ -7,6 +7,7 @@ standard error when that is a terminal, from the second second on. `NO_COLOR` is
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,12 +32,18 @@ from supervm.tiers.errors import exit_code
 QUIET_SECONDS = 1.0
 """How long something may take before a progress line appears."""
 
+PIPE_WIDTH = 160
+"""Columns of a table that goes to a file or another program."""
+
 NO_CODES: Mapping[str, int] = {}
 
 
 def answers() -> Console:
     """The console for results."""
-    return Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
 
 
 def notes() -> Console:

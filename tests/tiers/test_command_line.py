@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,10 +28,13 @@ from supervm.tiers.signature_files.verification import SignatureChecks
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs `supervm ARGUMENTS` in this process, with no SUPERVM_* variable but the given ones."""
+    """Runs `supervm ARGUMENTS` in this process, with no SUPERVM_* setting but the given ones."""
+    for name in [name for name in os.environ if name.startswith("SUPERVM_")]:
+        if name != "SUPERVM_CACHE_DIR":
+            monkeypatch.delenv(name)
 
     def invoke(*arguments: object, **variables: str) -> Result:
-        environment = {"SUPERVM_TIER": "", "COLUMNS": "200", **variables}
+        environment = {"COLUMNS": "200", **variables}
         return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
 
     return invoke
@@ -225,7 +229,7 @@ def test_an_absent_backend_is_an_environment_problem(
     }
 
 
-BLOCK = BlockReport(46147, 1, 1, 0, 0, True, 1, 1, 0, 1, 0, 0, True, True)
+BLOCK = BlockReport(20046147, 1400, 1, 0, 0, True, 1400, 1408, 1408, 1407, 1000, 1400, True, True)
 
 
 @pytest.fixture
@@ -250,13 +254,14 @@ def replayed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 
 def test_replay_of_a_right_block(run: Callable[..., Result], replayed: Callable[[Any], None]) -> None:
     replayed(ReplayReport([BLOCK], 1, 0.5, 1.0))
-    result = run("replay", "46147")
+    result = run("replay", "46147", COLUMNS="80")
     assert result.exit_code == 0, result.output
-    assert "1 transactions in 1 blocks, 1.00 s; 1 signatures recovered, 2 a second" in result.stdout
+    assert "…" not in result.stdout
+    assert "1,400 transactions in 1 blocks, 1.00 s; 1 signatures recovered, 2 a second" in result.stdout
     answer = _answer(run("replay", "46147", "--json"))
     assert set(answer) == {"blocks", "totals", "environment"}
-    assert answer["totals"] == {"transactions": 1, "signatures_per_second": 2.0, "seconds": 1.0}
-    assert answer["blocks"][0]["number"] == 46147
+    assert answer["totals"] == {"transactions": 1400, "signatures_per_second": 2.0, "seconds": 1.0}
+    assert answer["blocks"][0]["number"] == 20046147
 
 
 def test_replay_of_a_wrong_block_lists_both_values(
@@ -266,8 +271,10 @@ def test_replay_of_a_wrong_block_lists_both_values(
     finding = Finding(46147, 0, "sender", "0xaa", "0xbb")
     notes = [Finding(46147, index, "nonce", "[1]", "[2]") for index in range(12)]
     replayed(ReplayReport([wrong], 1, 0.5, 1.0, [finding], notes))
-    result = run("replay", "46147")
+    result = run("replay", "46147", COLUMNS="80")
     assert result.exit_code == 1
+    assert "wrong: 1 senders" in result.stdout
+    assert "…" not in result.stdout
     assert "wrong: block 46147, transaction 0: sender: found 0xaa, expected 0xbb" in result.stdout
     assert "note: block 46147, transaction 9: nonce: found [1], expected [2]" in result.stdout
     assert "and 2 more notes" in result.stdout
@@ -383,12 +390,16 @@ def test_doctor_where_the_named_backend_is_absent(run: Callable[..., Result]) ->
 
 
 @pytest.mark.usefixtures("_only_sha256")
-def test_warmup_and_status(run: Callable[..., Result]) -> None:
+def test_warmup_and_status(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    replayed: list[str] = []
+    importlib.import_module("supervm.tiers.commands.warmup")
+    monkeypatch.setattr("supervm.tiers.commands.warmup.warm_replay", replayed.append)
     result = run("warmup", "--backend", "scalar")
     assert result.exit_code == 0, result.output
-    assert "1 ready after" in result.stdout
+    assert "2 ready after" in result.stdout
+    assert replayed == ["scalar"]
     answer = _answer(run("warmup", "--all", "--json"))
-    assert {row["operation"] for row in answer["warmed"]} == {"sha256"}
+    assert {row["operation"] for row in answer["warmed"]} == {"sha256", "replay"}
     assert "scalar" in {row["backend"] for row in answer["warmed"]}
     result = run("status", "--tier", "L3")
     assert result.exit_code == 0, result.output

@@ -50,7 +50,7 @@ def status(
             table.add_row(backend, ", ".join(names))
         compiled = f"{cache.specialisations} compiled, {cache.size / (1 << 20):.1f} MiB"
         table.add_row("kernels", f"{compiled} in {console.plain(cache.folder)}")
-        for module, functions in cache.functions.items():
-            table.add_row("", f"{module}: {', '.join(functions)}")
+        modules = [f"{module} {len(functions)}" for module, functions in cache.functions.items()]
+        table.add_row("", ", ".join(modules))
         table.add_row("versions", ", ".join(f"{name} {number}" for name, number in versions().items()))
         console.answers().print(table)

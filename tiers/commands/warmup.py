@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from supervm.engine.replay import warm as warm_replay
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import console, inventory
 from supervm.tiers.commands import options
@@ -16,6 +17,8 @@ from supervm.tiers.environment import environment
 from supervm.tiers.kernel_cache import kernel_cache
 from supervm.tiers.known_answers import warm
 from supervm.tiers.settings import Settings
+
+REPLAY = "replay"
 
 
 def warmup(
@@ -54,12 +57,12 @@ def warmup(
 
 
 def _backends(settings: Settings, every: bool) -> list[tuple[str, str]]:
-    """(operation, backend) to warm."""
-    chosen = []
+    """(operation, backend) to warm; the last one is what `replay` needs beside operations."""
+    chosen: list[tuple[str, str]] = []
     for name in inventory.operations():
         state = inventory.backend_states(name, settings.backend, settings.origins["backend"])
         chosen += [(name, one.name) for one in state.backends if one.chosen or (every and one.available)]
-    return chosen
+    return [*chosen, (REPLAY, settings.backend)]
 
 
 def _warm(backends: list[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -68,7 +71,10 @@ def _warm(backends: list[tuple[str, str]]) -> list[dict[str, Any]]:
         for place, (operation, backend) in enumerate(backends):
             line.update(f"{operation} ({backend}), {place + 1} of {len(backends)}", place / len(backends))
             begun = time.perf_counter()
-            warm(operation, backend)
+            if operation == REPLAY:
+                warm_replay(backend)
+            else:
+                warm(operation, backend)
             seconds = time.perf_counter() - begun
             warmed.append({"operation": operation, "backend": backend, "seconds": seconds})
     return warmed

@@ -84,7 +84,8 @@ class ParquetFile(ColumnarFile):
     format = "Parquet"
 
     def _record_batches(self) -> Iterator[pa.RecordBatch]:
-        with pq.ParquetFile(self.path, memory_map=True, pre_buffer=False) as file:
+        # Buffered: otherwise a whole column of a row group is held, and a file may be one row group.
+        with pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file:
             columns = self._columns(file.schema_arrow.names)
             total = max(1, file.metadata.num_rows)
             size = sum(
