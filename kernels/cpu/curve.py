@@ -11,6 +11,7 @@ from numba.extending import NativeValue, intrinsic, models, register_model, type
 
 from supervm.kernels.cpu.field import ElementType, Field, FieldMarkerType, constant_element, literal
 from supervm.kernels.cpu.lanes import Lanes, LanesMarkerType
+from supervm.kernels.cpu.lookup import padded_row
 from supervm.kernels.spec import EdwardsSpec, WeierstrassSpec
 
 
@@ -25,11 +26,12 @@ class Curve:
         self.type = CurveMarkerType(spec, lanes)
 
     def table(self, points: list[tuple[int, ...]]) -> np.ndarray:
-        """Rows of coordinates as limbs, one row a point: flat uint64, `coordinates · limbs` words a row."""
-        rows = [
-            [limb for coordinate in point for limb in self.field.represent(coordinate)] for point in points
-        ]
-        return np.array(rows, np.uint64).reshape(-1)
+        """Rows of coordinates as limbs for `lookup_shared`: one row a point, padded, in one flat uint64 array."""
+        used = len(points[0]) * self.field.limbs
+        rows = np.zeros((len(points), padded_row(used)), np.uint64)
+        for row, point in zip(rows, points, strict=True):
+            row[:used] = [limb for coordinate in point for limb in self.field.represent(coordinate)]
+        return rows.reshape(-1)
 
 
 class CurveMarkerType(types.Type):

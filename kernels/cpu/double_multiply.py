@@ -23,7 +23,7 @@ from supervm.kernels.cpu import words as wd
 from supervm.kernels.cpu.curve import base_field, curve_constant, lanes_of, scalar_constant, scalar_field
 from supervm.kernels.cpu.emit import Emitter
 from supervm.kernels.cpu.lookup import lookup_shared, lookup_stored
-from supervm.kernels.cpu.power import inverse
+from supervm.kernels.cpu.power import ROOT, inverse, power_rows
 from supervm.kernels.spec import WeierstrassSpec
 
 # mypy: disallow_untyped_defs=False
@@ -290,6 +290,37 @@ def multiply_all(curve, base, work, scalars, digits, groups, infinite):
         infinite[group] = 0
         if redo != 0:
             infinite[group] = multiply_complete(curve, work, u1, u2, group, redo)
+
+
+@njit(nogil=True, cache=True)
+def store_root_argument(curve, work, group, x):
+    """Ask for the y of x: x³ + b to the spare element of POINT, where `take_roots` finds it."""
+    size = fe.storage(base_field(curve))
+    fe.store(work, (group * GROUP_ELEMENTS + 2) * size, ws.right_side(curve, x))
+
+
+@njit(nogil=True, cache=True)
+def take_roots(curve, work, groups):
+    """Raise the spare element of every group's POINT to the (p + 1)/4."""
+    F = base_field(curve)
+    size = fe.storage(F)
+    power_rows(F, work, 2 * size, GROUP_ELEMENTS * size, groups, ROOT)
+
+
+@njit(nogil=True, cache=True)
+def load_root(curve, work, group):
+    """What `take_roots` left for a group."""
+    F = base_field(curve)
+    return fe.load(F, work, (group * GROUP_ELEMENTS + 2) * fe.storage(F))
+
+
+@njit(nogil=True, cache=True)
+def put_point(curve, work, group, well, x, y):
+    """(x, y), or the generator where `well` is clear, to POINT."""
+    size = fe.storage(base_field(curve))
+    at = group * GROUP_ELEMENTS * size
+    fe.store(work, at, fe.select(well, x, curve_constant(curve, "base_x")))
+    fe.store(work, at + size, fe.select(well, y, curve_constant(curve, "base_y")))
 
 
 @njit(nogil=True, cache=True)

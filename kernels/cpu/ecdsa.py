@@ -22,9 +22,13 @@ from supervm.kernels.cpu.double_multiply import (
     STREAMS,
     WINDOWS,
     invert_results,
+    load_root,
     load_scalar,
     multiply_all,
+    put_point,
+    store_root_argument,
     store_scalar,
+    take_roots,
 )
 from supervm.kernels.cpu.power import inverse
 
@@ -56,6 +60,8 @@ def verify_slice(curve, base, keys, forms, compressed, digests, signatures, low_
     infinite, flags = np.empty(GROUPS, np.int64), np.empty(2 * GROUPS, np.int64)
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
+        if compressed:
+            _request_roots(curve, work, keys, chunk, stop - 1, groups)
         for group in range(groups):
             first = chunk + group * width
             point = _read_key(curve, work, group, keys, forms, compressed, first, stop - 1)
@@ -94,6 +100,11 @@ def recover_slice(curve, base, digests, signatures, recovery_ids, start, stop, k
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
         for group in range(groups):
+            r = wd.read_big(lanes, signatures, 8, 0, chunk + group * width, stop - 1)
+            ids = wd.read_small(lanes, recovery_ids, chunk + group * width, stop - 1)
+            store_root_argument(curve, work, group, _nonce_abscissa(curve, r, ids)[1])
+        take_roots(curve, work, groups)
+        for group in range(groups):
             first = chunk + group * width
             flags[group] = _read_nonce_point(curve, work, group, signatures, recovery_ids, first, stop - 1)
             flags[group] &= _read_signature(curve, scalars, group, signatures, 4, 0, first, stop - 1)[0]
@@ -118,7 +129,7 @@ def _read_key(curve, work, group, keys, forms, compressed, first, last):
     x = fe.from_words(F, x_words)
     form = wd.read_small(lanes, forms, first, last)
     if compressed:
-        exists, y = ws.lift(curve, x, ln.bit_set(form, 0))
+        exists, y = ws.lift(curve, x, load_root(curve, work, group), ln.bit_set(form, 0))
         well = ln.and_(well, exists)
     else:
         y_words = wd.read_big(lanes, keys, 8, 4, first, last)
@@ -130,35 +141,37 @@ def _read_key(curve, work, group, keys, forms, compressed, first, last):
 
 
 @njit(nogil=True, cache=True)
-def _read_nonce_point(curve, work, group, signatures, recovery_ids, first, last):
-    """The point R that r and the recovery id name, to POINT; returns the lanes where there is one."""
+def _request_roots(curve, work, keys, start, last, groups):
+    """The roots that compressed keys want, for every group."""
     lanes = lanes_of(curve)
-    F = base_field(curve)
-    r = wd.read_big(lanes, signatures, 8, 0, first, last)
-    form = wd.read_small(lanes, recovery_ids, first, last)
-    wraps = ln.bit_set(form, 1)
-    raised = wd.add_order(curve, r)
-    plain = (r[0], r[1], r[2], r[3])
-    fits = ln.and_(
-        ln.equal(raised[4], ln.splat(lanes, 0)),
-        wd.below_modulus(F, (raised[0], raised[1], raised[2], raised[3])),
-    )
-    x_words = wd.select_words(wraps, (raised[0], raised[1], raised[2], raised[3]), plain)
-    x = fe.from_words(F, x_words)
-    exists, y = ws.lift(curve, x, ln.bit_set(form, 0))
-    well = ln.and_(exists, ln.or_(ln.mask_not(wraps), fits))
-    well = ln.and_(well, ln.mask_not(ln.bit_set(form, 63)))
-    put_point(curve, work, group, well, x, y)
-    return ln.mask_bits(well)
+    for group in range(groups):
+        words = wd.read_big(lanes, keys, 8, 0, start + group * ln.lane_width(lanes), last)
+        store_root_argument(curve, work, group, fe.from_words(base_field(curve), words))
+    take_roots(curve, work, groups)
 
 
 @njit(nogil=True, cache=True)
-def put_point(curve, work, group, well, x, y):
-    """(x, y), or the generator where `well` is clear, to POINT."""
-    size = fe.storage(base_field(curve))
-    at = group * GROUP_ELEMENTS * size
-    fe.store(work, at, fe.select(well, x, curve_constant(curve, "base_x")))
-    fe.store(work, at + size, fe.select(well, y, curve_constant(curve, "base_y")))
+def _nonce_abscissa(curve, r, ids):
+    """(mask, x of R): r, or r + n where bit 1 of the recovery id is set; the mask is clear where that is no x below p."""
+    F = base_field(curve)
+    raised = wd.add_order(curve, r)
+    wrapped = (raised[0], raised[1], raised[2], raised[3])
+    fits = ln.and_(ln.equal(raised[4], ln.splat(lanes_of(curve), 0)), wd.below_modulus(F, wrapped))
+    wraps = ln.bit_set(ids, 1)
+    return ln.or_(fits, ln.mask_not(wraps)), fe.from_words(F, wd.select_words(wraps, wrapped, r))
+
+
+@njit(nogil=True, cache=True)
+def _read_nonce_point(curve, work, group, signatures, recovery_ids, first, last):
+    """The point R that r and the recovery id name, to POINT; returns the lanes where there is one."""
+    lanes = lanes_of(curve)
+    r = wd.read_big(lanes, signatures, 8, 0, first, last)
+    form = wd.read_small(lanes, recovery_ids, first, last)
+    fits, x = _nonce_abscissa(curve, r, form)
+    exists, y = ws.lift(curve, x, load_root(curve, work, group), ln.bit_set(form, 0))
+    well = ln.and_(ln.and_(exists, fits), ln.mask_not(ln.bit_set(form, 63)))
+    put_point(curve, work, group, well, x, y)
+    return ln.mask_bits(well)
 
 
 @njit(nogil=True, cache=True)

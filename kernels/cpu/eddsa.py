@@ -16,7 +16,7 @@ from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu import words as wd
 from supervm.kernels.cpu.curve import base_field, lanes_of, scalar_constant, scalar_field
 from supervm.kernels.cpu.lookup import lookup_local, lookup_shared
-from supervm.kernels.cpu.power import inverse
+from supervm.kernels.cpu.power import ROOT, inverse, power_rows
 from supervm.kernels.spec import EdwardsSpec
 
 # mypy: disallow_untyped_defs=False
@@ -150,6 +150,9 @@ def verify_slice(curve, base, keys, signatures, hashes, start, stop, rule, verdi
     last = stop - 1
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
+        _roots(curve, keys, 4, points, chunk, last, groups)
+        if rule == COFACTORED:
+            _roots(curve, signatures, 8, points[limbs:], chunk, last, groups)
         for group in range(groups):
             _recompute(
                 curve, base, keys, signatures, hashes, chunk + group * width, last, rule, points, flags, group
@@ -164,11 +167,27 @@ def verify_slice(curve, base, keys, signatures, hashes, start, stop, rule, verdi
 
 
 @njit(nogil=True, cache=True)
+def _roots(curve, rows, stride, points, start, last, groups):
+    """The powers that decompressing 32 bytes of every row wants, to the first element of each group of `points`."""
+    F = base_field(curve)
+    lanes = lanes_of(curve)
+    step = 4 * fe.storage(F)
+    for group in range(groups):
+        first = start + group * ln.lane_width(lanes)
+        fe.store(
+            points, group * step, ed.root_argument(curve, wd.read_little(lanes, rows, stride, 0, first, last))
+        )
+    power_rows(F, points, 0, step, groups, ROOT)
+
+
+@njit(nogil=True, cache=True)
 def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points, flags, group):
     """R' of one lane group to `points` (X, Y, Z), well-formedness and acceptance so far to `flags`."""
     lanes = lanes_of(curve)
     F = base_field(curve)
-    decodes, x, y = ed.decompress(curve, wd.read_little(lanes, keys, 4, 0, first, last))
+    limbs = fe.storage(F)
+    root = fe.load(F, points, (4 * group) * limbs)
+    decodes, x, y = ed.decompress(curve, wd.read_little(lanes, keys, 4, 0, first, last), root)
     s = wd.read_little(lanes, signatures, 8, 4, first, last)
     well_formed = ln.and_(decodes, wd.below_modulus(scalar_field(curve), s))
     accepted = well_formed
@@ -180,8 +199,8 @@ def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points,
     if rule == STRICT:
         accepted = ln.and_(accepted, ln.mask_not(ed.small_order(X, Y, Z)))
     if rule == COFACTORED:
-        accepted = ln.and_(accepted, _cofactored(curve, signatures, first, last, X, Y, Z))
-    limbs = fe.storage(F)
+        root = fe.load(F, points, (4 * group + 1) * limbs)
+        accepted = ln.and_(accepted, _cofactored(curve, signatures, first, last, root, X, Y, Z))
     fe.store(points, (4 * group) * limbs, X)
     fe.store(points, (4 * group + 1) * limbs, Y)
     fe.store(points, (4 * group + 2) * limbs, Z)
@@ -190,10 +209,11 @@ def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points,
 
 
 @njit(nogil=True, cache=True)
-def _cofactored(curve, signatures, first, last, X, Y, Z):
+def _cofactored(curve, signatures, first, last, root, X, Y, Z):
     """Mask of the lanes where R decodes and R' − R is of small order."""
     F = base_field(curve)
-    decodes, x, y = ed.decompress(curve, wd.read_little(lanes_of(curve), signatures, 8, 0, first, last))
+    words = wd.read_little(lanes_of(curve), signatures, 8, 0, first, last)
+    decodes, x, y = ed.decompress(curve, words, root)
     x = fe.scale(-1, x)
     minus_r = ed.cached(curve, (x, y, fe.constant(F, 1), fe.mul(x, y)))
     P = (fe.mul(X, Z), fe.mul(Y, Z), fe.sqr(Z), fe.mul(X, Y))

@@ -17,7 +17,6 @@ from numba import njit
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu.curve import base_field, curve_constant
-from supervm.kernels.cpu.power import ROOT, power
 
 # mypy: disallow_untyped_defs=False
 
@@ -80,22 +79,39 @@ def odd(a):
 
 
 @njit(nogil=True, cache=True)
-def decompress(curve, words):
+def ordinate(curve, words):
+    """(sign mask, y) of 32 bytes read as four words; a y of p or above is reduced."""
+    top = ln.keep_low(words[3], 63)
+    return ln.bit_set(words[3], 63), fe.from_words(base_field(curve), (words[0], words[1], words[2], top))
+
+
+@njit(nogil=True, cache=True)
+def ratio(curve, y):
+    """(u, v) with x² = u/v: y² − 1 and d·y² + 1."""
+    one = fe.constant(base_field(curve), 1)
+    y2 = fe.sqr(y)
+    return fe.sub(y2, one), fe.mul_add(1, y2, curve_constant(curve, "d"), 1, one)
+
+
+@njit(nogil=True, cache=True)
+def root_argument(curve, words):
+    """u·v⁷, whose ((p − 5)/8)-th power `decompress` wants."""
+    _, y = ordinate(curve, words)
+    u, v = ratio(curve, y)
+    v3 = fe.mul(fe.sqr(v), v)
+    return fe.mul(fe.mul(u, v3), fe.mul(v3, v))
+
+
+@njit(nogil=True, cache=True)
+def decompress(curve, words, power):
     """(mask, x, y) of 32 bytes read as four words: RFC 8032, section 5.1.3, but permissive.
 
-    A y of p or above is reduced, and x = 0 with the sign bit set is accepted as 0. The mask is clear where y belongs to no
-    point; x is then meaningless.
+    A y of p or above is reduced, and x = 0 with the sign bit set is accepted as 0. The mask is clear where y belongs to
+    no point; x is then meaningless. `power` is `root_argument` to the (p − 5)/8.
     """
-    F = base_field(curve)
-    sign = ln.bit_set(words[3], 63)
-    y = fe.from_words(F, (words[0], words[1], words[2], ln.keep_low(words[3], 63)))
-    one = fe.constant(F, 1)
-    y2 = fe.sqr(y)
-    u = fe.sub(y2, one)
-    v = fe.mul_add(1, y2, curve_constant(curve, "d"), 1, one)
-    v3 = fe.mul(fe.sqr(v), v)
-    uv3 = fe.mul(u, v3)
-    x = fe.mul(uv3, power(fe.mul(uv3, fe.mul(v3, v)), ROOT))
+    sign, y = ordinate(curve, words)
+    u, v = ratio(curve, y)
+    x = fe.mul(fe.mul(u, fe.mul(fe.sqr(v), v)), power)
     check = fe.mul(v, fe.sqr(x))
     direct = fe.equal(check, u)
     turned = fe.is_zero(fe.add(check, u))

@@ -18,7 +18,8 @@ from numba.core.errors import TypingError
 from numba.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
 
 from supervm.kernels.cpu.emit import Emitter
-from supervm.kernels.cpu.fold_field import FoldField
+from supervm.kernels.cpu.fold_field import FoldField, FoldLanes
+from supervm.kernels.cpu.fold_word import FoldWord
 from supervm.kernels.cpu.lanes import (
     I64,
     Lanes,
@@ -69,7 +70,9 @@ class ElementType(types.Type):
 @functools.cache
 def generator(spec: FieldSpec, bits: int, width: int) -> FoldField | MontgomeryField:
     """The code generator that suits the modulus."""
-    return (FoldField if spec.fold else MontgomeryField)(spec, LanesType(bits, width))
+    if not spec.fold:
+        return MontgomeryField(spec, LanesType(bits, width))
+    return (FoldLanes if width > 1 else FoldWord)(spec, LanesType(bits, width))
 
 
 class FieldMarkerType(types.Type):

@@ -51,11 +51,12 @@ class FoldField:
         """Restore the contract for limbs below 2^62 in total value below 2^(k+18)."""
         over = e.shr(limbs[4], self.top)
         limbs = [*limbs[:4], e.mask(limbs[4], self.top)]
-        if self.lanes.width == 1:
-            limbs[0] = e.add(limbs[0], e.builder.mul(over, e.constant(self.fold)))
-        else:
-            limbs[0] = e.madd_low(limbs[0], over, e.constant(self.fold))
+        limbs[0] = self._fold_over(e, limbs[0], over)
         return self._ripple(e, limbs)
+
+    def _fold_over(self, e: Emitter, limb: ir.Value, over: ir.Value) -> ir.Value:
+        """limb + over · c for `over` below 2^19."""
+        return e.add(limb, e.builder.mul(over, e.constant(self.fold)))
 
     def _ripple(self, e: Emitter, limbs: Limbs) -> Limbs:
         limbs = list(limbs)
@@ -94,7 +95,35 @@ class FoldField:
 
         A pair of the same list object twice is a square. Positive coefficients are at most 8, a negative one is −1.
         """
-        columns = self._product_lanes(e, factors) if self.lanes.width > 1 else self._product_one(e, factors)
+        raise AssertionError("FoldLanes and FoldWord multiply")
+
+    def canonical(self, e: Emitter, a: Limbs) -> Limbs:
+        """The representative below p, in carried limbs. The contract's value is below 2p: one subtraction is enough."""
+        probe = self._ripple(e, [e.add(a[0], e.constant(self.fold)), *a[1:]])
+        reached = e.shr(probe[4], self.top)  # 1 where a ≥ p
+        low = e.add(a[0], e.builder.mul(reached, e.constant(self.fold)))
+        limbs = self._ripple(e, [low, *a[1:]])
+        return [*limbs[:4], e.mask(limbs[4], self.top)]
+
+    def from_words(self, e: Emitter, words: Limbs) -> Limbs:
+        """Four 64-bit words (any value below 2^256) as an element."""
+        return self._carry(e, e.split(words, RADIX, LIMBS))
+
+    def to_words(self, e: Emitter, a: Limbs) -> Limbs:
+        """The canonical value as four 64-bit words."""
+        return e.join(self.canonical(e, a), RADIX, 4)
+
+
+class FoldLanes(FoldField):
+    """Products by IFMA multiply-adds, eight at a time."""
+
+    def _fold_over(self, e: Emitter, limb: ir.Value, over: ir.Value) -> ir.Value:
+        return e.madd_low(limb, over, e.constant(self.fold))
+
+    def products(
+        self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
+    ) -> list[Limbs]:
+        columns = self._product(e, factors)
         results = []
         for coefficient, terms in sums:
             if coefficient > 0:
@@ -106,7 +135,7 @@ class FoldField:
             results.append(self._carry(e, self._sum(e, start, terms)))
         return results
 
-    def _product_lanes(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
+    def _product(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
         """Σ a·b folded to five uncarried limbs below 2^57."""
         columns: Limbs = [e.constant(0)] * (2 * LIMBS)
         for a, b in factors:
@@ -141,57 +170,3 @@ class FoldField:
                 columns[i + j] = e.madd_low(columns[i + j], a[i], b[j])
                 columns[i + j + 1] = e.madd_high(columns[i + j + 1], a[i], b[j])
         return columns
-
-    def _product_one(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
-        """Σ a·b folded to five limbs, carried once, so that limb 4 is below 2^(k−208) and limb 0 below 2^53."""
-        columns = self._wide_columns(e, factors)
-        low = columns[:LIMBS]
-        carry = ir.Constant(I128, 0)
-        factor = ir.Constant(I128, self.fold_limbs)
-        for index in range(LIMBS):
-            if index < LIMBS - 1:
-                high = e.builder.add(columns[index + LIMBS], carry)
-                carry = e.wide_shr(high, RADIX)
-                part = e.narrow(high, RADIX)
-            else:
-                part = e.narrow(carry)
-            low[index] = e.builder.add(low[index], e.builder.mul(e.wide(part), factor))
-        limbs = []
-        carry = ir.Constant(I128, 0)
-        for index in range(LIMBS - 1):
-            total = e.builder.add(low[index], carry)
-            limbs.append(e.narrow(total, RADIX))
-            carry = e.wide_shr(total, RADIX)
-        total = e.builder.add(low[LIMBS - 1], carry)
-        limbs.append(e.narrow(total, self.top))
-        over = e.narrow(e.wide_shr(total, self.top))
-        folded = e.builder.add(e.wide(limbs[0]), e.product(over, e.constant(self.fold)))
-        limbs[0] = e.narrow(folded, RADIX)
-        limbs[1] = e.add(limbs[1], e.narrow(e.wide_shr(folded, RADIX)))
-        return limbs
-
-    def _wide_columns(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
-        columns: list[ir.Value] = [ir.Constant(I128, 0)] * (2 * LIMBS - 1)
-        for a, b in factors:
-            for i in range(LIMBS):
-                first = i if a is b else 0
-                for j in range(first, LIMBS):
-                    left = e.shl(a[i], 1) if a is b and j > i else a[i]
-                    columns[i + j] = e.builder.add(columns[i + j], e.product(left, b[j]))
-        return columns
-
-    def canonical(self, e: Emitter, a: Limbs) -> Limbs:
-        """The representative below p, in carried limbs. The contract's value is below 2p: one subtraction is enough."""
-        probe = self._ripple(e, [e.add(a[0], e.constant(self.fold)), *a[1:]])
-        reached = e.shr(probe[4], self.top)  # 1 where a ≥ p
-        low = e.add(a[0], e.builder.mul(reached, e.constant(self.fold)))
-        limbs = self._ripple(e, [low, *a[1:]])
-        return [*limbs[:4], e.mask(limbs[4], self.top)]
-
-    def from_words(self, e: Emitter, words: Limbs) -> Limbs:
-        """Four 64-bit words (any value below 2^256) as an element."""
-        return self._carry(e, e.split(words, RADIX, LIMBS))
-
-    def to_words(self, e: Emitter, a: Limbs) -> Limbs:
-        """The canonical value as four 64-bit words."""
-        return e.join(self.canonical(e, a), RADIX, 4)

@@ -128,3 +128,38 @@ def power(a, which):  # type: ignore[no-untyped-def]
 def inverse(a):  # type: ignore[no-untyped-def]
     """a⁻¹, and 0 for 0."""
     return power(a, INVERSE)
+
+
+@njit(nogil=True, cache=True)
+def _power_pair(a, b, which):  # type: ignore[no-untyped-def]
+    """Both powers at once: one chain of squarings leaves most of the multiplier idle, two fill it."""
+    first, second = _room(a), _room(b)
+    fe.put(first, 0, a)
+    fe.put(second, 0, b)
+    for row in range(_chain(a, which, -1, 0)):
+        start = _chain(a, which, row, 0)
+        if start >= 0:
+            a, b = fe.get(first, start), fe.get(second, start)
+        for _ in range(_chain(a, which, row, 1)):
+            a, b = fe.sqr(a), fe.sqr(b)
+        factor = _chain(a, which, row, 2)
+        if factor >= 0:
+            a, b = fe.mul(a, fe.get(first, factor)), fe.mul(b, fe.get(second, factor))
+        keep = _chain(a, which, row, 3)
+        if keep >= 0:
+            fe.put(first, keep, a)
+            fe.put(second, keep, b)
+    return a, b
+
+
+@njit(nogil=True, cache=True)
+def power_rows(field, array, start, stride, count, which):  # type: ignore[no-untyped-def]
+    """Replace `count` elements, stored `stride` words apart from word `start` on, by their powers."""
+    for index in range(0, count - 1, 2):
+        at = start + index * stride
+        a, b = _power_pair(fe.load(field, array, at), fe.load(field, array, at + stride), which)
+        fe.store(array, at, a)
+        fe.store(array, at + stride, b)
+    if count % 2 == 1:
+        at = start + (count - 1) * stride
+        fe.store(array, at, power(fe.load(field, array, at), which))

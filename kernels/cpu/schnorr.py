@@ -21,10 +21,13 @@ from supervm.kernels.cpu.double_multiply import (
     STREAMS,
     WINDOWS,
     invert_results,
+    load_root,
     multiply_all,
+    put_point,
+    store_root_argument,
     store_scalar,
+    take_roots,
 )
-from supervm.kernels.cpu.ecdsa import put_point
 
 # mypy: disallow_untyped_defs=False
 
@@ -50,6 +53,10 @@ def verify_slice(curve, base, keys, challenges, signatures, start, stop, verdict
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
         for group in range(groups):
+            words = wd.read_big(lanes, keys, 4, 0, chunk + group * width, stop - 1)
+            store_root_argument(curve, work, group, fe.from_words(base_field(curve), words))
+        take_roots(curve, work, groups)
+        for group in range(groups):
             first = chunk + group * width
             flags[group] = _read(curve, work, scalars, group, keys, challenges, signatures, first, stop - 1)
         multiply_all(curve, base, work, scalars, digits, groups, infinite)
@@ -70,7 +77,7 @@ def _read(curve, work, scalars, group, keys, challenges, signatures, first, last
     zero = ln.splat(lanes, 0)
     x_words = wd.read_big(lanes, keys, 4, 0, first, last)
     x = fe.from_words(F, x_words)
-    exists, y = ws.lift(curve, x, ln.bit_set(zero, 0))
+    exists, y = ws.lift(curve, x, load_root(curve, work, group), ln.bit_set(zero, 0))
     r = wd.read_big(lanes, signatures, 8, 0, first, last)
     s = wd.read_big(lanes, signatures, 8, 4, first, last)
     well = ln.and_(exists, wd.below_modulus(F, x_words))

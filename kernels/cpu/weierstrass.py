@@ -15,7 +15,6 @@ from numba import njit
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu.curve import curve_constant
-from supervm.kernels.cpu.power import ROOT, power
 
 # mypy: disallow_untyped_defs=False
 
@@ -46,20 +45,23 @@ def add_mixed(X, Y, Z, x, y):
 
 
 @njit(nogil=True, cache=True)
-def on_curve(curve, x, y):
-    """Mask of the lanes where y² = x³ + b."""
-    right = fe.mul_add(1, fe.sqr(x), x, 1, curve_constant(curve, "b"))
-    return fe.equal(fe.sqr(y), right)
+def right_side(curve, x):
+    """x³ + b, whose root is y."""
+    return fe.mul_add(1, fe.sqr(x), x, 1, curve_constant(curve, "b"))
 
 
 @njit(nogil=True, cache=True)
-def lift(curve, x, want_odd):
-    """(mask, y): the root y of x³ + b whose parity is `want_odd`; the mask is clear where there is none."""
-    right = fe.mul_add(1, fe.sqr(x), x, 1, curve_constant(curve, "b"))
-    y = power(right, ROOT)
-    exists = fe.equal(fe.sqr(y), right)
-    odd = ln.bit_set(fe.to_words(y)[0], 0)
-    return exists, fe.select(ln.xor(odd, want_odd), fe.scale(-1, y), y)
+def on_curve(curve, x, y):
+    """Mask of the lanes where y² = x³ + b."""
+    return fe.equal(fe.sqr(y), right_side(curve, x))
+
+
+@njit(nogil=True, cache=True)
+def lift(curve, x, power, want_odd):
+    """(mask, y): the y whose parity is `want_odd`, from `right_side` to the (p + 1)/4; the mask is clear where x has none."""
+    exists = fe.equal(fe.sqr(power), right_side(curve, x))
+    odd = ln.bit_set(fe.to_words(power)[0], 0)
+    return exists, fe.select(ln.xor(odd, want_odd), fe.scale(-1, power), power)
 
 
 @njit(nogil=True, cache=True)
