@@ -144,7 +144,9 @@ def _digests(operation: str, messages: MessagesLike, backend: str) -> Bytes:
 def _addresses(keccak: Callable[[Bytes, Offsets, Bytes], None], keys: Messages, addresses: Bytes) -> None:
     digests = np.empty((len(keys), KECCAK256.digest_bytes), np.uint8)
     keccak(keys.data, keys.offsets, digests)
-    addresses[:] = digests[:, -_ADDRESS_BYTES:]
+    # As one item of 20 bytes a row: NumPy copies rows of single bytes at half the speed.
+    item = np.dtype((np.void, _ADDRESS_BYTES))
+    addresses.view(item)[:] = digests[:, -_ADDRESS_BYTES:].view(item)
 
 
 def _register() -> None:
