@@ -18,7 +18,7 @@ from supervm.benchmarks.rows import PeerRow, Row
 from supervm.kernels import get_threads, registry, set_threads
 from supervm.kernels.errors import ArgumentError
 
-ROW_SECONDS = 1.2
+ROW_SECONDS = 0.6
 """After this time a row starts no new round, once it had the fewest rounds that count."""
 
 PEER_SECONDS = 0.06
@@ -53,8 +53,8 @@ def run_suite(
 
     Args:
         suite: `signatures`, `hashes` or `conflicts`.
-        threads: only this number; by default 1, 2 and all cores.
-        batch: only this number of items; by default the case's own number and, for the usual variant, 1.
+        threads: only this number; by default 1, 2 and all cores, and 1 for rows with another workload or rule.
+        batch: only this number of items; by default the case's own number and, for most usual rows, 1 too.
         backend: only this one; by default every CPU backend that runs here. `auto` takes what a caller gets.
         progress: told about each row before it runs.
 
@@ -121,7 +121,7 @@ def _plans(case: Case, *, threads: int | None, batch: int | None, backend: str |
         names = [registry.resolve(case.operation, backend).name]
     for name in names:
         size = batch or (case.slow_batch if name == "scalar" else case.batch)
-        for count in [threads] if threads else thread_counts():
+        for count in [threads] if threads else [1] if case.variant else thread_counts():
             yield Plan(case, name, count, size)
         if case.singles and batch is None:
             yield Plan(case, name, threads or 1, 1)
@@ -164,7 +164,9 @@ def _ours(workload: Workload, plan: Plan) -> Contender:
 
 
 def _theirs(peer: Peer, workload: Workload) -> Contender:
-    """The peer on the first items of the workload, as many as it can do in about `PEER_SECONDS`."""
+    """The peer on the first items of the workload, as many as it can do in about `PEER_SECONDS`, or on all."""
+    if peer.whole:
+        return Contender(peer.prepare(workload), workload.items)
     few = min(32, workload.items)
     rate = best_rates([Contender(peer.prepare(workload.part(0, few)), few)], budget=0.0)[0]
     items = max(few, min(workload.items, int(rate * PEER_SECONDS)))

@@ -45,12 +45,14 @@ class Peer:
         prepare: builds the library's own objects for every item of a workload, outside the timed part, and
             returns the loop to time; the loop returns the answers in item order.
         finish: turns the loop's answers into values that compare with ours, outside the timed part.
+        whole: it gets every item of a batch, since its rate depends on their number.
     """
 
     name: str
     version: str
     prepare: Callable[[Any], Callable[[], Answers]]
     finish: Callable[[Answers], Answers] = list
+    whole: bool = False
 
 
 @dataclass(frozen=True)

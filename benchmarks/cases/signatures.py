@@ -21,7 +21,7 @@ from supervm.benchmarks.workloads.signatures import (
 )
 
 BATCH = 65_536
-SLOW_BATCH = 8_192
+SLOW_BATCH = 4_096
 
 
 def cases() -> list[Case]:

@@ -22,9 +22,12 @@ MIX = np.uint64(0x9E3779B97F4A7C15)
 
 def waves() -> Peer:
     """Rule `versioned`, uint64 keys."""
-    return Peer(
-        "plain hash table (Numba)", version("numba"), _prepare, finish=lambda answers: answers[0].tolist()
-    )
+    return Peer("plain hash table (Numba)", version("numba"), _prepare, _as_list, whole=True)
+
+
+def _as_list(answers: Answers) -> Answers:
+    waves: Answers = answers[0].tolist()
+    return waves
 
 
 def _prepare(workload: AccessItems) -> Callable[[], Answers]:
