@@ -89,7 +89,7 @@ class _Partitions:
     writer_starts: Offsets
     records: NDArray[np.uint64]
     writers: NDArray[np.uint32]
-    positions: NDArray[np.uint32] | None
+    positions: NDArray[np.uint32]
 
 
 def detect_conflicts(
@@ -144,7 +144,14 @@ def _digests(rows: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[np.
         rows.shape[0],
         1 << 16,
     )
-    return digests
+    return _read_only(digests)
+
+
+def _read_only(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Keys are read-only everywhere: Numba compiles a kernel once more for arrays that may be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _partition(accesses: Accesses, words: NDArray[np.uint64], with_positions: bool) -> _Partitions:
@@ -170,14 +177,14 @@ def _partition(accesses: Accesses, words: NDArray[np.uint64], with_positions: bo
     writer_starts, writer_size = _segments(writes.T)
     records = _lines(size, np.uint64)
     writers = _lines(writer_size + partitioning.SEGMENT, np.uint32)
-    positions = _lines(size, np.uint32) if with_positions else None
+    positions = _lines(size + linking.AHEAD if with_positions else 0, np.uint32)
 
     def scatter(start: int, stop: int) -> None:
         for part in range(start, stop):
             partitioning.scatter(
                 accesses.read_offsets, accesses.read_keys, accesses.write_offsets, accesses.write_keys,
                 *slices[part], words, bits,
-                starts[:, part].astype(np.uint64), writer_starts[:, part].astype(np.uint64),
+                *(begin[:, part].astype(np.uint64) for begin in (starts, writer_starts, starts)),
                 records, writers, positions,
             )  # fmt: skip
 
@@ -215,13 +222,14 @@ def _link(
     hot_counts = np.zeros((parts, linking.HOT_KEYS), np.int64)
     hot_keys = np.zeros((parts, linking.HOT_KEYS, 4 if rows is not None else 1), np.uint64)
     largest = int(split.counts.sum(axis=1).max())
-    read_rows, write_rows = (rows.read_keys, rows.write_keys) if rows is not None else (None, None)
+    no_rows = _read_only(np.empty((0, 4), np.uint64))
+    read_rows, write_rows = (rows.read_keys, rows.write_keys) if rows is not None else (no_rows, no_rows)
 
     def link(start: int, stop: int) -> None:
         linking.link_partitions(
             start, stop, split.starts, split.counts, split.writer_starts, split.bits, words,
             split.records, split.records.view(np.uint32), split.writers,
-            np.zeros(largest + 1, np.uint32) if locking else None,
+            np.zeros(largest + 1 if locking else 0, np.uint32),
             split.positions, read_rows, write_rows, hot_counts[start // grain], hot_keys[start // grain],
         )  # fmt: skip
 

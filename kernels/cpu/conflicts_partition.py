@@ -92,23 +92,36 @@ def folded_product(typingctx: Any, a: Any, b: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), codegen
 
 
-@njit(inline="always")
-def mix(key, words):
-    """The mixed key."""
-    x = (key ^ words[0]) * words[1]
-    return (x ^ (x >> np.uint64(32))) * words[2]
+@intrinsic
+def mix(typingctx: Any, key: Any, mask: Any, first: Any, second: Any) -> Any:
+    """The mixed key: `((key ^ mask) * first)`, xored with its upper half, times `second`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        spread = builder.mul(builder.xor(args[0], args[1]), args[2])
+        return builder.mul(_folded(builder, spread), args[3])
+
+    return types.uint64(types.uint64, types.uint64, types.uint64, types.uint64), codegen
 
 
-@njit(inline="always")
-def unmix(mixed, words):
+@intrinsic
+def unmix(typingctx: Any, mixed: Any, mask: Any, first_inverse: Any, second_inverse: Any) -> Any:
     """The key of a mixed key."""
-    x = mixed * words[4]
-    return ((x ^ (x >> np.uint64(32))) * words[3]) ^ words[0]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        spread = _folded(builder, builder.mul(args[0], args[3]))
+        return builder.xor(builder.mul(spread, args[2]), args[1])
+
+    return types.uint64(types.uint64, types.uint64, types.uint64, types.uint64), codegen
+
+
+def _folded(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """The upper half xored into the lower: its own inverse."""
+    return builder.xor(value, builder.lshr(value, ir.Constant(I64, 32)))
 
 
 @njit(nogil=True, cache=True)
 def digest_rows(rows, words, digests):
-    """A 64-bit digest of each row of four words. Equal rows have equal digests; the converse is not assumed."""
+    """A 64-bit digest of each row of four words; equal rows have equal digests, the converse is not assumed."""
     for j in range(rows.shape[0]):
         left = folded_product(rows[j, 0] ^ words[5], rows[j, 1] ^ words[6])
         right = folded_product(rows[j, 2] ^ words[7], rows[j, 3] ^ words[8])
@@ -119,11 +132,12 @@ def digest_rows(rows, words, digests):
 def count_records(keys, first, last, words, bits, counts):
     """Add to `counts` how many of `keys[first:last]` each partition receives."""
     shift = np.uint64(64) - np.uint64(bits)
+    mask, odd, other = words[0], words[1], words[2]
     for j in range(first, last):
-        counts[mix(keys[j], words) >> shift] += np.int64(1)
+        counts[mix(keys[j], mask, odd, other) >> shift] += np.int64(1)
 
 
-@njit(inline="always")
+@njit
 def _put(array, lines, cursor, partition, value, width):
     """Append `value` to a partition's open line, and write the line out when it is full."""
     at = cursor[partition]
@@ -135,7 +149,7 @@ def _put(array, lines, cursor, partition, value, width):
         stream_line(array, np.int64(at - lane), lines, np.int64(base))
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _put_rest(array, lines, cursor, width):
     """Write out the lines that are open at the end."""
     for partition in range(cursor.size):
@@ -147,37 +161,40 @@ def _put_rest(array, lines, cursor, width):
 @njit(nogil=True, cache=True)
 def scatter(
     read_offsets, read_keys, write_offsets, write_keys, first, last, words, bits,
-    cursor, writer_cursor, records, writers, positions,
+    cursor, writer_cursor, position_cursor, records, writers, positions,
 ):  # fmt: skip
     """Write the records of transactions `first:last`, each one's reads before its writes, to their partitions.
 
-    `records` takes the mixed key without its partition, shifted up, with 1 in the lowest bit for a write;
-    `writers` takes 1 + the transaction of every write; `positions`, unless it is None, takes the place of
-    every access in the concatenation of read and write keys.
+    Args:
+        records: takes the mixed key without its partition, shifted up, with 1 in the lowest bit for a write.
+        writers: takes 1 + the transaction of every write.
+        positions: takes the place of every access in read keys followed by write keys, unless it is empty.
+        cursor, writer_cursor, position_cursor: uint64 (partitions,), where the next one of each goes.
     """
     bits = np.uint64(bits)
     shift = np.uint64(64) - bits
+    mask, odd, other = words[0], words[1], words[2]
+    place = positions.size > 0
     lines = np.empty(cursor.size * LINE_RECORDS, np.uint64)
     writer_lines = np.empty(cursor.size * LINE_NUMBERS, np.uint32)
     position_lines = np.empty(cursor.size * LINE_NUMBERS, np.uint32)
-    position_cursor = cursor.copy()
     for i in range(first, last):
         for j in range(read_offsets[i], read_offsets[i + 1]):
-            mixed = mix(read_keys[j], words)
+            mixed = mix(read_keys[j], mask, odd, other)
             partition = mixed >> shift
             _put(records, lines, cursor, partition, mixed << bits, LINE_RECORDS)
-            if positions is not None:
+            if place:
                 _put(positions, position_lines, position_cursor, partition, np.uint32(j), LINE_NUMBERS)
         for j in range(write_offsets[i], write_offsets[i + 1]):
-            mixed = mix(write_keys[j], words)
+            mixed = mix(write_keys[j], mask, odd, other)
             partition = mixed >> shift
             _put(records, lines, cursor, partition, mixed << bits | np.uint64(1), LINE_RECORDS)
             _put(writers, writer_lines, writer_cursor, partition, np.uint32(i + 1), LINE_NUMBERS)
-            if positions is not None:
+            if place:
                 at = np.uint32(read_keys.size + j)
                 _put(positions, position_lines, position_cursor, partition, at, LINE_NUMBERS)
     _put_rest(records, lines, cursor, LINE_RECORDS)
     _put_rest(writers, writer_lines, writer_cursor, LINE_NUMBERS)
-    if positions is not None:
+    if place:
         _put_rest(positions, position_lines, position_cursor, LINE_NUMBERS)
     fence()

@@ -17,8 +17,9 @@ def restore_read_links(keys, first, last, words, bits, cursor, links, earlier):
     A partition keeps the order of its accesses, so the next link of a read's partition is its own.
     """
     shift = np.uint64(64) - np.uint64(bits)
+    mask, odd, other = words[0], words[1], words[2]
     for j in range(first, last):
-        partition = mix(keys[j], words) >> shift
+        partition = mix(keys[j], mask, odd, other) >> shift
         at = cursor[partition]
         cursor[partition] = at + np.uint64(1)
         earlier[j] = links[at]
@@ -31,16 +32,17 @@ def restore_all_links(
 ):  # fmt: skip
     """Bring the links of transactions `first:last` (rule `locking`) into the order of the accesses."""
     shift = np.uint64(64) - np.uint64(bits)
+    mask, odd, other = words[0], words[1], words[2]
     for i in range(first, last):
         for j in range(read_offsets[i], read_offsets[i + 1]):
-            partition = mix(read_keys[j], words) >> shift
+            partition = mix(read_keys[j], mask, odd, other) >> shift
             at = cursor[partition]
             cursor[partition] = at + np.uint64(1)
             record = records[at]
             read_earlier[j] = np.uint32(record & LOW)
             read_later[j] = np.uint32(record >> np.uint64(32))
         for j in range(write_offsets[i], write_offsets[i + 1]):
-            partition = mix(write_keys[j], words) >> shift
+            partition = mix(write_keys[j], mask, odd, other) >> shift
             at = cursor[partition]
             cursor[partition] = at + np.uint64(1)
             write_earlier[j] = np.uint32(records[at] & LOW)
