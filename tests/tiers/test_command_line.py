@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -256,7 +257,7 @@ def test_replay_of_a_right_block(run: Callable[..., Result], replayed: Callable[
     replayed(ReplayReport([BLOCK], 1, 0.5, 1.0))
     result = run("replay", "46147", COLUMNS="80")
     assert result.exit_code == 0, result.output
-    assert "…" not in result.stdout
+    assert re.search(r"20046147 +1,400 +ok +1,400 +1,408 +1,408 +1,407 +1,000 +1,400", result.stdout)
     assert "1,400 transactions in 1 blocks, 1.00 s; 1 signatures recovered, 2 a second" in result.stdout
     answer = _answer(run("replay", "46147", "--json"))
     assert set(answer) == {"blocks", "totals", "environment"}
@@ -273,7 +274,7 @@ def test_replay_of_a_wrong_block_lists_both_values(
     replayed(ReplayReport([wrong], 1, 0.5, 1.0, [finding], notes))
     result = run("replay", "46147", COLUMNS="80")
     assert result.exit_code == 1
-    assert "wrong: 1 senders" in result.stdout
+    assert re.search(r"46147 +1 +wrong", result.stdout)
     assert "…" not in result.stdout
     assert "wrong: block 46147, transaction 0: sender: found 0xaa, expected 0xbb" in result.stdout
     assert "note: block 46147, transaction 9: nonce: found [1], expected [2]" in result.stdout
