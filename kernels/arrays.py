@@ -29,6 +29,6 @@ def borrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def words(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     """Contiguous rows of 8·k bytes as a flat uint64 array, copied only where the memory is not aligned."""
     flat = borrow(array).reshape(-1)
-    if not flat.ctypes.data % 8 == 0:
+    if flat.ctypes.data % 8 != 0:
         flat = flat.copy()
     return flat.view(np.uint64)

@@ -15,13 +15,17 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOMS = ("kernels", "crypto", "vm", "engine")
 """The rooms that hold compiled code."""
 
 KEPT_FOLDERS = 4
-"""Folders of earlier source digests that `configure` leaves in place: a checkout goes back and forth."""
+"""Folders of other source digests that `configure` leaves in place: a checkout goes back and forth."""
+
+KEPT_SECONDS = 86400.0
+"""Folders used within this time stay in any case: another process may be working with one."""
 
 
 def source_digest() -> str:
@@ -73,5 +77,7 @@ def _forget_old(parent: Path) -> None:
             return 0.0
 
     folders = sorted((path for path in parent.iterdir() if path.is_dir()), key=last_used, reverse=True)
+    limit = time.time() - KEPT_SECONDS
     for stale in folders[KEPT_FOLDERS + 1 :]:
-        shutil.rmtree(stale, ignore_errors=True)
+        if last_used(stale) < limit:
+            shutil.rmtree(stale, ignore_errors=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 from numba.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
 
-from supervm.kernels.cpu.field import ElementType, Field, FieldMarkerType, constant_element, literal
+from supervm.kernels.cpu.field_type import ElementType, Field, FieldMarkerType, constant_element, literal
 from supervm.kernels.cpu.lanes import Lanes, LanesMarkerType
 from supervm.kernels.cpu.lookup import padded_row
 from supervm.kernels.spec import EdwardsSpec, WeierstrassSpec

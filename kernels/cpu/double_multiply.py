@@ -59,10 +59,8 @@ def base_tables(spec: WeierstrassSpec) -> list[tuple[int, int]]:
 
 def _affine_add(spec: WeierstrassSpec, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
     p = spec.field.modulus
-    if a == b:
-        slope = 3 * a[0] * a[0] * spec.field.inverse(2 * a[1])
-    else:
-        slope = (b[1] - a[1]) * spec.field.inverse(b[0] - a[0])
+    rise, run = (3 * a[0] * a[0], 2 * a[1]) if a == b else (b[1] - a[1], b[0] - a[0])
+    slope = rise * spec.field.inverse(run)
     x = (slope * slope - a[0] - b[0]) % p
     return x, (slope * (a[0] - x) - a[1]) % p
 

@@ -14,7 +14,7 @@ from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu import weierstrass as ws
 from supervm.kernels.cpu import words as wd
-from supervm.kernels.cpu.curve import base_field, curve_constant, lanes_of, scalar_field
+from supervm.kernels.cpu.curve import base_field, lanes_of, scalar_field
 from supervm.kernels.cpu.double_multiply import (
     GROUP_ELEMENTS,
     GROUPS,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Field elements as Numba values: one source for eight lanes and for one.
 
-`Field(spec, lanes)` is a marker that kernels receive; `Element` values come from `from_words`, `constant` and `load`.
-Moduli 2^k − c with small c fold (`fold_field`), all others use Montgomery form (`montgomery_field`); code that
-uses elements cannot tell. Every function here is an intrinsic and inlines.
+`Field(spec, lanes)` is a marker that kernels receive; elements come from `from_words`, `constant` and `load`. Every function
+here is an intrinsic and inlines. Sums that a formula needs right after a product are fused with it (`mul_add` and its
+kin), so that carries run once.
 """
 
 from __future__ import annotations
@@ -15,140 +15,18 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.errors import TypingError
-from numba.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
+from numba.extending import intrinsic
 
 from supervm.kernels.cpu.emit import Emitter
-from supervm.kernels.cpu.fold_field import FoldField, FoldLanes
-from supervm.kernels.cpu.fold_word import FoldWord
-from supervm.kernels.cpu.lanes import (
-    I64,
-    Lanes,
-    LanesType,
-    MaskType,
-    element_pointer,
+from supervm.kernels.cpu.field_type import (
+    ElementType,
+    LocalType,
+    constant_element,
+    literal,
+    pack,
+    unpack,
 )
-from supervm.kernels.cpu.montgomery_field import MontgomeryField
-from supervm.kernels.spec import FieldSpec
-
-
-class Field:
-    """A marker: this field, in these lanes. Kernels take it as an argument and are compiled once for each."""
-
-    def __init__(self, spec: FieldSpec, lanes: Lanes) -> None:
-        self.spec = spec
-        self.lanes = lanes
-        self.element = ElementType(spec, lanes.type)
-        self.limbs = self.element.code.limbs
-
-    def represent(self, value: int) -> list[int]:
-        """`value` as the limbs of an element, for tables."""
-        return self.element.code.represent(value)
-
-
-class ElementType(types.Type):
-    """Numba type of an element: `limbs` lanes values."""
-
-    def __init__(self, spec: FieldSpec, lanes: LanesType) -> None:
-        self.spec = spec
-        self.lanes = lanes
-        super().__init__(name=f"Element({spec.name}:{spec.modulus:x}, {lanes.name})")
-
-    @property
-    def key(self) -> tuple[str, int, tuple[int, int]]:
-        return self.spec.name, self.spec.modulus, self.lanes.key
-
-    @property
-    def code(self) -> FoldField | MontgomeryField:
-        """The generator of this field's instructions."""
-        return generator(self.spec, self.lanes.bits, self.lanes.width)
-
-    @property
-    def llvm(self) -> ir.Type:
-        return ir.ArrayType(self.lanes.llvm, self.code.limbs)
-
-
-@functools.cache
-def generator(spec: FieldSpec, bits: int, width: int) -> FoldField | MontgomeryField:
-    """The code generator that suits the modulus."""
-    if not spec.fold:
-        return MontgomeryField(spec, LanesType(bits, width))
-    return (FoldLanes if width > 1 else FoldWord)(spec, LanesType(bits, width))
-
-
-class FieldMarkerType(types.Type):
-    """Numba type of `Field`."""
-
-    def __init__(self, element: ElementType) -> None:
-        self.element = element
-        self.lanes = element.lanes
-        super().__init__(name=f"Field[{element.name}]")
-
-    @property
-    def key(self) -> Any:
-        return self.element.key
-
-
-class LocalType(types.Type):
-    """Numba type of a stack array of elements."""
-
-    def __init__(self, element: ElementType, count: int) -> None:
-        self.element = element
-        self.count = count
-        super().__init__(name=f"Local({count} x {element.name})")
-
-    @property
-    def key(self) -> Any:
-        return self.element.key, self.count
-
-
-@register_model(ElementType)
-class _ElementModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: ElementType) -> None:
-        super().__init__(dmm, fe_type, fe_type.llvm)
-
-
-@register_model(LocalType)
-class _LocalModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: LocalType) -> None:
-        super().__init__(dmm, fe_type, fe_type.element.llvm.as_pointer())
-
-
-@register_model(FieldMarkerType)
-class _FieldMarkerModel(models.OpaqueModel):
-    pass
-
-
-@typeof_impl.register(Field)
-def _typeof_field(value: Field, context: Any) -> FieldMarkerType:
-    return FieldMarkerType(value.element)
-
-
-@unbox(FieldMarkerType)
-def _unbox_field(typ: Any, obj: Any, c: Any) -> NativeValue:
-    return NativeValue(c.context.get_dummy_value())
-
-
-# ---------------------------------------------------------------------------------------------------------
-
-
-def unpack(builder: ir.IRBuilder, element: ElementType, value: ir.Value) -> list[ir.Value]:
-    """The limbs of an element value."""
-    return [builder.extract_value(value, index) for index in range(element.code.limbs)]
-
-
-def pack(builder: ir.IRBuilder, element: ElementType, limbs: list[ir.Value]) -> ir.Value:
-    """An element value from its limbs."""
-    value: ir.Value = ir.Constant(element.llvm, ir.Undefined)
-    for index, limb in enumerate(limbs):
-        value = builder.insert_value(value, limb, index)
-    return value
-
-
-def literal(argument: Any, what: str) -> Any:
-    """The Python value of a literal argument."""
-    if isinstance(argument, types.Literal):
-        return argument.literal_value
-    raise TypingError(f"{what} must be a literal, not {argument}")
+from supervm.kernels.cpu.lanes import I64, MaskType, element_pointer
 
 
 def _require_element(*arguments: Any) -> ElementType:
@@ -426,12 +304,6 @@ def constant(typingctx: Any, field: Any, value: Any) -> Any:
         return constant_element(builder, element, number)
 
     return element(field, value), codegen
-
-
-def constant_element(builder: ir.IRBuilder, element: ElementType, number: int) -> ir.Value:
-    """`number` modulo p as an element, in every lane."""
-    e = Emitter(builder, element.lanes)
-    return pack(builder, element, [e.constant(limb) for limb in element.code.represent(number)])
 
 
 @intrinsic

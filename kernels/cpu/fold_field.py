@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from supervm.kernels.cpu.emit import I128, Emitter, digits
+from supervm.kernels.cpu.emit import Emitter, digits
 from supervm.kernels.cpu.lanes import LanesType
 from supervm.kernels.spec import FieldSpec
 

@@ -16,6 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu import field as fe
+from supervm.kernels.cpu.field_type import LocalType
 from supervm.kernels.cpu.lanes import I64
 from supervm.kernels.spec import FieldSpec
 
@@ -96,7 +97,7 @@ def _chain(typingctx: Any, a: Any, which: Any, row: Any, column: Any) -> Any:
 
 @intrinsic
 def _room(typingctx: Any, a: Any) -> Any:
-    result = fe.LocalType(a, SLOTS)
+    result = LocalType(a, SLOTS)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return cgutils.alloca_once(builder, a.llvm, size=SLOTS)
