@@ -126,13 +126,19 @@ def test_both_ways_against_python_integers() -> None:
     assert seen == set(Outcome)
 
 
+@pytest.fixture(scope="module")
+def executed_in_order() -> list[tuple[Transfers, np.ndarray, Executed]]:
+    blocks = [random_block(seed) for seed in range(2000)]
+    return [(block, waves(block), execute_sequential(block)) for block in blocks]
+
+
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_waves_equal_block_order_at_every_thread_count(threads: int, restore_threads: None) -> None:
+def test_waves_equal_block_order_at_every_thread_count(
+    threads: int, executed_in_order: list[tuple[Transfers, np.ndarray, Executed]], restore_threads: None
+) -> None:
     set_threads(threads)
-    for seed in range(3000):
-        block = random_block(seed)
-        in_order = execute_sequential(block)
-        by_waves = execute_waves(block, waves(block), grain=1)
+    for seed, (block, wave, in_order) in enumerate(executed_in_order):
+        by_waves = execute_waves(block, wave, grain=1)
         assert by_waves.equals(in_order), seed
         if seed % 7:
             assert amounts.total(by_waves.balances) + by_waves.burned == amounts.total(block.balances), seed
