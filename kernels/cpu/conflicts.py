@@ -89,7 +89,7 @@ class _Partitions:
     writer_starts: Offsets
     records: NDArray[np.uint64]
     writers: NDArray[np.uint32]
-    positions: NDArray[np.uint32]
+    rows: NDArray[np.uint64]
 
 
 def detect_conflicts(
@@ -104,16 +104,15 @@ def detect_conflicts(
         words: what keys are mixed with, in place of this process's secret; results do not depend on it.
     """
     words = _words if words is None else words
-    by_id = accesses
-    rows = None
+    by_id, rows = accesses, None
     if accesses.read_keys.ndim == 2:
-        rows = accesses
+        rows = accesses.read_keys, accesses.write_keys
         by_id = Accesses(
             accesses.read_offsets, _digests(accesses.read_keys, words),
             accesses.write_offsets, _digests(accesses.write_keys, words),
         )  # fmt: skip
-    split = _partition(by_id, words, rows is not None)
-    hot_keys, hot_counts = _link(split, rows, locking, words)
+    split = _partition(by_id, words, rows)
+    hot_keys, hot_counts = _link(split, locking, words)
     n = accesses.read_offsets.size - 1
     wave = np.empty(n, np.int32)
     if locking:
@@ -154,10 +153,15 @@ def _read_only(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return view
 
 
-def _partition(accesses: Accesses, words: NDArray[np.uint64], with_positions: bool) -> _Partitions:
+def _partition(
+    accesses: Accesses,
+    words: NDArray[np.uint64],
+    key_rows: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None,
+) -> _Partitions:
     """Step 1. Each thread has one slice of the block, so a partition keeps block order slice by slice."""
     total = accesses.read_keys.size + accesses.write_keys.size
-    bits = max(1, min(MOST_BITS, (total // PARTITION_RECORDS).bit_length()))
+    full = PARTITION_RECORDS if key_rows is None else PARTITION_RECORDS // 2
+    bits = max(1, min(MOST_BITS, (total // full).bit_length()))
     n = accesses.read_offsets.size - 1
     slices = _slices(n, get_threads() if total >= 1 << 18 else 1)
     reads = np.zeros((len(slices), 1 << bits), np.int64)
@@ -177,19 +181,21 @@ def _partition(accesses: Accesses, words: NDArray[np.uint64], with_positions: bo
     writer_starts, writer_size = _segments(writes.T)
     records = _lines(size, np.uint64)
     writers = _lines(writer_size + partitioning.SEGMENT, np.uint32)
-    positions = _lines(size + linking.AHEAD if with_positions else 0, np.uint32)
+    rows = _lines(0 if key_rows is None else size * partitioning.ROW_WORDS, np.uint64)
+    none = _read_only(np.empty((0, partitioning.ROW_WORDS), np.uint64))
+    read_rows, write_rows = key_rows if key_rows is not None else (none, none)
 
     def scatter(start: int, stop: int) -> None:
         for part in range(start, stop):
             partitioning.scatter(
-                accesses.read_offsets, accesses.read_keys, accesses.write_offsets, accesses.write_keys,
-                *slices[part], words, bits,
-                *(begin[:, part].astype(np.uint64) for begin in (starts, writer_starts, starts)),
-                records, writers, positions,
+                accesses.read_offsets, accesses.read_keys, read_rows,
+                accesses.write_offsets, accesses.write_keys, write_rows, *slices[part], words, bits,
+                *(begin[:, part].astype(np.uint64) for begin in (starts, writer_starts)),
+                records, writers, rows,
             )  # fmt: skip
 
     run_slices(scatter, len(slices), 1)
-    return _Partitions(bits, slices, starts, counts, writer_starts, records, writers, positions)
+    return _Partitions(bits, slices, starts, counts, writer_starts, records, writers, rows)
 
 
 def _slices(n: int, parts: int) -> list[tuple[int, int]]:
@@ -213,24 +219,24 @@ def _lines(size: int, dtype: type) -> NDArray[Any]:
 
 
 def _link(
-    split: _Partitions, rows: Accesses | None, locking: bool, words: NDArray[np.uint64]
+    split: _Partitions, locking: bool, words: NDArray[np.uint64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Step 2, in place; returns the hot keys and their counts."""
     partitions = split.starts.shape[0]
     grain = partitions if get_threads() == 1 else max(1, partitions // (4 * get_threads()))
     parts = -(-partitions // grain)
     hot_counts = np.zeros((parts, linking.HOT_KEYS), np.int64)
-    hot_keys = np.zeros((parts, linking.HOT_KEYS, 4 if rows is not None else 1), np.uint64)
+    hot_keys = np.zeros(
+        (parts, linking.HOT_KEYS, partitioning.ROW_WORDS if split.rows.size else 1), np.uint64
+    )
     largest = int(split.counts.sum(axis=1).max())
-    no_rows = _read_only(np.empty((0, 4), np.uint64))
-    read_rows, write_rows = (rows.read_keys, rows.write_keys) if rows is not None else (no_rows, no_rows)
 
     def link(start: int, stop: int) -> None:
         linking.link_partitions(
             start, stop, split.starts, split.counts, split.writer_starts, split.bits, words,
             split.records, split.records.view(np.uint32), split.writers,
             np.zeros(largest + 1 if locking else 0, np.uint32),
-            split.positions, read_rows, write_rows, hot_counts[start // grain], hot_keys[start // grain],
+            split.rows, hot_counts[start // grain], hot_keys[start // grain],
         )  # fmt: skip
 
     run_slices(link, partitions, grain)

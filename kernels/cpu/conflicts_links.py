@@ -9,15 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from supervm.kernels.cpu.conflicts_partition import unmix
+from supervm.kernels.cpu.conflicts_partition import ROW_WORDS, unmix
 from supervm.kernels.cpu.conflicts_table import (
     BUCKET,
     clear,
     first_match,
     fitting,
     grown,
-    prefetch_row,
-    row_word,
     rows_differ,
     swapped,
     table_shift,
@@ -25,9 +23,6 @@ from supervm.kernels.cpu.conflicts_table import (
 
 HOT_KEYS = 64
 """How many of the most touched keys are kept."""
-
-AHEAD = 16
-"""How many records ahead a 32-byte key is asked for."""
 
 ONE, HALF, SLOTS = np.uint64(1), np.uint64(32), np.uint64(BUCKET)
 LOW = np.uint64(0xFFFFFFFF)
@@ -39,7 +34,7 @@ AT, WRITER, LINK, DISTINCT, VERSIONS, HOT = range(6)
 @njit
 def _link_segment(
     slots, state, samples, versions, used, progress, end, threshold, hot_slots,
-    records, links, writers, closers, positions, read_rows, write_rows,
+    records, links, writers, closers, rows,
 ):  # fmt: skip
     """Link records up to `end`; returns whether it came there. If not, the table must grow first.
 
@@ -54,14 +49,12 @@ def _link_segment(
     at, writer, link = progress[AT], np.uint64(progress[WRITER]), np.uint64(progress[LINK])
     distinct, hot, numbered = progress[DISTINCT], progress[HOT], np.uint64(progress[VERSIONS])
     spare, last, shift = np.uint64(slots.size - 1), np.uint64(used // BUCKET - 1), table_shift(used)
-    locking, by_row = closers.size > 0, positions.size > 0
+    locking, by_row = closers.size > 0, rows.size > 0
     while at < end:
         # LOAD
         record = records[at]
         writes = record & ONE
         record |= ONE
-        if by_row:
-            prefetch_row(read_rows, write_rows, positions[at + AHEAD])
         # CHECK: the slot of this key, or an empty one.
         bucket = record >> shift
         skip = np.uint64(0)
@@ -74,11 +67,7 @@ def _link_segment(
                     return False
                 bucket = (bucket + ONE) & last
                 skip = np.uint64(0)
-            elif (
-                by_row
-                and slots[slot] != 0
-                and rows_differ(read_rows, write_rows, samples[slot], positions[at])
-            ):
+            elif by_row and slots[slot] != 0 and rows_differ(rows, np.int64(samples[slot]), at):
                 skip = slot + ONE - bucket * SLOTS
             else:
                 break
@@ -92,7 +81,7 @@ def _link_segment(
         slots[(slot & ~known) | (spare & known)] = record
         state[slot] = (count << HALF) | (now & written) | (earlier & ~written)
         if by_row and held == 0:
-            samples[slot] = positions[at]
+            samples[slot] = np.uint32(at)
         if locking:
             version = np.uint64(versions[slot])
             first_reader = np.uint64(version == 0) & ~writes & ONE
@@ -152,8 +141,7 @@ def _offer(hot_counts, hot_keys, count, key):
 
 @njit
 def _keep_hot(
-    slots, state, samples, hot_slots, hot, partition, bits, words, positions, read_rows, write_rows,
-    hot_counts, hot_keys,
+    slots, state, samples, hot_slots, hot, partition, bits, words, rows, hot_counts, hot_keys,
 ):  # fmt: skip
     """Offer the keys of a finished partition that were touched as often as the last of the hot ones."""
     key = np.empty(hot_keys.shape[1], np.uint64)
@@ -162,13 +150,13 @@ def _keep_hot(
         count = np.int64(state[slot] >> np.uint64(32))
         if count < hot_counts[HOT_KEYS - 1]:
             continue
-        if positions.size == 0:
+        if rows.size == 0:
             whole = np.uint64(partition) << (np.uint64(64) - np.uint64(bits))
             mixed = whole | (slots[slot] >> np.uint64(bits))
             key[0] = unmix(mixed, words[0], words[3], words[4])
         else:
-            for word in range(4):
-                key[word] = swapped(row_word(read_rows, write_rows, np.int64(samples[slot]), word))
+            for word in range(ROW_WORDS):
+                key[word] = swapped(rows[np.int64(samples[slot]) * ROW_WORDS + word])
         _offer(hot_counts, hot_keys, count, key)
 
 
@@ -186,7 +174,7 @@ def _candidates(state, used, threshold, hot_slots):
 @njit(nogil=True, cache=True)
 def link_partitions(
     first, last, starts, counts, writer_starts, bits, words, records, links, writers, closers,
-    positions, read_rows, write_rows, hot_counts, hot_keys,
+    rows, hot_counts, hot_keys,
 ):  # fmt: skip
     """Replace the records of partitions `first:last` by links, in place.
 
@@ -200,12 +188,12 @@ def link_partitions(
             *reads*, as uint32 one after the other. For `locking`, work space of zeros, uint32, one more than
             the largest partition has records: every record becomes the last earlier writer in its low half
             and, for a read, the next writer in its high half.
-        positions, read_rows, write_rows: empty for uint64 keys; otherwise where each record's row of four
-            words stands, and `AHEAD` entries more. Records are digests then, and rows decide equality.
+        rows: empty for uint64 keys; otherwise the row of every record, four words each. Records are digests
+            then, and rows decide equality.
         hot_counts, hot_keys: int64 (64,) and uint64 (64, 1 or 4); the most touched keys found so far.
     """
     locking = closers.size > 0
-    by_row = positions.size > 0
+    by_row = rows.size > 0
     none = np.int64(0)
     nothing, no_numbers = np.zeros(1, np.uint64), np.zeros(1, np.uint32)
     slots, state, versions, samples = grown(
@@ -233,7 +221,7 @@ def link_partitions(
             while True:
                 done = _link_segment(
                     slots, state, samples, versions, used, progress, end, threshold, hot_slots,
-                    records, links, writers, closers, positions, read_rows, write_rows,
+                    records, links, writers, closers, rows,
                 )  # fmt: skip
                 if done:
                     break
@@ -252,7 +240,7 @@ def link_partitions(
             clear(versions, used)
         _keep_hot(
             slots, state, samples, hot_slots, progress[HOT], partition, bits, words,
-            positions, read_rows, write_rows, hot_counts, hot_keys,
+            rows, hot_counts, hot_keys,
         )  # fmt: skip
         clear(slots, used)
         clear(state, used)

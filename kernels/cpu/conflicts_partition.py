@@ -31,9 +31,10 @@ from supervm.kernels.cpu.lanes import I32, I64, element_pointer
 MIXER_WORDS = 9
 """0 mask, 1 and 2 odd multipliers, 3 and 4 their inverses modulo 2^64, 5 to 8 what digests of rows take."""
 
-LINE_RECORDS = 8
-LINE_NUMBERS = 16
-"""Records of 64 bits, and numbers of 32 bits, in one cache line."""
+LINE_RECORDS, LINE_NUMBERS, LINE_ROWS = 8, 16, 2
+"""Records of 64 bits, numbers of 32 bits and rows of 32 bytes in one cache line."""
+
+ROW_WORDS = 4
 
 SEGMENT = 16
 """Every segment starts at a multiple of this many records, so that its lines are aligned to 64 bytes."""
@@ -150,6 +151,17 @@ def _put(array, lines, cursor, partition, value, width):
 
 
 @njit
+def _put_row(rows, lines, at, partition, source, j):
+    """Put row `j` of `source` at `at`, the place that its record got, by way of the partition's open line."""
+    lane = at & np.uint64(LINE_ROWS - 1)
+    base = partition * np.uint64(LINE_RECORDS)
+    for word in range(np.uint64(ROW_WORDS)):
+        lines[base + lane * np.uint64(ROW_WORDS) + word] = source[j, word]
+    if lane == np.uint64(LINE_ROWS - 1):
+        stream_line(rows, np.int64((at - lane) * np.uint64(ROW_WORDS)), lines, np.int64(base))
+
+
+@njit
 def _put_rest(array, lines, cursor, width):
     """Write out the lines that are open at the end."""
     for partition in range(cursor.size):
@@ -158,43 +170,53 @@ def _put_rest(array, lines, cursor, width):
             array[np.int64(cursor[partition]) - rest + lane] = lines[partition * width + lane]
 
 
+@njit
+def _put_last_rows(rows, lines, cursor):
+    """Write out the rows that wait for a second one."""
+    for partition in range(cursor.size):
+        at = np.int64(cursor[partition])
+        if at % LINE_ROWS:
+            for word in range(ROW_WORDS):
+                rows[(at - 1) * ROW_WORDS + word] = lines[partition * LINE_RECORDS + word]
+
+
 @njit(nogil=True, cache=True)
 def scatter(
-    read_offsets, read_keys, write_offsets, write_keys, first, last, words, bits,
-    cursor, writer_cursor, position_cursor, records, writers, positions,
+    read_offsets, read_keys, read_rows, write_offsets, write_keys, write_rows, first, last, words, bits,
+    cursor, writer_cursor, records, writers, rows,
 ):  # fmt: skip
     """Write the records of transactions `first:last`, each one's reads before its writes, to their partitions.
 
     Args:
         records: takes the mixed key without its partition, shifted up, with 1 in the lowest bit for a write.
         writers: takes 1 + the transaction of every write.
-        positions: takes the place of every access in read keys followed by write keys, unless it is empty.
-        cursor, writer_cursor, position_cursor: uint64 (partitions,), where the next one of each goes.
+        rows: empty for uint64 keys; otherwise takes the row of every record, four words each, from
+            `read_rows` and `write_rows`. The keys are digests of these then.
+        cursor, writer_cursor: uint64 (partitions,), where the next one goes.
     """
     bits = np.uint64(bits)
     shift = np.uint64(64) - bits
     mask, odd, other = words[0], words[1], words[2]
-    place = positions.size > 0
+    by_row = rows.size > 0
     lines = np.empty(cursor.size * LINE_RECORDS, np.uint64)
     writer_lines = np.empty(cursor.size * LINE_NUMBERS, np.uint32)
-    position_lines = np.empty(cursor.size * LINE_NUMBERS, np.uint32)
+    row_lines = np.empty(cursor.size * LINE_RECORDS if by_row else 1, np.uint64)
     for i in range(first, last):
         for j in range(read_offsets[i], read_offsets[i + 1]):
             mixed = mix(read_keys[j], mask, odd, other)
             partition = mixed >> shift
+            if by_row:
+                _put_row(rows, row_lines, cursor[partition], partition, read_rows, j)
             _put(records, lines, cursor, partition, mixed << bits, LINE_RECORDS)
-            if place:
-                _put(positions, position_lines, position_cursor, partition, np.uint32(j), LINE_NUMBERS)
         for j in range(write_offsets[i], write_offsets[i + 1]):
             mixed = mix(write_keys[j], mask, odd, other)
             partition = mixed >> shift
+            if by_row:
+                _put_row(rows, row_lines, cursor[partition], partition, write_rows, j)
             _put(records, lines, cursor, partition, mixed << bits | np.uint64(1), LINE_RECORDS)
             _put(writers, writer_lines, writer_cursor, partition, np.uint32(i + 1), LINE_NUMBERS)
-            if place:
-                at = np.uint32(read_keys.size + j)
-                _put(positions, position_lines, position_cursor, partition, at, LINE_NUMBERS)
     _put_rest(records, lines, cursor, LINE_RECORDS)
     _put_rest(writers, writer_lines, writer_cursor, LINE_NUMBERS)
-    if place:
-        _put_rest(positions, position_lines, position_cursor, LINE_NUMBERS)
+    if by_row:
+        _put_last_rows(rows, row_lines, cursor)
     fence()

@@ -2,10 +2,10 @@
 """The hash table of one partition: buckets of eight slots, a cache line of records compared in one step.
 
 A plain probing loop ends after an unpredictable number of steps, and those branches cost more than comparing
-a whole line. The table starts with about one slot per record and doubles when a bucket runs over while more
+a whole line. The table starts with about one slot per record, within limits, and doubles when a bucket runs over while more
 than half of the slots are taken, so that it grows with the distinct keys of a partition, not with the accesses
 to them. Beside each slot stand its state (accesses in the upper half, last writer in the lower), its open
-version (rule `locking`) and the position of a key (32-byte keys).
+version (rule `locking`) and the place of its first record (32-byte keys).
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from supervm.kernels.cpu.lanes import I8, I32, I64, call_llvm, element_pointer
 
 BUCKET = 8
 """Slots in a bucket."""
+
+MOST_SLOTS = 1 << 15
+"""No table begins with more slots: 512 KiB of records and states."""
 
 
 @intrinsic
@@ -45,51 +48,39 @@ def first_match(typingctx: Any, slots: Any, base: Any, record: Any, skip: Any) -
     return types.uint64(slots, types.uint64, types.uint64, types.uint64), codegen
 
 
-def _row(context: Any, builder: Any, signature: Any, args: Any, position: Any) -> Any:
-    """Address of the row at `position` of two arrays of rows, one after the other; no branch."""
-    reads, writes = (
-        context.make_array(typ)(context, builder, array)
-        for typ, array in zip(signature.args[:2], args[:2], strict=True)
-    )
-    wide = builder.zext(position, I64)
-    count = builder.extract_value(reads.shape, 0)
-    first = builder.gep(reads.data, [builder.shl(wide, ir.Constant(I64, 2))])
-    beyond = builder.shl(builder.sub(wide, count), ir.Constant(I64, 2))
-    second = builder.gep(writes.data, [beyond])
-    return builder.select(builder.icmp_unsigned("<", wide, count), first, second)
-
-
 @intrinsic
-def rows_differ(typingctx: Any, read_rows: Any, write_rows: Any, a: Any, b: Any) -> Any:
-    """Whether the rows of four words at positions `a` and `b` differ."""
+def rows_differ(typingctx: Any, rows: Any, a: Any, b: Any) -> Any:
+    """Whether the rows `a` and `b`, four words each, of a flat array differ."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         row = ir.VectorType(I64, 4)
         one, other = (
             builder.load(
-                builder.bitcast(_row(context, builder, signature, args, place), row.as_pointer()), align=8
+                builder.bitcast(
+                    element_pointer(context, builder, rows, args[0], builder.shl(place, ir.Constant(I64, 2))),
+                    row.as_pointer(),
+                ),
+                align=8,
             )
-            for place in args[2:]
+            for place in args[1:]
         )
-        unequal = builder.icmp_unsigned("!=", one, other)
-        return builder.icmp_unsigned(
-            "!=", builder.bitcast(unequal, ir.IntType(4)), ir.Constant(ir.IntType(4), 0)
-        )
+        unequal = builder.bitcast(builder.icmp_unsigned("!=", one, other), ir.IntType(4))
+        return builder.icmp_unsigned("!=", unequal, ir.Constant(ir.IntType(4), 0))
 
-    return types.boolean(read_rows, write_rows, types.uint32, types.uint32), codegen
+    return types.boolean(rows, types.int64, types.int64), codegen
 
 
 @intrinsic
-def prefetch_row(typingctx: Any, read_rows: Any, write_rows: Any, position: Any) -> Any:
-    """Ask for the row at `position`; any number will do, even one beyond both arrays."""
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for `array[index]`; any index will do, even one beyond the array."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = builder.bitcast(_row(context, builder, signature, args, args[2]), I8.as_pointer())
         read_into_all_caches = [ir.Constant(I32, number) for number in (0, 3, 1)]
+        address = builder.bitcast(element_pointer(context, builder, array, *args), I8.as_pointer())
         call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), [address, *read_into_all_caches])
         return context.get_dummy_value()
 
-    return types.void(read_rows, write_rows, types.uint32), codegen
+    return types.void(array, types.uint64), codegen
 
 
 @intrinsic
@@ -118,13 +109,6 @@ def clear(typingctx: Any, array: Any, count: Any) -> Any:
 
 
 @njit
-def row_word(read_rows, write_rows, position, word):
-    """Word `word` of the row at `position` of both arrays, one after the other."""
-    reads = read_rows.shape[0]
-    return read_rows[position, word] if position < reads else write_rows[position - reads, word]
-
-
-@njit
 def table_shift(size):
     """By how much a record is shifted to name one of the buckets of a table of `size` slots."""
     exponent = 0
@@ -135,9 +119,12 @@ def table_shift(size):
 
 @njit
 def fitting(records, available):
-    """How many slots a partition begins with: a power of two near its records, twice that if there are as many."""
+    """How many slots a partition begins with, a power of two: about one per record, twice that if there are as many.
+
+    A partition far above the usual size repeats few keys, or else its table grows.
+    """
     size = np.int64(2 * BUCKET)
-    while size < records:
+    while size < min(records, MOST_SLOTS):
         size *= 2
     return min(2 * size, available) if available > size else size
 
@@ -146,8 +133,8 @@ def fitting(records, available):
 def grown(slots, state, versions, samples, used, size, locking, by_row):
     """The four arrays of a table of `size` slots that holds what the first `used` slots of this one hold.
 
-    `slots` has one more entry, a place for stores that are not wanted. `versions` and `samples` have one entry
-    if their rule and kind of key is not the one at work.
+    `slots` has one more entry, a place for stores that are not wanted. `versions` and `samples` have one
+    entry if their rule and kind of key is not the one at work.
     """
     new_slots, new_state = np.zeros(size + 1, np.uint64), np.zeros(size, np.uint64)
     new_versions = np.zeros(size if locking else 1, np.uint32)

@@ -8,6 +8,10 @@ from numba import njit
 
 from supervm.kernels.cpu.conflicts_links import LOW
 from supervm.kernels.cpu.conflicts_partition import mix
+from supervm.kernels.cpu.conflicts_table import prefetch
+
+NEXT_LINE, NEXT_RECORDS = np.uint64(16), np.uint64(8)
+"""Links and records in a cache line. There are too many partitions for the processor to foresee what each needs next."""
 
 
 @njit(nogil=True, cache=True)
@@ -22,6 +26,7 @@ def restore_read_links(keys, first, last, words, bits, cursor, links, earlier):
         partition = mix(keys[j], mask, odd, other) >> shift
         at = cursor[partition]
         cursor[partition] = at + np.uint64(1)
+        prefetch(links, at + NEXT_LINE)
         earlier[j] = links[at]
 
 
@@ -38,6 +43,7 @@ def restore_all_links(
             partition = mix(read_keys[j], mask, odd, other) >> shift
             at = cursor[partition]
             cursor[partition] = at + np.uint64(1)
+            prefetch(records, at + NEXT_RECORDS)
             record = records[at]
             read_earlier[j] = np.uint32(record & LOW)
             read_later[j] = np.uint32(record >> np.uint64(32))
@@ -45,6 +51,7 @@ def restore_all_links(
             partition = mix(write_keys[j], mask, odd, other) >> shift
             at = cursor[partition]
             cursor[partition] = at + np.uint64(1)
+            prefetch(records, at + NEXT_RECORDS)
             write_earlier[j] = np.uint32(records[at] & LOW)
 
 
