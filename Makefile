@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 # The first of these that is a Python 3.11 to 3.13; `make PYTHON=…` names another.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
-BLOCKS := $(wildcard benchmarks/data/ethereum/*)
+BLOCKS := benchmarks/data/ethereum/*
 RECORD ?=
 
 run: $(VENV)/.base
