@@ -12,6 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
 
 from supervm.kernels.cpu.lanes import I32, I64, Lanes, LanesType, call_llvm, splat_constant
@@ -67,6 +68,21 @@ def every(builder: ir.IRBuilder, wide: ir.Type, value: ir.Value) -> ir.Value:
     return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(I32, wide.count), None))
 
 
+class Kept:
+    """Words that a loop carries from turn to turn: LLVM makes registers of them."""
+
+    def __init__(self, builder: ir.IRBuilder, words: Sequence[ir.Value]) -> None:
+        self.builder = builder
+        self.slots = [cgutils.alloca_once_value(builder, word) for word in words]
+
+    def read(self) -> list[ir.Value]:
+        return [self.builder.load(slot) for slot in self.slots]
+
+    def write(self, words: Sequence[ir.Value]) -> None:
+        for slot, word in zip(self.slots, words, strict=True):
+            self.builder.store(word, slot)
+
+
 class HashEmitter:
     """Writes word instructions at the builder's position; a word is one lane vector."""
 
@@ -76,6 +92,18 @@ class HashEmitter:
 
     def constant(self, value: int) -> ir.Constant:
         return splat_constant(self.lanes, value)
+
+    def keep(self, words: Sequence[ir.Value]) -> Kept:
+        return Kept(self.builder, words)
+
+    def table(self, name: str, words: Sequence[int]) -> ir.Value:
+        """Pointer to the first of these constants, which the module holds once under this name."""
+        element = ir.IntType(self.lanes.bits)
+        constant = ir.Constant(
+            ir.ArrayType(element, len(words)), [ir.Constant(element, word) for word in words]
+        )
+        table = self.builder.module.globals.get(name) or cgutils.global_constant(self.builder, name, constant)
+        return self.builder.bitcast(table, element.as_pointer())
 
     def every(self, value: ir.Value) -> ir.Value:
         """The same word in all lanes."""

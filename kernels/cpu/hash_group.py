@@ -120,24 +120,21 @@ class _Group:
         """Take every block of every lane, but the last one if that is known."""
         builder = self.builder
         most = builder.sub(self._entry(COUNT, self.lanes.width - 1), known)
-        self.slots = slots = [cgutils.alloca_once_value(builder, word) for word in self._initial()]
+        self.state = self.emit.keep(self._initial())
         with cgutils.for_range(builder, most) as loop:
-            state = [builder.load(slot) for slot in slots]
             block = self.emit.load_words(self._cursors(loop.index), self.spec.block_words)
             if self.spec.big_endian:
                 block = [self.emit.swap_bytes(word) for word in block]
-            for slot, word in zip(slots, self._absorb(state, block, loop.index), strict=True):
-                builder.store(word, slot)
+            self.state.write(self._absorb(self.state.read(), block, loop.index))
 
     def add_known(self, spec: Sha2Spec, known: ir.Value, keyed: ir.Value) -> None:
         """Take the last block of SHA-2, of which the message schedule is known."""
         builder = self.builder
         keyed = builder.bitcast(keyed, ir.IntType(spec.word_bits).as_pointer())
         with builder.if_then(builder.icmp_signed("!=", known, ir.Constant(I64, 0))):
-            state = [builder.load(slot) for slot in self.slots]
+            state = self.state.read()
             added = sha2.compress_scheduled(self.emit, spec, state, keyed)
-            for slot, old, new in zip(self.slots, state, added, strict=True):
-                builder.store(self.emit.add(old, new), slot)
+            self.state.write([self.emit.add(old, new) for old, new in zip(state, added, strict=True)])
 
     def _cursors(self, turn: ir.Value) -> list[ir.Value]:
         """Where each lane's block stands, one by one: the scalar units are idle, the vector units are not."""
@@ -198,7 +195,7 @@ class _Group:
     def finish(self, out: ir.Value) -> None:
         """Write the digests."""
         builder = self.builder
-        words = [builder.load(slot) for slot in self.slots[: self.spec.digest_words]]
+        words = self.state.read()[: self.spec.digest_words]
         if self.spec.big_endian:
             words = [self.emit.swap_bytes(word) for word in words]
         targets = [builder.gep(out, [self._entry(TARGET, lane)]) for lane in range(self.lanes.width)]
@@ -225,8 +222,7 @@ def schedule_padding(typingctx: Any, kernel: Any, keyed: Any, length: Any) -> An
             block[-2] = builder.trunc(builder.lshr(bits, ir.Constant(I64, 32)), I32)
         first = element_pointer(context, builder, keyed, args[1], ir.Constant(I64, 0))
         first = builder.bitcast(first, ir.IntType(spec.word_bits).as_pointer())
-        for turn, word in enumerate(sha2.schedule(emit, spec, block)):
-            builder.store(word, builder.gep(first, [ir.Constant(I64, turn)]))
+        sha2.write_schedule(emit, spec, block, first)
         return context.get_dummy_value()
 
     return types.void(kernel, keyed, types.int64), codegen

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from llvmlite import ir
 from numba.core import cgutils
 
 from supervm.kernels.cpu.hash_emit import HashEmitter
 from supervm.kernels.cpu.lanes import I64
 from supervm.kernels.hash_spec import Sha2Spec
+
+_KEPT = 16
+"""Words of the message schedule that the next one depends on: the block's own."""
 
 _TURN = 8
 """Rounds after which every working variable has its old place again."""
@@ -19,44 +20,72 @@ _TURN = 8
 def compress(
     emit: HashEmitter, spec: Sha2Spec, state: list[ir.Value], block: list[ir.Value]
 ) -> list[ir.Value]:
-    """What one block adds to the state: the working variables after the last round."""
-    for keyed in schedule(emit, spec, block):
-        state = _round(emit, spec, state, keyed)
-    return state
+    """What one block adds to the state: the working variables after the last round.
 
-
-def schedule(emit: HashEmitter, spec: Sha2Spec, block: list[ir.Value]) -> Iterator[ir.Value]:
-    """For each round, the sum of its message word and its constant.
-
-    Sixteen words are kept, each replaced when its successor is due, so that they stay in registers.
+    A loop of sixteen rounds, each of which replaces the word that it took by the one sixteen rounds later; the
+    last sixteen need no more words. Unrolled entirely it compiles twice as long and is no faster.
     """
-    words = list(block)
-    for turn, constant in enumerate(spec.constants):
-        if turn >= len(words):
-            words[turn % 16] = emit.add(
-                words[turn % 16],
-                words[(turn - 7) % 16],
-                _small_sigma(emit, words[(turn - 15) % 16], spec.small_sigma0),
-                _small_sigma(emit, words[(turn - 2) % 16], spec.small_sigma1),
-            )
-        yield emit.add(words[turn % 16], emit.constant(constant))
+    constants = emit.table(f"{spec.name}.constants", spec.constants)
+    variables = emit.keep(state)
+    words = emit.keep(block)
+    last = len(spec.constants) - _KEPT
+    with cgutils.for_range(emit.builder, ir.Constant(I64, last // _KEPT)) as loop:
+        first = emit.builder.mul(loop.index, ir.Constant(I64, _KEPT))
+        schedule, state = words.read(), variables.read()
+        for turn in range(_KEPT):
+            constant = emit.every(_element(emit, constants, first, turn))
+            state = _round(emit, spec, state, emit.add(schedule[turn], constant))
+            schedule[turn] = _next_word(emit, spec, schedule, turn)
+        words.write(schedule)
+        variables.write(state)
+    state = variables.read()
+    for word, number in zip(words.read(), spec.constants[last:], strict=True):
+        state = _round(emit, spec, state, emit.add(word, emit.constant(number)))
+    return state
 
 
 def compress_scheduled(
     emit: HashEmitter, spec: Sha2Spec, state: list[ir.Value], keyed: ir.Value
 ) -> list[ir.Value]:
-    """`compress` for a block that is the same in all lanes; `keyed` points to the results of `schedule`."""
-    builder = emit.builder
-    slots = [cgutils.alloca_once_value(builder, word) for word in state]
-    with cgutils.for_range(builder, ir.Constant(I64, len(spec.constants) // _TURN)) as loop:
-        first = builder.mul(loop.index, ir.Constant(I64, _TURN))
-        variables = [builder.load(slot) for slot in slots]
+    """`compress` for a block that is the same in all lanes; `keyed` points to the results of `write_schedule`."""
+    variables = emit.keep(state)
+    with cgutils.for_range(emit.builder, ir.Constant(I64, len(spec.constants) // _TURN)) as loop:
+        first = emit.builder.mul(loop.index, ir.Constant(I64, _TURN))
+        state = variables.read()
         for turn in range(_TURN):
-            address = builder.gep(keyed, [builder.add(first, ir.Constant(I64, turn))])
-            variables = _round(emit, spec, variables, emit.every(builder.load(address)))
-        for slot, word in zip(slots, variables, strict=True):
-            builder.store(word, slot)
-    return [builder.load(slot) for slot in slots]
+            state = _round(emit, spec, state, emit.every(_element(emit, keyed, first, turn)))
+        variables.write(state)
+    return variables.read()
+
+
+def write_schedule(emit: HashEmitter, spec: Sha2Spec, block: list[ir.Value], keyed: ir.Value) -> None:
+    """Store at `keyed`, for each round, the sum of its message word and its constant; one lane only."""
+    builder = emit.builder
+    constants = emit.table(f"{spec.name}.constants", spec.constants)
+    words = emit.keep(block)
+    with cgutils.for_range(builder, ir.Constant(I64, len(spec.constants) // _KEPT)) as loop:
+        first = builder.mul(loop.index, ir.Constant(I64, _KEPT))
+        schedule = words.read()
+        for turn in range(_KEPT):
+            place = builder.gep(keyed, [builder.add(first, ir.Constant(I64, turn))])
+            builder.store(emit.add(schedule[turn], _element(emit, constants, first, turn)), place)
+            schedule[turn] = _next_word(emit, spec, schedule, turn)
+        words.write(schedule)
+
+
+def _element(emit: HashEmitter, table: ir.Value, first: ir.Value, turn: int) -> ir.Value:
+    builder = emit.builder
+    return builder.load(builder.gep(table, [builder.add(first, ir.Constant(I64, turn))]))
+
+
+def _next_word(emit: HashEmitter, spec: Sha2Spec, words: list[ir.Value], turn: int) -> ir.Value:
+    """The word sixteen rounds after `words[turn]`, which with its successors is still needed."""
+    return emit.add(
+        words[turn],
+        words[(turn + 9) % _KEPT],
+        _small_sigma(emit, words[(turn + 1) % _KEPT], spec.small_sigma0),
+        _small_sigma(emit, words[(turn + 14) % _KEPT], spec.small_sigma1),
+    )
 
 
 def _round(emit: HashEmitter, spec: Sha2Spec, variables: list[ir.Value], keyed: ir.Value) -> list[ir.Value]:
