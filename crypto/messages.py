@@ -85,9 +85,10 @@ class Messages:
         if rows.dtype != np.uint8 or rows.ndim != 2:
             raise ArgumentError(argument, _words(rows), _ACCEPTED)
         count, length = rows.shape
-        offsets = (
-            np.arange(0, (count + 1) * length, length, np.int64) if length else np.zeros(count + 1, np.int64)
-        )
+        if length:
+            offsets = np.arange(0, (count + 1) * length, length, dtype=np.int64)
+        else:
+            offsets = np.zeros(count + 1, np.int64)
         return cls._unchecked(np.ascontiguousarray(rows).reshape(-1), offsets)
 
     @classmethod
