@@ -225,10 +225,9 @@ def _link(
     partitions = split.starts.shape[0]
     grain = partitions if get_threads() == 1 else max(1, partitions // (4 * get_threads()))
     parts = -(-partitions // grain)
-    hot_counts = np.zeros((parts, linking.HOT_KEYS), np.int64)
-    hot_keys = np.zeros(
-        (parts, linking.HOT_KEYS, partitioning.ROW_WORDS if split.rows.size else 1), np.uint64
-    )
+    hot_counts = np.zeros((parts, linking.HOT_KEYS + 1), np.int64)
+    key_words = partitioning.ROW_WORDS if split.rows.size else 1
+    hot_keys = np.zeros((parts, linking.HOT_KEYS + 1, key_words), np.uint64)
     largest = int(split.counts.sum(axis=1).max())
 
     def link(start: int, stop: int) -> None:
@@ -240,7 +239,7 @@ def _link(
         )  # fmt: skip
 
     run_slices(link, partitions, grain)
-    return _hottest(hot_keys.reshape(-1, hot_keys.shape[-1]), hot_counts.ravel())
+    return _hottest(hot_keys[:, :-1].reshape(-1, hot_keys.shape[-1]), hot_counts[:, :-1].ravel())
 
 
 def _hottest(

@@ -110,33 +110,32 @@ def _close_versions(records, begin, end, closers):
     """Put in place of each reader's version the writer that ended it, 0 if none did."""
     for at in range(begin, end):
         record = records[at]
-        closer = np.uint64(closers[record >> np.uint64(32)])
-        records[at] = (record & LOW) | (closer << np.uint64(32))
+        closer = np.uint64(closers[record >> HALF])
+        records[at] = (record & LOW) | (closer << HALF)
 
 
 @njit
-def _offer(hot_counts, hot_keys, count, key):
-    """Put a key of `count` accesses where it belongs among the hot ones: count descending, key ascending."""
-    place = HOT_KEYS
-    while place > 0:
-        held = hot_counts[place - 1]
-        if held > count:
-            break
-        if held == count:
-            word = 0
-            while word + 1 < key.size and key[word] == hot_keys[place - 1, word]:
-                word += 1
-            if key[word] > hot_keys[place - 1, word]:
-                break
+def _hotter(hot_counts, hot_keys, a, b):
+    """Whether entry `a` goes before entry `b`: the higher count, then the lower key."""
+    if hot_counts[a] != hot_counts[b]:
+        return hot_counts[a] > hot_counts[b]
+    word = 0
+    while word + 1 < hot_keys.shape[1] and hot_keys[a, word] == hot_keys[b, word]:
+        word += 1
+    return hot_keys[a, word] < hot_keys[b, word]
+
+
+@njit
+def _sink(hot_counts, hot_keys):
+    """Move the entry beyond the last of the hot ones to where it belongs; the last is beyond them then."""
+    place = np.int64(HOT_KEYS)
+    while place > 0 and _hotter(hot_counts, hot_keys, place, place - 1):
+        hot_counts[place], hot_counts[place - 1] = hot_counts[place - 1], hot_counts[place]
+        for word in range(hot_keys.shape[1]):
+            above = hot_keys[place - 1, word]
+            hot_keys[place - 1, word] = hot_keys[place, word]
+            hot_keys[place, word] = above
         place -= 1
-    for moved in range(HOT_KEYS - 1, place, -1):
-        hot_counts[moved] = hot_counts[moved - 1]
-        for word in range(key.size):
-            hot_keys[moved, word] = hot_keys[moved - 1, word]
-    if place < HOT_KEYS:
-        hot_counts[place] = count
-        for word in range(key.size):
-            hot_keys[place, word] = key[word]
 
 
 @njit
@@ -144,20 +143,20 @@ def _keep_hot(
     slots, state, samples, hot_slots, hot, partition, bits, words, rows, hot_counts, hot_keys,
 ):  # fmt: skip
     """Offer the keys of a finished partition that were touched as often as the last of the hot ones."""
-    key = np.empty(hot_keys.shape[1], np.uint64)
     for candidate in range(hot):
         slot = hot_slots[candidate]
-        count = np.int64(state[slot] >> np.uint64(32))
+        count = np.int64(state[slot] >> HALF)
         if count < hot_counts[HOT_KEYS - 1]:
             continue
+        hot_counts[HOT_KEYS] = count
         if rows.size == 0:
             whole = np.uint64(partition) << (np.uint64(64) - np.uint64(bits))
             mixed = whole | (slots[slot] >> np.uint64(bits))
-            key[0] = unmix(mixed, words[0], words[3], words[4])
+            hot_keys[HOT_KEYS, 0] = unmix(mixed, words[0], words[3], words[4])
         else:
             for word in range(ROW_WORDS):
-                key[word] = swapped(rows[np.int64(samples[slot]) * ROW_WORDS + word])
-        _offer(hot_counts, hot_keys, count, key)
+                hot_keys[HOT_KEYS, word] = swapped(rows[np.int64(samples[slot]) * ROW_WORDS + word])
+        _sink(hot_counts, hot_keys)
 
 
 @njit
@@ -165,10 +164,37 @@ def _candidates(state, used, threshold, hot_slots):
     """List the slots that have reached the threshold; how many."""
     hot = 0
     for slot in range(used):
-        if state[slot] >> np.uint64(32) >= threshold:
+        if state[slot] >> HALF >= threshold:
             hot_slots[hot] = slot
             hot += 1
     return hot
+
+
+@njit
+def _link_records(
+    slots, state, versions, samples, hot_slots, used, progress, threshold,
+    starts, counts, writer_starts, records, links, writers, closers, rows,
+):  # fmt: skip
+    """Link the segments of one partition in turn, with a larger table where needed; returns the table."""
+    for part in range(starts.size):
+        end = starts[part] + counts[part]
+        progress[AT], progress[WRITER], progress[LINK] = starts[part], writer_starts[part], 2 * starts[part]
+        while not _link_segment(
+            slots, state, samples, versions, used, progress, end, threshold, hot_slots,
+            records, links, writers, closers, rows,
+        ):  # fmt: skip
+            slots, state, versions, samples, hot_slots = grown(
+                slots, state, versions, samples, used, 2 * used, closers.size > 0, rows.size > 0
+            )
+            used *= 2
+            progress[HOT] = _candidates(state, used, threshold, hot_slots)
+    if closers.size > 0:
+        closers[0] = np.uint32(0)
+        for part in range(starts.size):
+            _close_versions(records, starts[part], starts[part] + counts[part], closers)
+        clear(closers, progress[VERSIONS] + 1)
+        clear(versions, used)
+    return slots, state, versions, samples, hot_slots, used
 
 
 @njit(nogil=True, cache=True)
@@ -190,16 +216,15 @@ def link_partitions(
             and, for a read, the next writer in its high half.
         rows: empty for uint64 keys; otherwise the row of every record, four words each. Records are digests
             then, and rows decide equality.
-        hot_counts, hot_keys: int64 (64,) and uint64 (64, 1 or 4); the most touched keys found so far.
+        hot_counts, hot_keys: int64 (65,) and uint64 (65, 1 or 4); the most touched keys found so far, and a
+            place for one more.
     """
-    locking = closers.size > 0
-    by_row = rows.size > 0
     none = np.int64(0)
     nothing, no_numbers = np.zeros(1, np.uint64), np.zeros(1, np.uint32)
-    slots, state, versions, samples = grown(
+    locking, by_row = closers.size > 0, rows.size > 0
+    slots, state, versions, samples, hot_slots = grown(
         nothing, nothing, no_numbers, no_numbers, none, fitting(none, none), locking, by_row
     )
-    hot_slots = np.empty(slots.size, np.int64)
     progress = np.zeros(6, np.int64)
     for partition in range(first, last):
         total = np.int64(0)
@@ -207,37 +232,16 @@ def link_partitions(
             total += counts[partition, part]
         used = fitting(total, slots.size - 1)
         if used >= slots.size:
-            slots, state, versions, samples = grown(
+            slots, state, versions, samples, hot_slots = grown(
                 slots, state, versions, samples, none, used, locking, by_row
             )
-            hot_slots = np.empty(slots.size, np.int64)
         threshold = np.uint64(max(np.int64(1), hot_counts[HOT_KEYS - 1]))
         progress[:] = 0
-        for part in range(starts.shape[1]):
-            begin = starts[partition, part]
-            end = begin + counts[partition, part]
-            progress[AT], progress[WRITER] = begin, writer_starts[partition, part]
-            progress[LINK] = 2 * begin
-            while True:
-                done = _link_segment(
-                    slots, state, samples, versions, used, progress, end, threshold, hot_slots,
-                    records, links, writers, closers, rows,
-                )  # fmt: skip
-                if done:
-                    break
-                slots, state, versions, samples = grown(
-                    slots, state, versions, samples, used, 2 * used, locking, by_row
-                )
-                used *= 2
-                hot_slots = np.empty(slots.size, np.int64)
-                progress[HOT] = _candidates(state, used, threshold, hot_slots)
-        if locking:
-            closers[0] = np.uint32(0)
-            for part in range(starts.shape[1]):
-                begin = starts[partition, part]
-                _close_versions(records, begin, begin + counts[partition, part], closers)
-            clear(closers, progress[VERSIONS] + 1)
-            clear(versions, used)
+        slots, state, versions, samples, hot_slots, used = _link_records(
+            slots, state, versions, samples, hot_slots, used, progress, threshold,
+            starts[partition], counts[partition], writer_starts[partition],
+            records, links, writers, closers, rows,
+        )  # fmt: skip
         _keep_hot(
             slots, state, samples, hot_slots, progress[HOT], partition, bits, words,
             rows, hot_counts, hot_keys,

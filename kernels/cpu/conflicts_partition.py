@@ -162,22 +162,13 @@ def _put_row(rows, lines, at, partition, source, j):
 
 
 @njit
-def _put_rest(array, lines, cursor, width):
-    """Write out the lines that are open at the end."""
+def _put_rest(array, lines, cursor, width, words):
+    """Write out the lines that are open at the end: `width` items in a line, each of so many words."""
     for partition in range(cursor.size):
-        rest = np.int64(cursor[partition]) % width
-        for lane in range(rest):
-            array[np.int64(cursor[partition]) - rest + lane] = lines[partition * width + lane]
-
-
-@njit
-def _put_last_rows(rows, lines, cursor):
-    """Write out the rows that wait for a second one."""
-    for partition in range(cursor.size):
-        at = np.int64(cursor[partition])
-        if at % LINE_ROWS:
-            for word in range(ROW_WORDS):
-                rows[(at - 1) * ROW_WORDS + word] = lines[partition * LINE_RECORDS + word]
+        end = np.int64(cursor[partition])
+        rest = end % width * words
+        for word in range(rest):
+            array[end * words - rest + word] = lines[partition * width * words + word]
 
 
 @njit(nogil=True, cache=True)
@@ -215,8 +206,9 @@ def scatter(
                 _put_row(rows, row_lines, cursor[partition], partition, write_rows, j)
             _put(records, lines, cursor, partition, mixed << bits | np.uint64(1), LINE_RECORDS)
             _put(writers, writer_lines, writer_cursor, partition, np.uint32(i + 1), LINE_NUMBERS)
-    _put_rest(records, lines, cursor, LINE_RECORDS)
-    _put_rest(writers, writer_lines, writer_cursor, LINE_NUMBERS)
+    one, four = np.int64(1), np.int64(ROW_WORDS)
+    _put_rest(records, lines, cursor, np.int64(LINE_RECORDS), one)
+    _put_rest(writers, writer_lines, writer_cursor, np.int64(LINE_NUMBERS), one)
     if by_row:
-        _put_last_rows(rows, row_lines, cursor)
+        _put_rest(rows, row_lines, cursor, np.int64(LINE_ROWS), four)
     fence()

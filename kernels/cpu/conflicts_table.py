@@ -131,10 +131,10 @@ def fitting(records, available):
 
 @njit
 def grown(slots, state, versions, samples, used, size, locking, by_row):
-    """The four arrays of a table of `size` slots that holds what the first `used` slots of this one hold.
+    """The arrays of a table of `size` slots that holds what the first `used` slots of this one hold.
 
     `slots` has one more entry, a place for stores that are not wanted. `versions` and `samples` have one
-    entry if their rule and kind of key is not the one at work.
+    entry if their rule and kind of key is not the one at work. The fifth array has a place for every slot.
     """
     new_slots, new_state = np.zeros(size + 1, np.uint64), np.zeros(size, np.uint64)
     new_versions = np.zeros(size if locking else 1, np.uint32)
@@ -164,4 +164,4 @@ def grown(slots, state, versions, samples, used, size, locking, by_row):
             new_versions[slot] = versions[old]
         if by_row:
             new_samples[slot] = samples[old]
-    return new_slots, new_state, new_versions, new_samples
+    return new_slots, new_state, new_versions, new_samples, np.empty(size, np.int64)
