@@ -40,9 +40,9 @@ def get_threads() -> int:
 def run_slices(work: Callable[[int, int], object], items: int, grain: int) -> None:
     """Call `work(start, stop)` over `range(items)` in slices of at most `grain` items.
 
-    Slices start at multiples of `grain`. With one thread, one slice, or when called from such a slice,
-    everything runs on the caller's thread. Threads take the next slice as they become free, so that uneven slices even out; the caller's
-    thread works too. The first exception is raised after all slices that had started have ended.
+    Slices start at multiples of `grain`. With one thread, one slice, or when called from such a slice, everything
+    runs on the caller's thread. Otherwise threads, the caller's among them, take the next slice as they become free,
+    so that uneven slices even out. The first exception is raised after all slices that had started have ended.
     """
     slices = -(-items // grain)
     workers = min(_threads, slices)

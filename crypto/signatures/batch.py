@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy.typing as npt
 
 from supervm.crypto.messages import Messages
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.concatenate import cut
+from supervm.kernels.cpu.concatenate import cut, prefixed
+from supervm.kernels.cpu.hash_batch import hash_slice
+from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, run_slices
 
@@ -81,7 +84,42 @@ def for_slices(items: int, work: Callable[[int, int], None]) -> None:
     run_slices(work, items, slice_items(items))
 
 
-def for_message_slices(messages: Messages, work: Callable[[int, int], None]) -> None:
-    """As `for_slices`, in slices whose messages are few bytes too."""
-    bounds = cut(borrow(messages.offsets), slice_items(len(messages)), MOST_BYTES)
-    run_slices(lambda index, _: work(int(bounds[index]), int(bounds[index + 1])), bounds.size - 1, 1)
+@dataclass(frozen=True)
+class Challenge:
+    """How a scheme hashes R, A and the message: hash(constant ‖ R ‖ A ‖ message), both of 32 bytes."""
+
+    kernel: HashKernel
+    constant: Bytes
+
+
+Check = Callable[[int, int, npt.NDArray[np.uint64]], None]
+
+
+def for_challenges(
+    challenge: Challenge, keys: Bytes, messages: Messages, signatures: Bytes, check: Check
+) -> None:
+    """`check(start, stop, hashes)` over all items, on the threads of the pool.
+
+    Slices are bounded in message bytes too, since every message is copied behind R and A to be hashed.
+
+    Args:
+        challenge: the scheme's hash.
+        keys: uint8 (n, 32), contiguous.
+        messages: n messages.
+        signatures: uint8 (n, 64), contiguous; R is the first half.
+        check: takes the hashes of the items start … stop − 1 as one flat uint64 array.
+    """
+    flat_keys, flat_signatures = borrow(keys).reshape(-1), borrow(signatures).reshape(-1)
+    data, offsets = borrow(messages.data), borrow(messages.offsets)
+    bounds = cut(offsets, slice_items(len(messages)), MOST_BYTES)
+
+    def work(index: int, _: int) -> None:
+        start, stop = int(bounds[index]), int(bounds[index + 1])
+        joined, places = prefixed(
+            challenge.constant, flat_signatures, 64, 32, flat_keys, 32, 32, data, offsets, start, stop
+        )
+        hashes = np.empty((stop - start) * challenge.kernel.spec.digest_bytes, np.uint8)
+        hash_slice(challenge.kernel, joined, places, hashes, 0, stop - start)
+        check(start, stop, hashes.view(np.uint64))
+
+    run_slices(work, bounds.size - 1, 1)

@@ -10,17 +10,16 @@ import functools
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from supervm.crypto.hashes import KERNELS
 from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.params.curve25519 import EDWARDS25519
-from supervm.crypto.signatures.batch import Bytes, Verdicts, for_message_slices, rows, same_count
-from supervm.kernels.arrays import borrow, words
+from supervm.crypto.signatures.batch import Bytes, Challenge, Verdicts, for_challenges, rows, same_count
+from supervm.kernels.arrays import words
 from supervm.kernels.cpu import eddsa
-from supervm.kernels.cpu.concatenate import prefixed
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.hash_batch import hash_slice
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register, resolve
@@ -31,7 +30,7 @@ RULES = {"dalek": eddsa.COFACTORLESS, "strict": eddsa.STRICT, "zip215": eddsa.CO
 OPERATION = "ed25519.verify"
 
 _CURVES = {"ifma": Curve(EDWARDS25519, LANES_64X8), "scalar": Curve(EDWARDS25519, LANES_64)}
-_NOTHING = np.empty(0, np.uint8)
+_CHALLENGES = {name: Challenge(KERNELS["sha512", name], np.empty(0, np.uint8)) for name in _CURVES}
 
 
 def verify_batch(
@@ -89,30 +88,23 @@ def _table(backend: str) -> Any:
 def _verify(
     backend: str, keys: Bytes, messages: Messages, signatures: Bytes, rule: int, verdicts: Verdicts
 ) -> None:
-    curve, table, sha512 = _CURVES[backend], _table(backend), KERNELS["sha512", backend]
+    curve, table = _CURVES[backend], _table(backend)
     key_words, signature_words = words(keys), words(signatures)
-    flat_keys, flat_signatures = borrow(keys).reshape(-1), borrow(signatures).reshape(-1)
-    data, offsets = borrow(messages.data), borrow(messages.offsets)
 
-    def work(start: int, stop: int) -> None:
-        joined, bounds = prefixed(
-            _NOTHING, flat_signatures, 64, 32, flat_keys, 32, 32, data, offsets, start, stop
-        )
-        hashes = np.empty((stop - start) * 64, np.uint8)
-        hash_slice(sha512, joined, bounds, hashes, 0, stop - start)
+    def check(start: int, stop: int, hashes: npt.NDArray[np.uint64]) -> None:
         eddsa.verify_slice(
             curve,
             table,
             key_words[4 * start : 4 * stop],
             signature_words[8 * start : 8 * stop],
-            hashes.view(np.uint64),
+            hashes,
             0,
             stop - start,
             rule,
             verdicts[start:stop],
         )
 
-    for_message_slices(messages, work)
+    for_challenges(_CHALLENGES[backend], keys, messages, signatures, check)
 
 
 register(OPERATION, "ifma", functools.partial(_verify, "ifma"), ifma_unavailable)

@@ -10,23 +10,24 @@ import functools
 import hashlib
 
 import numpy as np
+import numpy.typing as npt
 
 from supervm.crypto.hashes import KERNELS
 from supervm.crypto.messages import Messages, MessagesLike
-from supervm.crypto.signatures.batch import Bytes, Verdicts, for_message_slices, rows, same_count
+from supervm.crypto.signatures.batch import Bytes, Challenge, Verdicts, for_challenges, rows, same_count
 from supervm.crypto.signatures.ecdsa import CURVES, table
-from supervm.kernels.arrays import borrow, words
+from supervm.kernels.arrays import words
 from supervm.kernels.cpu import schnorr
-from supervm.kernels.cpu.concatenate import prefixed
 from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.hash_batch import hash_slice
 from supervm.kernels.registry import register, resolve
 
 OPERATION = "secp256k1.schnorr_verify"
 
 _TAG = hashlib.sha256(b"BIP0340/challenge").digest()
-_CHALLENGE_PREFIX = np.frombuffer(_TAG + _TAG, np.uint8).copy()
+_PREFIX = np.frombuffer(_TAG + _TAG, np.uint8).copy()
 """What a tagged hash starts with: the tag's digest, twice (BIP-340, "Tagged Hashes")."""
+
+_CHALLENGES = {name: Challenge(KERNELS["sha256", name], _PREFIX) for name in CURVES}
 
 
 def schnorr_verify_batch(
@@ -57,29 +58,22 @@ def schnorr_verify_batch(
 
 
 def _verify(backend: str, keys: Bytes, messages: Messages, signatures: Bytes, verdicts: Verdicts) -> None:
-    curve, base, sha256 = CURVES[backend], table(backend), KERNELS["sha256", backend]
+    curve, base = CURVES[backend], table(backend)
     key_words, signature_words = words(keys), words(signatures)
-    flat_keys, flat_signatures = borrow(keys).reshape(-1), borrow(signatures).reshape(-1)
-    data, offsets = borrow(messages.data), borrow(messages.offsets)
 
-    def work(start: int, stop: int) -> None:
-        joined, bounds = prefixed(
-            _CHALLENGE_PREFIX, flat_signatures, 64, 32, flat_keys, 32, 32, data, offsets, start, stop
-        )
-        challenges = np.empty((stop - start) * 32, np.uint8)
-        hash_slice(sha256, joined, bounds, challenges, 0, stop - start)
+    def check(start: int, stop: int, hashes: npt.NDArray[np.uint64]) -> None:
         schnorr.verify_slice(
             curve,
             base,
             key_words[4 * start : 4 * stop],
-            challenges.view(np.uint64),
+            hashes,
             signature_words[8 * start : 8 * stop],
             0,
             stop - start,
             verdicts[start:stop],
         )
 
-    for_message_slices(messages, work)
+    for_challenges(_CHALLENGES[backend], keys, messages, signatures, check)
 
 
 register(OPERATION, "ifma", functools.partial(_verify, "ifma"), ifma_unavailable)

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import types
-from numba.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
+from numba.extending import intrinsic
 
+from supervm.kernels.cpu.extension import register_marker
 from supervm.kernels.cpu.field_type import ElementType, Field, FieldMarkerType, constant_element, literal
 from supervm.kernels.cpu.lanes import Lanes, LanesMarkerType
 from supervm.kernels.cpu.lookup import padded_row
@@ -25,7 +28,7 @@ class Curve:
         self.scalars = Field(spec.scalar_field, lanes)
         self.type = CurveMarkerType(spec, lanes)
 
-    def table(self, points: list[tuple[int, ...]]) -> np.ndarray:
+    def table(self, points: Sequence[tuple[int, ...]]) -> npt.NDArray[np.uint64]:
         """Rows of coordinates as limbs for `lookup_shared`: one row a point, padded, in one flat uint64 array."""
         used = len(points[0]) * self.field.limbs
         rows = np.zeros((len(points), padded_row(used)), np.uint64)
@@ -49,19 +52,7 @@ class CurveMarkerType(types.Type):
         return self.spec, self.lanes.key
 
 
-@register_model(CurveMarkerType)
-class _CurveModel(models.OpaqueModel):
-    pass
-
-
-@typeof_impl.register(Curve)
-def _typeof_curve(value: Curve, context: Any) -> CurveMarkerType:
-    return value.type
-
-
-@unbox(CurveMarkerType)
-def _unbox_curve(typ: Any, obj: Any, c: Any) -> NativeValue:
-    return NativeValue(c.context.get_dummy_value())
+register_marker(Curve, CurveMarkerType, lambda curve: curve.type)
 
 
 def _part(result_of: Any) -> Any:
@@ -85,27 +76,24 @@ lanes_of = _part(lambda curve: LanesMarkerType(curve.lanes))
 """The marker of the lanes."""
 
 
-@intrinsic(prefer_literal=True)
-def curve_constant(typingctx: Any, curve: Any, name: Any) -> Any:
-    """An attribute of the curve's specification, such as "d", as an element of the base field."""
-    value = curve.spec
-    for part in literal(name, "name").split("."):
-        value = getattr(value, part)
+def _constant(element_of: Any) -> Any:
+    @intrinsic(prefer_literal=True)
+    def operation(typingctx: Any, curve: Any, name: Any) -> Any:
+        value = curve.spec
+        for part in literal(name, "name").split("."):
+            value = getattr(value, part)
+        element = element_of(curve)
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return constant_element(builder, curve.element, value)
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return constant_element(builder, element, value)
 
-    return curve.element(curve, name), codegen
+        return element(curve, name), codegen
+
+    return operation
 
 
-@intrinsic(prefer_literal=True)
-def scalar_constant(typingctx: Any, curve: Any, name: Any) -> Any:
-    """An attribute of the curve's specification as an element of the scalar field."""
-    value = curve.spec
-    for part in literal(name, "name").split("."):
-        value = getattr(value, part)
+curve_constant = _constant(lambda curve: curve.element)
+"""curve_constant(curve, "d"): an attribute of the curve's specification as an element of the base field."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return constant_element(builder, curve.scalar, value)
-
-    return curve.scalar(curve, name), codegen
+scalar_constant = _constant(lambda curve: curve.scalar)
+"""The same as an element of the scalar field."""

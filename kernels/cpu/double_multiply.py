@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -36,8 +37,8 @@ GROUP_ELEMENTS = TABLE + 8 * 4
 """Elements of one group: Q as (x, y, spare), the result (X, Y, Z), eight entries (x, βx, y, spare)."""
 
 WINDOWS = 33
-STREAMS = 6
-"""Digit streams of a group: u₁ low, u₁ high, k₁, k₂ and two rows of signs."""
+STREAMS = 4
+"""Digit streams of a group: u₁ low, u₁ high, k₁, k₂."""
 
 TABLE_POINTS = 129
 
@@ -91,6 +92,25 @@ def _rounded_shares(typingctx: Any, curve: Any, words: Any) -> Any:
         return context.make_tuple(builder, result, shares)
 
     return result(curve, words), codegen
+
+
+@njit(nogil=True, cache=True)
+def workspace(curve):
+    """(work, scalars, digits, infinite) for GROUPS groups, as `multiply_all` takes them."""
+    width = ln.lane_width(lanes_of(curve))
+    return (
+        np.empty(GROUPS * GROUP_ELEMENTS * fe.storage(base_field(curve)), np.uint64),
+        np.empty(GROUPS * 8 * width, np.uint64),
+        np.empty(GROUPS * STREAMS * WINDOWS * width, np.int16),
+        np.empty(GROUPS, np.int64),
+    )
+
+
+@njit(nogil=True, cache=True)
+def write_verdicts(verdicts, first, stop, width, valid, well_formed):
+    """Verdicts of one group from its lane bits: 1 or 0 as `valid` says, −1 where `well_formed` is clear."""
+    for lane in range(min(width, stop - first)):
+        verdicts[first + lane] = (valid >> lane) & 1 if (well_formed >> lane) & 1 else -1
 
 
 @njit(nogil=True, cache=True)

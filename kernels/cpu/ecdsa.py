@@ -19,8 +19,6 @@ from supervm.kernels.cpu.double_multiply import (
     GROUP_ELEMENTS,
     GROUPS,
     RESULT,
-    STREAMS,
-    WINDOWS,
     invert_results,
     load_root,
     load_scalar,
@@ -29,6 +27,8 @@ from supervm.kernels.cpu.double_multiply import (
     store_root_argument,
     store_scalar,
     take_roots,
+    workspace,
+    write_verdicts,
 )
 from supervm.kernels.cpu.power import inverse
 
@@ -52,12 +52,9 @@ def verify_slice(curve, base, keys, forms, compressed, digests, signatures, low_
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     span = width * GROUPS
-    size = fe.storage(base_field(curve))
-    work = np.empty(GROUPS * GROUP_ELEMENTS * size, np.uint64)
-    scalars = np.empty(GROUPS * 8 * width, np.uint64)
+    work, scalars, digits, infinite = workspace(curve)
     inverses = np.empty(2 * GROUPS * fe.storage(scalar_field(curve)), np.uint64)
-    digits = np.empty(GROUPS * STREAMS * WINDOWS * width, np.int16)
-    infinite, flags = np.empty(GROUPS, np.int64), np.empty(2 * GROUPS, np.int64)
+    flags = np.empty(2 * GROUPS, np.int64)
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
         if compressed:
@@ -74,8 +71,7 @@ def verify_slice(curve, base, keys, forms, compressed, digests, signatures, low_
             first = chunk + group * width
             valid = _abscissa_matches(curve, work, group, signatures, first, stop - 1)
             valid &= flags[2 * group + 1] & ~infinite[group]
-            for lane in range(min(width, stop - first)):
-                verdicts[first + lane] = (valid >> lane) & 1 if (flags[2 * group] >> lane) & 1 else -1
+            write_verdicts(verdicts, first, stop, width, valid, flags[2 * group])
 
 
 @njit(nogil=True, cache=True)
@@ -91,12 +87,9 @@ def recover_slice(curve, base, digests, signatures, recovery_ids, start, stop, k
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     span = width * GROUPS
-    size = fe.storage(base_field(curve))
-    work = np.empty(GROUPS * GROUP_ELEMENTS * size, np.uint64)
-    scalars = np.empty(GROUPS * 8 * width, np.uint64)
+    work, scalars, digits, infinite = workspace(curve)
     inverses = np.empty(2 * GROUPS * fe.storage(scalar_field(curve)), np.uint64)
-    digits = np.empty(GROUPS * STREAMS * WINDOWS * width, np.int16)
-    infinite, flags = np.empty(GROUPS, np.int64), np.empty(GROUPS, np.int64)
+    flags = np.empty(GROUPS, np.int64)
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
         for group in range(groups):
@@ -115,8 +108,7 @@ def recover_slice(curve, base, digests, signatures, recovery_ids, start, stop, k
             first = chunk + group * width
             good = flags[group] & ~infinite[group]
             _write_keys(curve, work, group, good, keys, first, stop)
-            for lane in range(min(width, stop - first)):
-                verdicts[first + lane] = 1 if (good >> lane) & 1 else -1
+            write_verdicts(verdicts, first, stop, width, good, good)
 
 
 @njit(nogil=True, cache=True)

@@ -13,9 +13,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
 
 from supervm.kernels.cpu.emit import Emitter
+from supervm.kernels.cpu.extension import register_marker, register_value
 from supervm.kernels.cpu.fold_field import FoldField, FoldLanes
 from supervm.kernels.cpu.fold_word import FoldWord
 from supervm.kernels.cpu.lanes import (
@@ -96,34 +96,9 @@ class LocalType(types.Type):
         return self.element.key, self.count
 
 
-@register_model(ElementType)
-class _ElementModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: ElementType) -> None:
-        super().__init__(dmm, fe_type, fe_type.llvm)
-
-
-@register_model(LocalType)
-class _LocalModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: LocalType) -> None:
-        super().__init__(dmm, fe_type, fe_type.element.llvm.as_pointer())
-
-
-@register_model(FieldMarkerType)
-class _FieldMarkerModel(models.OpaqueModel):
-    pass
-
-
-@typeof_impl.register(Field)
-def _typeof_field(value: Field, context: Any) -> FieldMarkerType:
-    return FieldMarkerType(value.element)
-
-
-@unbox(FieldMarkerType)
-def _unbox_field(typ: Any, obj: Any, c: Any) -> NativeValue:
-    return NativeValue(c.context.get_dummy_value())
-
-
-# ---------------------------------------------------------------------------------------------------------
+register_value(ElementType, lambda element: element.llvm)
+register_value(LocalType, lambda room: room.element.llvm.as_pointer())
+register_marker(Field, FieldMarkerType, lambda field: FieldMarkerType(field.element))
 
 
 def unpack(builder: ir.IRBuilder, element: ElementType, value: ir.Value) -> list[ir.Value]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.cpu.hash_group import (
     BEHIND,
@@ -158,7 +159,7 @@ def digest_into(
         out: uint8 (n, digest_bytes), contiguous.
     """
     items = offsets.size - 1
-    data, offsets, flat = _borrow(data), _borrow(offsets), out.reshape(-1)
+    data, offsets, flat = borrow(data), borrow(offsets), out.reshape(-1)
 
     def work(start: int, stop: int) -> None:
         hash_slice(kernel, data, offsets, flat, start, stop)
@@ -170,17 +171,3 @@ def _grain(items: int, lanes: int) -> int:
     """Messages per slice: whole groups, at least four slices per thread, since messages differ in length."""
     share = -(-items // (4 * get_threads())) if get_threads() > 1 else items
     return max(lanes, -(-min(SLICE, share) // lanes) * lanes)
-
-
-class _Borrowed:
-    """The memory of an array, offered for writing."""
-
-    def __init__(self, array: npt.NDArray[Any]) -> None:
-        address, _ = array.__array_interface__["data"]
-        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
-        self.array = array
-
-
-def _borrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same memory without the read-only mark, for which Numba would compile the kernel again."""
-    return array if array.flags.writeable else np.asarray(_Borrowed(array))

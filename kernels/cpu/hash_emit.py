@@ -8,14 +8,14 @@ compiled code receives; its type carries both, so that every generator knows wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
 
+from supervm.kernels.cpu.extension import register_marker
 from supervm.kernels.cpu.lanes import I32, I64, Lanes, LanesType, call_llvm, splat_constant
+from supervm.kernels.cpu.transpose import transpose
 from supervm.kernels.hash_spec import KnownSpec
 
 
@@ -44,19 +44,7 @@ class HashKernelType(types.Type):
         return self.spec.name, self.lanes.bits, self.lanes.width
 
 
-@register_model(HashKernelType)
-class _HashKernelModel(models.OpaqueModel):
-    pass
-
-
-@typeof_impl.register(HashKernel)
-def _typeof_kernel(value: HashKernel, context: Any) -> HashKernelType:
-    return value.type
-
-
-@unbox(HashKernelType)
-def _unbox_kernel(typ: Any, obj: Any, c: Any) -> NativeValue:
-    return NativeValue(c.context.get_dummy_value())
+register_marker(HashKernel, HashKernelType, lambda kernel: kernel.type)
 
 
 def every(builder: ir.IRBuilder, wide: ir.Type, value: ir.Value) -> ir.Value:
@@ -180,7 +168,7 @@ class HashEmitter:
         words: list[ir.Value] = []
         whole = count - count % width
         for first in range(0, whole, width):
-            words += self.transpose([self._load_row(cursor, first) for cursor in cursors])
+            words += transpose(self.builder, [self._load_row(cursor, first) for cursor in cursors])
         for position in range(whole, count):
             words.append(self._load_column(cursors, position))
         return words
@@ -206,7 +194,7 @@ class HashEmitter:
         for first in range(0, len(words), width):
             part = list(words[first : first + width])
             missing = [ir.Constant(self.lanes.llvm, ir.Undefined)] * (width - len(part))
-            for target, row in zip(targets, self.transpose(part + missing), strict=True):
+            for target, row in zip(targets, transpose(self.builder, part + missing), strict=True):
                 address = self.builder.gep(target, [ir.Constant(I64, first * self.lanes.bits // 8)])
                 value = row if len(part) == width else self._first_elements(row, len(part))
                 self.builder.store(value, self.builder.bitcast(address, value.type.as_pointer()), align=1)
@@ -214,24 +202,3 @@ class HashEmitter:
     def _first_elements(self, row: ir.Value, count: int) -> ir.Value:
         chosen = ir.Constant(ir.VectorType(I32, count), [ir.Constant(I32, index) for index in range(count)])
         return self.builder.shuffle_vector(row, ir.Constant(row.type, ir.Undefined), chosen)
-
-    def transpose(self, rows: list[ir.Value]) -> list[ir.Value]:
-        """Turn a square of words over its diagonal, by exchanging ever larger blocks of pairs of rows."""
-        width = self.lanes.width
-        rows = list(rows)
-        step = 1
-        while step < width:
-            for low in (row for row in range(width) if not row & step):
-                a, b = rows[low], rows[low + step]
-                rows[low] = self._interleave(
-                    a, b, [j if not j & step else width + j - step for j in range(width)]
-                )
-                rows[low + step] = self._interleave(
-                    a, b, [j + step if not j & step else width + j for j in range(width)]
-                )
-            step *= 2
-        return rows
-
-    def _interleave(self, a: ir.Value, b: ir.Value, chosen: list[int]) -> ir.Value:
-        indices = ir.Constant(ir.VectorType(I32, len(chosen)), [ir.Constant(I32, index) for index in chosen])
-        return self.builder.shuffle_vector(a, b, indices)

@@ -17,14 +17,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import (
-    NativeValue,
-    intrinsic,
-    models,
-    register_model,
-    typeof_impl,
-    unbox,
-)
+from numba.extending import intrinsic
+
+from supervm.kernels.cpu.extension import register_marker, register_value
 
 I1 = ir.IntType(1)
 I8 = ir.IntType(8)
@@ -90,31 +85,9 @@ def vector(element: ir.Type, width: int) -> ir.Type:
     return element if width == 1 else ir.VectorType(element, width)
 
 
-@register_model(LanesType)
-class _LanesModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: LanesType) -> None:
-        super().__init__(dmm, fe_type, fe_type.llvm)
-
-
-@register_model(MaskType)
-class _MaskModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: MaskType) -> None:
-        super().__init__(dmm, fe_type, vector(I1, fe_type.width))
-
-
-@register_model(LanesMarkerType)
-class _MarkerModel(models.OpaqueModel):
-    pass
-
-
-@typeof_impl.register(Lanes)
-def _typeof_lanes(value: Lanes, context: Any) -> LanesMarkerType:
-    return LanesMarkerType(value.type)
-
-
-@unbox(LanesMarkerType)
-def _unbox_marker(typ: Any, obj: Any, c: Any) -> NativeValue:
-    return NativeValue(c.context.get_dummy_value())
+register_value(LanesType, lambda lanes: lanes.llvm)
+register_value(MaskType, lambda mask: vector(I1, mask.width))
+register_marker(Lanes, LanesMarkerType, lambda marker: LanesMarkerType(marker.type))
 
 
 LANES_64X8 = Lanes(64, 8)

@@ -106,7 +106,7 @@ def _room(typingctx: Any, a: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def power(a, which):  # type: ignore[no-untyped-def]
+def power(a, which):
     """a to the exponent `which`: INVERSE or ROOT."""
     slots = _room(a)
     fe.put(slots, 0, a)
@@ -126,13 +126,13 @@ def power(a, which):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def inverse(a):  # type: ignore[no-untyped-def]
+def inverse(a):
     """a⁻¹, and 0 for 0."""
     return power(a, INVERSE)
 
 
 @njit(nogil=True, cache=True)
-def _power_pair(a, b, which):  # type: ignore[no-untyped-def]
+def _power_pair(a, b, which):
     """Both powers at once: one chain of squarings leaves most of the multiplier idle, two fill it."""
     first, second = _room(a), _room(b)
     fe.put(first, 0, a)
@@ -154,7 +154,7 @@ def _power_pair(a, b, which):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def power_rows(field, array, start, stride, count, which):  # type: ignore[no-untyped-def]
+def power_rows(field, array, start, stride, count, which):
     """Replace `count` elements, stored `stride` words apart from word `start` on, by their powers."""
     for index in range(0, count - 1, 2):
         at = start + index * stride

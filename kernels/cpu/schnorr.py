@@ -18,8 +18,6 @@ from supervm.kernels.cpu.curve import base_field, lanes_of, scalar_field
 from supervm.kernels.cpu.double_multiply import (
     GROUP_ELEMENTS,
     GROUPS,
-    STREAMS,
-    WINDOWS,
     invert_results,
     load_root,
     multiply_all,
@@ -27,6 +25,8 @@ from supervm.kernels.cpu.double_multiply import (
     store_root_argument,
     store_scalar,
     take_roots,
+    workspace,
+    write_verdicts,
 )
 
 # mypy: disallow_untyped_defs=False
@@ -46,10 +46,8 @@ def verify_slice(curve, base, keys, challenges, signatures, start, stop, verdict
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     span = width * GROUPS
-    work = np.empty(GROUPS * GROUP_ELEMENTS * fe.storage(base_field(curve)), np.uint64)
-    scalars = np.empty(GROUPS * 8 * width, np.uint64)
-    digits = np.empty(GROUPS * STREAMS * WINDOWS * width, np.int16)
-    infinite, flags = np.empty(GROUPS, np.int64), np.empty(GROUPS, np.int64)
+    work, scalars, digits, infinite = workspace(curve)
+    flags = np.empty(GROUPS, np.int64)
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
         for group in range(groups):
@@ -64,8 +62,7 @@ def verify_slice(curve, base, keys, challenges, signatures, start, stop, verdict
         for group in range(groups):
             first = chunk + group * width
             valid = _matches(curve, work, group, signatures, first, stop - 1) & ~infinite[group]
-            for lane in range(min(width, stop - first)):
-                verdicts[first + lane] = (valid >> lane) & 1 if (flags[group] >> lane) & 1 else -1
+            write_verdicts(verdicts, first, stop, width, valid, flags[group])
 
 
 @njit(nogil=True, cache=True)

@@ -58,7 +58,10 @@ def on_curve(curve, x, y):
 
 @njit(nogil=True, cache=True)
 def lift(curve, x, power, want_odd):
-    """(mask, y): the y whose parity is `want_odd`, from `right_side` to the (p + 1)/4; the mask is clear where x has none."""
+    """(mask, y): the y whose parity is `want_odd`; the mask is clear where x has none.
+
+    `power` is `right_side` to the (p + 1)/4, a root if there is one.
+    """
     exists = fe.equal(fe.sqr(power), right_side(curve, x))
     odd = ln.bit_set(fe.to_words(power)[0], 0)
     return exists, fe.select(ln.xor(odd, want_odd), fe.scale(-1, power), power)
