@@ -2,19 +2,20 @@
 """Conflict detection over read and write sets, on the CPU, in time linear in the accesses.
 
 1. *Partition*: accesses go, in block order, to partitions by key (`conflicts_partition`).
-2. *Link*: in each partition a small table finds, for every read, who wrote the key last, and for the rule
-   `locking` also who wrote it before every write and who writes it next after every read; accesses are counted
-   there (`conflicts_links`).
+2. *Link*: in each partition a small table (`conflicts_table`) finds, for every read, who wrote the key last,
+   and for the rule `locking` also who wrote it before every write and who writes it next after every read;
+   accesses are counted there (`conflicts_links`).
 3. *Restore* the order of the block, then *waves* in one pass over the transactions, and *edges* by transposing
    the links twice (`conflicts_waves`).
 
 A key that everybody writes makes one partition with a table of one entry. No step compares transactions with
-each other. Steps 1 to 3 up to the waves run on as many threads as `supervm.kernels.set_threads` allows.
+each other. All but waves and edges runs on as many threads as `supervm.kernels.set_threads` allows.
 
-Memory, beside the arguments and the result, per access: 8 bytes of records and 4 of links in block order, 4
-more per write, and 8 bytes per transaction; `locking` adds 4 to 8 bytes, keys of 32 bytes add 12, edges up to 12 per
-access and 12 per transaction. Tables hold 16 to 28 bytes per slot, two to four slots per distinct key of one partition
-per thread, or about one per access where that is more.
+Memory beside arguments and result: 12 bytes per access and 4 per transaction for `versioned`, 16 and 4 for
+`locking`; 40 more per access for 32-byte keys. Edges come after most of that is freed: 4 bytes per link, of which
+there is one per access and, for `locking`, a second per read, and 28 per transaction. Each thread has a table
+of 24 to 32 bytes per slot: 2^15 slots, or up to four per distinct key of its fullest partition, and for
+`locking` 4 bytes per record of the fullest partition of all.
 """
 
 from __future__ import annotations

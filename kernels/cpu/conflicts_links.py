@@ -40,7 +40,8 @@ def _link_segment(
 
     For `versioned` (no `closers`), each read becomes, in `links`, the last earlier writer of its key. For
     `locking`, each record becomes that in its low half and, for a read, a version above: readers since the
-    same write share one, numbered from 1, and `closers` takes the writer that ends it.
+    same write share one, numbered from 1, and `closers` takes the writer that ends it. A transaction that
+    writes a key twice, or reads and writes it, is linked to itself as well; waves and edges pass over that.
 
     The table is searched here and not in a function of its own: Numba counts references to arrays at calls,
     which costs more than the search. No branch depends on whether a record reads or writes and none on
@@ -87,10 +88,9 @@ def _link_segment(
             first_reader = np.uint64(version == 0) & ~writes & ONE
             numbered += first_reader
             version |= numbered & (np.uint64(0) - first_reader)
-            repeated = written & (np.uint64(0) - np.uint64(earlier == now))
             closers[version & written] = np.uint32(now)
             versions[slot] = np.uint32(version & ~written)
-            records[at] = (earlier & ~repeated) | ((version & ~written) << HALF)
+            records[at] = earlier | ((version & ~written) << HALF)
         else:
             links[link] = np.uint32(earlier)
         writer += writes

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from supervm.kernels.cpu import (
     conflicts,
     conflicts_links,
     conflicts_partition,
-    conflicts_table,
     conflicts_waves,
 )
 from supervm.kernels.cpu.conflicts import Accesses, Detected, detect_conflicts
@@ -88,6 +88,22 @@ def test_structured_keys_spread_over_the_partitions() -> None:
             conflicts_partition.count_records(keys, 0, keys.size, words, 6, counts)
             assert counts.sum() == keys.size
             assert counts.max() < 2 * keys.size / 64
+
+
+@pytest.mark.parametrize(
+    ("locking", "as_rows", "per_access"), [(False, False, 12), (True, False, 16), (False, True, 52)]
+)
+def test_memory_is_as_documented(locking: bool, as_rows: bool, per_access: int) -> None:
+    """What is allocated outside the kernels, which is all but the tables."""
+    given = accesses(100_000, 50_000, 5, as_rows)
+    detect_conflicts(given, locking, False)
+    total = given.read_keys.shape[0] + given.write_keys.shape[0]
+    tracemalloc.start()
+    detect_conflicts(given, locking, False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    lines_and_partition = 400_000
+    assert peak < per_access * total + 8 * 100_000 + lines_and_partition
 
 
 def test_segments_start_at_lines() -> None:
