@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from supervm.crypto.oracle import adversarial_ed25519, adversarial_secp256k1, ecdsa, ed25519, schnorr
+from supervm.crypto.oracle import (
+    adversarial_ecdsa,
+    adversarial_ed25519,
+    adversarial_schnorr,
+    ecdsa,
+    ed25519,
+    schnorr,
+)
 from supervm.kernels.cpu.features import ifma_unavailable
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
@@ -123,18 +130,18 @@ def ed25519_cases() -> list[adversarial_ed25519.Ed25519Case]:
 
 
 @pytest.fixture(scope="session")
-def ecdsa_cases() -> list[adversarial_secp256k1.EcdsaCase]:
-    return adversarial_secp256k1.ecdsa_cases()
+def ecdsa_cases() -> list[adversarial_ecdsa.EcdsaCase]:
+    return adversarial_ecdsa.cases()
 
 
 @pytest.fixture(scope="session")
-def recovery_cases() -> list[adversarial_secp256k1.RecoveryCase]:
-    return adversarial_secp256k1.recovery_cases()
+def recovery_cases() -> list[adversarial_ecdsa.RecoveryCase]:
+    return adversarial_ecdsa.recovery_cases()
 
 
 @pytest.fixture(scope="session")
-def schnorr_cases() -> list[adversarial_secp256k1.SchnorrCase]:
-    return adversarial_secp256k1.schnorr_cases()
+def schnorr_cases() -> list[adversarial_schnorr.SchnorrCase]:
+    return adversarial_schnorr.cases()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from supervm.crypto.oracle import adversarial_ed25519, adversarial_secp256k1, ecdsa, ed25519, hashes, schnorr
+from supervm.crypto.oracle import (
+    adversarial_ecdsa,
+    adversarial_ed25519,
+    adversarial_schnorr,
+    ecdsa,
+    ed25519,
+    hashes,
+    schnorr,
+)
 
 TARGET = Path(__file__).resolve().parents[2] / "crypto" / "known_answers.json"
 Item = TypeVar("Item")
@@ -45,7 +53,7 @@ def ed25519_rows() -> list[dict[str, Any]]:
 def ecdsa_rows() -> list[dict[str, Any]]:
     """Four items for each key length and combination of verdicts with and without the low-s rule."""
 
-    def answer(case: adversarial_secp256k1.EcdsaCase) -> tuple[int, ...]:
+    def answer(case: adversarial_ecdsa.EcdsaCase) -> tuple[int, ...]:
         verdicts = (
             ecdsa.verify(case.public_key, case.digest, case.signature, low_s) for low_s in (True, False)
         )
@@ -53,18 +61,18 @@ def ecdsa_rows() -> list[dict[str, Any]]:
 
     return [
         _hex(case) | {"low_s": low_s, "any_s": any_s}
-        for case, (_, low_s, any_s) in spread(adversarial_secp256k1.ecdsa_cases(), answer, 4)
+        for case, (_, low_s, any_s) in spread(adversarial_ecdsa.cases(), answer, 4)
     ]
 
 
 def recovery_rows() -> list[dict[str, Any]]:
     """Sixteen items that recover and sixteen that do not."""
 
-    def verdict(case: adversarial_secp256k1.RecoveryCase) -> int:
+    def verdict(case: adversarial_ecdsa.RecoveryCase) -> int:
         return ecdsa.recover(case.digest, case.signature)[1]
 
     rows = []
-    for case, value in spread(adversarial_secp256k1.recovery_cases(), verdict, 16):
+    for case, value in spread(adversarial_ecdsa.recovery_cases(), verdict, 16):
         key = ecdsa.recover(case.digest, case.signature)[0] or bytes(64)
         rows.append(_hex(case) | {"public_key": key.hex(), "verdict": value})
     return rows
@@ -73,10 +81,10 @@ def recovery_rows() -> list[dict[str, Any]]:
 def schnorr_rows() -> list[dict[str, Any]]:
     """Ten items of each verdict."""
 
-    def verdict(case: adversarial_secp256k1.SchnorrCase) -> int:
+    def verdict(case: adversarial_schnorr.SchnorrCase) -> int:
         return schnorr.verify(case.public_key, case.message, case.signature)
 
-    cases = [case for case in adversarial_secp256k1.schnorr_cases() if len(case.message) <= 200]
+    cases = [case for case in adversarial_schnorr.cases() if len(case.message) <= 200]
     return [_hex(case) | {"verdict": value} for case, value in spread(cases, verdict, 10)]
 
 

@@ -151,7 +151,7 @@ ABSENT = {"msgspec", "psutil", "pyarrow", "rich", "typer", "cupy", "wasmtime", "
 sys.meta_path.insert(0, Absent())
 import numpy as np
 from supervm.crypto import ed25519, hashes, secp256k1, selftest
-from supervm.crypto.oracle import adversarial_ed25519, adversarial_secp256k1, der
+from supervm.crypto.oracle import adversarial_ecdsa, adversarial_ed25519, adversarial_schnorr, der
 print(hashes.keccak256_batch([b""])[0].tobytes().hex())
 print(sorted(ABSENT & {name.split(".")[0] for name in sys.modules}))
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ECDSA and BIP-340 inputs at the edges of secp256k1; the oracle says the verdicts.
+"""ECDSA inputs at the edges of secp256k1; the oracle says the verdicts.
 
 Signatures here are made backwards. For any u1, u2 and key Q, the point R = u1·G + u2·Q with r = R.x, s = r/u2
 and z = u1·s verifies; and for any point R and any s, z the key Q = (s·R − z·G)/r does. So every scalar, every
@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from supervm.crypto.oracle import weierstrass
-from supervm.crypto.oracle.schnorr import challenge
 from supervm.crypto.oracle.weierstrass import BASE, N, P, Point
 from supervm.crypto.params.secp256k1 import SECP256K1
 
@@ -34,15 +33,6 @@ class RecoveryCase(NamedTuple):
     """One input of `recover`, and what is special about it."""
 
     digest: bytes
-    signature: bytes
-    description: str
-
-
-class SchnorrCase(NamedTuple):
-    """One input of BIP-340 `verify`, and what is special about it."""
-
-    public_key: bytes
-    message: bytes
     signature: bytes
     description: str
 
@@ -81,7 +71,7 @@ def no_abscissa(start: int) -> int:
     return start
 
 
-def ecdsa_cases() -> list[EcdsaCase]:
+def cases() -> list[EcdsaCase]:
     """All of them for `verify`, in a fixed order."""
     return [
         *_ordinary(),
@@ -89,6 +79,9 @@ def ecdsa_cases() -> list[EcdsaCase]:
         *_scalar_table(),
         *_infinity_and_doubling(),
         *_abscissa_edges(),
+        *_digit_patterns(),
+        *_decomposition_corners(),
+        *_limb_edges(),
         *_key_forms(),
         *_bad_keys(),
     ]
@@ -117,7 +110,8 @@ def _from_point(commitment: Point, r: int, s: int, z: int, description: str) -> 
     return EcdsaCase(weierstrass.encode(key), _bytes(z), _bytes(r) + _bytes(s), description)
 
 
-def _point(scalar: int) -> Point:
+def generator_multiple(scalar: int) -> Point:
+    """scalar·G, for a scalar that is no multiple of n."""
     point = weierstrass.multiply(scalar, BASE)
     if point is None:
         raise ArithmeticError("a multiple of n")
@@ -125,7 +119,7 @@ def _point(scalar: int) -> Point:
 
 
 def _ordinary() -> list[EcdsaCase]:
-    commitment = _point(_NONCE)
+    commitment = generator_multiple(_NONCE)
     found = []
     for name, z in {
         "0": 0,
@@ -149,7 +143,9 @@ def _ordinary() -> list[EcdsaCase]:
 
 
 def _range_edges() -> list[EcdsaCase]:
-    good = _from_point(_point(_NONCE), _point(_NONCE)[0] % N, 777, 31337, "ordinary signature")
+    good = _from_point(
+        generator_multiple(_NONCE), generator_multiple(_NONCE)[0] % N, 777, 31337, "ordinary signature"
+    )
     r, s = good.signature[:32], good.signature[32:]
     edges = {"0": 0, "1": 1, "n − 1": N - 1, "n": N, "n + 1": N + 1, "p": P, "2^256 − 1": (1 << 256) - 1}
     found = [good]
@@ -173,7 +169,7 @@ def _scalar_table() -> list[EcdsaCase]:
         keys["λ·G"] = SECP256K1.endomorphism.lambda_
     found = []
     for key_name, secret in keys.items():
-        key = _point(secret)
+        key = generator_multiple(secret)
         for index, (name1, u1) in enumerate(scalars.items()):
             for step in (0, 1, 8, 9):  # the same scalar, its neighbour, its opposite, a far one
                 name2, u2 = list(scalars.items())[(index + step) % len(scalars)]
@@ -181,7 +177,7 @@ def _scalar_table() -> list[EcdsaCase]:
                 if case is not None:
                     found.append(case)
     for name, u2 in scalars.items():
-        case = _from_scalars(0, u2, _point(_SECRET), f"u1 = 0, u2 = {name}")
+        case = _from_scalars(0, u2, generator_multiple(_SECRET), f"u1 = 0, u2 = {name}")
         if case is not None:
             found.append(case)
     return found
@@ -190,17 +186,17 @@ def _scalar_table() -> list[EcdsaCase]:
 def _infinity_and_doubling() -> list[EcdsaCase]:
     found = []
     for name, secret in {"unrelated": _SECRET, "G": 1, "−G": N - 1, "2·G": 2}.items():
-        key = weierstrass.encode(_point(secret))
-        r = _point(_NONCE)[0] % N
+        key = weierstrass.encode(generator_multiple(secret))
+        r = generator_multiple(_NONCE)[0] % N
         found.append(
             EcdsaCase(
                 key, _bytes(-r * secret % N), _bytes(r) + _bytes(5), f"Q = {name}: u1·G + u2·Q = infinity"
             )
         )
     for nonce in (_NONCE, 2, N - 2):
-        r, s = _point(nonce)[0] % N, 4321
+        r, s = generator_multiple(nonce)[0] % N, 4321
         z = nonce * s * pow(2, -1, N) % N
-        key = weierstrass.encode(_point(z * pow(r, -1, N)))
+        key = weierstrass.encode(generator_multiple(z * pow(r, -1, N)))
         found.append(EcdsaCase(key, _bytes(z), _bytes(r) + _bytes(s), "u1·G = u2·Q"))
     return found
 
@@ -225,10 +221,75 @@ def _abscissa_edges() -> list[EcdsaCase]:
     return found
 
 
+def _digit_patterns() -> list[EcdsaCase]:
+    """u1, u2 and both halves of u2 made of digits that carry, or just do not, in signed windows."""
+    found = []
+    key = generator_multiple(_SECRET)
+    lambda_ = SECP256K1.endomorphism.lambda_ if SECP256K1.endomorphism is not None else 1
+    for digits in ("7f", "80", "81", "77", "88", "89", "08", "f7", "ff", "01"):
+        whole, half = int(digits * 32, 16) % N, int("0" + digits * 16, 16) >> 1
+        for name, u1, u2 in (
+            ("u1", whole, 7),
+            ("u2", 7, whole),
+            ("halves of u2", 7, (half + half * lambda_) % N),
+            ("opposite halves of u2", 7, (half - half * lambda_) % N),
+        ):
+            case = _from_scalars(u1, u2, key, f"digits {digits} in {name}")
+            if case is not None:
+                found.append(case)
+    return found
+
+
+def _decomposition_corners() -> list[EcdsaCase]:
+    """u2 at the corners of the lattice cell, where k1 + k2·λ has its largest halves and rounding decides."""
+    if SECP256K1.endomorphism is None:
+        return []
+    found = []
+    (a1, b1), (a2, b2) = SECP256K1.endomorphism.short_basis(N)
+    key = generator_multiple(_SECRET)
+    for sign1 in (1, -1):
+        for sign2 in (0, 1, -1):
+            k1, k2 = (sign1 * a1 + sign2 * a2) // 2, (sign1 * b1 + sign2 * b2) // 2
+            for step in (-1, 0, 1):
+                u2 = (k1 + step + k2 * SECP256K1.endomorphism.lambda_) % N
+                case = _from_scalars(11, u2, key, f"corner {sign1}, {sign2} of the lattice cell, step {step}")
+                if case is not None:
+                    found.append(case)
+    return found
+
+
+def _limb_edges() -> list[EcdsaCase]:
+    """Keys and commitments whose x is at a limb boundary, for limbs of 52 and 64 bits, or at the ends of [0, p)."""
+    found = []
+    for bits in (32, 52, 64, 104, 128, 156, 192, 208, 255):
+        found += _at_abscissa(abscissas((1 << bits) - 2, 2), f"near 2^{bits}")
+    found += _at_abscissa(abscissas(P - 30, 2), "near p")
+    return found
+
+
+def _at_abscissa(xs: list[int], name: str) -> list[EcdsaCase]:
+    found = []
+    for x in xs:
+        for odd in (0, 1):
+            point = weierstrass.lift_x(x, odd)
+            if point is None:
+                continue
+            case = _from_scalars(3, 5, point, f"key with x {name}, y parity {odd}")
+            if case is not None:
+                compressed = weierstrass.encode_sec1(point, True)
+                found += [
+                    case,
+                    case._replace(public_key=compressed, description=f"{case.description}, 33 bytes"),
+                ]
+            if x < N:
+                found.append(_from_point(point, x, 13, 17, f"R with x {name}, y parity {odd}"))
+    return found
+
+
 def _key_forms() -> list[EcdsaCase]:
     found = []
     for secret in (_SECRET, _SECRET + 1, _SECRET + 2, 1, N - 1):
-        key = _point(secret)
+        key = generator_multiple(secret)
         case = _from_scalars(3, 5, key, "")
         if case is None:
             continue
@@ -260,7 +321,7 @@ def _bad_keys() -> list[EcdsaCase]:
         if dx:
             prefix = bytes([2 + (key[1] & 1)])
             found.append(case._replace(public_key=prefix + raw[:32], description=f"{over}, 33 bytes"))
-    good = _from_point(_point(_NONCE), _point(_NONCE)[0] % N, 55, 66, "")
+    good = _from_point(generator_multiple(_NONCE), generator_multiple(_NONCE)[0] % N, 55, 66, "")
     x, y = good.public_key[:32], int.from_bytes(good.public_key[32:], "big")
     off = x + _bytes(y ^ 1)
     hole = _bytes(no_abscissa(5))
@@ -295,7 +356,7 @@ def _small_ordinate() -> Point | None:
 def recovery_cases() -> list[RecoveryCase]:
     """All of them for `recover`, in a fixed order."""
     found = []
-    for case in ecdsa_cases():
+    for case in cases():
         if len(case.public_key) == 64:
             for recovery_id in (0, 1, 2, 3):
                 name = f"{case.description}; recovery id {recovery_id}"
@@ -304,7 +365,7 @@ def recovery_cases() -> list[RecoveryCase]:
     for recovery_id in (4, 5, 27, 28, 31, 37, 128, 255):
         signature = good.signature[:64] + bytes([recovery_id])
         found.append(good._replace(signature=signature, description=f"recovery id {recovery_id}"))
-    commitment = _point(_NONCE)
+    commitment = generator_multiple(_NONCE)
     for s in (1, 17, N - 1, _HALF + 1):
         signature = _bytes(commitment[0]) + _bytes(s) + bytes([commitment[1] & 1])
         found.append(RecoveryCase(_bytes(s * _NONCE % N), signature, f"s = {s}: the key would be infinity"))
@@ -315,57 +376,4 @@ def recovery_cases() -> list[RecoveryCase]:
         for r in (P - N - 1, P - N, P - N + 1, N - 1):
             signature = _bytes(r) + _bytes(7) + bytes([recovery_id])
             found.append(RecoveryCase(_DIGEST, signature, f"r − (p − n) = {r - (P - N)}, id {recovery_id}"))
-    return found
-
-
-def schnorr_cases() -> list[SchnorrCase]:
-    """All of them for BIP-340, in a fixed order."""
-    found = []
-    for length in (0, 1, 17, 31, 32, 33, 55, 56, 63, 64, 65, 100, 119, 120, 1000):
-        message = bytes(i * 11 & 255 for i in range(length))
-        found.append(_schnorr(_SECRET, _NONCE, message, f"{length}-byte message"))
-    for name, secret in special_scalars().items():
-        found.append(_schnorr(secret, _NONCE, b"key", f"key {name}·G"))
-        found.append(_schnorr(_SECRET, secret, b"nonce", f"R = {name}·G"))
-        found.append(_schnorr(secret, secret, b"both", f"key and R {name}·G"))
-    for nonce in (_NONCE, _NONCE + 1, _NONCE + 2):
-        found.append(_schnorr(_SECRET, nonce, b"parity", "R with odd y", odd=1))
-    found += _schnorr_infinity() + _schnorr_ranges()
-    return found
-
-
-def _schnorr(secret: int, nonce: int, message: bytes, description: str, odd: int = 0) -> SchnorrCase:
-    """A signature by BIP-340, but with R.y of the parity `odd`; 0 is the rule, 1 its breach."""
-    key, commitment = _point(secret), _point(nonce)
-    d = N - secret if key[1] & 1 else secret
-    k = N - nonce if commitment[1] & 1 != odd else nonce
-    x, r = _bytes(key[0]), _bytes(commitment[0])
-    s = (k + challenge(r, x, message) * d) % N
-    return SchnorrCase(x, message, r + _bytes(s), description)
-
-
-def _schnorr_infinity() -> list[SchnorrCase]:
-    found = []
-    key = _point(_SECRET)
-    d = N - _SECRET if key[1] & 1 else _SECRET
-    for r in (0, 1, key[0], _point(_NONCE)[0]):
-        s = challenge(_bytes(r), _bytes(key[0]), b"infinity") * d % N
-        found.append(SchnorrCase(_bytes(key[0]), b"infinity", _bytes(r) + _bytes(s), "s·G − e·P = infinity"))
-    return found
-
-
-def _schnorr_ranges() -> list[SchnorrCase]:
-    good = _schnorr(_SECRET, _NONCE, b"ranges", "ordinary signature")
-    r, s = good.signature[:32], good.signature[32:]
-    found = [good]
-    edges = {"0": 0, "1": 1, "n − 1": N - 1, "n": N, "n + 1": N + 1, "p − 1": P - 1, "p": P, "p + 1": P + 1}
-    for name, value in (edges | {"2^256 − 1": (1 << 256) - 1, "no abscissa": no_abscissa(5)}).items():
-        found.append(good._replace(signature=_bytes(value) + s, description=f"r = {name}"))
-        found.append(good._replace(signature=r + _bytes(value), description=f"s = {name}"))
-        found.append(good._replace(public_key=_bytes(value), description=f"key x = {name}"))
-    negated = _bytes(N - int.from_bytes(s, "big"))
-    found.append(good._replace(signature=r + negated, description="s negated"))
-    found.append(good._replace(public_key=_bytes(P + abscissas(1, 1)[0]), description="key x + p"))
-    found.append(good._replace(public_key=_bytes(P), signature=bytes(64), description="key x = p, r = s = 0"))
-    found.append(good._replace(message=b"rangez", description="another message"))
     return found
