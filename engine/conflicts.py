@@ -16,6 +16,8 @@ from supervm.kernels import registry
 from supervm.kernels.cpu.conflicts import Accesses, Detected, detect_conflicts
 from supervm.kernels.errors import ArgumentError
 
+__all__ = ["RULES", "Conflicts", "detect"]
+
 OPERATION = "conflicts.detect"
 
 RULES = ("versioned", "locking")
@@ -108,14 +110,14 @@ def detect(
         )
     accesses = Accesses(read_bounds, reads, write_bounds, writes)
     chosen = registry.resolve(OPERATION, backend, len(read_bounds) - 1)
-    found_conflicts: Detected = chosen.function(accesses, rule == "locking", bool(edges))
+    result: Detected = chosen.function(accesses, rule == "locking", bool(edges))
     return Conflicts(
-        found_conflicts.wave,
-        found_conflicts.wave_count,
-        found_conflicts.edge_offsets,
-        found_conflicts.edges,
-        _hot_keys(found_conflicts.hot_keys),
-        found_conflicts.hot_counts,
+        result.wave,
+        result.wave_count,
+        result.edge_offsets,
+        result.edges,
+        _hot_keys(result.hot_keys),
+        result.hot_counts,
     )
 
 
