@@ -9,6 +9,7 @@ fairest figure that a shared machine gives. Garbage collection is off inside the
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -60,15 +61,19 @@ class Method:
     Args:
         rounds: the fewest and the most rounds of which the best counts.
         loop_overhead_ns: what a peer's Python loop costs for each item besides the library.
+        load_average: of the machine over the last minute of the run; much above the threads that were
+            measured, it says that other work ran too.
     """
 
     rounds: str
     loop_overhead_ns: float
+    load_average: float
 
 
 def method() -> Method:
-    """The rules above, with the loop's cost on this machine."""
-    return Method(f"best of {MIN_ROUNDS} to {MAX_ROUNDS}, interleaved, after one warm-up", loop_overhead_ns())
+    """The rules above, with the loop's cost and the load of this machine."""
+    rounds = f"best of {MIN_ROUNDS} to {MAX_ROUNDS}, interleaved, after one warm-up"
+    return Method(rounds, round(loop_overhead_ns(), 1), round(os.getloadavg()[0], 2))
 
 
 def loop_overhead_ns(items: int = 20_000) -> float:

@@ -50,10 +50,10 @@ def with_section(page: str, name: str, text: str) -> str:
     Raises:
         ResultsMalformed: the page does not have these markers once.
     """
-    pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if len(pattern.findall(page)) != 1:
         raise ResultsMalformed(f"markers <!-- {name} --> and <!-- /{name} --> are not there exactly once")
-    return pattern.sub(lambda match: f"{match[1]}{text}{match[2]}", page)
+    return pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", page)
 
 
 def main() -> None:

@@ -32,4 +32,4 @@ def _peer(constructor: Callable[..., Any]) -> Peer:
         messages = workload.messages()
         return lambda: [constructor(message).digest() for message in messages]
 
-    return Peer("hashlib", f"Python {platform.python_version()}", prepare)
+    return Peer("hashlib", platform.python_version(), prepare)

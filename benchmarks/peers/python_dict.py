@@ -13,7 +13,7 @@ from supervm.benchmarks.workloads.access import READS, WRITES, AccessItems
 
 def waves() -> Peer:
     """Both rules; keys are Python integers, or bytes where they have 32 bytes."""
-    return Peer("Python dict", f"Python {platform.python_version()}", _prepare)
+    return Peer("Python dict", platform.python_version(), _prepare)
 
 
 def _keys(array: Any, per_transaction: int) -> list[list[Any]]:

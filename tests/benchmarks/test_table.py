@@ -24,7 +24,7 @@ RUN = Recorded(
     "hashes",
     "2025-01-02T03:04:05Z",
     "supervm bench hashes",
-    Method("best of 3", 50.0),
+    Method("best of 3", 50.0, 1.0),
     ENVIRONMENT,
     (
         _row("ifma", 1, 65536, 14.49e6, 12.3),
@@ -54,8 +54,9 @@ def test_losses_are_listed() -> None:
     assert lines[2:] == ["| `sha256` | ifma | 1 | 1 | 66 k/s | hashlib 1.65 M/s | 0.04x |"]
 
 
-def test_only_the_text_between_the_markers_changes() -> None:
-    page = "before\n<!-- measured -->\nold\ntext\n<!-- /measured -->\nafter\n"
+@pytest.mark.parametrize("old", ["", "old\ntext\n"])
+def test_only_the_text_between_the_markers_changes(old: str) -> None:
+    page = f"before\n<!-- measured -->\n{old}<!-- /measured -->\nafter\n"
     assert table.with_section(page, "measured", r"new \1") == (
         "before\n<!-- measured -->\nnew \\1\n<!-- /measured -->\nafter\n"
     )
