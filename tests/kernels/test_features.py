@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why the `ifma` backend may not run, for every way in which the compiler's target can lack it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import llvmlite.binding as llvm
+import pytest
+from numba.core import config
+
+from supervm.kernels.cpu import features
+from supervm.kernels.cpu.features import IFMA_NEEDS, _ifma_reason, ifma_unavailable
+
+HOST = set(IFMA_NEEDS)
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    """No wish of the environment, on a processor with IFMA."""
+    monkeypatch.setattr(config, "CPU_NAME", None)
+    monkeypatch.setattr(config, "CPU_FEATURES", None)
+    monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "znver4")
+
+
+def test_a_processor_with_everything():
+    assert _ifma_reason(HOST) == ""
+
+
+@pytest.mark.parametrize("feature", IFMA_NEEDS)
+def test_a_missing_feature_is_named(feature):
+    assert feature in _ifma_reason(HOST - {feature})
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "usable"),
+    [
+        ("generic", None, False),
+        ("generic", "", False),
+        ("haswell", None, False),
+        ("host", None, True),
+        ("znver4", None, True),
+        ("icelake-server", None, True),
+        ("icelake-server", "", True),
+        ("icelake-server", "-avx512ifma", False),
+        (None, "", False),
+        (None, "+avx2", False),
+        (None, ",".join(f"+{feature}" for feature in IFMA_NEEDS), True),
+        (None, ",".join(f"+{feature}" for feature in IFMA_NEEDS[:-1]), False),
+        ("host", "", False),
+    ],
+)
+def test_the_target_of_the_compiler_counts(monkeypatch, name, wanted, usable):
+    monkeypatch.setattr(config, "CPU_NAME", name)
+    monkeypatch.setattr(config, "CPU_FEATURES", wanted)
+    assert (_ifma_reason(HOST) == "") == usable
+
+
+def test_the_reason_is_read_once():
+    assert features.cpu_features() is features.cpu_features()
+    assert features.cpu_features().ifma == (ifma_unavailable() == "")
+
+
+@pytest.mark.xfail(
+    reason="NUMBA_ENABLE_AVX=0 takes AVX-512 from the target, which is not looked at", strict=True
+)
+@pytest.mark.skipif(bool(ifma_unavailable()), reason=ifma_unavailable() or "ifma runs")
+def test_avx_turned_off():
+    """Numba leaves every AVX feature out then; an IFMA kernel would abort the process."""
+    script = "from supervm.kernels.cpu.features import ifma_unavailable; print(ifma_unavailable())"
+    environment = os.environ | {"NUMBA_ENABLE_AVX": "0"}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip()
