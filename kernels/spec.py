@@ -87,6 +87,16 @@ class EdwardsSpec:
         """2d, which the extended addition multiplies by."""
         return 2 * self.d % self.field.modulus
 
+    @property
+    def base_x(self) -> int:
+        """x of the generator."""
+        return self.base[0]
+
+    @property
+    def base_y(self) -> int:
+        """y of the generator."""
+        return self.base[1]
+
     @cached_property
     def two_256(self) -> int:
         """2^256, which the upper half of a 512-bit hash is multiplied by modulo the order."""

@@ -7,6 +7,7 @@ thread-safe. The library starts with one thread; `supervm.tiers` sets the number
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,16 @@ def run_slices(work: Callable[[int, int], object], items: int, grain: int) -> No
     for error in errors:
         if error is not None:
             raise error
+
+
+def _forget_pool() -> None:
+    """A forked process inherits the pool object and none of its threads; it makes its own when it needs one."""
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
+    _inside.slices = False
+
+
+os.register_at_fork(after_in_child=_forget_pool)
 
 
 def _submit(work: Callable[[], None]):  # type: ignore[no-untyped-def]

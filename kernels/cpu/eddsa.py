@@ -14,7 +14,7 @@ from supervm.kernels.cpu import edwards as ed
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu import words as wd
-from supervm.kernels.cpu.curve import base_field, lanes_of, scalar_constant, scalar_field
+from supervm.kernels.cpu.curve import base_field, curve_constant, lanes_of, scalar_constant, scalar_field
 from supervm.kernels.cpu.lookup import lookup_local, lookup_shared
 from supervm.kernels.cpu.power import ROOT, inverse, power_rows
 from supervm.kernels.spec import EdwardsSpec
@@ -188,6 +188,10 @@ def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points,
     limbs = fe.storage(F)
     root = fe.load(F, points, (4 * group) * limbs)
     decodes, x, y = ed.decompress(curve, wd.read_little(lanes, keys, 4, 0, first, last), root)
+    # A lane without a point works on the base point: off the curve Z may become 0, and the shared inversion would
+    # take every group's item in that lane along.
+    x = fe.select(decodes, x, curve_constant(curve, "base_x"))
+    y = fe.select(decodes, y, curve_constant(curve, "base_y"))
     s = wd.read_little(lanes, signatures, 8, 4, first, last)
     well_formed = ln.and_(decodes, wd.below_modulus(scalar_field(curve), s))
     accepted = well_formed

@@ -3,7 +3,7 @@
 
 LLVM aborts the whole process when it meets an IFMA intrinsic for a target without IFMA. Two things must hold
 before such a kernel is compiled: the processor has the feature, and the target that Numba was told to compile
-for (`NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES`) has it too.
+for (`NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES`, `NUMBA_ENABLE_AVX`) has it too.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def _ifma_reason(host: set[str]) -> str:
     missing = [feature for feature in IFMA_NEEDS if feature not in host]
     if missing:
         return f"the processor has no {', '.join(missing)}"
+    if not config.ENABLE_AVX:
+        return "NUMBA_ENABLE_AVX turns off every AVX feature"
     target = config.CPU_NAME
     if target and target not in ("host", llvm.get_host_cpu_name()) and not target.startswith(IFMA_CPUS):
         return f"Numba compiles for '{target}' (NUMBA_CPU_NAME), which has no AVX-512 IFMA"

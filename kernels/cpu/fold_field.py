@@ -137,9 +137,7 @@ class FoldLanes(FoldField):
 
     def _product(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
         """Σ a·b folded to five uncarried limbs below 2^57."""
-        columns: Limbs = [e.constant(0)] * (2 * LIMBS)
-        for a, b in factors:
-            columns = self._columns(e, columns, a, b)
+        columns = self._columns(e, factors)
         for index in range(LIMBS, 2 * LIMBS - 1):  # the multiplier ignores bits above 52: no masks
             columns[index + 1] = e.add(columns[index + 1], e.shr(columns[index], RADIX))
         low = [*columns[:LIMBS], e.constant(0)]
@@ -153,20 +151,27 @@ class FoldLanes(FoldField):
             low[1] = e.madd_high(low[1], low[LIMBS], factor)
         return low[:LIMBS]
 
-    def _columns(self, e: Emitter, columns: Limbs, a: Limbs, b: Limbs) -> Limbs:
-        """columns + a·b; a square is accepted only as the first product, since its cross terms are doubled at the end."""
-        if a is b:
+    def _columns(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
+        """Σ a·b in ten columns. The cross terms of squares come first: they are doubled all together."""
+        columns: Limbs = [e.constant(0)] * (2 * LIMBS)
+
+        def multiply_add(index: int, a: ir.Value, b: ir.Value) -> None:
+            columns[index] = e.madd_low(columns[index], a, b)
+            columns[index + 1] = e.madd_high(columns[index + 1], a, b)
+
+        squares = [a for a, b in factors if a is b]
+        for a in squares:
             for i in range(LIMBS):
                 for j in range(i + 1, LIMBS):
-                    columns[i + j] = e.madd_low(columns[i + j], a[i], a[j])
-                    columns[i + j + 1] = e.madd_high(columns[i + j + 1], a[i], a[j])
-            columns = [columns[0], *(e.shl(column, 1) for column in columns[1:-1]), columns[-1]]
+                    multiply_add(i + j, a[i], a[j])
+        if squares:
+            columns[1:-1] = [e.shl(column, 1) for column in columns[1:-1]]
+        for a in squares:
             for i in range(LIMBS):
-                columns[2 * i] = e.madd_low(columns[2 * i], a[i], a[i])
-                columns[2 * i + 1] = e.madd_high(columns[2 * i + 1], a[i], a[i])
-            return columns
-        for i in range(LIMBS):
-            for j in range(LIMBS):
-                columns[i + j] = e.madd_low(columns[i + j], a[i], b[j])
-                columns[i + j + 1] = e.madd_high(columns[i + j + 1], a[i], b[j])
+                multiply_add(2 * i, a[i], a[i])
+        for a, b in factors:
+            if a is not b:
+                for i in range(LIMBS):
+                    for j in range(LIMBS):
+                        multiply_add(i + j, a[i], b[j])
         return columns

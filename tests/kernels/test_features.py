@@ -63,9 +63,6 @@ def test_the_reason_is_read_once():
     assert features.cpu_features().ifma == (ifma_unavailable() == "")
 
 
-@pytest.mark.xfail(
-    reason="NUMBA_ENABLE_AVX=0 takes AVX-512 from the target, which is not looked at", strict=True
-)
 @pytest.mark.skipif(bool(ifma_unavailable()), reason=ifma_unavailable() or "ifma runs")
 def test_avx_turned_off():
     """Numba leaves every AVX feature out then; an IFMA kernel would abort the process."""

@@ -499,12 +499,9 @@ class TestExact:
                     expected = k * product + sum(kc * values[letter] for kc, letter in terms)
                     assert value_of(generated, limbs) == expected % p, (call, literals, values)
 
-    def test_two_squares(self, name, kind, request):
+    def test_two_squares(self, name, kind):
         """Two pairs where the second one, or both, are the same object twice."""
         generated = code(name, kind)
-        if name in FOLDING and kind == "lanes":
-            reason = "FoldLanes doubles the first product's columns too when a later pair is a square; no kernel asks for it"
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
         source = random.Random(name)
         elements = {letter: random_element(generated, source) for letter in "abc"}
         a, b, c = (value_of(generated, elements[letter]) for letter in "abc")

@@ -111,7 +111,6 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.xfail(reason="a forked process keeps the pool object but none of its threads", strict=True)
 @pytest.mark.skipif(not hasattr(os, "fork") or not hasattr(signal, "alarm"), reason="no fork on this system")
 def test_a_forked_process_has_threads_of_its_own():
     ran = subprocess.run(
