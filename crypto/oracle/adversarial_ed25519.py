@@ -9,6 +9,7 @@ Sources: Chalkias, Garillot, Nikolaenko, "Taming the many EdDSAs" (SSR 2020); de
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 from supervm.crypto.oracle import edwards
@@ -122,26 +123,18 @@ def _mixed_order() -> list[Ed25519Case]:
 
 
 def _cofactor_agreeing() -> list[Ed25519Case]:
-    """Mixed-order A and R whose torsion parts cancel in R + h·A: valid without the cofactor too."""
+    """Mixed-order A and mixed- or small-order R whose torsion parts cancel in R + h·A: the cofactor is not needed."""
     found = []
     parts = torsion()
-    for i in (1, 2, 4):
-        for j in (0, 1, 2, 4):
-            a_bytes, r_bytes = _with_torsion(_SECRET, parts[i]), _with_torsion(_NONCE, parts[j])
-            for attempt in range(64):
-                message = b"cancel %d" % attempt
-                if (j + challenge(r_bytes, a_bytes, message) * i) % 8 == 0:
-                    found.append(
-                        _signed(
-                            message,
-                            f"torsion parts {i} of A and {j} of R cancel",
-                            secret=_SECRET,
-                            nonce=_NONCE,
-                            a_bytes=a_bytes,
-                            r_bytes=r_bytes,
-                        )
-                    )
-                    break
+    for i, j, nonce in itertools.product((1, 2, 4), (0, 1, 2, 4), (_NONCE, 0)):
+        a_bytes, r_bytes = _with_torsion(_SECRET, parts[i]), _with_torsion(nonce, parts[j])
+        messages = (b"cancel %d" % attempt for attempt in range(64))
+        message = next((m for m in messages if (j + challenge(r_bytes, a_bytes, m) * i) % 8 == 0), None)
+        if message is not None:
+            name = f"torsion parts {i} of A and {j} of R cancel" + ("" if nonce else ", R of small order")
+            found.append(
+                _signed(message, name, secret=_SECRET, nonce=nonce, a_bytes=a_bytes, r_bytes=r_bytes)
+            )
     return found
 
 
