@@ -13,6 +13,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -49,8 +50,8 @@ def cache_root() -> Path:
 def configure() -> Path:
     """Point Numba at the folder of this source digest and return it.
 
-    An unwritable home is no reason to fail: a folder for this user under the system's temporary directory
-    serves then.
+    An unwritable home is no reason to fail: a folder for this user under the system's temporary directory serves
+    then, and if somebody else owns one of that name, a new one that lasts as long as nobody cleans up.
     """
     name = source_digest()
     folder = cache_root() / "numba" / name
@@ -59,14 +60,24 @@ def configure() -> Path:
         if not os.access(folder, os.W_OK):
             raise PermissionError(folder)
     except OSError:
-        folder = Path(tempfile.gettempdir()) / f"supervm-{os.getuid()}" / "numba" / name
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = _temporary_root() / "numba" / name
+        folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
     _forget_old(folder.parent)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = str(folder)
     return folder
+
+
+def _temporary_root() -> Path:
+    """A folder that only this user can write: cached kernels are loaded as code."""
+    root = Path(tempfile.gettempdir()) / f"supervm-{os.getuid()}"
+    root.mkdir(exist_ok=True, mode=0o700)
+    found = root.lstat()
+    if found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022:
+        return root
+    return Path(tempfile.mkdtemp(prefix="supervm-"))
 
 
 def _forget_old(parent: Path) -> None:

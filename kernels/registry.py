@@ -65,7 +65,8 @@ def set_chooser(chooser: Chooser | None) -> None:
 def resolve(operation: str, backend: str = "auto", items: int = 0) -> Backend:
     """The backend that will run `operation`.
 
-    `auto` asks the chooser, if one is set, and otherwise takes the best available CPU backend.
+    `auto` asks the chooser, if one is set; where there is none, or what it names cannot run here, the best available
+    CPU backend is taken.
 
     Raises:
         UnknownOperation: no such operation.
@@ -74,10 +75,11 @@ def resolve(operation: str, backend: str = "auto", items: int = 0) -> Backend:
     """
     if backend == "auto":
         chosen = _chooser(operation, items) if _chooser is not None else None
-        if chosen is not None:
-            return resolve(operation, chosen, items)
-        for candidate in backends(operation):
-            if candidate.available and candidate.name != "cuda":
+        able = {candidate.name: candidate for candidate in backends(operation) if candidate.available}
+        if chosen in able:
+            return able[chosen]
+        for name, candidate in able.items():
+            if name != "cuda":
                 return candidate
         raise BackendUnavailable("auto", f"no CPU backend of {operation} can run on this machine")
     if backend not in BACKENDS:

@@ -32,9 +32,12 @@ class FieldSpec:
 
     @cached_property
     def fold(self) -> int:
-        """c where p = 2^bits − c, if c is small enough to reduce by folding (below 2^40); else 0."""
+        """c where p = 2^bits − c and folding is how to reduce: bits is 255 or 256 and c below 2^33; else 0.
+
+        The limits are what the bounds of `fold_field` and `fold_word` are proved for.
+        """
         c = (1 << self.bits) - self.modulus
-        return c if c < 1 << 40 else 0
+        return c if self.bits in (255, 256) and c < 1 << 33 else 0
 
     @cached_property
     def two_adicity(self) -> int:

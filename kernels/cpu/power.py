@@ -2,7 +2,7 @@
 """Fixed powers of field elements: inverses and square roots by Fermat, over an addition chain of runs of ones.
 
 An exponent is read as runs of ones; for each run length r the chain holds a^(2^r − 1), built by doubling run lengths.
-For 2^255 − 21, say, that takes 254 squarings and 11 products. The chain is data (rows of four numbers), so that the
+For 2^255 − 21, say, that takes 254 squarings and 14 products. The chain is data (rows of four numbers), so that the
 compiled code is one loop with one square and one product in it.
 """
 

@@ -67,3 +67,11 @@ def test_errors_name_what_is_wrong():
         registry.resolve("op")
     with pytest.raises(ArgumentError, match="'oracle'"):
         registry.register("op", "oracle", print)
+
+
+@pytest.mark.parametrize("named", ["cuda", "auto", "abacus"])
+def test_a_chooser_that_names_what_cannot_run_is_not_followed(named):
+    """`auto` still finds a backend, and a chooser that answers "auto" does not ask itself again."""
+    listed(scalar="", cuda="no device")
+    registry.set_chooser(lambda operation, items: named)
+    assert registry.resolve("op").name == "scalar"

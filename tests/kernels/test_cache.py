@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where compiled kernels are kept: the digest, the fallback, and what is cleaned up."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from supervm.kernels import cache
+
+
+@pytest.fixture
+def roots(monkeypatch, tmp_path):
+    """A cache root and a temporary directory of the test's own; Numba's setting is put back."""
+    from numba import config
+
+    monkeypatch.setenv("SUPERVM_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")
+    monkeypatch.setattr(config, "CACHE_DIR", config.CACHE_DIR)
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    return tmp_path
+
+
+def test_folder_is_named_by_the_sources(roots):
+    folder = cache.configure()
+    assert folder == roots / "cache" / "numba" / cache.source_digest()
+    assert folder.is_dir()
+    assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
+
+
+def test_a_root_that_cannot_be_made_gives_a_private_folder(roots):
+    (roots / "cache").write_text("a file, where a folder is wanted")
+    folder = cache.configure()
+    private = roots / "temporary" / f"supervm-{os.getuid()}"
+    assert folder.is_relative_to(private)
+    assert private.stat().st_mode & 0o077 == 0
+
+
+def test_a_temporary_folder_that_others_can_write_is_not_used(roots):
+    (roots / "cache").write_text("")
+    open_to_all = roots / "temporary" / f"supervm-{os.getuid()}"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    assert not cache.configure().is_relative_to(open_to_all)
+
+
+def test_old_folders_go_and_recent_ones_stay(roots):
+    parent = roots / "cache" / "numba"
+    for index in range(8):
+        folder = parent / f"digest{index}"
+        folder.mkdir(parents=True)
+        moment = folder.stat().st_mtime - (3600 if index < 3 else 30 * 86400 + index)
+        os.utime(folder, (moment, moment))
+    kept = cache.configure()
+    names = {path.name for path in parent.iterdir()}
+    assert names == {kept.name, "digest0", "digest1", "digest2", "digest3"}
