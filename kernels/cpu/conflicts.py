@@ -236,7 +236,7 @@ def _link(
             start, stop, split.starts, split.counts, split.writer_starts, split.bits, words,
             split.records, split.records.view(np.uint32), split.writers,
             np.zeros(largest + 1 if locking else 0, np.uint32),
-            split.rows, hot_counts[start // grain], hot_keys[start // grain],
+            split.rows, np.zeros(6, np.int64), hot_counts[start // grain], hot_keys[start // grain],
         )  # fmt: skip
 
     run_slices(link, partitions, grain)

@@ -24,6 +24,7 @@ from supervm.kernels.cpu.conflicts_table import (
 HOT_KEYS = 64
 """How many of the most touched keys are kept."""
 
+LAST_HOT = np.uint64(HOT_KEYS - 1)
 ONE, HALF, SLOTS = np.uint64(1), np.uint64(32), np.uint64(BUCKET)
 LOW = np.uint64(0xFFFFFFFF)
 
@@ -31,17 +32,18 @@ LOW = np.uint64(0xFFFFFFFF)
 AT, WRITER, LINK, DISTINCT, VERSIONS, HOT = range(6)
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _link_segment(
     slots, state, samples, versions, used, progress, end, threshold, hot_slots,
     records, links, writers, closers, rows,
 ):  # fmt: skip
     """Link records up to `end`; returns whether it came there. If not, the table must grow first.
 
-    For `versioned` (no `closers`), each read becomes, in `links`, the last earlier writer of its key. For
-    `locking`, each record becomes that in its low half and, for a read, a version above: readers since the
-    same write share one, numbered from 1, and `closers` takes the writer that ends it. A transaction that
-    writes a key twice, or reads and writes it, is linked to itself as well; waves and edges pass over that.
+    For `versioned`, where `versions` and `closers` are None, each read becomes, in `links`, the last earlier
+    writer of its key. For `locking`, each record becomes that in its low half and, for a read, a version
+    above: readers since the same write share one, numbered from 1, and `closers` takes the writer that ends
+    it. A transaction that writes a key twice, or reads and writes it, is linked to itself as well; waves and
+    edges pass over that.
 
     The table is searched here and not in a function of its own: Numba counts references to arrays at calls,
     which costs more than the search. No branch depends on whether a record reads or writes and none on
@@ -50,10 +52,10 @@ def _link_segment(
     at, writer, link = progress[AT], np.uint64(progress[WRITER]), np.uint64(progress[LINK])
     distinct, hot, numbered = progress[DISTINCT], progress[HOT], np.uint64(progress[VERSIONS])
     spare, last, shift = np.uint64(slots.size - 1), np.uint64(used // BUCKET - 1), table_shift(used)
-    locking, by_row = closers.size > 0, rows.size > 0
+    by_row = rows.size > 0
     while at < end:
         # LOAD
-        record = records[at]
+        record = records[np.uint64(at)]
         writes = record & ONE
         record |= ONE
         # CHECK: the slot of this key, or an empty one.
@@ -83,21 +85,21 @@ def _link_segment(
         state[slot] = (count << HALF) | (now & written) | (earlier & ~written)
         if by_row and held == 0:
             samples[slot] = np.uint32(at)
-        if locking:
+        if closers is not None:
             version = np.uint64(versions[slot])
             first_reader = np.uint64(version == 0) & ~writes & ONE
             numbered += first_reader
             version |= numbered & (np.uint64(0) - first_reader)
             closers[version & written] = np.uint32(now)
             versions[slot] = np.uint32(version & ~written)
-            records[at] = earlier | ((version & ~written) << HALF)
+            records[np.uint64(at)] = earlier | ((version & ~written) << HALF)
         else:
             links[link] = np.uint32(earlier)
         writer += writes
         link += ONE - writes
         distinct += np.int64(held == 0)
         if count == threshold:
-            hot_slots[hot] = np.int64(slot)
+            hot_slots[np.uint64(hot)] = slot
             hot += 1
         at += 1
     progress[WRITER], progress[LINK] = np.int64(writer), np.int64(link)
@@ -105,7 +107,7 @@ def _link_segment(
     return True
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _close_versions(records, begin, end, closers):
     """Put in place of each reader's version the writer that ended it, 0 if none did."""
     for at in range(begin, end):
@@ -114,63 +116,62 @@ def _close_versions(records, begin, end, closers):
         records[at] = (record & LOW) | (closer << HALF)
 
 
-@njit
-def _hotter(hot_counts, hot_keys, a, b):
-    """Whether entry `a` goes before entry `b`: the higher count, then the lower key."""
-    if hot_counts[a] != hot_counts[b]:
-        return hot_counts[a] > hot_counts[b]
-    word = 0
-    while word + 1 < hot_keys.shape[1] and hot_keys[a, word] == hot_keys[b, word]:
-        word += 1
-    return hot_keys[a, word] < hot_keys[b, word]
-
-
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _sink(hot_counts, hot_keys):
-    """Move the entry beyond the last of the hot ones to where it belongs; the last is beyond them then."""
-    place = np.int64(HOT_KEYS)
-    while place > 0 and _hotter(hot_counts, hot_keys, place, place - 1):
-        hot_counts[place], hot_counts[place - 1] = hot_counts[place - 1], hot_counts[place]
-        for word in range(hot_keys.shape[1]):
-            above = hot_keys[place - 1, word]
-            hot_keys[place - 1, word] = hot_keys[place, word]
-            hot_keys[place, word] = above
-        place -= 1
+    """Move the entry beyond the last hot one up to where it belongs: count descending, key ascending."""
+    width = np.uint64(hot_keys.shape[1])
+    place = LAST_HOT + ONE
+    while place > 0:
+        above = place - ONE
+        word = np.uint64(0)
+        while word + ONE < width and hot_keys[place, word] == hot_keys[above, word]:
+            word += ONE
+        lower = hot_keys[place, word] < hot_keys[above, word]
+        count, other = hot_counts[place], hot_counts[above]
+        if count < other or (count == other and not lower):
+            break
+        hot_counts[place], hot_counts[above] = other, count
+        for word in range(width):
+            key = hot_keys[above, word]
+            hot_keys[above, word] = hot_keys[place, word]
+            hot_keys[place, word] = key
+        place = above
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _keep_hot(
     slots, state, samples, hot_slots, hot, partition, bits, words, rows, hot_counts, hot_keys,
 ):  # fmt: skip
     """Offer the keys of a finished partition that were touched as often as the last of the hot ones."""
+    four = np.uint64(ROW_WORDS)
     for candidate in range(hot):
         slot = hot_slots[candidate]
         count = np.int64(state[slot] >> HALF)
-        if count < hot_counts[HOT_KEYS - 1]:
+        if count < hot_counts[LAST_HOT]:
             continue
-        hot_counts[HOT_KEYS] = count
+        hot_counts[LAST_HOT + ONE] = count
         if rows.size == 0:
             whole = np.uint64(partition) << (np.uint64(64) - np.uint64(bits))
             mixed = whole | (slots[slot] >> np.uint64(bits))
-            hot_keys[HOT_KEYS, 0] = unmix(mixed, words[0], words[3], words[4])
+            hot_keys[LAST_HOT + ONE, 0] = unmix(mixed, words[0], words[3], words[4])
         else:
-            for word in range(ROW_WORDS):
-                hot_keys[HOT_KEYS, word] = swapped(rows[np.int64(samples[slot]) * ROW_WORDS + word])
+            for word in range(four):
+                hot_keys[LAST_HOT + ONE, word] = swapped(rows[np.uint64(samples[slot]) * four + word])
         _sink(hot_counts, hot_keys)
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _candidates(state, used, threshold, hot_slots):
     """List the slots that have reached the threshold; how many."""
     hot = 0
     for slot in range(used):
         if state[slot] >> HALF >= threshold:
-            hot_slots[hot] = slot
+            hot_slots[hot] = np.uint64(slot)
             hot += 1
     return hot
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _link_records(
     slots, state, versions, samples, hot_slots, used, progress, threshold,
     starts, counts, writer_starts, records, links, writers, closers, rows,
@@ -179,10 +180,19 @@ def _link_records(
     for part in range(starts.size):
         end = starts[part] + counts[part]
         progress[AT], progress[WRITER], progress[LINK] = starts[part], writer_starts[part], 2 * starts[part]
-        while not _link_segment(
-            slots, state, samples, versions, used, progress, end, threshold, hot_slots,
-            records, links, writers, closers, rows,
-        ):  # fmt: skip
+        while True:
+            if closers.size > 0:
+                done = _link_segment(
+                    slots, state, samples, versions, used, progress, end, threshold, hot_slots,
+                    records, links, writers, closers, rows,
+                )  # fmt: skip
+            else:
+                done = _link_segment(
+                    slots, state, samples, None, used, progress, end, threshold, hot_slots,
+                    records, links, writers, None, rows,
+                )  # fmt: skip
+            if done:
+                break
             slots, state, versions, samples, hot_slots = grown(
                 slots, state, versions, samples, used, 2 * used, closers.size > 0, rows.size > 0
             )
@@ -197,10 +207,10 @@ def _link_records(
     return slots, state, versions, samples, hot_slots, used
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def link_partitions(
     first, last, starts, counts, writer_starts, bits, words, records, links, writers, closers,
-    rows, hot_counts, hot_keys,
+    rows, progress, hot_counts, hot_keys,
 ):  # fmt: skip
     """Replace the records of partitions `first:last` by links, in place.
 
@@ -216,6 +226,7 @@ def link_partitions(
             and, for a read, the next writer in its high half.
         rows: empty for uint64 keys; otherwise the row of every record, four words each. Records are digests
             then, and rows decide equality.
+        progress: int64 (6,), work space.
         hot_counts, hot_keys: int64 (65,) and uint64 (65, 1 or 4); the most touched keys found so far, and a
             place for one more.
     """
@@ -225,7 +236,6 @@ def link_partitions(
     slots, state, versions, samples, hot_slots = grown(
         nothing, nothing, no_numbers, no_numbers, none, fitting(none, none), locking, by_row
     )
-    progress = np.zeros(6, np.int64)
     for partition in range(first, last):
         total = np.int64(0)
         for part in range(starts.shape[1]):
@@ -235,7 +245,7 @@ def link_partitions(
             slots, state, versions, samples, hot_slots = grown(
                 slots, state, versions, samples, none, used, locking, by_row
             )
-        threshold = np.uint64(max(np.int64(1), hot_counts[HOT_KEYS - 1]))
+        threshold = np.uint64(max(np.int64(1), hot_counts[LAST_HOT]))
         progress[:] = 0
         slots, state, versions, samples, hot_slots, used = _link_records(
             slots, state, versions, samples, hot_slots, used, progress, threshold,

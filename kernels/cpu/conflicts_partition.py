@@ -120,7 +120,7 @@ def _folded(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     return builder.xor(value, builder.lshr(value, ir.Constant(I64, 32)))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def digest_rows(rows, words, digests):
     """A 64-bit digest of each row of four words; equal rows have equal digests, the converse is not assumed."""
     for j in range(rows.shape[0]):
@@ -129,7 +129,7 @@ def digest_rows(rows, words, digests):
         digests[j] = left + (right << np.uint64(1) | right >> np.uint64(63))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def count_records(keys, first, last, words, bits, counts):
     """Add to `counts` how many of `keys[first:last]` each partition receives."""
     shift = np.uint64(64) - np.uint64(bits)
@@ -138,7 +138,7 @@ def count_records(keys, first, last, words, bits, counts):
         counts[mix(keys[j], mask, odd, other) >> shift] += np.int64(1)
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _put(array, lines, cursor, partition, value, width):
     """Append `value` to a partition's open line, and write the line out when it is full."""
     at = cursor[partition]
@@ -150,7 +150,7 @@ def _put(array, lines, cursor, partition, value, width):
         stream_line(array, np.int64(at - lane), lines, np.int64(base))
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _put_row(rows, lines, at, partition, source, j):
     """Put row `j` of `source` at `at`, the place that its record got, by way of the partition's open line."""
     lane = at & np.uint64(LINE_ROWS - 1)
@@ -161,7 +161,7 @@ def _put_row(rows, lines, at, partition, source, j):
         stream_line(rows, np.int64((at - lane) * np.uint64(ROW_WORDS)), lines, np.int64(base))
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _put_rest(array, lines, cursor, width, words):
     """Write out the lines that are open at the end: `width` items in a line, each of so many words."""
     for partition in range(cursor.size):
@@ -171,7 +171,7 @@ def _put_rest(array, lines, cursor, width, words):
             array[end * words - rest + word] = lines[partition * width * words + word]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def scatter(
     read_offsets, read_keys, read_rows, write_offsets, write_keys, write_rows, first, last, words, bits,
     cursor, writer_cursor, records, writers, rows,

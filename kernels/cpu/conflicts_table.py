@@ -108,7 +108,7 @@ def clear(typingctx: Any, array: Any, count: Any) -> Any:
     return types.void(array, types.int64), codegen
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def table_shift(size):
     """By how much a record is shifted to name one of the buckets of a table of `size` slots."""
     exponent = 0
@@ -117,7 +117,7 @@ def table_shift(size):
     return np.uint64(64 - exponent)
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def fitting(records, available):
     """How many slots a partition begins with, a power of two: about one per record, twice that if there are as many.
 
@@ -129,7 +129,7 @@ def fitting(records, available):
     return min(2 * size, available) if available > size else size
 
 
-@njit
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def grown(slots, state, versions, samples, used, size, locking, by_row):
     """The arrays of a table of `size` slots that holds what the first `used` slots of this one hold.
 
@@ -164,4 +164,4 @@ def grown(slots, state, versions, samples, used, size, locking, by_row):
             new_versions[slot] = versions[old]
         if by_row:
             new_samples[slot] = samples[old]
-    return new_slots, new_state, new_versions, new_samples, np.empty(size, np.int64)
+    return new_slots, new_state, new_versions, new_samples, np.zeros(size, np.uint64)

@@ -14,7 +14,7 @@ NEXT_LINE, NEXT_RECORDS = np.uint64(16), np.uint64(8)
 """Links and records in a cache line. There are too many partitions for the processor to foresee what each needs next."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def restore_read_links(keys, first, last, words, bits, cursor, links, earlier):
     """Bring the links of reads `first:last` (rule `versioned`) into the order of the reads.
 
@@ -30,7 +30,7 @@ def restore_read_links(keys, first, last, words, bits, cursor, links, earlier):
         earlier[j] = links[at]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def restore_all_links(
     read_offsets, read_keys, write_offsets, write_keys, first, last, words, bits, cursor, records,
     read_earlier, read_later, write_earlier,
@@ -55,7 +55,7 @@ def restore_all_links(
             write_earlier[j] = np.uint32(records[at] & LOW)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def versioned_waves(read_offsets, read_earlier, levels, wave):
     """Fill `wave` and return how many waves there are.
 
@@ -73,7 +73,7 @@ def versioned_waves(read_offsets, read_earlier, levels, wave):
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def locking_waves(read_offsets, read_earlier, read_later, write_offsets, write_earlier, levels, wave):
     """Fill `wave` and return how many waves there are; `levels` must be zero.
 
@@ -98,7 +98,7 @@ def locking_waves(read_offsets, read_earlier, read_later, write_offsets, write_e
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def count_successors(offsets, links, forward, counts):
     """Add to `counts[e + 1]` how many links name transaction e as the earlier end of an edge.
 
@@ -111,7 +111,7 @@ def count_successors(offsets, links, forward, counts):
                 counts[i + 1 if forward else link] += 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def place_successors(offsets, links, forward, cursor, successors):
     """Write the later end of every link to the place of its earlier end; `cursor` moves on."""
     for i in range(offsets.size - 1):
@@ -123,7 +123,7 @@ def place_successors(offsets, links, forward, cursor, successors):
                 cursor[source] += 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def count_edges(starts, successors, last_seen, counts):
     """Add to `counts[i + 1]` how many different transactions i depends on; `last_seen` starts at −1."""
     for earlier in range(starts.size - 1):
@@ -134,7 +134,7 @@ def count_edges(starts, successors, last_seen, counts):
                 counts[later + 1] += 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True)
 def place_edges(starts, successors, last_seen, cursor, edges):
     """Write each transaction's predecessors once. They come in ascending order, so nothing is sorted."""
     for earlier in range(starts.size - 1):
