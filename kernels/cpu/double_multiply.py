@@ -214,11 +214,16 @@ def _add_digit(F, X, Y, Z, infinite, x, y, digit):
     """P + sign(digit)·(x, y), or P where the digit is 0."""
     lanes = ln.marker_of(digit)
     zero = ln.equal(digit, ln.splat(lanes, 0))
+    nothing = ln.mask_bits(zero) == ln.mask_bits(ln.equal(digit, digit))
+    if nothing:
+        return X, Y, Z, infinite
     y = fe.select(ln.bit_set(digit, 63), fe.scale(-1, y), y)
     X3, Y3, Z3 = ws.add_mixed(X, Y, Z, x, y)
-    X3 = fe.select(zero, X, fe.select(infinite, x, X3))
-    Y3 = fe.select(zero, Y, fe.select(infinite, y, Y3))
-    Z3 = fe.select(zero, Z, fe.select(infinite, fe.constant(F, 1), Z3))
+    if ln.mask_bits(infinite) != 0:  # only before the first digits
+        X3 = fe.select(infinite, x, X3)
+        Y3 = fe.select(infinite, y, Y3)
+        Z3 = fe.select(infinite, fe.constant(F, 1), Z3)
+    X3, Y3, Z3 = fe.select(zero, X, X3), fe.select(zero, Y, Y3), fe.select(zero, Z, Z3)
     return X3, Y3, Z3, ln.and_(infinite, zero)
 
 
