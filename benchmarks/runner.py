@@ -21,8 +21,8 @@ from supervm.kernels.errors import ArgumentError
 ROW_SECONDS = 0.6
 """After this time a row starts no new round, once it had the fewest rounds that count."""
 
-PEER_SECONDS = 0.06
-"""About how long one round of one peer takes: a peer gets as many items of the batch as fit."""
+PEER_SECONDS = 0.03
+"""About how long one run of one peer takes: a peer gets as many items of the batch as fit."""
 
 SINGLE_CALLS = 64
 """Calls of one item each that one round of a batch of one consists of."""

@@ -21,7 +21,7 @@ from supervm.benchmarks.workloads.signatures import (
 )
 
 BATCH = 65_536
-SLOW_BATCH = 4_096
+SLOW_BATCH = 2_048
 
 
 def cases() -> list[Case]:

@@ -33,6 +33,14 @@ def test_rounds_alternate_after_one_warm_up_of_each(clock: Clock) -> None:
     assert calls == list("ab" * (1 + measure.MIN_ROUNDS))
 
 
+def test_a_peer_repeats_until_it_had_its_share(clock: Clock) -> None:
+    calls: list[str] = []
+    ours = Contender(lambda: calls.append("a") or _pass(clock, 8.0), 1)
+    peer = Contender(lambda: calls.append("b") or _pass(clock, 1.0), 1)
+    best_rates([ours, peer], budget=0.0)
+    assert "".join(calls) == "ab" + "abb" * measure.MIN_ROUNDS
+
+
 def test_the_best_round_counts_and_the_warm_up_does_not(clock: Clock) -> None:
     durations = iter([0.001, 5.0, 2.0, 4.0])
     assert best_rates([Contender(lambda: _pass(clock, next(durations)), 10)], budget=0.0) == [5.0]
