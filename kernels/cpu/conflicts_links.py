@@ -131,10 +131,10 @@ def _sink(hot_counts, hot_keys):
         if count < other or (count == other and not lower):
             break
         hot_counts[place], hot_counts[above] = other, count
-        for word in range(width):
-            key = hot_keys[above, word]
-            hot_keys[above, word] = hot_keys[place, word]
-            hot_keys[place, word] = key
+        for column in range(width):
+            key = hot_keys[above, column]
+            hot_keys[above, column] = hot_keys[place, column]
+            hot_keys[place, column] = key
         place = above
 
 
