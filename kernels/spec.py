@@ -65,8 +65,24 @@ class FieldSpec:
         return min(root, p - root) if root * root % p == value else None
 
 
+class _BasePoint:
+    """The coordinates of a curve's base point by name, for constants in compiled code."""
+
+    base: tuple[int, int]
+
+    @property
+    def base_x(self) -> int:
+        """x of the base point."""
+        return self.base[0]
+
+    @property
+    def base_y(self) -> int:
+        """y of the base point."""
+        return self.base[1]
+
+
 @dataclass(frozen=True)
-class EdwardsSpec:
+class EdwardsSpec(_BasePoint):
     """A twisted Edwards curve −x² + y² = 1 + d·x²·y² with d a non-square, so that addition is complete.
 
     Args:
@@ -89,16 +105,6 @@ class EdwardsSpec:
     def d2(self) -> int:
         """2d, which the extended addition multiplies by."""
         return 2 * self.d % self.field.modulus
-
-    @property
-    def base_x(self) -> int:
-        """x of the generator."""
-        return self.base[0]
-
-    @property
-    def base_y(self) -> int:
-        """y of the generator."""
-        return self.base[1]
 
     @cached_property
     def two_256(self) -> int:
@@ -142,7 +148,7 @@ class Endomorphism:
 
 
 @dataclass(frozen=True)
-class WeierstrassSpec:
+class WeierstrassSpec(_BasePoint):
     """A short Weierstrass curve y² = x³ + b of prime order (a = 0).
 
     Args:
@@ -160,16 +166,6 @@ class WeierstrassSpec:
     b: int
     base: tuple[int, int]
     endomorphism: Endomorphism | None = None
-
-    @property
-    def base_x(self) -> int:
-        """x of the generator."""
-        return self.base[0]
-
-    @property
-    def base_y(self) -> int:
-        """y of the generator."""
-        return self.base[1]
 
     @cached_property
     def basis(self) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -100,7 +100,6 @@ def replay_pipeline(
     from supervm.engine.replay import replay
 
     count = threads(settings, hardware)
-    set_threads(count)
 
     def run(paths: Iterable[Path], progress: Callable[..., None] | None) -> ReplayReport:
         return replay(list(paths), threads=count, backend=settings.backend, progress=progress)

@@ -16,7 +16,6 @@ Point = tuple[int, int, int, int]
 P = EDWARDS25519.field.modulus
 L = EDWARDS25519.scalar_field.modulus
 D = EDWARDS25519.d
-COFACTOR = EDWARDS25519.cofactor
 
 IDENTITY: Point = (0, 1, 1, 0)
 

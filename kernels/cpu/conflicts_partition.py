@@ -28,9 +28,6 @@ from numpy.typing import NDArray
 
 from supervm.kernels.cpu.lanes import I32, I64, element_pointer
 
-MIXER_WORDS = 9
-"""0 mask, 1 and 2 odd multipliers, 3 and 4 their inverses modulo 2^64, 5 to 8 what digests of rows take."""
-
 LINE_RECORDS, LINE_NUMBERS, LINE_ROWS = 8, 16, 2
 """Records of 64 bits, numbers of 32 bits and rows of 32 bytes in one cache line."""
 
@@ -47,7 +44,9 @@ def random_mixer() -> NDArray[np.uint64]:
 
 
 def mixer(mask: int, first: int, second: int, digest: list[int]) -> NDArray[np.uint64]:
-    """The words that the kernels take, from a mask, two odd multipliers and four words for `digest_rows`."""
+    """The nine words that the kernels take: 0 a mask, 1 and 2 odd multipliers, 3 and 4 their inverses modulo 2^64,
+    5 to 8 what `digest_rows` takes.
+    """
     inverses = [pow(first, -1, 1 << 64), pow(second, -1, 1 << 64)]
     return np.array([mask, first, second, *inverses, *digest], dtype=np.uint64)
 

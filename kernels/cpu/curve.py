@@ -11,8 +11,8 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.extension import register_marker
-from supervm.kernels.cpu.field_type import ElementType, Field, FieldMarkerType, constant_element, literal
+from supervm.kernels.cpu.extension import literal, register_marker
+from supervm.kernels.cpu.field_type import ElementType, Field, FieldMarkerType, constant_element
 from supervm.kernels.cpu.lanes import Lanes, LanesMarkerType
 from supervm.kernels.cpu.lookup import padded_row
 from supervm.kernels.spec import EdwardsSpec, WeierstrassSpec

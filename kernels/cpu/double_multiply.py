@@ -24,7 +24,7 @@ from supervm.kernels.cpu import words as wd
 from supervm.kernels.cpu.curve import base_field, curve_constant, lanes_of, scalar_constant, scalar_field
 from supervm.kernels.cpu.emit import Emitter
 from supervm.kernels.cpu.lookup import lookup_shared, lookup_stored
-from supervm.kernels.cpu.power import ROOT, inverse, power_rows
+from supervm.kernels.cpu.power import ROOT, inverse, invert_rows, power_rows
 from supervm.kernels.spec import WeierstrassSpec
 
 # mypy: disallow_untyped_defs=False
@@ -107,13 +107,6 @@ def workspace(curve):
 
 
 @njit(nogil=True, cache=True)
-def write_verdicts(verdicts, first, stop, width, valid, well_formed):
-    """Verdicts of one group from its lane bits: 1 or 0 as `valid` says, −1 where `well_formed` is clear."""
-    for lane in range(min(width, stop - first)):
-        verdicts[first + lane] = (valid >> lane) & 1 if (well_formed >> lane) & 1 else -1
-
-
-@njit(nogil=True, cache=True)
 def split(curve, u):
     """(k₁, sign₁, k₂, sign₂) with u ≡ ±k₁ ± k₂·λ, both below 2^128: Guide to ECC, algorithm 3.74."""
     N = scalar_field(curve)
@@ -144,11 +137,12 @@ def write_digits(curve, u1, u2, digits, group):
     u1 = wd.select_words(negative, fe.to_words(fe.scale(-1, fe.from_words(N, u1))), u1)
     # Below n/2 the top byte needs no offset: with the carry it is at most 128.
     bytes_ = wd.add_repeated(u1, 128, 31)
+    word = bytes_[0]
     for index in range(32):
-        word = bytes_[index // 8]
-        for _ in range(index % 8):
-            word = ln.shift_right(word, 8)
+        if index % 8 == 0:
+            word = bytes_[index // 8]
         digit = ln.keep_low(word, 8)
+        word = ln.shift_right(word, 8)
         if index < 31:
             digit = ln.sub(digit, ln.splat(lanes, 128))
         digit = ln.select(negative, ln.negate(digit), digit)
@@ -162,11 +156,12 @@ def write_digits(curve, u1, u2, digits, group):
 def _write_nibbles(lanes, k, negative, digits, at, width):
     """33 signed nibbles of a scalar below 2^128."""
     shifted = wd.add_repeated((k[0], k[1]), 8, 32)
+    word = shifted[0]
     for index in range(WINDOWS):
-        word = shifted[index // 16]
-        for _ in range(index % 16):
-            word = ln.shift_right(word, 4)
+        if index % 16 == 0:
+            word = shifted[index // 16]
         digit = ln.keep_low(word, 4)
+        word = ln.shift_right(word, 4)
         if index < 32:
             digit = ln.sub(digit, ln.splat(lanes, 8))
         digit = ln.select(negative, ln.negate(digit), digit)
@@ -214,8 +209,7 @@ def _add_digit(F, X, Y, Z, infinite, x, y, digit):
     """P + sign(digit)·(x, y), or P where the digit is 0."""
     lanes = ln.marker_of(digit)
     zero = ln.equal(digit, ln.splat(lanes, 0))
-    nothing = ln.mask_bits(zero) == ln.mask_bits(ln.equal(digit, digit))
-    if nothing:
+    if ln.mask_bits(ln.mask_not(zero)) == 0:
         return X, Y, Z, infinite
     y = fe.select(ln.bit_set(digit, 63), fe.scale(-1, y), y)
     X3, Y3, Z3 = ws.add_mixed(X, Y, Z, x, y)
@@ -369,21 +363,15 @@ def invert_results(curve, work, groups):
     """(x, y) of every group's RESULT to its POINT, with one inversion; an infinite result gives (0, 0)."""
     F = base_field(curve)
     size = fe.storage(F)
-    one = fe.constant(F, 1)
-    total = one
     for group in range(groups):
         at = group * GROUP_ELEMENTS * size
         Z = fe.load(F, work, at + (RESULT + 2) * size)
-        fe.store(work, at + 2 * size, total)
-        total = fe.mul(total, fe.select(fe.is_zero(Z), one, Z))
-    total = inverse(total)
-    for group in range(groups - 1, -1, -1):
+        fe.store(work, at + 2 * size, fe.select(fe.is_zero(Z), fe.constant(F, 1), Z))
+    invert_rows(F, work, 2 * size, 0, GROUP_ELEMENTS * size, groups)
+    for group in range(groups):
         at = group * GROUP_ELEMENTS * size
-        Z = fe.load(F, work, at + (RESULT + 2) * size)
-        empty = fe.is_zero(Z)
-        inverted = fe.mul(total, fe.load(F, work, at + 2 * size))
-        total = fe.mul(total, fe.select(empty, one, Z))
-        inverted = fe.select(empty, fe.constant(F, 0), inverted)
+        empty = fe.is_zero(fe.load(F, work, at + (RESULT + 2) * size))
+        inverted = fe.select(empty, fe.constant(F, 0), fe.load(F, work, at + 2 * size))
         square = fe.sqr(inverted)
         fe.store(work, at, fe.mul(fe.load(F, work, at + RESULT * size), square))
         fe.store(

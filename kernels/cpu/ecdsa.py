@@ -28,9 +28,9 @@ from supervm.kernels.cpu.double_multiply import (
     store_scalar,
     take_roots,
     workspace,
-    write_verdicts,
 )
-from supervm.kernels.cpu.power import inverse
+from supervm.kernels.cpu.power import invert_rows
+from supervm.kernels.cpu.verdicts import write_verdicts
 
 # mypy: disallow_untyped_defs=False
 
@@ -62,7 +62,7 @@ def verify_slice(curve, base, keys, forms, compressed, digests, signatures, low_
         for group in range(groups):
             first = chunk + group * width
             point = _read_key(curve, work, group, keys, forms, compressed, first, stop - 1)
-            scalar, low = _read_signature(curve, scalars, group, signatures, 0, 4, first, stop - 1)
+            scalar, low = _read_signature(curve, scalars, group, signatures, False, first, stop - 1)
             flags[2 * group] = point & scalar
             flags[2 * group + 1] = low if low_s else -1
         _divide(curve, scalars, inverses, digests, chunk, stop - 1, groups, False)
@@ -100,7 +100,7 @@ def recover_slice(curve, base, digests, signatures, recovery_ids, start, stop, k
         for group in range(groups):
             first = chunk + group * width
             flags[group] = _read_nonce_point(curve, work, group, signatures, recovery_ids, first, stop - 1)
-            flags[group] &= _read_signature(curve, scalars, group, signatures, 4, 0, first, stop - 1)[0]
+            flags[group] &= _read_signature(curve, scalars, group, signatures, True, first, stop - 1)[0]
         _divide(curve, scalars, inverses, digests, chunk, stop - 1, groups, True)
         multiply_all(curve, base, work, scalars, digits, groups, infinite)
         invert_results(curve, work, groups)
@@ -145,12 +145,19 @@ def _request_roots(curve, work, keys, start, last, groups):
 @njit(nogil=True, cache=True)
 def _nonce_abscissa(curve, r, ids):
     """(mask, x of R): r, or r + n where bit 1 of the recovery id is set; the mask is clear where that is no x below p."""
-    F = base_field(curve)
-    raised = wd.add_order(curve, r)
-    wrapped = (raised[0], raised[1], raised[2], raised[3])
-    fits = ln.and_(ln.equal(raised[4], ln.splat(lanes_of(curve), 0)), wd.below_modulus(F, wrapped))
+    fits, wrapped = _wrapped(curve, r)
     wraps = ln.bit_set(ids, 1)
-    return ln.or_(fits, ln.mask_not(wraps)), fe.from_words(F, wd.select_words(wraps, wrapped, r))
+    x = fe.from_words(base_field(curve), wd.select_words(wraps, wrapped, r))
+    return ln.or_(fits, ln.mask_not(wraps)), x
+
+
+@njit(nogil=True, cache=True)
+def _wrapped(curve, r):
+    """(mask, r + n): the other abscissa that is r modulo the order; the mask is clear where it is not below p."""
+    raised = wd.add_order(curve, r)
+    words = (raised[0], raised[1], raised[2], raised[3])
+    carried = ln.equal(raised[4], ln.splat(lanes_of(curve), 0))
+    return ln.and_(carried, wd.below_modulus(base_field(curve), words)), words
 
 
 @njit(nogil=True, cache=True)
@@ -167,8 +174,8 @@ def _read_nonce_point(curve, work, group, signatures, recovery_ids, first, last)
 
 
 @njit(nogil=True, cache=True)
-def _read_signature(curve, scalars, group, signatures, numerator, denominator, first, last):
-    """(lanes with r and s in 1 … n − 1, lanes with s ≤ n/2); the two words-of-four at the given columns to `scalars`."""
+def _read_signature(curve, scalars, group, signatures, over_r, first, last):
+    """(lanes with r and s in 1 … n − 1, lanes with s ≤ n/2); the fraction r/s, or s/r if `over_r`, to `scalars`."""
     lanes = lanes_of(curve)
     N = scalar_field(curve)
     width = ln.lane_width(lanes)
@@ -178,8 +185,7 @@ def _read_signature(curve, scalars, group, signatures, numerator, denominator, f
     well = ln.and_(well, ln.mask_not(ln.or_(wd.words_zero(r), wd.words_zero(s))))
     zero = ln.splat(lanes, 0)
     one = (ln.splat(lanes, 1), zero, zero, zero)
-    above = wd.read_big(lanes, signatures, 8, numerator, first, last)
-    below = wd.read_big(lanes, signatures, 8, denominator, first, last)
+    above, below = (s, r) if over_r else (r, s)
     store_scalar(scalars, (8 * group) * width, width, wd.select_words(well, above, one))
     store_scalar(scalars, (8 * group + 4) * width, width, wd.select_words(well, below, one))
     return ln.mask_bits(well), ln.mask_bits(ln.mask_not(wd.above_half(N, s)))
@@ -192,16 +198,12 @@ def _divide(curve, scalars, inverses, digests, start, last, groups, negated):
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     size = fe.storage(N)
-    total = fe.constant(N, 1)
     for group in range(groups):
         value = fe.from_words(N, load_scalar(lanes, scalars, (8 * group + 4) * width, width))
-        fe.store(inverses, 2 * group * size, total)
-        fe.store(inverses, (2 * group + 1) * size, value)
-        total = fe.mul(total, value)
-    total = inverse(total)
-    for group in range(groups - 1, -1, -1):
-        inverted = fe.mul(total, fe.load(N, inverses, 2 * group * size))
-        total = fe.mul(total, fe.load(N, inverses, (2 * group + 1) * size))
+        fe.store(inverses, 2 * group * size, value)
+    invert_rows(N, inverses, 0, size, 2 * size, groups)
+    for group in range(groups):
+        inverted = fe.load(N, inverses, 2 * group * size)
         digest = fe.from_words(N, wd.read_big(lanes, digests, 4, 0, start + group * width, last))
         if negated:
             digest = fe.scale(-1, digest)
@@ -223,9 +225,7 @@ def _abscissa_matches(curve, work, group, signatures, first, last):
     X, Z = fe.load(F, work, at), fe.load(F, work, at + 2 * size)
     ZZ = fe.sqr(Z)
     r = wd.read_big(lanes, signatures, 8, 0, first, last)
-    raised = wd.add_order(curve, r)
-    wrapped = (raised[0], raised[1], raised[2], raised[3])
-    fits = ln.and_(ln.equal(raised[4], ln.splat(lanes, 0)), wd.below_modulus(F, wrapped))
+    fits, wrapped = _wrapped(curve, r)
     direct = fe.equal(X, fe.mul(fe.from_words(F, r), ZZ))
     indirect = ln.and_(fits, fe.equal(X, fe.mul(fe.from_words(F, wrapped), ZZ)))
     return ln.mask_bits(ln.or_(direct, indirect))

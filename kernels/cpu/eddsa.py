@@ -16,7 +16,8 @@ from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu import words as wd
 from supervm.kernels.cpu.curve import base_field, curve_constant, lanes_of, scalar_constant, scalar_field
 from supervm.kernels.cpu.lookup import lookup_local, lookup_shared
-from supervm.kernels.cpu.power import ROOT, inverse, power_rows
+from supervm.kernels.cpu.power import ROOT, invert_rows, power_rows
+from supervm.kernels.cpu.verdicts import write_verdicts
 from supervm.kernels.spec import EdwardsSpec
 
 # mypy: disallow_untyped_defs=False
@@ -64,14 +65,12 @@ def multiples(curve, table, x, y):
     first = ed.cached(curve, P)
     Q = first
     for index in range(8):
+        if index > 0:
+            E, F, G, H = ed.double(P[0], P[1], P[2]) if index == 1 else ed.add_cached(P, first)
+            P = ed.extended(E, F, G, H)
+            Q = ed.cached(curve, P)
         for part in range(4):
             fe.put(table, 4 * index + part, Q[part])
-        if index == 0:
-            E, F, G, H = ed.double(P[0], P[1], P[2])
-        else:
-            E, F, G, H = ed.add_cached(P, first)
-        P = ed.extended(E, F, G, H)
-        Q = ed.cached(curve, P)
 
 
 @njit(nogil=True, cache=True)
@@ -107,7 +106,7 @@ def _signed_cached(curve, table, digit):
     """digit·P in cached form; digit in −8 … 7, and 0 gives the neutral point."""
     F = base_field(curve)
     negative = ln.bit_set(digit, 63)
-    index = ln.select(negative, ln.negate(digit), digit)
+    index = ln.absolute(digit)
     one = fe.constant(F, 1)
     plus, minus, z, t2d = lookup_local(table, index, 8, (one, one, one, fe.constant(F, 0)))
     return (
@@ -122,7 +121,7 @@ def _signed_cached(curve, table, digit):
 def _signed_affine(curve, base, digit):
     """digit·B in affine form; digit in −128 … 127."""
     negative = ln.bit_set(digit, 63)
-    index = ln.select(negative, ln.negate(digit), digit)
+    index = ln.absolute(digit)
     plus, minus, t2d = lookup_shared(base_field(curve), base, index, 3)
     return (
         fe.select(negative, minus, plus),
@@ -144,26 +143,26 @@ def verify_slice(curve, base, keys, signatures, hashes, start, stop, rule, verdi
     """
     width = ln.lane_width(lanes_of(curve))
     span = width * GROUPS
-    limbs = fe.storage(base_field(curve))
-    points = np.empty(GROUPS * 4 * limbs, np.uint64)
+    size = fe.storage(base_field(curve))
+    points = np.empty(GROUPS * 4 * size, np.uint64)
     flags = np.empty(GROUPS * 2, np.int64)
     last = stop - 1
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
         _roots(curve, keys, 4, points, chunk, last, groups)
         if rule == COFACTORED:
-            _roots(curve, signatures, 8, points[limbs:], chunk, last, groups)
+            _roots(curve, signatures, 8, points[size:], chunk, last, groups)
         for group in range(groups):
             _recompute(
                 curve, base, keys, signatures, hashes, chunk + group * width, last, rule, points, flags, group
             )
-        _invert_all(curve, points, groups, limbs)
+        if rule != COFACTORED:
+            # 1/Z in place of Z, which is never 0: the formulas are complete and every point is on the curve.
+            invert_rows(base_field(curve), points, 2 * size, 3 * size, 4 * size, groups)
         for group in range(groups):
             first = chunk + group * width
             valid = _matches(curve, signatures, first, last, rule, points, flags, group)
-            for lane in range(min(width, stop - first)):
-                good = (flags[2 * group] >> lane) & 1
-                verdicts[first + lane] = (valid >> lane) & 1 if good else -1
+            write_verdicts(verdicts, first, stop, width, valid, flags[2 * group])
 
 
 @njit(nogil=True, cache=True)
@@ -185,8 +184,8 @@ def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points,
     """R' of one lane group to `points` (X, Y, Z), well-formedness and acceptance so far to `flags`."""
     lanes = lanes_of(curve)
     F = base_field(curve)
-    limbs = fe.storage(F)
-    root = fe.load(F, points, (4 * group) * limbs)
+    size = fe.storage(F)
+    root = fe.load(F, points, (4 * group) * size)
     decodes, x, y = ed.decompress(curve, wd.read_little(lanes, keys, 4, 0, first, last), root)
     # A lane without a point works on the base point: off the curve Z may become 0, and the shared inversion would
     # take every group's item in that lane along.
@@ -203,11 +202,11 @@ def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points,
     if rule == STRICT:
         accepted = ln.and_(accepted, ln.mask_not(ed.small_order(X, Y, Z)))
     if rule == COFACTORED:
-        root = fe.load(F, points, (4 * group + 1) * limbs)
+        root = fe.load(F, points, (4 * group + 1) * size)
         accepted = ln.and_(accepted, _cofactored(curve, signatures, first, last, root, X, Y, Z))
-    fe.store(points, (4 * group) * limbs, X)
-    fe.store(points, (4 * group + 1) * limbs, Y)
-    fe.store(points, (4 * group + 2) * limbs, Z)
+    fe.store(points, (4 * group) * size, X)
+    fe.store(points, (4 * group + 1) * size, Y)
+    fe.store(points, (4 * group + 2) * size, Z)
     flags[2 * group] = ln.mask_bits(well_formed)
     flags[2 * group + 1] = ln.mask_bits(accepted)
 
@@ -227,22 +226,6 @@ def _cofactored(curve, signatures, first, last, root, X, Y, Z):
 
 
 @njit(nogil=True, cache=True)
-def _invert_all(curve, points, groups, limbs):
-    """Replace Z by 1/Z in every group with one inversion (Montgomery's trick). Z is never 0 on a complete curve."""
-    F = base_field(curve)
-    total = fe.constant(F, 1)
-    for group in range(groups):
-        fe.store(points, (4 * group + 3) * limbs, total)
-        total = fe.mul(total, fe.load(F, points, (4 * group + 2) * limbs))
-    total = inverse(total)
-    for group in range(groups - 1, -1, -1):
-        Z = fe.load(F, points, (4 * group + 2) * limbs)
-        before = fe.load(F, points, (4 * group + 3) * limbs)
-        fe.store(points, (4 * group + 2) * limbs, fe.mul(total, before))
-        total = fe.mul(total, Z)
-
-
-@njit(nogil=True, cache=True)
 def _matches(curve, signatures, first, last, rule, points, flags, group):
     """Lane bits that are accepted; except under COFACTORED, R' must encode to the signature's R bytes."""
     accepted = flags[2 * group + 1]
@@ -250,10 +233,10 @@ def _matches(curve, signatures, first, last, rule, points, flags, group):
         return accepted
     lanes = lanes_of(curve)
     F = base_field(curve)
-    limbs = fe.storage(F)
-    inverted = fe.load(F, points, (4 * group + 2) * limbs)
-    x = fe.mul(fe.load(F, points, (4 * group) * limbs), inverted)
-    y = fe.to_words(fe.mul(fe.load(F, points, (4 * group + 1) * limbs), inverted))
+    size = fe.storage(F)
+    inverted = fe.load(F, points, (4 * group + 2) * size)
+    x = fe.mul(fe.load(F, points, (4 * group) * size), inverted)
+    y = fe.to_words(fe.mul(fe.load(F, points, (4 * group + 1) * size), inverted))
     sign = ln.select(ed.odd(x), ln.splat(lanes, np.uint64(1) << np.uint64(63)), ln.splat(lanes, 0))
     encoded = (y[0], y[1], y[2], ln.or_(y[3], sign))
     expected = wd.read_little(lanes, signatures, 8, 0, first, last)

@@ -13,6 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core.errors import TypingError
 from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
 
 
@@ -36,3 +37,10 @@ def register_marker(python: type, numba: type[types.Type], type_of: Callable[[An
     @unbox(numba)
     def _unbox(typ: Any, obj: Any, c: Any) -> NativeValue:
         return NativeValue(c.context.get_dummy_value())
+
+
+def literal(argument: Any, what: str) -> Any:
+    """The Python value of a literal argument."""
+    if isinstance(argument, types.Literal):
+        return argument.literal_value
+    raise TypingError(f"{what} must be a literal, not {argument}")

@@ -18,14 +18,8 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu.emit import Emitter
-from supervm.kernels.cpu.field_type import (
-    ElementType,
-    LocalType,
-    constant_element,
-    literal,
-    pack,
-    unpack,
-)
+from supervm.kernels.cpu.extension import literal
+from supervm.kernels.cpu.field_type import ElementType, LocalType, constant_element, pack, unpack
 from supervm.kernels.cpu.lanes import I64, MaskType, element_pointer
 
 

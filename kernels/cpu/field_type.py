@@ -12,7 +12,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core.errors import TypingError
 
 from supervm.kernels.cpu.emit import Emitter
 from supervm.kernels.cpu.extension import register_marker, register_value
@@ -112,13 +111,6 @@ def pack(builder: ir.IRBuilder, element: ElementType, limbs: list[ir.Value]) -> 
     for index, limb in enumerate(limbs):
         value = builder.insert_value(value, limb, index)
     return value
-
-
-def literal(argument: Any, what: str) -> Any:
-    """The Python value of a literal argument."""
-    if isinstance(argument, types.Literal):
-        return argument.literal_value
-    raise TypingError(f"{what} must be a literal, not {argument}")
 
 
 def constant_element(builder: ir.IRBuilder, element: ElementType, number: int) -> ir.Value:

@@ -10,6 +10,8 @@ With lanes, products are IFMA multiply-adds; with one lane, 64×64→128-bit pro
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from llvmlite import ir
 
 from supervm.kernels.cpu.emit import Emitter, digits
@@ -23,8 +25,8 @@ Limbs = list[ir.Value]
 Terms = list[tuple[int, Limbs]]
 
 
-class FoldField:
-    """The code generator for one modulus and one lane type."""
+class FoldField(ABC):
+    """The code generator for one modulus; how it multiplies depends on the lane type."""
 
     limbs = LIMBS
 
@@ -88,6 +90,7 @@ class FoldField:
         """Σ coefficient · term for small integer coefficients (in total below 2^8)."""
         return self._carry(e, self._sum(e, None, terms))
 
+    @abstractmethod
     def products(
         self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
     ) -> list[Limbs]:
@@ -95,7 +98,6 @@ class FoldField:
 
         A pair of the same list object twice is a square. Positive coefficients are at most 8, a negative one is −1.
         """
-        raise AssertionError("FoldLanes and FoldWord multiply")
 
     def canonical(self, e: Emitter, a: Limbs) -> Limbs:
         """The representative below p, in carried limbs. The contract's value is below 2p: one subtraction is enough."""

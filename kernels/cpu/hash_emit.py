@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 
 from supervm.kernels.cpu.extension import register_marker
-from supervm.kernels.cpu.lanes import I32, I64, Lanes, LanesType, call_llvm, splat_constant
+from supervm.kernels.cpu.lanes import I32, I64, Lanes, LanesType, call_llvm, every, splat_constant
 from supervm.kernels.cpu.transpose import transpose
 from supervm.kernels.hash_spec import KnownSpec
 
@@ -45,15 +45,6 @@ class HashKernelType(types.Type):
 
 
 register_marker(HashKernel, HashKernelType, lambda kernel: kernel.type)
-
-
-def every(builder: ir.IRBuilder, wide: ir.Type, value: ir.Value) -> ir.Value:
-    """A value in all elements of a vector; one element is a scalar."""
-    if not isinstance(wide, ir.VectorType):
-        return value
-    undefined = ir.Constant(wide, ir.Undefined)
-    single = builder.insert_element(undefined, value, ir.Constant(I32, 0))
-    return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(I32, wide.count), None))
 
 
 class Kept:

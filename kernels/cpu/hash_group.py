@@ -15,9 +15,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu import blake2b, keccak, sha2
-from supervm.kernels.cpu.hash_emit import HashEmitter, HashKernelType, every
+from supervm.kernels.cpu.hash_emit import HashEmitter, HashKernelType
 from supervm.kernels.cpu.hash_pad import CHUNK, tail_stride
-from supervm.kernels.cpu.lanes import I32, I64, LanesType, element_pointer, vector
+from supervm.kernels.cpu.lanes import I32, I64, LanesType, element_pointer, every, vector
 from supervm.kernels.hash_spec import Blake2Spec, KeccakSpec, Sha2Spec
 
 

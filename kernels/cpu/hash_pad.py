@@ -10,8 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.hash_emit import every
-from supervm.kernels.cpu.lanes import I1, I8, I32, I64, call_llvm, element_pointer, vector
+from supervm.kernels.cpu.lanes import I1, I8, I32, I64, call_llvm, element_pointer, every, vector
 from supervm.kernels.hash_spec import HashSpec
 
 CHUNK = 64

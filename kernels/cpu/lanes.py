@@ -19,7 +19,7 @@ from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.extension import register_marker, register_value
+from supervm.kernels.cpu.extension import literal, register_marker, register_value
 
 I1 = ir.IntType(1)
 I8 = ir.IntType(8)
@@ -155,16 +155,10 @@ or_ = _binary("or_")
 xor = _binary("xor")
 
 
-def _literal(argument: Any, what: str) -> int:
-    if isinstance(argument, types.IntegerLiteral):
-        return int(argument.literal_value)
-    raise TypingError(f"{what} must be a literal, not {argument}", highlighting=False)
-
-
 def _shift(name: str) -> Callable[..., Any]:
     @intrinsic(prefer_literal=True)
     def operation(typingctx: Any, value: Any, count: Any) -> Any:
-        bits = _literal(count, "shift count")
+        bits = literal(count, "shift count")
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return getattr(builder, name)(args[0], splat_constant(value, bits))
@@ -176,7 +170,6 @@ def _shift(name: str) -> Callable[..., Any]:
 
 shift_left = _shift("shl")
 shift_right = _shift("lshr")
-shift_right_signed = _shift("ashr")
 
 
 @intrinsic
@@ -213,7 +206,7 @@ def marker_of(typingctx: Any, value: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def keep_low(typingctx: Any, value: Any, bits: Any) -> Any:
     """The low `bits` bits (literal) of every lane."""
-    count = _literal(bits, "bits")
+    count = literal(bits, "bits")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.and_(args[0], splat_constant(value, (1 << count) - 1))
@@ -224,7 +217,7 @@ def keep_low(typingctx: Any, value: Any, bits: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def bit_set(typingctx: Any, value: Any, bit: Any) -> Any:
     """Mask of the lanes where bit `bit` (literal) is set."""
-    position = _literal(bit, "bit")
+    position = literal(bit, "bit")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         single = builder.and_(args[0], splat_constant(value, 1 << position))
@@ -245,8 +238,6 @@ def _compare(name: str, predicate: str) -> Callable[..., Any]:
 
 
 equal = _compare("icmp_unsigned", "==")
-less = _compare("icmp_unsigned", "<")
-less_signed = _compare("icmp_signed", "<")
 
 
 @intrinsic
@@ -255,20 +246,21 @@ def splat(typingctx: Any, marker: Any, value: Any) -> Any:
     typ = marker.lanes
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return broadcast(builder, typ, context.cast(builder, args[1], value, types.int64))
+        single = context.cast(builder, args[1], value, types.int64)
+        return every(
+            builder, typ.llvm, single if typ.bits == 64 else builder.trunc(single, ir.IntType(typ.bits))
+        )
 
     return typ(marker, value), codegen
 
 
-def broadcast(builder: ir.IRBuilder, typ: LanesType, value: ir.Value) -> ir.Value:
-    """An i64 value in every lane."""
-    if typ.bits < 64:
-        value = builder.trunc(value, ir.IntType(typ.bits))
-    if typ.width == 1:
+def every(builder: ir.IRBuilder, wide: ir.Type, value: ir.Value) -> ir.Value:
+    """A value in all elements of a vector; one element is a scalar."""
+    if not isinstance(wide, ir.VectorType):
         return value
-    single = builder.insert_element(ir.Constant(typ.llvm, ir.Undefined), value, ir.Constant(I32, 0))
-    zeros = ir.Constant(ir.VectorType(I32, typ.width), [ir.Constant(I32, 0)] * typ.width)
-    return builder.shuffle_vector(single, ir.Constant(typ.llvm, ir.Undefined), zeros)
+    undefined = ir.Constant(wide, ir.Undefined)
+    single = builder.insert_element(undefined, value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(I32, wide.count), None))
 
 
 @intrinsic
@@ -305,33 +297,6 @@ def store(typingctx: Any, array: Any, offset: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64, value), codegen
-
-
-@intrinsic
-def gather(typingctx: Any, array: Any, base: Any, index: Any) -> Any:
-    """`array[base + index]` for each lane's own index."""
-    _require_array(array, (types.uint64, types.int64))
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = element_pointer(context, builder, array, args[0], args[1])
-        return gather_words(builder, index, pointer, args[2])
-
-    return index(array, types.int64, index), codegen
-
-
-def gather_words(builder: ir.IRBuilder, typ: LanesType, pointer: ir.Value, index: ir.Value) -> ir.Value:
-    """Load the 64-bit word `pointer[index]` in each lane."""
-    if typ.width == 1:
-        return builder.load(builder.gep(pointer, [index]), align=8)
-    addresses = builder.add(
-        broadcast(builder, typ, builder.ptrtoint(pointer, I64)), builder.shl(index, splat_constant(typ, 3))
-    )
-    pointers = builder.inttoptr(addresses, ir.VectorType(I64.as_pointer(), typ.width))
-    every = ir.Constant(ir.VectorType(I1, typ.width), [ir.Constant(I1, 1)] * typ.width)
-    name = f"llvm.masked.gather.v{typ.width}i64.v{typ.width}p0"
-    return call_llvm(
-        builder, name, typ.llvm, [pointers, ir.Constant(I32, 8), every, ir.Constant(typ.llvm, ir.Undefined)]
-    )
 
 
 @intrinsic

@@ -15,7 +15,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu.emit import Emitter
-from supervm.kernels.cpu.field_type import literal, pack, unpack
+from supervm.kernels.cpu.extension import literal
+from supervm.kernels.cpu.field_type import pack, unpack
 from supervm.kernels.cpu.lanes import I64, LanesType, element_pointer
 from supervm.kernels.cpu.transpose import transpose
 

@@ -164,3 +164,23 @@ def power_rows(field, array, start, stride, count, which):
     if count % 2 == 1:
         at = start + (count - 1) * stride
         fe.store(array, at, power(fe.load(field, array, at), which))
+
+
+@njit(nogil=True, cache=True)
+def invert_rows(field, array, start, scratch, stride, count):
+    """Replace `count` elements by their inverses with one inversion (Montgomery's trick); none may be 0.
+
+    Args:
+        array: flat uint64; the elements stand `stride` words apart from word `start` on.
+        scratch: where room for one element lies, likewise `stride` words apart.
+    """
+    total = fe.constant(field, 1)
+    for index in range(count):
+        fe.store(array, scratch + index * stride, total)
+        total = fe.mul(total, fe.load(field, array, start + index * stride))
+    total = inverse(total)
+    for index in range(count - 1, -1, -1):
+        value = fe.load(field, array, start + index * stride)
+        before = fe.load(field, array, scratch + index * stride)
+        fe.store(array, start + index * stride, fe.mul(total, before))
+        total = fe.mul(total, value)

@@ -26,8 +26,8 @@ from supervm.kernels.cpu.double_multiply import (
     store_scalar,
     take_roots,
     workspace,
-    write_verdicts,
 )
+from supervm.kernels.cpu.verdicts import write_verdicts
 
 # mypy: disallow_untyped_defs=False
 

@@ -16,7 +16,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu.emit import Emitter
-from supervm.kernels.cpu.field_type import literal
+from supervm.kernels.cpu.extension import literal
 from supervm.kernels.cpu.lanes import (
     I64,
     LanesType,

@@ -113,3 +113,30 @@ def test_powers(backend):
                 )
                 found = [sum(int(limb) << (52 * i) for i, limb in enumerate(row)) % p for row in stored]
                 assert found == [pow(number, power.exponent(spec, name), p) for number in used]
+
+
+def test_one_inversion_for_many_rows(backend):
+    """Each element beside its scratch room, with words between that must stay as they are."""
+    lanes = {"ifma": LANES_64X8, "scalar": LANES_64}[backend]
+    for spec in (curve25519.FP, secp256k1.FN):
+        field, p = Field(spec, lanes), spec.modulus
+        size = field.limbs * lanes.width
+        stride, radix = 2 * size + 3, 64 if backend == "scalar" and not spec.fold else 52
+        source = random.Random(spec.name)
+        for count in (1, 2, 7):
+            numbers = [1, p - 1, *(source.randrange(1, p) for _ in range(count * lanes.width - 2))]
+            numbers = numbers[: count * lanes.width]
+            array = np.full(count * stride, 77, np.uint64)
+            rows = np.array([field.represent(number) for number in numbers], np.uint64)
+            for index, row in enumerate(rows.reshape(count, lanes.width, -1).transpose(0, 2, 1)):
+                array[index * stride :][:size] = row.reshape(-1)
+            power.invert_rows(field, array, 0, size, stride, count)
+            kept = array.reshape(count, stride)
+            assert (kept[:, 2 * size :] == 77).all()
+            stored = kept[:, :size].reshape(count, field.limbs, lanes.width).transpose(0, 2, 1)
+            found = [
+                sum(int(limb) << (radix * i) for i, limb in enumerate(row)) % p
+                for row in stored.reshape(-1, field.limbs)
+            ]
+            form = sum(limb << (radix * i) for i, limb in enumerate(field.represent(1))) % p
+            assert found == [pow(number, -1, p) * form % p for number in numbers]
