@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from supervm.crypto.messages import Bytes, Messages, MessagesLike, Offsets
+from supervm.crypto.messages import Bytes, Messages, MessagesLike
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.hash_batch import digest_into
@@ -22,7 +22,8 @@ from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.cpu.lanes import LANES_32, LANES_32X16, LANES_64, LANES_64X8
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.hash_spec import KnownSpec
-from supervm.kernels.registry import register, resolve
+from supervm.kernels.registry import register, run
+from supervm.kernels.work import Batch, Ragged
 
 __all__ = [
     "blake2b_batch",
@@ -130,20 +131,20 @@ def eth_address_batch(public_keys: Bytes, *, backend: str = "auto") -> Bytes:
         )
         raise ArgumentError("public_keys", str(found), "a uint8 array of shape (n, 64)")
     addresses = np.empty((len(public_keys), _ADDRESS_BYTES), np.uint8)
-    resolve("eth_address", backend, len(public_keys)).function(Messages.of(public_keys), addresses)
+    run(Batch("eth_address", (public_keys,), (addresses,)), backend)
     return addresses
 
 
 def _digests(operation: str, messages: MessagesLike, backend: str) -> Bytes:
     batch = Messages.of(messages)
     out = np.empty((len(batch), SPECS[operation].digest_bytes), np.uint8)
-    resolve(operation, backend, len(batch)).function(batch.data, batch.offsets, out)
+    run(Batch(operation, (batch.ragged,), (out,)), backend)
     return out
 
 
-def _addresses(keccak: Callable[[Bytes, Offsets, Bytes], None], keys: Messages, addresses: Bytes) -> None:
+def _addresses(keccak: Callable[[Ragged, Bytes], None], keys: Bytes, addresses: Bytes) -> None:
     digests = np.empty((len(keys), KECCAK256.digest_bytes), np.uint8)
-    keccak(keys.data, keys.offsets, digests)
+    keccak(Messages.of(keys).ragged, digests)
     # As one item of 20 bytes a row: NumPy copies rows of single bytes at half the speed.
     item = np.dtype((np.void, _ADDRESS_BYTES))
     addresses.view(item)[:] = digests[:, -_ADDRESS_BYTES:].view(item)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.work import Ragged
 
 if TYPE_CHECKING:
     import pyarrow
@@ -72,6 +73,11 @@ class Messages:
         if type(messages).__module__.partition(".")[0] == "pyarrow":
             return cls._of_arrow(messages, argument)
         raise ArgumentError(argument, type(messages).__name__, _ACCEPTED)
+
+    @property
+    def ragged(self) -> Ragged:
+        """The two arrays as backends take them."""
+        return Ragged(self.data, self.offsets)
 
     @classmethod
     def _unchecked(cls, data: Bytes, offsets: Offsets) -> Messages:

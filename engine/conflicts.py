@@ -6,7 +6,7 @@ External schedulers call `detect` with keys and get the order that a block impos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from supervm.kernels import registry
 from supervm.kernels.cpu.conflicts import Accesses, Detected, detect_conflicts
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.work import Function, Work
 
 __all__ = ["RULES", "Conflicts", "detect"]
 
@@ -53,6 +54,45 @@ class Conflicts:
     edges: NDArray[np.int32]
     hot_keys: NDArray[Any]
     hot_counts: NDArray[np.int64]
+
+
+class Detection(Work):
+    """A call of `conflicts.detect`; its items are transactions, but it is one piece.
+
+    Args:
+        accesses: valid read and write sets.
+        locking: the rule, `locking` or else `versioned`.
+        edges: whether edges are wanted.
+    """
+
+    operation = OPERATION
+    result: Detected
+
+    def __init__(self, accesses: Accesses, locking: bool, edges: bool) -> None:
+        self.accesses, self.locking, self.edges = accesses, locking, edges
+        arrays = (accesses.read_offsets, accesses.read_keys, accesses.write_offsets, accesses.write_keys)
+        self.items = accesses.read_offsets.size - 1
+        self.bytes = sum(array.nbytes for array in arrays)
+
+    def run(self, function: Function) -> None:
+        self.result = function(self.accesses, self.locking, self.edges)
+
+    def twin(self) -> Detection:
+        return Detection(self.accesses, self.locking, self.edges)
+
+    def publish(self, other: Work) -> None:
+        assert isinstance(other, Detection)
+        self.result = other.result
+
+    def mismatches(self, function: Function, share: float, random: np.random.Generator) -> int:
+        again = self.twin()
+        again.run(function)
+        return int(not same(self.result, again.result))
+
+
+def same(one: Detected, other: Detected) -> bool:
+    """Whether two results are equal in every part."""
+    return all(np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Detected))
 
 
 def detect(
@@ -108,9 +148,9 @@ def detect(
             f"{len(write_bounds)} entries",
             f"{len(read_bounds)}, as in argument 'read_offsets'",
         )
-    accesses = Accesses(read_bounds, reads, write_bounds, writes)
-    chosen = registry.resolve(OPERATION, backend, len(read_bounds) - 1)
-    result: Detected = chosen.function(accesses, rule == "locking", bool(edges))
+    detection = Detection(Accesses(read_bounds, reads, write_bounds, writes), rule == "locking", bool(edges))
+    registry.run(detection, backend)
+    result = detection.result
     return Conflicts(
         result.wave,
         result.wave_count,

@@ -4,6 +4,10 @@
     SupervmError
     ├── ArgumentError (ValueError)          a caller's argument: which, what came, what is expected
     ├── BackendUnavailable (RuntimeError)   a named backend that this machine does not have, and why
+    ├── DeviceError (RuntimeError)          an accelerator that failed while it worked; no result was delivered
+    │   ├── DeviceOutOfMemory               it may manage a smaller piece
+    │   ├── DeviceTimeout                   it did not answer before the deadline
+    │   └── DeviceLost                      it will not answer any more in this process
     └── UnknownOperation (LookupError)      a name that the registry does not list
 
 Each room adds its own children in its `errors.py`. A malformed *item* of a batch is never an exception:
@@ -51,6 +55,35 @@ class BackendUnavailable(SupervmError, RuntimeError):
 
     def __reduce__(self) -> tuple[type[BackendUnavailable], tuple[str, str]]:
         return type(self), (self.backend, self.reason)
+
+
+class DeviceError(SupervmError, RuntimeError):
+    """An accelerator failed: at compilation, launch or transfer. Nothing that it wrote may be used.
+
+    Args:
+        device: which one.
+        reason: what it said.
+    """
+
+    def __init__(self, device: str, reason: str) -> None:
+        super().__init__(f"{device}: {reason}")
+        self.device = device
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[DeviceError], tuple[str, str]]:
+        return type(self), (self.device, self.reason)
+
+
+class DeviceOutOfMemory(DeviceError):
+    """Less device memory is free than the work needs."""
+
+
+class DeviceTimeout(DeviceError):
+    """The deadline passed; what the device may still write goes where nobody reads."""
+
+
+class DeviceLost(DeviceError):
+    """The driver gave the device up: nothing runs on it any more in this process."""
 
 
 class UnknownOperation(SupervmError, LookupError):

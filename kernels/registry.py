@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, UnknownOperation
+from supervm.kernels.work import Work
 
 BACKENDS = ("cuda", "ifma", "scalar")
 
-Chooser = Callable[[str, int], str | None]
+Dispatcher = Callable[[Work], None]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Backend:
 
 
 _table: dict[str, dict[str, tuple[Callable[..., Any], Callable[[], str]]]] = {}
-_chooser: Chooser | None = None
+_dispatcher: Dispatcher | None = None
 
 
 def register(
@@ -56,17 +57,27 @@ def backends(operation: str) -> list[Backend]:
     return [Backend(operation, name, row[name][0], row[name][1]()) for name in BACKENDS if name in row]
 
 
-def set_chooser(chooser: Chooser | None) -> None:
-    """Let a scheduler decide what `auto` means: `chooser(operation, items)` names a backend or returns None."""
-    global _chooser
-    _chooser = chooser
+def set_dispatcher(dispatcher: Dispatcher | None) -> None:
+    """Let a scheduler run what is asked of `auto`: it computes the work, or raises. None: the best CPU backend does."""
+    global _dispatcher
+    _dispatcher = dispatcher
 
 
-def resolve(operation: str, backend: str = "auto", items: int = 0) -> Backend:
+def run(work: Work, backend: str = "auto") -> None:
+    """Compute `work` with the named backend, or where the dispatcher, if one is set, thinks best.
+
+    Raises: as `resolve`.
+    """
+    if backend == "auto" and _dispatcher is not None:
+        _dispatcher(work)
+    else:
+        work.run(resolve(work.operation, backend).function)
+
+
+def resolve(operation: str, backend: str = "auto") -> Backend:
     """The backend that will run `operation`.
 
-    `auto` asks the chooser, if one is set; where there is none, or what it names cannot run here, the best available
-    CPU backend is taken.
+    `auto` is the best CPU backend that can run here: what an accelerator is worth, only a scheduler knows.
 
     Raises:
         UnknownOperation: no such operation.
@@ -74,12 +85,8 @@ def resolve(operation: str, backend: str = "auto", items: int = 0) -> Backend:
         BackendUnavailable: the named backend is not implemented for this operation or cannot run here.
     """
     if backend == "auto":
-        chosen = _chooser(operation, items) if _chooser is not None else None
-        able = {candidate.name: candidate for candidate in backends(operation) if candidate.available}
-        if chosen in able:
-            return able[chosen]
-        for name, candidate in able.items():
-            if name != "cuda":
+        for candidate in backends(operation):
+            if candidate.available and candidate.name != "cuda":
                 return candidate
         raise BackendUnavailable("auto", f"no CPU backend of {operation} can run on this machine")
     if backend not in BACKENDS:

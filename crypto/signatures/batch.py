@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto.messages import Messages
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.concatenate import cut, prefixed
 from supervm.kernels.cpu.hash_batch import hash_slice
 from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, run_slices
+from supervm.kernels.work import Ragged
 
 Bytes = npt.NDArray[np.uint8]
 Verdicts = npt.NDArray[np.int8]
@@ -96,7 +96,7 @@ Check = Callable[[int, int, npt.NDArray[np.uint64]], None]
 
 
 def for_challenges(
-    challenge: Challenge, keys: Bytes, messages: Messages, signatures: Bytes, check: Check
+    challenge: Challenge, keys: Bytes, messages: Ragged, signatures: Bytes, check: Check
 ) -> None:
     """`check(start, stop, hashes)` over all items, on the threads of the pool.
 
@@ -111,7 +111,7 @@ def for_challenges(
     """
     flat_keys, flat_signatures = borrow(keys).reshape(-1), borrow(signatures).reshape(-1)
     data, offsets = borrow(messages.data), borrow(messages.offsets)
-    bounds = cut(offsets, slice_items(len(messages)), MOST_BYTES)
+    bounds = cut(offsets, slice_items(len(keys)), MOST_BYTES)
 
     def work(index: int, _: int) -> None:
         start, stop = int(bounds[index]), int(bounds[index + 1])

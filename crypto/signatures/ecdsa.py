@@ -20,7 +20,8 @@ from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.double_multiply import base_tables
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
-from supervm.kernels.registry import register, resolve
+from supervm.kernels.registry import register, run
+from supervm.kernels.work import Batch
 
 VERIFY, RECOVER = "secp256k1.ecdsa_verify", "secp256k1.ecdsa_recover"
 
@@ -57,9 +58,8 @@ def ecdsa_verify_batch(
     hashed = rows(digests, "digests", 32)
     same_count(len(keys), "public_keys", {"digests": len(hashed), "signatures": len(signed)})
     low = flag(low_s, "low_s")
-    chosen = resolve(VERIFY, backend, len(keys))
     verdicts = np.empty(len(keys), np.int8)
-    chosen.function(keys, hashed, signed, low, verdicts)
+    run(Batch(VERIFY, (keys, hashed, signed), (verdicts,), (low,)), backend)
     return verdicts
 
 
@@ -83,9 +83,8 @@ def ecdsa_recover_batch(
     """
     hashed, signed = rows(digests, "digests", 32), rows(signatures, "signatures", 65)
     same_count(len(hashed), "digests", {"signatures": len(signed)})
-    chosen = resolve(RECOVER, backend, len(hashed))
     keys, verdicts = np.empty((len(hashed), 64), np.uint8), np.empty(len(hashed), np.int8)
-    chosen.function(hashed, signed, keys, verdicts)
+    run(Batch(RECOVER, (hashed, signed), (keys, verdicts)), backend)
     return keys, verdicts
 
 

@@ -22,7 +22,8 @@ from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.registry import register, resolve
+from supervm.kernels.registry import register, run
+from supervm.kernels.work import Batch, Ragged
 
 RULES = {"dalek": eddsa.COFACTORLESS, "strict": eddsa.STRICT, "zip215": eddsa.COFACTORED}
 """The named acceptance rules of DESIGN section 4."""
@@ -74,9 +75,8 @@ def verify_batch(
     same_count(len(keys), "public_keys", {"messages": len(batch), "signatures": len(signed)})
     if rule not in RULES:
         raise ArgumentError("rule", repr(rule), ", ".join(map(repr, RULES)))
-    chosen = resolve(OPERATION, backend, len(keys))
     verdicts = np.empty(len(keys), np.int8)
-    chosen.function(keys, batch, signed, RULES[rule], verdicts)
+    run(Batch(OPERATION, (keys, batch.ragged, signed), (verdicts,), (RULES[rule],)), backend)
     return verdicts
 
 
@@ -86,7 +86,7 @@ def _table(backend: str) -> Any:
 
 
 def _verify(
-    backend: str, keys: Bytes, messages: Messages, signatures: Bytes, rule: int, verdicts: Verdicts
+    backend: str, keys: Bytes, messages: Ragged, signatures: Bytes, rule: int, verdicts: Verdicts
 ) -> None:
     curve, table = _CURVES[backend], _table(backend)
     key_words, signature_words = words(keys), words(signatures)

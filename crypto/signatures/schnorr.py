@@ -19,7 +19,8 @@ from supervm.crypto.signatures.ecdsa import CURVES, table
 from supervm.kernels.arrays import words
 from supervm.kernels.cpu import schnorr
 from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.registry import register, resolve
+from supervm.kernels.registry import register, run
+from supervm.kernels.work import Batch, Ragged
 
 OPERATION = "secp256k1.schnorr_verify"
 
@@ -51,13 +52,12 @@ def schnorr_verify_batch(
     keys, signed = rows(public_keys, "public_keys", 32), rows(signatures, "signatures", 64)
     batch = Messages.of(messages)
     same_count(len(keys), "public_keys", {"messages": len(batch), "signatures": len(signed)})
-    chosen = resolve(OPERATION, backend, len(keys))
     verdicts = np.empty(len(keys), np.int8)
-    chosen.function(keys, batch, signed, verdicts)
+    run(Batch(OPERATION, (keys, batch.ragged, signed), (verdicts,)), backend)
     return verdicts
 
 
-def _verify(backend: str, keys: Bytes, messages: Messages, signatures: Bytes, verdicts: Verdicts) -> None:
+def _verify(backend: str, keys: Bytes, messages: Ragged, signatures: Bytes, verdicts: Verdicts) -> None:
     curve, base = CURVES[backend], table(backend)
     key_words, signature_words = words(keys), words(signatures)
 

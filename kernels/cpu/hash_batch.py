@@ -35,6 +35,7 @@ from supervm.kernels.cpu.hash_group import (
 )
 from supervm.kernels.cpu.hash_pad import CHUNK, pad
 from supervm.kernels.threads import get_threads, run_slices
+from supervm.kernels.work import Ragged
 
 DIGIT_BITS = 11
 """Bits that one pass of the counting sort looks at."""
@@ -144,22 +145,16 @@ SLICE = 8192
 """Most messages that one call of the kernel takes: what it keeps for each stays in the second-level cache."""
 
 
-def digest_into(
-    kernel: HashKernel,
-    data: npt.NDArray[np.uint8],
-    offsets: npt.NDArray[np.int64],
-    out: npt.NDArray[np.uint8],
-) -> None:
-    """Hash message i, data[offsets[i]:offsets[i + 1]], into row i of `out`; several threads share a batch.
+def digest_into(kernel: HashKernel, messages: Ragged, out: npt.NDArray[np.uint8]) -> None:
+    """Hash message i into row i of `out`; several threads share a batch.
 
     Args:
         kernel: which function, in which lanes.
-        data: uint8 (total,), contiguous.
-        offsets: int64 (n + 1,), contiguous, ascending, within `data`.
+        messages: n messages, both arrays contiguous.
         out: uint8 (n, digest_bytes), contiguous.
     """
-    items = offsets.size - 1
-    data, offsets, flat = borrow(data), borrow(offsets), out.reshape(-1)
+    items = messages.offsets.size - 1
+    data, offsets, flat = borrow(messages.data), borrow(messages.offsets), out.reshape(-1)
 
     def work(start: int, stop: int) -> None:
         hash_slice(kernel, data, offsets, flat, start, stop)

@@ -15,6 +15,7 @@ from supervm.crypto.hashes import KERNELS, SPECS
 from supervm.kernels import set_threads
 from supervm.kernels.cpu import hash_batch
 from supervm.kernels.cpu.hash_batch import digest_into, hash_slice, order_by_count
+from supervm.kernels.work import Ragged
 from supervm.kernels.cpu.hash_pad import tail_stride
 
 
@@ -58,7 +59,7 @@ def test_threads_share_a_batch(backend, threads):
     lengths[[3, 4000, -1]] = 50_000
     data, offsets, messages = ragged(lengths)
     out = np.empty((lengths.size, 32), np.uint8)
-    digest_into(KERNELS["sha256", backend], data, offsets, out)
+    digest_into(KERNELS["sha256", backend], Ragged(data, offsets), out)
     assert out.tobytes() == b"".join(hashlib.sha256(message).digest() for message in messages)
 
 
@@ -77,19 +78,19 @@ def test_slice_writes_its_own_rows(backend):
 def test_offsets_may_start_and_end_inside_the_data(backend):
     data, offsets, messages = ragged([10, 300, 0, 64, 10])
     out = np.empty((3, 64), np.uint8)
-    digest_into(KERNELS["blake2b", backend], data, offsets[1:-1].copy(), out)
+    digest_into(KERNELS["blake2b", backend], Ragged(data, offsets[1:-1].copy()), out)
     assert out.tobytes() == b"".join(hashlib.blake2b(message).digest() for message in messages[1:-1])
 
 
 def test_read_only_arrays_compile_nothing_new(backend):
     data, offsets, messages = ragged([5, 6])
     out = np.empty((2, 32), np.uint8)
-    digest_into(KERNELS["sha256", backend], data, offsets, out)
+    digest_into(KERNELS["sha256", backend], Ragged(data, offsets), out)
     compiled = len(hash_slice.signatures)
     data.setflags(write=False)
     offsets.setflags(write=False)
     out[:] = 0
-    digest_into(KERNELS["sha256", backend], data, offsets, out)
+    digest_into(KERNELS["sha256", backend], Ragged(data, offsets), out)
     assert out.tobytes() == b"".join(hashlib.sha256(message).digest() for message in messages)
     assert len(hash_slice.signatures) == compiled
 
@@ -100,6 +101,7 @@ import numpy as np
 from Crypto.Hash import keccak
 from supervm.crypto.hashes import KERNELS, SPECS
 from supervm.kernels.cpu.hash_batch import digest_into
+from supervm.kernels.work import Ragged
 
 PAGE = mmap.PAGESIZE
 memory = mmap.mmap(-1, 3 * PAGE)
@@ -120,7 +122,7 @@ for name, spec in SPECS.items():
         first, last = inside[:length], inside[PAGE - length :]
         for part in (first, last):
             out = np.empty((2, spec.digest_bytes), np.uint8)
-            digest_into(KERNELS[name, BACKEND], part, np.array([0, 0, length]), out)
+            digest_into(KERNELS[name, BACKEND], Ragged(part, np.array([0, 0, length])), out)
             assert out[1].tobytes() == reference(name, part.tobytes()), (name, length)
 """
 

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from supervm.kernels import registry
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, UnknownOperation
+from supervm.kernels.work import Batch
 
 
 @pytest.fixture(autouse=True)
 def empty(monkeypatch):
     """A registry of its own for each test."""
     monkeypatch.setattr(registry, "_table", {})
-    monkeypatch.setattr(registry, "_chooser", None)
+    monkeypatch.setattr(registry, "_dispatcher", None)
 
 
 def listed(**reasons):
@@ -39,18 +41,23 @@ def test_auto_takes_the_best_processor_backend_that_runs():
     assert registry.resolve("op").function() == "IFMA"
 
 
-def test_auto_asks_the_chooser():
-    listed(scalar="", ifma="", cuda="")
+def work(operation="op"):
+    return Batch(operation, (np.arange(3),), (np.zeros(3, np.int64),))
+
+
+def test_auto_goes_to_the_dispatcher():
+    registry.register("op", "scalar", lambda column, out: np.copyto(out, column))
     asked = []
-    registry.set_chooser(lambda operation, items: asked.append((operation, items)))
-    assert registry.resolve("op", items=9).name == "ifma"
-    assert asked == [("op", 9)]
-    registry.set_chooser(lambda operation, items: "cuda" if items > 5 else None)
-    assert registry.resolve("op", items=9).name == "cuda"
-    assert registry.resolve("op", items=2).name == "ifma"
-    assert registry.resolve("op", "scalar", items=9).name == "scalar"
-    registry.set_chooser(None)
-    assert registry.resolve("op", items=9).name == "ifma"
+    registry.set_dispatcher(asked.append)
+    left, done = work(), work()
+    registry.run(left)
+    registry.run(done, "scalar")
+    assert asked == [left]
+    assert (left.outputs[0].tolist(), done.outputs[0].tolist()) == ([0, 0, 0], [0, 1, 2])
+    registry.set_dispatcher(None)
+    registry.run(left)
+    assert left.outputs[0].tolist() == [0, 1, 2]
+    assert registry.resolve("op").name == "scalar"
 
 
 def test_errors_name_what_is_wrong():
@@ -67,11 +74,3 @@ def test_errors_name_what_is_wrong():
         registry.resolve("op")
     with pytest.raises(ArgumentError, match="'oracle'"):
         registry.register("op", "oracle", print)
-
-
-@pytest.mark.parametrize("named", ["cuda", "auto", "abacus"])
-def test_a_chooser_that_names_what_cannot_run_is_not_followed(named):
-    """`auto` still finds a backend, and a chooser that answers "auto" does not ask itself again."""
-    listed(scalar="", cuda="no device")
-    registry.set_chooser(lambda operation, items: named)
-    assert registry.resolve("op").name == "scalar"

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a batch costs on an executor: measured points, straight lines between them, corrected by later batches.
+
+One line, fixed + per item, does not describe a CPU: lanes work in groups, and threads take slices, so the curve bends at
+small sizes. The line is fitted for display only.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+MOST_ITEMS = 1 << 31
+"""Where `crossover` stops looking."""
+
+DAMPING = 0.1
+"""How far one batch moves the curve towards what it took, on a logarithmic scale."""
+
+MOST_RATIO = 2.0
+"""A batch counts as at most this much slower or faster than expected: after a machine slept for a minute the curve has
+moved by MOST_RATIO ** DAMPING, seven hundredths."""
+
+LEAST_SHARE = 0.1
+"""Short messages make a batch at most this much cheaper than those of the calibration."""
+
+NEW_POINT = 1.5
+"""A batch this many times larger than any point becomes a point."""
+
+
+Curve = tuple[list[int], list[float]]
+"""Sizes and seconds of the points."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """fixed + per_item × items + per_byte × (bytes beyond those that calibration had), in seconds."""
+
+    fixed: float
+    per_item: float
+    per_byte: float
+
+
+class CostModel:
+    """Seconds of one operation on one executor.
+
+    Methods may be called from any thread: the curve is replaced as a whole, and of two corrections at the same moment one
+    may be lost.
+
+    Args:
+        sizes: items of each measured point, ascending, from 1 or more.
+        seconds: what each took, above 0.
+        bytes_per_item: of the batches that were measured.
+        per_byte: seconds for each byte beyond that.
+    """
+
+    __slots__ = ("_curve", "_measured", "bytes_per_item", "observed", "per_byte")
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        seconds: Sequence[float],
+        bytes_per_item: float = 0.0,
+        per_byte: float = 0.0,
+    ) -> None:
+        if not sizes or len(sizes) != len(seconds) or sizes[0] < 1:
+            raise ValueError("a cost model needs as many times as sizes, at least one, from 1 item up")
+        if any(after <= before for before, after in pairwise(sizes)):
+            raise ValueError("sizes must ascend")
+        figures = (*seconds, bytes_per_item + 1.0, per_byte + 1.0)
+        if (
+            not all(math.isfinite(value) and value > 0 for value in figures)
+            or min(bytes_per_item, per_byte) < 0
+        ):
+            raise ValueError("times must be positive, and bytes not negative")
+        self._measured: Curve = (list(sizes), _lowered(seconds))
+        self._curve = self._measured
+        self.bytes_per_item, self.per_byte = bytes_per_item, per_byte
+        self.observed = 0
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Items of each point."""
+        return tuple(self._curve[0])
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """What each point is thought to take now; never falling."""
+        return tuple(self._curve[1])
+
+    def estimate(self, items: int, size: int) -> float:
+        """Seconds for a batch of `items` items and `size` bytes; sizes that were never measured are extrapolated."""
+        return self._with_bytes(_interpolate(self._curve, items), items, size)
+
+    def measured(self, items: int, size: int) -> float:
+        """The same by the calibration alone, whatever later batches said."""
+        return self._with_bytes(_interpolate(self._measured, items), items, size)
+
+    def items_within(self, seconds: float) -> int:
+        """How many items of usual size can be done in this time."""
+        sizes, times = self._curve
+        place = bisect_right(times, seconds)
+        if place == 0:
+            return 0
+        if place == len(times):
+            slope = _last_slope(self._curve)
+            return (
+                min(MOST_ITEMS, int(sizes[-1] + (seconds - times[-1]) / slope)) if slope > 0 else MOST_ITEMS
+            )
+        share = (seconds - times[place - 1]) / (times[place] - times[place - 1])
+        return int(sizes[place - 1] + share * (sizes[place] - sizes[place - 1]))
+
+    def observe(self, items: int, size: int, seconds: float) -> None:
+        """A batch took `seconds`: move the points around it, damped and bounded.
+
+        Where bytes beyond the usual make up more than half of the estimate, what is corrected is the time of a byte.
+        """
+        self.observed += 1
+        sizes, times = curve = self._curve
+        base = _interpolate(curve, items)
+        expected = self._with_bytes(base, items, size)
+        ratio = min(MOST_RATIO, max(1 / MOST_RATIO, seconds / expected))
+        if expected > 2 * base:
+            self.per_byte *= ratio**DAMPING
+            return
+        if items > NEW_POINT * sizes[-1]:
+            self._curve = [*sizes, items], _raised([*times, base * ratio**DAMPING])
+            return
+        times = times.copy()
+        place = min(bisect_right(sizes, items), len(sizes) - 1)
+        before = max(place - 1, 0)
+        width = sizes[place] - sizes[before]
+        share = min(1.0, max(0.0, (items - sizes[before]) / width)) if width else 1.0
+        # Nearer points move more, and the curve between them by ratio ** DAMPING.
+        power = DAMPING / (share * share + (1 - share) * (1 - share))
+        times[before] *= ratio ** (power * (1 - share))
+        times[place] *= ratio ** (power * share)
+        # More items never take less time: let this batch be right.
+        self._curve = sizes, _lowered(times) if ratio < 1 else _raised(times)
+
+    def line(self) -> Line:
+        """The straight line of least relative error through the points, neither part negative."""
+        sizes, times = self._curve
+        if len(sizes) == 1:
+            return Line(0.0, times[0] / sizes[0], self.per_byte)
+        points = [(1 / (time * time), items, time) for items, time in zip(sizes, times, strict=True)]
+        total = sum(w for w, _, _ in points)
+        wn, wt = sum(w * n for w, n, _ in points), sum(w * t for w, _, t in points)
+        wnn, wnt = sum(w * n * n for w, n, _ in points), sum(w * n * t for w, n, t in points)
+        spread = total * wnn - wn * wn
+        fixed, per_item = (wnn * wt - wn * wnt) / spread, (total * wnt - wn * wt) / spread
+        if fixed < 0:
+            fixed, per_item = 0.0, wnt / wnn
+        elif per_item < 0:
+            fixed, per_item = wt / total, 0.0
+        return Line(fixed, per_item, self.per_byte)
+
+    def _with_bytes(self, base: float, items: int, size: int) -> float:
+        if self.per_byte == 0.0:
+            return base
+        return max(LEAST_SHARE * base, base + (size - items * self.bytes_per_item) * self.per_byte)
+
+
+def crossover(one: CostModel, other: CostModel) -> int | None:
+    """The smallest number of items, of usual size, that `other` does in less time than `one`; None if there is none."""
+
+    def cheaper(items: int) -> bool:
+        usual = int(items * one.bytes_per_item), int(items * other.bytes_per_item)
+        return other.estimate(items, usual[1]) < one.estimate(items, usual[0])
+
+    bounds = sorted({1, MOST_ITEMS, *one.sizes, *other.sizes})
+    if cheaper(1):
+        return 1
+    for start, stop in pairwise(bounds):
+        if cheaper(stop):  # both are straight in between, so they cross there once
+            low, high = start, stop
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if cheaper(middle) else (middle, high)
+            return high
+    return None
+
+
+def _interpolate(curve: Curve, items: int) -> float:
+    sizes, seconds = curve
+    place = bisect_right(sizes, items)
+    if place == 0:
+        return seconds[0]
+    if place == len(sizes):
+        return seconds[-1] + (items - sizes[-1]) * _last_slope(curve)
+    before, after = sizes[place - 1], sizes[place]
+    start = seconds[place - 1]
+    return start + (seconds[place] - start) * (items - before) / (after - before)
+
+
+def _last_slope(curve: Curve) -> float:
+    """Seconds that an item costs beyond the last point."""
+    sizes, seconds = curve
+    if len(sizes) == 1:
+        return seconds[0] / sizes[0]
+    return (seconds[-1] - seconds[-2]) / (sizes[-1] - sizes[-2])
+
+
+def _raised(seconds: Sequence[float]) -> list[float]:
+    """Each time at least as long as the one before it."""
+    return list(accumulate(seconds, max))
+
+
+def _lowered(seconds: Sequence[float]) -> list[float]:
+    """Each time at most as long as the one after it: what disturbs a measurement makes it longer."""
+    return list(accumulate(reversed(seconds), min))[::-1]

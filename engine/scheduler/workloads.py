@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Typical batches of every operation, to time executors with: valid signatures, 64-byte messages, blocks of transactions.
+
+Signatures are the valid ones of the known answers, repeated: every backend does the same work for each item, whatever it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from importlib import resources
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.engine.conflicts import OPERATION as CONFLICTS
+from supervm.engine.conflicts import Detection
+from supervm.kernels.cpu.conflicts import Accesses
+from supervm.kernels.errors import UnknownOperation
+from supervm.kernels.work import Batch, Ragged, Work
+
+Bytes = npt.NDArray[np.uint8]
+
+MESSAGE_BYTES = 64
+
+ACCESSES = 4
+"""Reads, and writes as well, of each transaction."""
+
+DIGEST_BYTES = {"sha256": 32, "sha512": 64, "keccak256": 32, "blake2b": 64}
+
+
+class Workload(Protocol):
+    """Makes work to time: `items` items of an operation, with messages of `message_bytes` where it takes messages.
+
+    Raises:
+        UnknownOperation: it has no work for this operation.
+    """
+
+    def __call__(self, operation: str, items: int, message_bytes: int = MESSAGE_BYTES) -> Work: ...
+
+
+def workload(operation: str, items: int, message_bytes: int = MESSAGE_BYTES) -> Work:
+    """A typical batch of any operation of this project; see `Workload`."""
+    if operation in DIGEST_BYTES:
+        out = np.empty((items, DIGEST_BYTES[operation]), np.uint8)
+        return Batch(operation, (_messages(items, message_bytes),), (out,))
+    try:
+        make = _MAKERS[operation]
+    except KeyError:
+        raise UnknownOperation(f"no workload for operation '{operation}'") from None
+    return make(items, message_bytes)
+
+
+def _messages(items: int, length: int) -> Ragged:
+    data = np.resize(np.arange(251, dtype=np.uint8), items * length)
+    return Ragged(data, np.arange(items + 1, dtype=np.int64) * length)
+
+
+def _verdicts(items: int) -> npt.NDArray[np.int8]:
+    return np.empty(items, np.int8)
+
+
+@functools.cache
+def _valid(operation: str, verdict: str, key_bytes: int) -> dict[str, list[bytes]]:
+    """Field → values of the known answers that the oracle finds valid, of one length of key."""
+    text = resources.files("supervm.crypto").joinpath("known_answers.json").read_text(encoding="utf-8")
+    rows: list[dict[str, Any]] = json.loads(text)[operation]
+    kept = [row for row in rows if row[verdict] == 1 and len(row["public_key"]) == 2 * key_bytes]
+    fields = [name for name in ("public_key", "digest", "signature", "message") if name in kept[0]]
+    return {name: [bytes.fromhex(row[name]) for row in kept] for name in fields}
+
+
+def _column(values: list[bytes], items: int) -> Bytes:
+    rows = np.frombuffer(b"".join(values), np.uint8).reshape(len(values), -1)
+    return np.resize(rows, (items, rows.shape[1]))
+
+
+def _ragged(values: list[bytes], items: int, message_bytes: int) -> Ragged:
+    """The messages that were signed; other ones, of equal length, where another length than usual is asked for."""
+    if message_bytes != MESSAGE_BYTES:
+        return _messages(items, message_bytes)
+    rounds = -(-items // len(values))
+    lengths = np.resize(np.array([len(value) for value in values], np.int64), items)
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+    return Ragged(np.frombuffer(b"".join(values) * rounds, np.uint8)[: offsets[-1]].copy(), offsets)
+
+
+def _ed25519(items: int, message_bytes: int) -> Work:
+    rows = _valid("ed25519.verify", "dalek", 32)
+    keys, signatures = _column(rows["public_key"], items), _column(rows["signature"], items)
+    messages = _ragged(rows["message"], items, message_bytes)
+    return Batch("ed25519.verify", (keys, messages, signatures), (_verdicts(items),), (0,))
+
+
+def _schnorr(items: int, message_bytes: int) -> Work:
+    rows = _valid("secp256k1.schnorr_verify", "verdict", 32)
+    keys, signatures = _column(rows["public_key"], items), _column(rows["signature"], items)
+    messages = _ragged(rows["message"], items, message_bytes)
+    return Batch("secp256k1.schnorr_verify", (keys, messages, signatures), (_verdicts(items),))
+
+
+def _ecdsa_verify(items: int, _: int) -> Work:
+    rows = _valid("secp256k1.ecdsa_verify", "low_s", 64)
+    columns = tuple(_column(rows[name], items) for name in ("public_key", "digest", "signature"))
+    return Batch("secp256k1.ecdsa_verify", columns, (_verdicts(items),), (True,))
+
+
+def _ecdsa_recover(items: int, _: int) -> Work:
+    rows = _valid("secp256k1.ecdsa_recover", "verdict", 64)
+    columns = tuple(_column(rows[name], items) for name in ("digest", "signature"))
+    return Batch("secp256k1.ecdsa_recover", columns, (np.empty((items, 64), np.uint8), _verdicts(items)))
+
+
+def _eth_address(items: int, _: int) -> Work:
+    keys = np.resize(np.arange(251, dtype=np.uint8), (items, 64))
+    return Batch("eth_address", (keys,), (np.empty((items, 20), np.uint8),))
+
+
+def _conflicts(items: int, _: int) -> Work:
+    """Uniform keys, as many as accesses: a block of little contention."""
+    random = np.random.default_rng(0)
+    offsets = np.arange(items + 1, dtype=np.int64) * ACCESSES
+    keys = [random.integers(0, 2 * ACCESSES * items, ACCESSES * items, np.uint64) for _ in range(2)]
+    for column in (offsets, *keys):
+        column.flags.writeable = False  # as `detect` hands them over
+    return Detection(Accesses(offsets, keys[0], offsets, keys[1]), locking=False, edges=False)
+
+
+_MAKERS: dict[str, Callable[[int, int], Work]] = {
+    "ed25519.verify": _ed25519,
+    "secp256k1.schnorr_verify": _schnorr,
+    "secp256k1.ecdsa_verify": _ecdsa_verify,
+    "secp256k1.ecdsa_recover": _ecdsa_recover,
+    "eth_address": _eth_address,
+    CONFLICTS: _conflicts,
+}

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What kernels of this folder ask of a device: memory, streams, launches.
+
+`cupy_device` is the real one. Tests run the same programs on the host twin, and on one that fails on demand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.kernels.cuda.sources import flatten
+
+THREADS = 128
+"""Threads of a block in kernels whose items are independent."""
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A source and the constants that specialise it.
+
+    Args:
+        source: a name in `src/`.
+        constants: C++ text that stands for `#include "constants.cuh"`.
+    """
+
+    source: str
+    constants: str = ""
+
+    @cached_property
+    def text(self) -> str:
+        """The whole translation unit."""
+        return flatten(self.source, self.constants)
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hex digits that name the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+
+class Buffer(Protocol):
+    """Device memory, given back to its pool when the last reference goes.
+
+    Args:
+        address: where it begins; a multiple of 256.
+        size: in bytes.
+    """
+
+    address: int
+    size: int
+
+
+Argument: TypeAlias = "Buffer | int | np.unsignedinteger[Any]"
+"""A kernel's argument: a buffer's address, a u32 (int, np.uint32) or a u64 (np.uint64)."""
+
+
+class Stream(ABC):
+    """A queue of copies and launches of one device. Nothing has happened for sure before `wait` returns."""
+
+    @abstractmethod
+    def allocate(self, size: int) -> Buffer:
+        """At least `size` bytes of device memory, contents unknown.
+
+        Raises:
+            DeviceOutOfMemory: there is not so much.
+        """
+
+    @abstractmethod
+    def upload(self, host: Array, buffer: Buffer, offset: int = 0) -> None:
+        """Copy a contiguous array to `buffer` from byte `offset` on; `host` may change after this returns."""
+
+    @abstractmethod
+    def download(self, buffer: Buffer, host: Array, offset: int = 0) -> None:
+        """Queue a copy from byte `offset` of `buffer`; the contiguous `host` holds it once `wait` has returned."""
+
+    @abstractmethod
+    def clear(self, buffer: Buffer) -> None:
+        """Set every byte to zero."""
+
+    @abstractmethod
+    def launch(self, program: Program, kernel: str, blocks: int, threads: int, *arguments: Argument) -> None:
+        """Run a kernel on a grid."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Return when all that was queued is done.
+
+        Raises:
+            DeviceError: something of it failed.
+        """
+
+    def launch_items(self, program: Program, kernel: str, items: int, *arguments: Argument) -> None:
+        """Run a kernel with one thread per item; nothing for none."""
+        if items:
+            self.launch(program, kernel, -(-items // THREADS), THREADS, *arguments)
+
+
+class Device(ABC):
+    """One GPU, or what stands for one.
+
+    Args:
+        name: for messages.
+        index: its place in the list of devices that this process sees.
+    """
+
+    name: str
+    index: int
+
+    @abstractmethod
+    def free_bytes(self) -> int:
+        """Device memory that could be allocated now."""
+
+    @abstractmethod
+    def stream(self) -> Stream:
+        """A new queue."""
+
+    @abstractmethod
+    def use(self) -> AbstractContextManager[None]:
+        """Make it the device on which this thread's `cuda` functions work."""
