@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from supervm.crypto import cuda
 from supervm.crypto.messages import Bytes, Messages, MessagesLike
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.kernels.cpu.features import ifma_unavailable
@@ -157,6 +158,8 @@ def _register() -> None:
     for backend, reason in reasons.items():
         keccak = partial(digest_into, KERNELS["keccak256", backend])
         register("eth_address", backend, partial(_addresses, keccak), reason)
+    for operation in (*SPECS, "eth_address"):
+        cuda.register_operation(operation)
 
 
 _register()

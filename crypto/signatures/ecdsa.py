@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import cuda
 from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.crypto.signatures.batch import Bytes, Verdicts, flag, for_slices, rows, same_count
 from supervm.kernels.arrays import words
@@ -141,3 +142,5 @@ def _recover(backend: str, digests: Bytes, signatures: Bytes, keys: Bytes, verdi
 for _name, _reason in (("ifma", ifma_unavailable), ("scalar", lambda: "")):
     register(VERIFY, _name, functools.partial(_verify, _name), _reason)
     register(RECOVER, _name, functools.partial(_recover, _name), _reason)
+cuda.register_operation(VERIFY)
+cuda.register_operation(RECOVER)

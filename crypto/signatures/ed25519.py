@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import cuda
 from supervm.crypto.hashes import KERNELS
 from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.params.curve25519 import EDWARDS25519
@@ -109,3 +110,4 @@ def _verify(
 
 register(OPERATION, "ifma", functools.partial(_verify, "ifma"), ifma_unavailable)
 register(OPERATION, "scalar", functools.partial(_verify, "scalar"))
+cuda.register_operation(OPERATION)

@@ -12,6 +12,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import cuda
 from supervm.crypto.hashes import KERNELS
 from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.signatures.batch import Bytes, Challenge, Verdicts, for_challenges, rows, same_count
@@ -78,3 +79,4 @@ def _verify(backend: str, keys: Bytes, messages: Ragged, signatures: Bytes, verd
 
 register(OPERATION, "ifma", functools.partial(_verify, "ifma"), ifma_unavailable)
 register(OPERATION, "scalar", functools.partial(_verify, "scalar"))
+cuda.register_operation(OPERATION)

@@ -50,7 +50,9 @@ def fold_params(spec: FieldSpec, name: str) -> str:
     """
     fold = (1 << 256) % spec.modulus
     if not spec.fold or fold >> WORD > 1:
-        raise ArgumentError("spec", f"{spec.name}, modulus {spec.modulus:#x}", "2^255 − c or 2^256 − c, c below 2^32")
+        raise ArgumentError(
+            "spec", f"{spec.name}, modulus {spec.modulus:#x}", "2^255 − c or 2^256 − c, c below 2^32"
+        )
     return struct(
         name,
         number("WORDS", 8),

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +22,9 @@ from supervm.kernels.cuda.sources import flatten
 
 THREADS = 128
 """Threads of a block in kernels whose items are independent."""
+
+PADDING = 64
+"""Bytes behind every buffer that may be read: kernels read whole words."""
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -76,7 +81,7 @@ class Stream(ABC):
 
     @abstractmethod
     def upload(self, host: Array, buffer: Buffer, offset: int = 0) -> None:
-        """Copy a contiguous array to `buffer` from byte `offset` on; `host` may change after this returns."""
+        """Queue a copy of a contiguous array to `buffer` from byte `offset` on; `host` must not change before `wait`."""
 
     @abstractmethod
     def download(self, buffer: Buffer, host: Array, offset: int = 0) -> None:
@@ -114,6 +119,20 @@ class Device(ABC):
 
     name: str
     index: int
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Buffer] = {}
+        self._keeping = threading.Lock()
+
+    def kept(self, key: str, make: Callable[[Stream], Buffer]) -> Buffer:
+        """The buffer of that key, made at first use and kept as long as the device: tables."""
+        with self._keeping:
+            if key not in self._kept:
+                stream = self.stream()
+                buffer = make(stream)
+                stream.wait()
+                self._kept[key] = buffer
+            return self._kept[key]
 
     @abstractmethod
     def free_bytes(self) -> int:

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations of this room as programs for a GPU: sources of `supervm.kernels.cuda` with the parameters of `params/`."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import Any
+
+from supervm.crypto.params.curve25519 import EDWARDS25519
+from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
+from supervm.crypto.params.secp256k1 import SECP256K1
+from supervm.kernels.cuda import devices, edwards_constants, hash_constants, weierstrass_constants
+from supervm.kernels.cuda.batch import ItemProgram, Launch, Table, run
+from supervm.kernels.cuda.device import Program
+from supervm.kernels.registry import register
+
+_SHA256 = Program("sha2", hash_constants.sha2(SHA256))
+_SHA512 = Program("sha2", hash_constants.sha2(SHA512))
+_KECCAK256 = Program("keccak", hash_constants.keccak(KECCAK256))
+_BLAKE2B = Program("blake2b", hash_constants.blake2b(BLAKE2B))
+_EDDSA = Program("eddsa", edwards_constants.eddsa_constants(EDWARDS25519, SHA512))
+_CURVE = weierstrass_constants.curve(SECP256K1)
+_MULTIPLY = Program("double_multiply", _CURVE)
+_ECDSA = Program("ecdsa", _CURVE)
+_TAG = hashlib.sha256(b"BIP0340/challenge").digest()
+_SCHNORR = Program("schnorr", _CURVE + weierstrass_constants.tagged_hash(SHA256, _TAG))
+
+
+def _hashing(program: Program) -> ItemProgram:
+    hashed = Launch(program, "hash_messages", ("messages.data", "messages.offsets", "digests"))
+    return ItemProgram(inputs=("messages",), outputs=("digests",), launches=(hashed,))
+
+
+def _addresses() -> ItemProgram:
+    hashed = Launch(_KECCAK256, "addresses", ("keys", "addresses"))
+    return ItemProgram(inputs=("keys",), outputs=("addresses",), launches=(hashed,))
+
+
+def _eddsa() -> ItemProgram:
+    columns = ("keys", "messages.data", "messages.offsets", "signatures")
+    verdict = ("points", "flags", "signatures", "rule", "verdicts")
+    table = Table(
+        _EDDSA,
+        "edwards_table",
+        edwards_constants.window_bases(EDWARDS25519),
+        edwards_constants.table_words(EDWARDS25519),
+        edwards_constants.table_threads(EDWARDS25519),
+    )
+    return ItemProgram(
+        inputs=("keys", "messages", "signatures"),
+        options=("rule",),
+        outputs=("verdicts",),
+        scratch={"points": 96, "flags": 1},
+        tables={"table": table},
+        launches=(
+            Launch(_EDDSA, "eddsa_multiply", (*columns, "table", "rule", "points", "flags")),
+            Launch(_EDDSA, "eddsa_finish", verdict, edwards_constants.GROUP),
+        ),
+    )
+
+
+_BASE_TABLE = Table(
+    _MULTIPLY,
+    "weierstrass_table",
+    weierstrass_constants.window_bases(SECP256K1),
+    weierstrass_constants.table_words(SECP256K1),
+    weierstrass_constants.table_words(SECP256K1)
+    // weierstrass_constants.ENTRY_WORDS
+    // weierstrass_constants.GROUP,
+)
+
+
+def _double_multiply(before: tuple[Launch, ...], after: Launch, **columns: tuple[str, ...]) -> ItemProgram:
+    """What ECDSA and BIP-340 have in common: u₁·G + u₂·Q between reading and comparing."""
+    summed = ("points", "scalars", "table", "results", "verdicts")
+    again = ("points", "scalars", "results", "verdicts")
+    return ItemProgram(
+        launches=(
+            *before,
+            Launch(_MULTIPLY, "double_multiply", summed),
+            Launch(_MULTIPLY, "double_multiply_complete", again),
+            after,
+        ),
+        scratch={"points": 64, "scalars": 68, "results": 96},
+        tables={"table": _BASE_TABLE},
+        **columns,
+    )
+
+
+def _ecdsa_verify() -> ItemProgram:
+    prepare = ("signatures", "signatures.width", "digests", 0, "low_s", "scalars", "verdicts")
+    return _double_multiply(
+        (
+            Launch(_ECDSA, "ecdsa_prepare", prepare, weierstrass_constants.GROUP),
+            Launch(_ECDSA, "ecdsa_keys", ("keys", "keys.width", "points", "verdicts")),
+        ),
+        Launch(_ECDSA, "ecdsa_compare", ("signatures", "results", "verdicts")),
+        inputs=("keys", "digests", "signatures"),
+        options=("low_s",),
+        outputs=("verdicts",),
+    )
+
+
+def _ecdsa_recover() -> ItemProgram:
+    prepare = ("signatures", "signatures.width", "digests", 1, 0, "scalars", "verdicts")
+    return _double_multiply(
+        (
+            Launch(_ECDSA, "ecdsa_prepare", prepare, weierstrass_constants.GROUP),
+            Launch(_ECDSA, "ecdsa_nonces", ("signatures", "points", "verdicts")),
+        ),
+        Launch(
+            _ECDSA, "ecdsa_finish_recover", ("results", "recovered", "verdicts"), weierstrass_constants.GROUP
+        ),
+        inputs=("digests", "signatures"),
+        outputs=("recovered", "verdicts"),
+    )
+
+
+def _schnorr() -> ItemProgram:
+    columns = ("keys", "messages.data", "messages.offsets", "signatures")
+    return _double_multiply(
+        (Launch(_SCHNORR, "schnorr_prepare", (*columns, "points", "scalars", "verdicts")),),
+        Launch(
+            _SCHNORR, "schnorr_finish", ("signatures", "results", "verdicts"), weierstrass_constants.GROUP
+        ),
+        inputs=("keys", "messages", "signatures"),
+        outputs=("verdicts",),
+    )
+
+
+PROGRAMS: dict[str, ItemProgram] = {
+    "sha256": _hashing(_SHA256),
+    "sha512": _hashing(_SHA512),
+    "keccak256": _hashing(_KECCAK256),
+    "blake2b": _hashing(_BLAKE2B),
+    "eth_address": _addresses(),
+    "ed25519.verify": _eddsa(),
+    "secp256k1.ecdsa_verify": _ecdsa_verify(),
+    "secp256k1.ecdsa_recover": _ecdsa_recover(),
+    "secp256k1.schnorr_verify": _schnorr(),
+}
+"""What runs on a GPU, by operation."""
+
+
+def programs() -> dict[str, Program]:
+    """Every program of this room by a name of its own, for whoever compiles them all."""
+    return {
+        "sha256": _SHA256,
+        "sha512": _SHA512,
+        "keccak256": _KECCAK256,
+        "blake2b": _BLAKE2B,
+        "eddsa": _EDDSA,
+        "double_multiply": _MULTIPLY,
+        "ecdsa": _ECDSA,
+        "schnorr": _SCHNORR,
+    }
+
+
+def _compute(program: ItemProgram, *arguments: Any) -> None:
+    run(program, devices.working_device(), *arguments)
+
+
+def register_operation(operation: str) -> None:
+    """List the GPU among the operation's backends."""
+    register(operation, "cuda", partial(_compute, PROGRAMS[operation]), devices.unavailable)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""NVIDIA GPUs through CuPy: pools of device and pinned memory, streams, and kernels loaded from cubins.
+
+Nothing here is imported before `devices` has found CuPy and a driver that answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cupy
+import numpy as np
+
+from supervm.kernels.cuda import current
+from supervm.kernels.cuda.cubins import cubin
+from supervm.kernels.cuda.device import PADDING, Argument, Array, Device, Program, Stream
+from supervm.kernels.errors import DeviceError, DeviceLost, DeviceOutOfMemory
+
+_runtime = cupy.cuda.runtime
+
+STICKY = frozenset({46, 100, 101, 201, 214, 219, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999})
+"""Codes after which a process can do nothing more with the device: it is gone, or its context is corrupted (CUDA Runtime
+API 13.0, "Data types used by CUDA Runtime", cudaError)."""
+
+OUT_OF_MEMORY = 2
+
+
+class CupyBuffer:
+    """A block of the device's pool."""
+
+    def __init__(self, memory: Any, size: int) -> None:
+        self._memory = memory
+        self.address = int(memory.ptr)
+        self.size = size
+
+
+class CupyDevice(Device):
+    """One GPU.
+
+    Args:
+        index: among the devices that `CUDA_VISIBLE_DEVICES` leaves, from 0.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        properties = _runtime.getDeviceProperties(index)
+        name = properties["name"]
+        self.index = index
+        self.name = f"{name.decode() if isinstance(name, bytes) else name} ({index})"
+        self.architecture = f"sm_{properties['major']}{properties['minor']}"
+        self.pool = cupy.cuda.MemoryPool()
+        self.pinned = cupy.cuda.PinnedMemoryPool()
+        self._modules: dict[str, Any] = {}
+        self._kernels: dict[tuple[str, str], Any] = {}
+        self._loading = threading.Lock()
+
+    @contextmanager
+    def use(self) -> Iterator[None]:
+        with self.errors(), cupy.cuda.Device(self.index), current.using(self):
+            yield
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """CuPy's errors as this room's."""
+        try:
+            yield
+        except cupy.cuda.memory.OutOfMemoryError as error:
+            raise DeviceOutOfMemory(self.name, str(error)) from error
+        except (_runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+            status = int(error.status)
+            if status == OUT_OF_MEMORY:
+                raise DeviceOutOfMemory(self.name, str(error)) from error
+            raise (DeviceLost if status in STICKY else DeviceError)(self.name, str(error)) from error
+
+    def free_bytes(self) -> int:
+        with self.errors(), cupy.cuda.Device(self.index):
+            free, _ = _runtime.memGetInfo()
+            return int(free) + int(self.pool.free_bytes())
+
+    def stream(self) -> Stream:
+        with self.errors(), cupy.cuda.Device(self.index):
+            return CupyStream(self)
+
+    def kernel(self, program: Program, name: str) -> Any:
+        """A kernel of a program, loaded once; the program is compiled if no cubin of it is kept."""
+        key = (program.digest, name)
+        known = self._kernels.get(key)
+        if known is None:
+            with self._loading:
+                if program.digest not in self._modules:
+                    self._modules[program.digest] = cupy.RawModule(
+                        path=str(cubin(program, self.architecture))
+                    )
+                known = self._kernels[key] = self._modules[program.digest].get_function(name)
+        return known
+
+
+class CupyStream(Stream):
+    """A CUDA stream with its staging memory."""
+
+    def __init__(self, device: CupyDevice) -> None:
+        self.device = device
+        self._stream = cupy.cuda.Stream(non_blocking=True)
+        self._staged: list[tuple[Any, Array]] = []
+        self._returns: list[tuple[Array, Array]] = []
+
+    def allocate(self, size: int) -> CupyBuffer:
+        with self.device.errors(), cupy.cuda.Device(self.device.index), self._stream:
+            return CupyBuffer(self.device.pool.malloc(size + PADDING), size)
+
+    def _stage(self, size: int) -> Array:
+        """Pinned memory that lives until the stream has been waited for."""
+        memory = self.device.pinned.malloc(max(1, size))
+        view = np.frombuffer(memory, np.uint8, size)
+        self._staged.append((memory, view))
+        return view
+
+    def upload(self, host: Array, buffer: Any, offset: int = 0) -> None:
+        if host.nbytes == 0:
+            return
+        with self.device.errors(), cupy.cuda.Device(self.device.index):
+            if is_pinned(host):
+                source = host
+            else:
+                source = self._stage(host.nbytes)
+                source[:] = host.reshape(-1).view(np.uint8)
+            _runtime.memcpyAsync(
+                buffer.address + offset,
+                source.ctypes.data,
+                host.nbytes,
+                _runtime.memcpyHostToDevice,
+                self._stream.ptr,
+            )
+
+    def download(self, buffer: Any, host: Array, offset: int = 0) -> None:
+        if host.nbytes == 0:
+            return
+        with self.device.errors(), cupy.cuda.Device(self.device.index):
+            target = host if is_pinned(host) else self._stage(host.nbytes)
+            _runtime.memcpyAsync(
+                target.ctypes.data,
+                buffer.address + offset,
+                host.nbytes,
+                _runtime.memcpyDeviceToHost,
+                self._stream.ptr,
+            )
+            if target is not host:
+                self._returns.append((target, host))
+
+    def clear(self, buffer: Any) -> None:
+        with self.device.errors(), cupy.cuda.Device(self.device.index):
+            _runtime.memsetAsync(buffer.address, 0, buffer.size, self._stream.ptr)
+
+    def launch(self, program: Program, kernel: str, blocks: int, threads: int, *arguments: Argument) -> None:
+        passed = tuple(_passed(argument) for argument in arguments)
+        with self.device.errors(), cupy.cuda.Device(self.device.index), self._stream:
+            self.device.kernel(program, kernel)((blocks,), (threads,), passed)
+
+    def wait(self) -> None:
+        with self.device.errors(), cupy.cuda.Device(self.device.index):
+            self._stream.synchronize()
+        for staged, host in self._returns:
+            host.reshape(-1).view(np.uint8)[:] = staged
+        self._returns.clear()
+        for _, view in self._staged:  # what was sent is not left lying about in host memory
+            view.fill(0)
+        self._staged.clear()
+
+
+def _passed(argument: Argument) -> np.unsignedinteger[Any]:
+    """An argument with the width that the kernel's parameter has."""
+    if isinstance(argument, np.unsignedinteger):
+        return argument
+    return np.uint32(argument) if isinstance(argument, int) else np.uint64(argument.address)
+
+
+_pinned_ranges: dict[int, int] = {}
+
+
+def pinned_empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An uninitialised array in pinned memory, which copies to a device without staging; kept for the process."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = cupy.cuda.alloc_pinned_memory(max(1, size))
+    _pinned_ranges[int(memory.ptr)] = size
+    _kept.append(memory)
+    return np.frombuffer(memory, dtype, int(np.prod(shape))).reshape(shape)
+
+
+_kept: list[Any] = []
+
+
+def is_pinned(array: Array) -> bool:
+    """Whether an array lies in memory of `pinned_empty`."""
+    address = array.ctypes.data
+    return any(
+        start <= address and address + array.nbytes <= start + size for start, size in _pinned_ranges.items()
+    )
