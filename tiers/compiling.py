@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells when Numba compiles a kernel, which happens once per machine and source, and how long that took."""
+"""Tells when a kernel is compiled, by Numba or NVRTC, which happens once per machine and source, and how long that took."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from supervm.kernels.cuda import cubins
+
 
 @dataclass
 class Compilations:
     """Compilations so far.
 
     Args:
-        count: functions compiled, those that others call included.
+        count: functions and programs compiled, those that others call included.
         seconds: time in which at least one was going on.
         depth: how many are going on now, nested in each other.
     """
@@ -24,6 +26,20 @@ class Compilations:
     seconds: float = 0.0
     depth: int = 0
     begun: float = 0.0
+
+    def start(self) -> None:
+        """One more begins."""
+        if self.depth == 0:
+            self.begun = time.perf_counter()
+        self.depth += 1
+        self.count += 1
+
+    def end(self) -> bool:
+        """One has ended; whether it was the outermost."""
+        self.depth -= 1
+        if self.depth == 0:
+            self.seconds += time.perf_counter() - self.begun
+        return self.depth == 0
 
 
 @contextmanager
@@ -38,18 +54,20 @@ def telling_of_compilations(tell: Callable[[str], None]) -> Iterator[Compilation
 
     class Listener(event.Listener):
         def on_start(self, happened: Any) -> None:
-            if so_far.depth == 0:
-                so_far.begun = time.perf_counter()
-            so_far.depth += 1
-            so_far.count += 1
+            so_far.start()
             name = happened.data["dispatcher"].py_func.__name__
             tell(f"compiling {name} ({so_far.count} so far, kept for the next time)")
 
         def on_end(self, happened: Any) -> None:
-            so_far.depth -= 1
-            if so_far.depth == 0:
-                so_far.seconds += time.perf_counter() - so_far.begun
+            if so_far.end():
                 tell("")
 
-    with event.install_listener("numba:compile", Listener()):
+    def of_program(text: str) -> None:
+        if text:
+            so_far.start()
+            tell(text)
+        elif so_far.end():
+            tell("")
+
+    with event.install_listener("numba:compile", Listener()), cubins.telling(of_program):
         yield so_far

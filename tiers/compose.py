@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from supervm.crypto import ed25519, secp256k1
+from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
+from supervm.kernels.cuda import devices
 from supervm.kernels.threads import set_threads
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.settings import Settings
@@ -24,6 +27,10 @@ BYTES_PER_ITEM = 4096
 """Memory of a signature in flight: 2 KiB in the kernels, as much again for the row it was read from."""
 
 
+Scheduling = Callable[[], AbstractContextManager[object]]
+"""Makes what places work inside a `with` block."""
+
+
 @dataclass(frozen=True)
 class VerifyPipeline:
     """Verifies files of signatures.
@@ -34,6 +41,7 @@ class VerifyPipeline:
         backend: as in the settings.
         batch_items: rows of a batch, at most.
         batch_bytes: bytes of a batch, about.
+        scheduling: what places the work of `auto` while the pipeline runs.
     """
 
     checks: SignatureChecks
@@ -41,6 +49,7 @@ class VerifyPipeline:
     backend: str
     batch_items: int
     batch_bytes: int
+    scheduling: Scheduling
 
     def open(self, path: Path) -> SignatureFile:
         """The file, cut into batches of this pipeline's size.
@@ -60,7 +69,8 @@ class VerifyPipeline:
     ) -> None:
         """Verify `file` into `summary`; see `signature_files.verification.verify_file`."""
         set_threads(self.threads)
-        verify_file(file, self.checks, summary, writer=writer, progress=progress)
+        with self.scheduling():
+            verify_file(file, self.checks, summary, writer=writer, progress=progress)
 
 
 def verify_pipeline(
@@ -80,6 +90,7 @@ def verify_pipeline(
         backend=settings.backend,
         batch_items=min(settings.batch_items, affordable),
         batch_bytes=max(1 << 20, settings.memory_budget // 8),
+        scheduling=functools.partial(scheduling, settings),
     )
 
 
@@ -102,9 +113,36 @@ def replay_pipeline(
     count = threads(settings, hardware)
 
     def run(paths: Iterable[Path], progress: Callable[..., None] | None) -> ReplayReport:
-        return replay(list(paths), threads=count, backend=settings.backend, progress=progress)
+        with scheduling(settings):
+            return replay(list(paths), threads=count, backend=settings.backend, progress=progress)
 
     return run
+
+
+def scheduling(settings: Settings) -> AbstractContextManager[object]:
+    """What places the work of `auto` inside a `with` block; nothing does if the settings name a backend.
+
+    Raises:
+        BackendUnavailable: the strategy asks for a GPU and there is none.
+    """
+    return scheduler(settings) if settings.backend == "auto" else nullcontext()
+
+
+def scheduler(settings: Settings, *, all_cpu_backends: bool = False) -> Scheduler:
+    """The scheduler that these settings ask for, over every GPU that this process may use.
+
+    Args:
+        all_cpu_backends: compare every CPU backend, compiled or not.
+
+    Raises:
+        BackendUnavailable: the strategy asks for a GPU and there is none.
+    """
+    policy = SchedulerSettings(
+        strategy=Strategy(settings.strategy), recheck=settings.recheck, all_cpu_backends=all_cpu_backends
+    )
+    if policy.strategy is Strategy.CPU_ONLY:
+        return Scheduler(policy)
+    return Scheduler(policy, devices.devices(), no_devices=devices.unavailable())
 
 
 def threads(settings: Settings, hardware: Hardware) -> int:

@@ -38,6 +38,8 @@ class Settings:
     tier: Tier
     workers: int
     backend: str
+    strategy: str
+    recheck: float
     batch_items: int
     memory_budget: int
     storage_engine: str

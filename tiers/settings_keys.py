@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from supervm.engine.scheduler.settings import Strategy
 from supervm.kernels.registry import BACKENDS
 
 PREFIX = "SUPERVM_"
 BYTE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 TASKS = ("consensus", "zk_proof", "transaction_execution", "query", "local_operation")
 """Task types that a node may be allowed to do, the heaviest kinds first."""
+STRATEGIES = tuple(strategy.value for strategy in Strategy)
 
-SettingValue = int | str | tuple[str, ...]
+SettingValue = int | float | str | tuple[str, ...]
 
 
 class Mismatch(Exception):
@@ -71,6 +73,26 @@ class ByteCount:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A number from 0 to 1."""
+
+    @property
+    def expected(self) -> str:
+        return "a number from 0 to 1"
+
+    def of_text(self, text: str) -> SettingValue:
+        try:
+            return self.of_value(float(text))
+        except ValueError:
+            raise Mismatch(repr(text)) from None
+
+    def of_value(self, value: object) -> SettingValue:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise Mismatch(repr(value))
+        return float(value)
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few words."""
 
@@ -115,7 +137,7 @@ class Key:
     """A setting: its dotted name, kind, meaning, and the command line's flag for it ('' if it has none)."""
 
     name: str
-    kind: Count | ByteCount | Choice | Choices
+    kind: Count | ByteCount | Share | Choice | Choices
     meaning: str
     flag: str = ""
 
@@ -133,6 +155,8 @@ class Key:
 KEYS = (
     Key("workers", Count(0), "threads of a batch; 0 is one for every usable core", "--threads"),
     Key("backend", Choice(("auto", *BACKENDS)), "what runs the kernels", "--backend"),
+    Key("strategy", Choice(STRATEGIES), "where work goes that `auto` may place", "--strategy"),
+    Key("recheck", Share(), "share of accelerated results that the processor computes again"),
     Key("batch.items", Count(1), "signatures verified by one call", "--batch"),
     Key("memory.budget", ByteCount(1 << 20), "bytes for batches in flight"),
     Key("storage.engine", Choice(("rocksdb", "lru", "sqlite")), "where a node keeps state"),

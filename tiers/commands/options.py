@@ -19,6 +19,10 @@ TierName = Annotated[
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads; 0 is one for every usable core.")]
 Backend = Annotated[str | None, typer.Option("--backend", help="auto, cuda, ifma or scalar.")]
+Strategy = Annotated[
+    str | None,
+    typer.Option("--strategy", help="auto, cpu-only, gpu-only or balance: where auto's work goes."),
+]
 Batch = Annotated[int | None, typer.Option("--batch", help="Items that are verified together, at most.")]
 
 
@@ -28,10 +32,11 @@ def settings_of(
     threads: int | None = None,
     backend: str | None = None,
     batch: int | None = None,
+    strategy: str | None = None,
 ) -> tuple[Hardware, Settings]:
     """Detect the machine and collect the settings; warns of variables that name no setting."""
     hardware = detect()
-    flags = {"workers": threads, "backend": backend, "batch.items": batch}
+    flags = {"workers": threads, "backend": backend, "batch.items": batch, "strategy": strategy}
     settings = load(hardware, flags=flags, tier=tier, config=config)
     for name in settings.ignored_variables:
         console.warn(f"the variable {name} names no setting and is ignored")

@@ -30,6 +30,7 @@ def replay(
     config: options.ConfigFile = None,
     threads: options.Threads = None,
     backend: options.Backend = None,
+    strategy: options.Strategy = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Verify and replay Ethereum blocks.
@@ -39,7 +40,7 @@ def replay(
     code 1 if anything is wrong, 2 if a file cannot be read.
     """
     with console.reporting(as_json):
-        hardware, settings = options.settings_of(tier, config, threads, backend)
+        hardware, settings = options.settings_of(tier, config, threads, backend, strategy=strategy)
         run = replay_pipeline(settings, hardware)
         with console.progress_line() as line:
 

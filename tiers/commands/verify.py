@@ -48,6 +48,7 @@ def verify(
     config: options.ConfigFile = None,
     threads: options.Threads = None,
     backend: options.Backend = None,
+    strategy: options.Strategy = None,
     batch: options.Batch = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -58,7 +59,7 @@ def verify(
     is broken.
     """
     with console.reporting(as_json):
-        hardware, settings = options.settings_of(tier, config, threads, backend, batch)
+        hardware, settings = options.settings_of(tier, config, threads, backend, batch, strategy)
         pipeline = verify_pipeline(settings, hardware, rule=rule.value, low_s=low_s)
         if output is not None and output.exists() and file.exists() and output.samefile(file):
             raise ArgumentError("output", f"the input file {output}", "another file")
