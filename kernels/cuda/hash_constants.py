@@ -58,7 +58,7 @@ def blake2b(spec: Blake2Spec, name: str = "Spec") -> str:
     """The struct that `blake2b.cuh` asks for.
 
     Raises:
-        ArgumentError: the words are not of 64 bits.
+        ArgumentError: a function of another shape.
     """
     if spec.word_bits != 64 or spec.block_words != 16 or spec.digest_words != 8:
         raise ArgumentError("spec", spec.name, "sixteen words of 64 bits to a block, eight to a digest")
