@@ -17,7 +17,7 @@ from supervm.kernels.cpu.conflicts import Accesses, Detected, detect_conflicts
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Function, Work
 
-__all__ = ["RULES", "Conflicts", "detect"]
+__all__ = ["RULES", "Conflicts", "Detection", "detect"]
 
 OPERATION = "conflicts.detect"
 
@@ -87,12 +87,14 @@ class Detection(Work):
     def mismatches(self, function: Function, share: float, random: np.random.Generator) -> int:
         again = self.twin()
         again.run(function)
-        return int(not same(self.result, again.result))
+        return int(not _same(self.result, again.result))
 
 
-def same(one: Detected, other: Detected) -> bool:
+def _same(one: Detected, other: Detected) -> bool:
     """Whether two results are equal in every part."""
-    return all(np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Detected))
+    return all(
+        np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Detected)
+    )
 
 
 def detect(

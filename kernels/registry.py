@@ -85,9 +85,9 @@ def resolve(operation: str, backend: str = "auto") -> Backend:
         BackendUnavailable: the named backend is not implemented for this operation or cannot run here.
     """
     if backend == "auto":
-        for candidate in backends(operation):
-            if candidate.available and candidate.name != "cuda":
-                return candidate
+        for name, (function, unavailable) in sorted(_row(operation).items(), key=_rank):
+            if name != "cuda" and not unavailable():
+                return Backend(operation, name, function, "")
         raise BackendUnavailable("auto", f"no CPU backend of {operation} can run on this machine")
     if backend not in BACKENDS:
         raise ArgumentError("backend", repr(backend), f"'auto', {', '.join(map(repr, BACKENDS))}")
@@ -101,6 +101,10 @@ def resolve(operation: str, backend: str = "auto") -> Backend:
     if reason:
         raise BackendUnavailable(backend, reason)
     return Backend(operation, backend, function, "")
+
+
+def _rank(entry: tuple[str, object]) -> int:
+    return BACKENDS.index(entry[0])
 
 
 def _row(operation: str) -> dict[str, tuple[Callable[..., Any], Callable[[], str]]]:

@@ -15,6 +15,7 @@ from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
 from supervm.kernels.cuda import devices
 from supervm.kernels.threads import set_threads
 from supervm.tiers.hardware import Hardware
+from supervm.tiers.known_answers import known_answers
 from supervm.tiers.settings import Settings
 from supervm.tiers.signature_files.formats import SignatureFile, open_signature_file
 from supervm.tiers.signature_files.verdict_writers import VerdictWriter
@@ -90,7 +91,7 @@ def verify_pipeline(
         backend=settings.backend,
         batch_items=min(settings.batch_items, affordable),
         batch_bytes=max(1 << 20, settings.memory_budget // 8),
-        scheduling=functools.partial(scheduling, settings),
+        scheduling=functools.partial(scheduling, settings, hardware),
     )
 
 
@@ -113,23 +114,23 @@ def replay_pipeline(
     count = threads(settings, hardware)
 
     def run(paths: Iterable[Path], progress: Callable[..., None] | None) -> ReplayReport:
-        with scheduling(settings):
+        with scheduling(settings, hardware):
             return replay(list(paths), threads=count, backend=settings.backend, progress=progress)
 
     return run
 
 
-def scheduling(settings: Settings) -> AbstractContextManager[object]:
+def scheduling(settings: Settings, hardware: Hardware) -> AbstractContextManager[object]:
     """What places the work of `auto` inside a `with` block; nothing does if the settings name a backend.
 
     Raises:
         BackendUnavailable: the strategy asks for a GPU and there is none.
     """
-    return scheduler(settings) if settings.backend == "auto" else nullcontext()
+    return scheduler(settings, hardware) if settings.backend == "auto" else nullcontext()
 
 
-def scheduler(settings: Settings, *, all_cpu_backends: bool = False) -> Scheduler:
-    """The scheduler that these settings ask for, over every GPU that this process may use.
+def scheduler(settings: Settings, hardware: Hardware, *, all_cpu_backends: bool = False) -> Scheduler:
+    """The scheduler that these settings ask for, over every GPU that this process may use; sets the number of threads.
 
     Args:
         all_cpu_backends: compare every CPU backend, compiled or not.
@@ -140,9 +141,11 @@ def scheduler(settings: Settings, *, all_cpu_backends: bool = False) -> Schedule
     policy = SchedulerSettings(
         strategy=Strategy(settings.strategy), recheck=settings.recheck, all_cpu_backends=all_cpu_backends
     )
+    set_threads(threads(settings, hardware))
     if policy.strategy is Strategy.CPU_ONLY:
-        return Scheduler(policy)
-    return Scheduler(policy, devices.devices(), no_devices=devices.unavailable())
+        return Scheduler(policy, known_answers=known_answers)
+    found, reason = devices.devices(), devices.unavailable()
+    return Scheduler(policy, found, no_devices=reason, known_answers=known_answers)
 
 
 def threads(settings: Settings, hardware: Hardware) -> int:

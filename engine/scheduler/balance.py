@@ -20,14 +20,10 @@ def shares(items: int, size: int, models: Sequence[CostModel]) -> list[int]:
     """
     if not items or len(models) < 2:
         return [items] * len(models)
-    alone = [model.estimate(items, size) for model in models]
-    best = alone.index(min(alone))
-    if not any(model.items_within(alone[best]) for index, model in enumerate(models) if index != best):
-        return [items if index == best else 0 for index in range(len(models))]
     # How much longer messages of this length take than those that were measured.
     stretch = [
-        time / model.estimate(items, int(items * model.bytes_per_item))
-        for time, model in zip(alone, models, strict=True)
+        model.estimate(items, size) / model.estimate(items, int(items * model.bytes_per_item))
+        for model in models
     ]
 
     def done(seconds: float) -> list[int]:

@@ -12,8 +12,8 @@ from supervm.engine.scheduler.workloads import MESSAGE_BYTES, Workload
 from supervm.kernels.errors import DeviceOutOfMemory
 from supervm.kernels.work import Work
 
-CPU_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-"""Dense, because groups of lanes and slices of threads bend the curve; beyond the last it is straight."""
+CPU_SIZES = (1, 2, 4, 8, 9, 16, 17, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+"""Dense, because groups of 8 or 16 lanes and slices of threads make steps; beyond the last it is straight."""
 
 DEVICE_SIZES = (1, 64, 256, 1024, 4096, 1 << 14, 1 << 16, 1 << 18)
 """Flat, then straight: the bend matters."""

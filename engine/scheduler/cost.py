@@ -90,6 +90,11 @@ class CostModel:
         """What each point is thought to take now; never falling."""
         return tuple(self._curve[1])
 
+    @property
+    def least(self) -> float:
+        """Seconds below which nothing can be done."""
+        return self._curve[1][0]
+
     def estimate(self, items: int, size: int) -> float:
         """Seconds for a batch of `items` items and `size` bytes; sizes that were never measured are extrapolated."""
         return self._with_bytes(_interpolate(self._curve, items), items, size)
@@ -121,24 +126,33 @@ class CostModel:
         sizes, times = curve = self._curve
         base = _interpolate(curve, items)
         expected = self._with_bytes(base, items, size)
-        ratio = min(MOST_RATIO, max(1 / MOST_RATIO, seconds / expected))
+        ratio = seconds / expected
+        if ratio > MOST_RATIO:
+            ratio = MOST_RATIO
+        elif ratio < 1 / MOST_RATIO:
+            ratio = 1 / MOST_RATIO
         if expected > 2 * base:
             self.per_byte *= ratio**DAMPING
             return
         if items > NEW_POINT * sizes[-1]:
-            self._curve = [*sizes, items], _raised([*times, base * ratio**DAMPING])
+            self._curve = [*sizes, items], [*times, max(times[-1], base * ratio**DAMPING)]
             return
         times = times.copy()
-        place = min(bisect_right(sizes, items), len(sizes) - 1)
-        before = max(place - 1, 0)
-        width = sizes[place] - sizes[before]
-        share = min(1.0, max(0.0, (items - sizes[before]) / width)) if width else 1.0
-        # Nearer points move more, and the curve between them by ratio ** DAMPING.
-        power = DAMPING / (share * share + (1 - share) * (1 - share))
-        times[before] *= ratio ** (power * (1 - share))
-        times[place] *= ratio ** (power * share)
-        # More items never take less time: let this batch be right.
-        self._curve = sizes, _lowered(times) if ratio < 1 else _raised(times)
+        place = bisect_right(sizes, items)
+        if place == 0 or place == len(
+            sizes
+        ):  # before the first or beyond the last point, which stands for it
+            place -= place > 0
+            times[place] *= ratio**DAMPING
+            first = place
+        else:
+            first = place - 1
+            share = (items - sizes[first]) / (sizes[place] - sizes[first])
+            # Nearer points move more, and the curve between them by ratio ** DAMPING.
+            power = DAMPING / (share * share + (1 - share) * (1 - share))
+            times[first] *= ratio ** (power * (1 - share))
+            times[place] *= ratio ** (power * share)
+        self._curve = sizes, _in_order(times, first, place, ratio < 1)
 
     def line(self) -> Line:
         """The straight line of least relative error through the points, neither part negative."""
@@ -196,16 +210,30 @@ def _interpolate(curve: Curve, items: int) -> float:
 
 
 def _last_slope(curve: Curve) -> float:
-    """Seconds that an item costs beyond the last point."""
+    """Seconds that an item costs beyond the last point: as before it, but no less than over all points.
+
+    The last two may lie on a step, such as sixteen threads with one slice each, behind which the next one rises.
+    """
     sizes, seconds = curve
     if len(sizes) == 1:
         return seconds[0] / sizes[0]
-    return (seconds[-1] - seconds[-2]) / (sizes[-1] - sizes[-2])
+    last = (seconds[-1] - seconds[-2]) / (sizes[-1] - sizes[-2])
+    return max(last, (seconds[-1] - seconds[0]) / (sizes[-1] - sizes[0]))
 
 
-def _raised(seconds: Sequence[float]) -> list[float]:
-    """Each time at least as long as the one before it."""
-    return list(accumulate(seconds, max))
+def _in_order(seconds: list[float], first: int, last: int, lowered: bool) -> list[float]:
+    """More items never take less time: the points first … last were moved and are right, those beside them follow."""
+    if lowered:
+        index = last - 1
+        while index >= 0 and (index >= first or seconds[index] > seconds[index + 1]):
+            seconds[index] = min(seconds[index], seconds[index + 1])
+            index -= 1
+    else:
+        index = first + 1
+        while index < len(seconds) and (index <= last or seconds[index] < seconds[index - 1]):
+            seconds[index] = max(seconds[index], seconds[index - 1])
+            index += 1
+    return seconds
 
 
 def _lowered(seconds: Sequence[float]) -> list[float]:

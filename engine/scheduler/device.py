@@ -141,6 +141,10 @@ class GpuExecutor(BackendExecutor):
     def begin(self, call: Callable[[], Any], what: str, deadline: float, expected: float = 0.0) -> Ticket:
         """Run anything on the device's thread; `what` names the operation."""
         ticket = Ticket(self, call, what, deadline, expected)
+        if (
+            threading.current_thread() is self._thread
+        ):  # a backend asks for more work: it cannot wait for itself
+            return self._at_once(ticket)
         with self._lock:
             if self._lost:
                 self._settle(ticket, None, DeviceLost(self.name, self._lost))
@@ -192,6 +196,16 @@ class GpuExecutor(BackendExecutor):
     def _expected(self, work: Work) -> float:
         model = self.model(work.operation)
         return 0.0 if model is None else model.estimate(work.items, work.bytes)
+
+    def _at_once(self, ticket: Ticket) -> Ticket:
+        value, error, begun = None, None, time.monotonic()
+        try:
+            value = ticket.call()
+        except Exception as caught:
+            error = caught
+        ticket.seconds = time.monotonic() - begun
+        self._settle(ticket, value, error)
+        return ticket
 
     def _serve(self) -> None:
         while (ticket := self._queue.get()) is not None:

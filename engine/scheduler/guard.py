@@ -27,7 +27,8 @@ from supervm.kernels.errors import (
 )
 from supervm.kernels.work import Batch, Work
 
-NO_DEVICE = "no_device"
+NO_DEVICE, UNAVAILABLE = "no_device", "unavailable"
+"""Reasons under which `Guard.missing` counts: there is no device, or the backend cannot run here."""
 
 _log = logging.getLogger("supervm.engine.scheduler")
 
@@ -67,14 +68,14 @@ class Guard:
             return Finished(work)
         return GuardedRun(self, plan, route, work)
 
-    def on_cpu(self, route: Route, work: Work) -> None:
-        """Run `work` on this thread and learn from the time it took."""
+    def on_cpu(self, route: Route, work: Work, size: int = -1) -> None:
+        """Run `work`, of `size` bytes if they were counted already, on this thread, and learn from the time it took."""
         begun = time.perf_counter()
         work.run(route.function)
         spent = time.perf_counter() - begun
         route.seconds.add(spent)
         if route.model is not None:
-            route.model.observe(work.items, work.bytes, spent)
+            route.model.observe(work.items, work.bytes if size < 0 else size, spent)
 
     def run_on_cpu(self, route: Route, work: Work) -> Pending:
         """The same as a part of something larger: an error is kept until the other parts have ended."""
@@ -111,14 +112,30 @@ class Guard:
             breaker.failure(plan.operation, str(error))
 
     def fell_back(self, operation: str, name: str, executor: str, reason: str) -> None:
-        """Count a fallback, and tell the log of the first of its kind; that there is no device, once for all operations."""
+        """Count a fallback, and tell the log of the first of its kind."""
         self._metrics.series(FALLBACKS, operation, name).add()
+        key = (operation, name, executor)
+        if self._first(key):
+            _log.warning("%s on %s: %s (%s); the work is done elsewhere", *key, reason)
+
+    def missing(self, operation: str, name: str, reason: str) -> None:
+        """No device can run an operation: count it, and tell the log of this reason once, whatever the operation.
+
+        A machine without a GPU is as it should be: that is information, no warning.
+        """
+        self._metrics.series(FALLBACKS, operation, name).add()
+        if self._first((name, reason, "")):
+            level = logging.INFO if name == NO_DEVICE else logging.WARNING
+            _log.log(
+                level, "%s runs on the CPU: %s", operation if name == UNAVAILABLE else "all work", reason
+            )
+
+    def _first(self, key: tuple[str, str, str]) -> bool:
         with self._lock:
-            key = ("" if name == NO_DEVICE else operation, name, executor)
             if key in self._told:
-                return
+                return False
             self._told.add(key)
-        _log.warning("%s on %s: %s (%s); the work is done elsewhere", operation, executor, name, reason)
+            return True
 
     def split(self, plan: Plan, route: DeviceRoute, work: Batch, error: DeviceOutOfMemory) -> None:
         """Run the halves of a batch that was too large, one after the other."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from supervm.engine.scheduler.device import GpuExecutor
 from supervm.engine.scheduler.executors import BackendExecutor, CpuExecutor, HybridExecutor, Pending
-from supervm.engine.scheduler.guard import NO_DEVICE, Guard
+from supervm.engine.scheduler.guard import NO_DEVICE, UNAVAILABLE, Guard
 from supervm.engine.scheduler.metrics import ITEMS, SECONDS, Metrics
 from supervm.engine.scheduler.plan import DeviceRoute, Plan, Route
 from supervm.engine.scheduler.settings import SchedulerSettings, Strategy
@@ -80,7 +80,9 @@ class Planner:
         plan = Plan(
             operation,
             cpu=cpus[0],
-            others=tuple(cpus[1:]) if self._settings.all_cpu_backends else (),
+            others=tuple(
+                route for route in cpus[1:] if self._settings.all_cpu_backends or route.model is not None
+            ),
             devices=devices,
             items=self._metrics.series(ITEMS, operation),
             reasons=tuple(reasons),
@@ -112,8 +114,7 @@ class Planner:
         reason = self._no_devices if not self._devices else listed["cuda"].reason
         if reason:
             reasons.append(f"cuda: {reason}")
-            name = NO_DEVICE if not self._devices else "unavailable"
-            self._guard.fell_back(operation, name, "cuda", reason)
+            self._guard.missing(operation, UNAVAILABLE if self._devices else NO_DEVICE, reason)
         if reason or not self._devices:
             return ()
         seconds = self._metrics.series(SECONDS, operation, "cuda")

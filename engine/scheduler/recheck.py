@@ -35,11 +35,13 @@ class Sampler:
         self._local = threading.local()
 
     def share(self, items: int, seconds: float, cpu: CostModel | None) -> float:
-        """The share for a batch of `items` that took `seconds`; `cpu` says what a sample costs (None: no cap is known)."""
+        """The share for a batch of `items` that took `seconds`; `cpu` says what a sample costs (None: no cap is known).
+
+        It may be less than one item: a work checks at least one.
+        """
         if self.recheck >= 1.0 or not items or cpu is None:
             return self.recheck
-        affordable = cpu.items_within(self.cap * seconds)
-        return min(self.recheck, max(1, affordable) / items)
+        return min(self.recheck, cpu.items_within(self.cap * seconds) / items)
 
     def mismatches(self, work: Work, function: Function, seconds: float, cpu: CostModel | None) -> int:
         """How many of the sampled results of `work` the CPU's function does not agree with."""

@@ -91,7 +91,8 @@ class Scheduler:
         self._prober = Prober(known_answers, workload)
         used = () if self.settings.strategy is Strategy.CPU_ONLY else devices
         self._store = CalibrationStore(this_machine(device.name for device in used), folder)
-        stored = self._store.load() if self.settings.remember and used else {}
+        several = bool(used) or self.settings.all_cpu_backends
+        stored = self._store.load() if self.settings.remember and several else {}
         self._installed = False
         self._build(used, no_devices, stored | (models or {}))
         _living.add(self)
@@ -130,21 +131,19 @@ class Scheduler:
             return
         if plan.unmeasured:
             self._measure(plan)
+        size = work.bytes
         if (
             self.settings.strategy is Strategy.BALANCE
             and isinstance(work, Batch)
             and plan.cpu.model is not None
         ):
-            for device in plan.devices:
-                self._usable(plan, device)
-            assert plan.hybrid is not None
-            plan.hybrid.submit(work).result()
+            self._balance(plan, work, size, plan.cpu.model.estimate(items, size))
             return
-        route = self._choose(plan, items, work.bytes)
+        route = self._choose(plan, items, size)
         if isinstance(route, DeviceRoute):
             self._guard.start(plan, route, work).result()
         else:
-            self._guard.on_cpu(route, work)
+            self._guard.on_cpu(route, work, size)
 
     def install(self) -> None:
         """Be what `auto` asks in the whole process; whatever was asked before is asked no more."""
@@ -247,6 +246,17 @@ class Scheduler:
             if not isinstance(route, DeviceRoute) or self._usable(plan, route):
                 return route
             wanted = [other for other in wanted if other is not route]
+
+    def _balance(self, plan: Plan, work: Batch, size: int, seconds: float) -> None:
+        """Cut a batch across all that are well, unless the CPU has done it (in `seconds`) before any device has begun."""
+        wanted = [route for route in plan.devices if route.model is not None and route.model.least < seconds]
+        if not wanted:
+            self._guard.on_cpu(plan.cpu, work, size)
+            return
+        for route in wanted:
+            self._usable(plan, route)
+        assert plan.hybrid is not None
+        plan.hybrid.submit(work).result()
 
     def _usable(self, plan: Plan, route: DeviceRoute) -> bool:
         """Whether a device that would be given work is well; the fallback is counted if it is not."""

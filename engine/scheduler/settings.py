@@ -45,7 +45,8 @@ class SchedulerSettings:
         calibration_seconds: about how long that may take for one operation, compilation aside.
         default_threshold: without measurements, items from which on a GPU is taken.
         remember: whether measurements are kept for the next process.
-        all_cpu_backends: whether `auto` compares every CPU backend. Off, only the best one is ever compiled.
+        all_cpu_backends: whether every CPU backend is timed and compared. Off, those beyond the best one are compared where
+            they were timed before, so that nothing is compiled only to be compared.
     """
 
     strategy: Strategy = Strategy.AUTO

@@ -23,6 +23,7 @@ from supervm.engine.scheduler.cost import CostModel
 from supervm.kernels import CACHE_FOLDER, get_threads
 from supervm.kernels.cache import cache_root
 from supervm.kernels.cpu.features import cpu_features
+from supervm.kernels.cuda import sources
 
 FORMAT = 1
 """Of the file."""
@@ -42,7 +43,7 @@ class Machine(msgspec.Struct, frozen=True):
         cores: that this process may use.
         threads: that a batch may use.
         gpus: their names, in order.
-        source: digest of the sources and the compiler.
+        source: digests of the sources, CUDA's among them, and the compiler.
     """
 
     cpu: str
@@ -85,7 +86,7 @@ def this_machine(gpus: Iterable[str]) -> Machine:
         cores=cores,
         threads=get_threads(),
         gpus=tuple(gpus),
-        source=CACHE_FOLDER.name,
+        source=f"{CACHE_FOLDER.name}-{sources.digest()}",
     )
 
 

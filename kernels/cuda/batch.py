@@ -10,14 +10,14 @@ its messages and 8 for each offset; 256 for each buffer. Two pieces are in fligh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from supervm.kernels.cuda.device import PADDING, Array, Buffer, Device, Program, Stream
-from supervm.kernels.errors import DeviceOutOfMemory
+from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 from supervm.kernels.work import Column, Ragged
 
 PIECE_ITEMS = 1 << 17
@@ -121,21 +121,10 @@ class ItemProgram:
         return 2 * len(self.inputs) + len(self.outputs) + len(self.scratch)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Where a batch is cut: piece k holds items bounds[k] … bounds[k + 1] − 1."""
-
-    bounds: Array
-
-    @property
-    def pieces(self) -> int:
-        return len(self.bounds) - 1
-
-
 def plan(
     program: ItemProgram, inputs: tuple[Column, ...], outputs: tuple[Array, ...], free: int, device: str
-) -> Plan:
-    """Cut a batch so that two pieces fit into the `free` bytes of a device.
+) -> list[int]:
+    """Cut a batch so that two pieces fit into the `free` bytes of a device: piece k is items b[k] … b[k + 1] − 1.
 
     Raises:
         DeviceOutOfMemory: not even one item does.
@@ -162,7 +151,7 @@ def plan(
             )
             raise DeviceOutOfMemory(device, reason)
         bounds.append(stop)
-    return Plan(np.array(bounds))
+    return bounds
 
 
 def run(program: ItemProgram, device: Device, *arguments: Any) -> None:
@@ -176,17 +165,30 @@ def run(program: ItemProgram, device: Device, *arguments: Any) -> None:
         return
     with device.use():
         constants = _constants(program, device, options)
-        cut = plan(program, inputs, outputs, device.free_bytes(), device.name).bounds
-        lanes = [_Lane(program, device.stream(), constants) for _ in range(min(STREAMS, len(cut) - 1))]
-        for piece, (start, stop) in enumerate(_pairs(cut)):
-            lane = lanes[piece % len(lanes)]
+        bounds = plan(program, inputs, outputs, device.free_bytes(), device.name)
+        lanes = [_Lane(program, device.stream(), constants) for _ in range(min(STREAMS, len(bounds) - 1))]
+        try:
+            for piece, (start, stop) in enumerate(pairwise(bounds)):
+                lane = lanes[piece % len(lanes)]
+                lane.stream.wait()
+                lane.send(
+                    tuple(c.part(start, stop) if isinstance(c, Ragged) else c[start:stop] for c in inputs),
+                    tuple(array[start:stop] for array in outputs),
+                )
+        finally:
+            _settle(lanes)
+
+
+def _settle(lanes: list[_Lane]) -> None:
+    """Wait for every lane, also after a failure: what is still being copied must not lose its memory."""
+    first: DeviceError | None = None
+    for lane in lanes:
+        try:
             lane.stream.wait()
-            lane.send(
-                tuple(c.part(start, stop) if isinstance(c, Ragged) else c[start:stop] for c in inputs),
-                tuple(array[start:stop] for array in outputs),
-            )
-        for lane in lanes:
-            lane.stream.wait()
+        except DeviceError as error:
+            first = first or error
+    if first is not None:
+        raise first
 
 
 class Resident:
@@ -292,7 +294,3 @@ def _reach(totals: Array, limit: int) -> int:
 def _width(column: Array) -> int:
     """Bytes of a row."""
     return int(np.prod(column.shape[1:], dtype=np.int64)) * column.dtype.itemsize
-
-
-def _pairs(bounds: Array) -> Iterator[tuple[int, int]]:
-    return zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)

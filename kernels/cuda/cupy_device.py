@@ -56,6 +56,7 @@ class CupyDevice(Device):
         self._modules: dict[str, Any] = {}
         self._kernels: dict[tuple[str, str], Any] = {}
         self._loading = threading.Lock()
+        self.idle_streams: list[Any] = []
 
     @contextmanager
     def use(self) -> Iterator[None]:
@@ -103,9 +104,17 @@ class CupyStream(Stream):
 
     def __init__(self, device: CupyDevice) -> None:
         self.device = device
-        self._stream = cupy.cuda.Stream(non_blocking=True)
+        # CuPy's pool keeps the blocks of each stream apart, so streams are used again and again.
+        try:
+            self._stream = device.idle_streams.pop()
+        except IndexError:
+            self._stream = cupy.cuda.Stream(non_blocking=True)
         self._staged: list[tuple[Any, Array]] = []
         self._returns: list[tuple[Array, Array]] = []
+
+    def __del__(self) -> None:
+        if hasattr(self, "_stream"):
+            self.device.idle_streams.append(self._stream)
 
     def allocate(self, size: int) -> CupyBuffer:
         with self.device.errors(), cupy.cuda.Device(self.device.index), self._stream:

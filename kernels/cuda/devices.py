@@ -52,9 +52,9 @@ def _found() -> tuple[tuple[Device, ...], str]:
 
 @functools.cache
 def _search() -> tuple[tuple[Device, ...], str]:
-    if importlib.util.find_spec("cupy") is None:
-        return (), f"CuPy is not installed: {INSTALL}"
     try:
+        if importlib.util.find_spec("cupy") is None:
+            return (), f"CuPy is not installed: {INSTALL}"
         import cupy
     except Exception as error:  # a library that is broken, or made for another CUDA, may fail in any way
         return (), f"CuPy cannot be imported ({_first_line(error)}): {INSTALL}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -42,3 +43,11 @@ def flatten(name: str, constants: str = "") -> str:
         return _INCLUDE.sub(put, text).replace("#pragma once\n", "")
 
     return _INCLUDE.sub(put, path.read_text(encoding="utf-8"))
+
+
+def digest() -> str:
+    """Sixteen hex digits over every source: what measurements of kernels depend on."""
+    content = hashlib.sha256()
+    for path in sorted([*INCLUDES.glob("*.cuh"), *SOURCES.glob("*.cu")]):
+        content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return content.hexdigest()[:16]

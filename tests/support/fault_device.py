@@ -74,7 +74,7 @@ class FaultDevice:
         self.calls.append(items)
         self._fail_at_launch(items)
         if self.faults.hang is not None:
-            assert self.faults.hang.wait(30), "nobody ended the hang"
+            assert self.faults.hang.wait(10), "nobody ended the hang"
             for array in results:
                 array.view(np.uint8)[...] = LATE
             self.came_back.set()

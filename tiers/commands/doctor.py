@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from supervm.engine.scheduler.report import SchedulerReport
 from supervm.kernels import CACHE_FOLDER
-from supervm.tiers import console, inventory
+from supervm.tiers import compose, console, inventory
 from supervm.tiers.commands import options
 from supervm.tiers.compose import threads as threads_of
 from supervm.tiers.environment import environment
@@ -27,24 +28,27 @@ def doctor(
     config: options.ConfigFile = None,
     threads: options.Threads = None,
     backend: options.Backend = None,
+    strategy: options.Strategy = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show hardware, tier, settings and backends, and test every backend against known answers.
+    """Show hardware, tier, settings and backends, test every backend against known answers, and measure them.
 
     Exit code 1 if a backend gives a wrong answer, 3 if an operation has no backend that may run.
     """
     with console.reporting(as_json):
-        hardware, settings = options.settings_of(tier, config, threads, backend)
+        hardware, settings = options.settings_of(tier, config, threads, backend, strategy=strategy)
         states = _test(settings)
+        costs = _measure(settings, hardware)
         cache = kernel_cache(CACHE_FOLDER)
         code = _exit_code(states)
         if as_json:
-            console.print_json(_answer(hardware, settings, states, cache, code))
+            console.print_json(_answer(hardware, settings, states, costs, cache, code))
         else:
             out = console.answers()
             _show_machine(out, hardware, settings)
             _show_settings(out, settings)
             _show_operations(out, states)
+            _show_costs(out, costs)
             _show_verdict(out, states, cache)
     if code:
         raise typer.Exit(code)
@@ -61,6 +65,20 @@ def _test(settings: Settings) -> list[OperationState]:
     return states
 
 
+def _measure(settings: Settings, hardware: Hardware) -> SchedulerReport:
+    """What every operation costs on every executor, timed now unless it is known from before."""
+    scheduler = compose.scheduler(settings, hardware, all_cpu_backends=True)
+    names = inventory.operations()
+    try:
+        with console.progress_line() as line:
+            for place, name in enumerate(names):
+                line.update(f"measuring {name}, {place + 1} of {len(names)}", place / len(names))
+                scheduler.calibrate([name])
+        return scheduler.report(names)
+    finally:
+        scheduler.close()
+
+
 def _exit_code(states: list[OperationState]) -> int:
     if not all(state.right for state in states):
         return VERIFICATION_FAILED
@@ -68,7 +86,12 @@ def _exit_code(states: list[OperationState]) -> int:
 
 
 def _answer(
-    hardware: Hardware, settings: Settings, states: list[OperationState], cache: KernelCache, code: int
+    hardware: Hardware,
+    settings: Settings,
+    states: list[OperationState],
+    costs: SchedulerReport,
+    cache: KernelCache,
+    code: int,
 ) -> dict[str, Any]:
     return {
         "ok": code == 0,
@@ -83,6 +106,7 @@ def _answer(
         "settings": settings.to_json(),
         "ignored_variables": list(settings.ignored_variables),
         "operations": [state.to_json() for state in states],
+        "scheduler": costs.to_json(),
         "kernel_cache": cache.to_json(),
         "environment": environment(hardware),
     }
@@ -134,6 +158,30 @@ def _show_operations(out: Console, states: list[OperationState]) -> None:
                 outcome,
             )
     out.print(table)
+
+
+def _show_costs(out: Console, costs: SchedulerReport) -> None:
+    """One row an executor: the fitted line, and from how many items on it beats the processor's best."""
+    table = Table("operation", "executor", "µs a call", "ns an item", "cheaper", title_justify="left")
+    table.title = f"Measured cost (strategy {costs.strategy})"
+    for column in table.columns[2:4]:
+        column.justify = "right"
+    for operation in costs.operations:
+        for place, route in enumerate(operation.routes):
+            table.add_row(
+                "" if place else operation.operation,
+                console.plain(route.executor),
+                "" if route.fixed is None else f"{1e6 * route.fixed:,.1f}",
+                "" if route.per_item is None else f"{1e9 * route.per_item:,.0f}",
+                console.plain(route.reason or _preference(place, route.crossover)),
+            )
+    out.print(table)
+
+
+def _preference(place: int, crossover: int | None) -> str:
+    if place == 0:
+        return "else"
+    return "never" if crossover is None else f"from {crossover:,} items"
 
 
 def _show_verdict(out: Console, states: list[OperationState], cache: KernelCache) -> None:

@@ -18,8 +18,12 @@ from supervm.kernels import registry
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch):
-    """The real operations and the cheap one; what a test adds is gone after it."""
-    monkeypatch.setattr(registry, "_table", {name: dict(row) for name, row in registry._table.items()})
+    """The real operations without a GPU's backends, and the cheap one; what a test adds is gone after it."""
+    cpu_only = {
+        operation: {name: entry for name, entry in row.items() if name != "cuda"}
+        for operation, row in registry._table.items()
+    }
+    monkeypatch.setattr(registry, "_table", cpu_only)
     monkeypatch.setattr(registry, "_dispatcher", None)
     registry.register(OPERATION, "scalar", rows_function)
 

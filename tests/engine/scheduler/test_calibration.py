@@ -89,6 +89,35 @@ def test_one_disturbed_run_does_not_show(disturbed):
     assert simulated.model(budget=10.0).seconds == pytest.approx([items * 1e-6 for items in CPU_SIZES])
 
 
+def on_cpu(threads, item):
+    """Lanes in groups of eight, slices of 256 items, each on a thread; rounds of slices follow each other."""
+
+    def cost(items, size):
+        rounds = (min(256, items - start) for start in range(0, items, 256 * threads))
+        return 12e-6 + item * sum(-(-longest // 8) * 8 for longest in rounds)
+
+    return cost
+
+
+def on_device(fixed, item):
+    """Waves of blocks, on top of what every item costs."""
+    return lambda items, size: fixed + item * items + 30e-6 * -(-items // 16384)
+
+
+@pytest.mark.parametrize("threads", [1, 4, 16, 64])
+@pytest.mark.parametrize("item", [10e-6, 50e-9])
+@pytest.mark.parametrize("fixed", [100e-6, 300e-6, 1e-3])
+@pytest.mark.parametrize("device_item", [66e-9, 1e-9])
+def test_the_choice_is_within_a_tenth_of_the_best(threads, item, fixed, device_item):
+    """From 2^6 to 2^22 items, by what two simulated executors really take."""
+    cpu, device = on_cpu(threads, item), on_device(fixed, device_item)
+    cpu_model, device_model = Simulated(cpu).model(), Simulated(device).model(sizes=DEVICE_SIZES)
+    for items in (*(1 << power for power in range(6, 23)), 100, 300, 1000, 3000, 10_000, 100_000):
+        took = cpu(items, 0), device(items, 0)
+        chosen = took[device_model.estimate(items, 0) < cpu_model.estimate(items, 0)]
+        assert chosen <= 1.1 * min(took), items
+
+
 # Typical work
 
 
@@ -216,7 +245,8 @@ def test_the_first_use_measures_and_the_next_process_knows(tmp_path):
         batch = rows_batch(100)
         registry.run(batch)
         assert right(batch)
-        assert {1, 64, 256} <= set(device.calls)
+        assert {1, 64} <= set(device.calls)
+        assert len(list(tmp_path.iterdir())) == 1, "kept at once, whatever becomes of this process"
         (cpu, gpu) = scheduler.report([OPERATION]).operations[0].routes
         assert cpu.measured[:4] == (1, 2, 4, 8)
         assert gpu.measured[:2] == (1, 64)
@@ -236,9 +266,10 @@ def test_one_executor_is_not_measured(tmp_path):
     def never(operation, items, message_bytes=64):
         raise AssertionError("timed for nothing")
 
-    with Scheduler(SchedulerSettings(), folder=tmp_path, workload=never):
+    with Scheduler(SchedulerSettings(), folder=tmp_path, workload=never) as scheduler:
         batch = rows_batch(100)
         registry.run(batch)
+        scheduler.calibrate([OPERATION])
     assert right(batch)
     assert not list(tmp_path.iterdir())
 
@@ -316,3 +347,7 @@ def test_every_cpu_backend_if_asked(tmp_path):
         for _ in range(5):
             registry.run(rows_batch(10))
         assert len(calls) == before, "scalar is faster here"
+    calls.clear()
+    with first_use(tmp_path, all_cpu_backends=True):
+        registry.run(rows_batch(10))
+    assert not calls, "known from before"

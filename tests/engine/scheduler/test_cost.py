@@ -8,11 +8,13 @@ import itertools
 import numpy as np
 import pytest
 from fault_rows import line
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervm.engine.scheduler.balance import shares
 from supervm.engine.scheduler.cost import MOST_ITEMS, CostModel, crossover
+
+quick = settings(deadline=None, max_examples=60)
 
 seconds = st.floats(1e-7, 1e-1)
 
@@ -39,12 +41,14 @@ def test_bytes_beyond_the_usual_cost_extra():
     assert 10e-6 <= model.estimate(100, 0) < 100e-6
 
 
+@quick
 @given(models(), st.integers(0, 20_000), st.integers(0, 20_000))
 def test_more_items_never_take_less_time(model, one, other):
     low, high = sorted((one, other))
     assert model.estimate(low, 0) <= model.estimate(high, 0)
 
 
+@quick
 @given(models(), st.floats(1e-8, 1.0))
 def test_items_within_is_the_inverse(model, time):
     items = model.items_within(time)
@@ -54,10 +58,11 @@ def test_items_within_is_the_inverse(model, time):
         assert model.estimate(items + 2, 0) >= time * (1 - 1e-6)
 
 
+@quick
 @given(models(), models())
 def test_crossover_is_the_first_cheaper_size(one, other):
     found = crossover(one, other)
-    limit = 10_000
+    limit = 6000
     cheaper = np.array([other.estimate(n, 0) < one.estimate(n, 0) for n in range(1, limit)])
     first = int(cheaper.argmax()) + 1 if cheaper.any() else None
     if first is not None:
@@ -93,6 +98,14 @@ def test_later_batches_are_learnt():
     assert model.estimate(2000, 0) == pytest.approx(1e-3, rel=0.1)
 
 
+def test_a_level_stretch_sinks_as_a_whole():
+    model = CostModel((1, 100, 1000, 10_000), (3e-4, 3e-4, 3e-4, 9e-4))
+    for _ in range(60):
+        model.observe(1000, 0, 2e-4)
+    assert model.seconds == pytest.approx((2e-4, 2e-4, 2e-4, 9e-4), rel=0.1)
+
+
+@quick
 @given(models(), st.integers(1, 10_000), st.floats(1e-9, 3600.0))
 def test_one_outlier_moves_little(model, items, time):
     before = [model.estimate(n, 0) for n in model.sizes]
@@ -143,6 +156,7 @@ def test_impossible_figures_are_refused(sizes, times):
 # How a batch is cut
 
 
+@quick
 @given(st.lists(models(), min_size=1, max_size=4), st.integers(0, 100_000))
 def test_shares_are_whole_and_sum_up(lanes, items):
     cut = shares(items, 0, lanes)
@@ -150,6 +164,7 @@ def test_shares_are_whole_and_sum_up(lanes, items):
     assert all(part >= 0 for part in cut)
 
 
+@quick
 @given(
     st.lists(st.tuples(st.floats(0, 1e-2), st.floats(1e-7, 1e-4)), min_size=2, max_size=4),
     st.integers(2000, 200_000),

@@ -57,6 +57,17 @@ def test_work_runs_on_one_thread_of_the_device(executor, device):
     assert seen[0] is not threading.current_thread()
 
 
+def test_a_call_may_ask_for_more(executor):
+    """A backend that calls another operation through `auto` must not wait for the thread that it runs on."""
+    batch = rows_batch(20)
+    found = executor.begin(lambda: executor.submit(batch).result(), "x", 5.0).result()
+    batch.publish(found)
+    assert right(batch)
+    with pytest.raises(ZeroDivisionError):
+        executor.begin(lambda: executor.begin(lambda: 1 / 0, "y", 5.0).result(), "x", 5.0).result()
+    assert executor.backlog == 0.0
+
+
 def test_errors_reach_the_one_who_waits(executor, device):
     for error in (ArgumentError("x", "y", "z"), KeyboardInterrupt(), RuntimeError("bug")):
         device.faults = Faults(launch=error)

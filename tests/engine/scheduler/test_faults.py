@@ -23,6 +23,7 @@ from supervm.crypto import ed25519, hashes
 from supervm.engine.conflicts import detect
 from supervm.engine.replay import replay
 from supervm.engine.scheduler import Strategy
+from supervm.engine.scheduler.workloads import workload
 from supervm.kernels import registry
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, DeviceError
 from supervm.kernels.work import Batch
@@ -167,18 +168,23 @@ def test_a_slow_start_is_no_failure(make, device):
 
 
 def test_no_driver_is_a_reason(make, caplog):
-    lend(OPERATION, 2, reason="the driver is too old")
     reason = "libcuda.so.1: cannot open shared object file"
+    for operation, outputs in ((OPERATION, 2), ("sha256", 1)):
+        lend(operation, outputs, reason)
     for strategy in (Strategy.AUTO, Strategy.BALANCE):
         scheduler = make(strategy=strategy, options={"no_devices": reason})
-        with caplog.at_level(logging.WARNING):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
             for seed in range(3):
                 batch = rows_batch(30, seed)
                 scheduler.dispatch(batch)
                 assert right(batch)
+            scheduler.dispatch(workload("sha256", 5))
         assert counted(scheduler, FALLBACKS, operation=OPERATION, reason="no_device") == 1
         assert reason in "".join(scheduler.report([OPERATION]).operations[0].reasons)
-    assert sum(reason in record.getMessage() for record in caplog.records) == 2  # once for each scheduler
+        (told,) = caplog.records
+        assert reason in told.getMessage()
+        assert told.levelname == "INFO", "a machine without a GPU is as it should be"
     with pytest.raises(BackendUnavailable, match=r"libcuda.*supervm-engine\[cuda13\]"):
         make(strategy=Strategy.GPU_ONLY, options={"no_devices": reason})
 
@@ -203,6 +209,19 @@ def test_out_of_memory_halves_down_to_what_fits(make, device):
     assert right(batch)
     assert [items for items in device.calls if items <= 10] == [8] * 8
     assert [items for items in device.calls if items > 10] == [64, 32, 16, 16, 32, 16, 16]
+
+
+def test_a_device_without_memory_is_left_alone(make, device):
+    device.faults = Faults(memory_items=0)
+    lend(OPERATION, 2)
+    scheduler = make(device, strategy=Strategy.GPU_ONLY, smallest_piece=40)
+    for seed in range(6):
+        batch = rows_batch(40, seed)
+        scheduler.dispatch(batch)
+        assert right(batch)
+    assert device.calls == [40] * 3
+    assert counted(scheduler, FALLBACKS, reason="out_of_memory") == 3
+    assert counted(scheduler, FALLBACKS, reason="circuit_open") == 3
 
 
 def test_a_caller_s_error_is_the_caller_s(make, device):

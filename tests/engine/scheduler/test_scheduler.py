@@ -6,6 +6,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -52,10 +55,10 @@ def test_auto_learns_that_a_device_is_slow(make, device):
     """Calibration said it costs a microsecond; every call costs much more than the CPU does, so it is left in the end."""
     lend(OPERATION, 2)
     scheduler = make(device, cpu=(0.0, 2e-7), device=(1e-6, 1e-9))
-    for seed in range(60):
+    for seed in range(150):
         run(scheduler, 100, seed)
     calls = len(device.calls)
-    assert 0 < calls < 60
+    assert 0 < calls < 100
     assert device.calls[-1] == 100
     for seed in range(EXPLORE + 1):
         run(scheduler, 100, seed)
@@ -195,6 +198,7 @@ def test_a_forked_process_goes_on_with_the_cpu(make, device):
     child = os.fork()
     if not child:
         status = 1
+        signal.alarm(20)  # a lock that nobody holds would be waited for for ever
         try:
             run(scheduler, 60)
             (operation,) = scheduler.report([OPERATION]).operations
@@ -207,6 +211,11 @@ def test_a_forked_process_goes_on_with_the_cpu(make, device):
     scheduler._devices[0]._lock.release()
     run(scheduler, 70)
     assert device.calls == [50, 70]
+
+
+def test_the_policy_loads_without_numba():
+    script = "import sys\nfrom supervm.engine.scheduler import Strategy\nassert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_the_report_is_plain_data(make, device):

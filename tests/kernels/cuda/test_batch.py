@@ -44,7 +44,7 @@ def test_a_plan_covers_all_items_in_order_and_two_pieces_fit(lengths, free, most
         patch.setattr(batch, "PIECE_ITEMS", most_items)
         patch.setattr(batch, "PIECE_BYTES", most_bytes)
         try:
-            bounds = batch.plan(SHA256, (messages,), (out,), free, "test").bounds
+            bounds = batch.plan(SHA256, (messages,), (out,), free, "test")
         except DeviceOutOfMemory:
             alone = SHA256.item_bytes((messages,), (out,)) + max(lengths)
             assert 2 * (alone + SHA256.buffers() * batch.BUFFER_OVERHEAD) > free * batch.MOST_OF_FREE

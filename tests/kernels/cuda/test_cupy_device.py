@@ -44,7 +44,9 @@ def gpu(with_cupy, monkeypatch):
     """(device, fake) of a process with two GPUs."""
     fake = FakeCupy(devices=2)
     found = with_cupy(fake).devices()
-    monkeypatch.setattr(sys.modules[NAME], "cubin", lambda program, architecture: _named(fake, program, architecture))
+    monkeypatch.setattr(
+        sys.modules[NAME], "cubin", lambda program, architecture: _named(fake, program, architecture)
+    )
     return found[0], fake
 
 
@@ -75,6 +77,36 @@ def test_a_batch_runs_through_two_streams(gpu, monkeypatch, piece):
     assert right(messages, out)
     assert len(fake.streams) == (2 if piece == 7 else 1)
     assert fake.launched == [(0, "hash_messages")] * -(-50 // piece)
+
+
+@pytest.mark.twin
+def test_streams_are_used_again(gpu, monkeypatch):
+    device, fake = gpu
+    monkeypatch.setattr(batch, "PIECE_ITEMS", 10)
+    for _ in range(3):
+        messages, out = batch_of(50)
+        batch.run(SHA256, device, messages, out)
+        assert right(messages, out)
+    assert len(fake.streams) == 2
+
+
+@pytest.mark.twin
+def test_after_a_failure_nothing_is_in_flight(gpu, monkeypatch):
+    device, fake = gpu
+    monkeypatch.setattr(batch, "PIECE_ITEMS", 10)
+    messages, out = batch_of(50)
+    launch, count = fake.launch, []
+
+    def third_fails(*arguments):
+        count.append(1)
+        if len(count) == 3:
+            raise CUDADriverError(1)
+        launch(*arguments)
+
+    monkeypatch.setattr(fake, "launch", third_fails)
+    with pytest.raises(DeviceError):
+        batch.run(SHA256, device, messages, out)
+    assert not any(stream.queue for stream in fake.streams.values())
 
 
 @pytest.mark.twin
