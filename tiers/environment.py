@@ -6,6 +6,8 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from supervm.tiers.hardware import Hardware, detect
 
 DISTRIBUTION = "supervm-engine"
 PACKAGES = ("numba", "llvmlite", "numpy", "pyarrow", "msgspec")
-GIT_PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 5
 
 HOME = Path(__file__).resolve().parent.parent
 """The folder above the rooms: the root of a checkout, or `supervm` where the wheel was installed."""
@@ -43,9 +45,43 @@ def version() -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of this distribution, Python, and the packages that results depend on."""
+    """Versions of this distribution, Python, and the packages that results depend on; those of CUDA where it is in use."""
     found: dict[str, str | None] = {"supervm-engine": version(), "python": platform.python_version()}
-    return found | {name: _installed(name) for name in PACKAGES}
+    return found | {name: _installed(name) for name in PACKAGES} | _cuda_versions()
+
+
+def _cuda_versions() -> dict[str, str | None]:
+    """What a GPU's results depend on, where this process has loaded CuPy; nothing is loaded for the answer."""
+    cupy = sys.modules.get("cupy")
+    if cupy is None:
+        return {}
+    from supervm.kernels.cuda import nvrtc
+
+    asked: dict[str, Callable[[], str]] = {
+        "cupy": lambda: str(cupy.__version__),
+        "cuda runtime": lambda: _cuda_number(cupy.cuda.runtime.runtimeGetVersion()),
+        "cuda of the driver": lambda: _cuda_number(cupy.cuda.runtime.driverGetVersion()),
+        "nvrtc": lambda: ".".join(map(str, nvrtc.version())),
+        "nvidia driver": _driver_version,
+    }
+    found: dict[str, str | None] = {}
+    for name, ask in asked.items():
+        try:
+            found[name] = ask()
+        except Exception:  # a driver or library that does not answer is one whose version is unknown
+            found[name] = None
+    return found
+
+
+def _cuda_number(version: int) -> str:
+    """13000 as 13.0."""
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def _driver_version() -> str:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)
+    return done.stdout.split()[0]
 
 
 def commit(checkout: Path = HOME) -> dict[str, Any] | None:
@@ -65,7 +101,7 @@ def _git(checkout: Path, *arguments: str) -> str | None:
             ["git", "-C", str(checkout), *arguments],
             capture_output=True,
             text=True,
-            timeout=GIT_PATIENCE_SECONDS,
+            timeout=PATIENCE_SECONDS,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from supervm.benchmarks.cases import missing_peers
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.runner import run_suite
@@ -37,7 +38,8 @@ def bench(
     """Measure operations beside the libraries that people use today.
 
     Every peer's answers are compared with ours before anything is timed; exit code 1 if they differ. A
-    ratio is ours divided by the peer's, in items per second.
+    ratio is ours divided by the peer's, in items per second. With --backend cuda each batch size has two
+    rows: kernels alone, with inputs and results on the device, and end to end; peers stand beside one.
     """
     with console.reporting(as_json, CODES):
         with console.progress_line() as line:
@@ -47,6 +49,9 @@ def bench(
                 line.update(f"{name}, {done + 1} of {total}", done / total)
 
             rows = run_suite(suite, threads=threads, batch=batch, backend=backend, progress=progress)
+        missing = missing_peers(suite)
+        if missing:
+            console.notes().print(f"not installed, so not measured beside: {', '.join(missing)}")
         measured = environment(detect())
         if record:
             path = keep(suite, rows, measured, _command(suite, threads, batch, backend))
@@ -68,11 +73,12 @@ def _table(rows: list[Row]) -> Table:
     table = Table("operation", "backend", "threads", "batch", "items/s", "ns/item", "peers (ratio)")
     for column in table.columns[2:6]:
         column.justify = "right"
+    how = {"none": "cuda, kernels alone", "included": "cuda, end to end"}
     for row in rows:
         peers = ", ".join(f"{peer.name} {peer.version}: {peer.ratio:.2f}x" for peer in row.peers)
         table.add_row(
             console.plain(row.operation),
-            row.backend,
+            how[row.transfers] if row.backend == "cuda" else row.backend,
             str(row.threads),
             f"{row.batch:,}",
             f"{row.items_per_second:,.0f}",

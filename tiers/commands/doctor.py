@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import typer
@@ -144,9 +145,14 @@ def _show_settings(out: Console, settings: Settings) -> None:
 
 
 def _show_operations(out: Console, states: list[OperationState]) -> None:
+    """One row a backend; what is absent for one reason everywhere gets a line of its own below."""
+    absent = Counter((one.name, one.reason) for state in states for one in state.backends if not one.available)
+    listed = Counter(one.name for state in states for one in state.backends)
+    everywhere = {key for key, count in absent.items() if count == listed[key[0]] and count > 1}
     table = Table("operation", "backend", "", "why", "known answers", title="Backends", title_justify="left")
     for state in states:
-        for place, backend in enumerate(state.backends):
+        shown = [one for one in state.backends if one.available or (one.name, one.reason) not in everywhere]
+        for place, backend in enumerate(shown):
             outcome = {None: "", True: "[green]right[/]", False: "[bold red]WRONG[/] "}[backend.known_answers]
             if backend.known_answers is False:
                 outcome += console.plain(backend.detail)
@@ -158,6 +164,8 @@ def _show_operations(out: Console, states: list[OperationState]) -> None:
                 outcome,
             )
     out.print(table)
+    for name, reason in sorted(everywhere):
+        out.print(f"{name} is absent: {console.plain(reason)}")
 
 
 def _show_costs(out: Console, costs: SchedulerReport) -> None:
