@@ -15,16 +15,17 @@ from functools import partial
 import numpy as np
 
 from supervm.crypto import cuda
+from supervm.crypto.arguments import rows
+from supervm.crypto.calls import compute
 from supervm.crypto.messages import Bytes, Messages, MessagesLike
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.hash_batch import digest_into
 from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.cpu.lanes import LANES_32, LANES_32X16, LANES_64, LANES_64X8
-from supervm.kernels.errors import ArgumentError
 from supervm.kernels.hash_spec import KnownSpec
-from supervm.kernels.registry import register, run
-from supervm.kernels.work import Batch, Ragged
+from supervm.kernels.registry import register
+from supervm.kernels.work import Ragged
 
 __all__ = [
     "blake2b_batch",
@@ -119,28 +120,20 @@ def eth_address_batch(public_keys: Bytes, *, backend: str = "auto") -> Bytes:
     >>> eth_address_batch(np.zeros((1, 64), np.uint8)).tobytes().hex()
     '3f17f1962b36e491b30a40b2405849e597ba5fb5'
     """
-    if (
-        not isinstance(public_keys, np.ndarray)
-        or public_keys.dtype != np.uint8
-        or public_keys.ndim != 2
-        or public_keys.shape[1] != 64
-    ):
-        found = (
-            f"{public_keys.dtype} {public_keys.shape}"
-            if isinstance(public_keys, np.ndarray)
-            else type(public_keys)
-        )
-        raise ArgumentError("public_keys", str(found), "a uint8 array of shape (n, 64)")
-    addresses = np.empty((len(public_keys), _ADDRESS_BYTES), np.uint8)
-    run(Batch("eth_address", (public_keys,), (addresses,)), backend)
+    keys = rows(public_keys, "public_keys", 64)
+    addresses: Bytes
+    (addresses,) = compute(
+        "eth_address", (keys,), len(keys), (((_ADDRESS_BYTES,), np.uint8),), backend=backend
+    )
     return addresses
 
 
 def _digests(operation: str, messages: MessagesLike, backend: str) -> Bytes:
     batch = Messages.of(messages)
-    out = np.empty((len(batch), SPECS[operation].digest_bytes), np.uint8)
-    run(Batch(operation, (batch.ragged,), (out,)), backend)
-    return out
+    digest = ((SPECS[operation].digest_bytes,), np.uint8)
+    digests: Bytes
+    (digests,) = compute(operation, (batch.ragged,), len(batch), (digest,), backend=backend)
+    return digests
 
 
 def _addresses(keccak: Callable[[Ragged, Bytes], None], keys: Bytes, addresses: Bytes) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from supervm.kernels.cuda.arrays import DeviceArray, fetched, on_device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Ragged
 
@@ -32,7 +33,8 @@ class Messages:
         data: uint8 (total,).
         offsets: int64 (n + 1,), ascending, from 0 or later up to `total` or earlier.
 
-    Neither array is copied if it is contiguous; who changes one afterwards changes the messages.
+    Neither array is copied if it is contiguous; who changes one afterwards changes the messages. Both may lie on a GPU
+    (CuPy arrays): the bytes then stay there, and the offsets are fetched, since they are checked.
 
     Raises:
         ArgumentError: a wrong dtype or shape, offsets that fall or that leave `data`.
@@ -44,8 +46,8 @@ class Messages:
     __slots__ = ("data", "offsets")
 
     def __init__(self, data: Bytes, offsets: Offsets) -> None:
-        self.data = _flat(data, np.dtype(np.uint8), "data")
-        self.offsets = _flat(offsets, np.dtype(np.int64), "offsets")
+        self.data = _flat(_view(data, "data"), np.dtype(np.uint8), "data")
+        self.offsets = _flat(fetched(offsets, "offsets"), np.dtype(np.int64), "offsets")
         _check_offsets(self.offsets, self.data.size, "offsets")
 
     @classmethod
@@ -55,7 +57,7 @@ class Messages:
         Args:
             messages: `Messages`, which is returned as it is; a list or tuple of bytes objects, which are
                 copied into one buffer; a tuple (data, offsets) of arrays, as in the constructor; a uint8
-                array of shape (n, k), whose rows are the messages; a `pyarrow` Binary, LargeBinary or
+                array of shape (n, k), whose rows are the messages, in NumPy or on a GPU; a `pyarrow` Binary, LargeBinary or
                 FixedSizeBinary array without nulls. Arrays are copied only if they are not contiguous.
             argument: the caller's name of this parameter, for error messages.
 
@@ -64,9 +66,9 @@ class Messages:
         """
         if isinstance(messages, Messages):
             return messages
-        if isinstance(messages, np.ndarray):
-            return cls._of_rows(messages, argument)
-        if isinstance(messages, tuple) and len(messages) == 2 and isinstance(messages[0], np.ndarray):
+        if isinstance(messages, np.ndarray) or on_device(messages):
+            return cls._of_rows(_view(messages, argument), argument)
+        if isinstance(messages, tuple) and len(messages) == 2 and _is_array(messages[0]):
             return cls._of_pair(messages[0], messages[1], argument)
         if isinstance(messages, (list, tuple)):
             return cls._of_objects(messages, argument)
@@ -80,14 +82,14 @@ class Messages:
         return Ragged(self.data, self.offsets)
 
     @classmethod
-    def _unchecked(cls, data: Bytes, offsets: Offsets) -> Messages:
+    def _unchecked(cls, data: Any, offsets: Offsets) -> Messages:
         made = cls.__new__(cls)
         made.data = data
         made.offsets = offsets
         return made
 
     @classmethod
-    def _of_rows(cls, rows: Bytes, argument: str) -> Messages:
+    def _of_rows(cls, rows: Any, argument: str) -> Messages:
         if rows.dtype != np.uint8 or rows.ndim != 2:
             raise ArgumentError(argument, _words(rows), _ACCEPTED)
         count, length = rows.shape
@@ -95,7 +97,8 @@ class Messages:
             offsets = np.arange(0, (count + 1) * length, length, dtype=np.int64)
         else:
             offsets = np.zeros(count + 1, np.int64)
-        return cls._unchecked(np.ascontiguousarray(rows).reshape(-1), offsets)
+        data = rows.flat if isinstance(rows, DeviceArray) else np.ascontiguousarray(rows).reshape(-1)
+        return cls._unchecked(data, offsets)
 
     @classmethod
     def _of_pair(cls, data: Any, offsets: Any, argument: str) -> Messages:
@@ -151,18 +154,30 @@ class Messages:
         return int(self.offsets.size) - 1
 
     def __getitem__(self, index: int) -> bytes:
-        """A copy of one message."""
+        """A copy of one message, fetched if it lies on a GPU."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"message {index} of {len(self)}")
         index %= len(self)
-        return bytes(self.data[self.offsets[index] : self.offsets[index + 1]])
+        part = self.data[self.offsets[index] : self.offsets[index + 1]]
+        return bytes(part.fetched() if isinstance(part, DeviceArray) else part)
 
     def __repr__(self) -> str:
         return f"Messages({len(self)} messages, {self.offsets[-1] - self.offsets[0]} bytes)"
 
 
+def _view(array: Any, argument: str) -> Any:
+    """The array, or a view of it where it lies on a GPU."""
+    return DeviceArray(array, argument) if on_device(array) else array
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or on_device(value)
+
+
 def _flat(array: Any, dtype: np.dtype[Any], argument: str) -> Any:
     """`array` as a contiguous array of one dimension, if it is one of this dtype."""
+    if isinstance(array, DeviceArray) and array.dtype == dtype and array.ndim == 1:
+        return array
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
         raise ArgumentError(argument, _words(array), f"a {dtype} array of one dimension")
     return np.ascontiguousarray(array)
@@ -185,4 +200,5 @@ def _check_offsets(offsets: Offsets, total: int, argument: str) -> None:
 
 def _words(value: Any) -> str:
     """An argument's dtype and shape, or its type."""
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+    known = isinstance(value, (np.ndarray, DeviceArray))
+    return f"{value.dtype} {value.shape}" if known else type(value).__name__

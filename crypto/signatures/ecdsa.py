@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import cuda
+from supervm.crypto.arguments import flag, rows, same_count
+from supervm.crypto.calls import compute
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.crypto.signatures.batch import Bytes, Verdicts, flag, for_slices, rows, same_count
+from supervm.crypto.signatures.batch import VERDICT, Bytes, Verdicts, for_slices
 from supervm.kernels.arrays import words
 from supervm.kernels.cpu import ecdsa
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.double_multiply import base_tables
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
-from supervm.kernels.registry import register, run
-from supervm.kernels.work import Batch
+from supervm.kernels.registry import register
 
 VERIFY, RECOVER = "secp256k1.ecdsa_verify", "secp256k1.ecdsa_recover"
 
@@ -59,8 +60,9 @@ def ecdsa_verify_batch(
     hashed = rows(digests, "digests", 32)
     same_count(len(keys), "public_keys", {"digests": len(hashed), "signatures": len(signed)})
     low = flag(low_s, "low_s")
-    verdicts = np.empty(len(keys), np.int8)
-    run(Batch(VERIFY, (keys, hashed, signed), (verdicts,), (low,)), backend)
+    columns = (keys, hashed, signed)
+    verdicts: Verdicts
+    (verdicts,) = compute(VERIFY, columns, len(keys), (VERDICT,), options=(low,), backend=backend)
     return verdicts
 
 
@@ -84,8 +86,8 @@ def ecdsa_recover_batch(
     """
     hashed, signed = rows(digests, "digests", 32), rows(signatures, "signatures", 65)
     same_count(len(hashed), "digests", {"signatures": len(signed)})
-    keys, verdicts = np.empty((len(hashed), 64), np.uint8), np.empty(len(hashed), np.int8)
-    run(Batch(RECOVER, (hashed, signed), (keys, verdicts)), backend)
+    results = (((64,), np.uint8), VERDICT)
+    keys, verdicts = compute(RECOVER, (hashed, signed), len(hashed), results, backend=backend)
     return keys, verdicts
 
 

@@ -13,18 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import cuda
+from supervm.crypto.arguments import rows, same_count
+from supervm.crypto.calls import compute
 from supervm.crypto.hashes import KERNELS
 from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.params.curve25519 import EDWARDS25519
-from supervm.crypto.signatures.batch import Bytes, Challenge, Verdicts, for_challenges, rows, same_count
+from supervm.crypto.signatures.batch import VERDICT, Bytes, Challenge, Verdicts, for_challenges
 from supervm.kernels.arrays import words
 from supervm.kernels.cpu import eddsa
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.registry import register, run
-from supervm.kernels.work import Batch, Ragged
+from supervm.kernels.registry import register
+from supervm.kernels.work import Ragged
 
 RULES = {"dalek": eddsa.COFACTORLESS, "strict": eddsa.STRICT, "zip215": eddsa.COFACTORED}
 """The named acceptance rules of DESIGN section 4."""
@@ -46,7 +48,7 @@ def verify_batch(
     """Verify n Ed25519 signatures (RFC 8032), each on its own.
 
     Args:
-        public_keys: uint8 (n, 32).
+        public_keys: uint8 (n, 32); like every array here, of NumPy or on a GPU (CuPy), where the result then is too.
         messages: n messages, in any form that `Messages.of` takes.
         signatures: uint8 (n, 64), R‖s.
         rule: `dalek` (what ed25519-dalek 2 `verify` and most chains accept: no cofactor, the recomputed R must equal
@@ -76,8 +78,9 @@ def verify_batch(
     same_count(len(keys), "public_keys", {"messages": len(batch), "signatures": len(signed)})
     if rule not in RULES:
         raise ArgumentError("rule", repr(rule), ", ".join(map(repr, RULES)))
-    verdicts = np.empty(len(keys), np.int8)
-    run(Batch(OPERATION, (keys, batch.ragged, signed), (verdicts,), (RULES[rule],)), backend)
+    columns = (keys, batch.ragged, signed)
+    verdicts: Verdicts
+    (verdicts,) = compute(OPERATION, columns, len(keys), (VERDICT,), options=(RULES[rule],), backend=backend)
     return verdicts
 
 

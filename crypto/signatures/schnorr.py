@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import cuda
+from supervm.crypto.arguments import rows, same_count
+from supervm.crypto.calls import compute
 from supervm.crypto.hashes import KERNELS
 from supervm.crypto.messages import Messages, MessagesLike
-from supervm.crypto.signatures.batch import Bytes, Challenge, Verdicts, for_challenges, rows, same_count
+from supervm.crypto.signatures.batch import VERDICT, Bytes, Challenge, Verdicts, for_challenges
 from supervm.crypto.signatures.ecdsa import CURVES, table
 from supervm.kernels.arrays import words
 from supervm.kernels.cpu import schnorr
 from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.registry import register, run
-from supervm.kernels.work import Batch, Ragged
+from supervm.kernels.registry import register
+from supervm.kernels.work import Ragged
 
 OPERATION = "secp256k1.schnorr_verify"
 
@@ -53,8 +55,9 @@ def schnorr_verify_batch(
     keys, signed = rows(public_keys, "public_keys", 32), rows(signatures, "signatures", 64)
     batch = Messages.of(messages)
     same_count(len(keys), "public_keys", {"messages": len(batch), "signatures": len(signed)})
-    verdicts = np.empty(len(keys), np.int8)
-    run(Batch(OPERATION, (keys, batch.ragged, signed), (verdicts,)), backend)
+    columns = (keys, batch.ragged, signed)
+    verdicts: Verdicts
+    (verdicts,) = compute(OPERATION, columns, len(keys), (VERDICT,), backend=backend)
     return verdicts
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.cuda.device import PADDING, Array, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 from supervm.kernels.work import Column, Ragged
@@ -30,6 +31,9 @@ STREAMS = 2
 
 MOST_OF_FREE = 0.9
 """The share of free device memory that a plan may use; the rest is left to fragments and to other processes."""
+
+ALLOCATION_UNIT = 512
+"""CUDA's allocations, and those of CuPy's pool, are multiples of this."""
 
 Arguments: TypeAlias = dict[str, Buffer | int]
 
@@ -111,10 +115,11 @@ class ItemProgram:
         ]
         return list({program.digest: program for program in made_of}.values())
 
-    def item_bytes(self, inputs: tuple[Column, ...], outputs: tuple[Array, ...]) -> int:
-        """Device bytes that one item takes, its message aside."""
-        rows = sum(8 if isinstance(column, Ragged) else _width(column) for column in inputs)
-        return rows + sum(map(_width, outputs)) + sum(self.scratch.values())
+    def item_bytes(self, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> int:
+        """Device bytes that one item takes, its message and what lies on the device already aside."""
+        columns = [column for column in (*inputs, *outputs) if not isinstance(column, DeviceArray)]
+        rows = sum(8 if isinstance(column, Ragged) else _width(column) for column in columns)
+        return rows + sum(self.scratch.values())
 
     def buffers(self) -> int:
         """Buffers of a piece."""
@@ -132,17 +137,19 @@ def plan(
     items = len(outputs[0])
     budget = int(free * MOST_OF_FREE) // STREAMS - program.buffers() * BUFFER_OVERHEAD
     each = program.item_bytes(inputs, outputs)
-    offsets = next((column.offsets for column in inputs if isinstance(column, Ragged)), None)
+    ragged = next((column for column in inputs if isinstance(column, Ragged)), None)
+    offsets = None if ragged is None else ragged.offsets
+    sending = int(ragged is not None and not isinstance(ragged.data, DeviceArray))
     bounds = [0]
     while bounds[-1] < items:
         start = bounds[-1]
-        stop = min(items, start + PIECE_ITEMS, start + max(1, budget // each))
+        stop = min(items, start + PIECE_ITEMS, start + max(1, budget // max(1, each)))
         if offsets is not None:
-            sent = offsets[start : stop + 1] - offsets[start]
+            sent = (offsets[start : stop + 1] - offsets[start]) * sending
             taken = sent + each * np.arange(stop - start + 1)
             fits = min(_reach(sent, PIECE_BYTES), _reach(taken, budget))
             stop = start + max(1, min(stop - start, fits))
-            need = int(offsets[stop] - offsets[start]) + each * (stop - start)
+            need = int(offsets[stop] - offsets[start]) * sending + each * (stop - start)
         else:
             need = each * (stop - start)
         if need > budget:
@@ -254,7 +261,8 @@ class _Lane:
         known = self.place(inputs, outputs)
         self.launch(known, len(outputs[0]))
         for name, array in zip(self.program.outputs, outputs, strict=True):
-            self.stream.download(self.buffers[name], array)
+            if not isinstance(array, DeviceArray):
+                self.stream.download(self.buffers[name], array)
 
     def place(self, inputs: tuple[Column, ...], outputs: tuple[Array, ...]) -> Arguments:
         """Queue the copies of a piece's inputs; what its kernels may be given, by name."""
@@ -270,7 +278,7 @@ class _Lane:
         for name, size in self.program.scratch.items():
             known[name] = self.buffer(name, size * len(outputs[0]))
         for name, array in zip(self.program.outputs, outputs, strict=True):
-            known[name] = self.buffer(name, array.nbytes)
+            known[name] = array if isinstance(array, DeviceArray) else self.buffer(name, array.nbytes)
         return known
 
     def launch(self, known: Arguments, items: int) -> None:
@@ -280,9 +288,19 @@ class _Lane:
             threads = -(-items // launch.share)
             self.stream.launch_items(launch.program, launch.kernel, threads, *passed, items)
 
-    def _uploaded(self, name: str, array: Array) -> Buffer:
+    def _uploaded(self, name: str, array: Any) -> Buffer:
+        if isinstance(array, DeviceArray):
+            return self._readable(name, array)
         buffer = self.buffer(name, array.nbytes)
         self.stream.upload(np.ascontiguousarray(array), buffer)
+        return buffer
+
+    def _readable(self, name: str, array: DeviceArray) -> Buffer:
+        """The array itself, unless it may end where its allocation ends: kernels read whole words beyond messages."""
+        if (array.address + array.nbytes) % ALLOCATION_UNIT or not name.endswith(".data"):
+            return array
+        buffer = self.buffer(name, array.nbytes)
+        self.stream.copy(array, buffer)
         return buffer
 
 
@@ -291,6 +309,6 @@ def _reach(totals: Array, limit: int) -> int:
     return int(np.searchsorted(totals, limit, side="right")) - 1
 
 
-def _width(column: Array) -> int:
+def _width(column: Any) -> int:
     """Bytes of a row."""
-    return int(np.prod(column.shape[1:], dtype=np.int64)) * column.dtype.itemsize
+    return int(np.prod(column.shape[1:], dtype=np.int64)) * int(column.dtype.itemsize)

@@ -81,6 +81,14 @@ class CupyDevice(Device):
             free, _ = _runtime.memGetInfo()
             return int(free) + int(self.pool.free_bytes())
 
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        with self.errors(), cupy.cuda.Device(self.index):
+            return cupy.empty(shape, dtype)
+
+    def synchronize(self) -> None:
+        with self.errors():
+            cupy.cuda.Device(self.index).synchronize()
+
     def stream(self) -> Stream:
         with self.errors(), cupy.cuda.Device(self.index):
             return CupyStream(self)
@@ -162,6 +170,16 @@ class CupyStream(Stream):
     def clear(self, buffer: Any) -> None:
         with self.device.errors(), cupy.cuda.Device(self.device.index):
             _runtime.memsetAsync(buffer.address, 0, buffer.size, self._stream.ptr)
+
+    def copy(self, source: Any, buffer: Any) -> None:
+        with self.device.errors(), cupy.cuda.Device(self.device.index):
+            _runtime.memcpyAsync(
+                buffer.address,
+                source.address,
+                source.size,
+                _runtime.memcpyDeviceToDevice,
+                self._stream.ptr,
+            )
 
     def launch(self, program: Program, kernel: str, blocks: int, threads: int, *arguments: Argument) -> None:
         passed = tuple(_passed(argument) for argument in arguments)

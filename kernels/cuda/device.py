@@ -53,15 +53,15 @@ class Program:
 
 
 class Buffer(Protocol):
-    """Device memory, given back to its pool when the last reference goes.
+    """Device memory, given back to its pool when the last reference goes."""
 
-    Args:
-        address: where it begins; a multiple of 256.
-        size: in bytes.
-    """
+    @property
+    def address(self) -> int:
+        """Where it begins; a multiple of 256 if it was allocated here."""
 
-    address: int
-    size: int
+    @property
+    def size(self) -> int:
+        """In bytes."""
 
 
 Argument: TypeAlias = "Buffer | int | np.unsignedinteger[Any]"
@@ -90,6 +90,10 @@ class Stream(ABC):
     @abstractmethod
     def clear(self, buffer: Buffer) -> None:
         """Set every byte to zero."""
+
+    @abstractmethod
+    def copy(self, source: Buffer, buffer: Buffer) -> None:
+        """Queue a copy of all of `source` to the beginning of `buffer`, on the device."""
 
     @abstractmethod
     def launch(self, program: Program, kernel: str, blocks: int, threads: int, *arguments: Argument) -> None:
@@ -141,6 +145,14 @@ class Device(ABC):
     @abstractmethod
     def stream(self) -> Stream:
         """A new queue."""
+
+    @abstractmethod
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An array on the device whose contents are unknown, with `__cuda_array_interface__`."""
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Return when everything that any stream of the device was given is done."""
 
     @abstractmethod
     def use(self) -> AbstractContextManager[None]:

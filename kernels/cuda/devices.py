@@ -45,6 +45,20 @@ def working_device() -> Device:
     return found[0]
 
 
+def numbered(index: int | None) -> Device:
+    """The device of that number; of none in particular, as `working_device`.
+
+    Raises:
+        BackendUnavailable: there is no such device among the usable ones.
+    """
+    if index is None:
+        return working_device()
+    for device in devices():
+        if device.index == index:
+            return device
+    raise BackendUnavailable("cuda", f"GPU {index} is asked for: {unavailable() or 'it is not a usable one'}")
+
+
 def _found() -> tuple[tuple[Device, ...], str]:
     with _lock:
         return _search()

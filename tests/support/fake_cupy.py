@@ -75,6 +75,11 @@ class FakeCupy(types.ModuleType):
             def __exit__(self, *error: object) -> None:
                 fake.visits.pop()
 
+            def synchronize(self) -> None:
+                fake.may_fail("synchronize")
+                for stream in fake.streams.values():
+                    stream.synchronize()
+
         class Stream:
             def __init__(self, non_blocking: bool = False) -> None:
                 self.queue: list[Callable[[], None]] = []
@@ -124,6 +129,7 @@ class FakeCupy(types.ModuleType):
             CUDARuntimeError=CUDARuntimeError,
             memcpyHostToDevice=1,
             memcpyDeviceToHost=2,
+            memcpyDeviceToDevice=3,
             getDeviceCount=self._count,
             getDeviceProperties=lambda index: {"name": b"Fake GPU", "major": capability[0], "minor": capability[1]},
             memGetInfo=lambda: (self.memory - self.taken, self.memory),

@@ -6,9 +6,11 @@ Fresh memory is filled with a pattern, so that a kernel which reads what nobody 
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import host_twin
 import numpy as np
@@ -36,6 +38,21 @@ class HostBuffer:
         self._device.taken -= self.size
 
 
+class ResidentArray:
+    """An array that claims to lie on a device, as CuPy's do: it can be handed over, and not be looked into."""
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return self.values.__array_interface__ | {"version": 3}
+
+    def get(self) -> Array:
+        """The values, as `cupy.ndarray.get`."""
+        return self.values
+
+
 class HostStream(Stream):
     def __init__(self, device: HostDevice) -> None:
         self.device = device
@@ -51,10 +68,13 @@ class HostStream(Stream):
 
     def download(self, buffer: HostBuffer, host: Array, offset: int = 0) -> None:  # type: ignore[override]
         assert host.flags.c_contiguous and offset + host.nbytes <= buffer.size
-        host.reshape(-1).view(np.uint8)[:] = buffer.bytes[offset : offset + host.nbytes]
+        ctypes.memmove(host.ctypes.data, buffer.address + offset, host.nbytes)
 
     def clear(self, buffer: HostBuffer) -> None:  # type: ignore[override]
         buffer.bytes[: buffer.size] = 0
+
+    def copy(self, source: Any, buffer: HostBuffer) -> None:  # type: ignore[override]
+        ctypes.memmove(buffer.address, source.address, source.size)
 
     def launch(self, program: Program, kernel: str, blocks: int, threads: int, *arguments: Argument) -> None:
         self.device.launches.append(kernel)
@@ -81,9 +101,16 @@ class HostDevice(Device):
         self.index, self.name = index, f"host twin {index}"
         self.memory, self.taken = memory, 0
         self.launches: list[str] = []
+        self.synchronized = 0
 
     def free_bytes(self) -> int:
         return self.memory - self.taken
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> ResidentArray:
+        return ResidentArray(np.full(shape, PATTERN, np.uint8).astype(dtype))
+
+    def synchronize(self) -> None:
+        self.synchronized += 1
 
     def stream(self) -> Stream:
         return HostStream(self)
@@ -96,8 +123,8 @@ class HostDevice(Device):
 
 def _plain(argument: Argument) -> object:
     """An argument as `host_twin.call` takes it."""
-    if isinstance(argument, HostBuffer):
-        return argument.bytes
     if isinstance(argument, np.uint64):
-        return np.ctypeslib.as_ctypes_type(np.uint64)(int(argument))
-    return argument
+        return ctypes.c_uint64(int(argument))
+    if isinstance(argument, (int, np.integer)):
+        return argument
+    return ctypes.c_void_p(argument.address)

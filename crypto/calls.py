@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From checked arguments to results: where outputs are made, and who computes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from supervm.kernels.cuda.arrays import DeviceArray
+from supervm.kernels.errors import ArgumentError
+from supervm.kernels.registry import resolve, run
+from supervm.kernels.work import Batch, Ragged
+
+Output = tuple[tuple[int, ...], type]
+"""Shape of a row and dtype of a result column."""
+
+
+def compute(
+    operation: str,
+    inputs: tuple[Any, ...],
+    items: int,
+    outputs: tuple[Output, ...],
+    *,
+    options: tuple[Any, ...] = (),
+    backend: str,
+) -> tuple[Any, ...]:
+    """Run an operation over columns; its results are new arrays.
+
+    Args:
+        operation: in the registry.
+        inputs: columns of `items` rows: arrays, `DeviceArray` or `Ragged`.
+        items: how many.
+        outputs: of each result.
+        options: what is the same for all items.
+        backend: as the caller gave it.
+
+    Returns:
+        NumPy arrays; or, if an input lies on a GPU, arrays there (CuPy's), computed without a copy of what lies there.
+
+    Raises:
+        ArgumentError: an input lies on a GPU and `backend` names a processor's.
+        BackendUnavailable: the named backend cannot run here.
+        DeviceError: inputs lie on a GPU, and it failed.
+    """
+    resident = [column for column in map(_memory, inputs) if isinstance(column, DeviceArray)]
+    if resident:
+        return _compute_there(operation, inputs, items, outputs, options, backend, resident[0])
+    results: tuple[Any, ...] = tuple(np.empty((items, *shape), dtype) for shape, dtype in outputs)
+    run(Batch(operation, inputs, results, options), backend)
+    return results
+
+
+def _memory(column: Any) -> Any:
+    """What holds a column's bytes."""
+    return column.data if isinstance(column, Ragged) else column
+
+
+def _compute_there(
+    operation: str,
+    inputs: tuple[Any, ...],
+    items: int,
+    outputs: tuple[Output, ...],
+    options: tuple[Any, ...],
+    backend: str,
+    first: DeviceArray,
+) -> tuple[Any, ...]:
+    if backend not in ("auto", "cuda"):
+        raise ArgumentError("backend", repr(backend), "'auto' or 'cuda' for arrays that lie on a GPU")
+    function = resolve(operation, "cuda").function
+    device = first.device()
+    results = tuple(device.empty((items, *shape), dtype) for shape, dtype in outputs)
+    views = tuple(map(DeviceArray, results))
+    with device.use():
+        device.synchronize()  # whatever writes the inputs may be on a stream that nobody named
+        function(*inputs, *options, *views)
+    return results

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arrays that lie on a GPU already: CuPy's, and any with `__cuda_array_interface__` (CUDA Array Interface, version 3).
+
+Source: Numba documentation, "CUDA Array Interface (Version 3)".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.device import Device
+from supervm.kernels.errors import ArgumentError
+
+
+def on_device(array: Any) -> bool:
+    """Whether an argument lies on a GPU."""
+    return hasattr(type(array), "__cuda_array_interface__")
+
+
+class DeviceArray:
+    """A view of memory that a GPU holds; nothing is copied. It is a buffer that kernels take.
+
+    Args:
+        array: what owns the memory.
+        argument: the caller's name of it, for errors.
+
+    Raises:
+        ArgumentError: it is not contiguous, or masked.
+    """
+
+    def __init__(self, array: Any, argument: str = "array") -> None:
+        interface = array.__cuda_array_interface__
+        self.owner = array
+        self.dtype = np.dtype(interface["typestr"])
+        self.shape = tuple(interface["shape"])
+        self.address = int(interface["data"][0])
+        contiguous = _strides(self.shape, self.dtype.itemsize)
+        if interface.get("mask") is not None:
+            raise ArgumentError(argument, "a masked device array", "one without a mask")
+        if self.nbytes and interface.get("strides") not in (None, contiguous):
+            raise ArgumentError(
+                argument, f"strides {interface['strides']}", f"a contiguous array, strides {contiguous}"
+            )
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * int(self.dtype.itemsize)
+
+    @property
+    def size(self) -> int:
+        """In bytes, as of every buffer."""
+        return self.nbytes
+
+    def device(self) -> Device:
+        """Where it lies, if the owner says; else the device of this thread, or the first.
+
+        Raises:
+            BackendUnavailable: that device cannot be used here.
+        """
+        number = getattr(getattr(self.owner, "device", None), "id", None)
+        return devices.numbered(number if isinstance(number, int) else None)
+
+    @property
+    def flat(self) -> DeviceArray:
+        """The same elements in one dimension."""
+        part = self[0 : len(self)]
+        part.shape = (int(np.prod(self.shape, dtype=np.int64)),)
+        return part
+
+    def fetched(self) -> npt.NDArray[Any]:
+        """A copy in host memory."""
+        device = self.device()
+        host = np.empty(self.shape, self.dtype)
+        with device.use():
+            device.synchronize()
+            stream = device.stream()
+            stream.download(self, host)
+            stream.wait()
+        return host
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, rows: slice) -> DeviceArray:
+        """Rows start … stop − 1, in place."""
+        start, stop, step = rows.indices(len(self))
+        assert step == 1
+        part = object.__new__(DeviceArray)
+        part.owner, part.dtype = self.owner, self.dtype
+        part.shape = (max(0, stop - start), *self.shape[1:])
+        part.address = (
+            self.address + start * int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        )
+        return part
+
+
+def fetched(array: Any, argument: str) -> Any:
+    """A copy in host memory of an array that lies on a GPU; anything else as it is."""
+    return DeviceArray(array, argument).fetched() if on_device(array) else array
+
+
+def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Of a contiguous array."""
+    strides = []
+    for length in reversed(shape):
+        strides.append(itemsize)
+        itemsize *= length
+    return tuple(reversed(strides))
