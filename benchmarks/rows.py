@@ -38,8 +38,10 @@ class Row:
         batch: items of one call.
         items_per_second: ours, from the best round.
         ns_per_item: the same, as nanoseconds.
-        transfers: whether copies to and from a device are inside the time; a CPU has none.
-        peers: the libraries measured beside it, in the same process, round by round.
+        transfers: whether copies to and from a device are inside the time; a CPU has none. A row of `cuda` with `none`
+            is the kernels alone, on inputs that lie on the device.
+        peers: the libraries measured beside it, in the same process, round by round; none where they stand beside
+            another row of the case, or are not installed.
     """
 
     suite: str

@@ -11,18 +11,15 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from supervm.benchmarks.cases import Case, Peer, Workload, suite_cases
-from supervm.benchmarks.errors import PeerDisagrees
+from supervm.benchmarks import beside, device
+from supervm.benchmarks.cases import Case, Workload, suite_cases
 from supervm.benchmarks.measure import Contender, best_rates
-from supervm.benchmarks.rows import PeerRow, Row
+from supervm.benchmarks.rows import Row
 from supervm.kernels import get_threads, registry, set_threads
 from supervm.kernels.errors import ArgumentError
 
 ROW_SECONDS = 0.6
 """After this time a row starts no new round, once it had the fewest rounds that count."""
-
-PEER_SECONDS = 0.03
-"""About how long one run of one peer takes: a peer gets as many items of the batch as fit."""
 
 SINGLE_CALLS = 64
 """Calls of one item each that one round of a batch of one consists of."""
@@ -33,12 +30,30 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """One row to measure."""
+    """One row to measure.
+
+    Args:
+        case: what.
+        backend: where.
+        threads: of ours.
+        batch: items of a call.
+        kernels_only: inputs lie on the device and results stay there.
+        beside: whether peers are measured beside it.
+    """
 
     case: Case
     backend: str
     threads: int
     batch: int
+    kernels_only: bool = False
+    beside: bool = True
+
+    @property
+    def label(self) -> str:
+        """What is measured, in words."""
+        how = ", kernels alone" if self.kernels_only else ""
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.case.name}, {self.backend}{how}, {threads}, batch {self.batch:,}"
 
 
 def run_suite(
@@ -54,14 +69,17 @@ def run_suite(
     Args:
         suite: `signatures`, `hashes` or `conflicts`.
         threads: only this number; by default 1, 2 and all cores, and 1 for rows with another workload or rule.
-        batch: only this number of items; by default the case's own number and, for most usual rows, 1 too.
-        backend: only this one; by default every CPU backend that runs here. `auto` takes what a caller gets.
+        batch: only this number of items; by default the case's own number and, for most usual rows, 1 too; on a
+            device 2^6, 2^8, … 2^22, or one size for rows with another workload or rule.
+        backend: only this one; by default every CPU backend that runs here. `auto` takes what a caller gets,
+            `cuda` gives two rows a size: kernels alone, and end to end.
         progress: told about each row before it runs.
 
     Raises:
         ArgumentError: an unknown suite, or a number below 1.
         BackendUnavailable: the named backend does not run here.
-        PeerDisagrees: a peer and ours gave different answers for one item.
+        PeerDisagrees: a peer and ours gave different answers for one item, or a device and the CPU.
+        DeviceError: the device failed.
     """
     for name, value in (("threads", threads), ("batch", batch)):
         if value is not None and value < 1:
@@ -72,18 +90,14 @@ def run_suite(
         for plan in _plans(case, threads=threads, batch=batch, backend=backend)
     ]
     rows = []
-    agreed: set[tuple[str, str]] = set()
+    measuring = _Measuring(suite)
     before = get_threads()
     try:
         for done, plan in enumerate(plans):
             if progress is not None:
-                label = f"{plan.case.name}, {plan.backend}, {plan.threads} thread{'s' * (plan.threads > 1)}"
-                progress(done, len(plans), f"{label}, batch {plan.batch:,}")
+                progress(done, len(plans), plan.label)
             set_threads(plan.threads)
-            if (plan.case.name, plan.backend) not in agreed:
-                check_peers(plan.case, plan.backend)
-                agreed.add((plan.case.name, plan.backend))
-            rows.append(_measure(suite, plan))
+            rows.append(measuring.row(plan))
     finally:
         set_threads(before)
     return rows
@@ -95,31 +109,15 @@ def thread_counts() -> list[int]:
     return sorted({1, min(2, cores), cores})
 
 
-def check_peers(case: Case, backend: str) -> None:
-    """Compare every peer's answers with ours, item by item, on sound and damaged items.
-
-    Raises:
-        PeerDisagrees: with the peer, the item and both answers.
-    """
-    workload = case.corrupted(case.checked_items)
-    ours = workload.answers(workload.run(backend))
-    for peer in case.peers:
-        theirs = peer.finish(peer.prepare(workload)())
-        if len(theirs) != len(ours):
-            raise PeerDisagrees(
-                case.name, backend, peer.name, min(len(theirs), len(ours)), len(ours), len(theirs)
-            )
-        for index, (our, their) in enumerate(zip(ours, theirs, strict=True)):
-            if our != their:
-                raise PeerDisagrees(case.name, backend, peer.name, index, our, their)
-
-
 def _plans(case: Case, *, threads: int | None, batch: int | None, backend: str | None) -> Iterator[Plan]:
     if backend is None:
         names = [b.name for b in registry.backends(case.operation) if b.available and b.name != "cuda"]
     else:
         names = [registry.resolve(case.operation, backend).name]
     for name in names:
+        if name == "cuda":
+            yield from _device_plans(case, threads or 1, batch)
+            continue
         size = batch or (case.slow_batch if name == "scalar" else case.batch)
         for count in [threads] if threads else [1] if case.variant else thread_counts():
             yield Plan(case, name, count, size)
@@ -127,47 +125,68 @@ def _plans(case: Case, *, threads: int | None, batch: int | None, backend: str |
             yield Plan(case, name, threads or 1, 1)
 
 
-def _measure(suite: str, plan: Plan) -> Row:
-    case = plan.case
-    workload = case.workload(SINGLE_CALLS if plan.batch == 1 else plan.batch)
-    rates = best_rates(
-        [_ours(workload, plan)] + [_theirs(peer, workload) for peer in case.peers],
-        ROW_SECONDS,
-    )
-    ours = rates[0]
-    return Row(
-        suite=suite,
-        operation=case.name,
-        backend=plan.backend,
-        threads=plan.threads,
-        batch=plan.batch,
-        items_per_second=ours,
-        ns_per_item=1e9 / ours,
-        transfers="included" if plan.backend == "cuda" else "none",
-        peers=tuple(
-            PeerRow(peer.name, peer.version, rate, ours / rate)
-            for peer, rate in zip(case.peers, rates[1:], strict=True)
-        ),
-    )
+def _device_plans(case: Case, threads: int, batch: int | None) -> Iterator[Plan]:
+    """Kernels alone and end to end for each size; peers stand beside one row, or measuring them would take longest."""
+    sizes = device.sizes(case, batch)
+    for size in sizes:
+        beside_it = size == device.PEER_BATCH or len(sizes) == 1
+        yield Plan(case, "cuda", threads, size, kernels_only=True, beside=False)
+        yield Plan(case, "cuda", threads, size, beside=beside_it)
 
 
-def _ours(workload: Workload, plan: Plan) -> Contender:
+class _Measuring:
+    """Measures rows one after the other.
+
+    Args:
+        suite: what the rows belong to.
+    """
+
+    def __init__(self, suite: str) -> None:
+        self._suite = suite
+        self._agreed: set[tuple[str, str]] = set()
+        self._pinned = device.Pinned()
+        self._prepared: device.Prepared | None = None
+
+    def row(self, plan: Plan) -> Row:
+        """Check, once for each case and backend, then time."""
+        if (plan.case.name, plan.backend) not in self._agreed:
+            if plan.backend == "cuda":
+                device.check(plan.case)
+            else:
+                beside.check_peers(plan.case, plan.backend)
+            self._agreed.add((plan.case.name, plan.backend))
+        workload, ours = self._on_device(plan) if plan.backend == "cuda" else _on_cpu(plan)
+        peers = plan.case.peers if plan.beside else ()
+        rates = best_rates([ours] + [beside.contender(peer, workload) for peer in peers], ROW_SECONDS)
+        return Row(
+            suite=self._suite,
+            operation=plan.case.name,
+            backend=plan.backend,
+            threads=plan.threads,
+            batch=plan.batch,
+            items_per_second=rates[0],
+            ns_per_item=1e9 / rates[0],
+            transfers="included" if plan.backend == "cuda" and not plan.kernels_only else "none",
+            peers=beside.peer_rows(peers, rates[0], rates[1:]),
+        )
+
+    def _on_device(self, plan: Plan) -> tuple[Workload, Contender]:
+        """Both rows of a case and size share what was prepared for the first."""
+        ready = self._prepared
+        if ready is None or (ready.case, ready.size) != (plan.case, plan.batch):
+            self._prepared = None  # its memory on the device is free before the next one asks for some
+            ready = self._prepared = device.Prepared(plan.case, plan.batch, self._pinned)
+        return ready.workload, ready.kernels() if plan.kernels_only else ready.end_to_end()
+
+
+def _on_cpu(plan: Plan) -> tuple[Workload, Contender]:
+    workload = plan.case.workload(SINGLE_CALLS if plan.batch == 1 else plan.batch)
     if plan.batch > 1:
-        return Contender(lambda: workload.run(plan.backend), workload.items)
+        return workload, Contender(lambda: workload.run(plan.backend), workload.items)
     singles = [workload.part(index, index + 1) for index in range(workload.items)]
 
     def one_by_one() -> None:
         for single in singles:
             single.run(plan.backend)
 
-    return Contender(one_by_one, len(singles))
-
-
-def _theirs(peer: Peer, workload: Workload) -> Contender:
-    """The peer on the first items of the workload, as many as it can do in about `PEER_SECONDS`, or on all."""
-    if peer.whole:
-        return Contender(peer.prepare(workload), workload.items)
-    few = min(32, workload.items)
-    rate = best_rates([Contender(peer.prepare(workload.part(0, few)), few)], budget=0.0)[0]
-    items = max(few, min(workload.items, int(rate * PEER_SECONDS)))
-    return Contender(peer.prepare(workload.part(0, items)), items)
+    return workload, Contender(one_by_one, len(singles))

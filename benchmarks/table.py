@@ -18,13 +18,16 @@ from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.results import Recorded, latest
 from supervm.benchmarks.rows import PeerRow, Row
 
+DEVICE_BATCH = 1 << 20
+"""The batch whose rates stand in a device's table, or the largest that was measured."""
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = {"measured": CHECKOUT / "README.md", "losses": CHECKOUT / "benchmarks" / "README.md"}
 
 
 def measured(runs: Sequence[Recorded]) -> str:
     """One table for each run: a line for each operation and backend."""
-    return "\n\n".join(_table(run) for run in runs)
+    return "\n\n".join(_device_table(run) if _uses_device(run) else _table(run) for run in runs)
 
 
 def losses(runs: Sequence[Recorded]) -> str:
@@ -62,6 +65,53 @@ def main() -> None:
     for name, make in (("measured", measured), ("losses", losses)):
         page = PAGES[name]
         page.write_text(with_section(page.read_text("utf-8"), name, make(runs)), "utf-8")
+
+
+def _uses_device(run: Recorded) -> bool:
+    return any(row.backend == "cuda" for row in run.rows)
+
+
+def _device_table(run: Recorded) -> str:
+    """One line an operation: kernels alone, end to end, the latency of a small batch, and peers."""
+    hardware, versions = run.environment["hardware"], run.environment["versions"]
+    cards = ", ".join(dict.fromkeys(gpu["name"] for gpu in hardware["gpus"]))
+    known = ("nvidia driver", "cuda runtime", "nvrtc", "cupy", "python", "numpy")
+    used = ", ".join(f"{name} {versions[name]}" for name in known if versions.get(name))
+    head = (
+        f"**{run.suite}**: {cards} beside {hardware['cpu']}, {hardware['cores']} cores; {used}; "
+        f"{run.recorded[:10]}; `{run.command}`\n\n"
+        "| operation | batch | kernels alone | end to end | smallest batch, end to end | "
+        "beside, on one CPU thread (end to end ÷ theirs) |\n|---|---:|---:|---:|---:|---|"
+    )
+    names = dict.fromkeys(row.operation for row in run.rows if row.backend == "cuda")
+    lines = [
+        _device_line([row for row in run.rows if (row.operation, row.backend) == (name, "cuda")])
+        for name in names
+    ]
+    return "\n".join([head, *lines])
+
+
+def _device_line(rows: Sequence[Row]) -> str:
+    """One line from a device's rows of one operation."""
+    through = [row for row in rows if row.transfers == "included"]
+    shown = next(
+        (row for row in through if row.batch == DEVICE_BATCH), max(through, key=lambda row: row.batch)
+    )
+    alone = next((row for row in rows if row.transfers == "none" and row.batch == shown.batch), None)
+    least = min(through, key=lambda row: row.batch)
+    cells = [
+        f"`{shown.operation}`",
+        f"{shown.batch:,}",
+        _rate(alone) if alone else "",
+        _rate(shown),
+        f"{least.batch:,} in {least.batch * least.ns_per_item / 1000:,.0f} µs" if least is not shown else "",
+        "; ".join(
+            f"{peer.name} {peer.version}: {_ratio(peer)} at {row.batch:,}"
+            for row in through
+            for peer in row.peers
+        ),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def _table(run: Recorded) -> str:
@@ -114,7 +164,9 @@ def _ratio(peer: PeerRow) -> str:
 
 
 def _number(value: float) -> str:
-    """Three significant digits with k or M."""
+    """Three significant digits with k, M or G."""
+    if value >= 1e9:
+        return f"{value / 1e9:.3g} G"
     scale, suffix = (1e6, " M") if value >= 1e6 else (1e3, " k") if value >= 1e3 else (1.0, " ")
     return f"{value / scale:.3g}{suffix}"
 

@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from numpy.typing import NDArray
+
+from supervm.benchmarks.errors import PeerMissing
 from supervm.kernels.errors import ArgumentError
 
 SUITES = ("signatures", "hashes", "conflicts")
@@ -33,6 +36,9 @@ class Workload(Protocol):
 
     def part(self, start: int, stop: int) -> Workload:
         """The items from `start` to `stop` alone."""
+
+    def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> Workload:
+        """The same items in the arrays that `copy` makes of the present ones, offsets included."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class Case:
         workload: makes the valid items that are timed, by count.
         corrupted: makes the items that the peers' answers are checked on, some of them damaged, by count.
         peers: measured beside ours.
+        missing: packages that are not installed and whose functions therefore are not among the peers.
         singles: whether a batch of one is measured too.
         checked_items: how many damaged and sound items a peer must answer as ours does before it is timed.
     """
@@ -78,6 +85,7 @@ class Case:
     workload: Callable[[int], Workload]
     corrupted: Callable[[int], Workload]
     peers: Sequence[Peer]
+    missing: Sequence[str] = ()
     singles: bool = False
     checked_items: int = 256
 
@@ -85,6 +93,17 @@ class Case:
     def name(self) -> str:
         """The operation, with the variant in brackets."""
         return f"{self.operation} [{self.variant}]" if self.variant else self.operation
+
+
+def installed(makers: Sequence[Callable[[], Peer]]) -> tuple[list[Peer], list[str]]:
+    """The peers whose packages are here, and the names of the packages that are not."""
+    peers, missing = [], []
+    for make in makers:
+        try:
+            peers.append(make())
+        except PeerMissing as error:
+            missing.append(error.distribution)
+    return peers, missing
 
 
 def suite_cases(suite: str) -> list[Case]:
@@ -97,3 +116,8 @@ def suite_cases(suite: str) -> list[Case]:
         raise ArgumentError("suite", repr(suite), f"one of {', '.join(SUITES)}")
     cases: list[Case] = importlib.import_module(f"supervm.benchmarks.cases.{suite}").cases()
     return cases
+
+
+def missing_peers(suite: str) -> list[str]:
+    """The packages that a suite would compare with and that are not installed, each once, by name."""
+    return sorted({name for case in suite_cases(suite) for name in case.missing})

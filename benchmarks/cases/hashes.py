@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from supervm.benchmarks.cases import Case, Peer
+from supervm.benchmarks.cases import Case, Peer, installed
 from supervm.benchmarks.peers import eth_hash, hashlib, pycryptodome
 from supervm.benchmarks.workloads.hashes import HashItems, fixed_length, mixed_lengths
 
@@ -20,12 +20,12 @@ SHORT, LONG, MIXED = 64, 1024, 256
 
 def cases() -> list[Case]:
     """Each hash at 64 bytes; SHA-256 and Keccak-256 at 1 KiB and mixed too."""
-    peers: dict[str, list[Peer]] = {
-        "sha256": [hashlib.sha256()],
-        "sha512": [hashlib.sha512()],
-        "keccak256": [pycryptodome.keccak256(), eth_hash.keccak256()],
-        "blake2b": [hashlib.blake2b()],
-        "eth_address": [eth_hash.eth_address()],
+    peers: dict[str, list[Callable[[], Peer]]] = {
+        "sha256": [hashlib.sha256],
+        "sha512": [hashlib.sha512],
+        "keccak256": [pycryptodome.keccak256, eth_hash.keccak256],
+        "blake2b": [hashlib.blake2b],
+        "eth_address": [eth_hash.eth_address],
     }
     listed = [_case(name, "", fixed_length(name, SHORT), peers[name], BATCH) for name in peers]
     for name in ("sha256", "keccak256"):
@@ -35,8 +35,13 @@ def cases() -> list[Case]:
 
 
 def _case(
-    operation: str, variant: str, items: Callable[[int], HashItems], peers: list[Peer], batch: int
+    operation: str,
+    variant: str,
+    items: Callable[[int], HashItems],
+    makers: list[Callable[[], Peer]],
+    batch: int,
 ) -> Case:
+    peers, missing = installed(makers)
     return Case(
         operation,
         variant,
@@ -45,5 +50,6 @@ def _case(
         workload=items,
         corrupted=items,
         peers=peers,
+        missing=missing,
         singles=operation in ("sha256", "keccak256") and not variant,
     )

@@ -47,7 +47,10 @@ class Recorded:
     def machine(self) -> str:
         """The machine in words that a file name can hold, such as `intel-xeon-2.80ghz-2-cores`."""
         hardware = self.environment["hardware"]
-        names = [hardware["cpu"], *(gpu["name"] for gpu in hardware["gpus"] if self._uses_device)]
+        names = [
+            hardware["cpu"],
+            *dict.fromkeys(gpu["name"] for gpu in hardware["gpus"] if self._uses_device),
+        ]
         words = re.sub(r"\((r|tm)\)|\b(cpu|processor|with)\b|@", " ", " ".join(names).lower())
         return "-".join([*re.findall(r"[a-z0-9.]+", words), str(hardware["cores"]), "cores"])
 

@@ -4,5 +4,5 @@
 from typing import Final
 
 SEED: Final = 20250101
-DISTINCT: Final = 65_536
-"""Signatures that are made; a larger batch repeats them: signing more would outlast measuring."""
+DISTINCT: Final = 16_384
+"""Signatures that are made of a kind; a larger batch repeats them: signing more would outlast measuring."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,16 @@ class AccessItems:
     def items(self) -> int:
         return len(self.reads) // READS
 
+    @cached_property
+    def _offsets(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where each transaction's reads and writes begin."""
+        numbers = np.arange(self.items + 1, dtype=np.int64)
+        return numbers * READS, numbers * WRITES
+
     def run(self, backend: str) -> object:
         """Waves only."""
-        offsets = np.arange(self.items + 1, dtype=np.int64)
-        return conflicts.detect(
-            offsets * READS, self.reads, offsets * WRITES, self.writes, rule=self.rule, backend=backend
-        )
+        reads, writes = self._offsets
+        return conflicts.detect(reads, self.reads, writes, self.writes, rule=self.rule, backend=backend)
 
     def answers(self, result: Any) -> list[Any]:
         """The wave of each transaction."""
@@ -55,6 +59,12 @@ class AccessItems:
     def part(self, start: int, stop: int) -> AccessItems:
         reads, writes = slice(start * READS, stop * READS), slice(start * WRITES, stop * WRITES)
         return AccessItems(self.reads[reads], self.writes[writes], self.rule)
+
+    def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> AccessItems:
+        whole = AccessItems(copy(self.reads), copy(self.writes), self.rule)
+        reads, writes = self._offsets
+        whole.__dict__["_offsets"] = copy(reads), copy(writes)  # as if they were cached
+        return whole
 
 
 def uniform(rule: str) -> Callable[[int], AccessItems]:

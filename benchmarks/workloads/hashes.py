@@ -56,6 +56,9 @@ class HashItems:
         first, last = int(self.offsets[start]), int(self.offsets[stop])
         return HashItems(self.operation, self.data[first:last], self.offsets[start : stop + 1] - first)
 
+    def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> HashItems:
+        return HashItems(self.operation, copy(self.data), copy(self.offsets))
+
     def messages(self) -> list[bytes]:
         """Each message as bytes."""
         data, offsets = self.data.tobytes(), self.offsets.tolist()

@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Signed messages: every message is another one, the keys come from a pool of 256.
 
-Signing goes through `cryptography` (Ed25519) and `coincurve` (secp256k1) and is kept for the process.
+`signing` makes them, the same on every machine and without any other library, and they are kept for the process.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.benchmarks.workloads import DISTINCT, SEED
+from supervm.benchmarks.workloads import DISTINCT, SEED, signing
 from supervm.crypto import ed25519, secp256k1
 from supervm.crypto.messages import Messages
 
 Bytes = NDArray[np.uint8]
 
-KEYS = 256
 MESSAGE_BYTES = 64
-DISTINCT_SCHNORR = 16_384
-"""Fewer than of the others: coincurve checks each Schnorr signature that it makes."""
+FEW = 1_024
+"""Signatures that are made where no more are asked for: checks and tests need few."""
 DAMAGED_SHARE = 4
 """One item in so many is damaged where answers are checked."""
 
@@ -91,10 +91,21 @@ class SignedItems:
 
     def repeated(self, count: int) -> SignedItems:
         """The first `count` items, from the beginning again where there are fewer."""
-        order = np.arange(count) % self.items
+
+        def again(rows: Bytes) -> Bytes:
+            return np.resize(rows, (count, rows.shape[1]))
+
         return replace(
-            self, keys=self.keys[order], messages=self.messages[order], signatures=self.signatures[order]
+            self, keys=again(self.keys), messages=again(self.messages), signatures=again(self.signatures)
         )
+
+    def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> SignedItems:
+        whole = replace(
+            self, keys=copy(self.keys), messages=copy(self.messages), signatures=copy(self.signatures)
+        )
+        offsets = copy(self._ragged.offsets)
+        whole.__dict__["_ragged"] = Messages.of((whole.messages.reshape(-1), offsets))  # as if it were cached
+        return whole
 
     def damaged(self) -> SignedItems:
         """One random bit flipped in the key, the message or the signature of one item in four.
@@ -122,71 +133,57 @@ class SignedItems:
 
 def ed25519_items(count: int, rule: str = "dalek") -> SignedItems:
     """Valid Ed25519 items with 64-byte messages."""
-    return replace(_ed25519(min(count, DISTINCT)).repeated(count), rule=rule)
+    return replace(_ed25519(_made(count)).repeated(count), rule=rule)
 
 
 def ecdsa_items(count: int, key_bytes: int = 65) -> SignedItems:
     """Valid low-s ECDSA items under SEC1 keys of 33 or 65 bytes."""
-    signed = _ecdsa(min(count, DISTINCT)).repeated(count)
-    keys = signed.keys
+    pool = _ecdsa(_made(count))
+    keys = pool.keys
     if key_bytes == 33:
         keys = np.concatenate([(2 + (keys[:, 64:] & 1)).astype(np.uint8), keys[:, 1:33]], axis=1)
-    return replace(
-        signed, scheme="ecdsa", keys=keys, signatures=np.ascontiguousarray(signed.signatures[:, :64])
-    )
+    signatures = np.ascontiguousarray(pool.signatures[:, :64])
+    return replace(pool, scheme="ecdsa", keys=keys, signatures=signatures).repeated(count)
 
 
 def recover_items(count: int) -> SignedItems:
     """The items of `ecdsa_items` with their recovery ids."""
-    return _ecdsa(min(count, DISTINCT)).repeated(count)
+    return _ecdsa(_made(count)).repeated(count)
 
 
 def schnorr_items(count: int) -> SignedItems:
     """Valid BIP-340 items with 32-byte messages."""
-    return _schnorr(min(count, DISTINCT_SCHNORR)).repeated(count)
+    return _schnorr(_made(count)).repeated(count)
+
+
+def _made(count: int) -> int:
+    """How many different signatures a workload of `count` items draws on: one of two numbers, each made once."""
+    return FEW if count <= FEW else DISTINCT
 
 
 def _random(name: str, shape: tuple[int, int]) -> Bytes:
     return np.random.default_rng([SEED, *name.encode()]).integers(0, 256, shape, dtype=np.uint8)
 
 
+def _rows(values: list[bytes]) -> Bytes:
+    return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), -1)
+
+
 @functools.cache
 def _ed25519(count: int) -> SignedItems:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    pool = [Ed25519PrivateKey.from_private_bytes(seed.tobytes()) for seed in _random("ed25519", (KEYS, 32))]
-    public = np.array([list(key.public_key().public_bytes_raw()) for key in pool], dtype=np.uint8)
-    messages = _random("ed25519 messages", (count, MESSAGE_BYTES))
-    signed = b"".join(pool[i % KEYS].sign(message.tobytes()) for i, message in enumerate(messages))
-    signatures = np.frombuffer(signed, np.uint8).reshape(count, 64).copy()
-    return SignedItems("ed25519", public[np.arange(count) % KEYS], messages, signatures)
-
-
-def _secret_keys() -> list[Any]:
-    from coincurve import PrivateKey
-
-    return [PrivateKey(secret.tobytes()) for secret in _random("secp256k1", (KEYS, 32))]
+    return _signed("ed25519", signing.ed25519, _random("ed25519 messages", (count, MESSAGE_BYTES)))
 
 
 @functools.cache
 def _ecdsa(count: int) -> SignedItems:
-    pool = _secret_keys()
-    public = np.array([list(key.public_key.format(compressed=False)) for key in pool], dtype=np.uint8)
-    digests = _random("ecdsa digests", (count, 32))
-    signed = b"".join(
-        pool[i % KEYS].sign_recoverable(digest.tobytes(), hasher=None) for i, digest in enumerate(digests)
-    )
-    signatures = np.frombuffer(signed, np.uint8).reshape(count, 65).copy()
-    return SignedItems("recover", public[np.arange(count) % KEYS], digests, signatures)
+    return _signed("recover", signing.ecdsa, _random("ecdsa digests", (count, 32)))
 
 
 @functools.cache
 def _schnorr(count: int) -> SignedItems:
-    pool = _secret_keys()
-    public = np.array([list(key.public_key_xonly.format()) for key in pool], dtype=np.uint8)
-    messages = _random("schnorr messages", (count, 32))
-    signed = b"".join(
-        pool[i % KEYS].sign_schnorr(message.tobytes(), bytes(32)) for i, message in enumerate(messages)
-    )
-    signatures = np.frombuffer(signed, np.uint8).reshape(count, 64).copy()
-    return SignedItems("schnorr", public[np.arange(count) % KEYS], messages, signatures)
+    return _signed("schnorr", signing.bip340, _random("schnorr messages", (count, 32)))
+
+
+def _signed(scheme: str, sign: Callable[[list[bytes]], signing.Signed], messages: Bytes) -> SignedItems:
+    signed = sign([message.tobytes() for message in messages])
+    return SignedItems(scheme, _rows(signed.keys), messages, _rows(signed.signatures))

@@ -72,6 +72,7 @@ def montgomery_params(spec: FieldSpec, name: str) -> str:
     return struct(
         name,
         number("WORDS", words),
+        number("SPARE_BITS", WORD * words - spec.bits),
         number("NEGATED_INVERSE", -pow(spec.modulus, -1, 1 << WORD) % (1 << WORD)),
         setter("modulus", spec.modulus, words),
         setter("one", radix % spec.modulus, words),
@@ -97,7 +98,7 @@ def chain(name: str, value: int) -> str:
         if squarings:
             body.append(f"r = squared_times(r, {squarings});")
         if factor >= 0:
-            body.append(f"r = r * {known[factor]};")
+            body.append(f"r = product(r, {known[factor]});")
         if keep >= 0:
             known.append(f"s{keep}")
             body.append(f"const F s{keep} = r;")

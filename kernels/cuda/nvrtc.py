@@ -121,7 +121,10 @@ def _resources(log: str) -> dict[str, Resources]:
         used = re.search(r"Used (\d+) registers(.*)", part)
         if frame is None or used is None:
             raise DeviceError("NVRTC", f"its report on {name} is not understood: {part[:500]}")
-        shared, constant = re.search(r"(\d+) bytes smem", used[2]), re.search(r"(\d+) bytes cmem\[0\]", used[2])
+        shared, constant = (
+            re.search(r"(\d+) bytes smem", used[2]),
+            re.search(r"(\d+) bytes cmem\[0\]", used[2]),
+        )
         found[name] = Resources(
             registers=int(used[1]),
             stack=int(frame[1]),
@@ -142,7 +145,8 @@ def _library() -> ctypes.CDLL:
         except OSError as error:
             tried.append(str(error))
     raise BackendUnavailable(
-        "cuda", f"NVRTC is missing ({tried[-1] if tried else 'no library found'}): pip install nvidia-cuda-nvrtc"
+        "cuda",
+        f"NVRTC is missing ({tried[-1] if tried else 'no library found'}): pip install nvidia-cuda-nvrtc",
     )
 
 
@@ -151,7 +155,9 @@ def _candidates() -> list[str]:
     found: list[str] = []
     spec = importlib.util.find_spec("nvidia")
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        found += [str(path) for path in Path(folder).glob("*/lib/libnvrtc.so.*") if "builtins" not in path.name]
+        found += [
+            str(path) for path in Path(folder).glob("*/lib/libnvrtc.so.*") if "builtins" not in path.name
+        ]
     system = ctypes.util.find_library("nvrtc")
     return [*sorted(found, reverse=True), *([system] if system else [])]
 

@@ -58,8 +58,9 @@ def curve(spec: WeierstrassSpec) -> str:
         raise ArgumentError(
             "spec", f"{spec.name}, order of {spec.scalar_field.bits} bits", "an order of 256 bits"
         )
-    order = spec.scalar_field.modulus
-    p = spec.field.modulus
+    if spec.field.fold >> WORD != 1:
+        raise ArgumentError("spec", f"{spec.name}, modulus {spec.field.modulus:#x}", "2^256 − 2^32 − c, c below 2^32")
+    order, p = spec.scalar_field.modulus, spec.field.modulus
     base = [("b", spec.b), ("b3", 3 * spec.b % p), ("beta", spec.endomorphism.beta)]
     return "".join(
         (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervm.benchmarks import cases, runner
+from supervm.benchmarks import beside, cases, runner
 from supervm.benchmarks.cases import Answers, Case, Peer, suite_cases
 from supervm.benchmarks.errors import PeerDisagrees, PeerMissing
 from supervm.benchmarks.peers import version
@@ -32,7 +32,7 @@ PEER_KEYS = ["name", "version", "items_per_second", "ratio"]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "ROW_SECONDS", 0.0)
-    monkeypatch.setattr(runner, "PEER_SECONDS", 0.001)
+    monkeypatch.setattr(beside, "PEER_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ ALL_CASES = [case for suite in cases.SUITES for case in suite_cases(suite)]
 @pytest.mark.parametrize("case", ALL_CASES, ids=[case.name for case in ALL_CASES])
 def test_every_peer_answers_as_ours_does(case: Case) -> None:
     assert case.peers
-    runner.check_peers(replace(case, checked_items=64), "auto")
+    beside.check_peers(replace(case, checked_items=64), "auto")
 
 
 @pytest.mark.parametrize("case", suite_cases("signatures"), ids=lambda case: case.name)

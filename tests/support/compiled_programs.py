@@ -19,8 +19,9 @@ from typing import Any
 import sass
 from field_programs import FIELDS, FieldProgram, only
 
+from supervm.crypto import cuda
 from supervm.kernels.cache import cache_root
-from supervm.kernels.cuda import nvrtc
+from supervm.kernels.cuda import conflicts, nvrtc
 from supervm.kernels.cuda.device import Program
 from supervm.kernels.cuda.nvrtc import Resources
 
@@ -65,7 +66,8 @@ class Counts:
 
 def programs() -> dict[str, Program]:
     """Every program by name."""
-    return {f"field_check.{field.name}": field.program for field in FIELDS}
+    checks = {f"field_check.{field.name}": field.program for field in FIELDS}
+    return checks | cuda.programs() | {"conflicts": conflicts.PROGRAM}
 
 
 def version() -> str:

@@ -131,7 +131,11 @@ class FakeCupy(types.ModuleType):
             memcpyDeviceToHost=2,
             memcpyDeviceToDevice=3,
             getDeviceCount=self._count,
-            getDeviceProperties=lambda index: {"name": b"Fake GPU", "major": capability[0], "minor": capability[1]},
+            getDeviceProperties=lambda index: {
+                "name": b"Fake GPU",
+                "major": capability[0],
+                "minor": capability[1],
+            },
             memGetInfo=lambda: (self.memory - self.taken, self.memory),
             memcpyAsync=self._copy,
             memsetAsync=self._set,

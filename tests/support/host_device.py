@@ -59,15 +59,21 @@ class HostStream(Stream):
 
     def allocate(self, size: int) -> HostBuffer:
         if size > self.device.free_bytes():
-            raise DeviceOutOfMemory(self.device.name, f"{size} bytes asked for, {self.device.free_bytes()} free")
+            raise DeviceOutOfMemory(
+                self.device.name, f"{size} bytes asked for, {self.device.free_bytes()} free"
+            )
         return HostBuffer(self.device, size)
 
     def upload(self, host: Array, buffer: HostBuffer, offset: int = 0) -> None:  # type: ignore[override]
-        assert host.flags.c_contiguous and offset + host.nbytes <= buffer.size
-        buffer.bytes[offset : offset + host.nbytes] = np.frombuffer(memoryview(host).cast("B"), np.uint8) if host.size else 0
+        assert host.flags.c_contiguous
+        assert offset + host.nbytes <= buffer.size
+        buffer.bytes[offset : offset + host.nbytes] = (
+            np.frombuffer(memoryview(host).cast("B"), np.uint8) if host.size else 0
+        )
 
     def download(self, buffer: HostBuffer, host: Array, offset: int = 0) -> None:  # type: ignore[override]
-        assert host.flags.c_contiguous and offset + host.nbytes <= buffer.size
+        assert host.flags.c_contiguous
+        assert offset + host.nbytes <= buffer.size
         ctypes.memmove(host.ctypes.data, buffer.address + offset, host.nbytes)
 
     def clear(self, buffer: HostBuffer) -> None:  # type: ignore[override]

@@ -50,7 +50,13 @@ def table() -> npt.NDArray[np.uint32]:
     """(windows, multiples, 16) words: what `weierstrass_table` makes."""
     made = aligned(constants.table_words(SECP256K1))
     chunks = len(made) // (constants.GROUP * constants.ENTRY_WORDS)
-    host_twin.call(library("double_multiply"), "weierstrass_table", _aligned_copy(constants.window_bases(SECP256K1)), made, chunks)
+    host_twin.call(
+        library("double_multiply"),
+        "weierstrass_table",
+        _aligned_copy(constants.window_bases(SECP256K1)),
+        made,
+        chunks,
+    )
     return made.reshape(-1, constants.MULTIPLES, constants.ENTRY_WORDS)
 
 
@@ -115,7 +121,16 @@ def ecdsa_verify(keys: Bytes, digests: Bytes, signatures: Bytes, low_s: bool) ->
     work = Scratch(len(keys))
     made, signed = library("ecdsa"), padded(signatures)
     host_twin.call(
-        made, "ecdsa_prepare", signed, 64, padded(digests), 0, int(low_s), work.scalars, work.column, work.count
+        made,
+        "ecdsa_prepare",
+        signed,
+        64,
+        padded(digests),
+        0,
+        int(low_s),
+        work.scalars,
+        work.column,
+        work.count,
     )
     host_twin.call(made, "ecdsa_keys", padded(keys), keys.shape[1], work.points, work.column, work.count)
     work.double_multiply()
@@ -126,7 +141,9 @@ def ecdsa_verify(keys: Bytes, digests: Bytes, signatures: Bytes, low_s: bool) ->
 def ecdsa_recover(digests: Bytes, signatures: Bytes) -> tuple[Bytes, Scratch]:
     work = Scratch(len(digests))
     made, signed = library("ecdsa"), padded(signatures)
-    host_twin.call(made, "ecdsa_prepare", signed, 65, padded(digests), 1, 0, work.scalars, work.column, work.count)
+    host_twin.call(
+        made, "ecdsa_prepare", signed, 65, padded(digests), 1, 0, work.scalars, work.column, work.count
+    )
     host_twin.call(made, "ecdsa_nonces", signed, work.points, work.column, work.count)
     work.double_multiply()
     keys = np.full((work.count, 64), 0xA5, np.uint8)

@@ -17,7 +17,7 @@ template <class Order> DEVICE void reduce_wide(u32 (&r)[8], const u32 (&low)[8],
 {
     Order rest;
     UNROLL for (int i = 0; i < 8; ++i) rest.w[i] = low[i];
-    const Order sum = Order::from_words(high) + rest * Order::one();
+    const Order sum = Order::from_words(high) + Order::one() * rest;
     UNROLL for (int i = 0; i < 8; ++i) r[i] = sum.w[i];
 }
 

@@ -3,7 +3,8 @@
 //
 // Formulas: Hisil, Wong, Carter, Dawson, "Twisted Edwards Curves Revisited" (ASIACRYPT 2008), complete since d is a
 // non-square: no input, however chosen, is an exception. `Curve` is generated from an EdwardsSpec: the types Params and
-// Field of its base field and the elements d, d2 = 2d, sqrt_minus_one, base_x, base_y. Beside extended points, entries of tables are words in memory:
+// Field of its base field and the elements d, d2 = 2d, sqrt_minus_one, base_x, base_y. Beside extended points there are
+// entries of tables, words in memory:
 //
 //     cached  (Y+X, Y−X, 2dT, 2Z)    32 words
 //     affine  (y+x, y−x, 2dxy)       24 words, for tables of fixed points

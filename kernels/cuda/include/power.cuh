@@ -4,11 +4,16 @@
 #pragma once
 #include "ptx.cuh"
 
-// a^(2^count).
-template <class F> DEVICE F squared_times(F a, int count)
+// a^(2^count). A function that is called, and so is the product of a chain: chains have a dozen of either, which in line would
+// be most of a program's code and of the time that it takes to compile.
+template <class F> OUTLINE F squared_times(F a, int count)
 {
     ROLLED for (int i = 0; i < count; ++i) a = a.squared();
     return a;
+}
+template <class F> OUTLINE F product(F a, F b)
+{
+    return a * b;
 }
 
 // a^exponent for a field in Montgomery form. One product and one square stand in the loop, however long the exponent.

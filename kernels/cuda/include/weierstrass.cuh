@@ -25,20 +25,6 @@ template <class F> struct Homogeneous {
     F X, Y, Z;
 };
 
-// a/2: a or a + p, whichever is even, by a shift.
-template <class F> LARGE_DEVICE F halved(const F &a)
-{
-    u32 m[F::WORDS];
-    F::modulus(m);
-    const u32 mask = 0 - (a.w[0] & 1);
-    UNROLL for (int i = 0; i < F::WORDS; ++i) m[i] &= mask;
-    F r;
-    const u32 carry = add_words(m, a.w, m);
-    UNROLL for (int i = 0; i < F::WORDS - 1; ++i) r.w[i] = funnel_right(m[i], m[i + 1], 1);
-    r.w[F::WORDS - 1] = funnel_right(m[F::WORDS - 1], carry, 1);
-    return r;
-}
-
 // −2P: three products, four squares. With L = 3X²/2 and T = XY²: (L² − 2T, L(X₃ − T) + Y⁴, YZ), which is the tangent's
 // usual result with all of its Z-weights divided by two, and the sign that makes a sum of Y₃. Y is never 0: no point has
 // order two.
@@ -84,7 +70,7 @@ template <class Curve> DEVICE bool read_point(Affine<typename Curve::Base> &P, c
 }
 
 // The point with abscissa x whose y has the parity `odd`; false where x is p or more, or none has it.
-template <class Curve> DEVICE bool lift(Affine<typename Curve::Base> &P, const u32 (&x)[Curve::Base::WORDS], bool odd)
+template <class Curve> OUTLINE bool lift(Affine<typename Curve::Base> &P, const u32 (&x)[Curve::Base::WORDS], bool odd)
 {
     typedef typename Curve::Base F;
     u32 p[F::WORDS];

@@ -57,8 +57,8 @@ KERNEL(ecdsa_prepare, 128, 2)
             verdicts[item] = low_s && less_words(half, s) ? INVALID : OPEN;
             load_big(z, digests + (u64)item * 32);
             select_words(numerator, recovering, s, r);
-            // Plain numbers times one in Montgomery form: plain, and below the order.
-            const Scalar u1 = plain(z) * inverse, u2 = plain(numerator) * inverse;
+            // One in Montgomery form times plain numbers, the digest perhaps above the order: plain, and below it.
+            const Scalar u1 = inverse * plain(z), u2 = inverse * plain(numerator);
             store_scalars<Curve>(scalars, item, count, Scalar::select(recovering, -u1, u1).w, u2.w);
         });
 }

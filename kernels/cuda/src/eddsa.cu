@@ -64,8 +64,8 @@ DEVICE Field load_column(const u32 *points, u32 column, u32 item, u32 count)
 
 // R' of every item as X, Y, Z, which under COFACTORED nobody asks for, and what is known of its verdict.
 KERNEL(eddsa_multiply, 128, 4)
-(const u8 *keys, const u8 *data, const i64 *offsets, const u8 *signatures, const u32 *table, u32 rule, u32 *points, u8 *flags,
- u32 count)
+(const u8 *keys, const u8 *data, const i64 *offsets, const u8 *signatures, const u32 *table, u32 rule, u32 *points,
+ u8 *flags, u32 count)
 {
     for_items(item, count)
     {

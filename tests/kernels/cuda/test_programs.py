@@ -60,8 +60,8 @@ def test_a_chain_is_its_power(value):
             known[line.split()[2]] = r
         elif line.startswith("r = squared_times(r, "):
             r <<= int(line.split(", ")[1].rstrip(")"))
-        elif line.startswith("r = r * "):
-            r += known[line.removeprefix("r = r * ")]
+        elif line.startswith("r = product(r, "):
+            r += known[line.removeprefix("r = product(r, ").rstrip(")")]
         elif line.startswith(("r = ", "F r = ")):
             r = known[line.split("= ")[1]]
     assert r == value
