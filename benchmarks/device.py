@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows of the backend `cuda`: the kernels alone, and the public function with its inputs in pinned memory.
+"""Rows of the backend `cuda`: the kernels alone, and the public function under the scheduler, its inputs in pinned memory.
 
 What the kernels alone are given is what the public function hands to its backend, caught on the way. Before a batch is
 timed, its results on either path are compared, at every size: a batch that lies on the device is one piece, one that
@@ -25,6 +25,7 @@ from supervm.benchmarks.errors import PeerDisagrees
 from supervm.benchmarks.measure import Contender
 from supervm.crypto.cuda import PROGRAMS
 from supervm.engine.conflicts import Detection
+from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
 from supervm.kernels import registry
 from supervm.kernels.cuda import batch, conflicts, devices
 from supervm.kernels.cuda.device import Device
@@ -48,6 +49,9 @@ LEAST_PINNED = 64 << 20
 """Bytes of the first block of pinned memory; a workload that needs more gets a block of twice the size, and so on."""
 
 ALIGNMENT = 256
+
+GUARDED = SchedulerSettings(strategy=Strategy.GPU_ONLY, calibrate=False, remember=False)
+"""Everything to the device, with the checks that a node has."""
 
 
 def sizes(case: Case, wanted: int | None) -> list[int]:
@@ -106,11 +110,15 @@ class Prepared:
         return _round(self._resident.compute, self.size)
 
     def end_to_end(self) -> Contender:
-        """The public function: inputs in pinned memory, results in the caller's."""
+        """The public function as a node calls it: inputs in pinned memory, results in the caller's, and on the way the
+        scheduler's sample that the processor computes again.
+        """
+        device = devices.working_device()
 
         def run(times: int) -> None:
-            for _ in range(times):
-                self._held.run("cuda")
+            with _dispatching(None), Scheduler(GUARDED, (device,)):
+                for _ in range(times):
+                    self._held.run("auto")
 
         return _round(run, self.size)
 
@@ -238,7 +246,7 @@ def _caught(workload: Workload) -> Work:
 
 
 @contextmanager
-def _dispatching(dispatcher: registry.Dispatcher) -> Iterator[None]:
+def _dispatching(dispatcher: registry.Dispatcher | None) -> Iterator[None]:
     """Have `dispatcher` run what is asked of `auto` inside a `with` block."""
     before = registry._dispatcher
     registry.set_dispatcher(dispatcher)

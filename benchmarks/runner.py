@@ -116,7 +116,7 @@ def _plans(case: Case, *, threads: int | None, batch: int | None, backend: str |
         names = [registry.resolve(case.operation, backend).name]
     for name in names:
         if name == "cuda":
-            yield from _device_plans(case, threads or 1, batch)
+            yield from _device_plans(case, threads or thread_counts()[-1], batch)
             continue
         size = batch or (case.slow_batch if name == "scalar" else case.batch)
         for count in [threads] if threads else [1] if case.variant else thread_counts():
@@ -126,11 +126,13 @@ def _plans(case: Case, *, threads: int | None, batch: int | None, backend: str |
 
 
 def _device_plans(case: Case, threads: int, batch: int | None) -> Iterator[Plan]:
-    """Kernels alone and end to end for each size; peers stand beside one row, or measuring them would take longest."""
+    """Kernels alone and end to end for each size, the latter with threads for what the processor checks; peers stand beside
+    one row, or measuring them would take longest.
+    """
     sizes = device.sizes(case, batch)
     for size in sizes:
         beside_it = size == device.PEER_BATCH or len(sizes) == 1
-        yield Plan(case, "cuda", threads, size, kernels_only=True, beside=False)
+        yield Plan(case, "cuda", 1, size, kernels_only=True, beside=False)
         yield Plan(case, "cuda", threads, size, beside=beside_it)
 
 

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from supervm.kernels import registry
 from supervm.kernels.cpu.conflicts import Accesses, Detected, detect_conflicts
+from supervm.kernels.cpu.conflicts_recheck import check_rows
+from supervm.kernels.cuda import conflicts as cuda_conflicts
+from supervm.kernels.cuda import devices
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.work import Function, Work
+from supervm.kernels.work import Function, Ragged, Work
 
 __all__ = ["RULES", "Conflicts", "Detection", "detect"]
 
@@ -85,9 +88,21 @@ class Detection(Work):
         self.result = other.result
 
     def mismatches(self, function: Function, share: float, random: np.random.Generator) -> int:
-        again = self.twin()
-        again.run(function)
-        return int(not _same(self.result, again.result))
+        """Sampled transactions whose wave is not 1 + the highest of their true predecessors, or whose listed edges say
+        something else; at share 1 everything is computed again and compared.
+        """
+        if share >= 1:
+            again = self.twin()
+            again.run(function)
+            return int(not _same(self.result, again.result))
+        if not self.items:
+            return 0
+        if self.result.wave.shape != (self.items,):
+            return 1
+        count = min(self.items, max(1, round(self.items * share)))
+        rows = np.sort(random.choice(self.items, count, replace=False, shuffle=False))
+        wrong = check_rows(self.accesses, self.locking, rows, self.result.wave)
+        return wrong or (_wrong_edges(self.result, rows) if self.edges else 0)
 
 
 def _same(one: Detected, other: Detected) -> bool:
@@ -95,6 +110,25 @@ def _same(one: Detected, other: Detected) -> bool:
     return all(
         np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Detected)
     )
+
+
+def _wrong_edges(result: Detected, rows: NDArray[np.int64]) -> int:
+    """How many of these transactions have edges that do not lead to their wave, or to no earlier transaction."""
+    bounds = result.edge_offsets
+    sound = bounds.shape == (result.wave.size + 1,) and bounds[0] == 0 and bounds[-1] == result.edges.size
+    if not sound or (bounds[1:] < bounds[:-1]).any():
+        return int(rows.size)
+    listed = Ragged(result.edges, bounds).take(rows)
+    owners = np.repeat(rows, np.diff(listed.offsets))
+    if ((listed.data < 0) | (listed.data >= owners)).any():
+        return int(rows.size)
+    needed = np.zeros(result.wave.size, np.int32)
+    np.maximum.at(needed, owners, result.wave[listed.data] + 1)
+    return int(np.count_nonzero(needed[rows] != result.wave[rows]))
+
+
+def _on_device(accesses: Accesses, locking: bool, edges: bool) -> Detected:
+    return cuda_conflicts.detect(devices.working_device(), accesses, locking, edges)
 
 
 def detect(
@@ -218,3 +252,4 @@ def _hot_keys(words: NDArray[np.uint64]) -> NDArray[Any]:
 
 
 registry.register(OPERATION, "scalar", detect_conflicts)
+registry.register(OPERATION, "cuda", _on_device, devices.unavailable)

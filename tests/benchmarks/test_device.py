@@ -71,7 +71,9 @@ def test_two_rows_a_size_and_peers_beside_one(twin: HostDevice, two_cases: list[
         ("sha256 [0 to 256 bytes]", 64, "none", 0),
         ("sha256 [0 to 256 bytes]", 64, "included", 1),
     ]
-    assert {(row.backend, row.threads) for row in rows} == {("cuda", 1)}
+    assert {row.backend for row in rows} == {"cuda"}
+    assert {row.threads for row in rows if row.transfers == "none"} == {1}
+    assert {row.threads for row in rows if row.transfers == "included"} == {runner.thread_counts()[-1]}
     assert all(row.ns_per_item == pytest.approx(1e9 / row.items_per_second) for row in rows)
     assert twin.launches
 
@@ -79,14 +81,14 @@ def test_two_rows_a_size_and_peers_beside_one(twin: HostDevice, two_cases: list[
 def test_the_caller_names_a_size(twin: HostDevice, two_cases: list[Case]) -> None:
     rows = rows_of(batch=5, threads=2)
     assert [(row.batch, row.threads, row.transfers, len(row.peers)) for row in rows] == [
-        (5, 2, "none", 0),
+        (5, 1, "none", 0),
         (5, 2, "included", 1),
     ] * 2
 
 
 def test_progress_tells_the_two_apart(twin: HostDevice, two_cases: list[Case]) -> None:
     told: list[str] = []
-    rows_of(batch=5, progress=lambda done, total, name: told.append(name))
+    rows_of(batch=5, threads=1, progress=lambda done, total, name: told.append(name))
     assert told[:2] == ["sha256, cuda, kernels alone, 1 thread, batch 5", "sha256, cuda, 1 thread, batch 5"]
 
 

@@ -15,8 +15,8 @@ from supervm.crypto.hashes import KERNELS, SPECS
 from supervm.kernels import set_threads
 from supervm.kernels.cpu import hash_batch
 from supervm.kernels.cpu.hash_batch import digest_into, hash_slice, order_by_count
-from supervm.kernels.work import Ragged
 from supervm.kernels.cpu.hash_pad import tail_stride
+from supervm.kernels.work import Ragged
 
 
 @pytest.fixture(params=[1, 2, 3])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def ragged(lengths):
 
 def digests_of(messages):
     data, offsets = messages
-    return [hashlib.sha256(data[a:b].tobytes()).digest() for a, b in zip(offsets, offsets[1:], strict=False)]
+    return [hashlib.sha256(data[a:b].tobytes()).digest() for a, b in itertools.pairwise(offsets)]
 
 
 @given(
@@ -51,7 +52,7 @@ def test_a_plan_covers_all_items_in_order_and_two_pieces_fit(lengths, free, most
             return
     assert bounds[0] == 0
     assert bounds[-1] == len(lengths)
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         assert start < stop <= start + most_items
         size = int(messages.offsets[stop] - messages.offsets[start])
         assert 2 * (size + (stop - start) * SHA256.item_bytes((messages,), (out,))) <= free

@@ -235,7 +235,8 @@ def test_a_driver_or_card_that_will_not_do_is_a_reason(with_cupy, fake, broken, 
     fake.broken = broken
     found = with_cupy(fake)
     assert found.devices() == ()
-    pytest.raises(BackendUnavailable, found.working_device).match(words)
+    with pytest.raises(BackendUnavailable, match=words):
+        found.working_device()
 
 
 def test_without_a_compiler_there_is_no_device(with_cupy, monkeypatch):

@@ -17,7 +17,7 @@ FIELD = FieldSpec("a prime of 255 bits", 2**255 - 19)
 
 def test_every_include_stands_once_in_the_text():
     text = sources.flatten("field_check", "// here\n")
-    assert "#include \"" not in text
+    assert '#include "' not in text
     assert "#pragma once" not in text
     assert text.count("// here\n") == 1
     assert text.count("DEVICE u32 add_words(") == 1
@@ -30,7 +30,11 @@ def test_a_source_that_does_not_exist_is_named():
 
 
 def test_the_digest_follows_text_and_constants(monkeypatch):
-    one, same, other = Program("field_check", "// 1\n"), Program("field_check", "// 1\n"), Program("field_check", "")
+    one, same, other = (
+        Program("field_check", "// 1\n"),
+        Program("field_check", "// 1\n"),
+        Program("field_check", ""),
+    )
     assert one.digest == same.digest != other.digest
 
 
