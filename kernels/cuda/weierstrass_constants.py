@@ -59,7 +59,9 @@ def curve(spec: WeierstrassSpec) -> str:
             "spec", f"{spec.name}, order of {spec.scalar_field.bits} bits", "an order of 256 bits"
         )
     if spec.field.fold >> WORD != 1:
-        raise ArgumentError("spec", f"{spec.name}, modulus {spec.field.modulus:#x}", "2^256 − 2^32 − c, c below 2^32")
+        raise ArgumentError(
+            "spec", f"{spec.name}, modulus {spec.field.modulus:#x}", "2^256 − 2^32 − c, c below 2^32"
+        )
     order, p = spec.scalar_field.modulus, spec.field.modulus
     base = [("b", spec.b), ("b3", 3 * spec.b % p), ("beta", spec.endomorphism.beta)]
     return "".join(
@@ -76,9 +78,6 @@ def curve(spec: WeierstrassSpec) -> str:
                 number("WINDOW_BITS", WINDOW_BITS),
                 number("WINDOWS", windows(spec)),
                 number("MULTIPLES", MULTIPLES),
-                setter(
-                    "window_offset", sum(MULTIPLES << WINDOW_BITS * w for w in range(windows(spec) - 1)), 9
-                ),
                 _split(spec, spec.endomorphism),
             ),
         )

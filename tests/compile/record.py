@@ -9,12 +9,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import compiled_programs as programs
+import gpu_page
 import sass
 from field_programs import FIELDS
 
 
 def main() -> int:
-    """Compile every program and write both files; the second one needs `nvdisasm`."""
+    """Compile every program, write both files and the tables of docs/gpu.md; the second file needs `nvdisasm`."""
     programs.compile_all()
     names = programs.programs()
     programs.write_resources(
@@ -26,6 +27,7 @@ def main() -> int:
     programs.write_instructions(
         programs.joined(programs.counted(field, each) for field in FIELDS for each in programs.ARCHITECTURES)
     )
+    gpu_page.PAGE.write_text(gpu_page.rewritten(gpu_page.PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 

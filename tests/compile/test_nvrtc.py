@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import compiled_programs as programs
+import gpu_page
 import pytest
 import sass
 from compiled_programs import Counts, Instructions, Taken, part
@@ -65,6 +66,11 @@ def test_records_are_of_what_there_is() -> None:
         for name, by_architecture in record.items():
             assert set(by_architecture) == set(programs.ARCHITECTURES), name
             assert len({tuple(kernels) for kernels in by_architecture.values()}) == 1, name
+
+
+def test_the_page_says_what_is_recorded() -> None:
+    page = gpu_page.PAGE.read_text(encoding="utf-8")
+    assert gpu_page.rewritten(page) == page, f"renew: {programs.RENEW}"
 
 
 def test_a_source_that_does_not_compile_is_an_error_with_its_log() -> None:

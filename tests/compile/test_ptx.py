@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 
 import compiled_programs as programs
+import fold_sums
 import numpy as np
 import ptx_machine
 import pytest
@@ -19,7 +20,7 @@ from ptx_machine import PtxError
 from ptx_text import Entry, parse
 
 from supervm.crypto.params.hashes import BLAKE2B, SHA256, SHA512
-from supervm.kernels.cuda import hash_constants, nvrtc
+from supervm.kernels.cuda import constants, hash_constants, nvrtc
 from supervm.kernels.cuda.device import Program
 
 pytestmark = [
@@ -107,6 +108,17 @@ def test_inverses(field: FieldProgram) -> None:
         pow(value, -1, field.modulus) if value % field.modulus else 0 for value in values
     ]
     assert done > 30_000
+
+
+@pytest.mark.parametrize("name", fold_sums.SUMS)
+def test_sums_with_one_reduction(name: str) -> None:
+    rows = random.Random(7).sample(fold_sums.terms(), ITEMS)
+    packed = np.array([[constants.words_of(value, 8) for value in row] for row in rows], np.uint32)
+    out = np.zeros((ITEMS, 8), np.uint32)
+    entry = entries(only(fold_sums.PROGRAM.text, f"sums_{name}"))[f"sums_{name}"]
+    ptx_machine.run(entry, THREADS, packed, out, ITEMS)
+    found = [int.from_bytes(row.tobytes(), "little") % fold_sums.P for row in out]
+    assert found == [fold_sums.SUMS[name](*row) % fold_sums.P for row in rows]
 
 
 HASHES = {

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fold_sums
 import sass
 from field_programs import FIELDS, FieldProgram, only
 
@@ -67,6 +68,7 @@ class Counts:
 def programs() -> dict[str, Program]:
     """Every program by name."""
     checks = {f"field_check.{field.name}": field.program for field in FIELDS}
+    checks["fold_sums_check"] = fold_sums.PROGRAM
     return checks | cuda.programs() | {"conflicts": conflicts.PROGRAM}
 
 

@@ -254,6 +254,11 @@ def _not(machine: _Machine, modifiers: list[str], operands: tuple[str, ...]) -> 
     machine.write(operands[0], kind, ~machine.value(operands[1], kind))
 
 
+def _negate(machine: _Machine, modifiers: list[str], operands: tuple[str, ...]) -> None:
+    _, kind = _shape(modifiers)
+    machine.write(operands[0], kind, _one(0) - machine.value(operands[1], kind))
+
+
 def _shift(left: bool) -> _Handler:
     def handler(machine: _Machine, modifiers: list[str], operands: tuple[str, ...]) -> None:
         _, kind = _shape(modifiers)
@@ -374,6 +379,7 @@ _HANDLERS: dict[str, _Handler] = {
     "add": _add(takes=False), "addc": _add(takes=True), "sub": _subtract(takes=False), "subc": _subtract(takes=True),
     "mul": _multiply, "mad": _multiply_add(takes=False), "madc": _multiply_add(takes=True),
     "and": _logic(np.bitwise_and), "or": _logic(np.bitwise_or), "xor": _logic(np.bitwise_xor), "not": _not,
+    "neg": _negate,
     "shl": _shift(left=True), "shr": _shift(left=False), "shf": _funnel, "prmt": _permute, "bfi": _insert,
     "setp": _compare, "selp": _select, "mov": _move, "cvt": _convert, "cvta": _convert_address,
     "ld": _load, "st": _store,

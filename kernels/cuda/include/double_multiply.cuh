@@ -93,7 +93,7 @@ template <class F> DEVICE Jacobian<F> load_result(const u32 *results, u32 item, 
 }
 
 // The affine results of the items of one thread, with one inversion: use(item, finite, P). An item whose verdict is not
-// OPEN has no result (`finite` is false, P means nothing).
+// OPEN has no result: `finite` is false and P is (0, 0).
 template <class Curve, class Use>
 DEVICE void invert_results(u32 thread, u32 threads, const u32 *results, const i8 *verdicts, u32 count, Use use)
 {
@@ -240,34 +240,22 @@ template <class Curve> DEVICE void add_multiple(Sum<typename Curve::Base> &sum, 
     sum.P.Z = sum.P.Z * common;
 }
 
-// u₁ plus an offset of half a window in every window but the last: windows less that half are the signed digits.
-template <class Curve> DEVICE void add_halves(u32 (&digits)[9], const u32 (&u)[8])
-{
-    u32 padded[9], offset[9];
-    UNROLL for (int i = 0; i < 8; ++i) padded[i] = u[i];
-    padded[8] = 0;
-    Curve::window_offset(offset);
-    add_words(digits, padded, offset);
-}
-
-// u₁·G: 22 additions.
+// u₁·G: 22 additions. A window above half its range is taken less 2^WINDOW_BITS, and the next one is raised by one.
 template <class Curve> DEVICE void add_base_multiple(Sum<typename Curve::Base> &sum, const u32 *table, const u32 *scalars,
                                                      u32 item, u32 count)
 {
     typedef typename Curve::Base F;
-    constexpr i32 HALF = 1 << (Curve::WINDOW_BITS - 1);
-    u32 u[8], digits[9];
-    load_column(u, scalars, 0, item, count);
-    add_halves<Curve>(digits, u);
+    constexpr u32 BITS = Curve::WINDOW_BITS, MULTIPLES = Curve::MULTIPLES;
+    u32 raised = 0;
     ROLLED for (u32 window = 0; window < Curve::WINDOWS; ++window)
     {
-        const i32 low = digits[0] & (2 * HALF - 1), digit = window + 1 < Curve::WINDOWS ? low - HALF : low;
-        UNROLL for (int i = 0; i < 8; ++i) digits[i] = funnel_right(digits[i], digits[i + 1], Curve::WINDOW_BITS);
-        digits[8] >>= Curve::WINDOW_BITS;
-        if (digit != 0) {
-            const u32 index = (digit < 0 ? -digit : digit) - 1;
-            sum.add(load_entry<F>(table, window * HALF + index), digit < 0);
-        }
+        const u32 word = window * BITS / 32, shift = window * BITS % 32;
+        const u32 low = scalars[(u64)word * count + item];
+        const u32 high = word < HALVES - 1 ? scalars[(u64)(word + 1) * count + item] : 0;
+        const u32 value = (funnel_right(low, high, shift) & ((1 << BITS) - 1)) + raised;
+        raised = value > MULTIPLES;
+        const u32 size = raised ? (1 << BITS) - value : value;
+        if (size != 0) sum.add(load_entry<F>(table, window * MULTIPLES + size - 1), raised);
     }
 }
 

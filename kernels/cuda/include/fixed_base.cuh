@@ -12,7 +12,7 @@ template <class Curve> DEVICE void make_table_chunk(const u32 *bases, u32 *table
     const Affine<F> base = load_entry<F>(bases, window);
     const Homogeneous<F> B = {base.x, base.y, F::small(1)};
     Homogeneous<F> P = {F::small(0), F::small(1), F::small(0)}, multiples[GROUP];
-    ROLLED for (int bit = Curve::WINDOW_BITS - 1; bit >= 0; --bit)
+    ROLLED for (int bit = Curve::WINDOW_BITS - 2; bit >= 0; --bit)
     {
         P = complete_sum<Curve>(P, P);
         if (before_first >> bit & 1) P = complete_sum<Curve>(P, B);

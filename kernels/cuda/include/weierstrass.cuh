@@ -2,9 +2,9 @@
 // Points of a short Weierstrass curve y² = x³ + b of prime order.
 //
 // Jacobian coordinates: x = X/Z², y = Y/Z³. `negated_double` and `negated_sum` are incomplete, with one property that
-// makes them safe: every exceptional case (equal or opposite points) gives Z ≡ 0, because Z₃ is a product with Z and with what vanishes
-// then, and so Z stays ≡ 0 from there on. A final Z ≡ 0 covers the infinite result and every exception on the way; such
-// items are computed again by `complete_sum`, which holds for any two points.
+// makes them safe: every exceptional case (equal or opposite points) gives Z ≡ 0, because Z₃ is a product of Z and of what
+// vanishes then, and so Z stays ≡ 0 from there on. A final Z ≡ 0 covers the infinite result and every exception on the
+// way; such items are computed again by `complete_sum`, which holds for any two points.
 //
 // `Curve` is generated from a WeierstrassSpec: the fields Base and Scalar with their parameters, and its constants.
 #pragma once

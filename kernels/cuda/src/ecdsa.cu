@@ -106,11 +106,6 @@ KERNEL(ecdsa_finish_recover, 128, 2)(const u32 *results, u8 *keys, i8 *verdicts,
             u32 x[8], y[8];
             Q.x.canonical(x);
             Q.y.canonical(y);
-            UNROLL for (int i = 0; i < 8; ++i)
-            {
-                x[i] = finite ? x[i] : 0;
-                y[i] = finite ? y[i] : 0;
-            }
             store_big(keys + (u64)item * 64, x);
             store_big(keys + (u64)item * 64 + 32, y);
             if (!finite) verdicts[item] = MALFORMED;
