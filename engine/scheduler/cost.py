@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -179,20 +179,35 @@ class CostModel:
 
 def crossover(one: CostModel, other: CostModel) -> int | None:
     """The smallest number of items, of usual size, that `other` does in less time than `one`; None if there is none."""
+    stretch = cheaper_stretch(one, other)
+    return stretch[0] if stretch else None
+
+
+def cheaper_stretch(one: CostModel, other: CostModel) -> tuple[int, int | None] | None:
+    """The first numbers of items that `other` does in less time than `one`: from, and up to (None: for ever)."""
 
     def cheaper(items: int) -> bool:
         usual = int(items * one.bytes_per_item), int(items * other.bytes_per_item)
         return other.estimate(items, usual[1]) < one.estimate(items, usual[0])
 
     bounds = sorted({1, MOST_ITEMS, *one.sizes, *other.sizes})
-    if cheaper(1):
-        return 1
+    first = _first(bounds, cheaper)
+    if first is None:
+        return None
+    after = _first([first, *(size for size in bounds if size > first)], lambda items: not cheaper(items))
+    return first, None if after is None else after - 1
+
+
+def _first(bounds: list[int], holds: Callable[[int], bool]) -> int | None:
+    """The first number for which something holds that changes at most once between two neighbouring bounds."""
+    if holds(bounds[0]):
+        return bounds[0]
     for start, stop in pairwise(bounds):
-        if cheaper(stop):  # both are straight in between, so they cross there once
+        if holds(stop):
             low, high = start, stop
             while high - low > 1:
                 middle = (low + high) // 2
-                low, high = (low, middle) if cheaper(middle) else (middle, high)
+                low, high = (low, middle) if holds(middle) else (middle, high)
             return high
     return None
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from supervm.engine.scheduler.cost import CostModel, crossover
+from supervm.engine.scheduler.cost import cheaper_stretch
 from supervm.engine.scheduler.executors import BackendExecutor
 from supervm.engine.scheduler.plan import DeviceRoute, Plan
 from supervm.engine.scheduler.tasks import type_of
@@ -22,7 +22,8 @@ class RouteReport:
         backend: in the registry.
         measured: items of each size that was timed; empty if it was not.
         fixed, per_item, per_byte: the fitted line, seconds; None if it was not timed.
-        crossover: items from which on it is cheaper than the CPU; None for the CPU, or if there is no such number.
+        crossover: items from which on it is cheaper than the first route; None for that, or if there is no such number.
+        until: the last number of items of that stretch; None if it never ends.
         reason: why it runs nothing now, or ''.
     """
 
@@ -34,6 +35,7 @@ class RouteReport:
     per_item: float | None
     per_byte: float | None
     crossover: int | None
+    until: int | None
     reason: str
 
 
@@ -77,11 +79,13 @@ def operation_report(plan: Plan) -> OperationReport:
     """What is known of one operation."""
     routes = []
     for route in plan.routes:
-        model, reason, meets = route.model, "", None
+        model, reason = route.model, ""
+        stretch = None
+        if route is not plan.cpu and model is not None and plan.cpu.model is not None:
+            stretch = cheaper_stretch(plan.cpu.model, model)
         line = None if model is None else model.line()
         if isinstance(route, DeviceRoute):
             reason = route.executor.trouble or route.executor.breaker.reason
-            meets = _crossover(plan.cpu.model, model)
         routes.append(
             RouteReport(
                 executor=route.executor.name,
@@ -91,7 +95,8 @@ def operation_report(plan: Plan) -> OperationReport:
                 fixed=line.fixed if line else None,
                 per_item=line.per_item if line else None,
                 per_byte=line.per_byte if line else None,
-                crossover=meets,
+                crossover=stretch[0] if stretch else None,
+                until=stretch[1] if stretch else None,
                 reason=reason,
             )
         )
@@ -113,7 +118,3 @@ def _report(operation: str, routes: tuple[RouteReport, ...], reasons: tuple[str,
 def executor_report(executor: BackendExecutor, circuit: str = "closed", reason: str = "") -> ExecutorReport:
     """What is known of one executor."""
     return ExecutorReport(executor.name, executor.kind.value, circuit, reason)
-
-
-def _crossover(cpu: CostModel | None, other: CostModel | None) -> int | None:
-    return None if cpu is None or other is None else crossover(cpu, other)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from supervm.engine.scheduler.report import SchedulerReport
+from supervm.engine.scheduler.report import RouteReport, SchedulerReport
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import compose, console, inventory
 from supervm.tiers.commands import options
@@ -146,7 +146,9 @@ def _show_settings(out: Console, settings: Settings) -> None:
 
 def _show_operations(out: Console, states: list[OperationState]) -> None:
     """One row a backend; what is absent for one reason everywhere gets a line of its own below."""
-    absent = Counter((one.name, one.reason) for state in states for one in state.backends if not one.available)
+    absent = Counter(
+        (one.name, one.reason) for state in states for one in state.backends if not one.available
+    )
     listed = Counter(one.name for state in states for one in state.backends)
     everywhere = {key for key, count in absent.items() if count == listed[key[0]] and count > 1}
     table = Table("operation", "backend", "", "why", "known answers", title="Backends", title_justify="left")
@@ -181,15 +183,19 @@ def _show_costs(out: Console, costs: SchedulerReport) -> None:
                 console.plain(route.executor),
                 "" if route.fixed is None else f"{1e6 * route.fixed:,.1f}",
                 "" if route.per_item is None else f"{1e9 * route.per_item:,.0f}",
-                console.plain(route.reason or _preference(place, route.crossover)),
+                console.plain(route.reason or _preference(place, route)),
             )
     out.print(table)
 
 
-def _preference(place: int, crossover: int | None) -> str:
+def _preference(place: int, route: RouteReport) -> str:
     if place == 0:
         return "else"
-    return "never" if crossover is None else f"from {crossover:,} items"
+    if route.crossover is None:
+        return "" if route.fixed is None else "never"
+    if route.until is None:
+        return f"from {route.crossover:,} items"
+    return f"{route.crossover:,} to {route.until:,} items"
 
 
 def _show_verdict(out: Console, states: list[OperationState], cache: KernelCache) -> None:

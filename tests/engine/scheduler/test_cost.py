@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervm.engine.scheduler.balance import shares
-from supervm.engine.scheduler.cost import MOST_ITEMS, CostModel, crossover
+from supervm.engine.scheduler.cost import MOST_ITEMS, CostModel, cheaper_stretch, crossover
 
 quick = settings(deadline=None, max_examples=60)
 
@@ -69,6 +69,16 @@ def test_crossover_is_the_first_cheaper_size(one, other):
         assert found == first or abs(one.estimate(found, 0) / other.estimate(found, 0) - 1) < 1e-9
     else:
         assert found is None or found >= limit
+
+
+def test_a_stretch_may_end():
+    quick_start = CostModel((1, 100), (1e-6, 1e-3))
+    assert cheaper_stretch(line(50e-6, 1e-7), quick_start) == (
+        1,
+        5,
+    )  # 1e-6 + 10.09e-6·(n − 1) < 50e-6 + 1e-7·n
+    assert cheaper_stretch(line(0.0, 10e-6), line(1e-3, 1e-6)) == (112, None)
+    assert cheaper_stretch(line(0.0, 1e-6), line(1e-3, 2e-6)) is None
 
 
 def test_crossover_of_lines():
