@@ -10,7 +10,7 @@ from typing import Any
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cuda import devices, edwards_constants, hash_constants, weierstrass_constants
+from supervm.kernels.cuda import devices, edwards_constants, fixed_base, hash_constants, weierstrass_constants
 from supervm.kernels.cuda.batch import ItemProgram, Launch, Table, run
 from supervm.kernels.cuda.device import Program
 from supervm.kernels.registry import register
@@ -45,7 +45,7 @@ def _eddsa() -> ItemProgram:
         "edwards_table",
         edwards_constants.window_bases(EDWARDS25519),
         edwards_constants.table_words(EDWARDS25519),
-        edwards_constants.table_threads(EDWARDS25519),
+        fixed_base.table_threads(EDWARDS25519),
     )
     return ItemProgram(
         inputs=("keys", "messages", "signatures"),
@@ -55,7 +55,7 @@ def _eddsa() -> ItemProgram:
         tables={"table": table},
         launches=(
             Launch(_EDDSA, "eddsa_multiply", (*columns, "table", "rule", "points", "flags")),
-            Launch(_EDDSA, "eddsa_finish", verdict, edwards_constants.GROUP),
+            Launch(_EDDSA, "eddsa_finish", verdict, fixed_base.GROUP),
         ),
     )
 
@@ -65,9 +65,7 @@ _BASE_TABLE = Table(
     "weierstrass_table",
     weierstrass_constants.window_bases(SECP256K1),
     weierstrass_constants.table_words(SECP256K1),
-    weierstrass_constants.table_words(SECP256K1)
-    // weierstrass_constants.ENTRY_WORDS
-    // weierstrass_constants.GROUP,
+    fixed_base.table_threads(SECP256K1),
 )
 
 
@@ -92,7 +90,7 @@ def _ecdsa_verify() -> ItemProgram:
     prepare = ("signatures", "signatures.width", "digests", 0, "low_s", "scalars", "verdicts")
     return _double_multiply(
         (
-            Launch(_ECDSA, "ecdsa_prepare", prepare, weierstrass_constants.GROUP),
+            Launch(_ECDSA, "ecdsa_prepare", prepare, fixed_base.GROUP),
             Launch(_ECDSA, "ecdsa_keys", ("keys", "keys.width", "points", "verdicts")),
         ),
         Launch(_ECDSA, "ecdsa_compare", ("signatures", "results", "verdicts")),
@@ -106,12 +104,10 @@ def _ecdsa_recover() -> ItemProgram:
     prepare = ("signatures", "signatures.width", "digests", 1, 0, "scalars", "verdicts")
     return _double_multiply(
         (
-            Launch(_ECDSA, "ecdsa_prepare", prepare, weierstrass_constants.GROUP),
+            Launch(_ECDSA, "ecdsa_prepare", prepare, fixed_base.GROUP),
             Launch(_ECDSA, "ecdsa_nonces", ("signatures", "points", "verdicts")),
         ),
-        Launch(
-            _ECDSA, "ecdsa_finish_recover", ("results", "recovered", "verdicts"), weierstrass_constants.GROUP
-        ),
+        Launch(_ECDSA, "ecdsa_finish_recover", ("results", "recovered", "verdicts"), fixed_base.GROUP),
         inputs=("digests", "signatures"),
         outputs=("recovered", "verdicts"),
     )
@@ -121,9 +117,7 @@ def _schnorr() -> ItemProgram:
     columns = ("keys", "messages.data", "messages.offsets", "signatures")
     return _double_multiply(
         (Launch(_SCHNORR, "schnorr_prepare", (*columns, "points", "scalars", "verdicts")),),
-        Launch(
-            _SCHNORR, "schnorr_finish", ("signatures", "results", "verdicts"), weierstrass_constants.GROUP
-        ),
+        Launch(_SCHNORR, "schnorr_finish", ("signatures", "results", "verdicts"), fixed_base.GROUP),
         inputs=("keys", "messages", "signatures"),
         outputs=("verdicts",),
     )

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Twisted Edwards curves as C++: what the source `eddsa` is specialised by, and the points its table is made from.
-
-The table holds d·2^(WINDOW_BITS·w)·B for d = 1 … WINDOW_MULTIPLES and each window w of a scalar, affine: with signed
-digits no doubling is left of a fixed-base multiplication.
-"""
+"""Twisted Edwards curves as C++: what the source `eddsa` is specialised by, and the points its table is made from."""
 
 from __future__ import annotations
 
@@ -19,35 +15,18 @@ from supervm.kernels.cuda.constants import (
     struct,
     words_of,
 )
+from supervm.kernels.cuda.fixed_base import GROUP, WINDOW_BITS, WINDOW_MULTIPLES, table_entries, windows
 from supervm.kernels.cuda.hash_constants import sha2
 from supervm.kernels.hash_spec import Sha2Spec
 from supervm.kernels.spec import EdwardsSpec
 
-WINDOW_BITS = 12
-
-WINDOW_MULTIPLES = 1 << WINDOW_BITS - 1
-"""Digits are −WINDOW_MULTIPLES … WINDOW_MULTIPLES − 1; the sign is not in the table."""
-
 AFFINE_WORDS = 24
 """Words of an entry: y+x, y−x, 2dxy."""
 
-GROUP = 16
-"""Multiples, or items, for which one thread makes one inversion."""
-
-
-def windows(spec: EdwardsSpec) -> int:
-    """Windows of a scalar below the order: the carry of the last digit needs a bit of its own."""
-    return -(-(spec.scalar_field.bits + 1) // WINDOW_BITS)
-
 
 def table_words(spec: EdwardsSpec) -> int:
-    """Words of the table, window by window, multiple by multiple."""
-    return windows(spec) * WINDOW_MULTIPLES * AFFINE_WORDS
-
-
-def table_threads(spec: EdwardsSpec) -> int:
-    """Threads, or `count`, of the kernel `edwards_table`."""
-    return windows(spec) * WINDOW_MULTIPLES // GROUP
+    """Words of the table."""
+    return table_entries(spec) * AFFINE_WORDS
 
 
 def eddsa_constants(spec: EdwardsSpec, hashing: Sha2Spec) -> str:

@@ -18,32 +18,19 @@ from supervm.kernels.cuda.constants import (
     struct,
     words_of,
 )
+from supervm.kernels.cuda.fixed_base import GROUP, WINDOW_BITS, WINDOW_MULTIPLES, table_entries, windows
 from supervm.kernels.cuda.hash_constants import sha2, sha2_midstate, state_setter
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.hash_spec import Sha2Spec
 from supervm.kernels.spec import Endomorphism, WeierstrassSpec
 
-WINDOW_BITS = 12
-"""Bits of a signed window of the fixed-base table."""
-
-MULTIPLES = 1 << WINDOW_BITS - 1
-"""Entries of a window: the multiples 1 … 2^11 of its base."""
-
-GROUP = 16
-"""Items of a thread that share an inversion, and multiples of the table that a thread makes (`weierstrass.cuh`)."""
-
 ENTRY_WORDS, POINT_WORDS, SCALAR_WORDS, RESULT_WORDS = 16, 16, 17, 24
 """Words of a table entry, and of an item's columns in scratch (`double_multiply.cuh`)."""
 
 
-def windows(spec: WeierstrassSpec) -> int:
-    """Windows that hold a scalar and the carry of its signed digits."""
-    return -(-(spec.scalar_field.bits + 1) // WINDOW_BITS)
-
-
 def table_words(spec: WeierstrassSpec) -> int:
     """Words of the whole fixed-base table."""
-    return windows(spec) * MULTIPLES * ENTRY_WORDS
+    return table_entries(spec) * ENTRY_WORDS
 
 
 def curve(spec: WeierstrassSpec) -> str:
@@ -68,6 +55,7 @@ def curve(spec: WeierstrassSpec) -> str:
         (
             fold_params(spec.field, "BaseParams"),
             montgomery_params(spec.scalar_field, "ScalarParams"),
+            f'static_assert(GROUP == {GROUP}, "items of a thread");\n',
             "using Base = FoldField<BaseParams>;\nusing Scalar = MontgomeryField<ScalarParams>;\n",
             struct(
                 "Curve",
@@ -77,7 +65,7 @@ def curve(spec: WeierstrassSpec) -> str:
                 setter("half_order", order // 2, 8),
                 number("WINDOW_BITS", WINDOW_BITS),
                 number("WINDOWS", windows(spec)),
-                number("MULTIPLES", MULTIPLES),
+                number("MULTIPLES", WINDOW_MULTIPLES),
                 _split(spec, spec.endomorphism),
             ),
         )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from supervm.crypto.params.hashes import SHA256
 from supervm.crypto.params.secp256k1 import SECP256K1
+from supervm.kernels.cuda import fixed_base
 from supervm.kernels.cuda import weierstrass_constants as constants
 
 Bytes = npt.NDArray[np.uint8]
@@ -49,7 +50,7 @@ def library(name: str) -> ctypes.CDLL:
 def table() -> npt.NDArray[np.uint32]:
     """(windows, multiples, 16) words: what `weierstrass_table` makes."""
     made = aligned(constants.table_words(SECP256K1))
-    chunks = len(made) // (constants.GROUP * constants.ENTRY_WORDS)
+    chunks = len(made) // (fixed_base.GROUP * constants.ENTRY_WORDS)
     host_twin.call(
         library("double_multiply"),
         "weierstrass_table",
@@ -57,7 +58,7 @@ def table() -> npt.NDArray[np.uint32]:
         made,
         chunks,
     )
-    return made.reshape(-1, constants.MULTIPLES, constants.ENTRY_WORDS)
+    return made.reshape(-1, fixed_base.WINDOW_MULTIPLES, constants.ENTRY_WORDS)
 
 
 def aligned(words: int) -> npt.NDArray[np.uint32]:

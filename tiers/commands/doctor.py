@@ -195,6 +195,8 @@ def _preference(place: int, route: RouteReport) -> str:
         return "" if route.fixed is None else "never"
     if route.until is None:
         return f"from {route.crossover:,} items"
+    if route.until == route.crossover:
+        return f"at {route.until:,}"
     return f"{route.crossover:,} to {route.until:,} items"
 
 

@@ -20,6 +20,7 @@ from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import SHA512
 from supervm.kernels.cpu.eddsa import COFACTORED, COFACTORLESS, STRICT
 from supervm.kernels.cuda import edwards_constants as ec
+from supervm.kernels.cuda import fixed_base
 from supervm.kernels.cuda.constants import words_of
 
 pytestmark = [
@@ -82,7 +83,7 @@ def _library(steps: str = "") -> ctypes.CDLL:
 def _table() -> np.ndarray:
     table = np.zeros(ec.table_words(EDWARDS25519), np.uint32)
     bases = ec.window_bases(EDWARDS25519)
-    host_twin.call(_library(), "edwards_table", bases, table, ec.table_threads(EDWARDS25519))
+    host_twin.call(_library(), "edwards_table", bases, table, fixed_base.table_threads(EDWARDS25519))
     return table
 
 
@@ -288,6 +289,6 @@ def test_every_point_that_is_inverted_lies_on_the_curve(rule, ed25519_cases):
 
 
 def test_constants_of_the_curve():
-    assert (WINDOWS, ec.WINDOW_MULTIPLES, ec.table_threads(EDWARDS25519)) == (22, 2048, 2816)
+    assert (WINDOWS, ec.WINDOW_MULTIPLES, fixed_base.table_threads(EDWARDS25519)) == (22, 2048, 2816)
     assert ec.table_words(EDWARDS25519) * 4 == 22 * 2048 * 96
     assert ec.window_bases(EDWARDS25519).shape == (22, 24)
