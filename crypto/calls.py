@@ -39,7 +39,7 @@ def compute(
         NumPy arrays; or, if an input lies on a GPU, arrays there (CuPy's), computed without a copy of what lies there.
 
     Raises:
-        ArgumentError: an input lies on a GPU and `backend` names a processor's.
+        ArgumentError: an input lies on a GPU and `backend` names a processor's, or inputs lie on different GPUs.
         BackendUnavailable: the named backend cannot run here.
         DeviceError: inputs lie on a GPU, and it failed.
     """
@@ -69,6 +69,10 @@ def _compute_there(
         raise ArgumentError("backend", repr(backend), "'auto' or 'cuda' for arrays that lie on a GPU")
     function = resolve(operation, "cuda").function
     device = first.device()
+    for column in map(_memory, inputs):
+        if isinstance(column, DeviceArray) and column.device() is not device:
+            found = f"arrays on {device.name} and on {column.device().name}"
+            raise ArgumentError("inputs", found, "arrays on one GPU")
     results = tuple(device.empty((items, *shape), dtype) for shape, dtype in outputs)
     views = tuple(map(DeviceArray, results))
     with device.use():

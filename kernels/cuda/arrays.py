@@ -65,7 +65,8 @@ class DeviceArray:
         Raises:
             BackendUnavailable: that device cannot be used here.
         """
-        number = getattr(getattr(self.owner, "device", None), "id", None)
+        place = getattr(self.owner, "device", None)
+        number = getattr(place, "id", getattr(place, "index", None))  # CuPy's name, and PyTorch's
         return devices.numbered(number if isinstance(number, int) else None)
 
     @property

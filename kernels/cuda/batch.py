@@ -32,8 +32,11 @@ STREAMS = 2
 MOST_OF_FREE = 0.9
 """The share of free device memory that a plan may use; the rest is left to fragments and to other processes."""
 
-ALLOCATION_UNIT = 512
-"""CUDA's allocations, and those of CuPy's pool, are multiples of this."""
+ALLOCATION_UNIT = 256
+"""Allocations are multiples of this: CuPy's pool has 512, other allocators 256."""
+
+READ_BEHIND = 8
+"""Kernels read at most so many bytes behind a column: whole words that hold its last one, and the next (`message.cuh`)."""
 
 Arguments: TypeAlias = dict[str, Buffer | int]
 
@@ -296,11 +299,12 @@ class _Lane:
         return buffer
 
     def _readable(self, name: str, array: DeviceArray) -> Buffer:
-        """The array itself, unless it may end where its allocation ends: kernels read whole words beyond messages."""
-        if (array.address + array.nbytes) % ALLOCATION_UNIT or not name.endswith(".data"):
+        """The array itself, or a copy if it may end where its allocation ends and what lies behind it is not there."""
+        if -(array.address + array.nbytes) % ALLOCATION_UNIT >= READ_BEHIND:
             return array
         buffer = self.buffer(name, array.nbytes)
-        self.stream.copy(array, buffer)
+        if array.nbytes:
+            self.stream.copy(array, buffer)
         return buffer
 
 

@@ -21,7 +21,9 @@ from supervm.kernels.errors import DeviceError, DeviceLost, DeviceOutOfMemory
 
 _runtime = cupy.cuda.runtime
 
-STICKY = frozenset({46, 100, 101, 201, 214, 219, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999})
+STICKY = frozenset(
+    {46, 100, 101, 201, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 810, 999}
+)
 """Codes after which a process can do nothing more with the device: it is gone, or its context is corrupted (CUDA Runtime
 API 13.0, "Data types used by CUDA Runtime", cudaError)."""
 
@@ -78,12 +80,19 @@ class CupyDevice(Device):
 
     def free_bytes(self) -> int:
         with self.errors(), cupy.cuda.Device(self.index):
+            cupy.get_default_memory_pool().free_all_blocks()
             free, _ = _runtime.memGetInfo()
             return int(free) + int(self.pool.free_bytes())
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         with self.errors(), cupy.cuda.Device(self.index):
-            return cupy.empty(shape, dtype)
+            try:
+                return cupy.empty(shape, dtype)
+            except (
+                cupy.cuda.memory.OutOfMemoryError
+            ):  # CuPy's own pool cannot take what lies idle in this one
+                self.pool.free_all_blocks()
+                return cupy.empty(shape, dtype)
 
     def synchronize(self) -> None:
         with self.errors():
@@ -121,8 +130,13 @@ class CupyStream(Stream):
         self._returns: list[tuple[Array, Array]] = []
 
     def __del__(self) -> None:
-        if hasattr(self, "_stream"):
-            self.device.idle_streams.append(self._stream)
+        if not hasattr(self, "_stream"):
+            return
+        try:  # dropped before `wait`, copies may still run into staging memory that now goes back to its pool
+            self._stream.synchronize()
+        except Exception:  # whatever broke the stream was raised where it happened; it is not used again
+            return
+        self.device.idle_streams.append(self._stream)
 
     def allocate(self, size: int) -> CupyBuffer:
         with self.device.errors(), cupy.cuda.Device(self.device.index), self._stream:
@@ -224,5 +238,6 @@ def is_pinned(array: Array) -> bool:
     """Whether an array lies in memory of `pinned_empty`."""
     address = array.ctypes.data
     return any(
-        start <= address and address + array.nbytes <= start + size for start, size in _pinned_ranges.items()
+        start <= address and address + array.nbytes <= start + size
+        for start, size in list(_pinned_ranges.items())
     )

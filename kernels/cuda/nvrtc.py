@@ -2,7 +2,7 @@
 """NVRTC, NVIDIA's run-time compiler, called directly: text in, a cubin for one architecture out. No GPU is needed.
 
 The same call serves the runtime and the tests, so what a GPU loads is what the tests have compiled. The library comes
-from the `nvidia-cuda-nvrtc` wheel, which CuPy's CUDA 13 wheels ask for, or from an installed toolkit.
+from the wheel `nvidia-cuda-nvrtc`, which the extras `cuda12` and `cuda13` ask for, or from an installed toolkit.
 Source: NVRTC documentation 13.0, "Basic Usage".
 """
 
@@ -12,6 +12,7 @@ import ctypes
 import ctypes.util
 import functools
 import importlib.util
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +44,9 @@ class Resources:
 
 @dataclass(frozen=True)
 class Cubin:
-    """A compiled program: the image that a driver loads, and what each kernel takes."""
+    """A compiled program: the image that a driver loads, and what the compiler said of it."""
 
     image: bytes
-    resources: dict[str, Resources]
     log: str
 
 
@@ -99,7 +99,7 @@ def _compile(source: str, architecture: str, kind: str) -> Cubin:
         log = _text(library, program, "ProgramLog").decode(errors="replace")
         if code:
             raise DeviceError(f"NVRTC for {architecture}", log.strip()[:4000] or _message(library, code))
-        return Cubin(_text(library, program, kind), _resources(log), log)
+        return Cubin(_text(library, program, kind), log)
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
 
@@ -112,8 +112,12 @@ def _text(library: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:
     return buffer.raw if what == "CUBIN" else buffer.raw.rstrip(b"\0")
 
 
-def _resources(log: str) -> dict[str, Resources]:
-    """Resources by kernel, from ptxas' report. Functions that are called, not launched, are left out."""
+def resources(log: str) -> dict[str, Resources]:
+    """What each kernel takes, from ptxas' report. Functions that are called, not launched, are left out.
+
+    Raises:
+        DeviceError: the report has another form than that of NVRTC 12 and 13.
+    """
     found: dict[str, Resources] = {}
     for part in re.split(r"Compiling entry function '", log)[1:]:
         name = part[: part.index("'")]
@@ -151,7 +155,9 @@ def _library() -> ctypes.CDLL:
 
 
 def _candidates() -> list[str]:
-    """Libraries of the wheels, newest first, then what the system's loader knows."""
+    """Libraries of the wheels, newest first, then what the system's loader knows. None newer than the driver's CUDA: its
+    cubins would not load (CUDA Compatibility, "Minor Version Compatibility").
+    """
     found: list[str] = []
     spec = importlib.util.find_spec("nvidia")
     for folder in (spec.submodule_search_locations or []) if spec else []:
@@ -159,7 +165,24 @@ def _candidates() -> list[str]:
             str(path) for path in Path(folder).glob("*/lib/libnvrtc.so.*") if "builtins" not in path.name
         ]
     system = ctypes.util.find_library("nvrtc")
-    return [*sorted(found, reverse=True), *([system] if system else [])]
+    limit = _driver_major()
+    usable = sorted((path for path in found if _major(path) <= limit), key=_major, reverse=True)
+    return [*usable, *([system] if system else [])]
+
+
+def _major(path: str) -> int:
+    """13 of `libnvrtc.so.13`."""
+    return int(path.rpartition(".so.")[2].partition(".")[0])
+
+
+def _driver_major() -> float:
+    """The newest CUDA that the driver here knows; without a driver, any will do to compile."""
+    version = ctypes.c_int()
+    try:
+        failed = ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except OSError:
+        return math.inf
+    return math.inf if failed else version.value // 1000
 
 
 def _check(code: int) -> None:

@@ -88,7 +88,7 @@ def test_spills_are_seen() -> None:
         f"{{ __shared__ float s[32]; {lines} float sum = {total}; s[threadIdx.x % 32] = sum; __syncthreads(); "
         f"sum += s[3]; {uses} }}"
     )
-    found = nvrtc.compile_cubin(source, "sm_90").resources["f"]
+    found = nvrtc.resources(nvrtc.compile_cubin(source, "sm_90").log)["f"]
     assert found.registers <= 32
     assert found.spill_stores > 0
     assert found.spill_loads > 0

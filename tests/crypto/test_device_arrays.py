@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import mmap
 from types import SimpleNamespace
 
 import host_twin
@@ -112,6 +114,50 @@ def test_errors_are_those_of_numpy_arrays(device):
         ed25519.verify_batch(ResidentArray(keys[:, :32]), [b"", b""], signed)
     with pytest.raises(ArgumentError, match=r"backend.*'ifma'"):
         hashes.sha256_batch(ResidentArray(keys), backend="ifma")
+
+
+class Guarded:
+    """Memory that ends where what follows may not be read."""
+
+    def __init__(self, content):
+        page = mmap.PAGESIZE
+        pages = -(-max(1, content.nbytes) // page)
+        self.map = mmap.mmap(-1, (pages + 1) * page)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self.map))
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mprotect(ctypes.c_void_p(start + pages * page), ctypes.c_size_t(page), 0) == 0
+        self.values = np.frombuffer(self.map, np.uint8, content.nbytes, pages * page - content.nbytes)
+        self.values[:] = content.reshape(-1)
+        self.array = ResidentArray(self.values.reshape(content.shape))
+
+
+@pytest.mark.parametrize("items", [1, 8, 64])
+def test_rows_at_the_end_of_memory(device, items):
+    keys = np.random.default_rng(items).integers(0, 256, (items, 64), np.uint8)
+    guarded = Guarded(keys)
+    found = hashes.eth_address_batch(guarded.array)
+    assert np.array_equal(found.get(), hashes.eth_address_batch(keys, backend="scalar"))
+
+
+@pytest.mark.parametrize("operation", ["sha256", "sha512", "keccak256", "blake2b"])
+@pytest.mark.parametrize("behind", [0, 1, 2, 3])
+def test_messages_at_the_end_of_memory(device, operation, behind):
+    """What lies `behind` the last message is all that may be read there: the next page is protected."""
+    data = np.random.default_rng(behind).integers(0, 256, 4000 + behind, np.uint8)
+    guarded = Guarded(data)
+    batch_of = getattr(hashes, f"{operation}_batch")
+    for first in range(3800, 4000, 7):
+        offsets = np.array([0, first, 4000])
+        found = batch_of((guarded.array, offsets))
+        assert np.array_equal(found.get(), batch_of((data, offsets), backend="scalar"))
+
+
+def test_arrays_of_two_devices_are_refused(monkeypatch):
+    monkeypatch.setattr(devices, "_search", lambda: ((HostDevice(0), HostDevice(1)), ""))
+    digests, signatures = (ResidentArray(np.ones((1, width), np.uint8)) for width in (32, 65))
+    digests.device, signatures.device = SimpleNamespace(id=0), SimpleNamespace(index=1)
+    with pytest.raises(ArgumentError, match="arrays on one GPU"):
+        secp256k1.ecdsa_recover_batch(digests, signatures)
 
 
 def test_an_array_of_another_device_is_refused(device):

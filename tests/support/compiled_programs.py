@@ -77,20 +77,29 @@ def version() -> str:
     return ".".join(map(str, nvrtc.version()))
 
 
-def compiled(text: str, architecture: str) -> nvrtc.Cubin:
+@dataclass(frozen=True)
+class Compiled:
+    """A cubin and what each of its kernels takes."""
+
+    image: bytes
+    resources: dict[str, Resources]
+
+
+def compiled(text: str, architecture: str) -> Compiled:
     """A text compiled for `sm_90` and the like; kept below `cache_root()`."""
     path = _kept(text, architecture, ".cubin")
     report = path.with_suffix(".json")
     if report.exists():
         os.utime(path)
         os.utime(report)
-        resources = json.loads(report.read_text())
-        return nvrtc.Cubin(path.read_bytes(), {name: Resources(**row) for name, row in resources.items()}, "")
+        rows = json.loads(report.read_text())
+        return Compiled(path.read_bytes(), {name: Resources(**row) for name, row in rows.items()})
     cubin = nvrtc.compile_cubin(text, architecture)
-    _put(path, cubin.image)
-    rows = {name: dataclasses.asdict(row) for name, row in cubin.resources.items()}
+    made = Compiled(cubin.image, nvrtc.resources(cubin.log))
+    _put(path, made.image)
+    rows = {name: dataclasses.asdict(row) for name, row in made.resources.items()}
     _put(report, json.dumps(rows).encode())
-    return cubin
+    return made
 
 
 def ptx(text: str, architecture: str = "compute_90") -> str:

@@ -125,6 +125,7 @@ class FakeCupy(types.ModuleType):
         self.streams: dict[int, Stream] = {}
         self.current: list[Stream] = []
         self.RawModule = RawModule
+        self.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
         runtime = types.SimpleNamespace(
             CUDARuntimeError=CUDARuntimeError,
             memcpyHostToDevice=1,

@@ -110,6 +110,24 @@ def test_after_a_failure_nothing_is_in_flight(gpu, monkeypatch):
 
 
 @pytest.mark.twin
+def test_a_stream_that_is_dropped_ends_its_copies_first(gpu):
+    """Staging memory goes back to the pool with the stream: nothing may still write to it."""
+    device, fake = gpu
+    stream = device.stream()
+    buffer = stream.allocate(64)
+    stream.download(buffer, np.zeros(64, np.uint8))
+    (queue,) = (one.queue for one in fake.streams.values())
+    assert queue
+    del stream
+    assert not queue
+    fake.fail["synchronize"] = CUDARuntimeError(700)
+    broken = device.stream()
+    idle = len(device.idle_streams)
+    del broken
+    assert len(device.idle_streams) == idle
+
+
+@pytest.mark.twin
 def test_nothing_arrives_before_the_stream_is_waited_for(gpu):
     device, _ = gpu
     stream = device.stream()

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,7 +86,7 @@ class Compiler:
         self.calls.append(architecture)
         if "broken" in text:
             raise DeviceError("NVRTC", "error: broken")
-        return nvrtc.Cubin(text.encode() + architecture.encode(), {}, "")
+        return nvrtc.Cubin(text.encode() + architecture.encode(), "")
 
 
 def test_a_program_is_compiled_once_and_somebody_is_told(monkeypatch, tmp_path):
@@ -135,6 +137,25 @@ def test_nvrtc_reports_errors_and_resources():
         "sm_80",
     )
     assert made.image[:4] == b"\x7fELF"
-    assert made.resources["k"].stack >= 256
-    assert made.resources["k"].registers > 0
+    taken = nvrtc.resources(made.log)
+    assert taken["k"].stack >= 256
+    assert taken["k"].registers > 0
+    with pytest.raises(DeviceError, match="not understood"):
+        nvrtc.resources("ptxas info : Compiling entry function 'k' for 'sm_80'")
     assert ".visible .entry k" in nvrtc.compile_ptx('extern "C" __global__ void k() {}', "compute_90")
+
+
+@pytest.mark.parametrize(("driver", "taken"), [(math.inf, [13, 12]), (13, [13, 12]), (12, [12]), (11, [])])
+def test_no_compiler_is_newer_than_the_driver(monkeypatch, tmp_path, driver, taken):
+    for name in (
+        "cuda_nvrtc/lib/libnvrtc.so.12",
+        "cu13/lib/libnvrtc.so.13",
+        "cu13/lib/libnvrtc-builtins.so.13.5",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    wheels = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(nvrtc.importlib.util, "find_spec", lambda name: wheels)
+    monkeypatch.setattr(nvrtc.ctypes.util, "find_library", lambda name: None)
+    monkeypatch.setattr(nvrtc, "_driver_major", lambda: driver)
+    assert [int(path.rpartition(".")[2]) for path in nvrtc._candidates()] == taken
