@@ -5,11 +5,12 @@
 #   make test     create the environment, then lint, type check and test
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
 #   make bench    the three benchmark suites; RECORD=--record keeps the results
+#   make gpu      on a machine with an NVIDIA GPU: its tests and all suites on it, recorded; EXTRA=cuda12 for CUDA 12
 #   make lint | format | type | table | warmup | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type pytest bench table warmup clean
+.PHONY: run test setup lint format type pytest bench gpu table warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -19,6 +20,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; d
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
 BLOCKS := benchmarks/data/ethereum/*
 RECORD ?=
+EXTRA ?= cuda13
 # Cold on two cores the tests take 190 s in two processes and 335 s in one.
 WORKERS ?= 2
 
@@ -45,6 +47,10 @@ type: $(VENV)/.full
 
 bench: $(VENV)/.full
 	for suite in signatures hashes conflicts; do $(BIN)/supervm bench $$suite $(RECORD) || exit; done
+
+gpu: $(VENV)/.full
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'
+	$(BIN)/python -m supervm.benchmarks.gpu
 
 table: $(VENV)/.full
 	$(BIN)/python -m supervm.benchmarks.table
