@@ -6,6 +6,7 @@ External schedulers call `detect` with keys and get the order that a block impos
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -91,15 +92,18 @@ class Detection(Work):
         """Sampled transactions whose wave is not 1 + the highest of their true predecessors, or whose listed edges say
         something else; at share 1 everything is computed again and compared.
         """
-        if share >= 1:
+        if share >= 1 or random.random() < share:
             again = self.twin()
             again.run(function)
             return int(not _same(self.result, again.result))
         if not self.items:
             return 0
-        if self.result.wave.shape != (self.items,):
+        if (
+            self.result.wave.shape != (self.items,)
+            or self.result.wave_count != int(self.result.wave.max()) + 1
+        ):
             return 1
-        count = min(self.items, max(1, round(self.items * share)))
+        count = min(self.items, max(1, math.ceil(self.items * share)))
         rows = np.sort(random.choice(self.items, count, replace=False, shuffle=False))
         wrong = check_rows(self.accesses, self.locking, rows, self.result.wave)
         return wrong or (_wrong_edges(self.result, rows) if self.edges else 0)

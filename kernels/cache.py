@@ -44,7 +44,10 @@ def cache_root() -> Path:
     chosen = os.environ.get("SUPERVM_CACHE_DIR")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "supervm"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "supervm"
+    except RuntimeError:  # a user without a home
+        return _temporary_root()
 
 
 def configure() -> Path:

@@ -63,13 +63,19 @@ def set_dispatcher(dispatcher: Dispatcher | None) -> None:
     _dispatcher = dispatcher
 
 
+def dispatcher() -> Dispatcher | None:
+    """Who runs what is asked of `auto`, or None."""
+    return _dispatcher
+
+
 def run(work: Work, backend: str = "auto") -> None:
     """Compute `work` with the named backend, or where the dispatcher, if one is set, thinks best.
 
     Raises: as `resolve`.
     """
-    if backend == "auto" and _dispatcher is not None:
-        _dispatcher(work)
+    dispatcher = _dispatcher  # read once: another thread may take it away
+    if backend == "auto" and dispatcher is not None:
+        dispatcher(work)
     else:
         work.run(resolve(work.operation, backend).function)
 

@@ -8,6 +8,7 @@ a scheduler that took its place) decides where, how often and in which pieces; t
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -115,7 +116,7 @@ class Batch(Work):
         function(*self.inputs, *self.options, *self.outputs)
 
     def twin(self) -> Batch:
-        return replace(self, outputs=tuple(np.empty_like(array) for array in self.outputs))
+        return replace(self, outputs=tuple(np.empty(array.shape, array.dtype) for array in self.outputs))
 
     def publish(self, other: Work) -> None:
         assert isinstance(other, Batch)
@@ -136,7 +137,7 @@ class Batch(Work):
     def mismatches(self, function: Function, share: float, random: np.random.Generator) -> int:
         if not self.items:
             return 0
-        count = min(self.items, max(1, round(self.items * share)))
+        count = min(self.items, max(1, math.ceil(self.items * share)))
         if count == self.items:
             rows = np.arange(self.items)
         else:

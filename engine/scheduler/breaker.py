@@ -50,7 +50,7 @@ class CircuitBreaker:
         self._state = State.CLOSED
         self._wait = cooldown
         self._until = 0.0
-        self._mismatches = 0
+        self._mismatches: dict[str, int] = {}
         self._failures: deque[float] = deque(maxlen=FAILURES)
         self._suspects: dict[str, None] = {}
         self._reason = ""
@@ -70,18 +70,19 @@ class CircuitBreaker:
         """What went wrong last, '' if nothing did since the last clean known-answer test."""
         return self._reason
 
-    def success(self) -> None:
-        """A batch was computed and its sample agreed."""
-        if self._mismatches or self._wait != self._cooldown:
+    def success(self, operation: str) -> None:
+        """A batch of `operation` was computed and its sample agreed."""
+        if operation in self._mismatches or self._wait != self._cooldown:
             with self._lock:
-                self._mismatches, self._wait = 0, self._cooldown
+                self._mismatches.pop(operation, None)
+                self._wait = self._cooldown
 
     def mismatch(self, operation: str) -> None:
         """A sample of a batch did not agree with the CPU."""
         with self._lock:
             self._note(operation, f"{operation}: a result differs from the CPU's")
-            self._mismatches += 1
-            if self._mismatches >= MISMATCHES_IN_A_ROW:
+            self._mismatches[operation] = self._mismatches.get(operation, 0) + 1
+            if sum(self._mismatches.values()) >= MISMATCHES_IN_A_ROW:
                 self._open()
 
     def failure(self, operation: str, reason: str) -> None:
@@ -141,5 +142,5 @@ class CircuitBreaker:
         self._state = State.OPEN
         self._until = self._clock() + self._wait
         self._wait = min(self._most_cooldown, 2 * self._wait)
-        self._mismatches = 0
+        self._mismatches.clear()
         self._failures.clear()

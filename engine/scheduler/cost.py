@@ -7,7 +7,6 @@ small sizes. The line is fitted for display only.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,15 +64,12 @@ class CostModel:
         bytes_per_item: float = 0.0,
         per_byte: float = 0.0,
     ) -> None:
-        if not sizes or len(sizes) != len(seconds) or sizes[0] < 1:
+        if not sizes or len(sizes) != len(seconds) or sizes[0] < 1 or sizes[-1] >= 1 << 62:
             raise ValueError("a cost model needs as many times as sizes, at least one, from 1 item up")
         if any(after <= before for before, after in pairwise(sizes)):
             raise ValueError("sizes must ascend")
         figures = (*seconds, bytes_per_item + 1.0, per_byte + 1.0)
-        if (
-            not all(math.isfinite(value) and value > 0 for value in figures)
-            or min(bytes_per_item, per_byte) < 0
-        ):
+        if not all(1e-12 < value < 1e12 for value in figures) or min(bytes_per_item, per_byte) < 0:
             raise ValueError("times must be positive, and bytes not negative")
         self._measured: Curve = (list(sizes), _lowered(seconds))
         self._curve = self._measured
@@ -111,9 +107,7 @@ class CostModel:
             return 0
         if place == len(times):
             slope = _last_slope(self._curve)
-            return (
-                min(MOST_ITEMS, int(sizes[-1] + (seconds - times[-1]) / slope)) if slope > 0 else MOST_ITEMS
-            )
+            return min(1 << 62, int(sizes[-1] + (seconds - times[-1]) / slope)) if slope > 0 else 1 << 62
         share = (seconds - times[place - 1]) / (times[place] - times[place - 1])
         return int(sizes[place - 1] + share * (sizes[place] - sizes[place - 1]))
 

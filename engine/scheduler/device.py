@@ -164,9 +164,10 @@ class GpuExecutor(BackendExecutor):
 
     def deadline(self, operation: str, expected: float) -> float:
         """Seconds that a call may run; the first one of an operation may compile kernels."""
+        usual = self._settings.deadline_factor * expected
         if operation not in self._warm:
-            return self._settings.first_deadline
-        return self._settings.deadline_factor * expected + self._settings.deadline_floor
+            return max(usual, self._settings.first_deadline)
+        return usual + self._settings.deadline_floor
 
     def lose(self, reason: str) -> None:
         """Run nothing here any more, for the rest of this process."""
@@ -191,7 +192,7 @@ class GpuExecutor(BackendExecutor):
             left = running.begun + running.deadline - time.monotonic()
             if left <= 0:
                 self._overdue(running)
-            return max(left, 0.0)
+            return max(left, 0.0) if running is ticket else min(max(left, 0.0), HAND_OVER)
 
     def _expected(self, work: Work) -> float:
         model = self.model(work.operation)

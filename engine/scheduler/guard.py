@@ -167,7 +167,8 @@ class GuardedRun:
         guard, plan, route, work = self._guard, self._plan, self._route, self._work
         waited = self._ticket is not None and not self._ticket.done.is_set()
         try:
-            found = self._found()
+            if self._accepted(self._found(), waited):
+                return work
         except ArgumentError:  # the caller's, on every backend
             raise
         except DeviceOutOfMemory as error:
@@ -178,9 +179,6 @@ class GuardedRun:
             guard.failed(plan, route, error)
         except Exception as error:
             guard.failed(plan, route, error)
-        else:
-            if self._accepted(found, waited):
-                return work
         guard.on_cpu(plan.cpu, work)
         return work
 
@@ -204,7 +202,7 @@ class GuardedRun:
         ended = time.perf_counter()
         # With nobody before it and somebody waiting, all that passed is its cost; else what it can be charged with.
         own = ended - self._begun if waited and self._alone else self._ticket.seconds + ended - arrived
-        route.executor.breaker.success()
+        route.executor.breaker.success(plan.operation)
         route.seconds.add(own)
         if route.model is not None:
             route.model.observe(work.items, work.bytes, own)

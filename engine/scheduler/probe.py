@@ -81,7 +81,7 @@ class Prober:
     def _differs(self, executor: GpuExecutor, operation: str) -> str:
         try:
             found = executor.submit(self._workload(operation, COMPARED_ITEMS)).result()
+            count = found.mismatches(registry.resolve(operation).function, 1.0, np.random.default_rng())
         except Exception as error:
             return f"{operation}: {type(error).__name__}: {error}"
-        count = found.mismatches(registry.resolve(operation).function, 1.0, np.random.default_rng())
         return f"{operation}: {count} results differ from the CPU's" if count else ""

@@ -56,7 +56,8 @@ FORKED = "a forked process cannot use the devices of its parent"
 class Scheduler:
     """Runs work on the executors of this machine.
 
-    Any number of threads may call `dispatch` at once. A forked process goes on with the CPU, and counts from zero.
+    Any number of threads may call `dispatch` at once. A forked process goes on with the CPU (under
+    `gpu-only`: BackendUnavailable), and counts from zero.
 
     Args:
         settings: the policy.
@@ -93,7 +94,6 @@ class Scheduler:
         self._store = CalibrationStore(this_machine(device.name for device in used), folder)
         several = bool(used) or self.settings.all_cpu_backends
         stored = self._store.load() if self.settings.remember and several else {}
-        self._installed = False
         self._build(used, no_devices, stored | (models or {}))
         _living.add(self)
 
@@ -110,7 +110,7 @@ class Scheduler:
         self._no_devices = no_devices
         self._planner = Planner(self.settings, self._devices, models, self._metrics, self._guard, no_devices)
         self._plans: dict[str, Plan] = {}
-        self._planning = threading.Lock()
+        self._planning = threading.RLock()
         self._measuring = threading.Lock()
 
     # What callers ask for
@@ -148,18 +148,16 @@ class Scheduler:
     def install(self) -> None:
         """Be what `auto` asks in the whole process; whatever was asked before is asked no more."""
         registry.set_dispatcher(self.dispatch)
-        self._installed = True
 
     def uninstall(self) -> None:
         """Leave `auto` to the best CPU backend, if this scheduler was installed."""
-        if self._installed:
+        if registry.dispatcher() == self.dispatch:  # another scheduler may have taken its place
             registry.set_dispatcher(None)
-            self._installed = False
 
     def close(self) -> None:
         """Uninstall, keep what was measured, and end the devices' threads. Work that comes later runs on the CPU."""
         self.uninstall()
-        if self.settings.remember and any(model.observed for model in self._models.values()):
+        if self.settings.remember and any(model.observed for model in list(self._models.values())):
             self._store.save(self._models)
         for device in self._devices:
             device.close()
@@ -295,8 +293,8 @@ class Scheduler:
             return False
         except Exception as error:
             if not isinstance(route, DeviceRoute):
-                raise
-            if not isinstance(error, _Mismatch):
+                plan.unmeasured.remove(route)  # the batch itself will tell whether this backend works
+            elif not isinstance(error, _Mismatch):
                 self._guard.failed(plan, route, error)
             return False
         route.model = self._models[plan.operation, route.executor.name] = model

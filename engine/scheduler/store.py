@@ -131,7 +131,7 @@ class CalibrationStore:
                 )
                 for points in found.models
             }
-        except ValueError as error:  # msgspec's errors are ValueErrors
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             self._tell(f"is not used: {error}")
             return {}
 

@@ -201,14 +201,16 @@ class CupyStream(Stream):
             self.device.kernel(program, kernel)((blocks,), (threads,), passed)
 
     def wait(self) -> None:
-        with self.device.errors(), cupy.cuda.Device(self.device.index):
-            self._stream.synchronize()
-        for staged, host in self._returns:
-            host.reshape(-1).view(np.uint8)[:] = staged
-        self._returns.clear()
-        for _, view in self._staged:  # what was sent is not left lying about in host memory
-            view.fill(0)
-        self._staged.clear()
+        try:
+            with self.device.errors(), cupy.cuda.Device(self.device.index):
+                self._stream.synchronize()
+            for staged, host in self._returns:
+                host.reshape(-1).view(np.uint8)[:] = staged
+        finally:  # what was sent is not left lying about in host memory, whatever happened
+            self._returns.clear()
+            for _, view in self._staged:
+                view.fill(0)
+            self._staged.clear()
 
 
 def _passed(argument: Argument) -> np.unsignedinteger[Any]:

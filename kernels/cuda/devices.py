@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import threading
 from typing import Any
 
@@ -18,6 +19,14 @@ LEAST_CAPABILITY = (8, 0)
 INSTALL = "pip install 'supervm-engine[cuda13]' (driver 580 or newer) or 'supervm-engine[cuda12]'"
 
 _lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def devices() -> tuple[Device, ...]:

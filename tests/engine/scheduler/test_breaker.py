@@ -35,7 +35,7 @@ def breaker(clock):
 
 def test_two_mismatches_in_a_row_open_it(breaker):
     breaker.mismatch("a")
-    breaker.success()
+    breaker.success("a")
     breaker.mismatch("a")
     assert breaker.closed
     breaker.mismatch("b")
@@ -60,7 +60,7 @@ def test_three_failures_in_a_minute_open_it(breaker, clock):
 def test_successes_do_not_hide_failures(breaker):
     for _ in range(3):
         breaker.failure("a", "launch")
-        breaker.success()
+        breaker.success("a")
     assert not breaker.closed
 
 
@@ -99,7 +99,7 @@ def test_cool_downs_double_up_to_a_limit_until_a_clean_batch(breaker, clock):
     clock.now += 101
     breaker.probe()
     breaker.probed("")
-    breaker.success()
+    breaker.success("a")
     breaker.trip("a", "x")
     clock.now += 30.1
     assert breaker.probe() == ("a",)
