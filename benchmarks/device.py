@@ -248,7 +248,7 @@ def _caught(workload: Workload) -> Work:
 @contextmanager
 def _dispatching(dispatcher: registry.Dispatcher | None) -> Iterator[None]:
     """Have `dispatcher` run what is asked of `auto` inside a `with` block."""
-    before = registry._dispatcher
+    before = registry.dispatcher()
     registry.set_dispatcher(dispatcher)
     try:
         yield

@@ -379,3 +379,34 @@ def test_the_injected_faults_are_faults(device):
         elif name != "now and then":
             with pytest.raises((RuntimeError, MemoryError), match=r"injected|driver bug|launch|no room"):
                 run(rows_batch(20))
+
+
+def test_a_check_that_fails_to_run_costs_time_only(make, device, monkeypatch):
+    """No memory for the sample, say: the result is not trusted, and the CPU computes it."""
+    lend(OPERATION, 2)
+    scheduler = make(device, strategy=Strategy.GPU_ONLY)
+
+    def exhausted(self, function, share, random):
+        raise MemoryError("no room for a sample")
+
+    monkeypatch.setattr(Batch, "mismatches", exhausted)
+    batch = rows_batch(40, 1)
+    scheduler.dispatch(batch)
+    assert right(batch)
+    assert device.calls == [40]
+    assert counted(scheduler, FALLBACKS, operation=OPERATION, reason="exception") == 1
+
+
+def test_one_operation_that_is_always_wrong_opens_the_circuit(make, device):
+    """Clean batches of another operation in between do not hide it."""
+    lend(OPERATION, 2)
+    lend("sha256", 1)
+    scheduler = make(device, strategy=Strategy.GPU_ONLY)
+    for seed in range(2):
+        device.faults = Faults(wrong_items=40)
+        batch = rows_batch(40, seed)
+        scheduler.dispatch(batch)
+        assert right(batch)
+        device.faults = Faults()
+        scheduler.dispatch(workload("sha256", 8))
+    assert scheduler.report([OPERATION]).executors[-1].circuit == "open"

@@ -145,6 +145,17 @@ def test_balance_uses_all(make):
     assert 1000 in [pytest.approx(items, abs=2) for items in seen]
 
 
+def test_closing_one_leaves_another_installed(make, device):
+    lend(OPERATION, 2)
+    first, second = make(device), make(device)
+    first.install()
+    second.install()
+    first.close()
+    assert registry.dispatcher() == second.dispatch
+    second.close()
+    assert registry.dispatcher() is None
+
+
 def test_it_answers_for_auto_only_while_it_is_installed(make, device):
     lend(OPERATION, 2)
     scheduler = make(device)
