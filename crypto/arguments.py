@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from supervm.kernels.cuda.arrays import DeviceArray, on_device
+from supervm.kernels.cuda.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 
 
@@ -22,7 +22,7 @@ def rows(array: Any, argument: str, *widths: int) -> Any:
     Raises:
         ArgumentError: no uint8 array of shape (n, one of `widths`).
     """
-    found = DeviceArray(array, argument) if on_device(array) else array
+    found = viewed(array, argument)
     if (
         not isinstance(found, (np.ndarray, DeviceArray))
         or found.dtype != np.uint8

@@ -80,7 +80,11 @@ def _double_multiply(before: tuple[Launch, ...], after: Launch, **columns: tuple
             Launch(_MULTIPLY, "double_multiply_complete", again),
             after,
         ),
-        scratch={"points": 64, "scalars": 68, "results": 96},
+        scratch={
+            "points": 4 * weierstrass_constants.POINT_WORDS,
+            "scalars": 4 * weierstrass_constants.SCALAR_WORDS,
+            "results": 4 * weierstrass_constants.RESULT_WORDS,
+        },
         tables={"table": _BASE_TABLE},
         **columns,
     )

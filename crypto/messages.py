@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cuda.arrays import DeviceArray, fetched, on_device
+from supervm.kernels.cuda.arrays import DeviceArray, fetched, on_device, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Ragged
 
@@ -46,7 +46,7 @@ class Messages:
     __slots__ = ("data", "offsets")
 
     def __init__(self, data: Bytes, offsets: Offsets) -> None:
-        self.data = _flat(_view(data, "data"), np.dtype(np.uint8), "data")
+        self.data = _flat(viewed(data, "data"), np.dtype(np.uint8), "data")
         self.offsets = _flat(fetched(offsets, "offsets"), np.dtype(np.int64), "offsets")
         _check_offsets(self.offsets, self.data.size, "offsets")
 
@@ -67,7 +67,7 @@ class Messages:
         if isinstance(messages, Messages):
             return messages
         if isinstance(messages, np.ndarray) or on_device(messages):
-            return cls._of_rows(_view(messages, argument), argument)
+            return cls._of_rows(viewed(messages, argument), argument)
         if isinstance(messages, tuple) and len(messages) == 2 and _is_array(messages[0]):
             return cls._of_pair(messages[0], messages[1], argument)
         if isinstance(messages, (list, tuple)):
@@ -163,11 +163,6 @@ class Messages:
 
     def __repr__(self) -> str:
         return f"Messages({len(self)} messages, {self.offsets[-1] - self.offsets[0]} bytes)"
-
-
-def _view(array: Any, argument: str) -> Any:
-    """The array, or a view of it where it lies on a GPU."""
-    return DeviceArray(array, argument) if on_device(array) else array
 
 
 def _is_array(value: Any) -> bool:

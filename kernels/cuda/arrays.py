@@ -103,6 +103,11 @@ class DeviceArray:
         return part
 
 
+def viewed(array: Any, argument: str) -> Any:
+    """A view of an array that lies on a GPU; anything else as it is."""
+    return DeviceArray(array, argument) if on_device(array) else array
+
+
 def fetched(array: Any, argument: str) -> Any:
     """A copy in host memory of an array that lies on a GPU; anything else as it is."""
     return DeviceArray(array, argument).fetched() if on_device(array) else array

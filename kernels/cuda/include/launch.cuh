@@ -17,7 +17,6 @@
     for (u32 thread = threadIdx.x, once = 1; once; once = 0, __syncthreads())
 
 DEVICE u32 atomic_add(u32 *place, u32 value) { return atomicAdd(place, value); }
-DEVICE u32 atomic_max(u32 *place, u32 value) { return atomicMax(place, value); }
 
 #else
 
@@ -31,12 +30,6 @@ DEVICE u32 atomic_add(u32 *place, u32 value)
 {
     const u32 before = *place;
     *place = before + value;
-    return before;
-}
-DEVICE u32 atomic_max(u32 *place, u32 value)
-{
-    const u32 before = *place;
-    if (value > before) *place = value;
     return before;
 }
 

@@ -28,6 +28,15 @@ def own_registry(monkeypatch):
     registry.register(OPERATION, "scalar", rows_function)
 
 
+@pytest.fixture
+def device() -> Iterator[FaultDevice]:
+    """A device; what hangs on it is let go in the end."""
+    one = FaultDevice()
+    yield one
+    if one.faults.hang is not None:
+        one.faults.hang.set()
+
+
 Make = Callable[..., Scheduler]
 
 

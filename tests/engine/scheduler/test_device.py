@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from fault_device import FaultDevice, Faults, lend
+from fault_device import Faults, lend
 from fault_rows import OPERATION, line, right, rows_batch
 
 from supervm.engine.scheduler.breaker import State
@@ -19,14 +19,6 @@ from supervm.engine.scheduler.settings import SchedulerSettings
 from supervm.engine.scheduler.tasks import TaskType, operations_of, type_of
 from supervm.kernels import registry
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, DeviceLost, DeviceTimeout
-
-
-@pytest.fixture
-def device():
-    one = FaultDevice()
-    yield one
-    if one.faults.hang is not None:
-        one.faults.hang.set()
 
 
 @pytest.fixture

@@ -50,15 +50,6 @@ REPORTED = {
 ACCELERATED = (Strategy.AUTO, Strategy.GPU_ONLY, Strategy.BALANCE)
 
 
-@pytest.fixture
-def device():
-    """A device; what hangs on it is let go in the end."""
-    one = FaultDevice()
-    yield one
-    if one.faults.hang is not None:
-        one.faults.hang.set()
-
-
 def balanced(strategy):
     """Costs under which the strategy uses the device: equal ones for `balance`."""
     return {"cpu": (0.0, 1e-6), "device": (0.0, 1e-6)} if strategy is Strategy.BALANCE else {}
