@@ -15,6 +15,7 @@ import nacl.exceptions
 import nacl.signing
 import wasmtime
 from Crypto.Hash import keccak
+
 from supervm.vm.config import make_config
 from supervm.vm.instrument import DEPTH_EXPORT, instrument
 from supervm.vm.interface import HOST_FUNCTIONS
