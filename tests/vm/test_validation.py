@@ -320,8 +320,7 @@ def test_truncations_are_accepted_or_refused():
 def _judge(code: bytes) -> None:
     try:
         info = inspect(code)
-    except ContractRejected as error:
-        assert error.rule
+    except ContractRejected:
         return
     assert info.entry_points
     assert encode(decode(code))
