@@ -133,15 +133,16 @@ class HashEmitter:
         return builder.xor(a, builder.and_(builder.not_(b), c))
 
     def rotate_left(self, word: ir.Value, count: int) -> ir.Value:
-        return self._funnel("fshl", word, count)
+        return self.join_left(word, word, count)
 
     def rotate_right(self, word: ir.Value, count: int) -> ir.Value:
-        return self._funnel("fshr", word, count)
+        operands = [word, word, self.constant(count)]
+        return call_llvm(self.builder, f"llvm.fshr.{self._suffix()}", word.type, operands)
 
-    def _funnel(self, name: str, word: ir.Value, count: int) -> ir.Value:
-        return call_llvm(
-            self.builder, f"llvm.{name}.{self._suffix()}", word.type, [word, word, self.constant(count)]
-        )
+    def join_left(self, high: ir.Value, low: ir.Value, count: int) -> ir.Value:
+        """The upper word of the pair high ‖ low after a shift to the left by `count`, less than a word."""
+        operands = [high, low, self.constant(count)]
+        return call_llvm(self.builder, f"llvm.fshl.{self._suffix()}", high.type, operands)
 
     def shift_right(self, word: ir.Value, count: int) -> ir.Value:
         return self.builder.lshr(word, self.constant(count))

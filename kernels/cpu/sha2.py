@@ -25,12 +25,36 @@ def compress(
     A loop of sixteen rounds, each of which replaces the word that it took by the one sixteen rounds later; the
     last sixteen need no more words. Unrolled entirely it compiles twice as long and is no faster.
     """
+    return _compress_from(emit, spec, state, block, 0)
+
+
+def compress_partly_known(
+    emit: HashEmitter, spec: Sha2Spec, state: list[ir.Value], block: list[ir.Value | int]
+) -> list[ir.Value]:
+    """`compress` for a block of which some words are known now, as integers.
+
+    Sums and rotations of known words are formed here, in the first sixteen rounds; after two such turns nothing
+    would be left of them.
+    """
+    words = list(block)
+    for turn in range(_KEPT):
+        keyed = _sum(emit, spec, [words[turn], spec.constants[turn]])
+        state = _round(emit, spec, state, _value(emit, keyed))
+        words[turn] = _next_partly_known(emit, spec, words, turn)
+    return _compress_from(emit, spec, state, [_value(emit, word) for word in words], 1)
+
+
+def _compress_from(
+    emit: HashEmitter, spec: Sha2Spec, state: list[ir.Value], block: list[ir.Value], start: int
+) -> list[ir.Value]:
+    """The working variables after the last round, from those before round `start` · 16 and its sixteen words."""
     constants = emit.table(f"{spec.name}.constants", spec.constants)
     variables = emit.keep(state)
     words = emit.keep(block)
     last = len(spec.constants) - _KEPT
-    with cgutils.for_range(emit.builder, ir.Constant(I64, last // _KEPT)) as loop:
-        first = emit.builder.mul(loop.index, ir.Constant(I64, _KEPT))
+    with cgutils.for_range(emit.builder, ir.Constant(I64, last // _KEPT - start)) as loop:
+        turns = emit.builder.add(loop.index, ir.Constant(I64, start))
+        first = emit.builder.mul(turns, ir.Constant(I64, _KEPT))
         schedule, state = words.read(), variables.read()
         for turn in range(_KEPT):
             constant = emit.every(_element(emit, constants, first, turn))
@@ -86,6 +110,38 @@ def _next_word(emit: HashEmitter, spec: Sha2Spec, words: list[ir.Value], turn: i
         _small_sigma(emit, words[(turn + 1) % _KEPT], spec.small_sigma0),
         _small_sigma(emit, words[(turn + 14) % _KEPT], spec.small_sigma1),
     )
+
+
+def _next_partly_known(
+    emit: HashEmitter, spec: Sha2Spec, words: list[ir.Value | int], turn: int
+) -> ir.Value | int:
+    """`_next_word` where words may be integers."""
+    early, late = words[(turn + 1) % _KEPT], words[(turn + 14) % _KEPT]
+    terms = [words[turn], words[(turn + 9) % _KEPT]]
+    for word, counts in ((early, spec.small_sigma0), (late, spec.small_sigma1)):
+        known = isinstance(word, int)
+        terms.append(_known_small_sigma(word, counts, spec) if known else _small_sigma(emit, word, counts))
+    return _sum(emit, spec, terms)
+
+
+def _sum(emit: HashEmitter, spec: Sha2Spec, terms: list[ir.Value | int]) -> ir.Value | int:
+    known = sum(term for term in terms if isinstance(term, int)) % (1 << spec.word_bits)
+    values = [term for term in terms if not isinstance(term, int)]
+    if not values:
+        return known
+    return emit.add(*values, *([emit.constant(known)] if known else []))
+
+
+def _value(emit: HashEmitter, word: ir.Value | int) -> ir.Value:
+    return emit.constant(word) if isinstance(word, int) else word
+
+
+def _known_small_sigma(word: int, counts: tuple[int, int, int], spec: Sha2Spec) -> int:
+    *rotations, shift = counts
+    result = word >> shift
+    for count in rotations:
+        result ^= (word >> count | word << (spec.word_bits - count)) & ((1 << spec.word_bits) - 1)
+    return result
 
 
 def _round(emit: HashEmitter, spec: Sha2Spec, variables: list[ir.Value], keyed: ir.Value) -> list[ir.Value]:

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The memory of a sparse Merkle tree: how it grows with keys and leaves, and the way to a path through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.kernels.cpu.sparse_merkle_state import ABSENT, END, ROW, WORDS, relink
+
+Words = npt.NDArray[np.uint64]
+Digest = Callable[[bytes], bytes]
+
+LEAST_DEPTH = 6
+"""Fewest levels above the buckets: the dirty ones are noted in words of 64 bits."""
+
+_LEAST_CAPACITY = 1024
+"""Ids for which there is room as soon as there is one."""
+
+_LINE = 64
+"""Bytes of a cache line, where rows begin: the two children of a node share one."""
+
+
+def new_rows(count: int) -> Words:
+    """Zeros for `count` rows of 32 bytes, from the start of a cache line, uint64 (4 · count,)."""
+    memory = np.zeros(WORDS * count + _LINE // 8, np.uint64)
+    skip = -memory.ctypes.data % _LINE // 8
+    return memory[skip : skip + WORDS * count]
+
+
+class TreeArrays:
+    """What `supervm.kernels.cpu.sparse_merkle_state` describes, for ids 0 … `keys` − 1.
+
+    Args:
+        paths, leaves: uint64 rows, of each id: its path, and its leaf's hash if it is a leaf.
+        links: uint32, of each id.
+        nodes: uint64 rows, counts: uint8, of each node of levels 0 to `depth`.
+        first: uint32, of each bucket.
+        dirty: uint64, a bit for each bucket.
+    """
+
+    def __init__(self) -> None:
+        self.keys = 0
+        self.paths, self.leaves = new_rows(0), new_rows(0)
+        self.links = np.zeros(0, np.uint32)
+        self._set_depth(LEAST_DEPTH)
+
+    @property
+    def used_links(self) -> npt.NDArray[np.uint32]:
+        """The links of the ids that there are."""
+        return self.links[: self.keys]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = (self.paths, self.leaves, self.links, self.nodes, self.counts, self.first, self.dirty)
+        return sum(array.nbytes for array in arrays)
+
+    def path_rows(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """The paths of ids `start` … `stop` − 1, uint8 (n, 32), for writing."""
+        return self.paths.view(np.uint8).reshape(-1, ROW)[start:stop]
+
+    def reserve(self, keys: int) -> None:
+        """Make room for this many keys, and an eighth more where there was none."""
+        room = self.links.size
+        if keys <= room:
+            return
+        capacity = max(keys + keys // 8, _LEAST_CAPACITY)
+        for name in ("paths", "leaves"):
+            rows, old = new_rows(capacity), getattr(self, name)
+            rows[: old.size] = old
+            setattr(self, name, rows)
+        links = np.full(capacity, ABSENT, np.uint32)
+        links[:room] = self.links
+        self.links = links
+
+    def fit_depth(self, leaves: int) -> bool:
+        """Choose the depth for this many leaves: half a leaf to two for each bucket, so that depths change rarely.
+
+        Returns:
+            Whether it changed: then every bucket with a leaf is dirty, and no node is computed.
+        """
+        depth = self.depth
+        while leaves >= 2 << depth:
+            depth += 1
+        while depth > LEAST_DEPTH and leaves < 1 << (depth - 1):
+            depth -= 1
+        if depth == self.depth:
+            return False
+        self._set_depth(depth)
+        relink(self.paths, self.used_links, depth, self.first, self.dirty)
+        return True
+
+    def _set_depth(self, depth: int) -> None:
+        self.depth = depth
+        self.nodes, self.counts = new_rows(2 << depth), np.zeros(2 << depth, np.uint8)
+        self.first = np.full(1 << depth, END, np.uint32)
+        self.dirty = np.zeros(max(1, (1 << depth) // 64), np.uint64)
+
+    def node(self, index: int) -> bytes:
+        """The hash of a node."""
+        return self.nodes[WORDS * index : WORDS * (index + 1)].tobytes()
+
+    def path(self, identity: int) -> bytes:
+        """The path of an id."""
+        return self.paths[WORDS * identity : WORDS * (identity + 1)].tobytes()
+
+    def leaf(self, identity: int) -> bytes:
+        """The hash of an id's leaf."""
+        return self.leaves[WORDS * identity : WORDS * (identity + 1)].tobytes()
+
+    def find(self, path: bytes, digest: Digest) -> tuple[tuple[bytes, ...], int | None]:
+        """Where a path leads.
+
+        Args:
+            path: 32 bytes.
+            digest: H.
+
+        Returns:
+            The hashes of the subtrees beside the way, from the root down, and the id of the leaf at its end, or None.
+        """
+        siblings: list[bytes] = []
+        index = 1
+        while self.counts[index] > 1 and len(siblings) < self.depth:
+            index = 2 * index + bit(path, len(siblings))
+            siblings.append(self.node(index ^ 1))
+        found = self._below(index)
+        while len(found) > 1:
+            level = len(siblings)
+            sides: tuple[list[int], list[int]] = ([], [])
+            for identity in found:
+                sides[bit(self.path(identity), level)].append(identity)
+            own = bit(path, level)
+            siblings.append(self._subtree(sides[1 - own], level + 1, digest))
+            found = sides[own]
+        return tuple(siblings), found[0] if found else None
+
+    def _below(self, index: int) -> list[int]:
+        """The ids of the leaves of a bucket's node, or of a node with one leaf or none."""
+        if not self.counts[index]:
+            return []
+        while index < 1 << self.depth:
+            index = 2 * index + int(self.counts[2 * index] == 0)
+        found = []
+        identity = self.first[index - (1 << self.depth)]
+        while identity != END:
+            found.append(int(identity))
+            identity = self.links[identity]
+        return found
+
+    def _subtree(self, ids: list[int], level: int, digest: Digest) -> bytes:
+        """The hash over leaves that share their first `level` bits."""
+        if len(ids) < 2:
+            return self.leaf(ids[0]) if ids else bytes(ROW)
+        sides: tuple[list[int], list[int]] = ([], [])
+        for identity in ids:
+            sides[bit(self.path(identity), level)].append(identity)
+        return digest(b"\x01" + b"".join(self._subtree(side, level + 1, digest) for side in sides))
+
+
+def bit(row: bytes, place: int) -> int:
+    """A bit of a row, from the uppermost of its first byte."""
+    return row[place // 8] >> (7 - place % 8) & 1

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hash of a byte and two rows of 32 bytes, one such message per lane: what a Merkle tree is made of.
+
+Every message has 65 bytes, so the padding is known when the code is written: nothing is staged. The rows are read
+where they lie, the byte in front is shifted in between registers, and of a second block of SHA-2, in which one byte is
+not padding, most of the first words of the message schedule are constants.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+from supervm.kernels.cpu import keccak, sha2
+from supervm.kernels.cpu.hash_emit import HashEmitter, HashKernelType
+from supervm.kernels.cpu.hash_pad import CHUNK
+from supervm.kernels.cpu.lanes import I32, I64, vector
+from supervm.kernels.cpu.transpose import transpose
+from supervm.kernels.hash_spec import KeccakSpec, Sha2Spec
+
+ROW = 32
+"""Bytes of a row, which is also the size of a digest."""
+
+MESSAGE = 1 + 2 * ROW
+"""Bytes of a message."""
+
+PAIR_PLAN_ROWS = 3
+"""Rows of a plan: where each lane's first row lies, where its second one lies, where its digest goes."""
+
+
+@intrinsic
+def _hash_pairs(typingctx: Any, kernel: Any, prefix: Any, plan: Any) -> Any:
+    spec = kernel.spec
+    if not isinstance(spec, (Sha2Spec, KeccakSpec)) or spec.digest_bytes != ROW:
+        raise TypingError(f"pairs of rows are hashed by SHA-2 or Keccak with 32 bytes of digest, not {spec}")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # Without this, registers are spilled to addresses that cross cache lines.
+        # (llvmlite prints a stack alignment only beside another attribute.)
+        if kernel.lanes.width > 1:
+            builder.function.attributes.alignstack = CHUNK
+            builder.function.attributes.add("norecurse")
+        _Pairs(builder, kernel, args[2]).write(args[1])
+        return context.get_dummy_value()
+
+    return types.void(kernel, types.int64, types.int64), codegen
+
+
+@njit(nogil=True, cache=True)
+def hash_pairs(kernel: Any, prefix: Any, plan: Any) -> None:
+    """Hash the message of each lane: `prefix`, then its two rows.
+
+    No array is an argument: Numba would count a reference for each group.
+
+    Args:
+        kernel: a `HashKernel` of SHA-256 or Keccak-256.
+        prefix: the byte in front.
+        plan: the address of int64 (PAIR_PLAN_ROWS, lanes), which holds addresses. Every digest is written after all rows
+            have been read.
+    """
+    _hash_pairs(kernel, np.int64(prefix), np.int64(plan))
+
+
+class _Pairs:
+    """The code of one group."""
+
+    def __init__(self, builder: ir.IRBuilder, kernel: HashKernelType, plan: ir.Value) -> None:
+        self.builder = builder
+        self.spec = kernel.spec
+        self.lanes = kernel.lanes
+        self.emit = HashEmitter(builder, kernel.lanes)
+        self.plan = builder.inttoptr(plan, I64.as_pointer())
+
+    def write(self, prefix: ir.Value) -> None:
+        """Read, hash, store."""
+        message = self._message(prefix, self._rows())
+        if isinstance(self.spec, Sha2Spec):
+            digest = self._sha2(self.spec, message)
+        else:
+            digest = self._keccak(self.spec, message)
+        words = digest[: self.spec.digest_words]
+        if self.spec.big_endian:
+            words = [self.emit.swap_bytes(word) for word in words]
+        self.emit.store_words(words, [self._pointer(2, lane) for lane in range(self.lanes.width)])
+
+    def _pointer(self, row: int, lane: int) -> ir.Value:
+        place = ir.Constant(I64, row * self.lanes.width + lane)
+        address = self.builder.load(self.builder.gep(self.plan, [place]))
+        return self.builder.inttoptr(address, ir.IntType(8).as_pointer())
+
+    def _rows(self) -> list[ir.Value]:
+        """The words of both rows."""
+        half = ROW * 8 // self.lanes.bits
+        width = self.lanes.width
+        if width == 2 * half:
+            pairs = [[self._row(self._pointer(row, lane), half) for row in (0, 1)] for lane in range(width)]
+            order = ir.Constant(ir.VectorType(I32, width), [ir.Constant(I32, place) for place in range(width)])
+            words = transpose(self.builder, [self.builder.shuffle_vector(*pair, order) for pair in pairs])
+        else:
+            words = []
+            for row in (0, 1):
+                pointers = [self._pointer(row, lane) for lane in range(width)]
+                words += self.emit.load_words(pointers, half)
+        return [self.emit.swap_bytes(word) for word in words] if self.spec.big_endian else words
+
+    def _row(self, pointer: ir.Value, words: int) -> ir.Value:
+        """One row as a short vector."""
+        row = vector(ir.IntType(self.lanes.bits), words)
+        return self.builder.load(self.builder.bitcast(pointer, row.as_pointer()), align=1)
+
+    def _message(self, prefix: ir.Value, words: list[ir.Value]) -> list[ir.Value | int]:
+        """The words of the padded message: everything moved on by a byte, then integers."""
+        emit, spec, bits = self.emit, self.spec, self.spec.word_bits
+        element = ir.IntType(bits)
+        first = emit.every(prefix if bits == 64 else self.builder.trunc(prefix, element))
+        total = spec.blocks(MESSAGE) * spec.block_words
+        tail: list[ir.Value | int] = [0] * (total - len(words) - 1)
+        if spec.big_endian:
+            words = [first, *words, emit.constant(spec.marker << (bits - 8))]
+            moved = [emit.join_left(a, b, bits - 8) for a, b in zip(words, words[1:], strict=False)]
+            tail[-1] = 8 * MESSAGE
+        else:
+            first = self.builder.shl(first, emit.constant(bits - 8))
+            words = [first, *words, emit.constant(spec.marker)]
+            moved = [emit.join_left(b, a, 8) for a, b in zip(words, words[1:], strict=False)]
+            tail[-1] = spec.last_marker << (bits - 8)
+        return moved + tail
+
+    def _sha2(self, spec: Sha2Spec, message: list[ir.Value | int]) -> list[ir.Value]:
+        emit = self.emit
+        state = [emit.constant(word) for word in spec.initial]
+        for first in range(0, len(message), spec.block_words):
+            block = message[first : first + spec.block_words]
+            known = any(isinstance(word, int) for word in block)
+            compress = sha2.compress_partly_known if known else sha2.compress
+            added = compress(emit, spec, state, block)
+            state = [emit.add(old, new) for old, new in zip(state, added, strict=True)]
+        return state
+
+    def _keccak(self, spec: KeccakSpec, message: list[ir.Value | int]) -> list[ir.Value]:
+        emit = self.emit
+        block = [emit.constant(word) if isinstance(word, int) else word for word in message]
+        return keccak.permute(emit, spec, block + [emit.constant(0)] * (25 - len(block)))

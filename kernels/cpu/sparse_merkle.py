@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hashes of a sparse Merkle tree above changed leaves: buckets first, then level by level up to the root.
+
+Nodes of one level do not depend on each other, so that every group of lanes but the last of a level is full. Disjoint
+subtrees may be computed by several threads; the few levels above them are left to one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from supervm.kernels.cpu.conflicts_table import prefetch
+from supervm.kernels.cpu.hash_group import width
+from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs
+from supervm.kernels.cpu.sparse_merkle_lists import path_bit, read_lists, take_dirty
+from supervm.kernels.cpu.sparse_merkle_state import (
+    NODE_PREFIX,
+    PATH_BITS,
+    WORDS,
+    hash_first,
+)
+
+_AHEAD = 32
+"""Nodes whose children are asked for before they are read."""
+
+STEP_COLUMNS = 4
+"""Columns of a step: where its left row lies, its right one, where the digest goes, the next step of its level."""
+
+
+@njit(nogil=True, cache=True)
+def update_subtrees(
+    kernel: Any,
+    paths: Any,
+    leaves: Any,
+    links: Any,
+    first: Any,
+    dirty: Any,
+    nodes: Any,
+    counts: Any,
+    depth: Any,
+    top: Any,
+    start: Any,
+    stop: Any,
+    most: Any,
+) -> Any:
+    """Compute what lies above changed leaves, from their buckets up to nodes `start` to `stop` of level `top`.
+
+    Args:
+        kernel: a `HashKernel`.
+        paths, leaves, links, first, dirty, nodes, counts: the tree's; the bits of what is computed are cleared.
+        depth: level of the buckets; at least `top` + 6, so that no word of `dirty` belongs to two subtrees.
+        most: no more buckets than this are dirty.
+
+    Returns:
+        The id of a leaf whose path another leaf has too, or −1.
+    """
+    words = np.int64(1) << (depth - top - 6)
+    buckets = np.empty(min(most, 64 * words * (stop - start)), np.int64)
+    taken = take_dirty(dirty, start * words, stop * words, buckets)
+    run = np.empty(3 * taken + 64, np.uint32)
+    shared = np.empty(run.size, np.int16)
+    ends = np.empty(taken, np.int64)
+    twin = np.int64(-1)
+    begin = np.int64(0)
+    while begin < taken:
+        end, steps, found = read_lists(
+            paths, links, first, depth, buckets, begin, taken, run, shared, ends
+        )
+        twin = max(twin, found)
+        if end == begin:
+            run = np.empty(2 * run.size, np.uint32)
+            shared = np.empty(run.size, np.int16)
+            continue
+        plan = np.empty(STEP_COLUMNS * steps, np.int64)
+        # Addresses into it are all that is left of it in the plan: this function keeps the array alive.
+        digests = np.empty(WORDS * steps, np.uint64)
+        heads = np.full(PATH_BITS, -1, np.int64)
+        plan_steps(
+            paths, leaves, nodes, counts, depth, buckets, begin, end, run, shared, ends, plan, digests, heads
+        )
+        run_steps(kernel, depth, plan, digests, heads)
+        begin = end
+    for place in range(taken):
+        buckets[place] += np.int64(1) << depth
+    hash_levels(kernel, nodes, counts, buckets, taken, depth - top)
+    return twin
+
+
+@njit(nogil=True, cache=True)
+def run_steps(kernel: Any, depth: Any, plan: Any, digests: Any, heads: Any) -> None:
+    """Compute the hashes that `plan_steps` wrote down, the deepest level first; `digests` is written."""
+    lanes = width(kernel)
+    group = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
+    group_at = group.ctypes.data
+    for level in range(PATH_BITS - 1, depth - 1, -1):
+        step = heads[level]
+        filled = 0
+        while step >= 0:
+            group[filled] = plan[step]
+            group[lanes + filled] = plan[step + 1]
+            group[2 * lanes + filled] = plan[step + 2]
+            step = plan[step + 3]
+            filled += 1
+            if filled == lanes:
+                hash_pairs(kernel, NODE_PREFIX, group_at)
+                filled = 0
+        if filled:
+            hash_first(kernel, NODE_PREFIX, group, filled)
+
+
+@njit(nogil=True, cache=True)
+def plan_steps(
+    paths: Any,
+    leaves: Any,
+    nodes: Any,
+    counts: Any,
+    depth: Any,
+    buckets: Any,
+    start: Any,
+    stop: Any,
+    run: Any,
+    shared: Any,
+    ends: Any,
+    plan: Any,
+    digests: Any,
+    heads: Any,
+) -> None:
+    """Write down every hash that the buckets need, and settle those that need none.
+
+    Leaves come in ascending order. The subtrees that still miss their right part lie on a stack, each deeper than the
+    one below it: what two neighbours share says at which level they meet, and where nothing else comes between, a
+    subtree goes up alone, hashed with an empty one at each level.
+
+    Args:
+        plan: int64, STEP_COLUMNS for each step, written.
+        digests: uint64, a row for each step: where its digest will be.
+        heads: int64, for each level the first of its steps (an index into `plan`) or −1, written.
+    """
+    leaves_at, nodes_at, digests_at = leaves.ctypes.data, nodes.ctypes.data, digests.ctypes.data
+    rows = np.empty(PATH_BITS + 2, np.int64)
+    levels = np.empty(PATH_BITS + 2, np.int64)
+    meets = np.empty(PATH_BITS + 2, np.int64)
+    meets[0] = depth - 1
+    step = np.int64(0)
+    index = np.int64(0)
+    for place in range(start, stop):
+        node = (np.int64(1) << depth) + buckets[place]
+        size = ends[place] - index
+        counts[node] = min(size, 2)
+        if size <= 1:
+            for word in range(WORDS):
+                nodes[WORDS * node + word] = (
+                    leaves[WORDS * np.int64(run[index]) + word] if size else np.uint64(0)
+                )
+            index = ends[place]
+            continue
+        top = -1
+        while index < ends[place]:
+            leaf = np.int64(run[index])
+            prefetch(leaves, np.uint64(WORDS * leaf))
+            top += 1
+            rows[top] = leaves_at + ROW * leaf
+            levels[top] = PATH_BITS
+            following = np.int64(shared[index])
+            while True:
+                floor = max(meets[top], following) + 1
+                level = levels[top]
+                left, right = rows[top], nodes_at
+                if level < PATH_BITS and level > floor:
+                    level -= 1
+                    if path_bit(paths, leaf, level):
+                        left, right = right, left
+                elif meets[top] > following:
+                    level = meets[top]
+                    top -= 1
+                    left, right = rows[top], left
+                else:
+                    break
+                plan[step], plan[step + 1] = left, right
+                plan[step + 2] = digests_at + (ROW // STEP_COLUMNS) * step
+                plan[step + 3] = heads[level]
+                heads[level] = step
+                rows[top], levels[top] = plan[step + 2], level
+                step += STEP_COLUMNS
+            meets[top + 1] = following
+            index += 1
+        plan[step - STEP_COLUMNS + 2] = nodes_at + ROW * node
+
+
+@njit(nogil=True, cache=True)
+def hash_levels(kernel: Any, nodes: Any, counts: Any, dirty: Any, taken: Any, levels: Any) -> None:
+    """Compute the ancestors of some nodes of one level, `levels` levels up.
+
+    Args:
+        dirty: int64, the nodes, ascending; overwritten.
+        taken: how many they are.
+    """
+    lanes = width(kernel)
+    plan = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
+    plan_at, nodes_at = plan.ctypes.data, nodes.ctypes.data
+    for _ in range(levels):
+        parents = np.int64(0)
+        previous = np.int64(0)
+        for place in range(taken):
+            node = dirty[place] >> 1
+            # Kept whenever it differs from the one before, without a branch that nobody could predict.
+            parents += np.int64(node != previous)
+            dirty[parents - 1] = node
+            previous = node
+        taken = parents
+        filled = 0
+        for place in range(taken):
+            node = dirty[place]
+            prefetch(nodes, np.uint64(2 * WORDS * dirty[min(place + _AHEAD, taken - 1)]))
+            count = np.int64(counts[2 * node]) + np.int64(counts[2 * node + 1])
+            counts[node] = min(count, 2)
+            if count < 2:
+                # At most one child is not empty, and an empty one is zeros.
+                for word in range(WORDS):
+                    left, right = 2 * WORDS * node + word, 2 * WORDS * node + WORDS + word
+                    nodes[WORDS * node + word] = nodes[left] | nodes[right]
+                continue
+            plan[filled] = nodes_at + 2 * ROW * node
+            plan[lanes + filled] = nodes_at + 2 * ROW * node + ROW
+            plan[2 * lanes + filled] = nodes_at + ROW * node
+            filled += 1
+            if filled == lanes:
+                hash_pairs(kernel, NODE_PREFIX, plan_at)
+                filled = 0
+        if filled:
+            hash_first(kernel, NODE_PREFIX, plan, filled)
