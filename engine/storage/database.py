@@ -11,7 +11,7 @@ Options, measured on two Zen 4 cores with commits of 2.6 MB, 27,600 pairs:
 - The write-ahead log stays on for commits (1.9 of the 3.1 ms); pages of checkpoints go without, because they are
   flushed before anything refers to them.
 - Recovery tolerates a torn end of that log, which is what a kill leaves, and nothing else: damage in its middle is an
-  error, where the default would silently drop all later commits.
+  error, where RocksDB's default would silently drop all later commits. `salvage` asks for that default.
 """
 
 from __future__ import annotations
@@ -46,14 +46,15 @@ class Database:
 
     Args:
         path: the storage's directory.
-        first: sealed records that a new storage starts with, as (key, body).
+        first: records that a new storage starts with, as (key, body).
+        salvage: whether to drop the commits from a damaged place of the write-ahead log on.
 
     Raises:
         StorageUnavailable: locked by a process, not a storage, no permission, or of another format version.
         StorageCorrupt: a storage whose database RocksDB refuses.
     """
 
-    def __init__(self, path: Path, first: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, path: Path, first: list[tuple[bytes, bytes]], salvage: bool) -> None:
         self.path = path
         try:
             fresh = self._prepared()
@@ -62,7 +63,7 @@ class Database:
                 path, str(error), "name a directory that can be read and written"
             ) from error
         try:
-            self._rocks = Rdict(str(path / layout.DATABASE), _options(create=fresh))
+            self._rocks = Rdict(str(path / layout.DATABASE), _options(create=fresh, salvage=salvage))
         except Exception as error:
             raise self._opening_error(str(error)) from error
         try:
@@ -96,7 +97,9 @@ class Database:
             )
         if said.startswith("IO error") and "No such file" not in said:
             return StorageUnavailable(self.path, said, "see to the disk, then open it again")
-        return StorageCorrupt(self.path, f"RocksDB refuses it: {said}", RESTORE)
+        return StorageCorrupt(
+            self.path, f"RocksDB refuses it: {said}", f"open it with salvage=True, {RESTORE}"
+        )
 
     def _begin(self, fresh: bool, first: list[tuple[bytes, bytes]]) -> None:
         stored = self._read(layout.FORMAT)
@@ -258,10 +261,12 @@ def _set(options: Any, name: str, value: Any) -> None:
     setattr(options, name, value)
 
 
-def _options(create: bool) -> Options:
+def _options(create: bool, salvage: bool) -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(create)
-    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    options.set_wal_recovery_mode(
+        DBRecoveryMode.point_in_time() if salvage else DBRecoveryMode.tolerate_corrupted_tail_records()
+    )
     options.set_paranoid_checks(True)
     options.set_compression_type(DBCompressionType.none())
     options.set_write_buffer_size(64 << 20)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import TypeVar
 
 from supervm.crypto.messages import Messages
@@ -16,7 +16,7 @@ from supervm.engine.storage import layout
 from supervm.engine.storage.checkpoints import Chunks, Folding, remove_leftovers
 from supervm.engine.storage.commit import COMMIT_BYTES, Commit
 from supervm.engine.storage.database import RESTORE, Database, closed
-from supervm.engine.storage.positions import Checkpoint, Head, Snapshot
+from supervm.engine.storage.positions import Checkpoint, Head
 from supervm.engine.storage.receipts import ReceiptsWindow
 from supervm.engine.storage.records import logged_by, packed_commit
 from supervm.engine.storage.recovery import read_log, read_pages, read_positions
@@ -38,9 +38,9 @@ class Storage:
 
     After opening, `pages` and then `commits` give back the state as of the head; the caller checks the root. Commits
     are written by a thread: `commit` returns once the columns are copied, `written` says how far the database is, and
-    `flush` waits. What the database has taken survives the death of the process, and with `sync` a power loss too;
-    without it a power loss takes the last commits, in reverse order and each as a whole. If the process dies, commits
-    that still wait are lost likewise.
+    `flush` waits. What the database has taken survives the death of the process, and with `sync` a power loss too. If
+    the process dies, commits that still wait are lost, from the last one backwards. A power loss without `sync` takes
+    the last commits likewise, or leaves the write-ahead log damaged, which opening reports and `salvage` cuts off.
 
     One thread commits, names snapshots and starts checkpoints; the readers may be called from any.
     """
@@ -70,6 +70,7 @@ class Storage:
         keep_blocks: int = KEEP_BLOCKS,
         queue_depth: int = QUEUE_DEPTH,
         checkpoint_bytes: int = CHECKPOINT_BYTES,
+        salvage: bool = False,
     ) -> Storage:
         """Open the storage in a directory, and create it where there is none.
 
@@ -79,6 +80,7 @@ class Storage:
             keep_blocks: how many blocks' receipts to keep; 0 keeps none.
             queue_depth: most commits that wait for the writer.
             checkpoint_bytes: least size of the log at which a checkpoint is due.
+            salvage: where the write-ahead log is damaged, go on from the last whole commit before that place.
 
         Raises:
             ArgumentError: a number out of range.
@@ -94,7 +96,7 @@ class Storage:
             if number < least:
                 raise ArgumentError(name, str(number), f"{least} or more")
         first = [(layout.HEAD, Head().packed()), (layout.CHECKPOINT, Checkpoint().packed())]
-        database = Database(Path(path).absolute(), first)
+        database = Database(Path(path).absolute(), first, salvage)
         try:
             return cls(database, sync, keep_blocks, queue_depth, checkpoint_bytes)
         except BaseException:
@@ -110,11 +112,6 @@ class Storage:
     def head(self) -> Head:
         """The last commit handed over, with the named snapshots."""
         return self._head
-
-    @property
-    def snapshots(self) -> Mapping[str, Snapshot]:
-        """The named snapshots."""
-        return MappingProxyType(dict(self._head.snapshots))
 
     @property
     def checkpoint(self) -> Checkpoint:
