@@ -3,8 +3,12 @@
 
     SupervmError
     └── EngineError
-        └── InputFileError (ValueError)     a file that cannot be used: file, place, field, found, expected
-            └── UnknownTransactionType      a transaction of a type that no adapter knows
+        ├── InputFileError (ValueError)     a file that cannot be used: file, place, field, found, expected
+        │   └── UnknownTransactionType      a transaction of a type that no adapter knows
+        └── StorageError                    the state on disk: path, reason, what to do
+            ├── StorageUnavailable          it cannot be opened: locked, not a storage, another version, closed
+            ├── StorageCorrupt              what is stored is damaged or contradicts itself
+            └── StorageFailed               a write failed; nothing is taken any more until it is opened again
 
 What a well-formed block *claims* and fails to show (a sender, a hash, a root) is not an error but a finding
 of the report; only what cannot be read at all is raised.
@@ -61,3 +65,34 @@ class InputFileError(EngineError, ValueError):
 
 class UnknownTransactionType(InputFileError):
     """A transaction whose type no adapter knows; `found` names the type."""
+
+
+class StorageError(EngineError):
+    """The stored state cannot be read or written.
+
+    Args:
+        path: the storage's directory.
+        reason: what happened, with the record or file to blame.
+        remedy: what the operator can do about it.
+    """
+
+    def __init__(self, path: Path | str, reason: str, remedy: str) -> None:
+        self.path = str(path)
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"storage {self.path}: {reason}; {remedy}")
+
+    def __reduce__(self) -> tuple[type[StorageError], tuple[str, str, str]]:
+        return type(self), (self.path, self.reason, self.remedy)
+
+
+class StorageUnavailable(StorageError):
+    """The storage cannot be opened, or is closed; what is stored was not touched."""
+
+
+class StorageCorrupt(StorageError):
+    """A record or file is missing, damaged or at odds with another; no value of it was delivered."""
+
+
+class StorageFailed(StorageError):
+    """A write failed (disk full, input or output error). Nothing more is taken until the storage is opened again."""

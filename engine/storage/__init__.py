@@ -1,2 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Persistence of the state: blocks as atomic records, checkpoints, recovery."""
+
+from supervm.engine.errors import StorageCorrupt, StorageError, StorageFailed, StorageUnavailable
+from supervm.engine.storage.commit import Commit
+from supervm.engine.storage.positions import Checkpoint, Head, Snapshot
+from supervm.engine.storage.storage import Storage
+
+__all__ = [
+    "Checkpoint",
+    "Commit",
+    "Head",
+    "Snapshot",
+    "Storage",
+    "StorageCorrupt",
+    "StorageError",
+    "StorageFailed",
+    "StorageUnavailable",
+]
