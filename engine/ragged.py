@@ -103,6 +103,7 @@ def equal(a: Messages, b: Messages) -> bool:
 def gather(data, offsets, rows, out_offsets, out):  # type: ignore[no-untyped-def]
     """Copy message rows[k] of (data, offsets) to out[out_offsets[k]:]."""
     for k in range(rows.size):
-        begin, length, at = offsets[rows[k]], out_offsets[k + 1] - out_offsets[k], out_offsets[k]
-        for position in range(length):
-            out[at + position] = data[begin + position]
+        # Unsigned, since a test for a negative index in the loop would keep it from being copied in words.
+        source, to = np.uint64(offsets[rows[k]]), np.uint64(out_offsets[k])
+        for position in range(np.uint64(out_offsets[k + 1] - out_offsets[k])):
+            out[to + position] = data[source + position]

@@ -145,4 +145,8 @@ def _messages(name: str, given: Any) -> Messages:
 
 
 def _words(value: Any) -> str:
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else f"{type(value).__name__} {value!r:.60}"
+    return (
+        f"{value.dtype} {value.shape}"
+        if isinstance(value, np.ndarray)
+        else f"{type(value).__name__} {value!r:.60}"
+    )

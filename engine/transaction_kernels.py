@@ -30,15 +30,18 @@ SIZES = 9
 @njit(nogil=True, cache=True)
 def _put(out, p, value, count):
     """The integer in `count` bytes, big-endian; the position after it."""
-    for k in range(count):
-        out[p + k] = (value >> np.uint64(8 * (count - 1 - k))) & np.uint64(0xFF)
+    to, last = np.uint64(p), np.uint64(count - 1)
+    for k in range(np.uint64(count)):
+        out[to + k] = value >> np.uint64(8) * (last - k) & np.uint64(0xFF)
     return p + count
 
 
 @njit(nogil=True, cache=True)
 def _copy(out, p, data, begin, end):
-    for k in range(end - begin):
-        out[p + k] = data[begin + k]
+    # Unsigned, since a test for a negative index in the loop would keep it from being copied in words.
+    to, source = np.uint64(p), np.uint64(begin)
+    for k in range(np.uint64(end - begin)):
+        out[to + k] = data[source + k]
     return p + end - begin
 
 
@@ -163,11 +166,11 @@ def _measure(data, begin, end, sizes):
     p = begin + HEAD_BYTES
     declared = data[begin + 1] & DECLARED
     for column in range(SIZES):
-        if column == READS or column == WRITES:
+        if column in (READS, WRITES):
             if declared:
                 sizes[column], sizes[column + 1], p = _skip_keys(data, p, end)
-        elif column != READ_BYTES and column != WRITE_BYTES:
-            wide = column == INPUT or column == PROOF
+        elif column not in (READ_BYTES, WRITE_BYTES):
+            wide = column in (INPUT, PROOF)
             item = 32 if column == OBJECTS else 1
             sizes[column], p = _skip_items(data, p, end, 4 if wide else 2, item)
         if sizes[column] < 0:

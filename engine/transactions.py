@@ -220,7 +220,7 @@ class TransactionBatch:
         if np.asarray(rows).dtype == np.bool_:
             rows = np.flatnonzero(rows)
         rows = np.asarray(rows, np.int64)
-        if rows.size and not (0 <= int(rows.min()) and int(rows.max()) < len(self)):
+        if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= len(self)):
             raise IndexError(f"transactions {rows.min()} to {rows.max()} of {len(self)}")
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in FIXED}
         columns |= {name: ragged.taken(getattr(self, name), rows) for name in RAGGED}
@@ -236,8 +236,7 @@ class TransactionBatch:
         if not batches:
             return TransactionBatch.of(sender=np.zeros((0, 20), np.uint8), nonce=0, to=bytes(20))
         columns: dict[str, Any] = {
-            name: np.concatenate([getattr(each, name) for each in batches])
-            for name in (*FIXED, "object_ids")
+            name: np.concatenate([getattr(each, name) for each in batches]) for name in (*FIXED, "object_ids")
         }
         for name in (*RAGGED, "read_keys", "write_keys"):
             columns[name] = ragged.joined([getattr(each, name) for each in batches])
@@ -333,6 +332,4 @@ def _check_access(batch: TransactionBatch, offsets_name: str, keys_name: str) ->
     if bytes_of.max() > MOST_ITEMS:
         key = int((bytes_of > MOST_ITEMS).argmax())
         row = int(np.searchsorted(offsets, key, "right")) - 1
-        raise MalformedBatch(
-            keys_name, f"a key of {bytes_of[key]:,} bytes", f"at most {MOST_ITEMS:,}", row
-        )
+        raise MalformedBatch(keys_name, f"a key of {bytes_of[key]:,} bytes", f"at most {MOST_ITEMS:,}", row)

@@ -24,6 +24,11 @@ def from_big_endian(words: NDArray[np.uint8]) -> Limbs:
     return np.ascontiguousarray(limbs.astype(np.uint64))
 
 
+def to_big_endian(limbs: Limbs) -> NDArray[np.uint8]:
+    """Big-endian rows, uint8 (n, 32), of limbs (n, 4)."""
+    return np.ascontiguousarray(limbs[:, ::-1].astype(">u8")).view(np.uint8)
+
+
 def from_int(value: int) -> Limbs:
     """Limbs (4,) of an integer below 2^256."""
     return np.frombuffer(value.to_bytes(32, "little"), "<u8").astype(np.uint64)
