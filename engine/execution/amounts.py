@@ -44,6 +44,16 @@ def total(limbs: Limbs) -> int:
     return sum(int(digit) << (32 * k) for k, digit in enumerate(_digits(limbs).sum(axis=0, dtype=np.uint64)))
 
 
+def totals(limbs: Limbs, groups: NDArray[np.int64], count: int) -> tuple[Limbs, Flags]:
+    """The sum of each of `count` groups modulo 2^256, limbs (count, 4), and whether it reached 2^256.
+
+    `groups` int64 (n,) numbers the group of each row, n below 2^32.
+    """
+    sums = np.zeros((count, 8), np.uint64)
+    np.add.at(sums, groups, _digits(limbs))
+    return _carried(sums)
+
+
 def add(a: Limbs, b: Limbs) -> tuple[Limbs, Flags]:
     """a + b modulo 2^256, row by row, and whether it reached 2^256."""
     return _carried(_digits(a) + _digits(b))
