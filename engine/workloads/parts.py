@@ -27,10 +27,18 @@ from supervm.engine.contract_calls import (
     token_stored_amounts,
     token_transfer_input,
 )
+from supervm.engine.execution import amounts
 from supervm.engine.state_keys import account_keys, code_keys, object_keys, storage_keys
 from supervm.engine.transaction_columns import big_endian
 from supervm.engine.transactions import TransactionBatch
-from supervm.engine.workloads.traffic import generator, hot_rows, pairs, passed_on, random_rows
+from supervm.engine.workloads.traffic import (
+    generator,
+    hot_rows,
+    ordinary_accounts,
+    pairs,
+    passed_on,
+    random_rows,
+)
 from supervm.engine.workloads.workload import Deployment, Parameters
 from supervm.kernels.errors import ArgumentError
 from supervm.vm import contracts
@@ -108,21 +116,30 @@ def token(parameters: Parameters, accounts: Bytes) -> Part:
     sender, recipient = pairs(random, count, parameters)
     contract = np.frombuffer(made.address, np.uint8)
     balances = storage_keys(contract, token_balance_keys(accounts))
-    amounts = big_endian(random.integers(1, MOST_VALUE + 1, count).astype(np.uint64))
+    sent = big_endian(random.integers(1, MOST_VALUE + 1, count).astype(np.uint64))
     batch = _calls(
         parameters,
         accounts[sender],
         made,
         TRANSFER,
-        token_transfer_input(accounts[recipient], amounts),
+        token_transfer_input(accounts[recipient], sent),
         [balances[sender], balances[recipient]],
     )
-    supply = np.frombuffer((TOKENS_EACH * len(accounts)).to_bytes(32), np.uint8)[None]
     each = np.tile(np.frombuffer(TOKENS_EACH.to_bytes(32), np.uint8), (len(accounts), 1))
-    supply_key = storage_keys(contract, np.frombuffer(TOKEN_SUPPLY_KEY, np.uint8)[None])
     none = np.zeros((0, 32), np.uint8)
-    values = [token_stored_amounts(each), token_stored_amounts(supply)]
-    return Part(batch, [balances, supply_key], values, none, none[:, :20], made)
+    return Part(batch, *token_entries(contract, accounts, each), none, none[:, :20], made)
+
+
+def token_entries(contract: Bytes, owners: Bytes, balances: Bytes) -> tuple[list[Bytes], list[Bytes]]:
+    """Keys and values of the state where the token at `contract`, uint8 (20,), has these balances.
+
+    Owners uint8 (n, 20), each once, and big-endian amounts uint8 (n, 32), whose sum is below 2^256.
+    """
+    everyone = np.zeros(len(owners), np.int64)
+    supply, _ = amounts.totals(amounts.from_big_endian(balances), everyone, 1)
+    keys = [token_balance_keys(owners), np.frombuffer(TOKEN_SUPPLY_KEY, np.uint8)[None]]
+    values = [balances, amounts.to_big_endian(supply)]
+    return [storage_keys(contract, rows) for rows in keys], [token_stored_amounts(rows) for rows in values]
 
 
 def nft(parameters: Parameters, accounts: Bytes) -> Part:
@@ -153,7 +170,7 @@ def amm(parameters: Parameters, accounts: Bytes) -> Part:
     """Swaps of 1 to 1,000 units, either way, that all meet at one pool; a share of them is the hot accounts'.
 
     Raises:
-        ArgumentError: more accounts than the market's 2^53 units are enough for.
+        ArgumentError: fewer than two ordinary accounts, or more than the market's 2^53 units are enough for.
     """
     count, random, made = parameters.transactions, generator(parameters, "amm"), deployment("amm")
     total = MARKET_EACH * len(accounts) + MARKET_RESERVE
@@ -161,7 +178,7 @@ def amm(parameters: Parameters, accounts: Bytes) -> Part:
         most = (MARKET_MOST - MARKET_RESERVE) // MARKET_EACH
         raise ArgumentError("accounts", f"{len(accounts):,}", f"at most {most:,} for the market")
     hot_keys = parameters.hot_keys
-    sender = random.integers(hot_keys, len(accounts), count)
+    sender = hot_keys + random.integers(0, ordinary_accounts(parameters), count)
     if hot_keys:
         hot = hot_rows(random, count, parameters.hot_share)
         sender = np.where(hot, random.integers(0, hot_keys, count), sender)

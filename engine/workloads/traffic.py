@@ -32,6 +32,19 @@ def hot_rows(random: np.random.Generator, count: int, share: float) -> Flags:
     return flags
 
 
+def ordinary_accounts(parameters: Parameters) -> int:
+    """How many accounts are not hot.
+
+    Raises:
+        ArgumentError: fewer than two.
+    """
+    ordinary = parameters.accounts - parameters.hot_keys
+    if ordinary < 2:
+        expected = f"at least {parameters.hot_keys + 2}, two that are not hot"
+        raise ArgumentError("accounts", str(parameters.accounts), expected)
+    return ordinary
+
+
 def pairs(random: np.random.Generator, count: int, parameters: Parameters) -> tuple[Indices, Indices]:
     """Senders and recipients, two times int64 (count,), numbers of accounts; the hot ones are 0 … hot_keys − 1.
 
@@ -41,12 +54,7 @@ def pairs(random: np.random.Generator, count: int, parameters: Parameters) -> tu
     Raises:
         ArgumentError: fewer than two ordinary accounts.
     """
-    hot_keys = parameters.hot_keys
-    ordinary = parameters.accounts - hot_keys
-    if ordinary < 2:
-        raise ArgumentError(
-            "accounts", str(parameters.accounts), f"at least {hot_keys + 2}, two that are not hot"
-        )
+    hot_keys, ordinary = parameters.hot_keys, ordinary_accounts(parameters)
     sender = random.integers(0, ordinary, count)
     recipient = (sender + random.integers(1, ordinary, count)) % ordinary + hot_keys
     sender += hot_keys
