@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a transaction was rejected or failed: the numbers of the execution rules."""
+"""Why a transaction was rejected or failed: the names and numbers of `docs/execution-rules.md`, stable for ever."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from enum import IntEnum
 
 
 class Reason(IntEnum):
-    """0 is success, 1 to 12 reject a transaction, 32 and above fail it."""
+    """What a receipt says beside success: 1 to 31 reject a transaction, 32 and above fail it."""
 
     NONE = 0
+
     MALFORMED_SIGNATURE = 1
     BAD_SIGNATURE = 2
     WRONG_SENDER = 3
@@ -22,6 +23,7 @@ class Reason(IntEnum):
     UNKNOWN_ENTRY = 10
     BAD_NONCE = 11
     INSUFFICIENT_BALANCE = 12
+
     OUT_OF_GAS = 32
     UNREACHABLE = 33
     MEMORY_OUT_OF_BOUNDS = 34
@@ -37,3 +39,49 @@ class Reason(IntEnum):
     CONTRACT_ERROR = 44
     OBJECT_NOT_OWNED = 45
     OTHER_TRAP = 46
+
+
+REASON_WORDS = {
+    Reason.NONE: "The transaction succeeded.",
+    Reason.MALFORMED_SIGNATURE: "The signature is not one of its scheme, or the scheme is unknown.",
+    Reason.BAD_SIGNATURE: "The signature does not sign this transaction.",
+    Reason.WRONG_SENDER: "The signing key is not the sender's.",
+    Reason.WRONG_CHAIN: "The transaction is for another chain.",
+    Reason.NO_VERIFIER: "The transaction is private and no verifier is configured.",
+    Reason.BAD_PROOF: "The verifier refuses the proof.",
+    Reason.GAS_LIMIT_TOO_HIGH: "The gas limit is above 1,000,000,000.",
+    Reason.GAS_LIMIT_TOO_LOW: "The gas limit is below the intrinsic gas.",
+    Reason.UNKNOWN_CONTRACT: "No contract is deployed at the address.",
+    Reason.UNKNOWN_ENTRY: "The contract has no entry point of this name.",
+    Reason.BAD_NONCE: "The nonce is not the sender's next.",
+    Reason.INSUFFICIENT_BALANCE: "The sender cannot pay the value and the gas limit at its price.",
+    Reason.OUT_OF_GAS: "The gas limit was reached.",
+    Reason.UNREACHABLE: "The contract executed `unreachable`.",
+    Reason.MEMORY_OUT_OF_BOUNDS: "The contract accessed memory beyond its end.",
+    Reason.STACK_OVERFLOW: "Calls were nested too deep.",
+    Reason.INTEGER_OVERFLOW: "The smallest integer was divided by -1.",
+    Reason.DIVISION_BY_ZERO: "An integer was divided by zero.",
+    Reason.BAD_CONVERSION: "A float that no integer of the type equals was converted.",
+    Reason.INDIRECT_CALL: "An indirect call went to no function, or to one of another type.",
+    Reason.BAD_POINTER: "A host function was given bytes beyond the end of memory.",
+    Reason.NO_HELD_VALUE: "A stored value was read before any was looked up.",
+    Reason.EVENT_INDEX: "No event has this index.",
+    Reason.LIMIT_EXCEEDED: "A limit of a transaction was exceeded.",
+    Reason.CONTRACT_ERROR: "The contract returned a negative number.",
+    Reason.OBJECT_NOT_OWNED: "An object does not exist, or is not the sender's own.",
+    Reason.OTHER_TRAP: "wasmtime stopped the contract for another reason.",
+}
+"""One sentence for each reason."""
+
+FIRST_FAILURE = Reason.OUT_OF_GAS
+"""Reasons from here on are failures: the nonce and the gas stay spent."""
+
+
+def is_rejection(reason: int) -> bool:
+    """Whether the reason, by number, is one for which a transaction changes nothing and pays nothing."""
+    return Reason.NONE < reason < FIRST_FAILURE
+
+
+def is_failure(reason: int) -> bool:
+    """Whether the reason, by number, is one for which a transaction pays its gas and does nothing else."""
+    return reason >= FIRST_FAILURE
