@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine import ragged
+from supervm.engine.addresses import ADDRESS_BYTES
 from supervm.engine.contract_calls import TRANSFER, token_transfer_input
 from supervm.engine.ethereum.blocks import Block
 from supervm.engine.ethereum.pre_state import PreState
@@ -33,6 +34,7 @@ from supervm.engine.execution import amounts
 from supervm.engine.ranks import ranks_within
 from supervm.engine.transactions import DEFAULT_GAS_LIMIT, TransactionBatch
 from supervm.engine.transfers import intern_rows
+from supervm.kernels.errors import ArgumentError
 
 SELECTOR = bytes.fromhex("a9059cbb")
 """The first bytes of Keccak-256("transfer(address,uint256)")."""
@@ -104,8 +106,11 @@ def translate_block(
         gas_limit: of each transaction.
 
     Raises:
-        MalformedBatch: `token`, `chain_id` or `gas_limit` does not fit its column.
+        ArgumentError: `token` has another length.
+        MalformedBatch: `chain_id` or `gas_limit` does not fit its column.
     """
+    if len(token) != ADDRESS_BYTES:
+        raise ArgumentError("token", f"{len(token)} bytes", f"an address of {ADDRESS_BYTES} bytes")
     source = block.transactions
     numbers, accounts = intern_rows(np.concatenate([state.addresses, recovered.senders, source.to]))
     known, sender, to = np.split(numbers, np.cumsum([len(state), len(source)]))
