@@ -5,6 +5,8 @@
     └── EngineError
         ├── InputFileError (ValueError)     a file that cannot be used: file, place, field, found, expected
         │   └── UnknownTransactionType      a transaction of a type that no adapter knows
+        ├── MalformedBatch (ValueError)     columns that are no batch of transactions: row, field, found, expected
+        ├── MissingPackage (ImportError)    a package that only generating load needs, and what brings it
         └── StorageError                    the state on disk: path, reason, what to do
             ├── StorageUnavailable          it cannot be opened: locked, not a storage, another version, closed
             ├── StorageCorrupt              what is stored is damaged or contradicts itself
@@ -65,6 +67,48 @@ class InputFileError(EngineError, ValueError):
 
 class UnknownTransactionType(InputFileError):
     """A transaction whose type no adapter knows; `found` names the type."""
+
+
+class MalformedBatch(EngineError, ValueError):
+    """Columns that are no batch of transactions.
+
+    Args:
+        field: the column, as in `TransactionBatch`.
+        found: what is there, in words.
+        expected: what is accepted.
+        row: position of the transaction in the batch, if one is to blame.
+    """
+
+    def __init__(self, field: str, found: str, expected: str, row: int | None = None) -> None:
+        self.field = field
+        self.found = found
+        self.expected = expected
+        self.row = row
+        place = "" if row is None else f"transaction {row}, "
+        super().__init__(f"{place}column '{field}': found {found}, expected {expected}")
+
+    def __reduce__(self) -> tuple[type[MalformedBatch], tuple[str, str, str, int | None]]:
+        return type(self), (self.field, self.found, self.expected, self.row)
+
+
+class MissingPackage(EngineError, ImportError):
+    """A package is not installed that nothing but the generation of load needs.
+
+    Args:
+        package: its name.
+        purpose: what asked for it.
+    """
+
+    def __init__(self, package: str, purpose: str) -> None:
+        self.package = package
+        self.purpose = purpose
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed; "
+            "pip install 'supervm-engine[bench]' brings it"
+        )
+
+    def __reduce__(self) -> tuple[type[MissingPackage], tuple[str, str]]:
+        return type(self), (self.package, self.purpose)
 
 
 class StorageError(EngineError):

@@ -24,6 +24,11 @@ def from_big_endian(words: NDArray[np.uint8]) -> Limbs:
     return np.ascontiguousarray(limbs.astype(np.uint64))
 
 
+def to_big_endian(limbs: Limbs) -> NDArray[np.uint8]:
+    """Big-endian rows, uint8 (n, 32), of limbs (n, 4)."""
+    return np.ascontiguousarray(limbs[:, ::-1].astype(">u8")).view(np.uint8)
+
+
 def from_int(value: int) -> Limbs:
     """Limbs (4,) of an integer below 2^256."""
     return np.frombuffer(value.to_bytes(32, "little"), "<u8").astype(np.uint64)
@@ -37,6 +42,16 @@ def to_int(limbs: Limbs) -> int:
 def total(limbs: Limbs) -> int:
     """The exact sum of limbs (n, 4), n below 2^32."""
     return sum(int(digit) << (32 * k) for k, digit in enumerate(_digits(limbs).sum(axis=0, dtype=np.uint64)))
+
+
+def totals(limbs: Limbs, groups: NDArray[np.int64], count: int) -> tuple[Limbs, Flags]:
+    """The sum of each of `count` groups modulo 2^256, limbs (count, 4), and whether it reached 2^256.
+
+    `groups` int64 (n,) numbers the group of each row, n below 2^32.
+    """
+    sums = np.zeros((count, 8), np.uint64)
+    np.add.at(sums, groups, _digits(limbs))
+    return _carried(sums)
 
 
 def add(a: Limbs, b: Limbs) -> tuple[Limbs, Flags]:

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who signed what: every signature of a batch, each scheme in one batch of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.crypto import ed25519, secp256k1
+from supervm.crypto.messages import Messages
+from supervm.engine import ragged
+from supervm.engine.addresses import ed25519_addresses, even_keys, secp256k1_addresses
+from supervm.engine.ethereum.senders import above_half_order
+from supervm.engine.transaction_encoding import signing_digests
+from supervm.engine.transactions import Scheme, TransactionBatch
+from supervm.vm.outcomes import Reason
+
+Bytes = NDArray[np.uint8]
+Verdicts = NDArray[np.int8]
+Check = Callable[[Bytes, Bytes, str], tuple[Verdicts, Bytes]]
+
+_KEY_BYTES = 32
+_SIGNATURE_BYTES = {Scheme.ED25519: 96, Scheme.ECDSA: 65, Scheme.BIP340: 96}
+
+
+def authenticate(batch: TransactionBatch, *, backend: str = "auto") -> Bytes:
+    """Check every signature, and that its key is the sender's (docs/execution-rules.md, "Rejection").
+
+    Args:
+        batch: n transactions.
+        backend: `auto`, which asks the scheduler if one is installed, or a backend that every operation has.
+
+    Returns:
+        uint8 (n,) in the order of the transactions: 0 if the sender signed it, else the first that applies of
+        `Reason.MALFORMED_SIGNATURE` (unknown scheme, scheme 0, wrong length, a signature or key that does not decode,
+        nothing to recover), `Reason.BAD_SIGNATURE` (it does not verify; ECDSA: a high s) and `Reason.WRONG_SENDER`.
+
+    Raises:
+        MalformedBatch: a column was changed, after the batch was built, into what `TransactionBatch` refuses.
+        BackendUnavailable: the named backend cannot run here.
+    """
+    reasons = np.full(len(batch), Reason.MALFORMED_SIGNATURE, np.uint8)
+    if not len(batch):
+        return reasons
+    digests = signing_digests(batch, backend=backend)
+    sizes = ragged.lengths(batch.signature)
+    for scheme, check in _CHECKS.items():
+        width = _SIGNATURE_BYTES[scheme]
+        rows = np.flatnonzero((batch.scheme == scheme) & (sizes == width))
+        if not len(rows):
+            continue
+        signatures = ragged.taken_rows(batch.signature, rows, width)
+        verdicts, addresses = check(signatures, np.ascontiguousarray(digests[rows]), backend)
+        wrong = (addresses != batch.sender[rows]).any(axis=1)
+        reasons[rows] = np.select(
+            [verdicts == -1, verdicts == 0, wrong],
+            [Reason.MALFORMED_SIGNATURE, Reason.BAD_SIGNATURE, Reason.WRONG_SENDER],
+            Reason.NONE,
+        )
+    return reasons
+
+
+def _ed25519(signatures: Bytes, digests: Bytes, backend: str) -> tuple[Verdicts, Bytes]:
+    keys, signed = _split(signatures)
+    messages = Messages.of(digests)
+    verdicts = ed25519.verify_batch(keys, messages, signed, rule="dalek", backend=backend)
+    return verdicts, ed25519_addresses(keys, backend=backend)
+
+
+def _ecdsa(signatures: Bytes, digests: Bytes, backend: str) -> tuple[Verdicts, Bytes]:
+    keys, verdicts = secp256k1.ecdsa_recover_batch(digests, signatures, backend=backend)
+    # Recovery accepts a high s; what cannot be recovered stays malformed, whatever its s.
+    verdicts[(verdicts == 1) & above_half_order(signatures[:, 32:64])] = 0
+    return verdicts, secp256k1_addresses(keys, backend=backend)
+
+
+def _bip340(signatures: Bytes, digests: Bytes, backend: str) -> tuple[Verdicts, Bytes]:
+    keys, signed = _split(signatures)
+    verdicts = secp256k1.schnorr_verify_batch(keys, Messages.of(digests), signed, backend=backend)
+    return verdicts, secp256k1_addresses(even_keys(keys, backend=backend), backend=backend)
+
+
+def _split(signatures: Bytes) -> tuple[Bytes, Bytes]:
+    """Key and signature of key ‖ signature."""
+    return (
+        np.ascontiguousarray(signatures[:, :_KEY_BYTES]),
+        np.ascontiguousarray(signatures[:, _KEY_BYTES:]),
+    )
+
+
+_CHECKS: dict[Scheme, Check] = {
+    Scheme.ED25519: _ed25519,
+    Scheme.ECDSA: _ecdsa,
+    Scheme.BIP340: _bip340,
+}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Seeded workloads by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.crypto.messages import Messages
+from supervm.engine import ragged
+from supervm.engine.ranks import ranks_within
+from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transfers import intern_rows
+from supervm.engine.workloads import parts
+from supervm.engine.workloads.parts import Part
+from supervm.engine.workloads.signing import Keys, Progress
+from supervm.engine.workloads.traffic import generator, random_rows
+from supervm.engine.workloads.workload import Genesis, Parameters, Workload, block_offsets
+from supervm.kernels.errors import ArgumentError
+
+Bytes = NDArray[np.uint8]
+
+BALANCE = 10**30
+"""What an account has at first: 2^32 transactions of the highest gas limit and price here cost less."""
+
+MIXED = MappingProxyType({"transfers": 0.4, "token": 0.4, "nft": 0.1, "amm": 0.1})
+"""Shares of `mixed`."""
+
+_PARTS: dict[str, Callable[[Parameters, Bytes], Part]] = {
+    "transfers": parts.transfers,
+    "token": parts.token,
+    "nft": parts.nft,
+    "amm": parts.amm,
+}
+
+NAMES = (*_PARTS, "mixed")
+"""The workloads of `generate`."""
+
+
+def generate(name: str, parameters: Parameters, progress: Progress | None = None) -> Workload:
+    """Make a workload.
+
+    | name | transactions |
+    |---|---|
+    | `transfers` | plain transfers between accounts, some with objects: `object_share` |
+    | `token` | the token's `transfer` |
+    | `nft` | the collection's `transfer`: every sender owns what it passes on |
+    | `amm` | the exchange's `swap` |
+    | `mixed` | 40 % transfers, 40 % token, 10 % nft, 10 % amm, at random places |
+
+    In block order every transaction succeeds: nonces count up from 0, and balances last.
+
+    Args:
+        name: one of `NAMES`.
+        parameters: what it is like.
+        progress: called while transactions are signed.
+
+    Raises:
+        ArgumentError: an unknown name, or parameters that do not go together.
+        MissingPackage: it is to be signed, and `cryptography` is not installed.
+    """
+    if name not in NAMES:
+        raise ArgumentError("name", repr(name), f"one of {', '.join(NAMES)}")
+    keys = Keys(parameters.seed, parameters.accounts) if parameters.signed else None
+    accounts = (
+        random_rows(generator(parameters, "accounts"), parameters.accounts, 20)
+        if keys is None
+        else keys.addresses
+    )
+    wanted = _counts(parameters) if name == "mixed" else {name: parameters.transactions}
+    made = [_PARTS[part](replace(parameters, transactions=count), accounts) for part, count in wanted.items()]
+    batch = _shuffled([part.batch for part in made], generator(parameters, "order"))
+    senders, _ = intern_rows(batch.sender)
+    batch = replace(batch, nonce=ranks_within(senders).astype(np.uint64))
+    if keys is not None:
+        batch = keys.sign(batch, progress)
+    return Workload(
+        name,
+        parameters,
+        _genesis(made, accounts),
+        batch,
+        block_offsets(len(batch), parameters.block_size),
+    )
+
+
+def _counts(parameters: Parameters) -> dict[str, int]:
+    """How many transactions of each kind `mixed` has."""
+    counts = {name: int(parameters.transactions * share) for name, share in MIXED.items()}
+    counts["transfers"] += parameters.transactions - sum(counts.values())
+    return counts
+
+
+def _shuffled(batches: list[TransactionBatch], random: np.random.Generator) -> TransactionBatch:
+    """The transactions of all batches at random places, those of one batch in their order."""
+    if len(batches) == 1:
+        return batches[0]
+    kinds = np.repeat(np.arange(len(batches)), [len(batch) for batch in batches])
+    random.shuffle(kinds)
+    starts = ragged.offsets_of(np.array([len(batch) for batch in batches], np.int64))
+    return TransactionBatch.concatenate(batches).take(starts[kinds] + ranks_within(kinds))
+
+
+def _genesis(made: list[Part], accounts: Bytes) -> Genesis:
+    balance = np.frombuffer(BALANCE.to_bytes(32), np.uint8)
+    nothing = ragged.repeated(b"", 0)
+    object_ids = np.concatenate([part.object_ids for part in made])
+    return Genesis(
+        addresses=accounts,
+        balances=np.tile(balance, (len(accounts), 1)),
+        object_ids=object_ids,
+        object_owners=np.concatenate([part.object_owners for part in made]),
+        object_kinds=np.full(len(object_ids), parts.OWNED, np.uint8),
+        deployments=tuple(part.deployment for part in made if part.deployment is not None),
+        keys=ragged.joined([nothing, *(Messages.of(rows) for part in made for rows in part.keys)]),
+        values=ragged.joined([nothing, *(Messages.of(rows) for part in made for rows in part.values)]),
+    )
