@@ -15,7 +15,11 @@ from judge.transaction import Receipt, Tx
 from judge.view import View
 
 COLLECTOR = bytes(19) + b"\xfe"
-OBJECT_FAILED = Reason.OBJECT_NOT_OWNED
+
+
+def contract_address(code: bytes, salt: bytes) -> bytes:
+    """Where `deploy` puts this code: 20 bytes."""
+    return tree.keccak256(CODE + salt + hashlib.sha256(code).digest())[-20:]
 
 
 class Judge:
@@ -92,7 +96,7 @@ class Judge:
         code_hash = hashlib.sha256(code).digest()
         if code_hash not in self._contracts:
             self._contracts[code_hash] = Contract(code)
-        address = tree.keccak256(CODE + salt + code_hash)[-20:]
+        address = contract_address(code, salt)
         view = View(self.state)
         view.set(CODE + address, code_hash)
         self._commit(view)
@@ -165,7 +169,7 @@ class Judge:
     def _transfer(self, tx: Tx, view: View) -> Receipt:
         owned = bytes([rules.OWNED]) + tx.sender
         if any(view.get(OBJECT + id) != owned for id in tx.objects):
-            return Receipt(True, False, int(OBJECT_FAILED), _intrinsic(tx))
+            return Receipt(True, False, int(Reason.OBJECT_NOT_OWNED), _intrinsic(tx))
         view.add(tx.to, tx.value)
         for id in tx.objects:
             view.set(OBJECT + id, bytes([rules.OWNED]) + tx.to)
