@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gas schedule 1: what a transaction costs beside the fuel of its wasm code, one gas each (`docs/execution-rules.md`).
+
+Fuel is counted by wasmtime in the code that `supervm.vm.instrument` makes; the schedule is pinned to both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCHEDULE = 1
+"""Number of this schedule."""
+
+WASMTIME_MAJOR = 50
+"""The major version of wasmtime whose fuel the schedule counts."""
+
+TRANSFER_BASE = 1_000
+TRANSFER_OBJECT = 100
+"""Intrinsic gas of a transfer: the base and so much for each object that it lists."""
+
+CALL_BASE = 1_000
+CALL_BYTE = 4
+"""Intrinsic gas of a call: the base and so much for each byte of entry point and input."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """Price of a host function: `base` + `byte` × the bytes of what `of` names (nothing if it is empty)."""
+
+    base: int
+    byte: int = 0
+    of: str = ""
+
+
+PRICES = {
+    "storage_get": Price(200, 1, "key and value"),
+    "storage_has": Price(150, 1, "key"),
+    "storage_read_value": Price(20, 1, "bytes copied"),
+    "storage_set": Price(500, 4, "key and value"),
+    "storage_delete": Price(300, 1, "key"),
+    "block_number": Price(10),
+    "timestamp": Price(10),
+    "caller": Price(15),
+    "self_address": Price(15),
+    "value": Price(15),
+    "input_len": Price(10),
+    "input_read": Price(10, 1, "bytes copied"),
+    "set_output": Price(10, 2, "output"),
+    "balance": Price(200),
+    "transfer": Price(500),
+    "emit_event": Price(100, 4, "event"),
+    "events_len": Price(10),
+    "read_event": Price(20, 1, "bytes copied"),
+    "sha256": Price(60, 1, "message"),
+    "keccak256": Price(80, 1, "message"),
+    "derive_eth_address": Price(150),
+    "verify_ed25519": Price(20_000, 1, "message"),
+    "verify_secp256k1": Price(15_000),
+    "recover_secp256k1_pubkey": Price(18_000),
+}
+"""By name of the host function."""
+
+
+def transfer_gas(objects: int) -> int:
+    """Intrinsic gas of a transfer that lists this many objects."""
+    return TRANSFER_BASE + TRANSFER_OBJECT * objects
+
+
+def call_gas(entry_bytes: int, input_bytes: int) -> int:
+    """Intrinsic gas of a call with an entry point's name and an input of these lengths."""
+    return CALL_BASE + CALL_BYTE * (entry_bytes + input_bytes)

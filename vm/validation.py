@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which modules are accepted as contracts, and what the runtime needs to know about them.
+
+The rules are those of `docs/execution-rules.md`, section Contracts. They are checked in this order: size, encoding,
+each rule of the project's own, then full validity by wasmtime with exactly the allowed proposals switched on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+
+import wasmtime
+
+from supervm.vm.binary import decode
+from supervm.vm.config import make_config
+from supervm.vm.errors import ContractRejected
+from supervm.vm.instructions import Body, walk
+from supervm.vm.interface import BY_NAME, MONEY
+from supervm.vm.limits import CODE_BYTES, FRAME_VALUES, FUNCTIONS, GLOBALS, MEMORY_BYTES, TABLE_ELEMENTS
+from supervm.vm.module import ENTRY_TYPE, FUNCTION, MEMORY, FunctionType, GlobalType, Module
+
+MEMORY_NAME = "memory"
+RESERVED_PREFIX = "supervm:"
+"""Exports of this prefix are added by `supervm.vm.instrument` for the runtime."""
+
+UNRESTORABLE = frozenset({"table.init", "table.copy", "elem.drop", "data.drop"})
+"""Instructions that change what neither memory nor globals hold."""
+
+
+@dataclass(frozen=True)
+class ModuleInfo:
+    """What is known of an accepted module.
+
+    Args:
+        code_hash: SHA-256 of the code.
+        entry_points: names of the exported functions of the module's own of type `() -> i32`, in order of export.
+        imports: (module, name) of the host functions that it imports.
+        mutable_globals: indices of its mutable globals.
+        globals_set: indices of those that an instruction writes.
+        memory_initial: bytes of memory of a fresh instance.
+        memory_maximum: most bytes that it may grow to; the limit if the module names none.
+        page_size: bytes of a page.
+        grows_memory: `memory.grow` occurs.
+        stateful: instructions on tables and segments that occur (`supervm.vm.instructions.STATEFUL`).
+        restorable: an instance is again as instantiation left it once the contents of its memory and its mutable
+            globals are put back, provided that the memory has not grown.
+        uses_balance: `chain_api.balance` or `chain_api.transfer` is imported.
+        bodies: what a walk over each function of its own found, in their order.
+    """
+
+    code_hash: bytes
+    entry_points: tuple[str, ...]
+    imports: frozenset[tuple[str, str]]
+    mutable_globals: tuple[int, ...]
+    globals_set: frozenset[int]
+    memory_initial: int
+    memory_maximum: int
+    page_size: int
+    grows_memory: bool
+    stateful: frozenset[str]
+    restorable: bool
+    uses_balance: bool
+    bodies: tuple[Body, ...]
+
+
+@cache
+def _engine() -> wasmtime.Engine:
+    """An engine for validation alone."""
+    return wasmtime.Engine(make_config(instances=1))
+
+
+def _check_imports(module: Module) -> frozenset[tuple[str, str]]:
+    names = set()
+    for item in module.imports:
+        found = f"{item.module}.{item.name}"
+        function = BY_NAME.get((item.module, item.name))
+        if function is None:
+            raise ContractRejected("imports", found, "a host function of the rules", item.offset)
+        if not isinstance(item.description, int):
+            raise ContractRejected("imports", f"{found} that is no function", str(function.type), item.offset)
+        kind = _type_at(module, item.description)
+        if kind != function.type:
+            raise ContractRejected("imports", f"{found} of type {kind}", str(function.type), item.offset)
+        names.add((item.module, item.name))
+    return frozenset(names)
+
+
+def _type_at(module: Module, index: int) -> FunctionType:
+    if index >= len(module.types):
+        raise ContractRejected("binary", f"type {index}", f"one of {len(module.types)} types")
+    return module.types[index]
+
+
+def _check_counts(module: Module) -> None:
+    functions = len(module.function_types)
+    if functions > FUNCTIONS:
+        raise ContractRejected("functions", f"{functions} functions", f"at most {FUNCTIONS}")
+    if len(module.globals) > GLOBALS:
+        raise ContractRejected("globals", f"{len(module.globals)} globals", f"at most {GLOBALS}")
+    if module.start is not None:
+        raise ContractRejected("start", f"start function {module.start}", "none")
+    if len(module.tables) > 1:
+        raise ContractRejected("tables", f"{len(module.tables)} tables", "at most one")
+    for table in module.tables:
+        if table.maximum is None:
+            raise ContractRejected("tables", "a table without a maximum", f"a maximum up to {TABLE_ELEMENTS}")
+        if max(table.minimum, table.maximum) > TABLE_ELEMENTS:
+            sizes = f"{table.minimum} to {table.maximum} elements"
+            raise ContractRejected("tables", sizes, f"at most {TABLE_ELEMENTS}")
+
+
+def _check_memory(module: Module) -> tuple[int, int, int]:
+    """Initial and most bytes, and bytes of a page."""
+    if len(module.memories) != 1:
+        raise ContractRejected("memory", f"{len(module.memories)} memories of its own", "one")
+    if not any(item.name == MEMORY_NAME and item.kind == MEMORY for item in module.exports):
+        raise ContractRejected("memory", "no export of it", f"one named `{MEMORY_NAME}`")
+    memory = module.memories[0]
+    size = 1 << memory.page_bits
+    initial = memory.minimum * size
+    maximum = MEMORY_BYTES if memory.maximum is None else memory.maximum * size
+    if max(initial, maximum) > MEMORY_BYTES:
+        sizes = f"{initial} bytes, up to {maximum}"
+        raise ContractRejected("memory", sizes, f"at most {MEMORY_BYTES} bytes")
+    return initial, maximum, size
+
+
+def _check_exports(module: Module) -> tuple[str, ...]:
+    """Names of the entry points."""
+    imported = len(module.imported_functions)
+    entries = []
+    for item in module.exports:
+        if item.name.startswith(RESERVED_PREFIX):
+            raise ContractRejected(
+                "exports", f"`{item.name}`", f"no name that begins with `{RESERVED_PREFIX}`"
+            )
+        own = item.index - imported
+        if item.kind == FUNCTION and 0 <= own < len(module.functions):
+            if _type_at(module, module.functions[own]) == ENTRY_TYPE:
+                entries.append(item.name)
+    if not entries:
+        raise ContractRejected("entry points", "none", f"an exported function of type {ENTRY_TYPE}")
+    return tuple(entries)
+
+
+def _check_bodies(module: Module) -> tuple[Body, ...]:
+    bodies = []
+    for index, code in enumerate(module.codes):
+        body = walk(module, index)
+        if body.frame > FRAME_VALUES:
+            number = index + len(module.imported_functions)
+            found = f"function {number} of {body.frame} parameters, locals and operands"
+            raise ContractRejected("frames", found, f"at most {FRAME_VALUES}", code.offset)
+        bodies.append(body)
+    return tuple(bodies)
+
+
+def _check_validity(code: bytes) -> None:
+    try:
+        wasmtime.Module.validate(_engine(), code)
+    except wasmtime.WasmtimeError as error:
+        raise ContractRejected("validity", " ".join(str(error).split()), "valid WebAssembly") from None
+
+
+def inspect(code: bytes) -> ModuleInfo:
+    """Accept a module as a contract, or say which rule it breaks and where.
+
+    Args:
+        code: the module's bytes.
+
+    Raises:
+        ContractRejected: the first rule that the module breaks.
+    """
+    if len(code) > CODE_BYTES:
+        raise ContractRejected("size", f"{len(code)} bytes", f"at most {CODE_BYTES}")
+    module = decode(code)
+    imports = _check_imports(module)
+    _check_counts(module)
+    initial, maximum, page_size = _check_memory(module)
+    entries = _check_exports(module)
+    bodies = _check_bodies(module)
+    _check_validity(code)
+    kinds: list[GlobalType] = [item.type for item in module.globals]
+    stateful = frozenset().union(*(body.stateful for body in bodies))
+    return ModuleInfo(
+        code_hash=hashlib.sha256(code).digest(),
+        entry_points=entries,
+        imports=imports,
+        mutable_globals=tuple(index for index, kind in enumerate(kinds) if kind.mutable),
+        globals_set=frozenset().union(*(body.globals_set for body in bodies)),
+        memory_initial=initial,
+        memory_maximum=maximum,
+        page_size=page_size,
+        grows_memory=any(body.grows_memory for body in bodies),
+        stateful=stateful,
+        restorable=not stateful & UNRESTORABLE,
+        uses_balance=bool(imports & MONEY),
+        bodies=bodies,
+    )
