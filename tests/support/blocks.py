@@ -9,14 +9,13 @@ block and the exact access sets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
-
 from block_transactions import CALLS, KINDS, OBJECTS, REJECTED, TRANSFERS, Choices, Draft, World
 from contracts_for_tests import misbehaving
+from hypothesis import strategies as st
 from judge import Judge, Receipt, Tx
 from judge.model import COLLECTOR, contract_address
 from judge.rules import IMMUTABLE, OBJECT, OWNED, SHARED

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One call of a contract: a new store, a new instance, the host functions, and what the trap was, if there was one."""
+"""One call of a contract: a new store, a new instance, the host functions, and what the trap was, if there was one.
+
+What is compiled is the engine's instrumented form under the engine's configuration: fuel is counted on those bytes.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ from wasmtime import TrapCode, ValType
 from judge import rules
 from judge.host import Host, HostTrap
 from judge.rules import Reason
+from supervm.vm.config import make_config
+from supervm.vm.instrument import DEPTH_EXPORT, instrument
+from supervm.vm.validation import inspect
 
 LONG_RESULTS = ("storage_get", "block_number", "timestamp")
 SETUP_FUEL = 10**12
@@ -37,28 +43,32 @@ REASONS = {
 
 @functools.cache
 def _engine() -> wasmtime.Engine:
-    config = wasmtime.Config()
-    config.consume_fuel = True
-    return wasmtime.Engine(config)
+    return wasmtime.Engine(make_config())
 
 
 class _GuestMemory:
-    """The exported memory, as long as one host call lasts."""
+    """The exported memory, as long as one host call lasts.
+
+    It is looked up when it is asked for: an exported import that is called as an entry point has none.
+    """
 
     def __init__(self, caller: wasmtime.Caller) -> None:
-        memory = caller["memory"]
+        self._caller = caller
+
+    def _exported(self) -> wasmtime.Memory:
+        memory = self._caller["memory"]
         assert isinstance(memory, wasmtime.Memory)
-        self._memory, self._caller = memory, caller
+        return memory
 
     def size(self) -> int:
-        return self._memory.data_len(self._caller)
+        return self._exported().data_len(self._caller)
 
     def read(self, pointer: int, length: int) -> bytes:
-        return bytes(self._memory.read(self._caller, pointer, pointer + length))
+        return bytes(self._exported().read(self._caller, pointer, pointer + length))
 
     def write(self, pointer: int, data: bytes) -> None:
         if data:
-            self._memory.write(self._caller, bytearray(data), pointer)
+            self._exported().write(self._caller, bytearray(data), pointer)
 
 
 @dataclass(frozen=True)
@@ -71,17 +81,25 @@ class Ended:
 
 
 class Contract:
-    """A deployed module: compiled once, instantiated for every call."""
+    """A deployed module: compiled once, instantiated for every call.
+
+    Raises:
+        ContractRejected: the module breaks a rule.
+        ValueError: an active segment does not fit, so that no instance can be made.
+    """
 
     def __init__(self, code: bytes) -> None:
-        self._form = code
+        self._form = instrument(code, inspect(code))
         self._module = wasmtime.Module(_engine(), self._form)
         self.entries = frozenset(
             export.name.encode()
             for export in wasmtime.Module(_engine(), code).exports
             if _is_entry(export.type)
         )
-        self._instance()
+        try:
+            self._instance()
+        except wasmtime.Trap as trap:
+            raise ValueError(f"argument 'code': no instance can be made of it: {trap.message}") from trap
 
     def _instance(self, host: Host | None = None) -> tuple[wasmtime.Store, wasmtime.Instance]:
         store = wasmtime.Store(_engine())
@@ -102,16 +120,25 @@ class Contract:
         except HostTrap as trap:
             reason = trap.reason
         except wasmtime.Trap as trap:
-            reason = self._reason(trap)
+            reason = self._reason(trap, _depth(store, instance))
         if returned < 0:
             reason = Reason.CONTRACT_ERROR
         return Ended(reason, returned, fuel - store.get_fuel())
 
-    def _reason(self, trap: wasmtime.Trap) -> Reason:
+    def _reason(self, trap: wasmtime.Trap, depth: int) -> Reason:
         code = trap.trap_code
+        if code is TrapCode.UNREACHABLE and depth > rules.MOST_DEPTH:
+            return Reason.STACK_OVERFLOW
         if code is TrapCode.INTEGER_OVERFLOW and self._form[trap.frames[0].module_offset] in CONVERSIONS:
             return Reason.BAD_CONVERSION
         return Reason.OTHER_TRAP if code is None else REASONS.get(code, Reason.OTHER_TRAP)
+
+
+def _depth(store: wasmtime.Store, instance: wasmtime.Instance) -> int:
+    """The counter that the instrumented form leaves above the limit where calls were nested too deep."""
+    counter = instance.exports(store)[DEPTH_EXPORT]
+    assert isinstance(counter, wasmtime.Global)
+    return int(counter.value(store))
 
 
 def _is_entry(kind: object) -> bool:
