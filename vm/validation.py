@@ -137,9 +137,10 @@ def _check_exports(module: Module) -> tuple[str, ...]:
                 "exports", f"`{item.name}`", f"no name that begins with `{RESERVED_PREFIX}`"
             )
         own = item.index - imported
-        if item.kind == FUNCTION and 0 <= own < len(module.functions):
-            if _type_at(module, module.functions[own]) == ENTRY_TYPE:
-                entries.append(item.name)
+        if item.kind != FUNCTION or not 0 <= own < len(module.functions):
+            continue
+        if _type_at(module, module.functions[own]) == ENTRY_TYPE:
+            entries.append(item.name)
     if not entries:
         raise ContractRejected("entry points", "none", f"an exported function of type {ENTRY_TYPE}")
     return tuple(entries)
