@@ -130,3 +130,11 @@ def test_a_bad_pointer_is_not_charged(run: Runs):
     receipt = run(body)
     assert receipt.reason == Reason.BAD_POINTER
     assert receipt.gas == INTRINSIC + WRAPPER - 4 + _fuel(body)
+
+
+@pytest.mark.parametrize("missing", [1, 50])
+def test_fuel_that_ends_behind_the_last_check_is_not_missed(run: Runs, missing: int):
+    """wasmtime checks fuel where functions and loops begin; a call that traps nowhere has not run out of it."""
+    body = "(drop (i32.const 1)) " * 100 + "(i32.const 7)"
+    receipt = run(body, gas_limit=INTRINSIC + WRAPPER + 102 - missing)
+    assert (receipt.reason, receipt.gas) == (Reason.NONE, INTRINSIC + WRAPPER + 102 - missing)
