@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The numbers of the execution rules: reasons, limits, gas schedule 1."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Reason(IntEnum):
+    """Why a transaction was rejected (below 32) or failed."""
+
+    NONE = 0
+    MALFORMED_SIGNATURE = 1
+    BAD_SIGNATURE = 2
+    WRONG_SENDER = 3
+    WRONG_CHAIN = 4
+    NO_VERIFIER = 5
+    BAD_PROOF = 6
+    GAS_LIMIT_TOO_HIGH = 7
+    GAS_LIMIT_TOO_LOW = 8
+    UNKNOWN_CONTRACT = 9
+    UNKNOWN_ENTRY = 10
+    BAD_NONCE = 11
+    INSUFFICIENT_BALANCE = 12
+    OUT_OF_GAS = 32
+    UNREACHABLE = 33
+    MEMORY_OUT_OF_BOUNDS = 34
+    STACK_OVERFLOW = 35
+    INTEGER_OVERFLOW = 36
+    DIVISION_BY_ZERO = 37
+    BAD_CONVERSION = 38
+    INDIRECT_CALL = 39
+    BAD_POINTER = 40
+    NO_HELD_VALUE = 41
+    EVENT_INDEX = 42
+    LIMIT_EXCEEDED = 43
+    CONTRACT_ERROR = 44
+    OBJECT_NOT_OWNED = 45
+    OTHER_TRAP = 46
+
+
+MOST_GAS = 10**9
+MOST_NONCE = 2**64 - 1
+MOST_MONEY = 2**256 - 1
+MOST_KEY_BYTES = 256
+MOST_VALUE_BYTES = 65_536
+MOST_OUTPUT_BYTES = 65_536
+MOST_EVENTS = 1_024
+MOST_EVENT_BYTES = 65_536
+MOST_STATE_KEYS = 16_384
+MOST_DEPTH = 1_024
+MOST_MEMORY_BYTES = 16 << 20
+
+ACCOUNT, STORAGE, CODE, OBJECT = b"\x00", b"\x01", b"\x02", b"\x03"
+OWNED, SHARED, IMMUTABLE = 0, 1, 2
+
+
+def intrinsic_gas(entry: bytes, call_input: bytes, objects: int) -> int:
+    """What a transaction costs before it does anything; an empty entry point means a transfer."""
+    if not entry:
+        return 1_000 + 100 * objects
+    return 1_000 + 4 * (len(entry) + len(call_input))
+
+
+PRICES: dict[str, tuple[int, int]] = {
+    "storage_get": (200, 1),
+    "storage_has": (150, 1),
+    "storage_read_value": (20, 1),
+    "storage_set": (500, 4),
+    "storage_delete": (300, 1),
+    "block_number": (10, 0),
+    "timestamp": (10, 0),
+    "input_len": (10, 0),
+    "events_len": (10, 0),
+    "caller": (15, 0),
+    "self_address": (15, 0),
+    "value": (15, 0),
+    "input_read": (10, 1),
+    "set_output": (10, 2),
+    "balance": (200, 0),
+    "transfer": (500, 0),
+    "emit_event": (100, 4),
+    "read_event": (20, 1),
+    "sha256": (60, 1),
+    "keccak256": (80, 1),
+    "derive_eth_address": (150, 0),
+    "verify_ed25519": (20_000, 1),
+    "verify_secp256k1": (15_000, 0),
+    "recover_secp256k1_pubkey": (18_000, 0),
+}
+"""Host function: price of the call, price of each byte that the rules name."""
