@@ -14,6 +14,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
+from numba.core.imputils import lower_constant
 from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
 
 
@@ -27,7 +28,7 @@ def register_value(numba: type[types.Type], llvm_of: Callable[[Any], ir.Type]) -
 
 
 def register_marker(python: type, numba: type[types.Type], type_of: Callable[[Any], types.Type]) -> None:
-    """Let instances of `python` be arguments of compiled code, where they are of type `type_of(instance)`."""
+    """Let instances of `python` be arguments and globals of compiled code, where they are of type `type_of(instance)`."""
     register_model(numba)(models.OpaqueModel)
 
     @typeof_impl.register(python)
@@ -37,6 +38,10 @@ def register_marker(python: type, numba: type[types.Type], type_of: Callable[[An
     @unbox(numba)
     def _unbox(typ: Any, obj: Any, c: Any) -> NativeValue:
         return NativeValue(c.context.get_dummy_value())
+
+    @lower_constant(numba)
+    def _constant(context: Any, builder: Any, typ: Any, value: Any) -> Any:
+        return context.get_dummy_value()
 
 
 def literal(argument: Any, what: str) -> Any:
