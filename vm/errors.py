@@ -3,7 +3,8 @@
 
     SupervmError
     └── VmError
-        └── ContractRejected (ValueError)   a module that the rules do not accept: rule, found, expected, offset
+        ├── ContractRejected (ValueError)   a module that the rules do not accept: rule, found, expected, offset
+        └── RuntimeProblem                  wasmtime is missing something or refuses: what, problem
 
 What goes wrong while a contract runs is not an error of Python's but an outcome: `supervm.vm.outcomes.Reason`.
 """
@@ -37,3 +38,20 @@ class ContractRejected(VmError, ValueError):
 
     def __reduce__(self) -> tuple[type[ContractRejected], tuple[str, str, str, int | None]]:
         return type(self), (self.rule, self.found, self.expected, self.offset)
+
+
+class RuntimeProblem(VmError):
+    """wasmtime is of another version than is needed, or refuses what it should accept.
+
+    Args:
+        what: the part that is affected.
+        problem: what is wrong and what to do, in words.
+    """
+
+    def __init__(self, what: str, problem: str) -> None:
+        super().__init__(f"{what}: {problem}")
+        self.what = what
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[RuntimeProblem], tuple[str, str]]:
+        return type(self), (self.what, self.problem)

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host functions of `crypto_api` (`docs/execution-rules.md`, Host functions), handed to the vm by the engine.
+
+Hashes are compiled. A signature is checked through the public batch functions, with one item on the portable backend: it
+takes about 100 µs there, beside which the way into Python does not count.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numba import carray, cfunc, njit
+
+from supervm.crypto import ed25519, secp256k1
+from supervm.crypto.params.hashes import KECCAK256, SHA256
+from supervm.kernels.cpu.access import get
+from supervm.kernels.cpu.hash_batch import hash_slice
+from supervm.kernels.cpu.hash_emit import HashKernel
+from supervm.kernels.cpu.lanes import LANES_32, LANES_64
+from supervm.kernels.cpu.memory import as_pointer, call_address, copy, load8
+from supervm.vm import context
+from supervm.vm.guest import (
+    BAD_POINTER,
+    HOST_SIGNATURE,
+    OUT_OF_GAS,
+    answer32,
+    argument,
+    at,
+    charge,
+    inside,
+    priced,
+    trap,
+)
+
+SHA256_BASE, SHA256_BYTE = priced("sha256")
+KECCAK256_BASE, KECCAK256_BYTE = priced("keccak256")
+DERIVE_PRICE, _ = priced("derive_eth_address")
+ED25519_BASE, ED25519_BYTE = priced("verify_ed25519")
+SECP256K1_PRICE, _ = priced("verify_secp256k1")
+RECOVER_PRICE, _ = priced("recover_secp256k1_pubkey")
+
+DIGEST_BYTES, KEY_BYTES, SIGNATURE_BYTES, RECOVERABLE_BYTES, ADDRESS_BYTES = 32, 64, 64, 65, 20
+UNCOMPRESSED = 4
+"""First byte of an uncompressed key (SEC 1, 2.3.3)."""
+
+BACKEND = "scalar"
+
+_SHA256 = HashKernel(SHA256, LANES_32)
+_KECCAK256 = HashKernel(KECCAK256, LANES_64)
+
+
+@njit(cache=True)
+def _sha256(data: Any, size: Any, out: Any) -> None:
+    offsets = np.array([0, size], np.int64)
+    message, digest = carray(as_pointer(data), (size,), np.uint8), carray(as_pointer(out), (DIGEST_BYTES,), np.uint8)
+    hash_slice(_SHA256, message, offsets, digest, 0, 1)
+
+
+@njit(cache=True)
+def _keccak256(data: Any, size: Any, out: Any) -> None:
+    offsets = np.array([0, size], np.int64)
+    message, digest = carray(as_pointer(data), (size,), np.uint8), carray(as_pointer(out), (DIGEST_BYTES,), np.uint8)
+    hash_slice(_KECCAK256, message, offsets, digest, 0, 1)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def sha256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
+    if not inside(worker, pointer, length) or not inside(worker, out, DIGEST_BYTES):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, SHA256_BASE + SHA256_BYTE * length):
+        return trap(worker, OUT_OF_GAS)
+    digest = get(worker, context.SCRATCH)
+    _sha256(at(worker, pointer), length, digest)
+    copy(at(worker, out), digest, DIGEST_BYTES)
+    return answer32(arguments, 0)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def keccak256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
+    if not inside(worker, pointer, length) or not inside(worker, out, DIGEST_BYTES):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, KECCAK256_BASE + KECCAK256_BYTE * length):
+        return trap(worker, OUT_OF_GAS)
+    digest = get(worker, context.SCRATCH)
+    _keccak256(at(worker, pointer), length, digest)
+    copy(at(worker, out), digest, DIGEST_BYTES)
+    return answer32(arguments, 0)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def derive_eth_address(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
+    if not inside(worker, pointer, length) or not inside(worker, out, ADDRESS_BYTES):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, DERIVE_PRICE):
+        return trap(worker, OUT_OF_GAS)
+    key = at(worker, pointer)
+    if length == KEY_BYTES + 1 and load8(key) == UNCOMPRESSED:
+        key += 1
+    elif length != KEY_BYTES:
+        return answer32(arguments, -1)
+    digest = get(worker, context.SCRATCH)
+    _keccak256(key, KEY_BYTES, digest)
+    copy(at(worker, out), digest + DIGEST_BYTES - ADDRESS_BYTES, ADDRESS_BYTES)
+    return answer32(arguments, 0)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def verify_ed25519(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    message, length = argument(arguments, 0), argument(arguments, 1)
+    signature, key = argument(arguments, 2), argument(arguments, 3)
+    if not inside(worker, message, length) or not inside(worker, signature, SIGNATURE_BYTES):
+        return trap(worker, BAD_POINTER)
+    if not inside(worker, key, DIGEST_BYTES):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, ED25519_BASE + ED25519_BYTE * length):
+        return trap(worker, OUT_OF_GAS)
+    check = get(worker, context.CHECK_ED25519)
+    return answer32(
+        arguments, call_address(check, at(worker, message), length, at(worker, signature), at(worker, key))
+    )
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def verify_secp256k1(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    digest, signature = argument(arguments, 0), argument(arguments, 1)
+    key, length = argument(arguments, 2), argument(arguments, 3)
+    if not inside(worker, digest, DIGEST_BYTES) or not inside(worker, signature, SIGNATURE_BYTES):
+        return trap(worker, BAD_POINTER)
+    if not inside(worker, key, length):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, SECP256K1_PRICE):
+        return trap(worker, OUT_OF_GAS)
+    check = get(worker, context.CHECK_SECP256K1)
+    return answer32(
+        arguments, call_address(check, at(worker, digest), at(worker, signature), at(worker, key), length)
+    )
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def recover_secp256k1_pubkey(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    digest, signature, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
+    if not inside(worker, digest, DIGEST_BYTES) or not inside(worker, signature, RECOVERABLE_BYTES):
+        return trap(worker, BAD_POINTER)
+    if not inside(worker, out, KEY_BYTES + 1):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, RECOVER_PRICE):
+        return trap(worker, OUT_OF_GAS)
+    recover = get(worker, context.RECOVER_SECP256K1)
+    return answer32(
+        arguments, call_address(recover, at(worker, digest), at(worker, signature), at(worker, out))
+    )
+
+
+_Check = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+_Recover = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+
+
+def _row(address: int, size: int) -> np.ndarray[Any, Any]:
+    return np.frombuffer(ctypes.string_at(address, size), np.uint8).reshape(1, size)
+
+
+@_Check
+def _check_ed25519(message: int, length: int, signature: int, key: int) -> int:
+    said = [ctypes.string_at(message, length)]
+    return int(ed25519.verify_batch(_row(key, 32), said, _row(signature, 64), backend=BACKEND)[0])
+
+
+@_Check
+def _check_secp256k1(digest: int, signature: int, key: int, length: int) -> int:
+    if length not in (33, 65):
+        return -1
+    keys, digests, signatures = _row(key, length), _row(digest, 32), _row(signature, 64)
+    return int(secp256k1.ecdsa_verify_batch(keys, digests, signatures, low_s=True, backend=BACKEND)[0])
+
+
+@_Recover
+def _recover_secp256k1(digest: int, signature: int, out: int) -> int:
+    keys, verdicts = secp256k1.ecdsa_recover_batch(_row(digest, 32), _row(signature, 65), backend=BACKEND)
+    if verdicts[0] != 1:
+        return -1
+    ctypes.memmove(out, bytes([UNCOMPRESSED]) + keys[0].tobytes(), 65)
+    return 0
+
+
+FUNCTIONS = {
+    "sha256": sha256.address,
+    "keccak256": keccak256.address,
+    "derive_eth_address": derive_eth_address.address,
+    "verify_ed25519": verify_ed25519.address,
+    "verify_secp256k1": verify_secp256k1.address,
+    "recover_secp256k1_pubkey": recover_secp256k1_pubkey.address,
+}
+"""Addresses by name, as `supervm.vm.worker.Worker` takes them."""
+
+CHECKS = {
+    context.CHECK_ED25519: _check_ed25519,
+    context.CHECK_SECP256K1: _check_secp256k1,
+    context.RECOVER_SECP256K1: _recover_secp256k1,
+}
+"""Word of a worker → what checks one signature."""
+
+
+def check_addresses() -> dict[int, int]:
+    """Word of a worker → the address that belongs there."""
+    return {word: int(ctypes.cast(check, ctypes.c_void_p).value or 0) for word, check in CHECKS.items()}

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What host functions share: the guest's memory, its arguments, charging, trapping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from supervm.kernels.cpu.access import FULL, TOO_MANY, find_key, get, put
+from supervm.kernels.cpu.memory import call_address, copy, load32, store8, store32, store64
+from supervm.vm.context import (
+    ACCOUNT_KEY,
+    GAS_CHARGED,
+    GAS_LIMIT,
+    KEY_RECORD,
+    MEMORY,
+    MEMORY_BYTES,
+    REASON,
+    RETRY,
+    SCRATCH,
+    TRAP_NEW,
+    refresh_memory,
+)
+from supervm.vm.gas import PRICES
+from supervm.vm.outcomes import Reason
+
+OUT_OF_GAS = int(Reason.OUT_OF_GAS)
+BAD_POINTER = int(Reason.BAD_POINTER)
+LIMIT_EXCEEDED = int(Reason.LIMIT_EXCEEDED)
+NO_HELD_VALUE = int(Reason.NO_HELD_VALUE)
+EVENT_INDEX = int(Reason.EVENT_INDEX)
+
+
+
+def priced(name: str) -> tuple[int, int]:
+    """Base and price a byte of a host function."""
+    price = PRICES[name]
+    return price.base, price.byte
+
+
+HOST_SIGNATURE = "int64(int64, int64, int64, int64)"
+"""wasmtime_func_unchecked_callback_t: environment (the worker), caller, arguments and results, their number; a trap."""
+
+VALUE_SLOT = 16
+"""Bytes of an argument or result: wasmtime_val_raw_t."""
+
+ADDRESS_BYTES = 20
+PREFIX_BYTES = 1 + ADDRESS_BYTES
+"""Of a storage key: what stands before the contract's own part. An account's key has as many bytes in all."""
+
+
+@njit(cache=True, inline="always")
+def argument(arguments: Any, index: Any) -> Any:
+    """An i32 argument, unsigned."""
+    return load32(arguments + VALUE_SLOT * index)
+
+
+@njit(cache=True, inline="always")
+def answer32(arguments: Any, value: Any) -> Any:
+    """Return an i32."""
+    store32(arguments, value)
+    return 0
+
+
+@njit(cache=True, inline="always")
+def answer64(arguments: Any, value: Any) -> Any:
+    """Return an i64."""
+    store64(arguments, value)
+    return 0
+
+
+@njit(cache=True)
+def trap(worker: Any, reason: Any) -> Any:
+    """End the call for this reason; the trap to return."""
+    put(worker, REASON, reason)
+    message = get(worker, SCRATCH)
+    store8(message, 0)
+    return call_address(get(worker, TRAP_NEW), message, 1)
+
+
+@njit(cache=True)
+def trap_for(worker: Any, problem: Any) -> Any:
+    """End the call since an access set was full, which is tried again, or larger than the rules allow."""
+    return trap(worker, LIMIT_EXCEEDED if problem == TOO_MANY else RETRY)
+
+
+@njit(cache=True)
+def inside(worker: Any, pointer: Any, length: Any) -> bool:
+    """Whether an area lies in the guest's memory."""
+    refresh_memory(worker)
+    return pointer + length <= get(worker, MEMORY_BYTES)
+
+
+@njit(cache=True, inline="always")
+def at(worker: Any, pointer: Any) -> Any:
+    """The address of a place in the guest's memory."""
+    return get(worker, MEMORY) + pointer
+
+
+@njit(cache=True, inline="always")
+def charge(worker: Any, price: Any) -> bool:
+    """Charge; whether the gas limit is still kept."""
+    total = get(worker, GAS_CHARGED) + price
+    put(worker, GAS_CHARGED, total)
+    return total <= get(worker, GAS_LIMIT)
+
+
+@njit(cache=True)
+def account_number(worker: Any, address: Any) -> Any:
+    """The key number of the account of an address, or `FULL`."""
+    key = get(worker, ACCOUNT_KEY)
+    copy(key + 1, address, ADDRESS_BYTES)
+    return find_key(worker, get(worker, KEY_RECORD), key, PREFIX_BYTES)

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host functions of `chain_api` (`docs/execution-rules.md`, Host functions), called by guests as C functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import cfunc, njit
+
+from supervm.kernels.cpu.access import COMMIT_NUMBER, FULL, NEEDS_EVENTS, get, lacking, put, read
+from supervm.kernels.cpu.amounts import AMOUNT_BYTES, add_amounts, amount_below, amount_is_zero, subtract_amounts
+from supervm.kernels.cpu.memory import copy, load32, store32
+from supervm.vm.accounts import BALANCE, load_account, store_account
+from supervm.vm.context import (
+    BLOCK_NUMBER,
+    CALLER,
+    EVENT_COUNT,
+    EVENTS,
+    EVENTS_CAPACITY,
+    EVENTS_FIRST,
+    EVENTS_USED,
+    FAST_MARKS,
+    INPUT,
+    INPUT_BYTES,
+    OUTPUT,
+    OUTPUT_BYTES,
+    SCRATCH,
+    SELF,
+    SELF_NUMBER,
+    TIMESTAMP,
+    TOUCHED_FAST,
+    TRANSFERRED,
+)
+from supervm.vm.guest import (
+    ADDRESS_BYTES,
+    BAD_POINTER,
+    EVENT_INDEX,
+    HOST_SIGNATURE,
+    LIMIT_EXCEEDED,
+    OUT_OF_GAS,
+    account_number,
+    answer32,
+    answer64,
+    argument,
+    at,
+    charge,
+    inside,
+    priced,
+    trap,
+    trap_for,
+)
+from supervm.vm.limits import EVENT_BYTES as MOST_EVENT_BYTES
+from supervm.vm.limits import EVENTS as MOST_EVENTS
+from supervm.vm.limits import OUTPUT_BYTES as MOST_OUTPUT_BYTES
+
+COUNTER, _ = priced("block_number")
+FIELD, _ = priced("caller")
+INPUT_BASE, INPUT_BYTE = priced("input_read")
+OUTPUT_BASE, OUTPUT_BYTE = priced("set_output")
+BALANCE_PRICE, _ = priced("balance")
+TRANSFER_PRICE, _ = priced("transfer")
+EVENT_BASE, EVENT_BYTE = priced("emit_event")
+READ_EVENT_BASE, READ_EVENT_BYTE = priced("read_event")
+
+EVENT_HEADER = 4
+"""Bytes before an event in the events' area: its length."""
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def block_number(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    if not charge(worker, COUNTER):
+        return trap(worker, OUT_OF_GAS)
+    return answer64(arguments, get(worker, BLOCK_NUMBER))
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def timestamp(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    if not charge(worker, COUNTER):
+        return trap(worker, OUT_OF_GAS)
+    return answer64(arguments, get(worker, TIMESTAMP))
+
+
+@njit(cache=True)
+def _give(worker: Any, arguments: Any, source: Any, size: Any) -> Any:
+    """Write something of the transaction to the pointer that is the only argument."""
+    pointer = argument(arguments, 0)
+    if not inside(worker, pointer, size):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, FIELD):
+        return trap(worker, OUT_OF_GAS)
+    copy(at(worker, pointer), source, size)
+    return answer32(arguments, 0)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def caller(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    return _give(worker, arguments, get(worker, CALLER), ADDRESS_BYTES)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def self_address(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    return _give(worker, arguments, get(worker, SELF), ADDRESS_BYTES)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def value(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    return _give(worker, arguments, get(worker, TRANSFERRED), AMOUNT_BYTES)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def input_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    if not charge(worker, COUNTER):
+        return trap(worker, OUT_OF_GAS)
+    return answer32(arguments, get(worker, INPUT_BYTES))
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def input_read(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    pointer, offset, length = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
+    if not inside(worker, pointer, length):
+        return trap(worker, BAD_POINTER)
+    size = min(length, max(get(worker, INPUT_BYTES) - offset, 0))
+    if not charge(worker, INPUT_BASE + INPUT_BYTE * size):
+        return trap(worker, OUT_OF_GAS)
+    copy(at(worker, pointer), get(worker, INPUT) + offset, size)
+    return answer32(arguments, size)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def set_output(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    pointer, length = argument(arguments, 0), argument(arguments, 1)
+    if not inside(worker, pointer, length):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, OUTPUT_BASE + OUTPUT_BYTE * length):
+        return trap(worker, OUT_OF_GAS)
+    if length > MOST_OUTPUT_BYTES:
+        return trap(worker, LIMIT_EXCEEDED)
+    copy(get(worker, OUTPUT), at(worker, pointer), length)
+    put(worker, OUTPUT_BYTES, length)
+    return answer32(arguments, 0)
+
+
+@njit(cache=True)
+def _account(worker: Any, number: Any) -> Any:
+    """The entry of an account that the guest chose, `FULL` or `TOO_MANY`."""
+    entry = read(worker, number) if number >= 0 else number
+    marks = get(worker, FAST_MARKS)
+    if entry > 0 and marks and load32(marks + 4 * number) == get(worker, COMMIT_NUMBER):
+        put(worker, TOUCHED_FAST, 1)
+    return entry
+
+
+@njit(cache=True)
+def self_number(worker: Any) -> Any:
+    """The key number of the contract's own account, or `FULL`."""
+    number = get(worker, SELF_NUMBER)
+    if number < 0:
+        number = account_number(worker, get(worker, SELF))
+        if number >= 0:
+            put(worker, SELF_NUMBER, number)
+    return number
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def balance(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    address, out = argument(arguments, 0), argument(arguments, 1)
+    if not inside(worker, address, ADDRESS_BYTES) or not inside(worker, out, AMOUNT_BYTES):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, BALANCE_PRICE):
+        return trap(worker, OUT_OF_GAS)
+    entry = _account(worker, account_number(worker, at(worker, address)))
+    if entry < 0:
+        return trap_for(worker, entry)
+    account = get(worker, SCRATCH)
+    load_account(worker, entry, account)
+    copy(at(worker, out), account + BALANCE, AMOUNT_BYTES)
+    return answer32(arguments, 0)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def transfer(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    recipient, amount = argument(arguments, 0), argument(arguments, 1)
+    if not inside(worker, recipient, ADDRESS_BYTES) or not inside(worker, amount, AMOUNT_BYTES):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, TRANSFER_PRICE):
+        return trap(worker, OUT_OF_GAS)
+    moved = at(worker, amount)
+    if amount_is_zero(moved):
+        return answer32(arguments, 0)
+    mine, theirs = get(worker, SCRATCH), get(worker, SCRATCH) + 64
+    payer = _account(worker, self_number(worker))
+    if payer < 0:
+        return trap_for(worker, payer)
+    load_account(worker, payer, mine)
+    if amount_below(mine + BALANCE, moved):
+        return answer32(arguments, -1)
+    to = account_number(worker, at(worker, recipient))
+    if to == get(worker, SELF_NUMBER):
+        return answer32(arguments, 0)
+    payee = _account(worker, to)
+    if payee < 0:
+        return trap_for(worker, payee)
+    load_account(worker, payee, theirs)
+    subtract_amounts(mine + BALANCE, mine + BALANCE, moved)
+    add_amounts(theirs + BALANCE, theirs + BALANCE, moved)
+    if store_account(worker, payer, mine) < 0 or store_account(worker, payee, theirs) < 0:
+        return trap_for(worker, FULL)
+    return answer32(arguments, 0)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def emit_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    pointer, length = argument(arguments, 0), argument(arguments, 1)
+    if not inside(worker, pointer, length):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, EVENT_BASE + EVENT_BYTE * length):
+        return trap(worker, OUT_OF_GAS)
+    events, used = get(worker, EVENT_COUNT), get(worker, EVENTS_USED)
+    emitted = used - get(worker, EVENTS_FIRST) - EVENT_HEADER * events
+    if events >= MOST_EVENTS or emitted + length > MOST_EVENT_BYTES:
+        return trap(worker, LIMIT_EXCEEDED)
+    if used + EVENT_HEADER + length > get(worker, EVENTS_CAPACITY):
+        return trap_for(worker, lacking(worker, NEEDS_EVENTS, EVENT_HEADER + length))
+    place = get(worker, EVENTS) + used
+    store32(place, length)
+    copy(place + EVENT_HEADER, at(worker, pointer), length)
+    put(worker, EVENTS_USED, used + EVENT_HEADER + length)
+    put(worker, EVENT_COUNT, events + 1)
+    return answer32(arguments, 0)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def events_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    if not charge(worker, COUNTER):
+        return trap(worker, OUT_OF_GAS)
+    return answer32(arguments, get(worker, EVENT_COUNT))
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def read_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    index, pointer, length = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
+    if not inside(worker, pointer, length):
+        return trap(worker, BAD_POINTER)
+    known = index < get(worker, EVENT_COUNT)
+    place = get(worker, EVENTS) + get(worker, EVENTS_FIRST)
+    for _ in range(index if known else 0):
+        place += EVENT_HEADER + load32(place)
+    size = min(length, load32(place)) if known else 0
+    if not charge(worker, READ_EVENT_BASE + READ_EVENT_BYTE * size):
+        return trap(worker, OUT_OF_GAS)
+    if not known:
+        return trap(worker, EVENT_INDEX)
+    copy(at(worker, pointer), place + EVENT_HEADER, size)
+    return answer32(arguments, size)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host functions of `storage_api` (`docs/execution-rules.md`, Host functions), called by guests as C functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import cfunc, njit
+
+from supervm.kernels.cpu.access import (
+    FLAGS,
+    HELD,
+    LENGTH,
+    SEEN,
+    VALUE,
+    VERSIONS,
+    WRITTEN,
+    delete,
+    find_key,
+    get,
+    present,
+    put,
+    read,
+    room_for,
+    touch,
+)
+from supervm.kernels.cpu.memory import copy, load32, load64
+from supervm.kernels.cpu.versions import copy_value
+from supervm.vm.context import HELD_BYTES, HELD_CELL, KEY_RECORD, STORAGE_KEY
+from supervm.vm.guest import (
+    BAD_POINTER,
+    HOST_SIGNATURE,
+    LIMIT_EXCEEDED,
+    NO_HELD_VALUE,
+    OUT_OF_GAS,
+    PREFIX_BYTES,
+    answer32,
+    answer64,
+    argument,
+    at,
+    charge,
+    inside,
+    priced,
+    trap,
+    trap_for,
+)
+from supervm.vm.limits import KEY_BYTES, VALUE_BYTES
+
+GET_BASE, GET_BYTE = priced("storage_get")
+HAS_BASE, HAS_BYTE = priced("storage_has")
+READ_BASE, READ_BYTE = priced("storage_read_value")
+SET_BASE, SET_BYTE = priced("storage_set")
+DELETE_BASE, DELETE_BYTE = priced("storage_delete")
+
+
+@njit(cache=True)
+def key_number(worker: Any, pointer: Any, length: Any) -> Any:
+    """The number of a storage key of the contract at work, or `access.FULL`."""
+    key = get(worker, STORAGE_KEY)
+    copy(key + PREFIX_BYTES, at(worker, pointer), length)
+    return find_key(worker, get(worker, KEY_RECORD), key, PREFIX_BYTES + length)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def storage_get(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    pointer, length = argument(arguments, 0), argument(arguments, 1)
+    if not inside(worker, pointer, length):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, GET_BASE + GET_BYTE * length):
+        return trap(worker, OUT_OF_GAS)
+    if length > KEY_BYTES:
+        return answer64(arguments, -1)
+    number = key_number(worker, pointer, length)
+    entry = read(worker, number) if number >= 0 else number
+    if entry < 0:
+        return trap_for(worker, entry)
+    size = load32(entry + LENGTH) if present(entry) else 0
+    if not charge(worker, GET_BYTE * size):
+        return trap(worker, OUT_OF_GAS)
+    put(worker, HELD_BYTES, size)
+    put(worker, HELD, load64(entry + VALUE) if load32(entry + FLAGS) & WRITTEN else 0)
+    put(worker, HELD_CELL, load32(entry + SEEN))
+    return answer64(arguments, size)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def storage_has(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    pointer, length = argument(arguments, 0), argument(arguments, 1)
+    if not inside(worker, pointer, length):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, HAS_BASE + HAS_BYTE * length):
+        return trap(worker, OUT_OF_GAS)
+    if length > KEY_BYTES:
+        return answer32(arguments, -1)
+    number = key_number(worker, pointer, length)
+    entry = read(worker, number) if number >= 0 else number
+    if entry < 0:
+        return trap_for(worker, entry)
+    return answer32(arguments, 1 if present(entry) else 0)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def storage_read_value(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    pointer, length = argument(arguments, 0), argument(arguments, 1)
+    if not inside(worker, pointer, length):
+        return trap(worker, BAD_POINTER)
+    held = get(worker, HELD_BYTES)
+    size = min(length, max(held, 0))
+    if not charge(worker, READ_BASE + READ_BYTE * size):
+        return trap(worker, OUT_OF_GAS)
+    if held < 0:
+        return trap(worker, NO_HELD_VALUE)
+    written = get(worker, HELD)
+    if written:
+        copy(at(worker, pointer), written, size)
+    else:
+        copy_value(get(worker, VERSIONS), get(worker, HELD_CELL), at(worker, pointer), size)
+    return answer32(arguments, size)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def storage_set(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    pointer, length = argument(arguments, 0), argument(arguments, 1)
+    value, size = argument(arguments, 2), argument(arguments, 3)
+    if not inside(worker, pointer, length) or not inside(worker, value, size):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, SET_BASE + SET_BYTE * (length + size)):
+        return trap(worker, OUT_OF_GAS)
+    if length > KEY_BYTES or size > VALUE_BYTES:
+        return trap(worker, LIMIT_EXCEEDED)
+    number = key_number(worker, pointer, length)
+    entry = touch(worker, number) if number >= 0 else number
+    if entry < 0:
+        return trap_for(worker, entry)
+    target = room_for(worker, entry, size)
+    if target < 0:
+        return trap_for(worker, target)
+    copy(target, at(worker, value), size)
+    return answer32(arguments, 0)
+
+
+@cfunc(HOST_SIGNATURE, cache=True)
+def storage_delete(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    pointer, length = argument(arguments, 0), argument(arguments, 1)
+    if not inside(worker, pointer, length):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, DELETE_BASE + DELETE_BYTE * length):
+        return trap(worker, OUT_OF_GAS)
+    if length > KEY_BYTES:
+        return trap(worker, LIMIT_EXCEEDED)
+    number = key_number(worker, pointer, length)
+    entry = touch(worker, number) if number >= 0 else number
+    if entry < 0:
+        return trap_for(worker, entry)
+    delete(entry)
+    return answer32(arguments, 0)

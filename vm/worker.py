@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`Worker`: what one thread needs to execute transactions, laid out for compiled code.
+
+A worker belongs to one thread at a time. Its buffers grow between calls only (`grow`), when compiled code says what is
+full; addresses that it hands out are valid until then.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import wasmtime
+from numpy.typing import NDArray
+
+from supervm.kernels.cpu import access
+from supervm.kernels.keys import aligned
+from supervm.vm import context
+from supervm.vm.context import OBJECT_BYTES, SLOT_WORDS, WORKER_WORDS
+from supervm.vm.host_functions import addresses
+from supervm.vm.instances import discard_all
+from supervm.vm.interface import HOST_FUNCTIONS
+from supervm.vm.library import C_FUNCTIONS, c_address, define_host_function, pointer_value
+from supervm.vm.limits import KEY_BYTES, OUTPUT_BYTES
+from supervm.vm.modules import Contract, ModuleCache
+
+RESTORED_BYTES = 128 << 10
+"""Memory up to this size is copied back after a call; a larger one costs more than a fresh instance does."""
+
+_ENTRIES = 1 << 12
+_VALUES = 1 << 18
+_EVENTS = 1 << 18
+_STACK = 1 << 12
+_DIRTY = 1 << 12
+
+_BUFFERS = {
+    access.NEEDS_ENTRIES: (access.ENTRIES, access.ENTRY_CAPACITY, access.ENTRY_BYTES, _ENTRIES),
+    access.NEEDS_VALUES: (access.VALUES, access.VALUES_CAPACITY, 1, _VALUES),
+    access.NEEDS_EVENTS: (context.EVENTS, context.EVENTS_CAPACITY, 1, _EVENTS),
+    access.NEEDS_CELLS: (access.STACK, access.STACK_CAPACITY, 4, _STACK),
+    access.NEEDS_DIRTY: (access.DIRTY, access.DIRTY_CAPACITY, 8, _DIRTY),
+    access.NEEDS_AGAIN: (access.AGAIN, access.AGAIN_CAPACITY, 8, _DIRTY),
+}
+"""What can be full → words of address and capacity, bytes of one unit, units at first."""
+
+
+class Worker:
+    """Buffers, host functions and contract instances of one thread.
+
+    Args:
+        cache: where contracts come from; its engine runs them.
+        keys, versions: addresses of the state's key table and versions.
+        crypto: addresses of the host functions of `crypto_api`, by name.
+    """
+
+    def __init__(self, cache: ModuleCache, keys: int, versions: int, crypto: Mapping[str, int]) -> None:
+        self._cache = cache
+        self.words = np.zeros(WORKER_WORDS, np.int64)
+        self._buffers: dict[int, NDArray[np.uint8]] = {}
+        self._contracts: list[tuple[Contract, list[Any]]] = []
+        self._slots = np.zeros((0, SLOT_WORDS), np.int64)
+        words = self.words
+        words[access.KEYS], words[access.VERSIONS] = keys, versions
+        for need in _BUFFERS:
+            self.grow(need, 0)
+        self._place(access.INDEX, 8 << access.INDEX_BITS, fill=True)
+        self._place(context.OUTPUT, OUTPUT_BYTES)
+        self._place(context.SCRATCH, context.SCRATCH_BYTES)
+        self._place(context.ACCOUNT_KEY, 64)
+        self._place(context.STORAGE_KEY, 64 + KEY_BYTES)
+        self._place(context.KEY_RECORD, 64)
+        for word, name in C_FUNCTIONS.items():
+            words[word] = c_address(name)
+        words[context.ENGINE] = pointer_value(cache.engine.ptr())
+        self._linker = wasmtime.Linker(cache.engine)
+        codes = addresses(crypto)
+        for function in HOST_FUNCTIONS:
+            define_host_function(self._linker, function, codes[function.name], self.address)
+
+    @property
+    def address(self) -> int:
+        """Of the worker's words, for compiled code."""
+        return int(self.words.ctypes.data)
+
+    def grow(self, need: int, amount: int) -> None:
+        """Make at least `amount` more units of what was full; what the buffer holds is kept."""
+        address, capacity, unit, least = _BUFFERS[need]
+        old = int(self.words[capacity])
+        units = max(least, 2 * old, old + 2 * amount) if amount or not old else old
+        buffer = aligned(units * unit)
+        if old:
+            buffer[: old * unit] = self._buffers[address][: old * unit]
+        self._buffers[address] = buffer
+        self.words[address], self.words[capacity] = buffer.ctypes.data, units
+
+    def buffer(self, word: int, size: int) -> NDArray[np.uint8]:
+        """The first `size` bytes of a buffer, by the word that holds its address."""
+        return self._buffers[word][:size]
+
+    def prepare(self, contracts: list[Contract]) -> None:
+        """Make slots for contracts, in this order: slot i is for `contracts[i]`. Those that are there stay."""
+        new = contracts[len(self._contracts) :]
+        if not new:
+            return
+        slots = np.zeros((len(contracts), SLOT_WORDS), np.int64)
+        slots[: len(self._slots)] = self._slots
+        for place, contract in enumerate(new, len(self._contracts)):
+            self._contracts.append((contract, self._fill(slots[place], contract)))
+        self._slots = slots
+        self.words[context.SLOTS] = slots.ctypes.data
+
+    def _fill(self, slot: NDArray[np.int64], contract: Contract) -> list[Any]:
+        """Write a contract's slot; the objects whose addresses stand there."""
+        info, exports = contract.info, [name.encode() for name in contract.exports]
+        names = [ctypes.create_string_buffer(name) for name in exports]
+        table = np.array([[ctypes.addressof(name), len(text)] for name, text in zip(names, exports, strict=True)])
+        restored = len(contract.restored_globals)
+        objects = aligned(OBJECT_BYTES * len(exports), fill=True)
+        initial = aligned(OBJECT_BYTES * restored, fill=True)
+        reusable = info.restorable and info.memory_initial <= RESTORED_BYTES
+        image = aligned(info.memory_initial if reusable else 0)
+        pre = self._linker.instantiate_pre(contract.module)
+        slot[context.SLOT_PRE] = pointer_value(pre.ptr())
+        slot[context.SLOT_NAMES], slot[context.SLOT_EXPORTS] = table.ctypes.data, len(exports)
+        slot[context.SLOT_OBJECTS] = objects.ctypes.data
+        slot[context.SLOT_GLOBALS], slot[context.SLOT_INITIAL] = restored, initial.ctypes.data
+        slot[context.SLOT_IMAGE], slot[context.SLOT_IMAGE_BYTES] = image.ctypes.data, image.size
+        slot[context.SLOT_GROWS] = int(info.grows_memory)
+        return [names, table, objects, initial, image, pre]
+
+    def discard_instances(self) -> None:
+        """Give every instance back to the pool; the next calls make new ones."""
+        if len(self._slots):
+            discard_all(self.address, int(self._slots.ctypes.data), len(self._slots), 8 * SLOT_WORDS)
+
+    def close(self) -> None:
+        """Give everything back; the worker is not used after this."""
+        self.discard_instances()
+        self._contracts.clear()
+        self._slots = self._slots[:0]
+
+    def _place(self, word: int, size: int, fill: bool = False) -> None:
+        buffer = aligned(size, fill)
+        self._buffers[word] = buffer
+        self.words[word] = buffer.ctypes.data
