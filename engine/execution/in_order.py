@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Execution one by one, in the order of the block: the law that every other way must give the same results as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from supervm.engine.execution import columns as c
+from supervm.engine.execution.columns import item8, set8
+from supervm.engine.execution.transaction import abandon, ask_ahead, execute
+from supervm.kernels.cpu.access import ENTRY_COUNT, ENTRY_FIRST, apply, forget_all, get
+from supervm.vm.context import EVENTS_USED
+
+@njit(nogil=True, cache=True)
+def run_in_order(worker: Any, number: Any, block: Any, start: Any, stop: Any) -> Any:
+    """Execute and apply the transactions from `start` below `stop`.
+
+    Args:
+        worker: the worker's address; it has no entries.
+        number: the worker's number, for the receipts.
+
+    Returns:
+        `stop`, or the transaction at which something was full (`access.NEEDS`): to be called again from there.
+    """
+    for item in range(start, stop):
+        ask_ahead(worker, block, item, stop)
+        if item8(block, c.REJECTED, item):
+            set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
+            continue
+        events = get(worker, EVENTS_USED)
+        done = execute(worker, block, item) == 0
+        done = done and apply(worker, worker, get(worker, ENTRY_FIRST), get(worker, ENTRY_COUNT))
+        if not done:
+            abandon(worker, events)
+        forget_all(worker)
+        if not done:
+            return item
+        set8(block, c.OWNERS, item, number)
+    return stop

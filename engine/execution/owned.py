@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fast path: transfers of balances between accounts that nothing else in the block touches, in place.
+
+Each account gets its version of this commit at its first transfer; after that nonces and balances change where they lie,
+in block order, with no access set and nothing to undo: a transfer that is rejected has not begun.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from supervm.engine.execution import columns as c
+from supervm.engine.execution.columns import column, item64, set8, set64
+from supervm.kernels.cpu.access import (
+    COMMIT_NUMBER,
+    DIRTY,
+    DIRTY_CAPACITY,
+    DIRTY_COUNT,
+    NEEDS_CELLS,
+    NEEDS_DIRTY,
+    REPLACED,
+    STACK,
+    STACK_CAPACITY,
+    STACK_COUNT,
+    VERSIONS,
+    get,
+    lacking,
+    put,
+)
+from supervm.kernels.cpu.amounts import (
+    add_amounts,
+    amount_below,
+    amount_is_zero,
+    product_of_words,
+    subtract_amounts,
+)
+from supervm.kernels.cpu.memory import (
+    copy,
+    fill,
+    load32,
+    load64,
+    prefetch_address,
+    release32,
+    store32,
+    store64,
+    swap_bytes,
+)
+from supervm.kernels.cpu.versions import (
+    BEFORE,
+    COMMIT,
+    DATA,
+    GONE,
+    NEXT,
+    SIZE,
+    TAKEN_AT_ONCE,
+    cell_address,
+    head_address,
+    take_cells,
+)
+from supervm.vm import context as w
+from supervm.vm.accounts import ACCOUNT_BYTES, BALANCE, NONCE
+from supervm.vm.outcomes import Reason
+
+BAD_NONCE = int(Reason.BAD_NONCE)
+INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
+
+AHEAD = 12
+"""How many transfers ahead memory is asked for."""
+
+VALUE_BYTES = 32
+
+
+@njit(cache=True)
+def _room(worker: Any) -> bool:
+    """Whether two accounts can get a new version."""
+    if get(worker, DIRTY_COUNT) + 2 > get(worker, DIRTY_CAPACITY):
+        lacking(worker, NEEDS_DIRTY, get(worker, DIRTY_COUNT))
+        return False
+    held = get(worker, STACK_COUNT)
+    if held >= 2:
+        return True
+    wanted = min(TAKEN_AT_ONCE, get(worker, STACK_CAPACITY))
+    held = take_cells(get(worker, VERSIONS), get(worker, STACK), held, wanted)
+    put(worker, STACK_COUNT, held)
+    if held < 2:
+        lacking(worker, NEEDS_CELLS, TAKEN_AT_ONCE)
+    return held >= 2
+
+
+@njit(cache=True)
+def own_account(worker: Any, number: Any) -> Any:
+    """The address of an account as this commit leaves it, writable; there is room."""
+    versions, commit = get(worker, VERSIONS), get(worker, COMMIT_NUMBER)
+    place = head_address(versions, number)
+    head = load32(place)
+    old = cell_address(versions, head)
+    if head and load32(old + COMMIT) == commit:
+        return old + DATA
+    count = get(worker, STACK_COUNT) - 1
+    put(worker, STACK_COUNT, count)
+    cell = load32(get(worker, STACK) + 4 * count)
+    at = cell_address(versions, cell)
+    store32(at + COMMIT, commit)
+    store32(at + BEFORE, head)
+    store32(at + SIZE, ACCOUNT_BYTES)
+    store32(at + NEXT, 0)
+    if head and load32(old + SIZE) != GONE:
+        copy(at + DATA, old + DATA, ACCOUNT_BYTES)
+    else:
+        fill(at + DATA, 0, ACCOUNT_BYTES)
+    dirty = get(worker, DIRTY_COUNT)
+    store64(get(worker, DIRTY) + 8 * dirty, number)
+    put(worker, DIRTY_COUNT, dirty + 1)
+    put(worker, REPLACED, get(worker, REPLACED) + (1 if head else 0))
+    release32(place, cell)
+    return at + DATA
+
+
+@njit(cache=True)
+def _ask_ahead(versions: Any, block: Any, items: Any, place: Any) -> None:
+    if place + 2 * AHEAD < items.size:
+        item = items[place + 2 * AHEAD]
+        prefetch_address(head_address(versions, item64(block, c.SENDERS, item)))
+        prefetch_address(head_address(versions, item64(block, c.TARGETS, item)))
+    if place + AHEAD < items.size:
+        item = items[place + AHEAD]
+        sender, target = item64(block, c.SENDERS, item), item64(block, c.TARGETS, item)
+        prefetch_address(cell_address(versions, load32(head_address(versions, sender))))
+        prefetch_address(cell_address(versions, load32(head_address(versions, target))))
+
+
+@njit(cache=True)
+def _transfer(worker: Any, block: Any, item: Any, reserve: Any) -> Any:
+    """One transfer; 0 or why it is rejected."""
+    versions, sender = get(worker, VERSIONS), item64(block, c.SENDERS, item)
+    value = column(block, c.VALUES) + VALUE_BYTES * item
+    head = load32(head_address(versions, sender))
+    account = cell_address(versions, head) + DATA
+    known = head != 0 and load32(cell_address(versions, head) + SIZE) != GONE
+    nonce = swap_bytes(load64(account + NONCE)) if known else 0
+    if nonce != item64(block, c.NONCES, item) or nonce == -1:
+        return BAD_NONCE
+    price = item64(block, c.GAS_PRICES, item)
+    paid = value
+    if price:
+        # The whole limit must be there, though only the intrinsic gas is taken.
+        product_of_words(reserve, item64(block, c.GAS_LIMITS, item), price)
+        if add_amounts(reserve, reserve, value):
+            return INSUFFICIENT_BALANCE
+        paid = reserve
+    if not amount_is_zero(paid):
+        if not known or amount_below(account + BALANCE, paid):
+            return INSUFFICIENT_BALANCE
+    account = own_account(worker, sender)
+    if price:
+        product_of_words(reserve, item64(block, c.INTRINSIC, item), price)
+        subtract_amounts(account + BALANCE, account + BALANCE, reserve)
+    store64(account + NONCE, swap_bytes(nonce + 1))
+    if not amount_is_zero(value):
+        subtract_amounts(account + BALANCE, account + BALANCE, value)
+        target = own_account(worker, item64(block, c.TARGETS, item))
+        add_amounts(target + BALANCE, target + BALANCE, value)
+    return 0
+
+
+@njit(nogil=True, cache=True)
+def run_owned(worker: Any, number: Any, block: Any, items: Any, start: Any) -> Any:
+    """Execute the transfers items[start:], which are not rejected already, in this order.
+
+    Args:
+        worker, number: the worker and which one it is.
+        items: int64, transactions of the fast path, ascending.
+
+    Returns:
+        `items.size`, or where something was full (`access.NEEDS`): to be called again from there.
+    """
+    versions = get(worker, VERSIONS)
+    reserve = get(worker, w.SCRATCH) + w.SCRATCH_ENGINE
+    for place in range(start, items.size):
+        _ask_ahead(versions, block, items, place)
+        if not _room(worker):
+            return place
+        item = items[place]
+        reason = _transfer(worker, block, item, reserve)
+        set8(block, c.REASONS, item, reason)
+        set64(block, c.GAS, item, 0 if reason else item64(block, c.INTRINSIC, item))
+        set8(block, c.OWNERS, item, number)
+    return items.size
+
+
+@njit(nogil=True, cache=True)
+def settle_owned(worker: Any, first: Any, marks: Any) -> None:
+    """Finish the accounts that the fast path wrote, from place `first` of the written keys on: one with neither nonce
+    nor balance is absent, and each gets its mark (uint32 by key number: the commit)."""
+    versions, commit = get(worker, VERSIONS), get(worker, COMMIT_NUMBER)
+    for place in range(first, get(worker, DIRTY_COUNT)):
+        number = load64(get(worker, DIRTY) + 8 * place)
+        cell = cell_address(versions, load32(head_address(versions, number)))
+        if load64(cell + DATA + NONCE) == 0 and amount_is_zero(cell + DATA + BALANCE):
+            store32(cell + SIZE, GONE)
+        marks[number] = commit

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Optimistic execution: transactions run ahead in any order, are validated in block order, and run again if they must.
+
+Every worker runs `speculate` on the same block until all of it is committed. A worker that finds the next transaction
+in block order executed takes the lock and commits: what the transaction read must still be the newest versions; then what
+it wrote becomes the newest, and else it is executed again, there and then, on exactly the state that its predecessors
+left. A worker that has nothing to commit executes a chunk ahead, at most `WINDOW` before the last committed one.
+
+    a transaction's state:  WAITING → EXECUTED (an access set lies ready) → committed
+                            WAITING → SKIPPED (no room, or known to conflict) → executed and committed in order
+
+Each write makes a new version while the block lasts, so that an unchanged head is an unchanged value, and nothing is
+freed before the block ends. So whatever a worker read, valid or not, was some version of that key; and what is
+committed read only the newest. No transaction can run out of retries: in order it runs once, and that counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from supervm.engine.execution import columns as c
+from supervm.engine.execution.columns import column, item8, item64, set8, set64
+from supervm.engine.execution.transaction import abandon, ask_ahead, execute
+from supervm.kernels.cpu.access import (
+    ENTRY_CAPACITY,
+    ENTRY_COUNT,
+    ENTRY_FIRST,
+    VALUES_CAPACITY,
+    VALUES_USED,
+    apply,
+    get,
+    put,
+    valid,
+)
+from supervm.kernels.cpu.memory import (
+    acquire8,
+    acquire64,
+    call_address,
+    exchange_if,
+    fetch_add,
+    load64,
+    pause,
+    release8,
+    release64,
+    store64,
+)
+from supervm.vm.context import EVENTS_USED
+
+(NEXT, COMMITTED, START, STOP, LOCK, HALT, REPEATED, WORKERS, YIELD) = range(0, 72, 8)
+"""Words that the workers share, a cache line each: the next transaction to execute ahead, the next to commit, where the
+run began and where it ends; the lock of commits; why everybody stops, 0 while nobody has to; transactions that were executed again or in
+order only; address of the workers' addresses; address of the C function that lets other threads run."""
+
+SHARED_WORDS = YIELD + 8
+
+FULL, TURN = 1, 2
+"""Reasons to halt: something is full at the committing worker; so much conflicts that block order is cheaper."""
+
+WAITING, EXECUTED, SKIPPED = 0, 1, 2
+
+CHUNK = 32
+"""Transactions that a worker executes ahead at a time."""
+
+WINDOW = 512
+"""How far ahead of the last committed transaction execution may be."""
+
+SEGMENTS = WINDOW // CHUNK + 2
+"""Parts of a worker's entries and values: one for each chunk that can be outstanding, the last for commits."""
+
+TRIAL = 256
+"""Transactions after which it is first asked whether speculation pays."""
+
+COMMITS_AT_ONCE = 64
+
+SPINS = 64
+"""Pauses before a waiting worker lets other threads run."""
+
+
+@njit(cache=True, inline="always")
+def shared_word(shared: Any, index: Any) -> Any:
+    """A word that workers share, with what its writer wrote before."""
+    return acquire64(shared + 8 * index)
+
+
+@njit(cache=True)
+def _use_segment(worker: Any, segment: Any, entries: Any, values: Any) -> None:
+    """Let the worker's next transactions lie in this part of its entries and values."""
+    put(worker, ENTRY_FIRST, segment * entries)
+    put(worker, ENTRY_COUNT, 0)
+    put(worker, ENTRY_CAPACITY, (segment + 1) * entries)
+    put(worker, VALUES_USED, segment * values)
+    put(worker, VALUES_CAPACITY, (segment + 1) * values)
+
+
+@njit(cache=True)
+def _execute_ahead(worker: Any, number: Any, block: Any, item: Any) -> None:
+    """Execute a transaction and leave its access set for whoever commits it."""
+    if item8(block, c.READY, item) == SKIPPED:
+        return
+    if item8(block, c.REJECTED, item):
+        set64(block, c.LOG_COUNT, item, 0)
+        set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
+    else:
+        events = get(worker, EVENTS_USED)
+        if execute(worker, block, item):
+            abandon(worker, events)
+            _mark(block, item, SKIPPED)
+            return
+        set64(block, c.LOG_FIRST, item, get(worker, ENTRY_FIRST))
+        set64(block, c.LOG_COUNT, item, get(worker, ENTRY_COUNT))
+    set8(block, c.OWNERS, item, number)
+    _mark(block, item, EXECUTED)
+
+
+@njit(cache=True)
+def _mark(block: Any, item: Any, state: Any) -> None:
+    release8(column(block, c.READY) + item, state)
+
+
+@njit(cache=True)
+def _commit(worker: Any, number: Any, block: Any, shared: Any, item: Any, entries: Any, values: Any) -> bool:
+    """Commit the next transaction in block order; False where something is full."""
+    if item8(block, c.REJECTED, item):
+        set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
+        return True
+    if acquire8(column(block, c.READY) + item) == EXECUTED:
+        owner = load64(shared_word(shared, WORKERS) + 8 * item8(block, c.OWNERS, item))
+        first, count = item64(block, c.LOG_FIRST, item), item64(block, c.LOG_COUNT, item)
+        if valid(owner, first, count):
+            return apply(worker, owner, first, count)
+    store64(shared + 8 * REPEATED, load64(shared + 8 * REPEATED) + 1)
+    events = get(worker, EVENTS_USED)
+    _use_segment(worker, SEGMENTS - 1, entries, values)
+    if execute(worker, block, item) or not apply(
+        worker, worker, get(worker, ENTRY_FIRST), get(worker, ENTRY_COUNT)
+    ):
+        abandon(worker, events)
+        return False
+    set8(block, c.OWNERS, item, number)
+    return True
+
+
+@njit(cache=True)
+def _commit_some(
+    worker: Any, number: Any, block: Any, shared: Any, turn: Any, entries: Any, values: Any
+) -> None:
+    """Commit what is ready, in block order; the lock is held."""
+    item, stop = shared_word(shared, COMMITTED), shared_word(shared, STOP)
+    last = min(stop, item + COMMITS_AT_ONCE)
+    while item < last and acquire8(column(block, c.READY) + item) != WAITING:
+        if not _commit(worker, number, block, shared, item, entries, values):
+            release64(shared + 8 * HALT, FULL)
+            return
+        item += 1
+        release64(shared + 8 * COMMITTED, item)
+    repeated = load64(shared + 8 * REPEATED)
+    done = item - shared_word(shared, START)
+    if done >= TRIAL and repeated * 100 > done * turn and item < stop:
+        release64(shared + 8 * HALT, TURN)
+
+
+@njit(cache=True)
+def rest(shared: Any, waited: Any) -> Any:
+    """Wait a moment for others; how often that was in a row."""
+    if waited < SPINS:
+        pause()
+    else:
+        call_address(shared_word(shared, YIELD))
+    return waited + 1
+
+
+@njit(nogil=True, cache=True)
+def speculate(worker: Any, number: Any, block: Any, shared: Any, turn: Any, entries: Any, values: Any) -> None:
+    """Work on a block with other workers until it is committed or somebody halts.
+
+    Args:
+        worker: address of this thread's worker.
+        number: which of the workers it is.
+        shared: address of the shared words.
+        turn: percentage of repeated transactions above which block order is cheaper; 100 for never.
+        entries, values: capacity of a segment of the worker's buffers, which hold `SEGMENTS` of them.
+    """
+    waited = segment = 0
+    while True:
+        committed, stop = shared_word(shared, COMMITTED), shared_word(shared, STOP)
+        if committed >= stop or shared_word(shared, HALT):
+            return
+        lock = shared + 8 * LOCK
+        if acquire8(column(block, c.READY) + committed) != WAITING and exchange_if(lock, 0, 1):
+            if not shared_word(shared, HALT):
+                _commit_some(worker, number, block, shared, turn, entries, values)
+            release64(lock, 0)
+            waited = 0
+        elif shared_word(shared, NEXT) < min(stop, committed + WINDOW):
+            first = fetch_add(shared + 8 * NEXT, CHUNK)
+            # Chunks are taken in order, so of the last SEGMENTS − 1 of this worker only those within the window live.
+            _use_segment(worker, segment, entries, values)
+            segment = (segment + 1) % (SEGMENTS - 1)
+            for item in range(first, min(first + CHUNK, stop)):
+                ask_ahead(worker, block, item, min(first + CHUNK, stop))
+                _execute_ahead(worker, number, block, item)
+            waited = 0
+        else:
+            waited = rest(shared, waited)

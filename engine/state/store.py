@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`StateStore`: every key with the versions of its value, readable while a commit is being made.
+
+A commit writes versions under its own number; `publish` makes them visible as a whole. Readers see a watermark: a number
+that was published. A version stays as long as a live reader or a named snapshot can see it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.kernels.cpu import versions as v
+from supervm.kernels.cpu.memory import LINE
+from supervm.kernels.keys import KeyTable, aligned
+from supervm.kernels.work import Ragged
+
+Numbers = NDArray[np.int64]
+
+_CELLS = 1 << 12
+
+_VALUE = 256
+"""Bytes that a value is expected to fit in when one is read."""
+
+
+class StateStore:
+    """The multi-version store.
+
+    One thread makes commits (or hands its addresses to compiled code that does); any thread reads.
+
+    Attributes:
+        keys: the numbers of keys; they begin at 0 and stay.
+        watermark: number of the last published commit; 0 before the first.
+        replaced: versions that were replaced and not collected since.
+    """
+
+    def __init__(self) -> None:
+        self.keys = KeyTable()
+        self.watermark = 0
+        self.replaced = 0
+        self._words = np.zeros(v.VERSION_WORDS, np.int64)
+        self._words[v.CELL_COUNT] = 1
+        self._heads = np.zeros(0, np.uint32)
+        self._cells = aligned(0)
+        self._free = np.zeros(0, np.uint32)
+        self._readers: Counter[int] = Counter()
+        self._lock = threading.RLock()
+        self.make_room()
+        self.grow_cells(_CELLS)
+
+    @property
+    def versions(self) -> int:
+        """Address of the versions' words, for compiled code."""
+        return int(self._words.ctypes.data)
+
+    @property
+    def next_commit(self) -> int:
+        """The number of the commit that is being made."""
+        return self.watermark + 1
+
+    def make_room(self, keys: int = 0, bytes_: int = 0) -> None:
+        """Make room for as many more keys, and bytes of long ones; heads follow."""
+        with self._lock:
+            self.keys.reserve(keys, bytes_)
+            if self.keys.capacity > self._heads.size:
+                heads = np.zeros(self.keys.capacity, np.uint32)
+                heads[: self._heads.size] = self._heads
+                self._heads = heads
+                self._words[v.HEADS] = heads.ctypes.data
+
+    def grow_cells(self, cells: int) -> None:
+        """Make room for at least as many more cells."""
+        with self._lock:
+            used = int(self._words[v.CELL_COUNT])
+            capacity = max(used + cells, 2 * int(self._words[v.CELL_CAPACITY]))
+            grown, free = aligned(LINE * capacity), np.empty(capacity, np.uint32)
+            kept = min(LINE * used, self._cells.size)  # cell 0 is not there at first
+            grown[:kept] = self._cells[:kept]
+            freed = int(self._words[v.FREE_COUNT])
+            free[:freed] = self._free[:freed]
+            self._cells, self._free = grown, free
+            self._words[v.CELLS], self._words[v.CELL_CAPACITY] = grown.ctypes.data, capacity
+            self._words[v.FREE] = free.ctypes.data
+
+    def intern(self, keys: Ragged) -> Numbers:
+        """The number of each key, new ones for new keys."""
+        with self._lock:
+            numbers = self.keys.intern(keys)
+            self.make_room()
+        return numbers
+
+    def seal(self, again: Numbers, replaced: int) -> None:
+        """The commit is complete: it wrote the keys `again` more than once, and replaced so many older versions."""
+        v.seal(self.versions, again, self.next_commit)
+        self.replaced += replaced
+
+    def publish(self) -> None:
+        """The commit becomes visible, as a whole."""
+        with self._lock:
+            self.watermark += 1
+
+    def undo(self, written: Numbers, commit: int | None = None) -> None:
+        """Drop every version of these keys that is of `commit` or later, by default of the one that is being made."""
+        v.undo(self.versions, written, self.next_commit if commit is None else commit)
+
+    def read(self, key: bytes, watermark: int | None = None) -> bytes | None:
+        """The value of a key at a watermark, by default the last published one; None if there is none."""
+        with self._lock:
+            mark = self.watermark if watermark is None else watermark
+            number = int(self.keys.find(_one(key))[0])
+            if number < 0:
+                return None
+            out = np.empty(_VALUE, np.uint8)
+            size = int(v.read_at(self.versions, number, mark, out))
+            if size > out.size:
+                out = np.empty(size, np.uint8)
+                size = int(v.read_at(self.versions, number, mark, out))
+        return None if size < 0 else out[:size].tobytes()
+
+    def values(self, numbers: Numbers, watermark: int | None = None) -> tuple[Ragged, NDArray[np.bool_]]:
+        """The values of keys at a watermark, and whether each has one; by default of the commit that is being made.
+
+        No cell may be freed meanwhile: for the thread that makes commits, or under `reading`.
+        """
+        mark = self.next_commit if watermark is None else watermark
+        sizes = np.empty(numbers.size, np.int64)
+        v.sizes_at(self.versions, numbers, mark, sizes)
+        offsets = np.zeros(numbers.size + 1, np.int64)
+        np.cumsum(np.maximum(sizes, 0), out=offsets[1:])
+        data = np.empty(int(offsets[-1]), np.uint8)
+        v.values_at(self.versions, numbers, mark, offsets, data)
+        return Ragged(data, offsets), sizes >= 0
+
+    @contextmanager
+    def reading(self, watermark: int | None = None) -> Iterator[int]:
+        """Keep what a watermark sees, by default the last published one, until the block ends; its number."""
+        with self._lock:
+            mark = self.watermark if watermark is None else watermark
+            self._readers[mark] += 1
+        try:
+            yield mark
+        finally:
+            self.release(mark)
+
+    def pin(self) -> int:
+        """Keep what the last published watermark sees until `release`; its number."""
+        with self._lock:
+            self._readers[self.watermark] += 1
+            return self.watermark
+
+    def hold(self, watermark: int) -> None:
+        """The same for a watermark whose versions are still there."""
+        with self._lock:
+            self._readers[watermark] += 1
+
+    def release(self, watermark: int) -> None:
+        """One reader of this watermark less."""
+        with self._lock:
+            self._readers[watermark] -= 1
+            if self._readers[watermark] <= 0:
+                del self._readers[watermark]
+
+    def pinned(self) -> NDArray[np.int64]:
+        """Watermarks that somebody reads, ascending."""
+        with self._lock:
+            return np.array(sorted(self._readers), np.int64)
+
+    def collect(self, numbers: Numbers, oldest: int, keep: int) -> int:
+        """Free versions of these keys that nobody can see and that `collection` does not keep; how many."""
+        with self._lock:
+            freed = int(v.collect(self.versions, numbers, min(oldest, self.watermark), self.pinned(), keep))
+        self.replaced -= freed
+        return freed
+
+    def memory_bytes(self) -> int:
+        """Bytes of keys, heads and cells, as far as they are used."""
+        used = int(self._words[v.CELL_COUNT]) - int(self._words[v.FREE_COUNT])
+        return self.keys.memory_bytes() + 4 * len(self.keys) + LINE * used
+
+
+def _one(key: bytes) -> Ragged:
+    return Ragged(np.frombuffer(key or b"\0", np.uint8), np.array([0, len(key)], np.int64))
