@@ -85,15 +85,25 @@ class Worker:
         return int(self.words.ctypes.data)
 
     def grow(self, need: int, amount: int) -> None:
-        """Make at least `amount` more units of what was full; what the buffer holds is kept."""
-        address, capacity, unit, least = _BUFFERS[need]
-        old = int(self.words[capacity])
-        units = max(least, 2 * old, old + 2 * amount) if amount or not old else old
+        """Make room for `amount` units in what was full, at least twice as much as before; what it holds is kept."""
+        address, _, unit, least = _BUFFERS[need]
+        old = self.capacity(need)
+        units = max(least, 2 * old, old + amount)
         buffer = aligned(units * unit)
         if old:
             buffer[: old * unit] = self._buffers[address][: old * unit]
         self._buffers[address] = buffer
-        self.words[address], self.words[capacity] = buffer.ctypes.data, units
+        self.words[address] = buffer.ctypes.data
+        self.use_all(need)
+
+    def capacity(self, need: int) -> int:
+        """How many units fit in a buffer."""
+        address, _, unit, _ = _BUFFERS[need]
+        return self._buffers[address].size // unit if address in self._buffers else 0
+
+    def use_all(self, need: int) -> None:
+        """Let compiled code use the whole of a buffer."""
+        self.words[_BUFFERS[need][1]] = self.capacity(need)
 
     def buffer(self, word: int, size: int) -> NDArray[np.uint8]:
         """The first `size` bytes of a buffer, by the word that holds its address."""

@@ -2,7 +2,8 @@
 """The fast path: transfers of balances between accounts that nothing else in the block touches, in place.
 
 Each account gets its version of this commit at its first transfer; after that nonces and balances change where they lie,
-in block order, with no access set and nothing to undo: a transfer that is rejected has not begun.
+in block order, with no access set and nothing to undo: a transfer that is rejected has not begun. An account that was
+written is never absent: it has sent, so its nonce is not zero, or it has only received.
 """
 
 from __future__ import annotations
@@ -191,13 +192,7 @@ def run_owned(worker: Any, number: Any, block: Any, items: Any, start: Any) -> A
 
 
 @njit(nogil=True, cache=True)
-def settle_owned(worker: Any, first: Any, marks: Any) -> None:
-    """Finish the accounts that the fast path wrote, from place `first` of the written keys on: one with neither nonce
-    nor balance is absent, and each gets its mark (uint32 by key number: the commit)."""
-    versions, commit = get(worker, VERSIONS), get(worker, COMMIT_NUMBER)
+def mark_owned(worker: Any, first: Any, marks: Any) -> None:
+    """Mark the accounts from place `first` of the written keys on (uint32 by key number: the commit)."""
     for place in range(first, get(worker, DIRTY_COUNT)):
-        number = load64(get(worker, DIRTY) + 8 * place)
-        cell = cell_address(versions, load32(head_address(versions, number)))
-        if load64(cell + DATA + NONCE) == 0 and amount_is_zero(cell + DATA + BALANCE):
-            store32(cell + SIZE, GONE)
-        marks[number] = commit
+        marks[load64(get(worker, DIRTY) + 8 * place)] = get(worker, COMMIT_NUMBER)

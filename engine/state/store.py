@@ -15,6 +15,8 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from supervm.crypto.messages import Messages
+from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu import versions as v
 from supervm.kernels.cpu.memory import LINE
 from supervm.kernels.keys import KeyTable, aligned
@@ -94,9 +96,27 @@ class StateStore:
             self.make_room()
         return numbers
 
+    def put(self, numbers: Numbers, values: Ragged, present: NDArray[np.bool_]) -> None:
+        """Write values of the commit that is being made, or delete; each key once, none written before in it."""
+        data, offsets = borrow(values.data), borrow(values.offsets)
+        wanted = int(v.cells_wanted(present, offsets))
+        free = int(self._words[v.CELL_CAPACITY]) - int(self._words[v.CELL_COUNT]) + int(self._words[v.FREE_COUNT])
+        if wanted > free:
+            self.grow_cells(wanted)
+        stack = np.empty(max(wanted, 1), np.uint32)
+        v.take_cells(self.versions, stack.ctypes.data, 0, wanted)
+        arguments = (numbers, self.next_commit, present, data, offsets, stack)
+        self.replaced += int(v.put_values(self.versions, *arguments))
+
+    def changed_since(self, commit: int) -> Numbers:
+        """The keys that later commits wrote."""
+        changed: Numbers = v.changed_since(self.versions, len(self.keys), commit)
+        return changed
+
     def seal(self, again: Numbers, replaced: int) -> None:
         """The commit is complete: it wrote the keys `again` more than once, and replaced so many older versions."""
-        v.seal(self.versions, again, self.next_commit)
+        with self._lock:
+            v.seal(self.versions, again, self.next_commit)
         self.replaced += replaced
 
     def publish(self) -> None:
@@ -104,9 +124,10 @@ class StateStore:
         with self._lock:
             self.watermark += 1
 
-    def undo(self, written: Numbers, commit: int | None = None) -> None:
-        """Drop every version of these keys that is of `commit` or later, by default of the one that is being made."""
-        v.undo(self.versions, written, self.next_commit if commit is None else commit)
+    def undo(self, written: Numbers) -> None:
+        """Drop what the commit that is being made wrote of these keys."""
+        with self._lock:
+            v.undo(self.versions, written, self.next_commit)
 
     def read(self, key: bytes, watermark: int | None = None) -> bytes | None:
         """The value of a key at a watermark, by default the last published one; None if there is none."""
@@ -147,16 +168,21 @@ class StateStore:
         finally:
             self.release(mark)
 
-    def pin(self) -> int:
-        """Keep what the last published watermark sees until `release`; its number."""
-        with self._lock:
-            self._readers[self.watermark] += 1
-            return self.watermark
-
     def hold(self, watermark: int) -> None:
-        """The same for a watermark whose versions are still there."""
+        """Keep what a watermark sees, whose versions are still there, until `release`."""
         with self._lock:
             self._readers[watermark] += 1
+
+    def chunk(self, first: int, stop: int, watermark: int) -> tuple[Messages, Messages]:
+        """Keys and values at a held watermark, of the key numbers from `first` below `stop` that have one."""
+        with self._lock:
+            numbers = np.arange(first, stop)
+            sizes = np.empty(numbers.size, np.int64)
+            # What the watermark sees is not freed, but newer cells of the chains may be: nobody may free meanwhile.
+            v.sizes_at(self.versions, numbers, watermark, sizes)
+            numbers = numbers[sizes >= 0]
+            values, _ = self.values(numbers, watermark)
+            return Messages(*self.keys.strings(numbers)), Messages(*values)
 
     def release(self, watermark: int) -> None:
         """One reader of this watermark less."""
@@ -176,6 +202,16 @@ class StateStore:
             freed = int(v.collect(self.versions, numbers, min(oldest, self.watermark), self.pinned(), keep))
         self.replaced -= freed
         return freed
+
+    def collect_replaced(self, numbers: Numbers) -> None:
+        """Free what the last published commit replaced of these keys, unless somebody reads it."""
+        with self._lock:
+            self.replaced -= int(v.collect_replaced(self.versions, numbers, self.watermark, self.pinned()))
+
+    @property
+    def replaced_bytes(self) -> int:
+        """Memory of replaced versions, about."""
+        return LINE * self.replaced
 
     def memory_bytes(self) -> int:
         """Bytes of keys, heads and cells, as far as they are used."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from supervm.kernels.cpu.memory import (
@@ -27,6 +28,7 @@ from supervm.kernels.cpu.memory import (
     load32,
     load64,
     pause,
+    release32,
     release64,
     store32,
     store64,
@@ -230,21 +232,21 @@ def undo(versions: Any, numbers: Any, commit: Any) -> None:
 
 @njit(nogil=True, cache=True)
 def collect(versions: Any, numbers: Any, oldest: Any, pinned: Any, keep: Any) -> Any:
-    """Free versions that no reader can see; how many.
+    """Free old versions of these keys; how many.
 
-    Of each key stay: every version newer than `oldest`, and the newest that is not; the version that each pinned
-    watermark sees; and, for keys in excess of these, the newest `keep`.
+    The newest version of a key stays, and every one that a pinned watermark sees. Of the others those stay that were
+    replaced after `oldest`, and of a key no more than `keep` versions in all.
 
     Args:
         numbers: int64, keys, each once.
-        oldest: a commit; versions are free to go only when a newer one is no newer than this.
-        pinned: int64, watermarks of readers and snapshots, ascending.
-        keep: versions of a key that stay in any case.
+        oldest: a commit.
+        pinned: int64, watermarks of readers and snapshots.
+        keep: see above.
     """
     freed = 0
     begin_freeing(versions)
-    for item in range(numbers.size):
-        newer = load32(head_address(versions, numbers[item]))
+    for number in numbers:
+        newer = load32(head_address(versions, number))
         count = 1
         while newer != 0:
             at = cell_address(versions, newer)
@@ -252,10 +254,10 @@ def collect(versions: Any, numbers: Any, oldest: Any, pinned: Any, keep: Any) ->
             if cell == 0:
                 break
             mine, above = load32(cell_address(versions, cell) + COMMIT), load32(at + COMMIT)
-            seen = above > oldest or count < keep
+            stays = above > oldest and count < keep
             for mark in pinned:
-                seen = seen or mine <= mark < above
-            if seen:
+                stays = stays or mine <= mark < above
+            if stays:
                 newer = cell
                 count += 1
             else:
@@ -264,3 +266,92 @@ def collect(versions: Any, numbers: Any, oldest: Any, pinned: Any, keep: Any) ->
                 freed += 1
     end_freeing(versions)
     return freed
+
+
+@njit(nogil=True, cache=True)
+def collect_replaced(versions: Any, numbers: Any, commit: Any, pinned: Any) -> Any:
+    """Free the version that a published commit replaced of each of these keys, unless somebody reads it; how many.
+
+    Args:
+        numbers: int64, keys that the commit wrote, each once.
+        pinned: int64, watermarks of readers and snapshots.
+    """
+    freed = 0
+    begin_freeing(versions)
+    for number in numbers:
+        at = cell_address(versions, load32(head_address(versions, number)))
+        older = load32(at + BEFORE)
+        if older == 0 or load32(at + COMMIT) != commit:
+            continue
+        mine = load32(cell_address(versions, older) + COMMIT)
+        seen = False
+        for mark in pinned:
+            seen = seen or mine <= mark < commit
+        if not seen:
+            store32(at + BEFORE, load32(cell_address(versions, older) + BEFORE))
+            free_chain(versions, older)
+            freed += 1
+    end_freeing(versions)
+    return freed
+
+
+@njit(nogil=True, cache=True)
+def cells_wanted(present: Any, offsets: Any) -> Any:
+    """How many cells these values take."""
+    total = 0
+    for item in range(present.size):
+        total += cells_of(offsets[item + 1] - offsets[item] if present[item] else GONE)
+    return total
+
+
+@njit(nogil=True, cache=True)
+def put_values(versions: Any, numbers: Any, commit: Any, present: Any, data: Any, offsets: Any, stack: Any) -> Any:
+    """Make data[offsets[i]:offsets[i + 1]] the newest value of key numbers[i], or delete it; each key once.
+
+    Args:
+        present: bool; False deletes.
+        stack: uint32, cells for all of it (`cells_wanted`), taken by `take_cells`.
+
+    Returns:
+        How many older versions were replaced.
+    """
+    base = data.ctypes.data
+    taken = replaced = 0
+    for item in range(numbers.size):
+        place = head_address(versions, numbers[item])
+        head = load32(place)
+        size = offsets[item + 1] - offsets[item] if present[item] else GONE
+        cell = stack[taken]
+        taken += 1
+        at = cell_address(versions, cell)
+        store32(at + COMMIT, commit)
+        store32(at + BEFORE, head)
+        store32(at + SIZE, size)
+        value, left = base + offsets[item], 0 if size == GONE else size
+        while True:
+            part = min(left, INLINE)
+            copy(at + DATA, value, part)
+            value += part
+            left -= part
+            if left == 0:
+                break
+            store32(at + NEXT, stack[taken])
+            at = cell_address(versions, stack[taken])
+            taken += 1
+        store32(at + NEXT, 0)
+        replaced += 1 if head else 0
+        release32(place, cell)
+    return replaced
+
+
+@njit(nogil=True, cache=True)
+def changed_since(versions: Any, count: Any, commit: Any) -> Any:
+    """The keys below `count` whose newest version is of a later commit, int64."""
+    found = np.empty(count, np.int64)
+    many = 0
+    for number in range(count):
+        head = load32(head_address(versions, number))
+        if head and load32(cell_address(versions, head) + COMMIT) > commit:
+            found[many] = number
+            many += 1
+    return found[:many].copy()
