@@ -7,6 +7,7 @@ each rule of the project's own, then full validity by wasmtime with exactly the 
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 from dataclasses import dataclass
 from functools import cache
@@ -69,7 +70,10 @@ class ModuleInfo:
 @cache
 def _engine() -> wasmtime.Engine:
     """An engine for validation alone."""
-    return wasmtime.Engine(make_config(instances=1))
+    engine = wasmtime.Engine(make_config(instances=1))
+    # wasmtime-py cannot free what is left when the interpreter takes its modules apart, and says so on stderr.
+    atexit.register(engine.close)
+    return engine
 
 
 def _check_imports(module: Module) -> frozenset[tuple[str, str]]:

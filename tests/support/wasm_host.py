@@ -7,6 +7,7 @@ Prices of host functions are not charged; fuel is counted, and so is every host 
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ from supervm.vm.validation import inspect
 MOST = 2**256 - 1
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 ENGINE = wasmtime.Engine(make_config(instances=256))
+atexit.register(ENGINE.close)  # wasmtime-py cannot free it once the interpreter takes its modules apart
 TRAPS = {
     wasmtime.TrapCode.OUT_OF_FUEL: Reason.OUT_OF_GAS,
     wasmtime.TrapCode.UNREACHABLE: Reason.UNREACHABLE,
