@@ -1,1 +1,47 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Work on blocks, as a library. What executes them is imported at its first use: conflicts and replay need no runtime
+of contracts and no database.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from supervm.engine.config import Collection, EngineConfig, Mode, Router, Schedule
+    from supervm.engine.engine import Engine
+    from supervm.engine.receipts import Path, Receipt, Receipts
+    from supervm.engine.result import BlockResult, BlockStats
+    from supervm.engine.transactions import Scheme, TransactionBatch
+
+__all__ = [
+    "BlockResult",
+    "BlockStats",
+    "Collection",
+    "Engine",
+    "EngineConfig",
+    "Mode",
+    "Path",
+    "Receipt",
+    "Receipts",
+    "Router",
+    "Schedule",
+    "Scheme",
+    "TransactionBatch",
+]
+
+_HOMES = {
+    "config": ("Collection", "EngineConfig", "Mode", "Router", "Schedule"),
+    "engine": ("Engine",),
+    "receipts": ("Path", "Receipt", "Receipts"),
+    "result": ("BlockResult", "BlockStats"),
+    "transactions": ("Scheme", "TransactionBatch"),
+}
+_HOME = {name: f"supervm.engine.{module}" for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

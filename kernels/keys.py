@@ -97,6 +97,12 @@ class KeyTable:
         key_table.copy_strings(self.address, np.ascontiguousarray(numbers, np.int64), offsets, data)
         return Ragged(data, offsets)
 
+    def first_bytes(self) -> NDArray[np.uint8]:
+        """The first byte of each string of up to `key_table.INLINE` bytes; 255 for others, and for an empty one."""
+        records = self._records.reshape(-1, LINE)[: len(self)]
+        lengths = records[:, key_table.LENGTH :].copy().view(np.uint32)[:, 0]
+        return np.where((lengths > 0) & (lengths <= key_table.INLINE), records[:, 0], 255).astype(np.uint8)
+
     def memory_bytes(self) -> int:
         """Bytes of the slots, and of the records and the arena as far as they are used."""
         slots = 8 * (int(self._words[key_table.MASK]) + 1)

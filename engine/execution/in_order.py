@@ -13,9 +13,25 @@ from supervm.engine.execution.transaction import abandon, ask_ahead, execute
 from supervm.kernels.cpu.access import ENTRY_COUNT, ENTRY_FIRST, apply, forget_all, get
 from supervm.vm.context import EVENTS_USED
 
+DONE = 3
+"""State of a transaction (`columns.READY`) that the fast path has executed."""
+
+
+@njit(cache=True)
+def run_one(worker: Any, block: Any, item: Any) -> bool:
+    """Execute and apply a transaction; False, and nothing done, where something is full."""
+    events = get(worker, EVENTS_USED)
+    done = execute(worker, block, item) == 0
+    done = done and apply(worker, worker, get(worker, ENTRY_FIRST), get(worker, ENTRY_COUNT))
+    if not done:
+        abandon(worker, events)
+    forget_all(worker)
+    return done
+
+
 @njit(nogil=True, cache=True)
 def run_in_order(worker: Any, number: Any, block: Any, start: Any, stop: Any) -> Any:
-    """Execute and apply the transactions from `start` below `stop`.
+    """Execute and apply the transactions from `start` below `stop` that are not done yet.
 
     Args:
         worker: the worker's address; it has no entries.
@@ -29,13 +45,9 @@ def run_in_order(worker: Any, number: Any, block: Any, start: Any, stop: Any) ->
         if item8(block, c.REJECTED, item):
             set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
             continue
-        events = get(worker, EVENTS_USED)
-        done = execute(worker, block, item) == 0
-        done = done and apply(worker, worker, get(worker, ENTRY_FIRST), get(worker, ENTRY_COUNT))
-        if not done:
-            abandon(worker, events)
-        forget_all(worker)
-        if not done:
-            return item
+        if item8(block, c.READY, item) == DONE:
+            continue
         set8(block, c.OWNERS, item, number)
+        if not run_one(worker, block, item):
+            return item
     return stop

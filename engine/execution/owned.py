@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fast path: transfers of balances between accounts that nothing else in the block touches, in place.
+"""The fast path: transfers between accounts that nothing else in the block touches, in place.
 
 Each account gets its version of this commit at its first transfer; after that nonces and balances change where they lie,
 in block order, with no access set and nothing to undo: a transfer that is rejected has not begun. An account that was
-written is never absent: it has sent, so its nonce is not zero, or it has only received.
+written is never absent: it has sent, so its nonce is not zero, or it has only received. A transfer that also moves objects
+goes through an access set, since it can fail half way.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item64, set8, set64
+from supervm.engine.execution.in_order import run_one
 from supervm.kernels.cpu.access import (
     COMMIT_NUMBER,
     DIRTY,
@@ -98,6 +101,9 @@ def own_account(worker: Any, number: Any) -> Any:
     head = load32(place)
     old = cell_address(versions, head)
     if head and load32(old + COMMIT) == commit:
+        if load32(old + SIZE) == GONE:
+            store32(old + SIZE, ACCOUNT_BYTES)
+            fill(old + DATA, 0, ACCOUNT_BYTES)
         return old + DATA
     count = get(worker, STACK_COUNT) - 1
     put(worker, STACK_COUNT, count)
@@ -184,15 +190,34 @@ def run_owned(worker: Any, number: Any, block: Any, items: Any, start: Any) -> A
         if not _room(worker):
             return place
         item = items[place]
+        set8(block, c.OWNERS, item, number)
+        if item64(block, c.OBJECT_OFFSETS, item) != item64(block, c.OBJECT_OFFSETS, item + 1):
+            if not run_one(worker, block, item):
+                return place
+            continue
         reason = _transfer(worker, block, item, reserve)
         set8(block, c.REASONS, item, reason)
         set64(block, c.GAS, item, 0 if reason else item64(block, c.INTRINSIC, item))
-        set8(block, c.OWNERS, item, number)
     return items.size
 
 
 @njit(nogil=True, cache=True)
-def mark_owned(worker: Any, first: Any, marks: Any) -> None:
-    """Mark the accounts from place `first` of the written keys on (uint32 by key number: the commit)."""
-    for place in range(first, get(worker, DIRTY_COUNT)):
-        marks[load64(get(worker, DIRTY) + 8 * place)] = get(worker, COMMIT_NUMBER)
+def add_to_account(worker: Any, number: Any, amount: Any) -> bool:
+    """Add an amount, uint8 (32,), to the balance of an account in the commit that is being made; False where something
+    is full. Nothing else runs."""
+    if not _room(worker):
+        return False
+    account = own_account(worker, number)
+    add_amounts(account + BALANCE, account + BALANCE, amount.ctypes.data)
+    return True
+
+
+@njit(nogil=True, cache=True)
+def sum_of_fees(gas: Any, prices: Any, rejected: Any, out: Any) -> None:
+    """Add gas × price of every transaction up into `out`, uint8 (64,): the sum, big-endian, in its first 32 bytes."""
+    total, fee = out.ctypes.data, out.ctypes.data + VALUE_BYTES
+    fill(total, 0, VALUE_BYTES)
+    for item in range(gas.size):
+        if prices[item] != 0 and not rejected[item]:
+            product_of_words(fee, np.int64(gas[item]), np.int64(prices[item]))
+            add_amounts(total, total, fee)

@@ -6,7 +6,8 @@ in block order executed takes the lock and commits: what the transaction read mu
 it wrote becomes the newest, and else it is executed again, there and then, on exactly the state that its predecessors
 left. A worker that has nothing to commit executes a chunk ahead, at most `WINDOW` before the last committed one.
 
-    a transaction's state:  WAITING → EXECUTED (an access set lies ready) → committed
+    a transaction's state:  DONE on the fast path before
+                            WAITING → EXECUTED (an access set lies ready) → committed
                             WAITING → SKIPPED (no room, or known to conflict) → executed and committed in order
 
 Each write makes a new version while the block lasts, so that an unchanged head is an unchanged value, and nothing is
@@ -22,6 +23,7 @@ from numba import njit
 
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item8, item64, set8, set64
+from supervm.engine.execution.in_order import DONE
 from supervm.engine.execution.transaction import abandon, ask_ahead, execute
 from supervm.kernels.cpu.access import (
     ENTRY_CAPACITY,
@@ -97,7 +99,7 @@ def _use_segment(worker: Any, segment: Any, entries: Any, values: Any) -> None:
 @njit(cache=True)
 def _execute_ahead(worker: Any, number: Any, block: Any, item: Any) -> None:
     """Execute a transaction and leave its access set for whoever commits it."""
-    if item8(block, c.READY, item) == SKIPPED:
+    if item8(block, c.READY, item) != WAITING:
         return
     if item8(block, c.REJECTED, item):
         set64(block, c.LOG_COUNT, item, 0)
@@ -122,10 +124,13 @@ def _mark(block: Any, item: Any, state: Any) -> None:
 @njit(cache=True)
 def _commit(worker: Any, number: Any, block: Any, shared: Any, item: Any, entries: Any, values: Any) -> bool:
     """Commit the next transaction in block order; False where something is full."""
+    state = acquire8(column(block, c.READY) + item)
+    if state == DONE:
+        return True
     if item8(block, c.REJECTED, item):
         set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
         return True
-    if acquire8(column(block, c.READY) + item) == EXECUTED:
+    if state == EXECUTED:
         owner = load64(shared_word(shared, WORKERS) + 8 * item8(block, c.OWNERS, item))
         first, count = item64(block, c.LOG_FIRST, item), item64(block, c.LOG_COUNT, item)
         if valid(owner, first, count):

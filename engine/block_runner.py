@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One block through the stages verify, route, detect, execute, receipts, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.crypto.messages import Messages
+from supervm.engine.authentication import authenticate
+from supervm.engine.blocks import Block, Contracts, prepare_block
+from supervm.engine.config import EngineConfig, Mode, Schedule
+from supervm.engine.conflicts import detect
+from supervm.engine.execution import columns as c
+from supervm.engine.execution.columns import TOUCHED_FAST_FLAG
+from supervm.engine.execution.executor import TURN_PERCENT, BlockExecutor, Course
+from supervm.engine.execution.owned import sum_of_fees
+from supervm.engine.execution.speculation import SKIPPED
+from supervm.engine.heat import HeatTable, accesses, waiting
+from supervm.engine.interning import InternedBatch
+from supervm.engine.receipts import Receipts, gather_receipts
+from supervm.engine.result import BlockResult, BlockStats
+from supervm.engine.router import AdaptiveRouter
+from supervm.engine.routing import Components, own_objects, paths, touched_accounts
+from supervm.engine.state.state import State
+from supervm.engine.state_keys import ACCOUNT
+from supervm.engine.transactions import TransactionBatch
+from supervm.vm.outcomes import Reason
+
+Numbers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+
+WORTH_SHARING = 64
+"""Transactions of the consensus path from which on threads share them."""
+
+LEAST_PAUSE, MOST_PAUSE = 4, 64
+"""Blocks in order after speculation gave up, before it is tried again; twice as many each time."""
+
+
+@dataclass
+class _Run:
+    """What is found out about a block on its way."""
+
+    block: Block
+    fast: Flags
+    course: Course = field(default_factory=Course)
+    touched_fast: bool = False
+    waves: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time inside to a stage's."""
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + perf_counter() - began
+
+
+class BlockRunner:
+    """Runs blocks on a state; what it learns from one block it uses for the next.
+
+    Args:
+        state: that blocks change.
+        executor: of transactions, on the state's versions.
+        contracts: that stand in the state.
+        config: the engine's.
+    """
+
+    def __init__(
+        self, state: State, executor: BlockExecutor, contracts: Contracts, config: EngineConfig
+    ) -> None:
+        self._state, self._executor, self._contracts, self._config = state, executor, contracts, config
+        self._components = Components()
+        self._heat = HeatTable()
+        self._router = AdaptiveRouter(config.router) if config.router else None
+        collector = Messages.of([bytes([ACCOUNT]) + config.fee_collector])
+        self._collector = int(state.store.intern(collector.ragged)[0])
+        self._pause, self._next_pause = 0, LEAST_PAUSE
+
+    def verify(self, batch: TransactionBatch) -> Bytes:
+        """Which transactions are refused by their signature or proof, uint8 (n,): `Reason` or 0."""
+        refused = np.zeros(len(batch), np.uint8)
+        if self._config.signatures:
+            refused = authenticate(batch, backend=self._config.backend)
+        private = np.flatnonzero(batch.private & (refused == 0))
+        if private.size and self._config.verifier is None:
+            refused[private] = Reason.NO_VERIFIER
+        elif private.size and self._config.verifier is not None:
+            valid = np.asarray(self._config.verifier(batch.take(private)), np.bool_)
+            refused[private[~valid]] = Reason.BAD_PROOF
+        return refused
+
+    def run(
+        self, interned: InternedBatch, refused: Bytes, timestamp: int, before: dict[str, float] | None = None
+    ) -> BlockResult:
+        """Execute a block and commit it; nothing is left of it if that fails.
+
+        Args:
+            interned: the block.
+            refused: what `verify` said of it.
+            before: seconds that earlier stages took.
+        """
+        state, executor = self._state, self._executor
+        height = state.position.height + 1
+        began = perf_counter()
+        block = prepare_block(
+            interned, self._contracts, self._config.chain_id, refused, len(state.store.keys)
+        )
+        run = _Run(block, self._fast(block), stages=dict(before or {}))
+        run.stages["route"] = perf_counter() - began
+        executor.begin(self._contracts.contracts, height, timestamp)
+        try:
+            self._execute(run)
+            with run.stage("receipts"):
+                receipts = gather_receipts(
+                    block.columns, paths(interned.batch.private, run.fast), executor.left()
+                )
+                fees = self._collect_fees(block, receipts)
+                kept = receipts.to_bytes() if state.storage and self._config.keep_receipts else None
+            written = executor.written()
+            executor.seal()
+        except BaseException:
+            executor.undo()
+            raise
+        with run.stage("commit"):
+            root = state.commit(written, height=height, timestamp=timestamp, receipts=kept)
+        stats = self._stats(run, receipts)
+        return BlockResult(height, timestamp, receipts, root, fees, self._split(fees), stats)
+
+    # -------------------------------------------------------------------------------------------------
+
+    def _fast(self, block: Block) -> Flags:
+        """Which transfers take the fast path."""
+        batch, columns = block.interned.batch, block.columns
+        candidates = block.transfers & ~batch.private
+        if block.free_balances or not candidates.any():
+            return np.zeros(len(block), np.bool_)
+        candidates &= own_objects(block.interned, self._state.store, block.live)
+        if self._router is not None:
+            candidates &= self._router.admit(candidates)
+        others = block.live & ~candidates
+        if not others.any():
+            return candidates
+        declared = (columns[c.DECLARED_OFFSETS], columns[c.DECLARED])
+        pays = block.pays | block.transfers
+        touched = touched_accounts(block.interned, others, pays, declared)
+        keys = len(self._state.store.keys)
+        return self._components.clear(
+            block.interned.senders, block.interned.targets, candidates, touched, keys
+        )
+
+    def _execute(self, run: _Run) -> None:
+        block, executor = run.block, self._executor
+        with run.stage("execute"):
+            if run.fast.any():
+                senders, targets = block.interned.senders, block.interned.targets
+                executor.mark(np.concatenate([senders[run.fast], targets[run.fast & block.pays]]))
+        if self._config.mode is Mode.SEQUENTIAL:
+            with run.stage("execute"):
+                executor.run_in_order(block.columns)
+        else:
+            self._execute_parallel(run)
+        touched = block.columns[c.FLAGS][block.calls] & TOUCHED_FAST_FLAG
+        if run.fast.any() and touched.any():
+            # A contract read or moved the balance of an account that the fast path had moved ahead of its turn.
+            run.touched_fast = True
+            run.fast = np.zeros(len(block), np.bool_)
+            if self._config.mode is not Mode.SEQUENTIAL:
+                executor.undo()
+                block.columns[c.READY][:] = 0
+                with run.stage("execute"):
+                    executor.run_in_order(block.columns)
+                run.course = Course("sequential")
+
+    def _execute_parallel(self, run: _Run) -> None:
+        block, executor, columns = run.block, self._executor, run.block.columns
+        rest = int((block.live & ~run.fast).sum())
+        shared = executor.threads > 1 and rest >= WORTH_SHARING
+        if shared and self._config.schedule is Schedule.WAVES and self._run_waves(run):
+            return
+        with run.stage("execute"):
+            if run.fast.any():
+                executor.run_owned(columns, np.flatnonzero(run.fast))
+        waits = None
+        if shared and self._pause == 0:
+            with run.stage("detect"):
+                self._heat.count(block, self._config.backend if self._config.backend == "cuda" else "auto")
+                waits = waiting(block, self._heat.hot()) & ~run.fast
+        self._pause = max(0, self._pause - 1)
+        with run.stage("execute"):
+            if waits is None or waits.sum() * 100 > rest * TURN_PERCENT:
+                executor.run_in_order(columns)
+                return
+            columns[c.READY][waits] = SKIPPED
+            run.course = executor.run_speculation(columns)
+        if run.course.turned:
+            self._pause, self._next_pause = self._next_pause, min(MOST_PAUSE, 2 * self._next_pause)
+        else:
+            self._next_pause = LEAST_PAUSE
+
+    def _run_waves(self, run: _Run) -> bool:
+        """Execute by waves if every transaction declares; False if that cannot be, or somebody lied."""
+        block, batch = run.block, run.block.interned.batch
+        if not (batch.declared | block.transfers)[block.live].all():
+            return False
+        with run.stage("detect"):
+            rows = np.arange(len(block))
+            offsets, keys = accesses(block, rows)
+            read_offsets, read_keys, write_offsets, write_keys = _access_sets(block, offsets, keys)
+            found = detect(read_offsets, read_keys, write_offsets, write_keys, rule="locking")
+            order = np.argsort(found.wave, kind="stable")
+            bounds = np.searchsorted(found.wave[order], np.arange(found.wave_count + 1))
+        run.waves = found.wave_count
+        if found.wave_count * 2 > len(block):
+            return False
+        with run.stage("execute"):
+            course = self._executor.run_waves(block.columns, order, bounds.astype(np.int64))
+        if course is None:
+            run.course.undeclared = True
+            if run.fast.any():
+                self._executor.mark(block.interned.senders[run.fast])
+            return False
+        run.course = course
+        return True
+
+    def _collect_fees(self, block: Block, receipts: Receipts) -> int:
+        """Give the fees of the block to the collector; their sum."""
+        out = np.zeros(64, np.uint8)
+        columns = block.columns
+        sum_of_fees(columns[c.GAS], columns[c.GAS_PRICES], ~receipts.accepted, out)
+        fees = int.from_bytes(out[:32].tobytes())
+        if fees:
+            self._executor.add_to_account(self._collector, out[:32])
+        return fees
+
+    def _split(self, fees: int) -> tuple[int, int, int, int]:
+        """Fees by tier; what division leaves goes to the first."""
+        shares = [fees * percent // 100 for percent in self._config.fee_split]
+        return (fees - sum(shares[1:]), shares[1], shares[2], shares[3])
+
+    def _stats(self, run: _Run, receipts: Receipts) -> BlockStats:
+        accepted, course = receipts.accepted, run.course
+        fast = int(run.fast.sum())
+        if self._router is not None:
+            self._router.learn(run.block.transfers, run.fast, receipts.success)
+        consensus = max(1, int(run.block.live.sum()) - fast)
+        return BlockStats(
+            transactions=len(receipts),
+            committed=int(accepted.sum()),
+            rejected=int((~accepted).sum()),
+            failed=int((accepted & ~receipts.success).sum()),
+            fast=fast,
+            way=course.way,
+            repeated=course.repeated,
+            turned=course.turned,
+            undeclared=course.undeclared,
+            touched_fast=run.touched_fast,
+            conflict_rate=course.repeated / consensus,
+            waves=run.waves,
+            stages=run.stages,
+        )
+
+
+def _access_sets(
+    block: Block, offsets: Numbers, keys: NDArray[np.uint64]
+) -> tuple[Numbers, NDArray[np.uint64], Numbers, NDArray[np.uint64]]:
+    """Reads and writes of every transaction for the detector: declared reads are reads, all else is written too."""
+    columns = block.columns
+    owners = np.repeat(np.arange(len(block)), np.diff(offsets))
+    within = np.arange(len(keys)) - offsets[:-1][owners]
+    reads = columns[c.DECLARED_WRITES] - columns[c.DECLARED_OFFSETS][:-1]
+    only_read = (within >= 2) & (within < 2 + reads[owners])
+    writes = np.zeros(len(block) + 1, np.int64)
+    np.cumsum(np.bincount(owners[~only_read], minlength=len(block)), out=writes[1:])
+    return offsets, keys, writes, keys[~only_read]

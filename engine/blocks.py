@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a batch to a block that can be executed: what is rejected beforehand, contracts and entry points by number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.engine.execution import columns as c
+from supervm.engine.execution.columns import Columns
+from supervm.engine.interning import InternedBatch, declared_keys
+from supervm.engine import ragged
+from supervm.kernels.arrays import borrow
+from supervm.kernels.keys import KeyTable
+from supervm.kernels.work import Ragged
+from supervm.vm.gas import CALL_BASE, CALL_BYTE, TRANSFER_BASE, TRANSFER_OBJECT
+from supervm.vm.limits import GAS_LIMIT
+from supervm.vm.modules import Contract
+from supervm.vm.outcomes import Reason
+
+Numbers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+
+NOBODY = -1
+
+
+@dataclass
+class Contracts:
+    """The deployed contracts, by number, and what finds them.
+
+    Args:
+        contracts: in the order of their first deployment.
+        names: numbers of entry points' names.
+    """
+
+    contracts: list[Contract] = field(default_factory=list)
+    names: KeyTable = field(default_factory=KeyTable)
+    _numbers: dict[bytes, int] = field(default_factory=dict)
+    _by_account: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
+    _entries: Numbers = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+
+    def deploy(self, contract: Contract, account: int) -> None:
+        """A contract stands at the account with this key number."""
+        digest = contract.info.code_hash
+        if digest not in self._numbers:
+            self._numbers[digest] = len(self.contracts)
+            self.contracts.append(contract)
+            names = [name.encode() for name in contract.info.entry_points]
+            numbers = self.names.intern(_strings(names))
+            size = (len(self.contracts), max(len(self.names), 1))
+            entries = np.full(size, NOBODY, np.int64)
+            entries[: self._entries.shape[0], : self._entries.shape[1]] = self._entries
+            entries[-1, numbers] = np.arange(len(names))
+            self._entries = entries
+        self._reach(account + 1)
+        self._by_account[account] = self._numbers[digest]
+
+    def clear(self) -> None:
+        """No contract stands anywhere any more; what was compiled stays known."""
+        self._by_account[:] = NOBODY
+
+    def of_accounts(self, accounts: Numbers, keys: int) -> Numbers:
+        """The number of the contract at each account, `NOBODY` where none is."""
+        self._reach(keys)
+        found: Numbers = self._by_account[accounts]
+        return found
+
+    def entries(self, contracts: Numbers, names: Ragged) -> Numbers:
+        """The number of each entry point at its contract, `NOBODY` where there is none of that name."""
+        if not self.contracts:
+            return np.full(contracts.size, NOBODY, np.int64)
+        numbers = self.names.find(names)
+        found = self._entries[np.maximum(contracts, 0), np.maximum(numbers, 0)]
+        return np.where((contracts < 0) | (numbers < 0), NOBODY, found)
+
+    def use_balances(self) -> Flags:
+        """Which contracts read or move balances of their choice."""
+        return np.array([contract.info.uses_balance for contract in self.contracts], np.bool_)
+
+    def _reach(self, keys: int) -> None:
+        if self._by_account.size < keys:
+            grown = np.full(max(keys, 2 * self._by_account.size), NOBODY, np.int64)
+            grown[: self._by_account.size] = self._by_account
+            self._by_account = grown
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A batch that can be executed.
+
+    Args:
+        interned: the batch.
+        columns: for compiled code.
+        calls: bool (n,), calls that are not rejected.
+        transfers: bool (n,), transfers that are not rejected.
+        pays: bool (n,), which move a value.
+        free_balances: whether a call may read or move balances that it did not declare.
+    """
+
+    interned: InternedBatch
+    columns: Columns
+    calls: Flags
+    transfers: Flags
+    pays: Flags
+    free_balances: bool
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def live(self) -> Flags:
+        """Which are not rejected beforehand."""
+        return self.calls | self.transfers
+
+
+def intrinsic_gas(entry_bytes: Numbers, input_bytes: Numbers, objects: Numbers) -> NDArray[np.uint64]:
+    """What each transaction pays at least; a transfer is one without an entry point."""
+    calls = CALL_BASE + CALL_BYTE * (entry_bytes + input_bytes)
+    transfers = TRANSFER_BASE + TRANSFER_OBJECT * objects
+    return np.where(entry_bytes > 0, calls, transfers).astype(np.uint64)
+
+
+def prepare_block(
+    interned: InternedBatch, contracts: Contracts, chain_id: int, refused: Bytes, keys: int
+) -> Block:
+    """Reject what no state can save, and lay the rest out.
+
+    Args:
+        chain_id: the engine's.
+        refused: uint8 (n,), `Reason` of what authentication or the verifier refused, else 0.
+        keys: how many key numbers there are.
+    """
+    batch = interned.batch
+    entry_bytes, input_bytes = ragged.lengths(batch.entry), ragged.lengths(batch.input)
+    intrinsic = intrinsic_gas(entry_bytes, input_bytes, np.diff(batch.object_offsets))
+    is_call = entry_bytes > 0
+    contract = np.where(is_call, contracts.of_accounts(interned.targets, keys), NOBODY)
+    entry = np.full(len(batch), NOBODY, np.int64)
+    if is_call.any():
+        entry = contracts.entries(contract, batch.entry.ragged)
+    signature = np.isin(refused, (Reason.MALFORMED_SIGNATURE, Reason.BAD_SIGNATURE, Reason.WRONG_SENDER))
+    rejected = np.select(
+        [
+            signature,
+            batch.chain_id != chain_id,
+            refused != 0,
+            batch.gas_limit > GAS_LIMIT,
+            batch.gas_limit < intrinsic,
+            is_call & (contract < 0),
+            is_call & (entry < 0),
+        ],
+        [
+            refused,
+            Reason.WRONG_CHAIN,
+            refused,
+            Reason.GAS_LIMIT_TOO_HIGH,
+            Reason.GAS_LIMIT_TOO_LOW,
+            Reason.UNKNOWN_CONTRACT,
+            Reason.UNKNOWN_ENTRY,
+        ],
+        0,
+    ).astype(np.uint8)
+    live = rejected == 0
+    free = contracts.use_balances()
+    undeclared = is_call & live & ~batch.declared
+    return Block(
+        interned,
+        _columns(interned, rejected, is_call, intrinsic, contract, entry),
+        is_call & live,
+        ~is_call & live,
+        batch.value.any(axis=1),
+        bool(undeclared.any() and free[contract[undeclared]].any()),
+    )
+
+
+def _columns(
+    interned: InternedBatch,
+    rejected: Bytes,
+    is_call: Flags,
+    intrinsic: NDArray[np.uint64],
+    contract: Numbers,
+    entry: Numbers,
+) -> Columns:
+    batch = interned.batch
+    offsets, numbers, writes = declared_keys(interned)
+    return Columns(
+        {
+            c.REJECTED: rejected,
+            c.CALLS: is_call.view(np.uint8),
+            c.SENDERS: interned.senders,
+            c.SENDER_ADDRESSES: np.ascontiguousarray(batch.sender),
+            c.TARGETS: interned.targets,
+            c.TARGET_ADDRESSES: np.ascontiguousarray(batch.to),
+            c.NONCES: np.ascontiguousarray(batch.nonce),
+            c.VALUES: np.ascontiguousarray(batch.value),
+            c.GAS_LIMITS: np.ascontiguousarray(batch.gas_limit),
+            c.GAS_PRICES: np.ascontiguousarray(batch.gas_price),
+            c.INTRINSIC: intrinsic,
+            c.CONTRACTS: contract,
+            c.ENTRIES: entry,
+            c.INPUT: borrow(batch.input.data),
+            c.INPUT_OFFSETS: np.ascontiguousarray(batch.input.offsets),
+            c.OBJECT_OFFSETS: np.ascontiguousarray(batch.object_offsets),
+            c.OBJECTS: interned.objects,
+            c.DECLARED_OFFSETS: offsets,
+            c.DECLARED: numbers,
+            c.DECLARED_WRITES: writes,
+        }
+    )
+
+
+def _strings(strings: list[bytes]) -> Ragged:
+    offsets = ragged.offsets_of(np.array([len(string) for string in strings], np.int64))
+    return Ragged(np.frombuffer(b"".join(strings) or b"\0", np.uint8), offsets)

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`Engine`: blocks in, state out; the one entry to execution.
+
+    with Engine.open(None, EngineConfig(threads=2)) as engine:      # None: in memory; a path: RocksDB
+        address = engine.deploy(code)
+        result = engine.execute(batch)
+
+One thread deploys, executes and rolls back; any thread reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.crypto.messages import Messages
+from supervm.crypto.sparse_merkle import Proof
+from supervm.engine import genesis
+from supervm.engine.addresses import contract_addresses
+from supervm.engine.block_runner import BlockRunner
+from supervm.engine.blocks import Contracts
+from supervm.engine.config import EngineConfig
+from supervm.engine.errors import StorageCorrupt
+from supervm.engine.execution.executor import BlockExecutor
+from supervm.engine.interning import InternedBatch, intern_batch
+from supervm.engine.pipeline import run_pipeline
+from supervm.engine.result import BlockResult
+from supervm.engine.state.state import Position, State
+from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE
+from supervm.engine.transactions import TransactionBatch
+from supervm.kernels.errors import ArgumentError
+from supervm.kernels.threads import get_threads, set_threads
+from supervm.vm.modules import ModuleCache
+
+ADDRESS_BYTES = 20
+
+
+class Engine:
+    """An engine; `open` makes one.
+
+    Attributes:
+        config: its settings.
+        state: keys, versions, tree and storage, for those who need more than the methods here.
+    """
+
+    def __init__(self, state: State, config: EngineConfig) -> None:
+        """For `open` alone."""
+        self.config = config
+        self.state = state
+        self._codes: dict[bytes, bytes] = {}
+        self._cache = ModuleCache(config.instances)
+        self._contracts = Contracts()
+        self._executor = BlockExecutor(state.store, self._cache, config.threads)
+        self._runner = BlockRunner(state, self._executor, self._contracts, config)
+        self._supply = genesis.supply(state)
+        if get_threads() != config.threads:
+            set_threads(config.threads)
+
+    @classmethod
+    def open(cls, path: Path | str | None = None, config: EngineConfig | None = None) -> Engine:
+        """Open an engine on a state.
+
+        Args:
+            path: a directory for the state, created if it is not there; None keeps the state in memory.
+            config: settings; without, the defaults.
+
+        Raises:
+            StorageUnavailable, StorageCorrupt, StorageFailed: the directory cannot be used, or does not give the root that
+                it says.
+            RuntimeProblem: wasmtime of another version than the gas schedule counts with.
+        """
+        config = config or EngineConfig()
+        state = State(
+            path,
+            hash=config.hash,
+            collection=config.collection,
+            sync=config.sync,
+            keep_receipts=config.keep_receipts,
+        )
+        try:
+            engine = cls(state, config)
+            engine._redeploy()
+        except BaseException:
+            state.close()
+            raise
+        return engine
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, write what waits, close the storage. A second call does nothing."""
+        self._executor.close()
+        self.state.close()
+
+    # ---------------------------------------------------------------------------------------------- change
+
+    def deploy(self, code: bytes, salt: bytes = bytes(32)) -> bytes:
+        """Deploy a contract; its address, 20 bytes. The same code with the same salt has the same address.
+
+        Raises:
+            ArgumentError: the salt has not 32 bytes.
+            ContractRejected: the code breaks a rule.
+        """
+        if not isinstance(salt, bytes) or len(salt) != 32:
+            raise ArgumentError("salt", repr(salt), "32 bytes")
+        contract = self._cache.contract(code)
+        digest = contract.info.code_hash
+        address = contract_addresses(_row(salt), _row(digest))[0].tobytes()
+        numbers = self._put([bytes([CODE]) + address], [digest])
+        self._commit(numbers, codes=(code,))
+        self._place(address, code)
+        return address
+
+    def credit(self, addresses: Any, balances: Any) -> bytes:
+        """Add to the balances of accounts; the new state root.
+
+        Args:
+            addresses: uint8 (k, 20); an address may come more than once.
+            balances: uint8 (k, 32), big-endian.
+
+        Raises:
+            ArgumentError: other shapes, or more than 2^256 − 1 in all.
+        """
+        keys, values, total = genesis.credited(self.state, addresses, balances)
+        if self._supply + total >= 1 << 256:
+            raise ArgumentError("balances", f"{self._supply + total} in all", "at most 2^256 − 1")
+        root = self._commit(self.state.put(keys, values, np.ones(len(keys), np.bool_)))
+        self._supply += total
+        return root
+
+    def create_objects(self, ids: Any, owners: Any, kinds: Any) -> bytes:
+        """Create objects; the new state root.
+
+        Args:
+            ids: uint8 (o, 32), each new.
+            owners: uint8 (o, 20).
+            kinds: uint8 (o,), 0 owned, 1 shared, 2 immutable.
+
+        Raises:
+            ArgumentError: other shapes, an id that exists or comes twice, an unknown kind.
+        """
+        keys, values = genesis.new_objects(self.state, ids, owners, kinds)
+        return self._commit(self.state.put(keys, values, np.ones(len(keys), np.bool_)))
+
+    def preset(self, keys: Messages, values: Messages) -> bytes:
+        """Give storage keys of contracts values without a transaction, as a genesis does; the new state root.
+
+        Raises:
+            ArgumentError: a key that is no storage key, or comes twice.
+        """
+        genesis.check_entries(keys, values)
+        return self._commit(self.state.put(keys, values, np.ones(len(keys), np.bool_)))
+
+    def intern(self, batch: TransactionBatch) -> InternedBatch:
+        """Number the keys of a batch, as decoding does, ahead of `execute`.
+
+        Raises:
+            MalformedBatch: columns that are no batch.
+        """
+        batch.check()
+        return intern_batch(self.state.store, batch)
+
+    def execute(
+        self, batch: TransactionBatch | InternedBatch, *, timestamp: int | None = None
+    ) -> BlockResult:
+        """Execute a block and make it part of the state.
+
+        Args:
+            batch: its transactions, in its order.
+            timestamp: seconds; without, one more than the last block's.
+
+        Raises:
+            MalformedBatch: columns that are no batch; nothing was executed.
+            StorageFailed: the block could not be persisted; the state is what it was.
+        """
+        interned = batch if isinstance(batch, InternedBatch) else self.intern(batch)
+        refused = self._runner.verify(interned.batch)
+        return self._runner.run(interned, refused, self._timestamp(timestamp))
+
+    def run(self, batches: Iterable[TransactionBatch]) -> Iterator[BlockResult]:
+        """Execute blocks one after the other, verifying the next ones while one executes; results in order.
+
+        Raises: as `execute`; blocks before the one that failed are part of the state.
+        """
+        return run_pipeline(self, self._runner, batches, self.config.queue_depth)
+
+    # ---------------------------------------------------------------------------------------------- read
+
+    @property
+    def height(self) -> int:
+        """Blocks so far; deployments, credits and the like count as blocks."""
+        return self.state.position.height
+
+    @property
+    def state_root(self) -> bytes:
+        """After the last block, 32 bytes."""
+        return self.state.position.root
+
+    def get(self, address: bytes, key: bytes) -> bytes | None:
+        """What a contract stores under a key; None if nothing."""
+        return self.state.get(bytes([STORAGE]) + _address(address) + key)
+
+    def account(self, address: bytes) -> tuple[int, int]:
+        """Nonce and balance of an account."""
+        value = self.state.get(bytes([ACCOUNT]) + _address(address)) or bytes(40)
+        return int.from_bytes(value[:8]), int.from_bytes(value[8:])
+
+    def prove(self, address: bytes, key: bytes | None = None) -> Proof:
+        """Proof of what a contract stores under a key, or of nothing being there, against `state_root`.
+
+        With one argument, that is a whole state key (docs/execution-rules.md, State).
+        """
+        whole = address if key is None else bytes([STORAGE]) + _address(address) + key
+        return self.state.prove(whole)
+
+    def receipts(self, height: int) -> bytes | None:
+        """The canonical receipts of a block, if they are stored."""
+        return self.state.storage.receipts(height) if self.state.storage is not None else None
+
+    @property
+    def supply(self) -> int:
+        """The sum of all balances."""
+        return self._supply
+
+    # ---------------------------------------------------------------------------------------------- snapshots
+
+    @property
+    def snapshots(self) -> dict[str, Position]:
+        """The named snapshots."""
+        return dict(self.state.snapshots)
+
+    def snapshot(self, name: str) -> Position:
+        """Name the state as it is; see `State.snapshot`."""
+        return self.state.snapshot(name)
+
+    def forget(self, name: str) -> None:
+        """Drop a snapshot's name."""
+        self.state.forget(name)
+
+    def rollback(self, name: str) -> bytes:
+        """Make the state what it was at a snapshot, height included; the root. The snapshot stays."""
+        root = self.state.rollback(name)
+        self._supply = genesis.supply(self.state)
+        self._contracts.clear()
+        self._redeploy()
+        return root
+
+    # ---------------------------------------------------------------------------------------------- inside
+
+    def _put(self, keys: list[bytes], values: list[bytes]) -> NDArray[np.int64]:
+        return self.state.put(Messages.of(keys), Messages.of(values), np.ones(len(keys), np.bool_))
+
+    def _commit(self, numbers: NDArray[np.int64], codes: tuple[bytes, ...] = ()) -> bytes:
+        position = self.state.position
+        return self.state.commit(
+            numbers, height=position.height + 1, timestamp=position.timestamp, codes=codes
+        )
+
+    def _place(self, address: bytes, code: bytes) -> None:
+        self._codes[self._cache.contract(code).info.code_hash] = code
+        account = self.state.store.intern(Messages.of([bytes([ACCOUNT]) + address]).ragged)
+        self._contracts.deploy(self._cache.contract(code), int(account[0]))
+
+    def _redeploy(self) -> None:
+        """Find the contracts that the state has, and their code."""
+        for address, digest in genesis.deployed(self.state):
+            code = self._codes.get(digest)
+            if code is None and self.state.storage is not None:
+                code = self.state.storage.code(digest)
+            if code is None:
+                where = self.state.storage.path if self.state.storage is not None else "memory"
+                raise StorageCorrupt(where, f"the code of contract {address.hex()} is missing", "restore a copy")
+            self._place(address, code)
+
+    def _timestamp(self, timestamp: int | None) -> int:
+        if timestamp is None:
+            return self.state.position.timestamp + 1
+        if not 0 <= timestamp < 1 << 63:
+            raise ArgumentError("timestamp", repr(timestamp), "0 to 2^63 − 1")
+        return timestamp
+
+
+def _row(data: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8).reshape(1, -1)
+
+
+def _address(address: bytes) -> bytes:
+    if len(address) != ADDRESS_BYTES:
+        raise ArgumentError("address", f"{len(address)} bytes", f"{ADDRESS_BYTES} bytes")
+    return bytes(address)

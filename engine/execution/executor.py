@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`BlockExecutor`: a block's columns in, results and written keys out, by the way that the block allows.
+
+The way never changes a result. What is full is grown between runs of compiled code, which then go on where they were.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.engine.execution import by_waves, speculation
+from supervm.engine.execution import columns as c
+from supervm.engine.execution.columns import Columns
+from supervm.engine.execution.in_order import DONE, run_in_order
+from supervm.engine.execution.owned import add_to_account, run_owned
+from supervm.engine.execution.pool import ExecutionPool
+from supervm.engine.host_crypto import FUNCTIONS, check_addresses
+from supervm.engine.state.store import Numbers, StateStore
+from supervm.kernels.cpu import access
+from supervm.vm import context as w
+from supervm.vm.modules import Contract, ModuleCache
+from supervm.vm.worker import Worker
+
+TURN_PERCENT = 35
+"""Share of transactions executed again above which block order is cheaper: measured on two threads."""
+
+SEGMENT_ENTRIES, SEGMENT_VALUES = 1 << 10, 1 << 16
+"""Entries and bytes of values for one chunk of speculation, at first."""
+
+
+@dataclass
+class Course:
+    """How a block went.
+
+    Args:
+        way: "sequential", "speculation", "waves".
+        repeated: transactions that were executed again, or in order only, under speculation.
+        turned: whether speculation, or waves, gave up for block order.
+        undeclared: whether a transaction touched what it had not declared.
+    """
+
+    way: str = "sequential"
+    repeated: int = 0
+    turned: bool = False
+    undeclared: bool = False
+
+
+class BlockExecutor:
+    """Executes blocks against a store, with workers and threads of its own.
+
+    Args:
+        store: the state's versions; commits are made by whoever calls.
+        cache: of contracts.
+        threads: how many workers.
+    """
+
+    def __init__(self, store: StateStore, cache: ModuleCache, threads: int) -> None:
+        self._store = store
+        self.pool = ExecutionPool(threads)
+        self._workers = [Worker(cache, store.keys.address, store.versions, FUNCTIONS) for _ in range(threads)]
+        for worker in self._workers:
+            for word, address in check_addresses().items():
+                worker.words[word] = address
+        self._addresses = np.array([worker.address for worker in self._workers], np.int64)
+        self._marks = np.zeros(0, np.uint32)
+        self._shared = np.zeros(by_waves.WAVE_SHARED_WORDS, np.int64)
+        self._shared[speculation.WORKERS] = self._addresses.ctypes.data
+        rest = ctypes.CDLL(None).sched_yield
+        self._shared[speculation.YIELD] = int(ctypes.cast(rest, ctypes.c_void_p).value or 0)
+
+    @property
+    def threads(self) -> int:
+        return len(self._workers)
+
+    def close(self) -> None:
+        """End the threads and give instances back."""
+        self.pool.close()
+        for worker in self._workers:
+            worker.close()
+
+    def begin(self, contracts: list[Contract], number: int, timestamp: int) -> None:
+        """A block with this number and timestamp begins, in the commit that is being made."""
+        for worker in self._workers:
+            worker.prepare(contracts)
+            words = worker.words
+            words[access.COMMIT_NUMBER] = self._store.next_commit
+            for word in (access.DIRTY_COUNT, access.AGAIN_COUNT, access.REPLACED, w.EVENTS_USED):
+                words[word] = 0
+            words[w.BLOCK_NUMBER], words[w.TIMESTAMP], words[w.FAST_MARKS] = number, timestamp, 0
+            self._whole_buffers(worker)
+
+    def written(self) -> Numbers:
+        """The keys that the block wrote, each once."""
+        return np.concatenate([self._list(worker, access.DIRTY, access.DIRTY_COUNT) for worker in self._workers])
+
+    def seal(self) -> None:
+        """The block is complete: its versions are the commit's."""
+        again = [self._list(worker, access.AGAIN, access.AGAIN_COUNT) for worker in self._workers]
+        replaced = sum(int(worker.words[access.REPLACED]) for worker in self._workers)
+        self._store.seal(np.concatenate(again), replaced)
+
+    def undo(self) -> None:
+        """Forget everything that was executed since `begin`; what it left behind too."""
+        self._store.undo(self.written())
+        for worker in self._workers:
+            for word in (access.DIRTY_COUNT, access.AGAIN_COUNT, access.REPLACED, w.EVENTS_USED):
+                worker.words[word] = 0
+            worker.words[w.FAST_MARKS] = 0
+            self._whole_buffers(worker)
+
+    def left(self) -> list[NDArray[np.uint8]]:
+        """What the calls of each worker left behind; copies."""
+        return [worker.buffer(w.EVENTS, int(worker.words[w.EVENTS_USED])).copy() for worker in self._workers]
+
+    # -------------------------------------------------------------------------------------------------
+
+    def run_owned(self, columns: Columns, items: Numbers) -> None:
+        """The fast path: these transfers, in block order; to others they are done."""
+        worker = self._workers[0]
+        worker.words[access.IN_PLACE] = 1
+        at = 0
+        while at < items.size:
+            at = self._on_first(run_owned, 0, columns.address, items, at)
+            if at < items.size:
+                self._make_room(worker)
+        columns[c.READY][items] = DONE
+
+    def mark(self, accounts: Numbers) -> None:
+        """These accounts are the fast path's; contracts that touch one of them by their own choice are reported."""
+        if self._marks.size < self._store.keys.capacity:
+            self._marks = np.zeros(self._store.keys.capacity, np.uint32)
+        self._marks[accounts] = self._store.next_commit
+        for worker in self._workers:
+            worker.words[w.FAST_MARKS] = self._marks.ctypes.data
+
+    def add_to_account(self, number: int, amount: NDArray[np.uint8]) -> None:
+        """Add an amount, big-endian, to the balance of an account by key number."""
+        while not self._on_first(add_to_account, number, amount):
+            self._make_room(self._workers[0])
+
+    def run_in_order(self, columns: Columns, start: int = 0) -> None:
+        """One by one, on one thread."""
+        worker = self._workers[0]
+        worker.words[access.IN_PLACE] = 1
+        self._whole_buffers(worker)
+        while start < len(columns):
+            start = self._on_first(run_in_order, 0, columns.address, start, len(columns))
+            if start < len(columns):
+                self._make_room(worker)
+
+    def run_speculation(self, columns: Columns) -> Course:
+        """Optimistically on all threads; the rest in order if that turns out to be cheaper."""
+        course = Course("speculation")
+        shared, total = self._shared, len(columns)
+        for word in (speculation.NEXT, speculation.COMMITTED, speculation.START, speculation.REPEATED):
+            shared[word] = 0
+        shared[speculation.STOP] = total
+        while shared[speculation.COMMITTED] < total:
+            shared[speculation.HALT] = shared[speculation.LOCK] = 0
+            shared[speculation.NEXT] = shared[speculation.COMMITTED]
+            # What was executed ahead is gone with the buffers that it lay in; hot and fast ones stay what they are.
+            ready = columns[c.READY][int(shared[speculation.COMMITTED]) :]
+            ready[ready == speculation.EXECUTED] = speculation.WAITING
+            self._share_out(columns)
+            halt = int(shared[speculation.HALT])
+            if halt == speculation.TURN:
+                course.turned = True
+                break
+            if halt == speculation.FULL:
+                self._make_room_everywhere()
+        course.repeated = int(shared[speculation.REPEATED])
+        if course.turned:
+            self.run_in_order(columns, int(shared[speculation.COMMITTED]))
+        return course
+
+    def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course | None:
+        """Wave after wave on all threads; None if a transaction had not declared what it touches: nothing is done then."""
+        shared = self._shared
+        while True:
+            for word in (speculation.NEXT, speculation.HALT, by_waves.WAVE, by_waves.DONE):
+                shared[word] = 0
+            for worker in self._workers:
+                worker.words[access.IN_PLACE] = 1
+                self._whole_buffers(worker)
+            arguments = (columns.address, self._shared.ctypes.data, order, bounds)
+            self.pool.run(
+                *(
+                    _bound(by_waves.run_waves, worker.address, number, *arguments)
+                    for number, worker in enumerate(self._workers)
+                )
+            )
+            halt = int(shared[speculation.HALT])
+            if not halt:
+                return Course("waves")
+            needs = [(worker.words[access.NEEDS], worker.words[access.NEEDED]) for worker in self._workers]
+            self.undo()
+            if halt == by_waves.UNDECLARED:
+                return None
+            for worker, (need, needed) in zip(self._workers, needs, strict=True):
+                worker.words[access.NEEDS], worker.words[access.NEEDED] = need, needed
+            self._make_room_everywhere()
+
+    # -------------------------------------------------------------------------------------------------
+
+    def _on_first(self, function: object, *arguments: object) -> int:
+        """Run compiled code on the first worker's thread; what it returns."""
+        result: list[int] = []
+        worker = self._workers[0].address
+        self.pool.run(lambda: result.append(int(function(worker, *arguments))))  # type: ignore[operator]
+        return result[0]
+
+    def _share_out(self, columns: Columns) -> None:
+        segments = speculation.SEGMENTS
+        tasks = []
+        for number, worker in enumerate(self._workers):
+            words = worker.words
+            words[access.IN_PLACE] = 0
+            words[access.NEEDS] = 0
+            for need, least in (
+                (access.NEEDS_ENTRIES, SEGMENT_ENTRIES),
+                (access.NEEDS_VALUES, SEGMENT_VALUES),
+            ):
+                if worker.capacity(need) < segments * least:
+                    worker.grow(need, segments * least - worker.capacity(need))
+            entries = worker.capacity(access.NEEDS_ENTRIES) // segments
+            values = worker.capacity(access.NEEDS_VALUES) // segments & ~63
+            arguments = (worker.address, number, columns.address, self._shared.ctypes.data)
+            tasks.append(_bound(speculation.speculate, *arguments, TURN_PERCENT, entries, values))
+        self.pool.run(*tasks)
+
+    def _make_room_everywhere(self) -> None:
+        for worker in self._workers:
+            self._make_room(worker)
+
+    def _make_room(self, worker: Worker) -> None:
+        """Grow what was full at a worker."""
+        need, needed = int(worker.words[access.NEEDS]), int(worker.words[access.NEEDED])
+        worker.words[access.NEEDS] = 0
+        if need == access.NEEDS_KEYS:
+            self._store.make_room(len(self._store.keys) // 2, needed)
+        elif need == w.NEEDS_INSTANCES:
+            for each in self._workers:
+                each.discard_instances()
+        elif need == access.NEEDS_CELLS:
+            self._store.grow_cells(needed + access.TAKEN_AT_ONCE * len(self._workers))
+            if worker.capacity(need) < needed + access.TAKEN_AT_ONCE:
+                worker.grow(need, needed + access.TAKEN_AT_ONCE)
+        elif need in (access.NEEDS_ENTRIES, access.NEEDS_VALUES):
+            # Under speculation a transaction has one of many segments to itself.
+            worker.grow(need, speculation.SEGMENTS * needed)
+        elif need:
+            worker.grow(need, needed)
+
+    def _whole_buffers(self, worker: Worker) -> None:
+        for need in (access.NEEDS_ENTRIES, access.NEEDS_VALUES):
+            worker.use_all(need)
+        for word in (access.ENTRY_FIRST, access.ENTRY_COUNT, access.VALUES_USED):
+            worker.words[word] = 0
+
+    @staticmethod
+    def _list(worker: Worker, address: int, count: int) -> Numbers:
+        return worker.buffer(address, 8 * int(worker.words[count])).view(np.int64).copy()
+
+
+def _bound(function: object, *arguments: object) -> object:
+    return lambda: function(*arguments)  # type: ignore[operator]

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Threads that execute transactions: one for each worker, with a stack that is large enough for any contract."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+STACK_BYTES = 16 << 20
+"""Of each thread: wasm code may use 6 MiB (`supervm.vm.config`), host functions and Python come on top."""
+
+_stack_size = threading.Lock()
+
+
+class ExecutionPool:
+    """`threads` threads; task i always runs on thread i."""
+
+    def __init__(self, threads: int) -> None:
+        self._queues: list[queue.SimpleQueue[tuple[Callable[[], object], Future[None]] | None]] = []
+        self._threads = []
+        with _stack_size:
+            before = threading.stack_size(STACK_BYTES)
+            try:
+                for number in range(threads):
+                    tasks: queue.SimpleQueue[tuple[Callable[[], object], Future[None]] | None] = queue.SimpleQueue()
+                    thread = threading.Thread(
+                        target=_serve, args=(tasks,), name=f"supervm-execute-{number}", daemon=True
+                    )
+                    self._queues.append(tasks)
+                    self._threads.append(thread)
+                    thread.start()
+            finally:
+                threading.stack_size(before)
+
+    def __len__(self) -> int:
+        return len(self._threads)
+
+    def run(self, *tasks: Callable[[], object]) -> None:
+        """Run task i on thread i and wait for all; the first error is raised."""
+        futures = []
+        for tasks_of, task in zip(self._queues, tasks, strict=False):
+            future: Future[None] = Future()
+            tasks_of.put((task, future))
+            futures.append(future)
+        errors = [future.exception() for future in futures]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def close(self) -> None:
+        """End the threads."""
+        for tasks in self._queues:
+            tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
+def _serve(tasks: queue.SimpleQueue[tuple[Callable[[], object], Future[None]] | None]) -> None:
+    while True:
+        item = tasks.get()
+        if item is None:
+            return
+        task, future = item
+        try:
+            task()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+        del item, task, future

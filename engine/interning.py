@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A batch with its keys numbered: what decoding hands on, so that nothing behind it compares byte strings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.engine import ragged
+from supervm.engine.state.store import StateStore
+from supervm.engine.state_keys import account_keys, object_keys
+from supervm.engine.transactions import TransactionBatch
+from supervm.kernels.work import Ragged
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class InternedBatch:
+    """A batch and the numbers of its keys at one engine.
+
+    Args:
+        batch: the transactions.
+        senders, targets: int64 (n,), of the accounts of `sender` and `to`.
+        objects: int64 (o,), of the objects.
+        reads, writes: int64, of the declared keys.
+    """
+
+    batch: TransactionBatch
+    senders: Numbers
+    targets: Numbers
+    objects: Numbers
+    reads: Numbers
+    writes: Numbers
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+
+def intern_batch(store: StateStore, batch: TransactionBatch) -> InternedBatch:
+    """Number the keys of a batch. An address that is sender and target, of many transactions too, has one number."""
+    accounts = np.concatenate([account_keys(batch.sender), account_keys(batch.to)])
+    numbers = store.intern(_rows(accounts))
+    return InternedBatch(
+        batch,
+        numbers[: len(batch)],
+        numbers[len(batch) :],
+        store.intern(_rows(object_keys(batch.object_ids))),
+        store.intern(batch.read_keys.ragged),
+        store.intern(batch.write_keys.ragged),
+    )
+
+
+def _rows(rows: NDArray[np.uint8]) -> Ragged:
+    width = rows.shape[1]
+    return Ragged(rows.reshape(-1), np.arange(len(rows) + 1, dtype=np.int64) * width)
+
+
+def declared_keys(interned: InternedBatch) -> tuple[Numbers, Numbers, Numbers]:
+    """Each transaction's declared reads, then its declared writes, as one list.
+
+    Returns:
+        (offsets int64 (n + 1,), numbers int64, where in it the writes of each transaction begin int64 (n,)).
+    """
+    batch = interned.batch
+    reads, writes = np.diff(batch.read_offsets), np.diff(batch.write_offsets)
+    offsets = ragged.offsets_of(reads + writes)
+    numbers = np.empty(int(offsets[-1]), np.int64)
+    first = offsets[:-1]
+    numbers[_places(first, batch.read_offsets, reads)] = interned.reads
+    numbers[_places(first + reads, batch.write_offsets, writes)] = interned.writes
+    return offsets, numbers, first + reads
+
+
+def _places(starts: Numbers, offsets: Numbers, counts: Numbers) -> Numbers:
+    """Where the items of each list go, which are moved from their offsets to their starts."""
+    return np.arange(int(offsets[-1]), dtype=np.int64) + np.repeat(starts - offsets[:-1], counts)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blocks through overlapping stages: while one is executed and committed, the next ones are verified.
+
+Signatures need no state, so their stage runs on a thread of its own, in front of a bounded queue. What is behind it
+changes the state and stays on the caller's thread, in the order of the blocks.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.engine.block_runner import BlockRunner
+from supervm.engine.interning import InternedBatch
+from supervm.engine.result import BlockResult
+from supervm.engine.transactions import TransactionBatch
+
+if TYPE_CHECKING:
+    from supervm.engine.engine import Engine
+
+_WAIT_SECONDS = 0.05
+"""How often a stage that waits looks whether it is to stop."""
+
+
+class _Verified(NamedTuple):
+    batch: TransactionBatch | InternedBatch
+    refused: NDArray[np.uint8]
+    seconds: float
+
+
+_Item = _Verified | BaseException | None
+"""A verified block; what ended the verification; or the end."""
+
+
+def run_pipeline(
+    engine: Engine, runner: BlockRunner, batches: Iterable[TransactionBatch | InternedBatch], depth: int
+) -> Iterator[BlockResult]:
+    """Execute blocks in order.
+
+    Args:
+        engine, runner: what executes them.
+        batches: the blocks; taken from another thread, as the queue has room.
+        depth: blocks that wait verified.
+    """
+    verified: queue.Queue[_Item] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(item: _Item) -> None:
+        while not stop.is_set():
+            try:
+                verified.put(item, timeout=_WAIT_SECONDS)
+                return
+            except queue.Full:
+                continue
+
+    def verify() -> None:
+        try:
+            for batch in batches:
+                began = perf_counter()
+                plain = batch.batch if isinstance(batch, InternedBatch) else batch
+                plain.check()
+                put(_Verified(batch, runner.verify(plain), perf_counter() - began))
+                if stop.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=verify, name="supervm-verify", daemon=True)
+    thread.start()
+    try:
+        while True:
+            waiting = verified.qsize()
+            item = verified.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            began = perf_counter()
+            interned = item.batch if isinstance(item.batch, InternedBatch) else engine.intern(item.batch)
+            before = {"verify": item.seconds, "decode": perf_counter() - began}
+            timestamp = engine.state.position.timestamp + 1
+            result = runner.run(interned, item.refused, timestamp, before)
+            yield replace(result, stats=replace(result.stats, waiting=waiting))
+    finally:
+        stop.set()
+        thread.join()
