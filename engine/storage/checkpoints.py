@@ -80,6 +80,12 @@ class Folding:
         self._stop.set()
         self._thread.join()
 
+    def check(self) -> None:
+        """Raise why it was given up, once; nothing while it still works."""
+        if not self.running and self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
     def _run(self) -> None:
         try:
             self._fold()

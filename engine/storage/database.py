@@ -16,6 +16,7 @@ Options, measured on two Zen 4 cores with commits of 2.6 MB, 27,600 pairs:
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,8 @@ class Database:
         try:
             self._begin(fresh, first)
         except BaseException:
-            self.close()
+            with contextlib.suppress(StorageFailed):
+                self.close()
             raise
 
     def _prepared(self) -> bool:
@@ -247,8 +249,17 @@ class Database:
         )
 
     def close(self) -> None:
-        """Close the database; what was written without the log is flushed. A second call does nothing."""
-        self._rocks.close()
+        """Close the database; what was written without the log is flushed. A second call does nothing.
+
+        Raises:
+            StorageFailed: the disk is full, or any other failure. The database is closed all the same.
+        """
+        try:
+            self._rocks.close()
+        except DbClosedError:
+            return
+        except Exception as error:
+            raise self._failed(error) from error
 
 
 def closed(path: Path) -> StorageUnavailable:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 
@@ -31,6 +32,7 @@ def commit_of(sequence: int, pairs: int = 300, pool: int = 900) -> Commit:
     )
 
 
+@functools.cache
 def key_of(number: int) -> bytes:
     """One of the pool's keys, 1 to 277 bytes long."""
     return (b"%d." % number + hashlib.sha256(b"%d" % number).digest() * 9)[: 5 + number % 273]

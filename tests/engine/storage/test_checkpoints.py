@@ -58,7 +58,10 @@ def test_a_checkpoint_holds_the_state_and_drops_the_log(tmp_path: Path):
         assert storage.checkpoint.keys == len(STATES[10])
         storage.start_checkpoint(13, chunks(STATES[13], 50))
         storage.wait_checkpoint()
-        assert stored(storage, layout.log_key(0), layout.AFTER_LOG) == [layout.log_key(14), layout.log_key(15)]
+        assert stored(storage, layout.log_key(0), layout.AFTER_LOG) == [
+            layout.log_key(14),
+            layout.log_key(15),
+        ]
         pages = stored(storage, layout.page_key(0, 0), layout.AFTER_PAGES)
         assert pages == [layout.page_key(2, page) for page in range(storage.checkpoint.pages)]
         check_state(storage, 15)
