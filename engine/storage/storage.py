@@ -171,6 +171,7 @@ class Storage:
                 raise ArgumentError("commit.sequence", str(commit.sequence), str(before.sequence + 1))
             if receipts is not None and len(receipts) > COMMIT_BYTES:
                 raise ArgumentError("receipts", f"{len(receipts)} bytes", f"up to {COMMIT_BYTES}")
+            code_records = [(layout.code_key(hashlib.sha256(code).digest()), bytes(code)) for code in codes]
             body = packed_commit(commit, before.logged)
             head = Head(
                 commit.sequence,
@@ -186,7 +187,6 @@ class Storage:
                 head = head.named(name)
             self._writer.check()
             kept, deleted, ranges = self._receipts.step(before.height, commit.height, receipts)
-            code_records = [(layout.code_key(hashlib.sha256(code).digest()), bytes(code)) for code in codes]
             puts = [
                 (layout.log_key(commit.sequence), body),
                 (layout.HEAD, head.packed()),

@@ -122,21 +122,23 @@ def test_a_failing_write_stops_all_later_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ):
     storage = Storage.open(tmp_path)
-    write, calls = storage._database.write, []
+    write, calls, going = storage._database.write, [], threading.Event()
 
     def failing(batch: WriteBatch, **options: bool) -> None:
         calls.append(batch)
         if len(calls) == 4:
+            assert going.wait(60)
             raise failure
         write(batch, **options)
 
     monkeypatch.setattr(storage._database, "write", failing)
-    for sequence in range(1, 5):
+    for sequence in range(1, 7):
         storage.commit(commit_of(sequence, PAIRS, POOL))
+    going.set()
     with pytest.raises(StorageFailed):
         storage.flush()
     uses = [
-        lambda: storage.commit(commit_of(5, PAIRS, POOL)),
+        lambda: storage.commit(commit_of(7, PAIRS, POOL)),
         lambda: storage.name_snapshot("n"),
         lambda: storage.start_checkpoint(2, chunks(STATES[2])),
         lambda: list(storage.commits()),
