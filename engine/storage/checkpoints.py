@@ -122,9 +122,7 @@ class Folding:
         old_pages = (layout.page_key(0, 0), layout.page_key(generation, 0))
         old_log = (layout.log_key(0), layout.log_key(self._sequence + 1))
         self._writer.put(
-            Changes(
-                puts=[(layout.CHECKPOINT, checkpoint.packed())], deletions=[old_pages, old_log], sync=True
-            )
+            Changes(puts=[(layout.CHECKPOINT, checkpoint.packed())], deletions=[old_pages, old_log])
         )
         self._writer.flush()
         self._done(checkpoint)
