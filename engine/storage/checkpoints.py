@@ -80,6 +80,12 @@ class Folding:
         self._stop.set()
         self._thread.join()
 
+    def check(self) -> None:
+        """Raise why it was given up, once; nothing while it still works."""
+        if not self.running and self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
     def _run(self) -> None:
         try:
             self._fold()
@@ -116,9 +122,7 @@ class Folding:
         old_pages = (layout.page_key(0, 0), layout.page_key(generation, 0))
         old_log = (layout.log_key(0), layout.log_key(self._sequence + 1))
         self._writer.put(
-            Changes(
-                puts=[(layout.CHECKPOINT, checkpoint.packed())], deletions=[old_pages, old_log], sync=True
-            )
+            Changes(puts=[(layout.CHECKPOINT, checkpoint.packed())], deletions=[old_pages, old_log])
         )
         self._writer.flush()
         self._done(checkpoint)

@@ -16,6 +16,7 @@ Options, measured on two Zen 4 cores with commits of 2.6 MB, 27,600 pairs:
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,8 @@ class Database:
         try:
             self._begin(fresh, first)
         except BaseException:
-            self.close()
+            with contextlib.suppress(StorageFailed):
+                self.close()
             raise
 
     def _prepared(self) -> bool:
@@ -201,7 +203,10 @@ class Database:
             raise StorageCorrupt(self.path, f"keys cannot be read: {error}", RESTORE) from error
 
     def write(self, batch: WriteBatch, *, sync: bool = False, logged: bool = True) -> None:
-        """Write a batch as a whole or not at all. The interpreter's lock is held throughout (rocksdict keeps it).
+        """Write a batch as a whole or not at all.
+
+        rocksdict keeps the interpreter's lock while RocksDB writes (3 ms for 2.6 MB), and would through the wait for the
+        disk of a synchronous write; it gives it up in `flush_wal`, which therefore does the waiting.
 
         Args:
             batch: the changes.
@@ -209,13 +214,15 @@ class Database:
             logged: whether they go through the write-ahead log; without it a kill loses them until `flush`.
 
         Raises:
-            StorageFailed: the disk is full, or any other failure.
+            StorageFailed: the disk is full, or any other failure. If it was the wait for the disk that failed, the
+                batch may still be there, as a whole, at the next opening.
         """
         options = WriteOptions()
-        options.sync = sync
         _set(options, "disable_wal", not logged)
         try:
             self._rocks.write(batch, options)
+            if sync:
+                self._rocks.flush_wal(True)
         except Exception as error:
             raise self._failed(error) from error
 
@@ -247,8 +254,17 @@ class Database:
         )
 
     def close(self) -> None:
-        """Close the database; what was written without the log is flushed. A second call does nothing."""
-        self._rocks.close()
+        """Close the database; what was written without the log is flushed. A second call does nothing.
+
+        Raises:
+            StorageFailed: the disk is full, or any other failure. The database is closed all the same.
+        """
+        try:
+            self._rocks.close()
+        except DbClosedError:
+            return
+        except Exception as error:
+            raise self._failed(error) from error
 
 
 def closed(path: Path) -> StorageUnavailable:

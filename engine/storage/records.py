@@ -27,8 +27,8 @@ from supervm.engine.storage.commit import ROOT_BYTES, Commit
 
 PAGE_KEYS = 65_536
 """Most keys of one page of a checkpoint."""
-PAGE_BYTES = 4 << 20
-"""Most packed bytes of one page, unless its one pair is larger."""
+PAGE_BYTES = 1 << 20
+"""Most packed bytes of one page: a write of this size keeps the interpreter's lock for about a millisecond."""
 
 _CRC = struct.Struct("<I")
 _COLUMNS = struct.Struct("<IQQ")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from supervm.crypto.messages import Messages
-from supervm.engine.errors import StorageCorrupt, StorageUnavailable
+from supervm.engine.errors import StorageCorrupt, StorageFailed, StorageUnavailable
 from supervm.engine.storage import layout
 from supervm.engine.storage.checkpoints import Chunks, Folding, remove_leftovers
 from supervm.engine.storage.commit import COMMIT_BYTES, Commit
@@ -23,12 +24,9 @@ from supervm.engine.storage.recovery import read_log, read_pages, read_positions
 from supervm.engine.storage.writer import Changes, Writer
 from supervm.kernels.errors import ArgumentError
 
-CHECKPOINT_BYTES = 64 << 20
-"""Least log that is worth a checkpoint (bytes)."""
-KEEP_BLOCKS = 10_000
-"""Blocks whose receipts are kept."""
-QUEUE_DEPTH = 4
-"""Commits that may wait for the writer."""
+CHECKPOINT_BYTES = 64 << 20  # least log that is worth a checkpoint
+KEEP_BLOCKS = 10_000  # whose receipts are kept
+QUEUE_DEPTH = 4  # commits that may wait for the writer
 
 T = TypeVar("T")
 
@@ -100,7 +98,8 @@ class Storage:
         try:
             return cls(database, sync, keep_blocks, queue_depth, checkpoint_bytes)
         except BaseException:
-            database.close()
+            with contextlib.suppress(StorageFailed):
+                database.close()
             raise
 
     @property
@@ -172,6 +171,7 @@ class Storage:
                 raise ArgumentError("commit.sequence", str(commit.sequence), str(before.sequence + 1))
             if receipts is not None and len(receipts) > COMMIT_BYTES:
                 raise ArgumentError("receipts", f"{len(receipts)} bytes", f"up to {COMMIT_BYTES}")
+            code_records = [(layout.code_key(hashlib.sha256(code).digest()), bytes(code)) for code in codes]
             body = packed_commit(commit, before.logged)
             head = Head(
                 commit.sequence,
@@ -187,7 +187,6 @@ class Storage:
                 head = head.named(name)
             self._writer.check()
             kept, deleted, ranges = self._receipts.step(before.height, commit.height, receipts)
-            code_records = [(layout.code_key(hashlib.sha256(code).digest()), bytes(code)) for code in codes]
             puts = [
                 (layout.log_key(commit.sequence), body),
                 (layout.HEAD, head.packed()),
@@ -328,8 +327,10 @@ class Storage:
         if self._folding is not None:
             self._folding.stop()
         self._writer.stop()
-        self._database.close()
-        self._writer.check()
+        try:
+            self._database.close()
+        finally:
+            self._writer.check()
         self._raise_folding_error()
 
     def __enter__(self) -> Storage:
@@ -360,9 +361,8 @@ class Storage:
             self._checkpoint = checkpoint
 
     def _raise_folding_error(self) -> None:
-        if self._folding is not None and not self._folding.running and self._folding.error is not None:
-            error, self._folding.error = self._folding.error, None
-            raise error
+        if self._folding is not None:
+            self._folding.check()
 
     def _find(self, key: bytes) -> bytes | None:
         self._check_open()

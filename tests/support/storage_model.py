@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -31,6 +33,7 @@ def commit_of(sequence: int, pairs: int = 300, pool: int = 900) -> Commit:
     )
 
 
+@functools.cache
 def key_of(number: int) -> bytes:
     """One of the pool's keys, 1 to 277 bytes long."""
     return (b"%d." % number + hashlib.sha256(b"%d" % number).digest() * 9)[: 5 + number % 273]
@@ -53,11 +56,19 @@ def receipts_of(sequence: int) -> bytes:
 
 def apply(state: State, commit: Commit) -> None:
     """Take one step."""
-    for place in range(len(commit.keys)):
-        if commit.present[place]:
-            state[commit.keys[place]] = commit.values[place]
+    for key, value, kept in zip(
+        split(commit.keys), split(commit.values), commit.present.tolist(), strict=True
+    ):
+        if kept:
+            state[key] = value
         else:
-            state.pop(commit.keys[place], None)
+            state.pop(key, None)
+
+
+def split(messages: Messages) -> list[bytes]:
+    """All messages; faster than one by one."""
+    data, ends = messages.data.tobytes(), messages.offsets.tolist()
+    return [data[start:stop] for start, stop in itertools.pairwise(ends)]
 
 
 def states(last: int, pairs: int = 300, pool: int = 900) -> list[State]:
@@ -82,9 +93,8 @@ def replayed(storage: Storage) -> Iterator[tuple[int, State]]:
     """(sequence, state) at the checkpoint and after each commit of the log; each state is the same dictionary."""
     state: State = {}
     for keys, values in storage.pages():
-        for place in range(len(keys)):
-            assert keys[place] not in state, "a key twice in a checkpoint"
-            state[keys[place]] = values[place]
+        assert state.keys().isdisjoint(split(keys)), "a key twice in a checkpoint"
+        state.update(zip(split(keys), split(values), strict=True))
     yield storage.checkpoint.sequence, state
     for commit in storage.commits():
         apply(state, commit)

@@ -58,7 +58,10 @@ def test_a_checkpoint_holds_the_state_and_drops_the_log(tmp_path: Path):
         assert storage.checkpoint.keys == len(STATES[10])
         storage.start_checkpoint(13, chunks(STATES[13], 50))
         storage.wait_checkpoint()
-        assert stored(storage, layout.log_key(0), layout.AFTER_LOG) == [layout.log_key(14), layout.log_key(15)]
+        assert stored(storage, layout.log_key(0), layout.AFTER_LOG) == [
+            layout.log_key(14),
+            layout.log_key(15),
+        ]
         pages = stored(storage, layout.page_key(0, 0), layout.AFTER_PAGES)
         assert pages == [layout.page_key(2, page) for page in range(storage.checkpoint.pages)]
         check_state(storage, 15)
@@ -177,16 +180,27 @@ class Unwilling(Exception):
 def test_an_error_of_the_source_is_told_once_and_changes_nothing(tmp_path: Path):
     closed = []
 
-    def broken() -> Iterator[tuple[Messages, Messages]]:
-        try:
-            yield from chunks(STATES[4], 50)
-            raise Unwilling
-        finally:
+    class Pinned:
+        """Chunks that hold something until they are closed; nobody else closes an iterator that is no generator."""
+
+        def __init__(self) -> None:
+            self._chunks = chunks(STATES[4], 50)
+
+        def __iter__(self) -> Pinned:
+            return self
+
+        def __next__(self) -> tuple[Messages, Messages]:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                raise Unwilling
+            return chunk
+
+        def close(self) -> None:
             closed.append(True)
 
     with filled(tmp_path, 6, checkpoint_bytes=1) as storage:
         for tell in (storage.wait_checkpoint, storage.checkpoint_due):
-            storage.start_checkpoint(4, broken())
+            storage.start_checkpoint(4, Pinned())
             storage._folding.wait()
             with pytest.raises(Unwilling):
                 tell()
@@ -202,7 +216,7 @@ def test_an_error_of_the_source_is_told_once_and_changes_nothing(tmp_path: Path)
         storage.wait_checkpoint()
         check_state(storage, 6)
     storage = filled(tmp_path, 8)
-    storage.start_checkpoint(7, broken())
+    storage.start_checkpoint(7, Pinned())
     storage._folding.wait()
     with pytest.raises(Unwilling):
         storage.close()
