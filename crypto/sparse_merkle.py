@@ -29,6 +29,9 @@ from supervm.kernels.threads import get_threads, run_slices
 
 __all__ = ["EMPTY", "Proof", "SparseMerkleTree", "verify_proof"]
 
+Ids = npt.NDArray[np.uint32]
+Flags = npt.NDArray[np.bool_]
+
 _LEAVES_PER_SLICE = 4096
 """Most changes whose leaves one call of a kernel hashes."""
 
@@ -97,7 +100,10 @@ class SparseMerkleTree:
             ArgumentError: another first id, too many keys, keys in another form or on a GPU.
         """
         batch = _on_host(keys, "keys")
-        digest_into(self._kernel, batch.ragged, self._new_paths(first_id, len(batch)))
+        paths = self._new_paths(first_id, len(batch))
+        digests = np.empty(paths.shape, np.uint8)
+        digest_into(self._kernel, batch.ragged, digests)
+        paths[...] = digests
         self._arrays.keys += len(batch)
 
     def _new_paths(self, first_id: int, count: int) -> Bytes:
@@ -110,9 +116,7 @@ class SparseMerkleTree:
         arrays.reserve(arrays.keys + count)
         return arrays.path_rows(arrays.keys, arrays.keys + count)
 
-    def update(
-        self, ids: npt.NDArray[np.uint32], values: MessagesLike, present: npt.NDArray[np.bool_]
-    ) -> bytes:
+    def update(self, ids: Ids, values: MessagesLike, present: Flags) -> bytes:
         """Give keys new values, or take their values away.
 
         Args:
@@ -132,44 +136,43 @@ class SparseMerkleTree:
         ids, present = _column(ids, np.uint32, "ids", None), _column(present, np.bool_, "present", len(ids))
         if len(batch) != ids.size:
             raise ArgumentError("values", f"{len(batch)} values", f"{ids.size}, as many as ids")
-        grown = self._leaves + self._examine(ids, present)
+        change, moves = self._examine(ids, present)
         if not ids.size:
             return self._root
-        rebuilt = self._arrays.fit_depth(grown)
-        self._change_leaves(ids, batch, present)
+        rebuilt = self._arrays.fit_depth(self._leaves + change)
+        self._change_leaves(ids, batch, present, moves)
         self._hash_nodes(ids.size + (self._leaves if rebuilt else 0))
-        self._leaves = grown
+        self._leaves += change
         self._root = self._arrays.node(1)
         self._check_usable()
         return self._root
 
-    def _examine(self, ids: npt.NDArray[np.uint32], present: npt.NDArray[np.bool_]) -> int:
-        """By how much the number of leaves will grow."""
+    def _examine(self, ids: Ids, present: Flags) -> tuple[int, Flags]:
+        """By how much the number of leaves will grow, and which ids become leaves or cease to be."""
         keys = self._arrays.keys
         seen = np.zeros(keys // 64 + 1, np.uint64)
-        place, change = examine(ids, present, self._arrays.used_links, seen)
+        moves = np.empty(ids.size, np.bool_)
+        place, change = examine(ids, present, self._arrays.used_links, seen, moves)
         if place < ids.size:
             known = int(ids[place]) < keys
             expected = "every id once" if known else f"ids below {keys}, the number of keys"
             raise ArgumentError("ids", f"{ids[place]} at {place}" + (" again" if known else ""), expected)
-        return int(change)
+        return int(change), moves
 
-    def _change_leaves(
-        self, ids: npt.NDArray[np.uint32], values: Messages, present: npt.NDArray[np.bool_]
-    ) -> None:
+    def _change_leaves(self, ids: Ids, values: Messages, present: Flags, moves: Flags) -> None:
         """Hash the new leaves, and put them in their buckets or mark them there."""
         arrays, kernel = self._arrays, self._kernel
         buckets = np.empty(ids.size, np.uint32)
         data, offsets = borrow(values.data), borrow(values.offsets)
 
         def work(start: int, stop: int) -> None:
-            paths, leaves, depth = arrays.paths, arrays.leaves, arrays.depth
-            hash_leaves(kernel, data, offsets, ids, present, paths, leaves, depth, buckets, start, stop)
+            records, depth = arrays.records, arrays.depth
+            hash_leaves(kernel, data, offsets, ids, present, records, depth, buckets, start, stop)
 
         share = -(-ids.size // (4 * get_threads())) if get_threads() > 1 else ids.size
         lanes = kernel.lanes.width
         run_slices(work, ids.size, -(-min(_LEAVES_PER_SLICE, share) // lanes) * lanes)
-        link(ids, present, buckets, arrays.used_links, arrays.first, arrays.dirty)
+        link(ids, present, moves, buckets, arrays.used_links, arrays.first, arrays.dirty)
 
     def _hash_nodes(self, changes: int) -> None:
         """Compute everything above the dirty buckets, of which there are `changes` at most."""
@@ -178,7 +181,7 @@ class SparseMerkleTree:
         twins = []
 
         def work(start: int, stop: int) -> None:
-            lists = (a.paths, a.leaves, a.used_links, a.first, a.dirty)
+            lists = (a.records, a.used_links, a.first, a.dirty)
             tree = (a.nodes, a.counts, a.depth)
             twins.append(update_subtrees(kernel, *lists, *tree, top, start, stop, changes))
 

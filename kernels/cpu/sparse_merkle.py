@@ -15,12 +15,21 @@ from numba import njit
 from supervm.kernels.cpu.conflicts_table import prefetch
 from supervm.kernels.cpu.hash_group import width
 from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs
-from supervm.kernels.cpu.sparse_merkle_lists import path_bit, read_lists, take_dirty
+from supervm.kernels.cpu.sparse_merkle_lists import (
+    entry_bit,
+    entry_id,
+    entry_shared,
+    read_lists,
+    take_dirty,
+)
 from supervm.kernels.cpu.sparse_merkle_state import (
     NODE_PREFIX,
     PATH_BITS,
+    RECORD,
+    RECORD_WORDS,
     WORDS,
     hash_first,
+    prefetch_at,
 )
 
 _AHEAD = 32
@@ -33,8 +42,7 @@ STEP_COLUMNS = 4
 @njit(nogil=True, cache=True)
 def update_subtrees(
     kernel: Any,
-    paths: Any,
-    leaves: Any,
+    records: Any,
     links: Any,
     first: Any,
     dirty: Any,
@@ -50,7 +58,7 @@ def update_subtrees(
 
     Args:
         kernel: a `HashKernel`.
-        paths, leaves, links, first, dirty, nodes, counts: the tree's; the bits of what is computed are cleared.
+        records, links, first, dirty, nodes, counts: the tree's; the bits of what is computed are cleared.
         depth: level of the buckets; at least `top` + 6, so that no word of `dirty` belongs to two subtrees.
         most: no more buckets than this are dirty.
 
@@ -60,26 +68,24 @@ def update_subtrees(
     words = np.int64(1) << (depth - top - 6)
     buckets = np.empty(min(most, 64 * words * (stop - start)), np.int64)
     taken = take_dirty(dirty, start * words, stop * words, buckets)
-    run = np.empty(3 * taken + 64, np.uint32)
-    shared = np.empty(run.size, np.int16)
+    run = np.empty(3 * taken + 64, np.uint64)
     ends = np.empty(taken, np.int64)
     twin = np.int64(-1)
     begin = np.int64(0)
     while begin < taken:
         end, steps, found = read_lists(
-            paths, links, first, depth, buckets, begin, taken, run, shared, ends
+            records, links, first, nodes, depth, buckets, begin, taken, run, ends
         )
         twin = max(twin, found)
         if end == begin:
-            run = np.empty(2 * run.size, np.uint32)
-            shared = np.empty(run.size, np.int16)
+            run = np.empty(2 * run.size, np.uint64)
             continue
         plan = np.empty(STEP_COLUMNS * steps, np.int64)
         # Addresses into it are all that is left of it in the plan: this function keeps the array alive.
         digests = np.empty(WORDS * steps, np.uint64)
         heads = np.full(PATH_BITS, -1, np.int64)
         plan_steps(
-            paths, leaves, nodes, counts, depth, buckets, begin, end, run, shared, ends, plan, digests, heads
+            records, nodes, counts, depth, buckets, begin, end, run, ends, plan, digests, heads
         )
         run_steps(kernel, depth, plan, digests, heads)
         begin = end
@@ -91,18 +97,31 @@ def update_subtrees(
 
 @njit(nogil=True, cache=True)
 def run_steps(kernel: Any, depth: Any, plan: Any, digests: Any, heads: Any) -> None:
-    """Compute the hashes that `plan_steps` wrote down, the deepest level first; `digests` is written."""
+    """Compute the hashes that `plan_steps` wrote down, the deepest level first; `digests` is written.
+
+    Rows are asked for when their step is a group ahead of the one that is hashed.
+    """
     lanes = width(kernel)
     group = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
     group_at = group.ctypes.data
     for level in range(PATH_BITS - 1, depth - 1, -1):
         step = heads[level]
+        ahead = step
+        for _ in range(lanes):
+            if ahead >= 0:
+                prefetch_at(plan[ahead])
+                prefetch_at(plan[ahead + 1])
+                ahead = plan[ahead + 3]
         filled = 0
         while step >= 0:
             group[filled] = plan[step]
             group[lanes + filled] = plan[step + 1]
             group[2 * lanes + filled] = plan[step + 2]
             step = plan[step + 3]
+            if ahead >= 0:
+                prefetch_at(plan[ahead])
+                prefetch_at(plan[ahead + 1])
+                ahead = plan[ahead + 3]
             filled += 1
             if filled == lanes:
                 hash_pairs(kernel, NODE_PREFIX, group_at)
@@ -113,8 +132,7 @@ def run_steps(kernel: Any, depth: Any, plan: Any, digests: Any, heads: Any) -> N
 
 @njit(nogil=True, cache=True)
 def plan_steps(
-    paths: Any,
-    leaves: Any,
+    records: Any,
     nodes: Any,
     counts: Any,
     depth: Any,
@@ -122,7 +140,6 @@ def plan_steps(
     start: Any,
     stop: Any,
     run: Any,
-    shared: Any,
     ends: Any,
     plan: Any,
     digests: Any,
@@ -139,54 +156,51 @@ def plan_steps(
         digests: uint64, a row for each step: where its digest will be.
         heads: int64, for each level the first of its steps (an index into `plan`) or −1, written.
     """
-    leaves_at, nodes_at, digests_at = leaves.ctypes.data, nodes.ctypes.data, digests.ctypes.data
+    records_at, nodes_at, digests_at = records.ctypes.data, nodes.ctypes.data, digests.ctypes.data
     rows = np.empty(PATH_BITS + 2, np.int64)
-    levels = np.empty(PATH_BITS + 2, np.int64)
     meets = np.empty(PATH_BITS + 2, np.int64)
     meets[0] = depth - 1
     step = np.int64(0)
     index = np.int64(0)
     for place in range(start, stop):
         node = (np.int64(1) << depth) + buckets[place]
-        size = ends[place] - index
-        counts[node] = min(size, 2)
-        if size <= 1:
+        end = ends[place]
+        counts[node] = min(end - index, 2)
+        if end - index < 2:
             for word in range(WORDS):
-                nodes[WORDS * node + word] = (
-                    leaves[WORDS * np.int64(run[index]) + word] if size else np.uint64(0)
-                )
-            index = ends[place]
+                leaf = records[RECORD_WORDS * entry_id(run[index]) + WORDS + word] if end > index else np.uint64(0)
+                nodes[WORDS * node + word] = leaf
+            index = end
             continue
         top = -1
-        while index < ends[place]:
-            leaf = np.int64(run[index])
-            prefetch(leaves, np.uint64(WORDS * leaf))
-            top += 1
-            rows[top] = leaves_at + ROW * leaf
-            levels[top] = PATH_BITS
-            following = np.int64(shared[index])
-            while True:
-                floor = max(meets[top], following) + 1
-                level = levels[top]
-                left, right = rows[top], nodes_at
-                if level < PATH_BITS and level > floor:
-                    level -= 1
-                    if path_bit(paths, leaf, level):
-                        left, right = right, left
-                elif meets[top] > following:
-                    level = meets[top]
-                    top -= 1
-                    left, right = rows[top], left
-                else:
-                    break
-                plan[step], plan[step + 1] = left, right
-                plan[step + 2] = digests_at + (ROW // STEP_COLUMNS) * step
-                plan[step + 3] = heads[level]
-                heads[level] = step
-                rows[top], levels[top] = plan[step + 2], level
-                step += STEP_COLUMNS
-            meets[top + 1] = following
+        while index < end:
+            entry = run[index]
             index += 1
+            following = entry_shared(entry)
+            top += 1
+            row, level = records_at + RECORD * entry_id(entry) + ROW, np.int64(PATH_BITS)
+            while True:
+                meet = meets[top]
+                floor = max(meet, following) + 1
+                while floor < level < PATH_BITS:
+                    level -= 1
+                    aside = entry_bit(records_at, entry, depth, level)
+                    plan[step], plan[step + 1] = (nodes_at, row) if aside else (row, nodes_at)
+                    row = digests_at + (ROW // STEP_COLUMNS) * step
+                    plan[step + 2], plan[step + 3] = row, heads[level]
+                    heads[level] = step
+                    step += STEP_COLUMNS
+                if meet <= following:
+                    break
+                top -= 1
+                level = meet
+                plan[step], plan[step + 1] = rows[top], row
+                row = digests_at + (ROW // STEP_COLUMNS) * step
+                plan[step + 2], plan[step + 3] = row, heads[level]
+                heads[level] = step
+                step += STEP_COLUMNS
+            rows[top] = row
+            meets[top + 1] = following
         plan[step - STEP_COLUMNS + 2] = nodes_at + ROW * node
 
 
