@@ -195,9 +195,7 @@ class SparseMerkleTree:
         if self._twin >= 0:
             raise ArgumentError("keys", f"the key of id {self._twin} under another id too", "every key once")
 
-    def prove(
-        self, id_or_key: int | bytes, *, value_of: Callable[[int], bytes] | None = None
-    ) -> Proof:
+    def prove(self, id_or_key: int | bytes, *, value_of: Callable[[int], bytes] | None = None) -> Proof:
         """A proof that a key has its value, or that it has none.
 
         Args:
@@ -223,7 +221,9 @@ class SparseMerkleTree:
             raise ArgumentError("value_of", "None", expected)
         hashed = self._digest(value_of(found))
         if self._digest(b"\x00" + other + hashed) != arrays.leaf(found):
-            raise ArgumentError("value_of", f"another value for id {found}", "the value that it has in the tree")
+            raise ArgumentError(
+                "value_of", f"another value for id {found}", "the value that it has in the tree"
+            )
         return Proof(path, siblings, present=False, other=(other, hashed))
 
     def _path(self, id_or_key: int | bytes) -> bytes:
@@ -243,8 +243,9 @@ class SparseMerkleTree:
 
 
 def _top(changes: int) -> int:
-    """The level whose subtrees are computed one by one: some for each thread, if there is enough to do."""
-    wanted = 4 * get_threads() if get_threads() > 1 else 1
+    """The level whose subtrees are computed one by one, if there is enough to do: some for each thread, and at least
+    eight, since what a subtree needs on its way should stay in the second-level cache."""
+    wanted = max(8, 4 * get_threads())
     top = 0
     while 1 << top < wanted and _CHANGES_PER_SUBTREE << (top + 1) <= changes:
         top += 1
@@ -262,8 +263,11 @@ def _column(array: Any, dtype: type, argument: str, items: int | None) -> Any:
     """`array` as a contiguous one of this dtype and, if that is given, size."""
     found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
     shape = "(n,)" if items is None else f"({items},)"
-    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1 or array.size != (
-        array.size if items is None else items
+    if (
+        not isinstance(array, np.ndarray)
+        or array.dtype != dtype
+        or array.ndim != 1
+        or array.size != (array.size if items is None else items)
     ):
         raise ArgumentError(argument, found, f"a {np.dtype(dtype)} array of shape {shape}")
     return borrow(np.ascontiguousarray(array))

@@ -99,7 +99,9 @@ class _Pairs:
         width = self.lanes.width
         if width == 2 * half:
             pairs = [[self._row(self._pointer(row, lane), half) for row in (0, 1)] for lane in range(width)]
-            order = ir.Constant(ir.VectorType(I32, width), [ir.Constant(I32, place) for place in range(width)])
+            order = ir.Constant(
+                ir.VectorType(I32, width), [ir.Constant(I32, place) for place in range(width)]
+            )
             words = transpose(self.builder, [self.builder.shuffle_vector(*pair, order) for pair in pairs])
         else:
             words = []

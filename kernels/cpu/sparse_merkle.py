@@ -16,24 +16,28 @@ from supervm.kernels.cpu.conflicts_table import prefetch
 from supervm.kernels.cpu.hash_group import width
 from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs
 from supervm.kernels.cpu.sparse_merkle_lists import (
-    entry_bit,
-    entry_id,
-    entry_shared,
-    read_lists,
+    bit_below,
+    put_in_order,
+    shared_bits,
     take_dirty,
 )
 from supervm.kernels.cpu.sparse_merkle_state import (
+    END,
+    MARKED,
     NODE_PREFIX,
     PATH_BITS,
     RECORD,
-    RECORD_WORDS,
     WORDS,
     hash_first,
     prefetch_at,
+    word_at,
 )
 
 _AHEAD = 32
 """Nodes whose children are asked for before they are read."""
+
+_BUCKETS_AHEAD = 8
+"""Buckets by which one link of a list is asked for before the next one is."""
 
 STEP_COLUMNS = 4
 """Columns of a step: where its left row lies, its right one, where the digest goes, the next step of its level."""
@@ -68,27 +72,21 @@ def update_subtrees(
     words = np.int64(1) << (depth - top - 6)
     buckets = np.empty(min(most, 64 * words * (stop - start)), np.int64)
     taken = take_dirty(dirty, start * words, stop * words, buckets)
-    run = np.empty(3 * taken + 64, np.uint64)
-    ends = np.empty(taken, np.int64)
     twin = np.int64(-1)
-    begin = np.int64(0)
-    while begin < taken:
-        end, steps, found = read_lists(
-            records, links, first, nodes, depth, buckets, begin, taken, run, ends
-        )
-        twin = max(twin, found)
-        if end == begin:
-            run = np.empty(2 * run.size, np.uint64)
-            continue
+    for place in range(taken):
+        prefetch(first, np.uint64(buckets[min(place + _AHEAD, taken - 1)]))
+        if np.int64(first[buckets[place]]) & MARKED:
+            twin = max(twin, put_in_order(records, links, first, depth, buckets[place]))
+    steps = 4 * taken + PATH_BITS
+    while True:
         plan = np.empty(STEP_COLUMNS * steps, np.int64)
         # Addresses into it are all that is left of it in the plan: this function keeps the array alive.
         digests = np.empty(WORDS * steps, np.uint64)
         heads = np.full(PATH_BITS, -1, np.int64)
-        plan_steps(
-            records, nodes, counts, depth, buckets, begin, end, run, ends, plan, digests, heads
-        )
-        run_steps(kernel, depth, plan, digests, heads)
-        begin = end
+        if plan_steps(records, links, first, nodes, counts, depth, buckets, taken, plan, digests, heads):
+            break
+        steps *= 2
+    run_steps(kernel, depth, plan, digests, heads)
     for place in range(taken):
         buckets[place] += np.int64(1) << depth
     hash_levels(kernel, nodes, counts, buckets, taken, depth - top)
@@ -133,58 +131,64 @@ def run_steps(kernel: Any, depth: Any, plan: Any, digests: Any, heads: Any) -> N
 @njit(nogil=True, cache=True)
 def plan_steps(
     records: Any,
+    links: Any,
+    first: Any,
     nodes: Any,
     counts: Any,
     depth: Any,
     buckets: Any,
-    start: Any,
-    stop: Any,
-    run: Any,
-    ends: Any,
+    taken: Any,
     plan: Any,
     digests: Any,
     heads: Any,
-) -> None:
-    """Write down every hash that the buckets need, and settle those that need none.
+) -> Any:
+    """Write down every hash that some buckets need, and settle those that need none.
 
     Leaves come in ascending order. The subtrees that still miss their right part lie on a stack, each deeper than the
     one below it: what two neighbours share says at which level they meet, and where nothing else comes between, a
     subtree goes up alone, hashed with an empty one at each level.
 
     Args:
+        records, links, first, nodes, counts, depth: the tree's; lists are in order.
+        buckets: int64, the first `taken` of them.
         plan: int64, STEP_COLUMNS for each step, written.
         digests: uint64, a row for each step: where its digest will be.
-        heads: int64, for each level the first of its steps (an index into `plan`) or −1, written.
+        heads: int64 (PATH_BITS,) of −1: for each level the first of its steps (an index into `plan`), written.
+
+    Returns:
+        Whether the plan had room for all.
     """
     records_at, nodes_at, digests_at = records.ctypes.data, nodes.ctypes.data, digests.ctypes.data
     rows = np.empty(PATH_BITS + 2, np.int64)
     meets = np.empty(PATH_BITS + 2, np.int64)
     meets[0] = depth - 1
-    step = np.int64(0)
-    index = np.int64(0)
-    for place in range(start, stop):
+    step, most = np.int64(0), np.int64(links.size - 1)
+    for place in range(taken):
         node = (np.int64(1) << depth) + buckets[place]
-        end = ends[place]
-        counts[node] = min(end - index, 2)
-        if end - index < 2:
-            for word in range(WORDS):
-                leaf = records[RECORD_WORDS * entry_id(run[index]) + WORDS + word] if end > index else np.uint64(0)
-                nodes[WORDS * node + word] = leaf
-            index = end
-            continue
-        top = -1
-        while index < end:
-            entry = run[index]
-            index += 1
-            following = entry_shared(entry)
+        prefetch(first, np.uint64(buckets[min(place + 3 * _BUCKETS_AHEAD, taken - 1)]))
+        bucket = buckets[min(place + 2 * _BUCKETS_AHEAD, taken - 1)]
+        prefetch_at(nodes_at + ROW * ((np.int64(1) << depth) + bucket))
+        ahead = min(np.int64(first[bucket]), most)
+        prefetch(links, np.uint64(ahead))
+        prefetch_at(records_at + RECORD * ahead)
+        ahead = min(np.int64(first[buckets[min(place + _BUCKETS_AHEAD, taken - 1)]]), most)
+        prefetch(links, links[ahead] & np.uint64(END))
+        top = np.int64(-1)
+        row = nodes_at
+        leaf = np.int64(first[buckets[place]])
+        while leaf != END:
+            if step + 2 * STEP_COLUMNS * PATH_BITS > plan.size:
+                return False
+            record = links[leaf]
+            following = shared_bits(record)
             top += 1
-            row, level = records_at + RECORD * entry_id(entry) + ROW, np.int64(PATH_BITS)
+            row, level = records_at + RECORD * leaf + ROW, np.int64(PATH_BITS)
             while True:
                 meet = meets[top]
                 floor = max(meet, following) + 1
                 while floor < level < PATH_BITS:
                     level -= 1
-                    aside = entry_bit(records_at, entry, depth, level)
+                    aside = bit_below(records_at, leaf, record, depth, level)
                     plan[step], plan[step + 1] = (nodes_at, row) if aside else (row, nodes_at)
                     row = digests_at + (ROW // STEP_COLUMNS) * step
                     plan[step + 2], plan[step + 3] = row, heads[level]
@@ -201,7 +205,15 @@ def plan_steps(
                 step += STEP_COLUMNS
             rows[top] = row
             meets[top + 1] = following
-        plan[step - STEP_COLUMNS + 2] = nodes_at + ROW * node
+            leaf = np.int64(record & np.uint64(END))
+        if step and row == plan[step - STEP_COLUMNS + 2]:
+            plan[step - STEP_COLUMNS + 2] = nodes_at + ROW * node
+            counts[node] = 2
+        else:
+            counts[node] = row != nodes_at
+            for word in range(WORDS):
+                nodes[WORDS * node + word] = word_at(row + 8 * word)
+    return True
 
 
 @njit(nogil=True, cache=True)

@@ -26,7 +26,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.conflicts_table import swapped
+from supervm.kernels.cpu.conflicts_table import prefetch, swapped
 from supervm.kernels.cpu.hash_batch import hash_slice
 from supervm.kernels.cpu.hash_group import width
 from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs
@@ -56,6 +56,9 @@ LINK = (1 << 32) - 1
 ABSENT = (1 << 32) - 2
 """Link of an id that is no leaf."""
 
+HINT_SHIFT = 32
+"""Where the hint begins in `links[id]`."""
+
 HINT_BITS = 24
 """Bits of the path in a hint."""
 
@@ -64,6 +67,9 @@ MOST_IDS = (1 << 31) - 2
 
 LEAF_PREFIX, NODE_PREFIX = 0, 1
 """The byte before the two rows in the hash of a leaf and of a node."""
+
+_AHEAD = 16
+"""Changes whose links are asked for before they are read."""
 
 _CHUNK = 512
 """Values that are hashed before their leaves are: their digests stay in the first-level cache."""
@@ -124,6 +130,7 @@ def examine(ids: Any, present: Any, links: Any, seen: Any, moves: Any) -> Any:
     """
     change = np.int64(0)
     for place in range(ids.size):
+        prefetch(links, np.uint64(ids[min(place + _AHEAD, ids.size - 1)]))
         identity = np.int64(ids[place])
         if identity >= links.size:
             return place, change
