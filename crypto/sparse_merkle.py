@@ -20,8 +20,9 @@ from supervm.crypto.sparse_merkle_arrays import LEAST_DEPTH, TreeArrays
 from supervm.crypto.sparse_merkle_proof import EMPTY, Proof, verify_proof
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.hash_batch import digest_into
+from supervm.kernels.cpu.hash_pair import ROW
 from supervm.kernels.cpu.sparse_merkle import hash_levels, update_subtrees
-from supervm.kernels.cpu.sparse_merkle_state import MOST_IDS, ROW, examine, hash_leaves, link
+from supervm.kernels.cpu.sparse_merkle_state import MOST_IDS, examine, hash_leaves, link
 from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.registry import resolve
@@ -229,9 +230,9 @@ class SparseMerkleTree:
     def _path(self, id_or_key: int | bytes) -> bytes:
         if isinstance(id_or_key, bytes):
             return self._digest(id_or_key)
-        if isinstance(id_or_key, (int, np.integer)) and not isinstance(id_or_key, bool):
-            if 0 <= id_or_key < self._arrays.keys:
-                return self._arrays.path(int(id_or_key))
+        number = isinstance(id_or_key, (int, np.integer)) and not isinstance(id_or_key, bool)
+        if number and 0 <= id_or_key < self._arrays.keys:
+            return self._arrays.path(int(id_or_key))
         expected = f"a key, or an id below {self._arrays.keys}, the number of keys"
         raise ArgumentError("id_or_key", repr(id_or_key), expected)
 

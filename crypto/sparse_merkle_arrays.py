@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cpu.sparse_merkle_state import ABSENT, END, LINK, ROW, WORDS, relink
+from supervm.kernels.cpu.hash_pair import ROW
+from supervm.kernels.cpu.sparse_merkle_state import ABSENT, END, LINK, WORDS, relink
 
 Words = npt.NDArray[np.uint64]
 Digest = Callable[[bytes], bytes]

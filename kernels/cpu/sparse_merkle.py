@@ -228,19 +228,19 @@ def hash_levels(kernel: Any, nodes: Any, counts: Any, dirty: Any, taken: Any, le
     plan = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
     plan_at, nodes_at = plan.ctypes.data, nodes.ctypes.data
     for _ in range(levels):
-        parents = np.int64(0)
-        previous = np.int64(0)
-        for place in range(taken):
-            node = dirty[place] >> 1
-            # Kept whenever it differs from the one before, without a branch that nobody could predict.
-            parents += np.int64(node != previous)
-            dirty[parents - 1] = node
-            previous = node
-        taken = parents
+        parents, previous = np.int64(0), np.int64(0)
         filled = 0
         for place in range(taken):
-            node = dirty[place]
-            prefetch(nodes, np.uint64(2 * WORDS * dirty[min(place + _AHEAD, taken - 1)]))
+            node = dirty[place] >> 1
+            prefetch_at(nodes_at + RECORD * (dirty[min(place + _AHEAD, taken - 1)] >> 1))
+            # Written anyway and kept if it is not the one before: a branch on that could not be predicted.
+            fresh = np.int64(node != previous)
+            previous = node
+            dirty[parents] = node
+            parents += fresh
+            plan[filled] = nodes_at + RECORD * node
+            plan[lanes + filled] = nodes_at + RECORD * node + ROW
+            plan[2 * lanes + filled] = nodes_at + ROW * node
             count = np.int64(counts[2 * node]) + np.int64(counts[2 * node + 1])
             counts[node] = min(count, 2)
             if count < 2:
@@ -249,12 +249,10 @@ def hash_levels(kernel: Any, nodes: Any, counts: Any, dirty: Any, taken: Any, le
                     left, right = 2 * WORDS * node + word, 2 * WORDS * node + WORDS + word
                     nodes[WORDS * node + word] = nodes[left] | nodes[right]
                 continue
-            plan[filled] = nodes_at + 2 * ROW * node
-            plan[lanes + filled] = nodes_at + 2 * ROW * node + ROW
-            plan[2 * lanes + filled] = nodes_at + ROW * node
-            filled += 1
+            filled += int(fresh)
             if filled == lanes:
                 hash_pairs(kernel, NODE_PREFIX, plan_at)
                 filled = 0
         if filled:
             hash_first(kernel, NODE_PREFIX, plan, filled)
+        taken = parents

@@ -418,8 +418,7 @@ def test_decoding_is_strict(data):
     encoded += path + EMPTY if kind == 2 and data.draw(st.booleans()) else b""
     try:
         proof = Proof.from_bytes(bytes(encoded))
-    except ArgumentError as error:
-        assert error.argument == "data"
+    except ArgumentError:
         return
     assert proof.to_bytes() == bytes(encoded)
     assert proof.siblings == siblings
