@@ -28,9 +28,9 @@ from supervm.kernels.cpu.sparse_merkle_state import (
     PATH_BITS,
     RECORD,
     WORDS,
+    copy_row,
     hash_first,
     prefetch_at,
-    word_at,
 )
 
 _AHEAD = 32
@@ -77,7 +77,7 @@ def update_subtrees(
         prefetch(first, np.uint64(buckets[min(place + _AHEAD, taken - 1)]))
         if np.int64(first[buckets[place]]) & MARKED:
             twin = max(twin, put_in_order(records, links, first, depth, buckets[place]))
-    steps = 4 * taken + PATH_BITS
+    steps = 4 * (taken + PATH_BITS)
     while True:
         plan = np.empty(STEP_COLUMNS * steps, np.int64)
         # Addresses into it are all that is left of it in the plan: this function keeps the array alive.
@@ -128,6 +128,26 @@ def run_steps(kernel: Any, depth: Any, plan: Any, digests: Any, heads: Any) -> N
             hash_first(kernel, NODE_PREFIX, group, filled)
 
 
+@njit(nogil=True, cache=True, forceinline=True)
+def ask_for_lists(
+    place: Any, taken: Any, buckets: Any, first: Any, links: Any, records_at: Any, rows_at: Any
+) -> None:
+    """Ask for what `plan_steps` reads of buckets after the one at `place`, each link before the one behind it.
+
+    Args:
+        rows_at: the address of the row of bucket 0.
+    """
+    most = np.int64(links.size - 1)
+    prefetch(first, np.uint64(buckets[min(place + 3 * _BUCKETS_AHEAD, taken - 1)]))
+    bucket = buckets[min(place + 2 * _BUCKETS_AHEAD, taken - 1)]
+    prefetch_at(rows_at + ROW * bucket)
+    leaf = min(np.int64(first[bucket]), most)
+    prefetch(links, np.uint64(leaf))
+    prefetch_at(records_at + RECORD * leaf)
+    leaf = min(np.int64(first[buckets[min(place + _BUCKETS_AHEAD, taken - 1)]]), most)
+    prefetch(links, links[leaf] & np.uint64(END))
+
+
 @njit(nogil=True, cache=True)
 def plan_steps(
     records: Any,
@@ -144,10 +164,6 @@ def plan_steps(
 ) -> Any:
     """Write down every hash that some buckets need, and settle those that need none.
 
-    Leaves come in ascending order. The subtrees that still miss their right part lie on a stack, each deeper than the
-    one below it: what two neighbours share says at which level they meet, and where nothing else comes between, a
-    subtree goes up alone, hashed with an empty one at each level.
-
     Args:
         records, links, first, nodes, counts, depth: the tree's; lists are in order.
         buckets: int64, the first `taken` of them.
@@ -159,61 +175,81 @@ def plan_steps(
         Whether the plan had room for all.
     """
     records_at, nodes_at, digests_at = records.ctypes.data, nodes.ctypes.data, digests.ctypes.data
+    bases = records_at, nodes_at, digests_at
     rows = np.empty(PATH_BITS + 2, np.int64)
     meets = np.empty(PATH_BITS + 2, np.int64)
     meets[0] = depth - 1
-    step, most = np.int64(0), np.int64(links.size - 1)
+    step = np.int64(0)
     for place in range(taken):
-        node = (np.int64(1) << depth) + buckets[place]
-        prefetch(first, np.uint64(buckets[min(place + 3 * _BUCKETS_AHEAD, taken - 1)]))
-        bucket = buckets[min(place + 2 * _BUCKETS_AHEAD, taken - 1)]
-        prefetch_at(nodes_at + ROW * ((np.int64(1) << depth) + bucket))
-        ahead = min(np.int64(first[bucket]), most)
-        prefetch(links, np.uint64(ahead))
-        prefetch_at(records_at + RECORD * ahead)
-        ahead = min(np.int64(first[buckets[min(place + _BUCKETS_AHEAD, taken - 1)]]), most)
-        prefetch(links, links[ahead] & np.uint64(END))
-        top = np.int64(-1)
-        row = nodes_at
+        ask_for_lists(place, taken, buckets, first, links, records_at, nodes_at + (ROW << depth))
+        begin = step
         leaf = np.int64(first[buckets[place]])
-        while leaf != END:
-            if step + 2 * STEP_COLUMNS * PATH_BITS > plan.size:
-                return False
-            record = links[leaf]
-            following = shared_bits(record)
-            top += 1
-            row, level = records_at + RECORD * leaf + ROW, np.int64(PATH_BITS)
-            while True:
-                meet = meets[top]
-                floor = max(meet, following) + 1
-                while floor < level < PATH_BITS:
-                    level -= 1
-                    aside = bit_below(records_at, leaf, record, depth, level)
-                    plan[step], plan[step + 1] = (nodes_at, row) if aside else (row, nodes_at)
-                    row = digests_at + (ROW // STEP_COLUMNS) * step
-                    plan[step + 2], plan[step + 3] = row, heads[level]
-                    heads[level] = step
-                    step += STEP_COLUMNS
-                if meet <= following:
-                    break
-                top -= 1
-                level = meet
-                plan[step], plan[step + 1] = rows[top], row
-                row = digests_at + (ROW // STEP_COLUMNS) * step
-                plan[step + 2], plan[step + 3] = row, heads[level]
-                heads[level] = step
-                step += STEP_COLUMNS
-            rows[top] = row
-            meets[top + 1] = following
-            leaf = np.int64(record & np.uint64(END))
-        if step and row == plan[step - STEP_COLUMNS + 2]:
+        step, row = plan_bucket(bases, links, leaf, depth, plan, heads, rows, meets, begin)
+        if step < 0:
+            return False
+        node = (np.int64(1) << depth) + buckets[place]
+        if step > begin:
             plan[step - STEP_COLUMNS + 2] = nodes_at + ROW * node
             counts[node] = 2
         else:
             counts[node] = row != nodes_at
-            for word in range(WORDS):
-                nodes[WORDS * node + word] = word_at(row + 8 * word)
+            copy_row(nodes_at + ROW * node, row)
     return True
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def plan_bucket(
+    bases: Any, links: Any, leaf: Any, depth: Any, plan: Any, heads: Any, rows: Any, meets: Any, step: Any
+) -> Any:
+    """The steps of one bucket, the last of which gives its hash.
+
+    Leaves come in ascending order. The subtrees that still miss their right part lie on a stack, each deeper than the
+    one below it: what two neighbours share says at which level they meet, and where nothing else comes between, a
+    subtree goes up alone, hashed with an empty one at each level.
+
+    Args:
+        bases: the addresses of the records, of the nodes, the first of which is an empty one, and of the digests.
+        leaf: the first of the bucket, or END.
+        rows, meets: int64, the stack: where the hash of a subtree lies, at which level it meets the one below it.
+        step: where the plan goes on.
+
+    Returns:
+        Where it goes on afterwards, −1 if there is no room; where the bucket's hash will be, or is if there was no step.
+    """
+    records_at, nodes_at, digests_at = bases
+    top = np.int64(-1)
+    row = nodes_at
+    while leaf != END:
+        if step + 2 * STEP_COLUMNS * PATH_BITS > plan.size:
+            return np.int64(-1), row
+        record = links[leaf]
+        following = shared_bits(record)
+        top += 1
+        row, level = records_at + RECORD * leaf + ROW, np.int64(PATH_BITS)
+        while True:
+            meet = meets[top]
+            floor = max(meet, following) + 1
+            while floor < level < PATH_BITS:
+                level -= 1
+                aside = bit_below(records_at, leaf, record, depth, level)
+                plan[step], plan[step + 1] = (nodes_at, row) if aside else (row, nodes_at)
+                row = digests_at + (ROW // STEP_COLUMNS) * step
+                plan[step + 2], plan[step + 3] = row, heads[level]
+                heads[level] = step
+                step += STEP_COLUMNS
+            if meet <= following:
+                break
+            top -= 1
+            level = meet
+            plan[step], plan[step + 1] = rows[top], row
+            row = digests_at + (ROW // STEP_COLUMNS) * step
+            plan[step + 2], plan[step + 3] = row, heads[level]
+            heads[level] = step
+            step += STEP_COLUMNS
+        rows[top] = row
+        meets[top + 1] = following
+        leaf = np.int64(record & np.uint64(END))
+    return step, row
 
 
 @njit(nogil=True, cache=True)

@@ -109,6 +109,19 @@ def prefetch_at(typingctx: Any, address: Any) -> Any:
     return types.void(types.int64), codegen
 
 
+@intrinsic
+def copy_row(typingctx: Any, target: Any, source: Any) -> Any:
+    """Copy the row at one address to another."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = ir.VectorType(I64, WORDS).as_pointer()
+        to, source = (builder.inttoptr(address, pointer) for address in args)
+        builder.store(builder.load(source, align=8), to, align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
 leading_zeros = _count_zeros("ctlz")
 trailing_zeros = _count_zeros("cttz")
 
