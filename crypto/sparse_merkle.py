@@ -20,14 +20,18 @@ from supervm.crypto.sparse_merkle_arrays import LEAST_DEPTH, TreeArrays
 from supervm.crypto.sparse_merkle_proof import EMPTY, Proof, verify_proof
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.hash_batch import digest_into
+from supervm.kernels.cpu.hash_pair import ROW
 from supervm.kernels.cpu.sparse_merkle import hash_levels, update_subtrees
-from supervm.kernels.cpu.sparse_merkle_state import MOST_IDS, ROW, examine, hash_leaves, link
+from supervm.kernels.cpu.sparse_merkle_state import MOST_IDS, examine, hash_leaves, link
 from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.registry import resolve
 from supervm.kernels.threads import get_threads, run_slices
 
 __all__ = ["EMPTY", "Proof", "SparseMerkleTree", "verify_proof"]
+
+Ids = npt.NDArray[np.uint32]
+Flags = npt.NDArray[np.bool_]
 
 _LEAVES_PER_SLICE = 4096
 """Most changes whose leaves one call of a kernel hashes."""
@@ -97,7 +101,10 @@ class SparseMerkleTree:
             ArgumentError: another first id, too many keys, keys in another form or on a GPU.
         """
         batch = _on_host(keys, "keys")
-        digest_into(self._kernel, batch.ragged, self._new_paths(first_id, len(batch)))
+        paths = self._new_paths(first_id, len(batch))
+        digests = np.empty(paths.shape, np.uint8)
+        digest_into(self._kernel, batch.ragged, digests)
+        paths[...] = digests
         self._arrays.keys += len(batch)
 
     def _new_paths(self, first_id: int, count: int) -> Bytes:
@@ -110,9 +117,7 @@ class SparseMerkleTree:
         arrays.reserve(arrays.keys + count)
         return arrays.path_rows(arrays.keys, arrays.keys + count)
 
-    def update(
-        self, ids: npt.NDArray[np.uint32], values: MessagesLike, present: npt.NDArray[np.bool_]
-    ) -> bytes:
+    def update(self, ids: Ids, values: MessagesLike, present: Flags) -> bytes:
         """Give keys new values, or take their values away.
 
         Args:
@@ -132,44 +137,43 @@ class SparseMerkleTree:
         ids, present = _column(ids, np.uint32, "ids", None), _column(present, np.bool_, "present", len(ids))
         if len(batch) != ids.size:
             raise ArgumentError("values", f"{len(batch)} values", f"{ids.size}, as many as ids")
-        grown = self._leaves + self._examine(ids, present)
+        change, moves = self._examine(ids, present)
         if not ids.size:
             return self._root
-        rebuilt = self._arrays.fit_depth(grown)
-        self._change_leaves(ids, batch, present)
+        rebuilt = self._arrays.fit_depth(self._leaves + change)
+        self._change_leaves(ids, batch, present, moves)
         self._hash_nodes(ids.size + (self._leaves if rebuilt else 0))
-        self._leaves = grown
+        self._leaves += change
         self._root = self._arrays.node(1)
         self._check_usable()
         return self._root
 
-    def _examine(self, ids: npt.NDArray[np.uint32], present: npt.NDArray[np.bool_]) -> int:
-        """By how much the number of leaves will grow."""
+    def _examine(self, ids: Ids, present: Flags) -> tuple[int, Flags]:
+        """By how much the number of leaves will grow, and which ids become leaves or cease to be."""
         keys = self._arrays.keys
         seen = np.zeros(keys // 64 + 1, np.uint64)
-        place, change = examine(ids, present, self._arrays.used_links, seen)
+        moves = np.empty(ids.size, np.bool_)
+        place, change = examine(ids, present, self._arrays.used_links, seen, moves)
         if place < ids.size:
             known = int(ids[place]) < keys
             expected = "every id once" if known else f"ids below {keys}, the number of keys"
             raise ArgumentError("ids", f"{ids[place]} at {place}" + (" again" if known else ""), expected)
-        return int(change)
+        return int(change), moves
 
-    def _change_leaves(
-        self, ids: npt.NDArray[np.uint32], values: Messages, present: npt.NDArray[np.bool_]
-    ) -> None:
+    def _change_leaves(self, ids: Ids, values: Messages, present: Flags, moves: Flags) -> None:
         """Hash the new leaves, and put them in their buckets or mark them there."""
         arrays, kernel = self._arrays, self._kernel
         buckets = np.empty(ids.size, np.uint32)
         data, offsets = borrow(values.data), borrow(values.offsets)
 
         def work(start: int, stop: int) -> None:
-            paths, leaves, depth = arrays.paths, arrays.leaves, arrays.depth
-            hash_leaves(kernel, data, offsets, ids, present, paths, leaves, depth, buckets, start, stop)
+            records, depth = arrays.records, arrays.depth
+            hash_leaves(kernel, data, offsets, ids, present, records, depth, buckets, start, stop)
 
         share = -(-ids.size // (4 * get_threads())) if get_threads() > 1 else ids.size
         lanes = kernel.lanes.width
         run_slices(work, ids.size, -(-min(_LEAVES_PER_SLICE, share) // lanes) * lanes)
-        link(ids, present, buckets, arrays.used_links, arrays.first, arrays.dirty)
+        link(ids, present, moves, buckets, arrays.used_links, arrays.first, arrays.dirty)
 
     def _hash_nodes(self, changes: int) -> None:
         """Compute everything above the dirty buckets, of which there are `changes` at most."""
@@ -178,7 +182,7 @@ class SparseMerkleTree:
         twins = []
 
         def work(start: int, stop: int) -> None:
-            lists = (a.paths, a.leaves, a.used_links, a.first, a.dirty)
+            lists = (a.records, a.used_links, a.first, a.dirty)
             tree = (a.nodes, a.counts, a.depth)
             twins.append(update_subtrees(kernel, *lists, *tree, top, start, stop, changes))
 
@@ -192,9 +196,7 @@ class SparseMerkleTree:
         if self._twin >= 0:
             raise ArgumentError("keys", f"the key of id {self._twin} under another id too", "every key once")
 
-    def prove(
-        self, id_or_key: int | bytes, *, value_of: Callable[[int], bytes] | None = None
-    ) -> Proof:
+    def prove(self, id_or_key: int | bytes, *, value_of: Callable[[int], bytes] | None = None) -> Proof:
         """A proof that a key has its value, or that it has none.
 
         Args:
@@ -220,15 +222,17 @@ class SparseMerkleTree:
             raise ArgumentError("value_of", "None", expected)
         hashed = self._digest(value_of(found))
         if self._digest(b"\x00" + other + hashed) != arrays.leaf(found):
-            raise ArgumentError("value_of", f"another value for id {found}", "the value that it has in the tree")
+            raise ArgumentError(
+                "value_of", f"another value for id {found}", "the value that it has in the tree"
+            )
         return Proof(path, siblings, present=False, other=(other, hashed))
 
     def _path(self, id_or_key: int | bytes) -> bytes:
         if isinstance(id_or_key, bytes):
             return self._digest(id_or_key)
-        if isinstance(id_or_key, (int, np.integer)) and not isinstance(id_or_key, bool):
-            if 0 <= id_or_key < self._arrays.keys:
-                return self._arrays.path(int(id_or_key))
+        number = isinstance(id_or_key, (int, np.integer)) and not isinstance(id_or_key, bool)
+        if number and 0 <= id_or_key < self._arrays.keys:
+            return self._arrays.path(int(id_or_key))
         expected = f"a key, or an id below {self._arrays.keys}, the number of keys"
         raise ArgumentError("id_or_key", repr(id_or_key), expected)
 
@@ -240,8 +244,9 @@ class SparseMerkleTree:
 
 
 def _top(changes: int) -> int:
-    """The level whose subtrees are computed one by one: some for each thread, if there is enough to do."""
-    wanted = 4 * get_threads() if get_threads() > 1 else 1
+    """The level whose subtrees are computed one by one, if there is enough to do: some for each thread, and at least
+    eight, since what a subtree needs on its way should stay in the second-level cache."""
+    wanted = max(8, 4 * get_threads())
     top = 0
     while 1 << top < wanted and _CHANGES_PER_SUBTREE << (top + 1) <= changes:
         top += 1
@@ -259,8 +264,11 @@ def _column(array: Any, dtype: type, argument: str, items: int | None) -> Any:
     """`array` as a contiguous one of this dtype and, if that is given, size."""
     found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
     shape = "(n,)" if items is None else f"({items},)"
-    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1 or array.size != (
-        array.size if items is None else items
+    if (
+        not isinstance(array, np.ndarray)
+        or array.dtype != dtype
+        or array.ndim != 1
+        or array.size != (array.size if items is None else items)
     ):
         raise ArgumentError(argument, found, f"a {np.dtype(dtype)} array of shape {shape}")
     return borrow(np.ascontiguousarray(array))

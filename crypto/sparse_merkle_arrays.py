@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cpu.sparse_merkle_state import ABSENT, END, ROW, WORDS, relink
+from supervm.kernels.cpu.hash_pair import ROW
+from supervm.kernels.cpu.sparse_merkle_state import ABSENT, END, LINK, WORDS, relink
 
 Words = npt.NDArray[np.uint64]
 Digest = Callable[[bytes], bytes]
@@ -34,8 +35,8 @@ class TreeArrays:
     """What `supervm.kernels.cpu.sparse_merkle_state` describes, for ids 0 … `keys` − 1.
 
     Args:
-        paths, leaves: uint64 rows, of each id: its path, and its leaf's hash if it is a leaf.
-        links: uint32, of each id.
+        records: uint64, of each id a row for its path and one for its leaf's hash, if it is a leaf.
+        links: uint64, of each id.
         nodes: uint64 rows, counts: uint8, of each node of levels 0 to `depth`.
         first: uint32, of each bucket.
         dirty: uint64, a bit for each bucket.
@@ -43,36 +44,35 @@ class TreeArrays:
 
     def __init__(self) -> None:
         self.keys = 0
-        self.paths, self.leaves = new_rows(0), new_rows(0)
-        self.links = np.zeros(0, np.uint32)
+        self.records = new_rows(0)
+        self.links = np.zeros(0, np.uint64)
         self._set_depth(LEAST_DEPTH)
 
     @property
-    def used_links(self) -> npt.NDArray[np.uint32]:
+    def used_links(self) -> Words:
         """The links of the ids that there are."""
         return self.links[: self.keys]
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (self.paths, self.leaves, self.links, self.nodes, self.counts, self.first, self.dirty)
+        arrays = (self.records, self.links, self.nodes, self.counts, self.first, self.dirty)
         return sum(array.nbytes for array in arrays)
 
     def path_rows(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
         """The paths of ids `start` … `stop` − 1, uint8 (n, 32), for writing."""
-        return self.paths.view(np.uint8).reshape(-1, ROW)[start:stop]
+        return self.records.view(np.uint8).reshape(-1, 2 * ROW)[start:stop, :ROW]
 
     def reserve(self, keys: int) -> None:
-        """Make room for this many keys, and an eighth more where there was none."""
+        """Make room for this many keys: for a sixteenth more than there was room for, at least."""
         room = self.links.size
         if keys <= room:
             return
-        capacity = max(keys + keys // 8, _LEAST_CAPACITY)
-        for name in ("paths", "leaves"):
-            rows, old = new_rows(capacity), getattr(self, name)
-            rows[: old.size] = old
-            setattr(self, name, rows)
-        links = np.full(capacity, ABSENT, np.uint32)
+        capacity = max(keys, room + room // 16, _LEAST_CAPACITY)
+        records = new_rows(2 * capacity)
+        records[: self.records.size] = self.records
+        self.records = records
+        links = np.full(capacity, ABSENT, np.uint64)
         links[:room] = self.links
         self.links = links
 
@@ -90,7 +90,7 @@ class TreeArrays:
         if depth == self.depth:
             return False
         self._set_depth(depth)
-        relink(self.paths, self.used_links, depth, self.first, self.dirty)
+        relink(self.records, self.used_links, depth, self.first, self.dirty)
         return True
 
     def _set_depth(self, depth: int) -> None:
@@ -105,11 +105,11 @@ class TreeArrays:
 
     def path(self, identity: int) -> bytes:
         """The path of an id."""
-        return self.paths[WORDS * identity : WORDS * (identity + 1)].tobytes()
+        return self.records[2 * WORDS * identity :][:WORDS].tobytes()
 
     def leaf(self, identity: int) -> bytes:
         """The hash of an id's leaf."""
-        return self.leaves[WORDS * identity : WORDS * (identity + 1)].tobytes()
+        return self.records[2 * WORDS * identity + WORDS :][:WORDS].tobytes()
 
     def find(self, path: bytes, digest: Digest) -> tuple[tuple[bytes, ...], int | None]:
         """Where a path leads.
@@ -144,10 +144,10 @@ class TreeArrays:
         while index < 1 << self.depth:
             index = 2 * index + int(self.counts[2 * index] == 0)
         found = []
-        identity = self.first[index - (1 << self.depth)]
+        identity = int(self.first[index - (1 << self.depth)])
         while identity != END:
-            found.append(int(identity))
-            identity = self.links[identity]
+            found.append(identity)
+            identity = int(self.links[identity]) & LINK
         return found
 
     def _subtree(self, ids: list[int], level: int, digest: Digest) -> bytes:

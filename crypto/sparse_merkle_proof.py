@@ -45,7 +45,11 @@ class Proof:
     other: tuple[bytes, bytes] | None = None
 
     def __post_init__(self) -> None:
-        for argument, rows in (("path", (self.path,)), ("siblings", self.siblings), ("other", self.other or ())):
+        for argument, rows in (
+            ("path", (self.path,)),
+            ("siblings", self.siblings),
+            ("other", self.other or ()),
+        ):
             for row in rows:
                 if not isinstance(row, bytes) or len(row) != 32:
                     raise ArgumentError(argument, repr(row), "32 bytes")

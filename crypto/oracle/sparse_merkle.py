@@ -55,7 +55,7 @@ def verify(root: bytes, key: bytes, value: bytes | None, proof: bytes, hash: str
             return False
         if level < depth:
             siblings.append(rows.pop(0) if full else EMPTY)
-    if depth and siblings[-1] == EMPTY or len(rows) != (2 if kind == 2 else 0):
+    if (depth and siblings[-1] == EMPTY) or len(rows) != (2 if kind == 2 else 0):
         return False
     if kind == 2:
         other, hashed = rows

@@ -8,6 +8,7 @@ not padding, most of the first words of the message schedule are constants.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -79,10 +80,11 @@ class _Pairs:
     def write(self, prefix: ir.Value) -> None:
         """Read, hash, store."""
         message = self._message(prefix, self._rows())
-        if isinstance(self.spec, Sha2Spec):
-            digest = self._sha2(self.spec, message)
-        else:
+        if isinstance(self.spec, KeccakSpec):
             digest = self._keccak(self.spec, message)
+        else:
+            assert isinstance(self.spec, Sha2Spec)
+            digest = self._sha2(self.spec, message)
         words = digest[: self.spec.digest_words]
         if self.spec.big_endian:
             words = [self.emit.swap_bytes(word) for word in words]
@@ -99,7 +101,9 @@ class _Pairs:
         width = self.lanes.width
         if width == 2 * half:
             pairs = [[self._row(self._pointer(row, lane), half) for row in (0, 1)] for lane in range(width)]
-            order = ir.Constant(ir.VectorType(I32, width), [ir.Constant(I32, place) for place in range(width)])
+            order = ir.Constant(
+                ir.VectorType(I32, width), [ir.Constant(I32, place) for place in range(width)]
+            )
             words = transpose(self.builder, [self.builder.shuffle_vector(*pair, order) for pair in pairs])
         else:
             words = []
@@ -122,12 +126,12 @@ class _Pairs:
         tail: list[ir.Value | int] = [0] * (total - len(words) - 1)
         if spec.big_endian:
             words = [first, *words, emit.constant(spec.marker << (bits - 8))]
-            moved = [emit.join_left(a, b, bits - 8) for a, b in zip(words, words[1:], strict=False)]
+            moved = [emit.join_left(a, b, bits - 8) for a, b in pairwise(words)]
             tail[-1] = 8 * MESSAGE
         else:
             first = self.builder.shl(first, emit.constant(bits - 8))
             words = [first, *words, emit.constant(spec.marker)]
-            moved = [emit.join_left(b, a, 8) for a, b in zip(words, words[1:], strict=False)]
+            moved = [emit.join_left(b, a, 8) for a, b in pairwise(words)]
             tail[-1] = spec.last_marker << (bits - 8)
         return moved + tail
 

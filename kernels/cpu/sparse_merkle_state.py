@@ -6,9 +6,13 @@ are 2i and 2i + 1, level `depth` are the buckets. Row i of `nodes` is the hash o
 leaves stand below it, 0, 1 or 2 for more; row 0 is 32 zero bytes, an empty subtree. The two children of a node fill one
 cache line, which is the message that the node is the hash of.
 
-The leaves of a bucket are a list: `first[bucket]` is an id or END, `links[id]` the next one. It is ascending by path
-between updates. New leaves are put in front and removed ones marked; who next computes the bucket's hash puts the list
-in order.
+Row 2i of `records` is the path of id i and row 2i + 1 the hash of its leaf: one cache line for each id.
+
+The leaves of a bucket are a list, ascending by path: `first[bucket]` is an id or END, and so is the lower half of
+`links[id]`. The upper half is the leaf's hint, so that nobody has to look at paths, which lie anywhere in memory, while
+lists stay as they are: 8 bits, how many bits its path shares with that of the next leaf (`depth` − 1 for the last one),
+then 24 bits, what follows the first `depth` bits of its path. An update puts new leaves in front, marks removed ones,
+and marks the bucket; who computes the bucket's hash puts the list in order.
 
 A row is four uint64 words as they lie in memory; bit 0 of a path is the uppermost bit of its first byte.
 """
@@ -26,28 +30,46 @@ from supervm.kernels.cpu.conflicts_table import prefetch, swapped
 from supervm.kernels.cpu.hash_batch import hash_slice
 from supervm.kernels.cpu.hash_group import width
 from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs
-from supervm.kernels.cpu.lanes import I1, I64, call_llvm
+from supervm.kernels.cpu.lanes import I1, I8, I32, I64, call_llvm
 
 WORDS = ROW // 8
 """Words of a row."""
 
+RECORD = 2 * ROW
+"""Bytes of the record of an id, and of the two children of a node."""
+
+RECORD_WORDS = 2 * WORDS
+"""Words of a record."""
+
 PATH_BITS = 8 * ROW
 """Levels of the whole tree."""
 
-MARKED = np.uint32(1 << 31)
-"""Bit of a link: this leaf is to be taken out of its list."""
+MARKED = 1 << 31
+"""Bit of a link: this leaf is to be taken out of its list. Of the first id of a bucket: its list is to be put in order."""
 
-END = np.uint32((1 << 31) - 1)
+END = (1 << 31) - 1
 """Link of the last leaf of a list."""
 
-ABSENT = np.uint32((1 << 32) - 2)
+LINK = (1 << 32) - 1
+"""The half of `links[id]` that is not the hint."""
+
+ABSENT = (1 << 32) - 2
 """Link of an id that is no leaf."""
+
+HINT_SHIFT = 32
+"""Where the hint begins in `links[id]`."""
+
+HINT_BITS = 24
+"""Bits of the path in a hint."""
 
 MOST_IDS = (1 << 31) - 2
 """Ids are below this number."""
 
 LEAF_PREFIX, NODE_PREFIX = 0, 1
 """The byte before the two rows in the hash of a leaf and of a node."""
+
+_AHEAD = 16
+"""Changes whose links are asked for before they are read."""
 
 _CHUNK = 512
 """Values that are hashed before their leaves are: their digests stay in the first-level cache."""
@@ -64,19 +86,56 @@ def _count_zeros(name: str) -> Any:
     return count
 
 
+@intrinsic
+def word_at(typingctx: Any, address: Any) -> Any:
+    """The uint64 at an address. Small functions take one: of an array, Numba would count a reference each time."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], I64.as_pointer()), align=8)
+
+    return types.uint64(types.int64), codegen
+
+
+@intrinsic
+def prefetch_at(typingctx: Any, address: Any) -> Any:
+    """Ask for the cache line at an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        read_into_all_caches = [ir.Constant(I32, number) for number in (0, 3, 1)]
+        pointer = builder.inttoptr(args[0], I8.as_pointer())
+        call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *read_into_all_caches])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
+def copy_row(typingctx: Any, target: Any, source: Any) -> Any:
+    """Copy the row at one address to another."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = ir.VectorType(I64, WORDS).as_pointer()
+        to, source = (builder.inttoptr(address, pointer) for address in args)
+        builder.store(builder.load(source, align=8), to, align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
 leading_zeros = _count_zeros("ctlz")
 trailing_zeros = _count_zeros("cttz")
 
 
 @njit(nogil=True, cache=True)
-def examine(ids: Any, present: Any, links: Any, seen: Any) -> Any:
+def examine(ids: Any, present: Any, links: Any, seen: Any, moves: Any) -> Any:
     """What a batch of changes asks for, before anything is changed.
 
     Args:
         ids: uint32 (n,).
         present: bool (n,), whether the id is a leaf afterwards.
-        links: uint32, one for each id that has a path.
+        links: uint64, one for each id that has a path.
         seen: uint64, zeros, a bit for each of those.
+        moves: bool (n,), written: whether the id becomes a leaf or ceases to be one.
 
     Returns:
         The place of the first id that has no path or came before, n if there is none; by how much the number of leaves
@@ -84,6 +143,7 @@ def examine(ids: Any, present: Any, links: Any, seen: Any) -> Any:
     """
     change = np.int64(0)
     for place in range(ids.size):
+        prefetch(links, np.uint64(ids[min(place + _AHEAD, ids.size - 1)]))
         identity = np.int64(ids[place])
         if identity >= links.size:
             return place, change
@@ -91,7 +151,9 @@ def examine(ids: Any, present: Any, links: Any, seen: Any) -> Any:
         if seen[identity >> 6] & bit:
             return place, change
         seen[identity >> 6] |= bit
-        change += np.int64(present[place]) - np.int64(links[identity] != ABSENT)
+        grows = np.int64(present[place]) - np.int64(np.int64(links[identity]) & LINK != ABSENT)
+        moves[place] = grows != 0
+        change += grows
     return ids.size, change
 
 
@@ -102,8 +164,7 @@ def hash_leaves(
     offsets: Any,
     ids: Any,
     present: Any,
-    paths: Any,
-    leaves: Any,
+    records: Any,
     depth: Any,
     buckets: Any,
     start: Any,
@@ -115,37 +176,36 @@ def hash_leaves(
         kernel: a `HashKernel`.
         data, offsets: uint8 and int64, a value for each change.
         ids: uint32; present: bool.
-        paths: uint64, rows.
-        leaves: uint64, rows; those of present ids are written.
+        records: uint64; the leaves of present ids are written.
         depth: of the buckets.
         buckets: uint32, written.
     """
     lanes = width(kernel)
     digests = np.empty(_CHUNK * ROW, np.uint8)
     plan = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
-    paths_at, digests_at, leaves_at = paths.ctypes.data, digests.ctypes.data, leaves.ctypes.data
-    filled = 0
+    records_at, digests_at = records.ctypes.data, digests.ctypes.data
+    for change in range(start, min(start + _CHUNK, stop)):
+        prefetch_at(records_at + RECORD * np.int64(ids[change]))
     for first in range(start, stop, _CHUNK):
         last = min(first + _CHUNK, stop)
-        for change in range(first, last):
-            prefetch(paths, np.uint64(WORDS) * ids[change])
-            prefetch(leaves, np.uint64(WORDS) * ids[change])
         hash_slice(kernel, data, offsets[first : last + 1], digests, 0, last - first)
+        filled = 0
         for change in range(first, last):
-            identity = np.int64(ids[change])
-            buckets[change] = swapped(paths[WORDS * identity]) >> np.uint64(64 - depth)
-            if present[change]:
-                plan[filled] = paths_at + ROW * identity
-                plan[lanes + filled] = digests_at + ROW * (change - first)
-                plan[2 * lanes + filled] = leaves_at + ROW * identity
-                filled += 1
-                if filled == lanes:
-                    hash_pairs(kernel, LEAF_PREFIX, plan.ctypes.data)
-                    filled = 0
-        # What is left over needs the digests of this chunk.
+            # Of the next chunk, one at a time: memory works while this one is hashed.
+            prefetch_at(records_at + RECORD * np.int64(ids[min(change + _CHUNK, stop - 1)]))
+            record = records_at + RECORD * np.int64(ids[change])
+            buckets[change] = swapped(word_at(record)) >> np.uint64(64 - depth)
+            if not present[change]:
+                continue
+            plan[filled] = record
+            plan[lanes + filled] = digests_at + ROW * (change - first)
+            plan[2 * lanes + filled] = record + ROW
+            filled += 1
+            if filled == lanes:
+                hash_pairs(kernel, LEAF_PREFIX, plan.ctypes.data)
+                filled = 0
         if filled:
             hash_first(kernel, LEAF_PREFIX, plan, filled)
-            filled = 0
 
 
 @njit(nogil=True, cache=True)
@@ -159,34 +219,36 @@ def hash_first(kernel: Any, prefix: Any, plan: Any, filled: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def link(ids: Any, present: Any, buckets: Any, links: Any, first: Any, dirty: Any) -> None:
-    """Put new leaves in front of their buckets' lists, mark removed ones, and note which buckets change.
+def link(ids: Any, present: Any, moves: Any, buckets: Any, links: Any, first: Any, dirty: Any) -> None:
+    """Note which buckets change, put new leaves in front of their lists and mark removed ones.
 
     Args:
-        ids, present, buckets: of each change.
-        links, first: uint32, the lists.
+        ids, present, moves, buckets: of each change.
+        links, first: the lists.
         dirty: uint64, a bit for each bucket.
     """
     for change in range(ids.size):
-        identity, bucket = ids[change], np.int64(buckets[change])
-        old = links[identity]
-        if old == ABSENT:
-            if not present[change]:
-                continue
-            links[identity] = first[bucket]
-            first[bucket] = identity
+        bucket = np.int64(buckets[change])
+        if moves[change]:
+            identity, head = np.int64(ids[change]), np.int64(first[bucket])
+            if present[change]:
+                links[identity] = head & ~MARKED
+                head = identity
+            else:
+                links[identity] |= np.uint64(MARKED)
+            first[bucket] = head | MARKED
         elif not present[change]:
-            links[identity] = old | MARKED
+            continue
         dirty[bucket >> 6] |= np.uint64(1) << np.uint64(bucket & 63)
 
 
 @njit(nogil=True, cache=True)
-def relink(paths: Any, links: Any, depth: Any, first: Any, dirty: Any) -> None:
+def relink(records: Any, links: Any, depth: Any, first: Any, dirty: Any) -> None:
     """Spread all leaves over the empty buckets of another depth, and note those that have one."""
     for identity in range(links.size):
-        if links[identity] == ABSENT:
+        if np.int64(links[identity]) & LINK == ABSENT:
             continue
-        bucket = np.int64(swapped(paths[WORDS * identity]) >> np.uint64(64 - depth))
-        links[identity] = first[bucket]
-        first[bucket] = identity
+        bucket = np.int64(swapped(records[RECORD_WORDS * identity]) >> np.uint64(64 - depth))
+        links[identity] = np.int64(first[bucket]) & ~MARKED
+        first[bucket] = identity | MARKED
         dirty[bucket >> 6] |= np.uint64(1) << np.uint64(bucket & 63)
