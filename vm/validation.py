@@ -7,6 +7,7 @@ each rule of the project's own, then full validity by wasmtime with exactly the 
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ from supervm.vm.config import make_config
 from supervm.vm.errors import ContractRejected
 from supervm.vm.instructions import Body, walk
 from supervm.vm.interface import BY_NAME, MONEY
+from supervm.vm.leb128 import Reader
 from supervm.vm.limits import CODE_BYTES, FRAME_VALUES, FUNCTIONS, GLOBALS, MEMORY_BYTES, TABLE_ELEMENTS
 from supervm.vm.module import ENTRY_TYPE, FUNCTION, MEMORY, FunctionType, GlobalType, Module
 
@@ -68,7 +70,10 @@ class ModuleInfo:
 @cache
 def _engine() -> wasmtime.Engine:
     """An engine for validation alone."""
-    return wasmtime.Engine(make_config(instances=1))
+    engine = wasmtime.Engine(make_config(instances=1))
+    # wasmtime-py cannot free what is left when the interpreter takes its modules apart, and says so on stderr.
+    atexit.register(engine.close)
+    return engine
 
 
 def _check_imports(module: Module) -> frozenset[tuple[str, str]]:
@@ -158,6 +163,24 @@ def _check_bodies(module: Module) -> tuple[Body, ...]:
     return tuple(bodies)
 
 
+def _check_segments(module: Module, memory_bytes: int) -> None:
+    """Active segments of a valid module must fit what a fresh instance has, or it could never be instantiated."""
+    elements = module.tables[0].minimum if module.tables else 0
+    rooms = [
+        ("elements of the table", elements, [(item.place, len(item.functions)) for item in module.elements])
+    ]
+    rooms.append(("bytes of memory", memory_bytes, [(item.place, len(item.content)) for item in module.data]))
+    for what, size, segments in rooms:
+        for place, length in segments:
+            if place is None:
+                continue
+            # With no global imported, a valid place is an i32.const, which counts as unsigned.
+            start = Reader(place, 1).signed(32) & 0xFFFFFFFF
+            if start + length > size:
+                found = f"a segment from {start} to {start + length}"
+                raise ContractRejected("segments", found, f"the {size} {what} that there are at first")
+
+
 def _check_validity(code: bytes) -> None:
     try:
         wasmtime.Module.validate(_engine(), code)
@@ -183,6 +206,7 @@ def inspect(code: bytes) -> ModuleInfo:
     entries = _check_exports(module)
     bodies = _check_bodies(module)
     _check_validity(code)
+    _check_segments(module, initial)
     kinds: list[GlobalType] = [item.type for item in module.globals]
     stateful = frozenset().union(*(body.stateful for body in bodies))
     return ModuleInfo(

@@ -7,6 +7,7 @@ Prices of host functions are not charged; fuel is counted, and so is every host 
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 from dataclasses import dataclass, field
 
@@ -26,7 +27,8 @@ from supervm.vm.validation import inspect
 
 MOST = 2**256 - 1
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-ENGINE = wasmtime.Engine(make_config(instances=32))
+ENGINE = wasmtime.Engine(make_config(instances=256))
+atexit.register(ENGINE.close)  # wasmtime-py cannot free it once the interpreter takes its modules apart
 TRAPS = {
     wasmtime.TrapCode.OUT_OF_FUEL: Reason.OUT_OF_GAS,
     wasmtime.TrapCode.UNREACHABLE: Reason.UNREACHABLE,
@@ -103,7 +105,10 @@ class Host:
             self.balances[caller] -= value
             self.balances[self.me] = self.balances.get(self.me, 0) + value
         run = Run(self, caller, value, data)
-        outcome = run.entry(entry, fuel)
+        try:
+            outcome = run.entry(entry, fuel)
+        finally:
+            run.store.close()  # or its place in the pool stays taken until a garbage collection
         if not outcome.ok:
             self.storage, self.balances = before
             outcome.events, outcome.output = [], b""

@@ -46,7 +46,7 @@ def test_rich_module_is_read_as_written():
         GlobalType(0x7E, True),
     ]
     assert module.tables == (TableType(3, None),)
-    assert [item.initial.hex() for item in module.globals][0] == "417b0b"
+    assert module.globals[0].initial.hex() == "417b0b"
     assert [(item.name, item.kind, item.index) for item in module.exports] == [
         ("f", 0, 0),
         ("m", 2, 0),
@@ -183,16 +183,20 @@ def test_malformed_modules_name_the_byte(code, offset, words):
     assert words in str(caught.value)
 
 
-def test_every_truncation_of_a_contract_is_refused_or_a_module():
+def test_truncations_of_a_contract_are_refused():
     code = contracts.load("counter")
-    accepted = 0
-    for length in range(len(code)):
-        try:
-            decode(code[:length])
-            accepted += 1
-        except ContractRejected as error:
-            assert error.offset is None or error.offset <= length
-    assert accepted < 12  # only where a section ends and no function is left without a body
+    whole = [length for length in range(len(code)) if _decodes(code[:length])]
+    # Left alone, a prefix is a module only where a section ends and every function has its body.
+    assert whole[0] == 8
+    assert len(whole) < 8
+
+
+def _decodes(code: bytes) -> bool:
+    try:
+        decode(code)
+    except ContractRejected:
+        return False
+    return True
 
 
 def test_the_error_survives_pickling():

@@ -28,6 +28,9 @@ ACCEPTED = {
     "no maximum": module(memory='(memory (export "memory") 1)'),
     "empty memory": module(memory='(memory (export "memory") 0)'),
     "table": module("(table 1 10000 funcref)", "(elem (i32.const 0) func 0)"),
+    "segments to the end": module(
+        '(table 2 9 funcref) (elem (i32.const 1) func 0) (data (i32.const 65535) "a") (data (i32.const 65536) "")'
+    ),
     "private": module('(func (export "helper") (param i32))'),
     "thousand globals": module("(global i32 (i32.const 1))" * 1_000),
     "ten thousand functions": module("(func)" * 9_999),
@@ -95,6 +98,13 @@ REFUSED = {
         "exports",
         "supervm:x",
         module('(func (export "supervm:x") (result i32) i32.const 0)'),
+    ),
+    "data beyond memory": ("segments", "65535 to 65537", module('(data (i32.const 65535) "ab")')),
+    "data far beyond": ("segments", "4294967295", module('(data (i32.const -1) "")')),
+    "elements beyond the table": (
+        "segments",
+        "1 to 3",
+        module("(table 2 9 funcref) (elem (i32.const 1) func 0 0)"),
     ),
     "no entry": ("entry points", "none", module(entry="")),
     "entry of another type": (
@@ -320,8 +330,7 @@ def test_truncations_are_accepted_or_refused():
 def _judge(code: bytes) -> None:
     try:
         info = inspect(code)
-    except ContractRejected as error:
-        assert error.rule
+    except ContractRejected:
         return
     assert info.entry_points
     assert encode(decode(code))

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reasons, prices, limits and host functions against the tables of `docs/execution-rules.md`."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from supervm.vm import gas, limits
+from supervm.vm.gas import PRICES, WASMTIME_MAJOR, call_gas, transfer_gas
+from supervm.vm.interface import BY_NAME, HOST_FUNCTIONS
+from supervm.vm.outcomes import REASON_WORDS, Reason, is_failure, is_rejection
+
+RULES = (Path(__file__).resolve().parents[2] / "docs" / "execution-rules.md").read_text(encoding="utf-8")
+
+
+def test_reasons_are_those_of_the_rules():
+    listed = {
+        name: int(number) for name, number in re.findall(r"^\| `([A-Z_0-9]+)` \| (\d+) \|", RULES, re.M)
+    }
+    assert listed == {reason.name: reason.value for reason in Reason if reason}
+    assert set(REASON_WORDS) == set(Reason)
+
+
+def test_rejections_and_failures():
+    assert [reason for reason in Reason if is_rejection(reason)] == list(Reason)[1:13]
+    assert [reason for reason in Reason if is_failure(reason)] == list(Reason)[13:]
+
+
+def test_prices_are_those_of_the_rules():
+    table = RULES.split("| host function | price |")[1].split("\n\n")[0]
+    listed = {}
+    for names, price in re.findall(r"^\| (`.*`) \| (\d.*) \|$", table, re.M):
+        base = int(re.match(r"[\d,]+", price)[0].replace(",", ""))
+        factor = re.search(r"\+ (\d+) ×", price)
+        byte = int(factor[1]) if factor else int("bytes" in price)
+        listed.update(dict.fromkeys(re.findall(r"`(\w+)`", names), (base, byte)))
+    assert listed == {name: (price.base, price.byte) for name, price in PRICES.items()}
+    assert all(bool(price.byte) == bool(price.of) for price in PRICES.values())
+    assert set(PRICES) == {function.name for function in HOST_FUNCTIONS}
+
+
+def test_intrinsic_gas():
+    assert "1,000 + 100 × objects" in RULES
+    assert transfer_gas(3) == 1_300
+    assert "1,000 + 4 × (bytes of entry point and input)" in RULES
+    assert call_gas(8, 52) == 1_240
+
+
+def test_schedule_is_pinned_to_the_installed_wasmtime():
+    assert f"## Gas, schedule {gas.SCHEDULE}" in RULES
+    assert f"Pinned to wasmtime {WASMTIME_MAJOR}" in RULES
+    assert int(version("wasmtime").split(".")[0]) == WASMTIME_MAJOR
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (limits.CODE_BYTES // 2**20, "at most {} MiB; valid"),
+        (limits.MEMORY_BYTES // 2**20, "of at most {} MiB initially"),
+        (limits.TABLE_ELEMENTS, "of at most {:,} elements"),
+        (limits.FUNCTIONS, "at most {:,} functions"),
+        (limits.GLOBALS, "{:,} globals"),
+        (limits.FRAME_VALUES, "cannot exceed {} values"),
+        (limits.CALL_DEPTH, "nested deeper than {:,}"),
+        (limits.SIZE_PER_DEPTH, "⌊n / {}⌋"),
+        (limits.KEY_BYTES, "A key above {} bytes"),
+        (limits.VALUE_BYTES, "a value above {:,} bytes"),
+        (limits.OUTPUT_BYTES, "output; above {:,} bytes"),
+        (limits.EVENTS, "more than {:,} events"),
+        (limits.EVENT_BYTES, "more than {:,} bytes of events"),
+        (limits.STATE_KEYS, "more than {:,} different state keys"),
+    ],
+)
+def test_limits_are_those_of_the_rules(number, words):
+    flat = " ".join(RULES.split())
+    assert words.format(number) in flat
+
+
+def test_gas_limit():
+    assert limits.GAS_LIMIT == 10**9
+    assert "above 10^9" in RULES
+
+
+def test_host_functions_are_listed_once():
+    assert len(BY_NAME) == len(HOST_FUNCTIONS) == 24
+    assert {item.name for item in HOST_FUNCTIONS if item.type.results == b"\x7e"} == {
+        "storage_get",
+        "block_number",
+        "timestamp",
+    }
+    for item in HOST_FUNCTIONS:
+        described = re.search(rf"`{item.name}\(([a-z0-9_, ]*)\)`", RULES)
+        if described:
+            assert len(described[1].split(",") if described[1] else []) == len(item.parameters)
