@@ -21,7 +21,7 @@ from supervm.engine import ragged
 from supervm.engine import transaction_kernels as kernels
 from supervm.engine.transactions import FIXED, TransactionBatch
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cuda.arrays import fetched
+from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.threads import run_slices
 
 SIGNING_TAG = b"supervm/transaction/1"
@@ -128,7 +128,8 @@ def decode(messages: MessagesLike) -> tuple[TransactionBatch, DecodeFaults]:
         ArgumentError: messages in another form.
     """
     source = Messages.of(messages)
-    data = borrow(fetched(getattr(source.data, "owner", source.data), "messages"))
+    stored: Any = source.data
+    data = borrow(stored.fetched() if isinstance(stored, DeviceArray) else stored)
     offsets = borrow(source.offsets)
     count = len(source)
     faults, places = np.zeros(count, np.uint8), np.zeros(count, np.int64)

@@ -270,7 +270,12 @@ def _trusted(columns: dict[str, Any]) -> TransactionBatch:
 def _check_fixed(batch: TransactionBatch) -> None:
     count = len(batch.sender) if isinstance(batch.sender, np.ndarray) and batch.sender.ndim else None
     for name, (dtype, width) in FIXED.items():
-        _check_array(name, getattr(batch, name), dtype, (count, width) if width else (count,))
+        column = getattr(batch, name)
+        _check_array(name, column, dtype, (count, width) if width else (count,))
+        if dtype == np.bool_ and (column.view(np.uint8) > 1).any():
+            # Made from other memory: NumPy takes any such byte for true, compiled code looks at one bit.
+            row = int((column.view(np.uint8) > 1).argmax())
+            raise MalformedBatch(name, f"the byte {column.view(np.uint8)[row]}", "0 or 1", row)
 
 
 def _check_array(name: str, array: Any, dtype: Any, shape: tuple[int | None, ...]) -> None:

@@ -205,6 +205,18 @@ def test_every_field_is_signed(change: dict[str, object]) -> None:
     assert authenticate(batch).tolist() == [BAD, WRONG, BAD]
 
 
+def test_ed25519_has_the_rule_dalek() -> None:
+    """Under the key (0, 1), whose multiples are itself, R = s·B for every message: `strict` refuses that for its small
+    order. With the point of order two added to R it is valid for `zip215` alone."""
+    p = 2**255 - 19
+    y = 4 * pow(5, -1, p) % p  # the base point's, whose x is even
+    key, one = (1).to_bytes(32, "little"), (1).to_bytes(32, "little")
+    base, moved = y.to_bytes(32, "little"), (p - y | 1 << 255).to_bytes(32, "little")
+    sender = hashed(b"\x01" + key)[-20:]
+    made = [replace(CALL, sender=sender).signed(1, key + r + one) for r in (base, moved)]
+    assert authenticate(batch_of(made)).tolist() == [Reason.NONE, BAD]
+
+
 def test_parts_of_a_batch() -> None:
     batch = batch_of([*VALID, REFUSED["ecdsa high s"][0], *VALID])
     assert authenticate(batch.slice(2, len(VALID) + 2)).tolist() == [0] * (len(VALID) - 2) + [BAD, 0]

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import host_twin
 import numpy as np
 import pytest
 from Crypto.Hash import keccak
+from host_device import HostDevice, ResidentArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_transactions import Plain, batch_of, transactions
@@ -22,6 +26,7 @@ from supervm.engine.transaction_encoding import (
     transaction_hashes,
 )
 from supervm.kernels import get_threads, set_threads
+from supervm.kernels.cuda import devices
 
 FULL = Plain(
     chain_id=7,
@@ -117,6 +122,22 @@ def test_read_only_memory() -> None:
     batch, faults = decode((data, np.array([0, len(encoded)])))
     assert not faults
     assert encode(batch)[0] == encoded
+
+
+@pytest.mark.twin
+def test_messages_that_lie_on_a_gpu_are_fetched_and_columns_there_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if host_twin.missing():
+        pytest.skip(host_twin.missing())
+    monkeypatch.setattr(devices, "_search", lambda: ((HostDevice(),), ""))
+    encoded = Messages.of([FULL.encoded(), Plain().encoded()])
+    there = Messages(ResidentArray(encoded.data), encoded.offsets)
+    batch, faults = decode(there)
+    assert not faults
+    assert batch.equals(batch_of([FULL, Plain()]))
+    with pytest.raises(MalformedBatch, match=r"input.*on a GPU"):
+        replace(batch, input=there)
 
 
 def test_every_truncation_and_what_it_names() -> None:

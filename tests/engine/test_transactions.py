@@ -141,6 +141,13 @@ def test_arrays_changed_afterwards_are_seen(name: str) -> None:
         batch.check()
 
 
+@pytest.mark.parametrize("name", ["private", "declared"])
+def test_flags_of_other_memory(name: str) -> None:
+    with pytest.raises(MalformedBatch, match="byte 2") as caught:
+        replace(THREE, **{name: np.array([1, 2, 0], np.uint8).view(np.bool_)})
+    assert (caught.value.field, caught.value.row) == (name, 1)
+
+
 def test_strings_changed_afterwards_are_seen() -> None:
     batch = THREE.take(np.arange(3))
     batch.input.offsets[1] = 1 << 40

@@ -151,7 +151,7 @@ def test_equal_seeds_give_equal_workloads(name: str) -> None:
     assert plain.genesis.equals(first.genesis)
 
 
-@pytest.mark.parametrize(("share", "hot"), [(0.0, 0), (0.3, 1), (0.357, 7), (1.0, 2)])
+@pytest.mark.parametrize(("share", "hot"), [(0.0, 0), (0.3, 1), (0.3573, 7), (1.0, 2)])
 def test_hot_accounts_have_their_share(share: float, hot: int) -> None:
     parameters = Parameters(transactions=3_000, accounts=200, hot_keys=hot, hot_share=share, seed=1)
     wanted = round(3_000 * share)
