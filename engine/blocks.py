@@ -8,23 +8,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from supervm.engine import block_kernels as kernels
+from supervm.engine import ragged
+from supervm.engine.block_kernels import NOBODY
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns
 from supervm.engine.interning import InternedBatch, declared_keys
-from supervm.engine import ragged
 from supervm.kernels.arrays import borrow
 from supervm.kernels.keys import KeyTable
 from supervm.kernels.work import Ragged
-from supervm.vm.gas import CALL_BASE, CALL_BYTE, TRANSFER_BASE, TRANSFER_OBJECT
-from supervm.vm.limits import GAS_LIMIT
 from supervm.vm.modules import Contract
-from supervm.vm.outcomes import Reason
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
-
-NOBODY = -1
 
 
 @dataclass
@@ -72,7 +69,10 @@ class Contracts:
         """The number of each entry point at its contract, `NOBODY` where there is none of that name."""
         if not self.contracts:
             return np.full(contracts.size, NOBODY, np.int64)
-        numbers = self.names.find(names)
+        runs = np.empty(contracts.size, np.int64)
+        kernels.runs_of_names(borrow(names.data), borrow(names.offsets), runs)
+        first = np.flatnonzero(np.diff(runs, prepend=-1))
+        numbers = self.names.find(names.take(first))[runs]
         found = self._entries[np.maximum(contracts, 0), np.maximum(numbers, 0)]
         return np.where((contracts < 0) | (numbers < 0), NOBODY, found)
 
@@ -116,13 +116,6 @@ class Block:
         return self.calls | self.transfers
 
 
-def intrinsic_gas(entry_bytes: Numbers, input_bytes: Numbers, objects: Numbers) -> NDArray[np.uint64]:
-    """What each transaction pays at least; a transfer is one without an entry point."""
-    calls = CALL_BASE + CALL_BYTE * (entry_bytes + input_bytes)
-    transfers = TRANSFER_BASE + TRANSFER_OBJECT * objects
-    return np.where(entry_bytes > 0, calls, transfers).astype(np.uint64)
-
-
 def prepare_block(
     interned: InternedBatch, contracts: Contracts, chain_id: int, refused: Bytes, keys: int
 ) -> Block:
@@ -133,46 +126,35 @@ def prepare_block(
         refused: uint8 (n,), `Reason` of what authentication or the verifier refused, else 0.
         keys: how many key numbers there are.
     """
-    batch = interned.batch
-    entry_bytes, input_bytes = ragged.lengths(batch.entry), ragged.lengths(batch.input)
-    intrinsic = intrinsic_gas(entry_bytes, input_bytes, np.diff(batch.object_offsets))
-    is_call = entry_bytes > 0
-    contract = np.where(is_call, contracts.of_accounts(interned.targets, keys), NOBODY)
-    entry = np.full(len(batch), NOBODY, np.int64)
-    if is_call.any():
-        entry = contracts.entries(contract, batch.entry.ragged)
-    signature = np.isin(refused, (Reason.MALFORMED_SIGNATURE, Reason.BAD_SIGNATURE, Reason.WRONG_SENDER))
-    rejected = np.select(
-        [
-            signature,
-            batch.chain_id != chain_id,
-            refused != 0,
-            batch.gas_limit > GAS_LIMIT,
-            batch.gas_limit < intrinsic,
-            is_call & (contract < 0),
-            is_call & (entry < 0),
-        ],
-        [
-            refused,
-            Reason.WRONG_CHAIN,
-            refused,
-            Reason.GAS_LIMIT_TOO_HIGH,
-            Reason.GAS_LIMIT_TOO_LOW,
-            Reason.UNKNOWN_CONTRACT,
-            Reason.UNKNOWN_ENTRY,
-        ],
-        0,
-    ).astype(np.uint8)
-    live = rejected == 0
-    free = contracts.use_balances()
-    undeclared = is_call & live & ~batch.declared
+    batch, count = interned.batch, len(interned)
+    entry_offsets = borrow(batch.entry.offsets)
+    intrinsic, rejected = np.empty(count, np.uint64), np.empty(count, np.uint8)
+    kernels.intrinsic_gas(entry_offsets, borrow(batch.input.offsets), borrow(batch.object_offsets), intrinsic)
+    contract = contracts.of_accounts(interned.targets, keys)
+    entry = contracts.entries(contract, batch.entry.ragged)
+    kernels.reject(
+        refused,
+        borrow(batch.chain_id),
+        np.uint64(chain_id),
+        borrow(batch.gas_limit),
+        intrinsic,
+        entry_offsets,
+        contract,
+        entry,
+        rejected,
+    )
+    live, is_call = rejected == 0, np.diff(batch.entry.offsets) > 0
+    pays = np.empty(count, np.bool_)
+    kernels.any_bytes(np.ascontiguousarray(batch.value).view(np.uint64), pays)
+    calls = is_call & live
+    undeclared = calls & ~batch.declared
     return Block(
         interned,
         _columns(interned, rejected, is_call, intrinsic, contract, entry),
-        is_call & live,
-        ~is_call & live,
-        batch.value.any(axis=1),
-        bool(undeclared.any() and free[contract[undeclared]].any()),
+        calls,
+        live & ~is_call,
+        pays,
+        bool(undeclared.any() and contracts.use_balances()[contract[undeclared]].any()),
     )
 
 

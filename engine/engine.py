@@ -280,7 +280,9 @@ class Engine:
                 code = self.state.storage.code(digest)
             if code is None:
                 where = self.state.storage.path if self.state.storage is not None else "memory"
-                raise StorageCorrupt(where, f"the code of contract {address.hex()} is missing", "restore a copy")
+                raise StorageCorrupt(
+                    where, f"the code of contract {address.hex()} is missing", "restore a copy"
+                )
             self._place(address, code)
 
     def _timestamp(self, timestamp: int | None) -> int:

@@ -36,7 +36,9 @@ def credited(state: State, addresses: Any, balances: Any) -> tuple[Messages, Mes
     before, present = state.store.values(numbers, state.store.watermark)
     values = np.zeros((len(distinct), 40), np.uint8)
     values[present] = before.data.reshape(-1, 40)
-    sums = _summed(np.concatenate([values[:, 8:], amounts]), np.append(np.arange(len(distinct)), place), len(distinct))
+    sums = _summed(
+        np.concatenate([values[:, 8:], amounts]), np.append(np.arange(len(distinct)), place), len(distinct)
+    )
     values[:, 8:] = sums
     return Messages.of(keys), Messages.of(values), total(amounts)
 
@@ -84,7 +86,11 @@ def check_entries(keys: Messages, values: Messages) -> None:
         raise ArgumentError("values", f"{len(lengths)} values", f"{len(sizes)}, as many as keys")
     if not len(sizes):
         return
-    if sizes.min() < _PREFIX or sizes.max() > _PREFIX + KEY_BYTES or (keys.data[keys.offsets[:-1]] != STORAGE).any():
+    if (
+        sizes.min() < _PREFIX
+        or sizes.max() > _PREFIX + KEY_BYTES
+        or (keys.data[keys.offsets[:-1]] != STORAGE).any()
+    ):
         raise ArgumentError("keys", "a key that is no storage key", "01 ‖ contract ‖ up to 256 bytes")
     if lengths.max() > VALUE_BYTES:
         raise ArgumentError("values", f"{lengths.max()} bytes", f"at most {VALUE_BYTES}")

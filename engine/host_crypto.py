@@ -54,14 +54,20 @@ _KECCAK256 = HashKernel(KECCAK256, LANES_64)
 @njit(cache=True)
 def _sha256(data: Any, size: Any, out: Any) -> None:
     offsets = np.array([0, size], np.int64)
-    message, digest = carray(as_pointer(data), (size,), np.uint8), carray(as_pointer(out), (DIGEST_BYTES,), np.uint8)
+    message, digest = (
+        carray(as_pointer(data), (size,), np.uint8),
+        carray(as_pointer(out), (DIGEST_BYTES,), np.uint8),
+    )
     hash_slice(_SHA256, message, offsets, digest, 0, 1)
 
 
 @njit(cache=True)
 def _keccak256(data: Any, size: Any, out: Any) -> None:
     offsets = np.array([0, size], np.int64)
-    message, digest = carray(as_pointer(data), (size,), np.uint8), carray(as_pointer(out), (DIGEST_BYTES,), np.uint8)
+    message, digest = (
+        carray(as_pointer(data), (size,), np.uint8),
+        carray(as_pointer(out), (DIGEST_BYTES,), np.uint8),
+    )
     hash_slice(_KECCAK256, message, offsets, digest, 0, 1)
 
 

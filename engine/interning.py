@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine import ragged
+from supervm.engine.block_kernels import join_lists
 from supervm.engine.state.store import StateStore
 from supervm.engine.state_keys import account_keys, object_keys
 from supervm.engine.transactions import TransactionBatch
+from supervm.kernels.arrays import borrow
 from supervm.kernels.work import Ragged
 
 Numbers = NDArray[np.int64]
@@ -65,15 +66,16 @@ def declared_keys(interned: InternedBatch) -> tuple[Numbers, Numbers, Numbers]:
         (offsets int64 (n + 1,), numbers int64, where in it the writes of each transaction begin int64 (n,)).
     """
     batch = interned.batch
-    reads, writes = np.diff(batch.read_offsets), np.diff(batch.write_offsets)
-    offsets = ragged.offsets_of(reads + writes)
-    numbers = np.empty(int(offsets[-1]), np.int64)
-    first = offsets[:-1]
-    numbers[_places(first, batch.read_offsets, reads)] = interned.reads
-    numbers[_places(first + reads, batch.write_offsets, writes)] = interned.writes
-    return offsets, numbers, first + reads
-
-
-def _places(starts: Numbers, offsets: Numbers, counts: Numbers) -> Numbers:
-    """Where the items of each list go, which are moved from their offsets to their starts."""
-    return np.arange(int(offsets[-1]), dtype=np.int64) + np.repeat(starts - offsets[:-1], counts)
+    count = len(interned.reads) + len(interned.writes)
+    offsets, numbers = np.empty(len(batch) + 1, np.int64), np.empty(count, np.int64)
+    middles = np.empty(len(batch), np.int64)
+    join_lists(
+        borrow(batch.read_offsets),
+        interned.reads,
+        borrow(batch.write_offsets),
+        interned.writes,
+        offsets,
+        numbers,
+        middles,
+    )
+    return offsets, numbers, middles

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from supervm.crypto.messages import Messages
 from supervm.engine import ragged
 from supervm.engine.execution import columns as c
-from supervm.engine.execution.columns import Columns
+from supervm.engine.execution.columns import Columns, item8, item64
+from supervm.kernels.cpu.memory import copy, load32
 from supervm.vm.host_chain import EVENT_HEADER
 from supervm.vm.outcomes import Reason, is_rejection
 
@@ -69,7 +70,8 @@ class Receipts:
     @cached_property
     def accepted(self) -> NDArray[np.bool_]:
         """Which were not rejected, bool (n,)."""
-        return ~np.isin(self.reason, [reason for reason in Reason if is_rejection(reason)])
+        rejects = np.array([is_rejection(reason) for reason in range(256)])
+        return ~rejects[self.reason]
 
     @property
     def success(self) -> NDArray[np.bool_]:
@@ -117,63 +119,59 @@ VERSION = 1
 """Of the canonical encoding of receipts."""
 
 
-def gather_receipts(
-    columns: Columns, path: NDArray[np.uint8], left: list[NDArray[np.uint8]]
-) -> Receipts:
+def gather_receipts(columns: Columns, path: NDArray[np.uint8], left: NDArray[np.int64]) -> Receipts:
     """Receipts from a block's result columns.
 
     Args:
         columns: after execution.
         path: uint8 (n,).
-        left: what the calls of each worker left behind, outputs and events.
+        left: int64, address of what the calls of each worker left behind, outputs and events.
     """
-    joined = np.concatenate([*left, np.zeros(0, np.uint8)])
-    starts = ragged.offsets_of(np.array([len(part) for part in left], np.int64))[:-1]
-    base = starts[columns[c.OWNERS]]
-    failed = columns[c.REASONS] != 0
-    output_sizes = np.where(failed, 0, columns[c.OUTPUT_SIZES])
-    counts = np.where(failed, 0, columns[c.EVENT_COUNTS])
-    sizes = np.where(failed, 0, columns[c.EVENT_SIZES])
-    offsets = ragged.offsets_of(counts)
-    event_bounds = ragged.offsets_of(np.zeros(int(offsets[-1]), np.int64))
-    events = np.empty(int(sizes.sum() - EVENT_HEADER * counts.sum()), np.uint8)
-    outputs = ragged.offsets_of(output_sizes)
-    output = np.empty(int(outputs[-1]), np.uint8)
-    _copy_left(
-        joined,
-        base + columns[c.OUTPUT_PLACES],
-        outputs,
-        output,
-        base + columns[c.EVENT_PLACES],
-        offsets,
-        event_bounds,
-        events,
-    )
+    count = len(columns)
+    outputs, events = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
+    sizes = np.empty(2, np.int64)
+    _measure(columns.address, outputs, events, sizes)
+    output, data = np.empty(int(outputs[-1]), np.uint8), np.empty(int(sizes[0]), np.uint8)
+    bounds = np.zeros(int(events[-1]) + 1, np.int64)
+    _copy_left(columns.address, left, outputs, output, events, bounds, data)
+    returned = columns[c.RETURNED]
     return Receipts(
         path,
         columns[c.REASONS],
         columns[c.GAS],
-        np.where(failed, 0, columns[c.RETURNED]),
+        returned,
         Messages(output, outputs),
-        offsets,
-        Messages(events, event_bounds),
+        events,
+        Messages(data, bounds),
     )
 
 
 @njit(nogil=True, cache=True)
-def _copy_left(data, output_places, outputs, output, event_places, offsets, bounds, events):  # type: ignore[no-untyped-def]
-    """Copy outputs and events, each event behind four bytes of its length, to where they belong."""
-    for item in range(output_places.size):
-        first = output_places[item]
-        for at in range(outputs[item + 1] - outputs[item]):
-            output[outputs[item] + at] = data[first + at]
-        place = event_places[item]
-        for event in range(offsets[item], offsets[item + 1]):
-            size = np.int64(0)
-            for at in range(EVENT_HEADER):
-                size |= np.int64(data[place + at]) << (8 * at)
+def _measure(block, outputs, events, sizes):  # type: ignore[no-untyped-def]
+    """Offsets of outputs and of events by transaction, and the bytes of all events."""
+    outputs[0] = events[0] = 0
+    total = 0
+    for item in range(outputs.size - 1):
+        ran = item8(block, c.REASONS, item) == 0
+        count = item64(block, c.EVENT_COUNTS, item) if ran else 0
+        outputs[item + 1] = outputs[item] + (item64(block, c.OUTPUT_SIZES, item) if ran else 0)
+        events[item + 1] = events[item] + count
+        total += item64(block, c.EVENT_SIZES, item) - EVENT_HEADER * count if ran else 0
+    sizes[0] = total
+
+
+@njit(nogil=True, cache=True)
+def _copy_left(block, left, outputs, output, events, bounds, data):  # type: ignore[no-untyped-def]
+    """Copy outputs and events, each event behind its length, to where they belong."""
+    for item in range(outputs.size - 1):
+        base = left[item8(block, c.OWNERS, item)]
+        size = outputs[item + 1] - outputs[item]
+        if size:
+            copy(output.ctypes.data + outputs[item], base + item64(block, c.OUTPUT_PLACES, item), size)
+        place = base + item64(block, c.EVENT_PLACES, item)
+        for event in range(events[item], events[item + 1]):
+            size = load32(place)
             place += EVENT_HEADER
-            for at in range(size):
-                events[bounds[event] + at] = data[place + at]
+            copy(data.ctypes.data + bounds[event], place, size)
             bounds[event + 1] = bounds[event] + size
             place += size

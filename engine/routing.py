@@ -126,9 +126,7 @@ def touched_accounts(
     """
     offsets, numbers = declared
     of = np.repeat(consensus, np.diff(offsets))
-    return np.concatenate(
-        [interned.senders[consensus], interned.targets[consensus & pays], numbers[of]]
-    )
+    return np.concatenate([interned.senders[consensus], interned.targets[consensus & pays], numbers[of]])
 
 
 def paths(private: Flags, fast: Flags) -> NDArray[np.uint8]:

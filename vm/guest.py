@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import njit
 
-from supervm.kernels.cpu.access import FULL, TOO_MANY, find_key, get, put
+from supervm.kernels.cpu.access import TOO_MANY, find_key, get, put
 from supervm.kernels.cpu.memory import call_address, copy, load32, store8, store32, store64
 from supervm.vm.context import (
     ACCOUNT_KEY,
@@ -30,7 +30,6 @@ BAD_POINTER = int(Reason.BAD_POINTER)
 LIMIT_EXCEEDED = int(Reason.LIMIT_EXCEEDED)
 NO_HELD_VALUE = int(Reason.NO_HELD_VALUE)
 EVENT_INDEX = int(Reason.EVENT_INDEX)
-
 
 
 def priced(name: str) -> tuple[int, int]:

@@ -71,4 +71,6 @@ def define_host_function(linker: wasmtime.Linker, function: HostFunction, code: 
         ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
     )
     if error:
-        raise RuntimeProblem(f"host function {function.module}.{function.name}", str(wasmtime.WasmtimeError._from_ptr(error)))
+        raise RuntimeProblem(
+            f"host function {function.module}.{function.name}", str(wasmtime.WasmtimeError._from_ptr(error))
+        )

@@ -125,7 +125,9 @@ class Worker:
         """Write a contract's slot; the objects whose addresses stand there."""
         info, exports = contract.info, [name.encode() for name in contract.exports]
         names = [ctypes.create_string_buffer(name) for name in exports]
-        table = np.array([[ctypes.addressof(name), len(text)] for name, text in zip(names, exports, strict=True)])
+        table = np.array(
+            [[ctypes.addressof(name), len(text)] for name, text in zip(names, exports, strict=True)]
+        )
         restored = len(contract.restored_globals)
         objects = aligned(OBJECT_BYTES * len(exports), fill=True)
         initial = aligned(OBJECT_BYTES * restored, fill=True)

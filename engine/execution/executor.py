@@ -95,7 +95,9 @@ class BlockExecutor:
 
     def written(self) -> Numbers:
         """The keys that the block wrote, each once."""
-        return np.concatenate([self._list(worker, access.DIRTY, access.DIRTY_COUNT) for worker in self._workers])
+        return np.concatenate(
+            [self._list(worker, access.DIRTY, access.DIRTY_COUNT) for worker in self._workers]
+        )
 
     def seal(self) -> None:
         """The block is complete: its versions are the commit's."""
@@ -112,9 +114,9 @@ class BlockExecutor:
             worker.words[w.FAST_MARKS] = 0
             self._whole_buffers(worker)
 
-    def left(self) -> list[NDArray[np.uint8]]:
-        """What the calls of each worker left behind; copies."""
-        return [worker.buffer(w.EVENTS, int(worker.words[w.EVENTS_USED])).copy() for worker in self._workers]
+    def left(self) -> NDArray[np.int64]:
+        """Addresses of what the calls of each worker left behind; good until the next block begins."""
+        return np.array([int(worker.words[w.EVENTS]) for worker in self._workers], np.int64)
 
     # -------------------------------------------------------------------------------------------------
 

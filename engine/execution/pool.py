@@ -24,7 +24,9 @@ class ExecutionPool:
             before = threading.stack_size(STACK_BYTES)
             try:
                 for number in range(threads):
-                    tasks: queue.SimpleQueue[tuple[Callable[[], object], Future[None]] | None] = queue.SimpleQueue()
+                    tasks: queue.SimpleQueue[tuple[Callable[[], object], Future[None]] | None] = (
+                        queue.SimpleQueue()
+                    )
                     thread = threading.Thread(
                         target=_serve, args=(tasks,), name=f"supervm-execute-{number}", daemon=True
                     )

@@ -177,7 +177,9 @@ def rest(shared: Any, waited: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def speculate(worker: Any, number: Any, block: Any, shared: Any, turn: Any, entries: Any, values: Any) -> None:
+def speculate(
+    worker: Any, number: Any, block: Any, shared: Any, turn: Any, entries: Any, values: Any
+) -> None:
     """Work on a block with other workers until it is committed or somebody halts.
 
     Args:

@@ -199,9 +199,7 @@ class State:
     ) -> None:
         assert self.storage is not None
         keys = Messages(*self.store.keys.strings(written))
-        commit = Commit(
-            self.store.next_commit, height, root, timestamp, keys, Messages(*values), present
-        )
+        commit = Commit(self.store.next_commit, height, root, timestamp, keys, Messages(*values), present)
         self.storage.commit(commit, codes=codes, receipts=receipts)
         due = self.storage.checkpoint_due()
         if due is not None:

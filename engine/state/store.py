@@ -100,7 +100,11 @@ class StateStore:
         """Write values of the commit that is being made, or delete; each key once, none written before in it."""
         data, offsets = borrow(values.data), borrow(values.offsets)
         wanted = int(v.cells_wanted(present, offsets))
-        free = int(self._words[v.CELL_CAPACITY]) - int(self._words[v.CELL_COUNT]) + int(self._words[v.FREE_COUNT])
+        free = (
+            int(self._words[v.CELL_CAPACITY])
+            - int(self._words[v.CELL_COUNT])
+            + int(self._words[v.FREE_COUNT])
+        )
         if wanted > free:
             self.grow_cells(wanted)
         stack = np.empty(max(wanted, 1), np.uint32)

@@ -217,7 +217,9 @@ def touch(worker: Any, number: Any) -> Any:
         _enter(worker, -1 - place, count)
     elif count == SCANNED:
         for earlier in range(count + 1):
-            _enter(worker, -1 - _indexed(worker, load32(entry_address(worker, earlier) + KEY), count), earlier)
+            _enter(
+                worker, -1 - _indexed(worker, load32(entry_address(worker, earlier) + KEY), count), earlier
+            )
     return entry
 
 
@@ -270,7 +272,9 @@ def valid(worker: Any, first: Any, count: Any) -> bool:
     versions = get(worker, VERSIONS)
     entry = get(worker, ENTRIES) + ENTRY_BYTES * first
     for _ in range(count):
-        if load32(entry + FLAGS) & READ and load32(head_address(versions, load32(entry + KEY))) != load32(entry + SEEN):
+        if load32(entry + FLAGS) & READ and load32(head_address(versions, load32(entry + KEY))) != load32(
+            entry + SEEN
+        ):
             return False
         entry += ENTRY_BYTES
     return True

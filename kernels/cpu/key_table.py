@@ -81,9 +81,15 @@ def hash_string(table: Any, record: Any, data: Any) -> Any:
     length = load32(record + LENGTH)
     if length <= INLINE:
         total = fold_product(load64(record) ^ load64(seeds), load64(record + 8) ^ load64(seeds + 8))
-        total ^= fold_product(load64(record + 16) ^ load64(seeds + 16), load64(record + 24) ^ load64(seeds + 24))
-        total ^= fold_product(load64(record + 32) ^ load64(seeds + 32), load64(record + 40) ^ load64(seeds + 40))
-        total ^= fold_product(load64(record + 48) ^ load64(seeds + 48), load64(record + 56) ^ load64(seeds + 56))
+        total ^= fold_product(
+            load64(record + 16) ^ load64(seeds + 16), load64(record + 24) ^ load64(seeds + 24)
+        )
+        total ^= fold_product(
+            load64(record + 32) ^ load64(seeds + 32), load64(record + 40) ^ load64(seeds + 40)
+        )
+        total ^= fold_product(
+            load64(record + 48) ^ load64(seeds + 48), load64(record + 56) ^ load64(seeds + 56)
+        )
         return fold_product(total ^ load64(seeds + 8), load64(seeds) | 1)
     total = fold_product(length ^ load64(seeds), load64(seeds + 8))
     whole = length & ~7
@@ -195,7 +201,9 @@ def string_length(table: Any, number: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def intern_rows(table: Any, scratch: Any, data: Any, offsets: Any, start: Any, stop: Any, add: Any, out: Any) -> Any:
+def intern_rows(
+    table: Any, scratch: Any, data: Any, offsets: Any, start: Any, stop: Any, add: Any, out: Any
+) -> Any:
     """Number the strings data[offsets[i]:offsets[i + 1]] for i from `start` below `stop` into `out`.
 
     Args:

@@ -305,7 +305,9 @@ def cells_wanted(present: Any, offsets: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def put_values(versions: Any, numbers: Any, commit: Any, present: Any, data: Any, offsets: Any, stack: Any) -> Any:
+def put_values(
+    versions: Any, numbers: Any, commit: Any, present: Any, data: Any, offsets: Any, stack: Any
+) -> Any:
     """Make data[offsets[i]:offsets[i + 1]] the newest value of key numbers[i], or delete it; each key once.
 
     Args:
