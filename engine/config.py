@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ Verifier = Callable[[TransactionBatch], NDArray[np.bool_]]
 """Which of these private transactions have a valid proof: bool (n,)."""
 
 
-class Mode(str, Enum):
+class Mode(StrEnum):
     """How blocks are executed; the results are the same."""
 
     PARALLEL = "parallel"
@@ -29,7 +29,7 @@ class Mode(str, Enum):
     """One by one, on one thread."""
 
 
-class Schedule(str, Enum):
+class Schedule(StrEnum):
     """How a parallel block finds its order."""
 
     AUTO = "auto"

@@ -157,9 +157,8 @@ def _transfer(worker: Any, block: Any, item: Any, reserve: Any) -> Any:
         if add_amounts(reserve, reserve, value):
             return INSUFFICIENT_BALANCE
         paid = reserve
-    if not amount_is_zero(paid):
-        if not known or amount_below(account + BALANCE, paid):
-            return INSUFFICIENT_BALANCE
+    if not amount_is_zero(paid) and (not known or amount_below(account + BALANCE, paid)):
+        return INSUFFICIENT_BALANCE
     account = own_account(worker, sender)
     if price:
         product_of_words(reserve, item64(block, c.INTRINSIC, item), price)
