@@ -19,18 +19,18 @@ from supervm.engine.execution.columns import column, item64, set8, set64
 from supervm.engine.execution.in_order import run_one
 from supervm.kernels.cpu.access import (
     COMMIT_NUMBER,
-    DIRTY,
     DIRTY_CAPACITY,
     DIRTY_COUNT,
     NEEDS_CELLS,
     NEEDS_DIRTY,
-    REPLACED,
     STACK,
     STACK_CAPACITY,
     STACK_COUNT,
     VERSIONS,
     get,
     lacking,
+    note_written,
+    pop_cell,
     put,
 )
 from supervm.kernels.cpu.amounts import (
@@ -105,9 +105,7 @@ def own_account(worker: Any, number: Any) -> Any:
             store32(old + SIZE, ACCOUNT_BYTES)
             fill(old + DATA, 0, ACCOUNT_BYTES)
         return old + DATA
-    count = get(worker, STACK_COUNT) - 1
-    put(worker, STACK_COUNT, count)
-    cell = load32(get(worker, STACK) + 4 * count)
+    cell = pop_cell(worker)
     at = cell_address(versions, cell)
     store32(at + COMMIT, commit)
     store32(at + BEFORE, head)
@@ -117,10 +115,7 @@ def own_account(worker: Any, number: Any) -> Any:
         copy(at + DATA, old + DATA, ACCOUNT_BYTES)
     else:
         fill(at + DATA, 0, ACCOUNT_BYTES)
-    dirty = get(worker, DIRTY_COUNT)
-    store64(get(worker, DIRTY) + 8 * dirty, number)
-    put(worker, DIRTY_COUNT, dirty + 1)
-    put(worker, REPLACED, get(worker, REPLACED) + (1 if head else 0))
+    note_written(worker, number, head)
     release32(place, cell)
     return at + DATA
 
