@@ -194,7 +194,7 @@ class BlockRunner:
         waits = None
         if shared and self._pause == 0:
             with run.stage("detect"):
-                self._heat.count(block, self._config.backend if self._config.backend == "cuda" else "auto")
+                self._heat.observe(block, self._config.backend if self._config.backend == "cuda" else "auto")
                 waits = self._queues.waiting(block, self._heat.hot(), len(self._state.store.keys)) & ~run.fast
         self._pause = max(0, self._pause - 1)
         with run.stage("execute"):
@@ -204,6 +204,7 @@ class BlockRunner:
             columns[c.READY][waits] = SKIPPED
             run.course = executor.run_speculation(columns)
         if run.course.turned:
+            self._heat.hurry()
             self._pause, self._next_pause = self._next_pause, min(MOST_PAUSE, 2 * self._next_pause)
         else:
             self._next_pause = LEAST_PAUSE
