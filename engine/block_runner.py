@@ -160,9 +160,7 @@ class BlockRunner:
     def _execute(self, run: _Run) -> None:
         block, executor = run.block, self._executor
         with run.stage("execute"):
-            if run.fast.any():
-                senders, targets = block.interned.senders, block.interned.targets
-                executor.mark(np.concatenate([senders[run.fast], targets[run.fast & block.pays]]))
+            self._mark(run)
         if self._config.mode is Mode.SEQUENTIAL:
             with run.stage("execute"):
                 executor.run_in_order(block.columns)
@@ -179,6 +177,12 @@ class BlockRunner:
                 with run.stage("execute"):
                     executor.run_in_order(block.columns)
                 run.course = Course("sequential")
+
+    def _mark(self, run: _Run) -> None:
+        """The accounts of the fast path, so that contracts that touch them are noticed."""
+        if run.fast.any():
+            senders, targets = run.block.interned.senders, run.block.interned.targets
+            self._executor.mark(np.concatenate([senders[run.fast], targets[run.fast & run.block.pays]]))
 
     def _execute_parallel(self, run: _Run) -> None:
         block, executor, columns = run.block, self._executor, run.block.columns
@@ -225,8 +229,7 @@ class BlockRunner:
             course = self._executor.run_waves(block.columns, order, bounds.astype(np.int64))
         if course is None:
             run.course.undeclared = True
-            if run.fast.any():
-                self._executor.mark(block.interned.senders[run.fast])
+            self._mark(run)
             return False
         run.course = course
         return True

@@ -133,11 +133,20 @@ class BlockExecutor:
 
     def mark(self, accounts: Numbers) -> None:
         """These accounts are the fast path's; contracts that touch one of them by their own choice are reported."""
-        if self._marks.size < self._store.keys.capacity:
-            self._marks = np.zeros(self._store.keys.capacity, np.uint32)
+        self._grow_marks()
         self._marks[accounts] = self._store.next_commit
         for worker in self._workers:
             worker.words[w.FAST_MARKS] = self._marks.ctypes.data
+
+    def _grow_marks(self) -> None:
+        """A mark for every key number that there can be; those that are set stay."""
+        if self._marks.size < self._store.keys.capacity:
+            marks = np.zeros(self._store.keys.capacity, np.uint32)
+            marks[: self._marks.size] = self._marks
+            self._marks = marks
+            for worker in self._workers:
+                if worker.words[w.FAST_MARKS]:
+                    worker.words[w.FAST_MARKS] = marks.ctypes.data
 
     def add_to_account(self, number: int, amount: NDArray[np.uint8]) -> None:
         """Add an amount, big-endian, to the balance of an account by key number."""
@@ -244,6 +253,7 @@ class BlockExecutor:
         worker.words[access.NEEDS] = 0
         if need == access.NEEDS_KEYS:
             self._store.make_room(len(self._store.keys) // 2, needed)
+            self._grow_marks()
         elif need == w.NEEDS_INSTANCES:
             for each in self._workers:
                 each.discard_instances()
