@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
@@ -176,7 +176,7 @@ class BlockRunner:
                 block.columns[c.READY][:] = 0
                 with run.stage("execute"):
                     executor.run_in_order(block.columns)
-                run.course = Course("sequential")
+                run.course = Course(undeclared=run.course.undeclared)
 
     def _mark(self, run: _Run) -> None:
         """The accounts of the fast path, so that contracts that touch them are noticed."""
@@ -204,7 +204,7 @@ class BlockRunner:
                 executor.run_in_order(columns)
                 return
             columns[c.READY][waits] = SKIPPED
-            run.course = executor.run_speculation(columns)
+            run.course = replace(executor.run_speculation(columns), undeclared=run.course.undeclared)
         if run.course.turned:
             self._pause, self._next_pause = self._next_pause, min(MOST_PAUSE, 2 * self._next_pause)
         else:
@@ -227,8 +227,8 @@ class BlockRunner:
             return False
         with run.stage("execute"):
             course = self._executor.run_waves(block.columns, order, bounds.astype(np.int64))
-        if course is None:
-            run.course.undeclared = True
+        if course.undeclared or course.turned:
+            run.course = Course(undeclared=course.undeclared)
             self._mark(run)
             return False
         run.course = course

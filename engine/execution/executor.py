@@ -176,9 +176,12 @@ class BlockExecutor:
             # What was executed ahead is gone with the buffers that it lay in; hot and fast ones stay what they are.
             ready = columns[c.READY][int(shared[speculation.COMMITTED]) :]
             ready[ready == speculation.EXECUTED] = speculation.WAITING
+            first = int(shared[speculation.COMMITTED])
             self._share_out(columns)
             halt = int(shared[speculation.HALT])
-            if halt == speculation.TURN:
+            # With fewer instances than workers want, they could take them from each other for ever.
+            stuck = self._lacks_instances() and first == shared[speculation.COMMITTED]
+            if halt == speculation.TURN or (halt == speculation.FULL and stuck):
                 course.turned = True
                 break
             if halt == speculation.FULL:
@@ -188,8 +191,9 @@ class BlockExecutor:
             self.run_in_order(columns, int(shared[speculation.COMMITTED]))
         return course
 
-    def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course | None:
-        """Wave after wave on all threads; None if a transaction had not declared what it touches: nothing is done then."""
+    def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course:
+        """Wave after wave on all threads. Nothing is done if a transaction had not declared what it touches (then the course
+        is `undeclared`), or if there are too few instances for all threads (`turned`)."""
         shared = self._shared
         while True:
             for word in (speculation.NEXT, speculation.HALT, by_waves.WAVE, by_waves.DONE):
@@ -210,7 +214,11 @@ class BlockExecutor:
             needs = [(worker.words[access.NEEDS], worker.words[access.NEEDED]) for worker in self._workers]
             self.undo()
             if halt == by_waves.UNDECLARED:
-                return None
+                return Course("waves", undeclared=True)
+            if any(need == w.NEEDS_INSTANCES for need, _ in needs):
+                for worker in self._workers:
+                    worker.discard_instances()
+                return Course("waves", turned=True)
             for worker, (need, needed) in zip(self._workers, needs, strict=True):
                 worker.words[access.NEEDS], worker.words[access.NEEDED] = need, needed
             self._make_room_everywhere()
@@ -242,6 +250,9 @@ class BlockExecutor:
             arguments = (worker.address, number, columns.address, self._shared.ctypes.data)
             tasks.append(_bound(speculation.speculate, *arguments, TURN_PERCENT, entries, values))
         self.pool.run(*tasks)
+
+    def _lacks_instances(self) -> bool:
+        return any(worker.words[access.NEEDS] == w.NEEDS_INSTANCES for worker in self._workers)
 
     def _make_room_everywhere(self) -> None:
         for worker in self._workers:
