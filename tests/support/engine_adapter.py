@@ -238,7 +238,11 @@ def agree(engine: Engine, way: Way, expected: Judged) -> list[BlockStats]:
 
 
 def run_all(
-    scenario: Scenario, ways: Sequence[Way] = tuple(WAYS), *, judge: dict[str, Any] | None = None, **settings: Any
+    scenario: Scenario,
+    ways: Sequence[Way] = tuple(WAYS),
+    *,
+    judge: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> dict[str, list[BlockStats]]:
     """The scenario on the judge and on a new engine for each way, all of which must agree."""
     expected = judged(scenario, **(judge or {}))
@@ -250,20 +254,28 @@ def run_all(
 
 
 class Engines:
-    """An engine for each way, used for many scenarios; each begins on the empty state again, by a rollback."""
+    """An engine for each way, used for many scenarios; each begins on the empty state again, by a rollback.
+
+    Attributes:
+        last: what the judge said of the last scenario.
+    """
+
+    last: Judged
 
     def __init__(self, ways: Sequence[Way] = tuple(WAYS), **settings: Any) -> None:
         self._engines = [(way, Engine.open(None, way.config(**settings))) for way in ways]
         for _, engine in self._engines:
             engine.snapshot("empty")
 
-    def run_all(self, scenario: Scenario, **judge: Any) -> None:
-        """As the function."""
-        expected = judged(scenario, **judge)
+    def run_all(self, scenario: Scenario, **judge: Any) -> dict[str, list[BlockStats]]:
+        """As the function, for scenarios of the engines' chain and collector."""
+        found = {}
+        expected = self.last = judged(scenario, **judge)
         for way, engine in self._engines:
             assert engine.rollback("empty") == bytes(32)
             set_up(engine, scenario)
-            agree(engine, way, expected)
+            found[way.name] = agree(engine, way, expected)
+        return found
 
     def close(self) -> None:
         for _, engine in self._engines:
