@@ -191,4 +191,5 @@ def _ranges(starts: Numbers, counts: Numbers) -> Numbers:
     """starts[i], starts[i] + 1, … counts[i] numbers each, one behind the other."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    ranges: Numbers = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    return ranges
