@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
@@ -160,9 +160,7 @@ class BlockRunner:
     def _execute(self, run: _Run) -> None:
         block, executor = run.block, self._executor
         with run.stage("execute"):
-            if run.fast.any() and block.calls.any():
-                senders, targets = block.interned.senders, block.interned.targets
-                executor.mark(np.concatenate([senders[run.fast], targets[run.fast & block.pays]]))
+            self._mark(run)
         if self._config.mode is Mode.SEQUENTIAL:
             with run.stage("execute"):
                 executor.run_in_order(block.columns)
@@ -178,7 +176,13 @@ class BlockRunner:
                 block.columns[c.READY][:] = 0
                 with run.stage("execute"):
                     executor.run_in_order(block.columns)
-                run.course = Course("sequential")
+                run.course = Course(undeclared=run.course.undeclared)
+
+    def _mark(self, run: _Run) -> None:
+        """The accounts of the fast path, so that contracts that touch them are noticed."""
+        if run.fast.any():
+            senders, targets = run.block.interned.senders, run.block.interned.targets
+            self._executor.mark(np.concatenate([senders[run.fast], targets[run.fast & run.block.pays]]))
 
     def _execute_parallel(self, run: _Run) -> None:
         block, executor, columns = run.block, self._executor, run.block.columns
@@ -194,7 +198,7 @@ class BlockRunner:
         waits = None
         if shared and self._pause == 0:
             with run.stage("detect"):
-                self._heat.count(block, self._config.backend if self._config.backend == "cuda" else "auto")
+                self._heat.observe(block, self._config.backend if self._config.backend == "cuda" else "auto")
                 waits = self._queues.waiting(block, self._heat.hot(), len(self._state.store.keys)) & ~run.fast
         self._pause = max(0, self._pause - 1)
         with run.stage("execute"):
@@ -202,8 +206,9 @@ class BlockRunner:
                 executor.run_in_order(columns)
                 return
             columns[c.READY][waits] = SKIPPED
-            run.course = executor.run_speculation(columns)
+            run.course = replace(executor.run_speculation(columns), undeclared=run.course.undeclared)
         if run.course.turned:
+            self._heat.hurry()
             self._pause, self._next_pause = self._next_pause, min(MOST_PAUSE, 2 * self._next_pause)
         else:
             self._next_pause = LEAST_PAUSE
@@ -224,10 +229,9 @@ class BlockRunner:
             return False
         with run.stage("execute"):
             course = self._executor.run_waves(block.columns, order, bounds.astype(np.int64))
-        if course is None:
-            run.course.undeclared = True
-            if run.fast.any():
-                self._executor.mark(block.interned.senders[run.fast])
+        if course.undeclared or course.turned:
+            run.course = Course(undeclared=course.undeclared)
+            self._mark(run)
             return False
         run.course = course
         return True

@@ -120,7 +120,7 @@ class Engine:
             raise ArgumentError("salt", repr(salt), "32 bytes")
         contract = self._cache.contract(code)
         digest = contract.info.code_hash
-        address = contract_addresses(_row(salt), _row(digest))[0].tobytes()
+        address: bytes = contract_addresses(_row(salt), _row(digest))[0].tobytes()
         numbers = self._put([bytes([CODE]) + address], [digest])
         self._commit(numbers, codes=(code,))
         self._place(address, code)
@@ -139,7 +139,9 @@ class Engine:
         keys, values, total = genesis.credited(self.state, addresses, balances)
         if self._supply + total >= 1 << 256:
             raise ArgumentError("balances", f"{self._supply + total} in all", "at most 2^256 − 1")
-        root = self._commit(self.state.put(keys, values, np.ones(len(keys), np.bool_)))
+        # An account of nothing is absent.
+        present = values.data.reshape(len(keys), -1).any(axis=1)
+        root = self._commit(self.state.put(keys, values, present))
         self._supply += total
         return root
 

@@ -28,8 +28,11 @@ KEPT = 256
 SAMPLE = 32
 """One transaction in so many is counted."""
 
+EVERY = 8
+"""Blocks from one count to the next, while nothing conflicts much."""
+
 DECAY = 0.5
-"""What a count is worth one block later."""
+"""What a count is worth at the next one."""
 
 EXTREME, MEDIUM = 0.10, 0.01
 """Shares of a block's transactions that touch a key, from which on it is extremely or medium hot."""
@@ -49,6 +52,17 @@ class HeatTable:
     def __init__(self) -> None:
         self._counts: dict[int, float] = {}
         self._transactions = 0.0
+        self._blocks = 0
+
+    def observe(self, block: Block, backend: str = "auto") -> None:
+        """Count a block if it is time again."""
+        if self._blocks % EVERY == 0:
+            self.count(block, backend)
+        self._blocks += 1
+
+    def hurry(self) -> None:
+        """Count the next block in any case: this one conflicted with itself more than was known."""
+        self._blocks = 0
 
     def count(self, block: Block, backend: str = "auto") -> None:
         """Count the accesses of a sample of the block, by conflict detection, and let older counts decay."""
@@ -177,4 +191,5 @@ def _ranges(starts: Numbers, counts: Numbers) -> Numbers:
     """starts[i], starts[i] + 1, … counts[i] numbers each, one behind the other."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    ranges: Numbers = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    return ranges

@@ -7,6 +7,7 @@ The way never changes a result. What is full is grown between runs of compiled c
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from supervm.engine.execution.pool import ExecutionPool
 from supervm.engine.host_crypto import FUNCTIONS, check_addresses
 from supervm.engine.state.store import Numbers, StateStore, key_numbers
 from supervm.kernels.cpu import access
+from supervm.kernels.cpu.versions import TAKEN_AT_ONCE
 from supervm.vm import context as w
 from supervm.vm.modules import Contract, ModuleCache
 from supervm.vm.worker import Worker
@@ -133,11 +135,20 @@ class BlockExecutor:
 
     def mark(self, accounts: Numbers) -> None:
         """These accounts are the fast path's; contracts that touch one of them by their own choice are reported."""
-        if self._marks.size < self._store.keys.capacity:
-            self._marks = np.zeros(self._store.keys.capacity, np.uint32)
+        self._grow_marks()
         self._marks[accounts] = self._store.next_commit
         for worker in self._workers:
             worker.words[w.FAST_MARKS] = self._marks.ctypes.data
+
+    def _grow_marks(self) -> None:
+        """A mark for every key number that there can be; those that are set stay."""
+        if self._marks.size < self._store.keys.capacity:
+            marks = np.zeros(self._store.keys.capacity, np.uint32)
+            marks[: self._marks.size] = self._marks
+            self._marks = marks
+            for worker in self._workers:
+                if worker.words[w.FAST_MARKS]:
+                    worker.words[w.FAST_MARKS] = marks.ctypes.data
 
     def add_to_account(self, number: int, amount: NDArray[np.uint8]) -> None:
         """Add an amount, big-endian, to the balance of an account by key number."""
@@ -167,9 +178,12 @@ class BlockExecutor:
             # What was executed ahead is gone with the buffers that it lay in; hot and fast ones stay what they are.
             ready = columns[c.READY][int(shared[speculation.COMMITTED]) :]
             ready[ready == speculation.EXECUTED] = speculation.WAITING
+            first = int(shared[speculation.COMMITTED])
             self._share_out(columns)
             halt = int(shared[speculation.HALT])
-            if halt == speculation.TURN:
+            # With fewer instances than workers want, they could take them from each other for ever.
+            stuck = self._lacks_instances() and first == shared[speculation.COMMITTED]
+            if halt == speculation.TURN or (halt == speculation.FULL and stuck):
                 course.turned = True
                 break
             if halt == speculation.FULL:
@@ -179,8 +193,9 @@ class BlockExecutor:
             self.run_in_order(columns, int(shared[speculation.COMMITTED]))
         return course
 
-    def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course | None:
-        """Wave after wave on all threads; None if a transaction had not declared what it touches: nothing is done then."""
+    def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course:
+        """Wave after wave on all threads. Nothing is done if a transaction had not declared what it touches (then the course
+        is `undeclared`), or if there are too few instances for all threads (`turned`)."""
         shared = self._shared
         while True:
             for word in (speculation.NEXT, speculation.HALT, by_waves.WAVE, by_waves.DONE):
@@ -201,7 +216,11 @@ class BlockExecutor:
             needs = [(worker.words[access.NEEDS], worker.words[access.NEEDED]) for worker in self._workers]
             self.undo()
             if halt == by_waves.UNDECLARED:
-                return None
+                return Course("waves", undeclared=True)
+            if any(need == w.NEEDS_INSTANCES for need, _ in needs):
+                for worker in self._workers:
+                    worker.discard_instances()
+                return Course("waves", turned=True)
             for worker, (need, needed) in zip(self._workers, needs, strict=True):
                 worker.words[access.NEEDS], worker.words[access.NEEDED] = need, needed
             self._make_room_everywhere()
@@ -217,7 +236,7 @@ class BlockExecutor:
 
     def _share_out(self, columns: Columns) -> None:
         segments = speculation.SEGMENTS
-        tasks = []
+        tasks: list[Callable[[], object]] = []
         for number, worker in enumerate(self._workers):
             words = worker.words
             words[access.IN_PLACE] = 0
@@ -234,6 +253,9 @@ class BlockExecutor:
             tasks.append(_bound(speculation.speculate, *arguments, TURN_PERCENT, entries, values))
         self.pool.run(*tasks)
 
+    def _lacks_instances(self) -> bool:
+        return any(worker.words[access.NEEDS] == w.NEEDS_INSTANCES for worker in self._workers)
+
     def _make_room_everywhere(self) -> None:
         for worker in self._workers:
             self._make_room(worker)
@@ -244,13 +266,14 @@ class BlockExecutor:
         worker.words[access.NEEDS] = 0
         if need == access.NEEDS_KEYS:
             self._store.make_room(len(self._store.keys) // 2, needed)
+            self._grow_marks()
         elif need == w.NEEDS_INSTANCES:
             for each in self._workers:
                 each.discard_instances()
         elif need == access.NEEDS_CELLS:
-            self._store.grow_cells(needed + access.TAKEN_AT_ONCE * len(self._workers))
-            if worker.capacity(need) < needed + access.TAKEN_AT_ONCE:
-                worker.grow(need, needed + access.TAKEN_AT_ONCE)
+            self._store.grow_cells(needed + TAKEN_AT_ONCE * len(self._workers))
+            if worker.capacity(need) < needed + TAKEN_AT_ONCE:
+                worker.grow(need, needed + TAKEN_AT_ONCE)
         elif need in (access.NEEDS_ENTRIES, access.NEEDS_VALUES):
             # Under speculation a transaction has one of many segments to itself.
             worker.grow(need, speculation.SEGMENTS * needed)
@@ -268,5 +291,5 @@ class BlockExecutor:
         return worker.buffer(address, 8 * int(worker.words[count])).view(np.int64).copy()
 
 
-def _bound(function: object, *arguments: object) -> object:
-    return lambda: function(*arguments)  # type: ignore[operator]
+def _bound(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    return lambda: function(*arguments)

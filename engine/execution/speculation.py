@@ -52,8 +52,8 @@ from supervm.vm.context import EVENTS_USED
 
 (NEXT, COMMITTED, START, STOP, LOCK, HALT, REPEATED, WORKERS, YIELD) = range(0, 72, 8)
 """Words that the workers share, a cache line each: the next transaction to execute ahead, the next to commit, where the
-run began and where it ends; the lock of commits; why everybody stops, 0 while nobody has to; transactions that were executed again or in
-order only; address of the workers' addresses; address of the C function that lets other threads run."""
+run began and where it ends; the lock of commits; why everybody stops, 0 while nobody has to; transactions that were
+executed again or in order only; address of the workers' addresses; address of the C function that lets other threads run."""
 
 SHARED_WORDS = YIELD + 8
 

@@ -7,6 +7,7 @@ tree up to date, hands the change to the storage, and makes it visible. Commits 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,7 @@ class State:
         self.position = Position(0, 0, 0, self.tree.root)
         self.snapshots: dict[str, Position] = {}
         self.storage: Storage | None = None
+        self._tree_lock = threading.RLock()
         self._collector = Collector(self.store, collection or Collection())
         if path is not None:
             self.storage = Storage.open(path, sync=sync, keep_blocks=keep_receipts)
@@ -113,6 +115,19 @@ class State:
         Raises:
             StorageFailed: the storage takes no more; the state is what it was.
         """
+        with self._tree_lock:
+            root = self._commit(written, height, timestamp, codes, receipts)
+        self._collector.committed(written)
+        return root
+
+    def _commit(
+        self,
+        written: Numbers,
+        height: int,
+        timestamp: int,
+        codes: Sequence[bytes],
+        receipts: bytes | None,
+    ) -> bytes:
         values, present = self.store.newest(written)
         self._add_paths()
         root = self.tree.update(written.astype(np.uint32), Messages(*values), present)
@@ -124,7 +139,6 @@ class State:
                 raise
         self.store.publish()
         self.position = Position(self.store.watermark, height, timestamp, root)
-        self._collector.committed(written)
         return root
 
     def abort(self, written: Numbers) -> None:
@@ -136,9 +150,12 @@ class State:
         self.tree.update(written.astype(np.uint32), Messages(*values), present)
 
     def prove(self, key: bytes) -> Proof:
-        """That the key has its value, or that it has none, under the last root."""
-        number = int(self.store.keys.find(Messages.of([key]).ragged)[0])
-        return self.tree.prove(number if 0 <= number < self.tree.keys and self.get(key) is not None else key)
+        """That the key has its value, or that it has none, under the last root; for any thread."""
+        with self._tree_lock:
+            number = self.store.number(key)
+            return self.tree.prove(
+                number if 0 <= number < self.tree.keys and self.get(key) is not None else key
+            )
 
     def snapshot(self, name: str) -> Position:
         """Name the last commit; its versions are kept until the name is forgotten.

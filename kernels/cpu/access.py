@@ -78,10 +78,10 @@ from supervm.kernels.cpu.versions import (
 ) = range(28)
 """Words of a worker: addresses of the key table and the versions; the number of the commit that is being made; whether
 its own versions may be written over (nobody else reads them); the worker's stack of cells; the keys that it wrote first
-in this commit (`versions.HAS_MORE`), and those that it wrote once more into new cells (with repeats); how many versions it replaced;
-its entries, the first of the transaction at work and how many that has; bytes written; the index
-of entries by key, used beyond `SCANNED`; the address of a written value that a guest holds; numbers of keys that the transaction said it would touch (int64) and how
-many; what is full, how much."""
+in this commit (`versions.HAS_MORE`), and those that it wrote once more into new cells (with repeats); how many versions it
+replaced; its entries, the first of the transaction at work and how many that has; bytes written; the index of entries by
+key, used beyond `SCANNED`; the address of a written value that a guest holds; numbers of keys that the transaction said it
+would touch (int64) and how many; what is full, how much."""
 
 ACCESS_WORDS = NEEDED + 1
 
