@@ -40,7 +40,7 @@ NO_CODES: Mapping[str, int] = {}
 
 def answers() -> Console:
     """The console for results."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console
@@ -48,7 +48,7 @@ def answers() -> Console:
 
 def notes() -> Console:
     """The console for progress, warnings and errors."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def print_json(answer: dict[str, Any]) -> None:
