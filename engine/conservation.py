@@ -66,9 +66,7 @@ def _token(engine: Engine, address: bytes) -> list[tuple[int, int]]:
 
 def _market(engine: Engine, address: bytes) -> list[tuple[int, int]]:
     """Of each side, balances with the reserve and all that was deposited; all shares and the pool's count of them."""
-    held = [
-        _sum(engine.state, address, bytes([side]), 1 + _ADDRESS_BYTES) for side in (0, 1, _SHARES)
-    ]
+    held = [_sum(engine.state, address, bytes([side]), 1 + _ADDRESS_BYTES) for side in (0, 1, _SHARES)]
     pool = _stated(engine, address, MARKET_POOL_KEY, _AMOUNT_BYTES, 3)
     totals = _stated(engine, address, MARKET_TOTALS_KEY, _AMOUNT_BYTES, 2)
     sides = [(held[side] + pool[side], totals[side]) for side in (0, 1)]
@@ -79,7 +77,9 @@ _SUMS: dict[str, Callable[[Engine, bytes], list[tuple[int, int]]]] = {"token": _
 """By name of the sample contract."""
 
 
-def _stated(engine: Engine, address: bytes, key: bytes, width: int = _WORD_BYTES, count: int = 1) -> list[int]:
+def _stated(
+    engine: Engine, address: bytes, key: bytes, width: int = _WORD_BYTES, count: int = 1
+) -> list[int]:
     """The little-endian amounts of `width` bytes that a contract stores under a key; 0 for what is not there."""
     stored = (engine.get(address, key) or b"").ljust(width * count, b"\0")
     return [int.from_bytes(stored[width * k : width * (k + 1)], "little") for k in range(count)]
@@ -99,7 +99,7 @@ def _sum(state: State, address: bytes, prefix: bytes, key_bytes: int) -> int:
 
 def _matching(keys: Messages, prefix: bytes, length: int) -> NDArray[np.bool_]:
     """Which keys have this prefix and length, bool (n,)."""
-    found = ragged.lengths(keys) == length
+    found: NDArray[np.bool_] = ragged.lengths(keys) == length
     for place, wanted in enumerate(prefix):
         rows = np.flatnonzero(found)
         found[rows] = keys.data[keys.offsets[rows] + place] == wanted

@@ -70,7 +70,10 @@ def block() -> TransactionBatch:
         value=np.where(transfers, number, 0),
         gas_limit=100_000,
         gas_price=2,
-        entry=[TRANSFER if call else INCREMENT if count else b"" for call, count in zip(calls, counts, strict=True)],
+        entry=[
+            TRANSFER if call else INCREMENT if count else b""
+            for call, count in zip(calls, counts, strict=True)
+        ],
         input=[row.tobytes() if call else b"" for call, row in zip(calls, inputs, strict=True)],
     )
 

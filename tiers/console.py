@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +54,15 @@ def notes() -> Console:
 def print_json(answer: dict[str, Any]) -> None:
     """Print one object, indented, and nothing else."""
     typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print names and values, one pair a line, values below each other and never cut or broken."""
+    rows = list(pairs)
+    width = max((len(name) for name, _ in rows), default=0)
+    out = answers()
+    for name, value in rows:
+        out.print(f"{name:<{width}}  {value}")
 
 
 @contextmanager

@@ -74,7 +74,9 @@ class WorkloadChoice:
             raise ArgumentError("blocks", "blocks for another workload", f"--workload {MAINNET}")
         if self.name == MAINNET and (given or self.signatures):
             found = ", ".join(given + ["signatures"] * self.signatures)
-            raise ArgumentError("workload", f"{MAINNET} with {found}", "none of them: the blocks are what they are")
+            raise ArgumentError(
+                "workload", f"{MAINNET} with {found}", "none of them: the blocks are what they are"
+            )
 
     def _parameters(self) -> Parameters:
         given = {name: value for name, value in self.parameters.items() if value is not None}

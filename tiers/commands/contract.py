@@ -14,6 +14,7 @@ import typer
 from supervm.engine.config import Mode
 from supervm.engine.engine import Engine
 from supervm.engine.single_call import SENDER, call_contract
+from supervm.engine.storage.layout import FORMAT_FILE
 from supervm.engine.transactions import DEFAULT_GAS_LIMIT
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
@@ -167,8 +168,9 @@ def list_samples(
 @contextmanager
 def _opened(path: Path, create: bool = False) -> Iterator[Engine]:
     """An engine on a state, for one transaction at a time."""
-    if not create and not path.is_dir():
-        raise ArgumentError("state", str(path), "the directory of a state; `supervm contract deploy` makes one")
+    if not create and not (path / FORMAT_FILE).exists():
+        expected = "the directory of a state; `supervm contract deploy` makes one"
+        raise ArgumentError("state", str(path), expected)
     hardware, settings = options.settings_of()
     with console.progress_line() as line:
         line.update(f"opening {path}")

@@ -48,15 +48,16 @@ def check_json(file: str, code: bytes, info: ModuleInfo) -> dict[str, Any]:
 
 def show_check(code: bytes, info: ModuleInfo) -> None:
     """The same on the screen."""
-    table = Table.grid(padding=(0, 2))
-    table.add_row("code", f"{len(code):,} bytes, SHA-256 {info.code_hash.hex()}")
-    table.add_row("entry points", console.plain(", ".join(info.entry_points)))
-    table.add_row("imports", ", ".join(f"{module}.{name}" for module, name in sorted(info.imports)) or "none")
-    table.add_row("memory", f"{info.memory_initial:,} bytes, at most {info.memory_maximum:,}")
-    table.add_row("instances", _reuse(info))
-    out = console.answers()
-    out.print(table)
-    out.print("[green]accepted[/]")
+    console.print_pairs(
+        [
+            ("code", f"{len(code):,} bytes, SHA-256 {info.code_hash.hex()}"),
+            ("entry points", console.plain(", ".join(info.entry_points))),
+            ("imports", ", ".join(f"{module}.{name}" for module, name in sorted(info.imports)) or "none"),
+            ("memory", f"{info.memory_initial:,} bytes, at most {info.memory_maximum:,}"),
+            ("instances", _reuse(info)),
+        ]
+    )
+    console.answers().print("[green]accepted[/]")
 
 
 def _reuse(info: ModuleInfo) -> str:
@@ -70,10 +71,8 @@ def answer(as_json: bool, values: dict[str, Any]) -> None:
     if as_json:
         console.print_json(values | {"environment": environment()})
         return
-    table = Table.grid(padding=(0, 2))
-    for name, value in values.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else value)
-    console.answers().print(table)
+    rows = ((name, f"{value:,}" if isinstance(value, int) else value) for name, value in values.items())
+    console.print_pairs((name.replace("_", " "), value) for name, value in rows)
 
 
 def call_json(called: Called, dry_run: bool) -> dict[str, Any]:
@@ -102,21 +101,22 @@ def show_call(called: Called, outcome: dict[str, Any]) -> None:
     """The same on the screen."""
     receipt = called.receipt
     colour = "green" if receipt.success else "bold red"
-    table = Table.grid(padding=(0, 2))
-    table.add_row("outcome", f"[{colour}]{receipt.reason.name if receipt.reason else 'success'}[/]: {called.words}")
+    name = receipt.reason.name if receipt.reason else "success"
     parts = f"{outcome['gas_intrinsic']:,} intrinsic and {outcome['gas_execution']:,} in execution"
-    table.add_row("gas", f"{receipt.gas:,}: {parts}")
-    if called.block.fees:
-        shares = ", ".join(f"L{tier} {share:,}" for tier, share in enumerate(called.block.fee_split, 1))
-        table.add_row("fees", f"{called.block.fees:,}: {shares}")
-    table.add_row("returned", str(receipt.return_value))
-    table.add_row("output", receipt.output.hex() or "none")
-    for place, event in enumerate(receipt.events):
-        table.add_row("" if place else "events", event.hex())
-    table.add_row("nonce", str(called.nonce))
+    shares = ", ".join(f"L{tier} {share:,}" for tier, share in enumerate(called.block.fee_split, 1))
     kept = ", not kept" if outcome["dry_run"] else ""
-    table.add_row("state", f"height {outcome['height']:,}, root {outcome['state_root']}{kept}")
-    console.answers().print(table)
+    console.print_pairs(
+        [
+            ("outcome", f"[{colour}]{name}[/]: {called.words}"),
+            ("gas", f"{receipt.gas:,}: {parts}"),
+            ("fees", f"{called.block.fees:,}: {shares}" if called.block.fees else "none"),
+            ("returned", str(receipt.return_value)),
+            ("output", receipt.output.hex() or "none"),
+            *(("" if place else "events", event.hex()) for place, event in enumerate(receipt.events)),
+            ("nonce", str(called.nonce)),
+            ("state", f"height {outcome['height']:,}, root {outcome['state_root']}{kept}"),
+        ]
+    )
 
 
 def sample_json(name: str, summary: str, code: bytes) -> dict[str, Any]:

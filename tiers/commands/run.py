@@ -161,7 +161,9 @@ def _show(outcome: _Outcome) -> None:
     workload, total = outcome.workload, len(outcome.workload.transactions)
     left = "" if outcome.not_executed is None else f"; {outcome.not_executed:,} others not executed"
     out.print(f"{console.plain(workload.name)}: {total:,} transactions in {len(workload):,} blocks{left}")
-    out.print(f"state root {first.state_root.hex()}, gas {first.gas:,}, conflict rate {first.conflict_rate:.2%}")
+    out.print(
+        f"state root {first.state_root.hex()}, gas {first.gas:,}, conflict rate {first.conflict_rate:.2%}"
+    )
     stages = ", ".join(f"{name} {1e3 * seconds:,.1f}" for name, seconds in first.stages.items())
     out.print(f"milliseconds by stage, {first.mode.value}: {stages or 'none'}")
     if outcome.ok:

@@ -45,7 +45,9 @@ BlockSize = Annotated[int | None, typer.Option(help="Transactions of a block.", 
 Seed = Annotated[int | None, typer.Option(help="Of the workload.", show_default="0")]
 Declared = Annotated[
     bool | None,
-    typer.Option("--declared/--undeclared", help="Transactions say what they touch.", show_default="declared"),
+    typer.Option(
+        "--declared/--undeclared", help="Transactions say what they touch.", show_default="declared"
+    ),
 ]
 GasPrice = Annotated[int | None, typer.Option(help="Of every transaction.", show_default="1")]
 Mode = Annotated[Modes, typer.Option(help="How blocks are executed; both compares.")]
