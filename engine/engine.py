@@ -103,6 +103,10 @@ class Engine:
         self._executor.close()
         self.state.close()
 
+    def detach(self) -> None:
+        """Close the storage and go on in memory: nothing that happens from here on is persisted."""
+        self.state.detach()
+
     # ---------------------------------------------------------------------------------------------- change
 
     def deploy(self, code: bytes, salt: bytes = bytes(32)) -> bytes:
@@ -190,7 +194,7 @@ class Engine:
         refused = self._runner.verify(interned.batch)
         return self._runner.run(interned, refused, self._timestamp(timestamp))
 
-    def run(self, batches: Iterable[TransactionBatch]) -> Iterator[BlockResult]:
+    def run(self, batches: Iterable[TransactionBatch | InternedBatch]) -> Iterator[BlockResult]:
         """Execute blocks one after the other, verifying the next ones while one executes; results in order.
 
         Raises: as `execute`; blocks before the one that failed are part of the state.
