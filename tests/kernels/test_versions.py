@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 
@@ -42,7 +43,9 @@ class History:
         """By key the value at a watermark."""
         state: dict[int, Value] = {}
         for number, versions in self.versions.items():
-            state |= {number: value for commit, value in versions if commit <= mark}
+            seen = [value for commit, value in versions if commit <= mark]
+            if seen:
+                state[number] = seen[-1]
         return state
 
     def write(self) -> None:
@@ -73,7 +76,7 @@ class History:
         written = np.concatenate([worker.written() for worker in self.workers])
         assert sorted(key_numbers(written).tolist()) == sorted(touched)
         if self.moments.random() < 0.25:
-            self.store.undo(key_numbers(written))
+            self.store.undo(written)
             assert self.state(self.store.watermark) == before
             return
         again = np.concatenate([worker.again() for worker in self.workers])
@@ -88,8 +91,7 @@ class History:
         data = Messages.of([value or b"" for value in values.values()]).ragged
         written = self.store.put(numbers, data, present)
         if self.moments.random() < 0.25:
-            self.store.undo(numbers)
-            self.store.replaced -= int((written >> 32 & v.MOST_CELLS != 0).sum())
+            self.store.undo(written, counted=True)
             return
         self._publish(written, values)
 
@@ -120,7 +122,7 @@ class History:
         """Drop the versions of a key for which `stays` (commit, the one that replaced it, newer ones kept) is false."""
         versions = self.versions.get(number, [])
         kept = versions[-1:]
-        for (commit, value), (above, _) in reversed(list(zip(versions, versions[1:], strict=False))):
+        for (commit, value), (above, _) in reversed(list(itertools.pairwise(versions))):
             seen = any(commit <= pin < above for pin in self.pins)
             if seen or stays(commit, kept[0][0], len(kept)):
                 kept.insert(0, (commit, value))
