@@ -70,7 +70,7 @@ class State:
         self.snapshots: dict[str, Position] = {}
         self.storage: Storage | None = None
         self._collector = Collector(self.store, collection or Collection())
-        self._lock = threading.RLock()  # tree and position change together
+        self._tree_lock = threading.RLock()  # tree and position change together
         if path is not None:
             self.storage = Storage.open(
                 path, sync=sync, keep_blocks=keep_receipts, checkpoint_bytes=checkpoint_bytes
@@ -85,6 +85,11 @@ class State:
         """Write what waits and close the storage."""
         if self.storage is not None:
             self.storage.close()
+
+    def detach(self) -> None:
+        """Write what waits, close the storage and go on in memory, which holds the whole state."""
+        self.close()
+        self.storage = None
 
     def get(self, key: bytes, watermark: int | None = None) -> bytes | None:
         """The value of a key at a watermark, by default the last commit's; None if there is none."""
@@ -115,7 +120,7 @@ class State:
             StorageFailed: the storage takes no more; the state is what it was.
         """
         values, present = self.store.newest(written)
-        with self._lock:
+        with self._tree_lock:
             self._add_paths()
             root = self.tree.update(written.astype(np.uint32), Messages(*values), present)
             if self.storage is not None:
@@ -134,13 +139,13 @@ class State:
         self.store.undo(written, counted=True)
         numbers = key_numbers(written)
         values, present = self.store.values(numbers)
-        with self._lock:
+        with self._tree_lock:
             self._add_paths()
             self.tree.update(numbers.astype(np.uint32), Messages(*values), present)
 
     def prove(self, key: bytes) -> Proof:
         """That the key has its value, or that it has none, under the last root."""
-        with self._lock:
+        with self._tree_lock:
             return self.tree.prove(key, value_of=lambda number: self.store.read_number(number) or b"")
 
     def snapshot(self, name: str) -> Position:

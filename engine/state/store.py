@@ -167,11 +167,6 @@ class StateStore:
                 size = int(v.read_at(self.versions, number, mark, out))
         return None if size < 0 else out[:size].tobytes()
 
-    def number(self, key: bytes) -> int:
-        """The number of a key, −1 if it has none."""
-        with self._lock:
-            return int(self.keys.find(_one(key))[0])
-
     def values(self, numbers: Numbers, watermark: int | None = None) -> tuple[Ragged, NDArray[np.bool_]]:
         """The values of keys at a watermark, and whether each has one; by default of the commit that is being made.
 
