@@ -116,7 +116,7 @@ class Engine:
             raise ArgumentError("salt", repr(salt), "32 bytes")
         contract = self._cache.contract(code)
         digest = contract.info.code_hash
-        address = contract_addresses(_row(salt), _row(digest))[0].tobytes()
+        address: bytes = contract_addresses(_row(salt), _row(digest))[0].tobytes()
         numbers = self._put([bytes([CODE]) + address], [digest])
         self._commit(numbers, codes=(code,))
         self._place(address, code)

@@ -53,7 +53,7 @@ class Receipts:
     | `gas` | uint64 (n,) | gas used; 0 if rejected |
     | `return_value` | int64 (n,) | of the entry point; 0 unless it succeeded |
     | `output` | Messages (n) | |
-    | `event_offsets`, `events` | int64 (n + 1,), Messages (e) | events of transaction i are offsets[i] … offsets[i + 1] − 1 |
+    | `event_offsets`, `events` | int64 (n + 1,), Messages (e) | transaction i has offsets[i] … offsets[i + 1] − 1 |
     """
 
     path: NDArray[np.uint8]
@@ -76,7 +76,8 @@ class Receipts:
     @property
     def success(self) -> NDArray[np.bool_]:
         """Which succeeded, bool (n,)."""
-        return self.reason == Reason.NONE
+        succeeded: NDArray[np.bool_] = self.reason == Reason.NONE
+        return succeeded
 
     def __getitem__(self, index: int) -> Receipt:
         first, stop = self.event_offsets[index], self.event_offsets[index + 1]
@@ -128,6 +129,13 @@ def gather_receipts(columns: Columns, path: NDArray[np.uint8], left: NDArray[np.
         left: int64, address of what the calls of each worker left behind, outputs and events.
     """
     count = len(columns)
+    if not columns[c.CALLS].any():
+        nothing = np.zeros(count + 1, np.int64)
+        silent = Messages(np.zeros(0, np.uint8), nothing[:1])
+        output = Messages(silent.data, nothing)
+        return Receipts(
+            path, columns[c.REASONS], columns[c.GAS], columns[c.RETURNED], output, nothing, silent
+        )
     outputs, events = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
     sizes = np.empty(2, np.int64)
     _measure(columns.address, outputs, events, sizes)

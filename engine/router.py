@@ -26,7 +26,7 @@ class AdaptiveRouter:
         self.target = rules.target
 
     def admit(self, candidates: Flags) -> Flags:
-        """Candidates that may try the fast path: in each stretch of `every` transactions the target's share, the first ones."""
+        """Candidates that may try the fast path: of each `every` transactions the target's share, the first ones."""
         rules = self.rules
         admitted = np.zeros(len(candidates), np.bool_)
         most = max(1, round(self.target * rules.every))

@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import cfunc, njit
 
-from supervm.kernels.cpu.access import COMMIT_NUMBER, FULL, NEEDS_EVENTS, get, lacking, put, read
+from supervm.kernels.cpu.access import COMMIT_NUMBER, NEEDS_EVENTS, get, lacking, put, read
 from supervm.kernels.cpu.amounts import (
     AMOUNT_BYTES,
     add_amounts,
@@ -15,6 +15,7 @@ from supervm.kernels.cpu.amounts import (
     amount_is_zero,
     subtract_amounts,
 )
+from supervm.kernels.cpu.key_table import FULL
 from supervm.kernels.cpu.memory import copy, load32, store32
 from supervm.vm.accounts import BALANCE, load_account, store_account
 from supervm.vm.context import (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every host function's machine code, by name: those of storage and chain from here, those of `crypto_api` from the engine."""
+"""Every host function's machine code by name: storage and chain from here, `crypto_api` from the engine."""
 
 from __future__ import annotations
 

@@ -89,7 +89,6 @@ def keeps_declaration(worker: Any, block: Any, item: Any) -> bool:
 def _run_one(worker: Any, number: Any, block: Any, item: Any) -> Any:
     """Execute and apply a transaction; 0 or the reason to halt."""
     if item8(block, c.REJECTED, item):
-        set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
         return 0
     events = get(worker, EVENTS_USED)
     problem = 0

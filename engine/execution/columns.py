@@ -53,11 +53,11 @@ from supervm.kernels.cpu.memory import load8, load64, store8, store64
     LOG_COUNT,
     READY,
 ) = range(33)
-"""Reason of a rejection that is known already, 0 otherwise (uint8); whether it is a call (uint8); key numbers of the sender's
-and the target's accounts (int64), their addresses (20 bytes each); nonce (uint64), value (32 bytes), gas limit, gas price and
-intrinsic gas (uint64); numbers of the contract and of its entry point (int64); all inputs and their offsets (uint8; int64,
-one more); offsets of objects (int64, one more) and their key numbers (int64); likewise of the keys
-that it announces, and where among them those begin that it writes (int64). Reason (uint8), gas used (uint64), value
+"""Reason of a rejection that is known already, 0 otherwise (uint8); whether it is a call (uint8); key numbers of the
+sender's and the target's accounts (int64), their addresses (20 bytes each); nonce (uint64), value (32 bytes), gas limit,
+gas price and intrinsic gas (uint64); numbers of the contract and of its entry point (int64); all inputs and their offsets
+(uint8; int64, one more); offsets of objects (int64, one more) and their key numbers (int64); likewise of the keys that it
+announces, and where among them those begin that it writes (int64). Reason (uint8), gas used (uint64), value
 returned (int64); where output and events lie in the owner's events, their bytes (int64), events' number (int64), the
 number of the worker that executed it (uint8), flags (uint8). First entry, number of entries (int64), state (uint8)."""
 
@@ -124,6 +124,7 @@ class Columns:
     def __init__(self, inputs: dict[int, NDArray[Any]]) -> None:
         count = len(inputs[REJECTED])
         self.arrays = inputs | {word: np.zeros(count, kind) for word, kind in RESULTS.items()}
+        self.arrays[REASONS] = inputs[REJECTED].copy()
         self.words = np.zeros(BLOCK_WORDS, np.int64)
         for word, array in self.arrays.items():
             self.words[word] = array.ctypes.data

@@ -7,6 +7,7 @@ The way never changes a result. What is full is grown between runs of compiled c
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,9 @@ from supervm.engine.execution.in_order import DONE, run_in_order
 from supervm.engine.execution.owned import add_to_account, run_owned
 from supervm.engine.execution.pool import ExecutionPool
 from supervm.engine.host_crypto import FUNCTIONS, check_addresses
-from supervm.engine.state.store import Numbers, StateStore
+from supervm.engine.state.store import Numbers, StateStore, key_numbers
 from supervm.kernels.cpu import access
+from supervm.kernels.cpu.versions import TAKEN_AT_ONCE
 from supervm.vm import context as w
 from supervm.vm.modules import Contract, ModuleCache
 from supervm.vm.worker import Worker
@@ -94,7 +96,7 @@ class BlockExecutor:
             self._whole_buffers(worker)
 
     def written(self) -> Numbers:
-        """The keys that the block wrote, each once."""
+        """The keys that the block wrote, each once, as `versions.HAS_MORE` says."""
         return np.concatenate(
             [self._list(worker, access.DIRTY, access.DIRTY_COUNT) for worker in self._workers]
         )
@@ -107,7 +109,7 @@ class BlockExecutor:
 
     def undo(self) -> None:
         """Forget everything that was executed since `begin`; what it left behind too."""
-        self._store.undo(self.written())
+        self._store.undo(key_numbers(self.written()))
         for worker in self._workers:
             for word in (access.DIRTY_COUNT, access.AGAIN_COUNT, access.REPLACED, w.EVENTS_USED):
                 worker.words[word] = 0
@@ -234,7 +236,7 @@ class BlockExecutor:
 
     def _share_out(self, columns: Columns) -> None:
         segments = speculation.SEGMENTS
-        tasks = []
+        tasks: list[Callable[[], object]] = []
         for number, worker in enumerate(self._workers):
             words = worker.words
             words[access.IN_PLACE] = 0
@@ -269,9 +271,9 @@ class BlockExecutor:
             for each in self._workers:
                 each.discard_instances()
         elif need == access.NEEDS_CELLS:
-            self._store.grow_cells(needed + access.TAKEN_AT_ONCE * len(self._workers))
-            if worker.capacity(need) < needed + access.TAKEN_AT_ONCE:
-                worker.grow(need, needed + access.TAKEN_AT_ONCE)
+            self._store.grow_cells(needed + TAKEN_AT_ONCE * len(self._workers))
+            if worker.capacity(need) < needed + TAKEN_AT_ONCE:
+                worker.grow(need, needed + TAKEN_AT_ONCE)
         elif need in (access.NEEDS_ENTRIES, access.NEEDS_VALUES):
             # Under speculation a transaction has one of many segments to itself.
             worker.grow(need, speculation.SEGMENTS * needed)
@@ -289,5 +291,5 @@ class BlockExecutor:
         return worker.buffer(address, 8 * int(worker.words[count])).view(np.int64).copy()
 
 
-def _bound(function: object, *arguments: object) -> object:
-    return lambda: function(*arguments)  # type: ignore[operator]
+def _bound(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    return lambda: function(*arguments)

@@ -52,8 +52,8 @@ from supervm.vm.context import EVENTS_USED
 
 (NEXT, COMMITTED, START, STOP, LOCK, HALT, REPEATED, WORKERS, YIELD) = range(0, 72, 8)
 """Words that the workers share, a cache line each: the next transaction to execute ahead, the next to commit, where the
-run began and where it ends; the lock of commits; why everybody stops, 0 while nobody has to; transactions that were executed again or in
-order only; address of the workers' addresses; address of the C function that lets other threads run."""
+run began and where it ends; the lock of commits; why everybody stops, 0 while nobody has to; transactions that were
+executed again or in order only; address of the workers' addresses; address of the C function that lets other threads run."""
 
 SHARED_WORDS = YIELD + 8
 
@@ -103,7 +103,6 @@ def _execute_ahead(worker: Any, number: Any, block: Any, item: Any) -> None:
         return
     if item8(block, c.REJECTED, item):
         set64(block, c.LOG_COUNT, item, 0)
-        set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
     else:
         events = get(worker, EVENTS_USED)
         if execute(worker, block, item):
@@ -128,7 +127,6 @@ def _commit(worker: Any, number: Any, block: Any, shared: Any, item: Any, entrie
     if state == DONE:
         return True
     if item8(block, c.REJECTED, item):
-        set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
         return True
     if state == EXECUTED:
         owner = load64(shared_word(shared, WORKERS) + 8 * item8(block, c.OWNERS, item))

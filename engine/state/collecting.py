@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from supervm.engine.state.store import Numbers, StateStore, key_numbers
+
 if TYPE_CHECKING:
     from supervm.engine.config import Collection
-    from supervm.engine.state.store import Numbers, StateStore
 
 USEFUL = 0.5
 """Share of replaced versions that a pass should free; below it, the next one waits longer."""
@@ -53,7 +54,7 @@ class Collector:
         for when, commit, _ in self._written:
             if now - when >= rules.seconds:
                 oldest = commit
-        numbers = np.unique(np.concatenate([numbers for _, _, numbers in self._written]))
+        numbers = np.unique(np.concatenate([key_numbers(written) for _, _, written in self._written]))
         before = store.replaced
         freed = store.collect(numbers, oldest, rules.versions)
         while self._written and self._written[0][1] <= oldest:

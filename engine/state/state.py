@@ -20,7 +20,7 @@ from supervm.crypto.sparse_merkle import Proof, SparseMerkleTree
 from supervm.engine.config import Collection
 from supervm.engine.errors import StorageCorrupt
 from supervm.engine.state.collecting import Collector
-from supervm.engine.state.store import Numbers, StateStore
+from supervm.engine.state.store import Numbers, StateStore, key_numbers
 from supervm.engine.storage import Commit, Storage
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Ragged
@@ -87,10 +87,9 @@ class State:
         return self.store.read(key, watermark)
 
     def put(self, keys: Messages, values: Messages, present: NDArray[np.bool_]) -> Numbers:
-        """Write values under the next commit's number; the keys' numbers. Each key once."""
+        """Write values under the next commit's number; the keys as `commit` takes them. Each key once."""
         numbers = self.store.intern(keys.ragged)
-        self.store.put(numbers, values.ragged, present)
-        return numbers
+        return self.store.put(numbers, values.ragged, present)
 
     def commit(
         self,
@@ -104,7 +103,7 @@ class State:
         """Make what was written under the next commit's number the state; the new root.
 
         Args:
-            written: the keys' numbers, each once.
+            written: the keys, each once: their numbers, or as compiled code notes them (`versions.HAS_MORE`).
             height, timestamp: of the block, or of the last one.
             codes, receipts: what the storage keeps beside it.
 
@@ -124,7 +123,7 @@ class State:
         codes: Sequence[bytes],
         receipts: bytes | None,
     ) -> bytes:
-        values, present = self.store.values(written)
+        values, present = self.store.newest(written)
         self._add_paths()
         root = self.tree.update(written.astype(np.uint32), Messages(*values), present)
         if self.storage is not None:
@@ -139,6 +138,7 @@ class State:
 
     def abort(self, written: Numbers) -> None:
         """Forget what was written under the next commit's number."""
+        written = key_numbers(written)
         self.store.undo(written)
         values, present = self.store.values(written)
         self._add_paths()
@@ -188,8 +188,8 @@ class State:
         to = self._snapshot(name)
         numbers = self.store.changed_since(to.commit)
         values, present = self.store.values(numbers, to.commit)
-        self.store.put(numbers, values, present)
-        return self.commit(numbers, height=to.height, timestamp=to.timestamp)
+        written = self.store.put(numbers, values, present)
+        return self.commit(written, height=to.height, timestamp=to.timestamp)
 
     def _snapshot(self, name: str) -> Position:
         if name not in self.snapshots:
@@ -215,7 +215,7 @@ class State:
         receipts: bytes | None,
     ) -> None:
         assert self.storage is not None
-        keys = Messages(*self.store.keys.strings(written))
+        keys = Messages(*self.store.keys.strings(key_numbers(written)))
         commit = Commit(self.store.next_commit, height, root, timestamp, keys, Messages(*values), present)
         self.storage.commit(commit, codes=codes, receipts=receipts)
         due = self.storage.checkpoint_due()
@@ -241,7 +241,8 @@ class State:
         head, checkpoint = storage.head, storage.checkpoint
         named = {snapshot.sequence for snapshot in head.snapshots.values()}
         self.store.watermark = checkpoint.sequence - 1 if checkpoint.sequence else 0
-        parts = [self.put(keys, values, np.ones(len(keys), np.bool_)) for keys, values in storage.pages()]
+        for keys, values in storage.pages():
+            self.put(keys, values, np.ones(len(keys), np.bool_))
         positions: dict[int, Position] = {}
         if checkpoint.sequence:
             self.store.publish()
@@ -251,19 +252,19 @@ class State:
         for sequence in named & {checkpoint.sequence, 0}:
             self.store.hold(sequence)
         for commit in storage.commits():
-            parts.append(self.put(commit.keys, commit.values, commit.present))
+            self.put(commit.keys, commit.values, commit.present)
             self.store.publish()
             if commit.sequence in named:
                 self.store.hold(commit.sequence)
                 positions[commit.sequence] = Position(
                     commit.sequence, commit.height, commit.timestamp, commit.root
                 )
-        self._check_root(storage, parts)
+        self._check_root(storage)
         self.position = Position(head.sequence, head.height, head.timestamp, head.root)
         for name, snapshot in head.snapshots.items():
             self.snapshots[name] = positions.get(snapshot.sequence, Position(0, 0, 0, bytes(32)))
 
-    def _check_root(self, storage: Storage, parts: list[Numbers]) -> None:
+    def _check_root(self, storage: Storage) -> None:
         numbers = np.arange(len(self.store.keys))
         values, present = self.store.values(numbers, self.store.watermark)
         self._add_paths()

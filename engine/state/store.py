@@ -96,8 +96,12 @@ class StateStore:
             self.make_room()
         return numbers
 
-    def put(self, numbers: Numbers, values: Ragged, present: NDArray[np.bool_]) -> None:
-        """Write values of the commit that is being made, or delete; each key once, none written before in it."""
+    def put(self, numbers: Numbers, values: Ragged, present: NDArray[np.bool_]) -> Numbers:
+        """Write values of the commit that is being made, or delete; each key once, none written before in it.
+
+        Returns:
+            The keys as `versions.HAS_MORE` says.
+        """
         data, offsets = borrow(values.data), borrow(values.offsets)
         wanted = int(v.cells_wanted(present, offsets))
         free = (
@@ -109,8 +113,10 @@ class StateStore:
             self.grow_cells(wanted)
         stack = np.empty(max(wanted, 1), np.uint32)
         v.take_cells(self.versions, stack.ctypes.data, 0, wanted)
-        arguments = (numbers, self.next_commit, present, data, offsets, stack)
+        written = np.empty(numbers.size, np.int64)
+        arguments = (numbers, self.next_commit, present, data, offsets, stack, written)
         self.replaced += int(v.put_values(self.versions, *arguments))
+        return written
 
     def changed_since(self, commit: int) -> Numbers:
         """The keys that later commits wrote."""
@@ -212,10 +218,18 @@ class StateStore:
         self.replaced -= freed
         return freed
 
-    def collect_replaced(self, numbers: Numbers) -> None:
-        """Free what the last published commit replaced of these keys, unless somebody reads it."""
+    def collect_replaced(self, written: Numbers) -> None:
+        """Free what the last published commit replaced, unless somebody reads it; keys as `versions.HAS_MORE` says."""
         with self._lock:
-            self.replaced -= int(v.collect_replaced(self.versions, numbers, self.watermark, self.pinned()))
+            self.replaced -= int(v.collect_replaced(self.versions, written, self.watermark, self.pinned()))
+
+    def newest(self, written: Numbers) -> tuple[Ragged, NDArray[np.bool_]]:
+        """The values that the commit that is being made gives these keys, and whether each has one; keys as above."""
+        offsets, present = np.empty(written.size + 1, np.int64), np.empty(written.size, np.bool_)
+        v.newest_values(self.versions, written, offsets, present)
+        data = np.empty(int(offsets[-1]), np.uint8)
+        v.values_at(self.versions, key_numbers(written), self.next_commit, offsets, data)
+        return Ragged(data, offsets), present
 
     @property
     def replaced_bytes(self) -> int:
@@ -226,6 +240,11 @@ class StateStore:
         """Bytes of keys, heads and cells, as far as they are used."""
         used = int(self._words[v.CELL_COUNT]) - int(self._words[v.FREE_COUNT])
         return self.keys.memory_bytes() + 4 * len(self.keys) + LINE * used
+
+
+def key_numbers(written: Numbers) -> Numbers:
+    """The numbers of written keys, which are noted with the cells that they replaced."""
+    return written & v.NUMBER
 
 
 def _one(key: bytes) -> Ragged:

@@ -25,6 +25,7 @@ from supervm.kernels.cpu.memory import (
     lines_equal,
     load32,
     load64,
+    prefetch_address,
     release32,
     store32,
     store64,
@@ -34,6 +35,7 @@ from supervm.kernels.cpu.versions import (
     COMMIT,
     DATA,
     GONE,
+    HAS_MORE,
     INLINE,
     NEXT,
     SIZE,
@@ -76,10 +78,10 @@ from supervm.kernels.cpu.versions import (
 ) = range(28)
 """Words of a worker: addresses of the key table and the versions; the number of the commit that is being made; whether
 its own versions may be written over (nobody else reads them); the worker's stack of cells; the keys that it wrote first
-in this commit (int64), and those that it wrote once more into new cells (with repeats); how many versions it replaced;
-its entries, the first of the transaction at work and how many that has; bytes written; the index
-of entries by key, used beyond `SCANNED`; the address of a written value that a guest holds; numbers of keys that the transaction said it would touch (int64) and how
-many; what is full, how much."""
+in this commit (`versions.HAS_MORE`), and those that it wrote once more into new cells (with repeats); how many versions it
+replaced; its entries, the first of the transaction at work and how many that has; bytes written; the index of entries by
+key, used beyond `SCANNED`; the address of a written value that a guest holds; numbers of keys that the transaction said it
+would touch (int64) and how many; what is full, how much."""
 
 ACCESS_WORDS = NEEDED + 1
 
@@ -92,6 +94,9 @@ READ, WRITTEN = 1, 2
 
 MOST_ENTRIES = 16_384
 """Different keys of one transaction."""
+
+POPS_AHEAD = 8
+"""How many cells ahead memory is asked for."""
 
 SCANNED = 16
 """Entries that are searched one by one."""
@@ -306,10 +311,25 @@ def _ready(worker: Any, entry: Any, count: Any) -> bool:
 
 
 @njit(cache=True)
-def _pop(worker: Any) -> Any:
+def pop_cell(worker: Any) -> Any:
+    """A cell of the worker's own; there is one. A later one is asked for, since it will be written to."""
     count = get(worker, STACK_COUNT) - 1
     put(worker, STACK_COUNT, count)
-    return load32(get(worker, STACK) + 4 * count)
+    place = get(worker, STACK) + 4 * count
+    if count >= POPS_AHEAD:
+        prefetch_address(cell_address(get(worker, VERSIONS), load32(place - 4 * POPS_AHEAD)))
+    return load32(place)
+
+
+@njit(cache=True)
+def note_written(worker: Any, number: Any, head: Any) -> None:
+    """Note that the commit writes a key for the first time, over the version in cell `head`, or none if that is 0."""
+    old = cell_address(get(worker, VERSIONS), head)
+    more = head != 0 and (load32(old + NEXT) != 0 or load32(old + BEFORE) != 0)
+    dirty = get(worker, DIRTY_COUNT)
+    store64(get(worker, DIRTY) + 8 * dirty, number | (head << 32) | (HAS_MORE if more else 0))
+    put(worker, DIRTY_COUNT, dirty + 1)
+    put(worker, REPLACED, get(worker, REPLACED) + (1 if head else 0))
 
 
 @njit(cache=True)
@@ -328,7 +348,7 @@ def _write(worker: Any, entry: Any) -> None:
         if size != GONE:
             copy(old + DATA, value, size)
         return
-    cell = _pop(worker)
+    cell = pop_cell(worker)
     at = cell_address(versions, cell)
     store32(at + COMMIT, commit)
     store32(at + BEFORE, head)
@@ -341,15 +361,12 @@ def _write(worker: Any, entry: Any) -> None:
         left -= part
         if left == 0:
             break
-        following = _pop(worker)
+        following = pop_cell(worker)
         store32(at + NEXT, following)
         at = cell_address(versions, following)
     store32(at + NEXT, 0)
     if first:
-        dirty = get(worker, DIRTY_COUNT)
-        store64(get(worker, DIRTY) + 8 * dirty, number)
-        put(worker, DIRTY_COUNT, dirty + 1)
-        put(worker, REPLACED, get(worker, REPLACED) + (1 if head else 0))
+        note_written(worker, number, head)
     else:
         again = get(worker, AGAIN_COUNT)
         store64(get(worker, AGAIN) + 8 * again, number)

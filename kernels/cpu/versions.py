@@ -28,6 +28,7 @@ from supervm.kernels.cpu.memory import (
     load32,
     load64,
     pause,
+    prefetch_address,
     release32,
     release64,
     store32,
@@ -49,8 +50,19 @@ INLINE = LINE - DATA
 GONE = 0xFFFFFFFF
 """The length of a deleted value."""
 
+HAS_MORE = -(1 << 63)
+"""Of a written key, which is noted as its number with the replaced cell 32 bits above it: that cell is not all that there
+is to free, since its value or its history goes on in others."""
+
 TAKEN_AT_ONCE = 256
 """Cells that a worker takes from the shared stack for itself."""
+
+
+AHEAD = 8
+"""How many keys ahead memory is asked for."""
+
+NUMBER, MOST_CELLS = 0xFFFFFFFF, 0x7FFFFFFF
+"""The parts of a written key: its number, and the cell that was replaced."""
 
 
 @njit(cache=True, inline="always")
@@ -269,30 +281,84 @@ def collect(versions: Any, numbers: Any, oldest: Any, pinned: Any, keep: Any) ->
 
 
 @njit(nogil=True, cache=True)
-def collect_replaced(versions: Any, numbers: Any, commit: Any, pinned: Any) -> Any:
-    """Free the version that a published commit replaced of each of these keys, unless somebody reads it; how many.
+def collect_replaced(versions: Any, written: Any, commit: Any, pinned: Any) -> Any:
+    """Free the versions that a published commit replaced, unless somebody reads them; how many.
 
     Args:
-        numbers: int64, keys that the commit wrote, each once.
+        written: int64, the keys that the commit wrote, each once, as `HAS_MORE` says.
         pinned: int64, watermarks of readers and snapshots.
     """
     freed = 0
     begin_freeing(versions)
-    for number in numbers:
-        at = cell_address(versions, load32(head_address(versions, number)))
-        older = load32(at + BEFORE)
-        if older == 0 or load32(at + COMMIT) != commit:
+    free, count = word(versions, FREE), word(versions, FREE_COUNT)
+    for item in range(written.size):
+        if item + 2 * AHEAD < written.size:
+            prefetch_address(head_address(versions, written[item + 2 * AHEAD] & NUMBER))
+        if item + AHEAD < written.size:
+            prefetch_address(
+                cell_address(versions, load32(head_address(versions, written[item + AHEAD] & NUMBER)))
+            )
+        old = (written[item] >> 32) & MOST_CELLS
+        if old == 0:
             continue
-        mine = load32(cell_address(versions, older) + COMMIT)
-        seen = False
-        for mark in pinned:
-            seen = seen or mine <= mark < commit
-        if not seen:
-            store32(at + BEFORE, load32(cell_address(versions, older) + BEFORE))
-            free_chain(versions, older)
+        at = cell_address(versions, load32(head_address(versions, written[item] & NUMBER)))
+        if pinned.size == 0 and written[item] >= 0:
+            store32(at + BEFORE, 0)
+            store32(free + 4 * count, old)
+            count += 1
             freed += 1
+            continue
+        store64(versions + 8 * FREE_COUNT, count)
+        freed += _collect_chain(versions, at, commit, pinned)
+        count = word(versions, FREE_COUNT)
+    store64(versions + 8 * FREE_COUNT, count)
     end_freeing(versions)
     return freed
+
+
+@njit(cache=True)
+def _collect_chain(versions: Any, at: Any, above: Any, pinned: Any) -> Any:
+    """Free all that nobody reads behind the cell at `at`, which is of the commit `above`; how many versions."""
+    freed = 0
+    while True:
+        cell = load32(at + BEFORE)
+        if cell == 0:
+            return freed
+        mine = load32(cell_address(versions, cell) + COMMIT)
+        stays = False
+        for mark in pinned:
+            stays = stays or mine <= mark < above
+        if stays:
+            at, above = cell_address(versions, cell), mine
+        else:
+            store32(at + BEFORE, load32(cell_address(versions, cell) + BEFORE))
+            free_chain(versions, cell)
+            freed += 1
+
+
+@njit(nogil=True, cache=True)
+def newest_values(versions: Any, written: Any, offsets: Any, present: Any) -> None:
+    """Whether each key's newest version is a value, and where it goes if all lie one behind the other.
+
+    Args:
+        written: int64, keys in their lower 32 bits.
+        offsets: int64, one more than there are keys, written.
+        present: bool, written.
+    """
+    total = 0
+    offsets[0] = 0
+    for item in range(written.size):
+        if item + 2 * AHEAD < written.size:
+            prefetch_address(head_address(versions, written[item + 2 * AHEAD] & NUMBER))
+        if item + AHEAD < written.size:
+            prefetch_address(
+                cell_address(versions, load32(head_address(versions, written[item + AHEAD] & NUMBER)))
+            )
+        cell = load32(head_address(versions, written[item] & NUMBER))
+        size = GONE if cell == 0 else load32(cell_address(versions, cell) + SIZE)
+        present[item] = size != GONE
+        total += 0 if size == GONE else size
+        offsets[item + 1] = total
 
 
 @njit(nogil=True, cache=True)
@@ -306,16 +372,24 @@ def cells_wanted(present: Any, offsets: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def put_values(
-    versions: Any, numbers: Any, commit: Any, present: Any, data: Any, offsets: Any, stack: Any
+    versions: Any,
+    numbers: Any,
+    commit: Any,
+    present: Any,
+    data: Any,
+    offsets: Any,
+    stack: Any,
+    written: Any,
 ) -> Any:
     """Make data[offsets[i]:offsets[i + 1]] the newest value of key numbers[i], or delete it; each key once.
 
     Args:
         present: bool; False deletes.
         stack: uint32, cells for all of it (`cells_wanted`), taken by `take_cells`.
+        written: int64 (n,).
 
     Returns:
-        How many older versions were replaced.
+        How many older versions were replaced; `written` then holds the keys as `HAS_MORE` says.
     """
     base = data.ctypes.data
     taken = replaced = 0
@@ -341,6 +415,9 @@ def put_values(
             at = cell_address(versions, stack[taken])
             taken += 1
         store32(at + NEXT, 0)
+        old = cell_address(versions, head)
+        more = head != 0 and (load32(old + NEXT) != 0 or load32(old + BEFORE) != 0)
+        written[item] = numbers[item] | (head << 32) | (HAS_MORE if more else 0)
         replaced += 1 if head else 0
         release32(place, cell)
     return replaced

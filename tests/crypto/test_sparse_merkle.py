@@ -401,6 +401,22 @@ def test_any_change_is_refused():
         assert not verify_proof(tree.root, key, value, encoded, hash="keccak256")
 
 
+def test_a_bit_beyond_the_depth_is_refused():
+    """With the row that it stands for, so that the length is right."""
+    key, value = b"k", b"v"
+    h = oracle.sha256
+    path = h(key)
+    sibling = b"\x11" * 32
+    leaf = h(b"\0" + path + h(value))
+    root = h(b"\1" + (sibling + leaf if path[0] & 128 else leaf + sibling))
+    encoded = Proof(path, (sibling,), present=True).to_bytes()
+    assert verify_proof(root, key, value, encoded)
+    more = encoded[:36] + b"\xc0" + encoded[37:] + b"\x22" * 32
+    assert not verify_proof(root, key, value, more)
+    with pytest.raises(ArgumentError, match="data"):
+        Proof.from_bytes(more)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_decoding_is_strict(data):
