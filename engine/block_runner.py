@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
@@ -21,7 +21,7 @@ from supervm.engine.execution.columns import TOUCHED_FAST_FLAG
 from supervm.engine.execution.executor import TURN_PERCENT, BlockExecutor, Course
 from supervm.engine.execution.owned import sum_of_fees
 from supervm.engine.execution.speculation import SKIPPED
-from supervm.engine.heat import HeatTable, accesses, waiting
+from supervm.engine.heat import HeatTable, Queues, accesses, written_keys
 from supervm.engine.interning import InternedBatch
 from supervm.engine.receipts import Receipts, gather_receipts
 from supervm.engine.result import BlockResult, BlockStats
@@ -79,7 +79,7 @@ class BlockRunner:
     ) -> None:
         self._state, self._executor, self._contracts, self._config = state, executor, contracts, config
         self._components = Components()
-        self._heat = HeatTable()
+        self._heat, self._queues = HeatTable(), Queues()
         self._router = AdaptiveRouter(config.router) if config.router else None
         collector = Messages.of([bytes([ACCOUNT]) + config.fee_collector])
         self._collector = int(state.store.intern(collector.ragged)[0])
@@ -160,9 +160,7 @@ class BlockRunner:
     def _execute(self, run: _Run) -> None:
         block, executor = run.block, self._executor
         with run.stage("execute"):
-            if run.fast.any():
-                senders, targets = block.interned.senders, block.interned.targets
-                executor.mark(np.concatenate([senders[run.fast], targets[run.fast & block.pays]]))
+            self._mark(run)
         if self._config.mode is Mode.SEQUENTIAL:
             with run.stage("execute"):
                 executor.run_in_order(block.columns)
@@ -178,7 +176,13 @@ class BlockRunner:
                 block.columns[c.READY][:] = 0
                 with run.stage("execute"):
                     executor.run_in_order(block.columns)
-                run.course = Course("sequential")
+                run.course = Course(undeclared=run.course.undeclared)
+
+    def _mark(self, run: _Run) -> None:
+        """The accounts of the fast path, so that contracts that touch them are noticed."""
+        if run.fast.any() and run.block.calls.any():
+            senders, targets = run.block.interned.senders, run.block.interned.targets
+            self._executor.mark(np.concatenate([senders[run.fast], targets[run.fast & run.block.pays]]))
 
     def _execute_parallel(self, run: _Run) -> None:
         block, executor, columns = run.block, self._executor, run.block.columns
@@ -189,19 +193,22 @@ class BlockRunner:
         with run.stage("execute"):
             if run.fast.any():
                 executor.run_owned(columns, np.flatnonzero(run.fast))
+        if not rest:
+            return
         waits = None
         if shared and self._pause == 0:
             with run.stage("detect"):
-                self._heat.count(block, self._config.backend if self._config.backend == "cuda" else "auto")
-                waits = waiting(block, self._heat.hot()) & ~run.fast
+                self._heat.observe(block, self._config.backend if self._config.backend == "cuda" else "auto")
+                waits = self._queues.waiting(block, self._heat.hot(), len(self._state.store.keys)) & ~run.fast
         self._pause = max(0, self._pause - 1)
         with run.stage("execute"):
             if waits is None or waits.sum() * 100 > rest * TURN_PERCENT:
                 executor.run_in_order(columns)
                 return
             columns[c.READY][waits] = SKIPPED
-            run.course = executor.run_speculation(columns)
+            run.course = replace(executor.run_speculation(columns), undeclared=run.course.undeclared)
         if run.course.turned:
+            self._heat.hurry()
             self._pause, self._next_pause = self._next_pause, min(MOST_PAUSE, 2 * self._next_pause)
         else:
             self._next_pause = LEAST_PAUSE
@@ -212,10 +219,9 @@ class BlockRunner:
         if not (batch.declared | block.transfers)[block.live].all():
             return False
         with run.stage("detect"):
-            rows = np.arange(len(block))
-            offsets, keys = accesses(block, rows)
-            read_offsets, read_keys, write_offsets, write_keys = _access_sets(block, offsets, keys)
-            found = detect(read_offsets, read_keys, write_offsets, write_keys, rule="locking")
+            offsets, keys, _ = accesses(block, np.arange(len(block)))
+            write_offsets, writes = written_keys(block, np.arange(len(block)))
+            found = detect(offsets, keys, write_offsets, writes, rule="locking")
             order = np.argsort(found.wave, kind="stable")
             bounds = np.searchsorted(found.wave[order], np.arange(found.wave_count + 1))
         run.waves = found.wave_count
@@ -223,10 +229,9 @@ class BlockRunner:
             return False
         with run.stage("execute"):
             course = self._executor.run_waves(block.columns, order, bounds.astype(np.int64))
-        if course is None:
-            run.course.undeclared = True
-            if run.fast.any():
-                self._executor.mark(block.interned.senders[run.fast])
+        if course.undeclared or course.turned:
+            run.course = Course(undeclared=course.undeclared)
+            self._mark(run)
             return False
         run.course = course
         return True
@@ -267,17 +272,3 @@ class BlockRunner:
             waves=run.waves,
             stages=run.stages,
         )
-
-
-def _access_sets(
-    block: Block, offsets: Numbers, keys: NDArray[np.uint64]
-) -> tuple[Numbers, NDArray[np.uint64], Numbers, NDArray[np.uint64]]:
-    """Reads and writes of every transaction for the detector: declared reads are reads, all else is written too."""
-    columns = block.columns
-    owners = np.repeat(np.arange(len(block)), np.diff(offsets))
-    within = np.arange(len(keys)) - offsets[:-1][owners]
-    reads = columns[c.DECLARED_WRITES] - columns[c.DECLARED_OFFSETS][:-1]
-    only_read = (within >= 2) & (within < 2 + reads[owners])
-    writes = np.zeros(len(block) + 1, np.int64)
-    np.cumsum(np.bincount(owners[~only_read], minlength=len(block)), out=writes[1:])
-    return offsets, keys, writes, keys[~only_read]

@@ -23,6 +23,9 @@ Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 
+_NOTHING = np.zeros(0, np.int64)
+"""Contracts and entry points of a block without calls: nobody looks."""
+
 
 @dataclass
 class Contracts:
@@ -130,8 +133,11 @@ def prepare_block(
     entry_offsets = borrow(batch.entry.offsets)
     intrinsic, rejected = np.empty(count, np.uint64), np.empty(count, np.uint8)
     kernels.intrinsic_gas(entry_offsets, borrow(batch.input.offsets), borrow(batch.object_offsets), intrinsic)
-    contract = contracts.of_accounts(interned.targets, keys)
-    entry = contracts.entries(contract, batch.entry.ragged)
+    is_call = np.diff(batch.entry.offsets) > 0
+    contract = entry = _NOTHING
+    if is_call.any():
+        contract = contracts.of_accounts(interned.targets, keys)
+        entry = contracts.entries(contract, batch.entry.ragged)
     kernels.reject(
         refused,
         borrow(batch.chain_id),
@@ -143,7 +149,7 @@ def prepare_block(
         entry,
         rejected,
     )
-    live, is_call = rejected == 0, np.diff(batch.entry.offsets) > 0
+    live = rejected == 0
     pays = np.empty(count, np.bool_)
     kernels.any_bytes(np.ascontiguousarray(batch.value).view(np.uint64), pays)
     calls = is_call & live

@@ -49,7 +49,8 @@ class Collection:
         seconds: for which a replaced version stays in any case, up to that number.
         threshold: replaced versions below which no pass is made.
         least_interval, most_interval: seconds between passes; the time adapts to what they find.
-        history_bytes: memory of replaced versions above which each commit drops at once what it replaces.
+        history_bytes: memory of replaced versions above which each commit drops at once what it replaces. Nobody can
+            ask for a version that no snapshot names, and memory that is used again is memory that the cache knows.
     """
 
     versions: int = 10
@@ -57,7 +58,7 @@ class Collection:
     threshold: int = 1_000
     least_interval: float = 10.0
     most_interval: float = 300.0
-    history_bytes: int = 256 << 20
+    history_bytes: int = 1 << 20
 
     def __post_init__(self) -> None:
         for name, least in (("versions", 1), ("seconds", 0), ("threshold", 0), ("history_bytes", 0)):

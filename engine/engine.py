@@ -136,7 +136,9 @@ class Engine:
         keys, values, total = genesis.credited(self.state, addresses, balances)
         if self._supply + total >= 1 << 256:
             raise ArgumentError("balances", f"{self._supply + total} in all", "at most 2^256 − 1")
-        root = self._commit(self.state.put(keys, values, np.ones(len(keys), np.bool_)))
+        # An account of nothing is absent.
+        present = values.data.reshape(len(keys), -1).any(axis=1)
+        root = self._commit(self.state.put(keys, values, present))
         self._supply += total
         return root
 

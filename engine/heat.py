@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from supervm.engine.blocks import Block
@@ -24,11 +25,14 @@ Flags = NDArray[np.bool_]
 KEPT = 256
 """Keys that are counted."""
 
-SAMPLE = 8
+SAMPLE = 32
 """One transaction in so many is counted."""
 
+EVERY = 8
+"""Blocks from one count to the next, while nothing conflicts much."""
+
 DECAY = 0.5
-"""What a count is worth one block later."""
+"""What a count is worth at the next one."""
 
 EXTREME, MEDIUM = 0.10, 0.01
 """Shares of a block's transactions that touch a key, from which on it is extremely or medium hot."""
@@ -48,12 +52,23 @@ class HeatTable:
     def __init__(self) -> None:
         self._counts: dict[int, float] = {}
         self._transactions = 0.0
+        self._blocks = 0
+
+    def observe(self, block: Block, backend: str = "auto") -> None:
+        """Count a block if it is time again."""
+        if self._blocks % EVERY == 0:
+            self.count(block, backend)
+        self._blocks += 1
+
+    def hurry(self) -> None:
+        """Count the next block in any case: this one conflicted with itself more than was known."""
+        self._blocks = 0
 
     def count(self, block: Block, backend: str = "auto") -> None:
         """Count the accesses of a sample of the block, by conflict detection, and let older counts decay."""
         rows = np.arange(0, len(block), SAMPLE)
         rows = rows[block.live[rows]]
-        offsets, keys = accesses(block, rows)
+        offsets, keys = written_keys(block, rows)
         nothing = np.zeros(len(rows) + 1, np.int64)
         found = detect(nothing, keys[:0], offsets, keys, backend=backend)
         for key in self._counts:
@@ -75,42 +90,101 @@ class HeatTable:
         return np.array(sorted(key for key in self._counts if self.heat(key) > Heat.COLD), np.int64)
 
 
-def accesses(block: Block, rows: Numbers) -> tuple[Numbers, NDArray[np.uint64]]:
-    """The keys that these transactions are known to touch: accounts, objects and what they declare, in CSR form."""
+def written_keys(block: Block, rows: Numbers) -> tuple[Numbers, NDArray[np.uint64]]:
+    """The keys that these transactions are known to write, in CSR form."""
+    offsets, keys, only_read = accesses(block, rows)
+    owners = np.repeat(np.arange(len(rows)), np.diff(offsets))[~only_read]
+    bounds = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(np.bincount(owners, minlength=len(rows)), out=bounds[1:])
+    return bounds, keys[~only_read]
+
+
+def accesses(block: Block, rows: Numbers) -> tuple[Numbers, NDArray[np.uint64], Flags]:
+    """The keys that these transactions are known to touch: accounts, what they declare, objects.
+
+    Returns:
+        (offsets int64, keys uint64, which of them are only read bool).
+    """
     columns, batch = block.columns, block.interned.batch
     declared, objects = columns[c.DECLARED_OFFSETS], batch.object_offsets
     counts = 2 + np.diff(declared)[rows] + np.diff(objects)[rows]
     offsets = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
-    keys = np.empty(int(offsets[-1]), np.uint64)
+    keys, only_read = np.empty(int(offsets[-1]), np.uint64), np.zeros(int(offsets[-1]), np.bool_)
     keys[offsets[:-1]] = block.interned.senders[rows]
     # A call that moves nothing does not touch its contract's account; its sender stands twice then.
     moved = block.pays[rows] | block.transfers[rows]
     keys[offsets[:-1] + 1] = np.where(moved, block.interned.targets[rows], block.interned.senders[rows])
     start = offsets[:-1] + 2
+    only_read[_ranges(start, (columns[c.DECLARED_WRITES] - declared[:-1])[rows])] = True
     for bounds, values in ((declared, columns[c.DECLARED]), (objects, block.interned.objects)):
         many = np.diff(bounds)[rows]
-        source = _ranges(bounds[rows], many)
-        keys[_ranges(start, many)] = values[source]
+        keys[_ranges(start, many)] = values[_ranges(bounds[rows], many)]
         start = start + many
-    return offsets, keys
+    return offsets, keys, only_read
 
 
-def waiting(block: Block, hot: Numbers) -> Flags:
-    """Which transactions touch a hot key within `WINDOW` behind another one that touches it, bool (n,)."""
-    waits = np.zeros(len(block), np.bool_)
-    if not hot.size:
+class Queues:
+    """Finds the transactions that wait for one before them; keeps an array by key number between blocks."""
+
+    def __init__(self) -> None:
+        self._places = np.zeros(0, np.int32)
+
+    def waiting(self, block: Block, hot: Numbers, keys: int) -> Flags:
+        """Which transactions write a hot key within `WINDOW` behind another one that writes it, bool (n,).
+
+        Args:
+            hot: numbers of hot keys.
+            keys: how many key numbers there are.
+        """
+        waits = np.zeros(len(block), np.bool_)
+        if not hot.size:
+            return waits
+        if self._places.size < keys:
+            self._places = np.zeros(max(keys, 2 * self._places.size), np.int32)
+        self._places[hot] = FAR
+        interned, columns = block.interned, block.columns
+        _mark_waiting(
+            block.live,
+            interned.senders,
+            interned.targets,
+            block.pays | block.transfers,
+            columns[c.DECLARED_WRITES],
+            columns[c.DECLARED_OFFSETS],
+            columns[c.DECLARED],
+            self._places,
+            waits,
+        )
+        self._places[hot] = 0
         return waits
-    rows = np.flatnonzero(block.live)
-    offsets, keys = accesses(block, rows)
-    place = np.searchsorted(hot, keys.astype(np.int64))
-    found = hot[np.minimum(place, hot.size - 1)] == keys
-    owners = np.repeat(rows, np.diff(offsets))[found]
-    order = np.lexsort((owners, place[found]))
-    owners, place = owners[order], place[found][order]
-    same = (place[1:] == place[:-1]) & (owners[1:] != owners[:-1])
-    waits[owners[1:][same & (owners[1:] - owners[:-1] < WINDOW)]] = True
-    return waits
+
+
+FAR = -(1 << 30)
+"""Where a hot key was written last, before it was written at all."""
+
+
+@njit(nogil=True, cache=True)
+def _near(places, number, item):  # type: ignore[no-untyped-def]
+    """Whether a hot key was written shortly before; cold keys stand at 0, hot ones at their last writer + 1."""
+    place = places[number]
+    if place == 0:
+        return False
+    places[number] = item + 1
+    return 0 <= item + 1 - place < WINDOW if place > 0 else False
+
+
+@njit(nogil=True, cache=True)
+def _mark_waiting(live, senders, targets, moved, writes, offsets, declared, places, waits):  # type: ignore[no-untyped-def]
+    for item in range(live.size):
+        if not live[item]:
+            continue
+        near = _near(places, senders[item], item)
+        if moved[item] and targets[item] != senders[item]:
+            near |= _near(places, targets[item], item)
+        for place in range(writes[item], offsets[item + 1]):
+            if declared[place] != senders[item] and declared[place] != targets[item]:
+                near |= _near(places, declared[place], item)
+        waits[item] = near
 
 
 def _ranges(starts: Numbers, counts: Numbers) -> Numbers:

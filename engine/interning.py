@@ -67,6 +67,8 @@ def declared_keys(interned: InternedBatch) -> tuple[Numbers, Numbers, Numbers]:
     """
     batch = interned.batch
     count = len(interned.reads) + len(interned.writes)
+    if not count:
+        return batch.read_offsets, interned.reads, batch.read_offsets[:-1]
     offsets, numbers = np.empty(len(batch) + 1, np.int64), np.empty(count, np.int64)
     middles = np.empty(len(batch), np.int64)
     join_lists(

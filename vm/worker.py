@@ -68,7 +68,8 @@ class Worker:
         self._place(access.INDEX, 8 << access.INDEX_BITS, fill=True)
         self._place(context.OUTPUT, OUTPUT_BYTES)
         self._place(context.SCRATCH, context.SCRATCH_BYTES)
-        self._place(context.ACCOUNT_KEY, 64)
+        # Its first byte is the 0 of every account's key; the address behind it changes.
+        self._place(context.ACCOUNT_KEY, 64, fill=True)
         self._place(context.STORAGE_KEY, 64 + KEY_BYTES)
         self._place(context.KEY_RECORD, 64)
         for word, name in C_FUNCTIONS.items():

@@ -13,9 +13,9 @@ from typing import Any
 from numba import njit
 
 from supervm.engine.execution import columns as c
-from supervm.engine.execution.columns import item8, item64, set8
+from supervm.engine.execution.columns import column, item8, item64, set8
 from supervm.engine.execution.speculation import FULL, HALT, NEXT, rest, shared_word
-from supervm.engine.execution.transaction import abandon, ask_for, execute
+from supervm.engine.execution.transaction import VALUE_BYTES, abandon, ask_for, execute
 from supervm.kernels.cpu.access import (
     ENTRY_BYTES,
     ENTRY_COUNT,
@@ -28,6 +28,7 @@ from supervm.kernels.cpu.access import (
     forget_all,
     get,
 )
+from supervm.kernels.cpu.amounts import amount_is_zero
 from supervm.kernels.cpu.memory import exchange_if, fetch_add, load32, release64
 from supervm.vm.context import EVENTS_USED
 
@@ -47,9 +48,17 @@ MOST_COMPARED = 4096
 
 @njit(cache=True)
 def _declared(block: Any, item: Any, number: Any, first: Any, stop: Any) -> bool:
-    """Whether a key is among the declared ones from `first` below `stop`, or comes with every transaction."""
-    if number == item64(block, c.SENDERS, item) or number == item64(block, c.TARGETS, item):
+    """Whether a key is among the declared ones from `first` below `stop`, or comes with every transaction.
+
+    What comes with it is what `heat.accesses` lists: the target's account only where the transaction moves a value or is
+    a transfer.
+    """
+    if number == item64(block, c.SENDERS, item):
         return True
+    if number == item64(block, c.TARGETS, item):
+        value = column(block, c.VALUES) + VALUE_BYTES * item
+        if not item8(block, c.CALLS, item) or not amount_is_zero(value):
+            return True
     for place in range(first, stop):
         if item64(block, c.DECLARED, place) == number:
             return True
@@ -80,7 +89,6 @@ def keeps_declaration(worker: Any, block: Any, item: Any) -> bool:
 def _run_one(worker: Any, number: Any, block: Any, item: Any) -> Any:
     """Execute and apply a transaction; 0 or the reason to halt."""
     if item8(block, c.REJECTED, item):
-        set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
         return 0
     events = get(worker, EVENTS_USED)
     problem = 0

@@ -124,6 +124,7 @@ class Columns:
     def __init__(self, inputs: dict[int, NDArray[Any]]) -> None:
         count = len(inputs[REJECTED])
         self.arrays = inputs | {word: np.zeros(count, kind) for word, kind in RESULTS.items()}
+        self.arrays[REASONS] = inputs[REJECTED].copy()
         self.words = np.zeros(BLOCK_WORDS, np.int64)
         for word, array in self.arrays.items():
             self.words[word] = array.ctypes.data

@@ -135,11 +135,20 @@ class BlockExecutor:
 
     def mark(self, accounts: Numbers) -> None:
         """These accounts are the fast path's; contracts that touch one of them by their own choice are reported."""
-        if self._marks.size < self._store.keys.capacity:
-            self._marks = np.zeros(self._store.keys.capacity, np.uint32)
+        self._grow_marks()
         self._marks[accounts] = self._store.next_commit
         for worker in self._workers:
             worker.words[w.FAST_MARKS] = self._marks.ctypes.data
+
+    def _grow_marks(self) -> None:
+        """A mark for every key number that there can be; those that are set stay."""
+        if self._marks.size < self._store.keys.capacity:
+            marks = np.zeros(self._store.keys.capacity, np.uint32)
+            marks[: self._marks.size] = self._marks
+            self._marks = marks
+            for worker in self._workers:
+                if worker.words[w.FAST_MARKS]:
+                    worker.words[w.FAST_MARKS] = marks.ctypes.data
 
     def add_to_account(self, number: int, amount: NDArray[np.uint8]) -> None:
         """Add an amount, big-endian, to the balance of an account by key number."""
@@ -169,9 +178,12 @@ class BlockExecutor:
             # What was executed ahead is gone with the buffers that it lay in; hot and fast ones stay what they are.
             ready = columns[c.READY][int(shared[speculation.COMMITTED]) :]
             ready[ready == speculation.EXECUTED] = speculation.WAITING
+            first = int(shared[speculation.COMMITTED])
             self._share_out(columns)
             halt = int(shared[speculation.HALT])
-            if halt == speculation.TURN:
+            # With fewer instances than workers want, they could take them from each other for ever.
+            stuck = self._lacks_instances() and first == shared[speculation.COMMITTED]
+            if halt == speculation.TURN or (halt == speculation.FULL and stuck):
                 course.turned = True
                 break
             if halt == speculation.FULL:
@@ -181,8 +193,9 @@ class BlockExecutor:
             self.run_in_order(columns, int(shared[speculation.COMMITTED]))
         return course
 
-    def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course | None:
-        """Wave after wave on all threads; None if a transaction had not declared what it touches: nothing is done then."""
+    def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course:
+        """Wave after wave on all threads. Nothing is done if a transaction had not declared what it touches (then the course
+        is `undeclared`), or if there are too few instances for all threads (`turned`)."""
         shared = self._shared
         while True:
             for word in (speculation.NEXT, speculation.HALT, by_waves.WAVE, by_waves.DONE):
@@ -203,7 +216,11 @@ class BlockExecutor:
             needs = [(worker.words[access.NEEDS], worker.words[access.NEEDED]) for worker in self._workers]
             self.undo()
             if halt == by_waves.UNDECLARED:
-                return None
+                return Course("waves", undeclared=True)
+            if any(need == w.NEEDS_INSTANCES for need, _ in needs):
+                for worker in self._workers:
+                    worker.discard_instances()
+                return Course("waves", turned=True)
             for worker, (need, needed) in zip(self._workers, needs, strict=True):
                 worker.words[access.NEEDS], worker.words[access.NEEDED] = need, needed
             self._make_room_everywhere()
@@ -236,6 +253,9 @@ class BlockExecutor:
             tasks.append(_bound(speculation.speculate, *arguments, TURN_PERCENT, entries, values))
         self.pool.run(*tasks)
 
+    def _lacks_instances(self) -> bool:
+        return any(worker.words[access.NEEDS] == w.NEEDS_INSTANCES for worker in self._workers)
+
     def _make_room_everywhere(self) -> None:
         for worker in self._workers:
             self._make_room(worker)
@@ -246,6 +266,7 @@ class BlockExecutor:
         worker.words[access.NEEDS] = 0
         if need == access.NEEDS_KEYS:
             self._store.make_room(len(self._store.keys) // 2, needed)
+            self._grow_marks()
         elif need == w.NEEDS_INSTANCES:
             for each in self._workers:
                 each.discard_instances()

@@ -42,10 +42,7 @@ def run_in_order(worker: Any, number: Any, block: Any, start: Any, stop: Any) ->
     """
     for item in range(start, stop):
         ask_ahead(worker, block, item, stop)
-        if item8(block, c.REJECTED, item):
-            set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
-            continue
-        if item8(block, c.READY, item) == DONE:
+        if item8(block, c.REJECTED, item) or item8(block, c.READY, item) == DONE:
             continue
         set8(block, c.OWNERS, item, number)
         if not run_one(worker, block, item):

@@ -35,10 +35,11 @@ from supervm.kernels.cpu.access import (
 )
 from supervm.kernels.cpu.amounts import (
     add_amounts,
-    amount_below,
     amount_is_zero,
+    covers,
+    give_amount,
     product_of_words,
-    subtract_amounts,
+    take_amount,
 )
 from supervm.kernels.cpu.memory import (
     copy,
@@ -96,9 +97,13 @@ def _room(worker: Any) -> bool:
 @njit(cache=True)
 def own_account(worker: Any, number: Any) -> Any:
     """The address of an account as this commit leaves it, writable; there is room."""
-    versions, commit = get(worker, VERSIONS), get(worker, COMMIT_NUMBER)
-    place = head_address(versions, number)
-    head = load32(place)
+    versions = get(worker, VERSIONS)
+    return _own(worker, versions, number, load32(head_address(versions, number)))
+
+
+@njit(cache=True)
+def _own(worker: Any, versions: Any, number: Any, head: Any) -> Any:
+    commit = get(worker, COMMIT_NUMBER)
     old = cell_address(versions, head)
     if head and load32(old + COMMIT) == commit:
         if load32(old + SIZE) == GONE:
@@ -116,7 +121,7 @@ def own_account(worker: Any, number: Any) -> Any:
     else:
         fill(at + DATA, 0, ACCOUNT_BYTES)
     note_written(worker, number, head)
-    release32(place, cell)
+    release32(head_address(versions, number), cell)
     return at + DATA
 
 
@@ -152,17 +157,16 @@ def _transfer(worker: Any, block: Any, item: Any, reserve: Any) -> Any:
         if add_amounts(reserve, reserve, value):
             return INSUFFICIENT_BALANCE
         paid = reserve
-    if not amount_is_zero(paid) and (not known or amount_below(account + BALANCE, paid)):
+    if not amount_is_zero(paid) and not (known and covers(account + BALANCE, paid)):
         return INSUFFICIENT_BALANCE
-    account = own_account(worker, sender)
+    account = _own(worker, versions, sender, head)
     if price:
         product_of_words(reserve, item64(block, c.INTRINSIC, item), price)
-        subtract_amounts(account + BALANCE, account + BALANCE, reserve)
+        take_amount(account + BALANCE, reserve)
     store64(account + NONCE, swap_bytes(nonce + 1))
     if not amount_is_zero(value):
-        subtract_amounts(account + BALANCE, account + BALANCE, value)
-        target = own_account(worker, item64(block, c.TARGETS, item))
-        add_amounts(target + BALANCE, target + BALANCE, value)
+        take_amount(account + BALANCE, value)
+        give_amount(own_account(worker, item64(block, c.TARGETS, item)) + BALANCE, value)
     return 0
 
 

@@ -103,7 +103,6 @@ def _execute_ahead(worker: Any, number: Any, block: Any, item: Any) -> None:
         return
     if item8(block, c.REJECTED, item):
         set64(block, c.LOG_COUNT, item, 0)
-        set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
     else:
         events = get(worker, EVENTS_USED)
         if execute(worker, block, item):
@@ -128,7 +127,6 @@ def _commit(worker: Any, number: Any, block: Any, shared: Any, item: Any, entrie
     if state == DONE:
         return True
     if item8(block, c.REJECTED, item):
-        set8(block, c.REASONS, item, item8(block, c.REJECTED, item))
         return True
     if state == EXECUTED:
         owner = load64(shared_word(shared, WORKERS) + 8 * item8(block, c.OWNERS, item))

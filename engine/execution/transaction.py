@@ -21,6 +21,7 @@ from supervm.kernels.cpu.access import (
     KEYS,
     NEEDS_EVENTS,
     SEEN,
+    TOO_MANY,
     VALUE,
     VERSIONS,
     WRITTEN,
@@ -61,6 +62,7 @@ from supervm.vm.outcomes import Reason
 
 BAD_NONCE = int(Reason.BAD_NONCE)
 INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
+LIMIT_EXCEEDED = int(Reason.LIMIT_EXCEEDED)
 OBJECT_NOT_OWNED = int(Reason.OBJECT_NOT_OWNED)
 
 OBJECT_BYTES = 1 + ADDRESS_BYTES
@@ -128,11 +130,11 @@ def _reject(block: Any, item: Any, reason: Any) -> Any:
 
 @njit(cache=True)
 def _receive(worker: Any, number: Any, value: Any) -> Any:
-    """Add a value to an account; 0 or `RETRY`."""
+    """Add a value to an account; 0, `LIMIT_EXCEEDED` or `RETRY`."""
     account = get(worker, w.SCRATCH)
     entry = read(worker, number)
     if entry < 0:
-        return RETRY
+        return LIMIT_EXCEEDED if entry == TOO_MANY else RETRY
     load_account(worker, entry, account)
     add_amounts(account + BALANCE, account + BALANCE, value)
     return RETRY if store_account(worker, entry, account) < 0 else 0
@@ -186,7 +188,7 @@ def _transfer(worker: Any, block: Any, item: Any, value: Any) -> Any:
     for place in range(first, stop):
         entry = read(worker, item64(block, c.OBJECTS, place))
         if entry < 0:
-            return RETRY
+            return LIMIT_EXCEEDED if entry == TOO_MANY else RETRY
         if not _owns(worker, entry, owner):
             return OBJECT_NOT_OWNED
     for place in range(first, stop):

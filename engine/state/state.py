@@ -69,8 +69,8 @@ class State:
         self.position = Position(0, 0, 0, self.tree.root)
         self.snapshots: dict[str, Position] = {}
         self.storage: Storage | None = None
+        self._tree_lock = threading.RLock()  # tree and position change together
         self._collector = Collector(self.store, collection or Collection())
-        self._lock = threading.RLock()  # tree and position change together
         if path is not None:
             self.storage = Storage.open(
                 path, sync=sync, keep_blocks=keep_receipts, checkpoint_bytes=checkpoint_bytes
@@ -114,19 +114,30 @@ class State:
         Raises:
             StorageFailed: the storage takes no more; the state is what it was.
         """
-        values, present = self.store.newest(written)
-        with self._lock:
-            self._add_paths()
-            root = self.tree.update(written.astype(np.uint32), Messages(*values), present)
-            if self.storage is not None:
-                try:
-                    self._persist(written, values, present, root, height, timestamp, codes, receipts)
-                except BaseException:
-                    self.abort(written)
-                    raise
-            self.store.publish()
-            self.position = Position(self.store.watermark, height, timestamp, root)
+        with self._tree_lock:
+            root = self._commit(written, height, timestamp, codes, receipts)
         self._collector.committed(written)
+        return root
+
+    def _commit(
+        self,
+        written: Numbers,
+        height: int,
+        timestamp: int,
+        codes: Sequence[bytes],
+        receipts: bytes | None,
+    ) -> bytes:
+        values, present = self.store.newest(written)
+        self._add_paths()
+        root = self.tree.update(written.astype(np.uint32), Messages(*values), present)
+        if self.storage is not None:
+            try:
+                self._persist(written, values, present, root, height, timestamp, codes, receipts)
+            except BaseException:
+                self.abort(written)
+                raise
+        self.store.publish()
+        self.position = Position(self.store.watermark, height, timestamp, root)
         return root
 
     def abort(self, written: Numbers) -> None:
@@ -134,13 +145,13 @@ class State:
         self.store.undo(written, counted=True)
         numbers = key_numbers(written)
         values, present = self.store.values(numbers)
-        with self._lock:
+        with self._tree_lock:
             self._add_paths()
             self.tree.update(numbers.astype(np.uint32), Messages(*values), present)
 
     def prove(self, key: bytes) -> Proof:
-        """That the key has its value, or that it has none, under the last root."""
-        with self._lock:
+        """That the key has its value, or that it has none, under the last root; for any thread."""
+        with self._tree_lock:
             return self.tree.prove(key, value_of=lambda number: self.store.read_number(number) or b"")
 
     def snapshot(self, name: str) -> Position:

@@ -75,3 +75,37 @@ def product_of_words(target: Any, a: Any, b: Any) -> None:
     store64(target + 8, 0)
     store64(target + 16, swap_bytes(high))
     store64(target + 24, swap_bytes(a * b))
+
+
+@njit(cache=True, inline="always")
+def is_small(amount: Any) -> bool:
+    """Whether an amount is below 2^64."""
+    return (load64(amount) | load64(amount + 8) | load64(amount + 16)) == 0
+
+
+@njit(cache=True)
+def covers(balance: Any, amount: Any) -> bool:
+    """Whether a balance is at least an amount."""
+    if is_small(amount) and is_small(balance):
+        return not below(limb(balance, 24), limb(amount, 24))
+    return not amount_below(balance, amount)
+
+
+@njit(cache=True)
+def take_amount(balance: Any, amount: Any) -> None:
+    """Subtract an amount that a balance covers; of most amounts only the last word changes."""
+    last, part = limb(balance, 24), limb(amount, 24)
+    if is_small(amount) and not below(last, part):
+        store64(balance + 24, swap_bytes(last - part))
+    else:
+        subtract_amounts(balance, balance, amount)
+
+
+@njit(cache=True)
+def give_amount(balance: Any, amount: Any) -> None:
+    """Add an amount to a balance; the sum has 256 bits."""
+    last, part = limb(balance, 24), limb(amount, 24)
+    if is_small(amount) and not below(last + part, last):
+        store64(balance + 24, swap_bytes(last + part))
+    else:
+        add_amounts(balance, balance, amount)

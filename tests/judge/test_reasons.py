@@ -28,7 +28,7 @@ FAILURES = {
     "integer_overflow": Reason.INTEGER_OVERFLOW,
     "division_by_zero": Reason.DIVISION_BY_ZERO,
     "remainder_by_zero": Reason.DIVISION_BY_ZERO,
-    "conversion_out_of_range": Reason.BAD_CONVERSION,
+    "conversion_out_of_range": Reason.INTEGER_OVERFLOW,
     "conversion_of_nan": Reason.BAD_CONVERSION,
     "indirect_call_out_of_range": Reason.INDIRECT_CALL,
     "indirect_call_of_null": Reason.INDIRECT_CALL,
@@ -100,9 +100,25 @@ def test_limits_are_met_exactly(judge: Judge, bad: bytes):
 
 @pytest.mark.parametrize("name", ["write_keys", "read_keys", "has_keys"])
 def test_state_keys_are_limited(judge: Judge, bad: bytes, name: str):
-    """The sender's account and the code's hash are two of the transaction's 16,384."""
-    assert _count(judge, bad, name, 16_382) == Reason.NONE
-    assert _count(judge, bad, name, 16_383) == Reason.LIMIT_EXCEEDED
+    """The sender's account is one of the transaction's 16,384, the code's hash is not."""
+    assert _count(judge, bad, name, 16_383) == Reason.NONE
+    assert _count(judge, bad, name, 16_384) == Reason.LIMIT_EXCEEDED
+
+
+@pytest.mark.parametrize(
+    ("objects", "value", "reason"),
+    [
+        (16_383, 0, Reason.NONE),
+        (16_383, 1, Reason.LIMIT_EXCEEDED),
+        (16_382, 1, Reason.NONE),
+        (16_384, 0, Reason.LIMIT_EXCEEDED),
+    ],
+)
+def test_state_keys_of_a_transfer_are_limited(judge: Judge, objects: int, value: int, reason: Reason):
+    ids = [index.to_bytes(32, "big") for index in range(objects)]
+    judge.state.update({OBJECT + id: b"\0" + ALICE for id in ids})
+    tx = Tx(ALICE, 0, BOB, value, gas_limit=10**7, objects=[*ids, ids[0]])
+    assert judge.execute([tx])[0].reason == reason
 
 
 REJECTIONS: list[tuple[Reason, dict[str, object]]] = [
@@ -156,11 +172,12 @@ def test_entry_points_are_functions_without_parameters_that_return_an_i32(judge:
     assert [receipt.reason for receipt in receipts] == [Reason.UNKNOWN_ENTRY] * len(names)
 
 
-def test_an_exported_import_of_the_right_type_is_an_entry_point(judge: Judge):
+def test_an_exported_import_is_no_entry_point(judge: Judge):
     code = compiled(f"""(module {imports()} (memory (export "memory") 1 1) (export "size" (func $input_len))
         (func (export "f") (result i32) (i32.const 7)))""")
-    receipt = judge.execute([Tx(ALICE, 0, judge.deploy(code, bytes(32)), entry=b"size", input=b"12345")])[0]
-    assert receipt == Receipt(True, True, 0, 1_000 + 9 * 4 + 10, 5)
+    address = judge.deploy(code, bytes(32))
+    receipts = judge.execute([Tx(ALICE, 0, address, entry=name) for name in (b"size", b"f")])
+    assert [receipt.reason for receipt in receipts] == [Reason.UNKNOWN_ENTRY, Reason.NONE]
 
 
 @pytest.mark.parametrize("text", ['(data (i32.const 65535) "ab")', "(start 0)"])

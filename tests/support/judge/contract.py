@@ -24,8 +24,8 @@ LONG_RESULTS = ("storage_get", "block_number", "timestamp")
 SETUP_FUEL = 10**12
 """Fuel while the instance is made; the call's own fuel replaces what is left of it."""
 
-CONVERSIONS = (0xA8, 0xA9, 0xAA, 0xAB, 0xAE, 0xAF, 0xB0, 0xB1)
-"""Opcodes of the trapping conversions. wasmtime calls their range errors integer overflows, the rules do not."""
+EXPORTS = 7
+"""Number of a module's section of exports (WebAssembly core specification, 5.5.2)."""
 
 REASONS = {
     TrapCode.OUT_OF_FUEL: Reason.OUT_OF_GAS,
@@ -49,7 +49,7 @@ def _engine() -> wasmtime.Engine:
 class _GuestMemory:
     """The exported memory, as long as one host call lasts.
 
-    It is looked up when it is asked for: an exported import that is called as an entry point has none.
+    It is looked up when it is asked for: no function needs it to tell the block's number.
     """
 
     def __init__(self, caller: wasmtime.Caller) -> None:
@@ -89,12 +89,14 @@ class Contract:
     """
 
     def __init__(self, code: bytes) -> None:
-        self._form = instrument(code, inspect(code))
-        self._module = wasmtime.Module(_engine(), self._form)
+        self._module = wasmtime.Module(_engine(), instrument(code, inspect(code)))
+        plain = wasmtime.Module(_engine(), code)
+        imported = sum(isinstance(entry.type, wasmtime.FuncType) for entry in plain.imports)
+        own = {name for name, index in _exported_indices(code) if index >= imported}
         self.entries = frozenset(
             export.name.encode()
-            for export in wasmtime.Module(_engine(), code).exports
-            if _is_entry(export.type)
+            for export in plain.exports
+            if _is_entry(export.type) and export.name.encode() in own
         )
         try:
             self._instance()
@@ -120,18 +122,17 @@ class Contract:
         except HostTrap as trap:
             reason = trap.reason
         except wasmtime.Trap as trap:
-            reason = self._reason(trap, _depth(store, instance))
+            reason = _reason(trap, _depth(store, instance))
         if returned < 0:
             reason = Reason.CONTRACT_ERROR
         return Ended(reason, returned, fuel - store.get_fuel())
 
-    def _reason(self, trap: wasmtime.Trap, depth: int) -> Reason:
-        code = trap.trap_code
-        if code is TrapCode.UNREACHABLE and depth > rules.MOST_DEPTH:
-            return Reason.STACK_OVERFLOW
-        if code is TrapCode.INTEGER_OVERFLOW and self._form[trap.frames[0].module_offset] in CONVERSIONS:
-            return Reason.BAD_CONVERSION
-        return Reason.OTHER_TRAP if code is None else REASONS.get(code, Reason.OTHER_TRAP)
+
+def _reason(trap: wasmtime.Trap, depth: int) -> Reason:
+    code = trap.trap_code
+    if code is TrapCode.UNREACHABLE and depth > rules.MOST_DEPTH:
+        return Reason.STACK_OVERFLOW
+    return Reason.OTHER_TRAP if code is None else REASONS.get(code, Reason.OTHER_TRAP)
 
 
 def _depth(store: wasmtime.Store, instance: wasmtime.Instance) -> int:
@@ -139,6 +140,36 @@ def _depth(store: wasmtime.Store, instance: wasmtime.Instance) -> int:
     counter = instance.exports(store)[DEPTH_EXPORT]
     assert isinstance(counter, wasmtime.Global)
     return int(counter.value(store))
+
+
+def _number(code: bytes, at: int) -> tuple[int, int]:
+    """An unsigned LEB128 number, and where it ends."""
+    number = shift = 0
+    while True:
+        number |= (code[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if code[at - 1] < 0x80:
+            return number, at
+
+
+def _exported_indices(code: bytes) -> list[tuple[bytes, int]]:
+    """Name and index of every exported function; wasmtime does not tell the indices."""
+    at, found = 8, []
+    while at < len(code):
+        section = code[at]
+        size, at = _number(code, at + 1)
+        end = at + size
+        if section == EXPORTS:
+            count, at = _number(code, at)
+            for _ in range(count):
+                length, at = _number(code, at)
+                name, kind = code[at : at + length], code[at + length]
+                index, at = _number(code, at + length + 1)
+                if kind == 0:
+                    found.append((name, index))
+        at = end
+    return found
 
 
 def _is_entry(kind: object) -> bool:

@@ -70,7 +70,7 @@ class Host:
             raise HostTrap(Reason.OUT_OF_GAS)
 
     def _touch(self, key: bytes) -> None:
-        if key not in self._view.touched and len(self._view.touched) >= rules.MOST_STATE_KEYS:
+        if not self._view.has_room(key):
             raise HostTrap(Reason.LIMIT_EXCEEDED)
         self._view.touched.add(key)
 
@@ -186,10 +186,11 @@ class Host:
         _within(memory, (to_ptr, 20), (amount_ptr, 32))
         self._charge("transfer")
         to, amount = memory.read(to_ptr, 20), int.from_bytes(memory.read(amount_ptr, 32), "big")
+        if not amount:
+            return 0
         if self._balance(self._around.contract) < amount:
             return -1
-        if amount:
-            self._touch(ACCOUNT + to)
+        self._touch(ACCOUNT + to)
         self._view.add(self._around.contract, -amount)
         self._view.add(to, amount)
         return 0

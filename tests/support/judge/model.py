@@ -168,8 +168,13 @@ class Judge:
 
     def _transfer(self, tx: Tx, view: View) -> Receipt:
         owned = bytes([rules.OWNED]) + tx.sender
-        if any(view.get(OBJECT + id) != owned for id in tx.objects):
-            return Receipt(True, False, int(Reason.OBJECT_NOT_OWNED), _intrinsic(tx))
+        for id in tx.objects:
+            if not view.has_room(OBJECT + id):
+                return Receipt(True, False, int(Reason.LIMIT_EXCEEDED), _intrinsic(tx))
+            if view.get(OBJECT + id) != owned:
+                return Receipt(True, False, int(Reason.OBJECT_NOT_OWNED), _intrinsic(tx))
+        if tx.value and not view.has_room(ACCOUNT + tx.to):
+            return Receipt(True, False, int(Reason.LIMIT_EXCEEDED), _intrinsic(tx))
         view.add(tx.to, tx.value)
         for id in tx.objects:
             view.set(OBJECT + id, bytes([rules.OWNED]) + tx.to)

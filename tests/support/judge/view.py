@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from judge.rules import ACCOUNT
+from judge.rules import ACCOUNT, CODE, MOST_STATE_KEYS
 
 
 class View:
     """Writes are held back until `commit`; a value of None is a deletion.
 
-    `reads` are the keys that were looked at, `touched` those and the keys that were written.
+    `reads` are the keys that were looked at, `touched` those and the keys that were written: they are limited, but for
+    the key of the called code.
     """
 
     def __init__(self, state: dict[bytes, bytes]) -> None:
@@ -20,12 +21,17 @@ class View:
 
     def get(self, key: bytes) -> bytes | None:
         self.reads.add(key)
-        self.touched.add(key)
+        if key[:1] != CODE:
+            self.touched.add(key)
         return self.writes[key] if key in self.writes else self._state.get(key)
 
     def set(self, key: bytes, value: bytes | None) -> None:
         self.touched.add(key)
         self.writes[key] = value
+
+    def has_room(self, key: bytes) -> bool:
+        """Whether the transaction may touch this key too."""
+        return key in self.touched or len(self.touched) < MOST_STATE_KEYS
 
     def account(self, address: bytes) -> tuple[int, int]:
         """(nonce, balance); zeros where there is none."""
