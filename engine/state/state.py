@@ -69,8 +69,8 @@ class State:
         self.position = Position(0, 0, 0, self.tree.root)
         self.snapshots: dict[str, Position] = {}
         self.storage: Storage | None = None
-        self._collector = Collector(self.store, collection or Collection())
         self._tree_lock = threading.RLock()  # tree and position change together
+        self._collector = Collector(self.store, collection or Collection())
         if path is not None:
             self.storage = Storage.open(
                 path, sync=sync, keep_blocks=keep_receipts, checkpoint_bytes=checkpoint_bytes
@@ -85,11 +85,6 @@ class State:
         """Write what waits and close the storage."""
         if self.storage is not None:
             self.storage.close()
-
-    def detach(self) -> None:
-        """Write what waits, close the storage and go on in memory, which holds the whole state."""
-        self.close()
-        self.storage = None
 
     def get(self, key: bytes, watermark: int | None = None) -> bytes | None:
         """The value of a key at a watermark, by default the last commit's; None if there is none."""
@@ -119,19 +114,30 @@ class State:
         Raises:
             StorageFailed: the storage takes no more; the state is what it was.
         """
-        values, present = self.store.newest(written)
         with self._tree_lock:
-            self._add_paths()
-            root = self.tree.update(written.astype(np.uint32), Messages(*values), present)
-            if self.storage is not None:
-                try:
-                    self._persist(written, values, present, root, height, timestamp, codes, receipts)
-                except BaseException:
-                    self.abort(written)
-                    raise
-            self.store.publish()
-            self.position = Position(self.store.watermark, height, timestamp, root)
+            root = self._commit(written, height, timestamp, codes, receipts)
         self._collector.committed(written)
+        return root
+
+    def _commit(
+        self,
+        written: Numbers,
+        height: int,
+        timestamp: int,
+        codes: Sequence[bytes],
+        receipts: bytes | None,
+    ) -> bytes:
+        values, present = self.store.newest(written)
+        self._add_paths()
+        root = self.tree.update(written.astype(np.uint32), Messages(*values), present)
+        if self.storage is not None:
+            try:
+                self._persist(written, values, present, root, height, timestamp, codes, receipts)
+            except BaseException:
+                self.abort(written)
+                raise
+        self.store.publish()
+        self.position = Position(self.store.watermark, height, timestamp, root)
         return root
 
     def abort(self, written: Numbers) -> None:
@@ -144,7 +150,7 @@ class State:
             self.tree.update(numbers.astype(np.uint32), Messages(*values), present)
 
     def prove(self, key: bytes) -> Proof:
-        """That the key has its value, or that it has none, under the last root."""
+        """That the key has its value, or that it has none, under the last root; for any thread."""
         with self._tree_lock:
             return self.tree.prove(key, value_of=lambda number: self.store.read_number(number) or b"")
 
