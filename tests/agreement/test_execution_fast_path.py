@@ -167,7 +167,8 @@ def test_wrong_declarations_of_storage(engines: Engines, name: str):
     story.block([story.call(person(0), b"".join(program.set_number(n, n) for n in range(80)))])
     liar = story.call(person(79), program.get(20) + program.put(40) + program.add(41, 5))
     honest = [
-        story.call(person(n), program.add(n, 1) + (program.get(n - 1) if n % 2 else b"")) for n in range(1, 70)
+        story.call(person(n), program.add(n, 1) + (program.get(n - 1) if n % 2 else b""))
+        for n in range(1, 70)
     ]
     story.block([*honest[:35], liar, *honest[35:]])
     scenario = story.scenario()
