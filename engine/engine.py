@@ -141,7 +141,7 @@ class Engine:
         if self._supply + total >= 1 << 256:
             raise ArgumentError("balances", f"{self._supply + total} in all", "at most 2^256 − 1")
         # An account of nothing is absent.
-        present = values.data.reshape(len(keys), -1).any(axis=1)
+        present = values.data.reshape(-1, genesis.ACCOUNT_BYTES).any(axis=1)
         root = self._commit(self.state.put(keys, values, present))
         self._supply += total
         return root
