@@ -180,7 +180,7 @@ class BlockRunner:
 
     def _mark(self, run: _Run) -> None:
         """The accounts of the fast path, so that contracts that touch them are noticed."""
-        if run.fast.any():
+        if run.fast.any() and run.block.calls.any():
             senders, targets = run.block.interned.senders, run.block.interned.targets
             self._executor.mark(np.concatenate([senders[run.fast], targets[run.fast & run.block.pays]]))
 

@@ -81,6 +81,7 @@ class Engine:
             collection=config.collection,
             sync=config.sync,
             keep_receipts=config.keep_receipts,
+            checkpoint_bytes=config.checkpoint_bytes,
         )
         try:
             engine = cls(state, config)

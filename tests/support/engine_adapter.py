@@ -20,7 +20,7 @@ from judge import Judge, Receipt, Tx
 from judge.rules import ACCOUNT
 
 from supervm.crypto.messages import Messages
-from supervm.engine import block_runner
+from supervm.engine import block_runner, heat
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 from supervm.engine.execution import executor
@@ -53,11 +53,11 @@ class Way:
                 stack.enter_context(patch.object(block_runner, "WORTH_SHARING", 1))
             if self.eager:
                 stack.enter_context(patch.object(executor, "TURN_PERCENT", NEVER))
-                stack.enter_context(patch.object(block_runner, "waiting", _nobody_waits))
+                stack.enter_context(patch.object(heat.Queues, "waiting", _nobody_waits))
             yield
 
 
-def _nobody_waits(block: Any, hot: Any) -> Any:
+def _nobody_waits(queues: Any, block: Any, hot: Any, keys: int) -> Any:
     return np.zeros(len(block), np.bool_)
 
 
