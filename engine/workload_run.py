@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 
 from supervm.engine import genesis as genesis_rules
-from supervm.engine.config import EngineConfig, Mode, Schedule
+from supervm.engine.config import Collection, EngineConfig, Mode, Schedule
 from supervm.engine.conservation import holdings
 from supervm.engine.engine import Engine
 from supervm.engine.interning import InternedBatch
@@ -31,6 +31,12 @@ Progress = Callable[[int, int], None]
 
 WARM_TRANSACTIONS, WARM_ACCOUNTS = 600, 200
 """Enough of them for threads to share a block, and few enough for some of them to meet."""
+
+_COLLECTIONS = (
+    Collection(history_bytes=0),
+    Collection(threshold=0, least_interval=0.0, most_interval=0.0),
+)
+"""Old versions go at once, or at a pass after every block: both ways are taken when more is in the state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +229,8 @@ def warm(config: EngineConfig, *, signed: bool = False) -> None:
     config = replace(config, signatures=signed)
     for schedule in {Schedule.AUTO, config.schedule}:
         run_workload(mixed, replace(config, mode=Mode.PARALLEL, schedule=schedule))
-    for mode in Mode:
-        run_workload(transfers, replace(config, mode=mode))
+    for mode, collection in zip(Mode, _COLLECTIONS, strict=True):
+        run_workload(transfers, replace(config, mode=mode, collection=collection))
     run_workload(mixed, replace(config, mode=Mode.SEQUENTIAL))
     with Engine.open(None, config) as engine:
         engine.state.abort(np.zeros(0, np.int64))  # what takes back a block that ran out of room
