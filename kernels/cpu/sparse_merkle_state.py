@@ -28,8 +28,7 @@ from numba.extending import intrinsic
 
 from supervm.kernels.cpu.conflicts_table import prefetch, swapped
 from supervm.kernels.cpu.hash_batch import hash_slice
-from supervm.kernels.cpu.hash_group import width
-from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs
+from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pair_width
 from supervm.kernels.cpu.lanes import I1, I8, I32, I64, call_llvm
 
 WORDS = ROW // 8
@@ -180,7 +179,7 @@ def hash_leaves(
         depth: of the buckets.
         buckets: uint32, written.
     """
-    lanes = width(kernel)
+    lanes = pair_width(kernel)
     digests = np.empty(_CHUNK * ROW, np.uint8)
     plan = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
     records_at, digests_at = records.ctypes.data, digests.ctypes.data
@@ -211,7 +210,7 @@ def hash_leaves(
 @njit(nogil=True, cache=True)
 def hash_first(kernel: Any, prefix: Any, plan: Any, filled: Any) -> None:
     """Hash the first `filled` lanes of a plan, at least one; the others repeat the last of them."""
-    lanes = width(kernel)
+    lanes = pair_width(kernel)
     for row in range(PAIR_PLAN_ROWS):
         for lane in range(filled, lanes):
             plan[row * lanes + lane] = plan[row * lanes + filled - 1]
