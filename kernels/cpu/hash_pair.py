@@ -55,6 +55,8 @@ def _hash_pairs(typingctx: Any, kernel: Any, prefix: Any, plan: Any) -> Any:
     spec = kernel.spec
     if not isinstance(spec, (Sha2Spec, KeccakSpec)) or spec.digest_bytes != ROW:
         raise TypingError(f"pairs of rows are hashed by SHA-2 or Keccak with 32 bytes of digest, not {spec}")
+    if kernel.dedicated and spec.name != "sha256":
+        raise TypingError(f"there are instructions for SHA-256 only, not for {spec.name}")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         # Without this, registers are spilled to addresses that cross cache lines.
@@ -78,8 +80,8 @@ def hash_pairs(kernel: Any, prefix: Any, plan: Any) -> None:
     Args:
         kernel: a `HashKernel` of SHA-256 or Keccak-256.
         prefix: the byte in front.
-        plan: the address of int64 (PAIR_PLAN_ROWS, `pair_width`), which holds addresses. Every digest is written after all rows
-            have been read.
+        plan: the address of int64 (PAIR_PLAN_ROWS, `pair_width`), which holds addresses. Every digest is written
+            after all rows have been read.
     """
     _hash_pairs(kernel, np.int64(prefix), np.int64(plan))
 
@@ -211,9 +213,7 @@ class _DedicatedPairs:
     def _address(self, row: int, turn: ir.Value, item: int) -> ir.Value:
         place = self.builder.mul(turn, ir.Constant(I64, TOGETHER))
         place = self.builder.add(place, ir.Constant(I64, row * GROUP + item))
-        return self.builder.inttoptr(
-            self.builder.load(self.builder.gep(self.plan, [place])), I8.as_pointer()
-        )
+        return self.builder.inttoptr(self.builder.load(self.builder.gep(self.plan, [place])), I8.as_pointer())
 
     def _midway(self, turn: ir.Value, item: int, part: int) -> ir.Value:
         place = self.builder.mul(turn, ir.Constant(I64, 2 * TOGETHER))

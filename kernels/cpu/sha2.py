@@ -132,7 +132,10 @@ def known_schedule(spec: Sha2Spec, block: Sequence[int]) -> list[int]:
     while len(words) < len(spec.constants):
         early, late = words[-_KEPT + 1], words[-2]
         terms = words[-_KEPT], words[-_KEPT + 9]
-        small = _known_small_sigma(early, spec.small_sigma0, spec), _known_small_sigma(late, spec.small_sigma1, spec)
+        small = (
+            _known_small_sigma(early, spec.small_sigma0, spec),
+            _known_small_sigma(late, spec.small_sigma1, spec),
+        )
         words.append(sum((*terms, *small)) % (1 << spec.word_bits))
     keyed = zip(words, spec.constants, strict=True)
     return [(word + constant) % (1 << spec.word_bits) for word, constant in keyed]

@@ -116,6 +116,4 @@ class Rounds:
         own, next_, third, newest = (words[(turn + place) % 4] for place in range(4))
         begun = call_llvm(self.builder, "llvm.x86.sha256msg1", QUAD, [own, next_])
         middle = self._shuffled(third, newest, [1, 2, 3, 4])
-        return call_llvm(
-            self.builder, "llvm.x86.sha256msg2", QUAD, [self.builder.add(begun, middle), newest]
-        )
+        return call_llvm(self.builder, "llvm.x86.sha256msg2", QUAD, [self.builder.add(begun, middle), newest])
