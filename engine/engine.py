@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any
 
@@ -191,9 +192,12 @@ class Engine:
             MalformedBatch: columns that are no batch; nothing was executed.
             StorageFailed: the block could not be persisted; the state is what it was.
         """
+        began = perf_counter()
         interned = batch if isinstance(batch, InternedBatch) else self.intern(batch)
+        decoded = perf_counter()
         refused = self._runner.verify(interned.batch)
-        return self._runner.run(interned, refused, self._timestamp(timestamp))
+        before = {"decode": decoded - began, "verify": perf_counter() - decoded}
+        return self._runner.run(interned, refused, self._timestamp(timestamp), before)
 
     def run(self, batches: Iterable[TransactionBatch | InternedBatch]) -> Iterator[BlockResult]:
         """Execute blocks one after the other, verifying the next ones while one executes; results in order.
