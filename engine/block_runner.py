@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -84,6 +85,7 @@ class BlockRunner:
         collector = Messages.of([bytes([ACCOUNT]) + config.fee_collector])
         self._collector = int(state.store.intern(collector.ragged)[0])
         self._pause, self._next_pause = 0, LEAST_PAUSE
+        self._preparing = threading.Lock()
 
     def verify(self, batch: TransactionBatch) -> Bytes:
         """Which transactions are refused by their signature or proof, uint8 (n,): `Reason` or 0."""
@@ -98,24 +100,40 @@ class BlockRunner:
             refused[private[~valid]] = Reason.BAD_PROOF
         return refused
 
-    def run(
-        self, interned: InternedBatch, refused: Bytes, timestamp: int, before: dict[str, float] | None = None
-    ) -> BlockResult:
-        """Execute a block and commit it; nothing is left of it if that fails.
+    def prepare(self, interned: InternedBatch, refused: Bytes, stages: dict[str, float]) -> Block:
+        """Reject what no state can save, and lay a block out; it may be done while another block is executed.
 
         Args:
             interned: the block.
             refused: what `verify` said of it.
-            before: seconds that earlier stages took.
+            stages: where the seconds are added up.
+        """
+        began = perf_counter()
+        with self._preparing:
+            block = prepare_block(
+                interned,
+                self._contracts,
+                self._config.chain_id,
+                refused,
+                len(self._state.store.keys),
+            )
+        stages["route"] = stages.get("route", 0.0) + perf_counter() - began
+        return block
+
+    def run(self, block: Block, timestamp: int, stages: dict[str, float]) -> BlockResult:
+        """Execute a block and commit it; nothing is left of it if that fails.
+
+        Args:
+            block: as `prepare` made it.
+            timestamp: of the block.
+            stages: seconds that earlier stages took; those of the others are added.
         """
         state, executor = self._state, self._executor
+        interned = block.interned
         height = state.position.height + 1
-        began = perf_counter()
-        block = prepare_block(
-            interned, self._contracts, self._config.chain_id, refused, len(state.store.keys)
-        )
-        run = _Run(block, self._fast(block), stages=dict(before or {}))
-        run.stages["route"] = perf_counter() - began
+        run = _Run(block, np.zeros(len(block), np.bool_), stages=stages)
+        with run.stage("route"):
+            run.fast = self._fast(block)
         executor.begin(self._contracts.contracts, height, timestamp)
         try:
             self._execute(run)

@@ -193,7 +193,9 @@ class Engine:
         """
         interned = batch if isinstance(batch, InternedBatch) else self.intern(batch)
         refused = self._runner.verify(interned.batch)
-        return self._runner.run(interned, refused, self._timestamp(timestamp))
+        stages: dict[str, float] = {}
+        block = self._runner.prepare(interned, refused, stages)
+        return self._runner.run(block, self._timestamp(timestamp), stages)
 
     def run(self, batches: Iterable[TransactionBatch | InternedBatch]) -> Iterator[BlockResult]:
         """Execute blocks one after the other, verifying the next ones while one executes; results in order.
