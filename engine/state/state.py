@@ -148,9 +148,8 @@ class State:
         """That the key has its value, or that it has none, under the last root; for any thread."""
         with self._tree_lock:
             number = self.store.number(key)
-            return self.tree.prove(
-                number if 0 <= number < self.tree.keys and self.get(key) is not None else key
-            )
+            known = 0 <= number < self.tree.keys and self.get(key) is not None
+            return self.tree.prove(number if known else key, value_of=self.store.value)
 
     def snapshot(self, name: str) -> Position:
         """Name the last commit; its versions are kept until the name is forgotten.

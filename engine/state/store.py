@@ -158,6 +158,12 @@ class StateStore:
         with self._lock:
             return int(self.keys.find(_one(key))[0])
 
+    def value(self, number: int) -> bytes:
+        """The value that the last published commit left of a key, which has one, by its number."""
+        with self._lock:
+            values, _ = self.values(np.array([number]), self.watermark)
+        return values.data.tobytes()
+
     def values(self, numbers: Numbers, watermark: int | None = None) -> tuple[Ragged, NDArray[np.bool_]]:
         """The values of keys at a watermark, and whether each has one; by default of the commit that is being made.
 
