@@ -203,10 +203,12 @@ class Engine:
 
         Raises:
             MalformedBatch: columns that are no batch; nothing was executed.
+            ArgumentError: a batch that another engine has numbered.
             StorageFailed: the block could not be persisted; the state is what it was.
         """
         self._check_open()
         interned = batch if isinstance(batch, InternedBatch) else self.intern(batch)
+        self._runner.check(interned)
         refused = self._runner.verify(interned.batch)
         stages: dict[str, float] = {}
         block = self._runner.prepare(interned, refused, stages)

@@ -98,7 +98,9 @@ def _verified(runner: BlockRunner, batch: TransactionBatch | InternedBatch) -> _
     """A batch after the stages that need no state: one whose keys are numbered is laid out for execution as well."""
     began = perf_counter()
     plain = batch.batch if isinstance(batch, InternedBatch) else batch
-    if plain is batch:
+    if isinstance(batch, InternedBatch):
+        runner.check(batch)
+    else:
         plain.check()
     refused = runner.verify(plain)
     stages = {"verify": perf_counter() - began}
