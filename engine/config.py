@@ -17,6 +17,9 @@ from supervm.kernels.errors import ArgumentError
 FEE_COLLECTOR = bytes(19) + b"\xfe"
 """The account that fees go to unless said otherwise."""
 
+MOST_THREADS = 255
+"""Threads of an engine."""
+
 Verifier = Callable[[TransactionBatch], NDArray[np.bool_]]
 """Which of these private transactions have a valid proof: bool (n,)."""
 
@@ -143,7 +146,7 @@ class EngineConfig:
         object.__setattr__(self, "mode", _member("mode", Mode, self.mode))
         object.__setattr__(self, "schedule", _member("schedule", Schedule, self.schedule))
         for name, least, most in (
-            ("threads", 1, 255),
+            ("threads", 1, MOST_THREADS),
             ("chain_id", 0, (1 << 64) - 1),
             ("keep_receipts", 0, 1 << 40),
             ("checkpoint_bytes", 1, 1 << 50),

@@ -114,6 +114,10 @@ class Engine:
         self._cache.close()
         self.state.close()
 
+    def detach(self) -> None:
+        """Close the storage and go on in memory: nothing that happens from here on is persisted."""
+        self.state.detach()
+
     # ---------------------------------------------------------------------------------------------- change
 
     def deploy(self, code: bytes, salt: bytes = bytes(32)) -> bytes:
@@ -149,7 +153,7 @@ class Engine:
         if self._supply + total >= 1 << 256:
             raise ArgumentError("balances", f"{self._supply + total} in all", "at most 2^256 − 1")
         # An account of nothing is absent.
-        present = values.data.reshape(len(keys), -1).any(axis=1)
+        present = values.data.reshape(-1, genesis.ACCOUNT_BYTES).any(axis=1)
         root = self._commit(self.state.put(keys, values, present))
         self._supply += total
         return root
@@ -199,14 +203,18 @@ class Engine:
 
         Raises:
             MalformedBatch: columns that are no batch; nothing was executed.
+            ArgumentError: a batch that another engine has numbered.
             StorageFailed: the block could not be persisted; the state is what it was.
         """
         self._check_open()
         interned = batch if isinstance(batch, InternedBatch) else self.intern(batch)
+        self._runner.check(interned)
         refused = self._runner.verify(interned.batch)
-        return self._runner.run(interned, refused, self._timestamp(timestamp))
+        stages: dict[str, float] = {}
+        block = self._runner.prepare(interned, refused, stages)
+        return self._runner.run(block, self._timestamp(timestamp), stages)
 
-    def run(self, batches: Iterable[TransactionBatch]) -> Iterator[BlockResult]:
+    def run(self, batches: Iterable[TransactionBatch | InternedBatch]) -> Iterator[BlockResult]:
         """Execute blocks one after the other, verifying the next ones while one executes; results in order.
 
         Raises: as `execute`; blocks before the one that failed are part of the state.

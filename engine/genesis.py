@@ -21,6 +21,9 @@ Bytes = NDArray[np.uint8]
 KINDS = 3
 """Kinds of objects."""
 
+ACCOUNT_BYTES = 40
+"""Of an account's value."""
+
 _PREFIX = 21
 """Bytes of an account's key, and of a storage key before the contract's own part."""
 
@@ -34,8 +37,8 @@ def credited(state: State, addresses: Any, balances: Any) -> tuple[Messages, Mes
     keys = account_keys(distinct)
     numbers = state.store.intern(Messages.of(keys).ragged)
     before, present = state.store.values(numbers, state.store.watermark)
-    values = np.zeros((len(distinct), 40), np.uint8)
-    values[present] = before.data.reshape(-1, 40)
+    values = np.zeros((len(distinct), ACCOUNT_BYTES), np.uint8)
+    values[present] = before.data.reshape(-1, ACCOUNT_BYTES)
     sums = _summed(
         np.concatenate([values[:, 8:], amounts]), np.append(np.arange(len(distinct)), place), len(distinct)
     )
@@ -101,7 +104,7 @@ def check_entries(keys: Messages, values: Messages) -> None:
 def supply(state: State) -> int:
     """The sum of all balances of the last commit."""
     values = _values_of(state, ACCOUNT)[1]
-    return total(values.reshape(-1, 40)[:, 8:])
+    return total(values.reshape(-1, ACCOUNT_BYTES)[:, 8:])
 
 
 def deployed(state: State) -> Iterator[tuple[bytes, bytes]]:

@@ -38,6 +38,10 @@ EXTREME, MEDIUM = 0.10, 0.01
 """Shares of a block's transactions that touch a key, from which on it is extremely or medium hot."""
 
 
+LEAST_COUNT = 8
+"""Below so many accesses in the samples a share says nothing."""
+
+
 class Heat(IntEnum):
     """How hot a key is."""
 
@@ -82,7 +86,8 @@ class HeatTable:
 
     def heat(self, key: int) -> Heat:
         """How hot a key is, by its number."""
-        share = self._counts.get(key, 0.0) / self._transactions if self._transactions else 0.0
+        count = self._counts.get(key, 0.0)
+        share = count / self._transactions if count >= LEAST_COUNT else 0.0
         return Heat.EXTREME if share >= EXTREME else Heat.MEDIUM if share >= MEDIUM else Heat.COLD
 
     def hot(self) -> Numbers:

@@ -82,8 +82,9 @@ class KeyTable:
         if wanted > self.capacity:
             self._grow(max(wanted, 2 * self.capacity))
         used = int(self._words[key_table.ARENA_USED])
-        if used + bytes_ > self._arena.size:
-            arena = np.empty(max(2 * self._arena.size, used + bytes_), np.uint8)
+        room = used + (bytes_ + 7 & ~7)  # a long string takes whole words
+        if room > self._arena.size:
+            arena = np.empty(max(2 * self._arena.size, room), np.uint8)
             arena[:used] = self._arena[:used]
             self._place_arena(arena)
 

@@ -86,6 +86,11 @@ class State:
         if self.storage is not None:
             self.storage.close()
 
+    def detach(self) -> None:
+        """Write what waits, close the storage and go on in memory, which holds the whole state."""
+        self.close()
+        self.storage = None
+
     def get(self, key: bytes, watermark: int | None = None) -> bytes | None:
         """The value of a key at a watermark, by default the last commit's; None if there is none."""
         return self.store.read(key, watermark)

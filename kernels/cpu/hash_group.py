@@ -137,13 +137,20 @@ class _Group:
             self.state.write([self.emit.add(old, new) for old, new in zip(state, added, strict=True)])
 
     def _cursors(self, turn: ir.Value) -> list[ir.Value]:
-        """Where each lane's block stands, one by one: the scalar units are idle, the vector units are not."""
+        """Where each lane's block stands, one by one: the scalar units are idle, the vector units are not.
+
+        A lane that has had its last block reads it again: what comes behind it may be nobody's memory.
+        """
         builder = self.builder
-        distance = builder.mul(turn, ir.Constant(I64, self.spec.block_bytes))
         cursors = []
         for lane in range(self.lanes.width):
             whole, inside, behind = (self._entry(row, lane) for row in (WHOLE, INSIDE, BEHIND))
-            within = builder.icmp_signed("<", turn, whole)
+            own = turn
+            if lane + 1 < self.lanes.width:
+                last = builder.sub(self._entry(COUNT, lane), ir.Constant(I64, 1))
+                own = builder.select(builder.icmp_signed("<", turn, last), turn, last)
+            distance = builder.mul(own, ir.Constant(I64, self.spec.block_bytes))
+            within = builder.icmp_signed("<", own, whole)
             base = builder.select(
                 within, builder.gep(self.data, [inside]), builder.gep(self.scratch, [behind])
             )

@@ -177,7 +177,7 @@ def _add(table: Any, record: Any, data: Any, digest: Any, slot: Any) -> Any:
     held = word(table, RECORDS) + LINE * number
     copy_line(held, record)
     if length > INLINE:
-        if used + length > word(table, ARENA_SIZE):
+        if used + ((length + 7) & ~7) > word(table, ARENA_SIZE):
             return FULL
         copy(word(table, ARENA) + used, data, length)
         store64(held, used)

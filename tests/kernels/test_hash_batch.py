@@ -53,6 +53,18 @@ def test_padded_blocks_fit_their_row(name):
         assert 0 <= behind * spec.block_bytes <= tail_stride(spec)
 
 
+@pytest.mark.parametrize("name", ["sha256", "keccak256", "blake2b"])
+def test_a_long_message_beside_short_ones(backend, name):
+    """The lanes of short ones read no further when they are done: their memory ends long before the long one's does."""
+    lengths = ([0, 1, 40, 200] * 8)[1:]  # with the long one whole groups of lanes
+    data, offsets, _ = ragged([*lengths, 1 << 26])
+    size = SPECS[name].digest_bytes
+    out, alone = np.zeros((len(lengths) + 1, size), np.uint8), np.zeros((len(lengths), size), np.uint8)
+    digest_into(KERNELS[name, backend], Ragged(data, offsets), out)
+    digest_into(KERNELS[name, backend], Ragged(data[: offsets[-2]], offsets[:-1]), alone)
+    assert (out[:-1] == alone).all()
+
+
 def test_threads_share_a_batch(backend, threads):
     """More messages than a slice takes, and lengths so uneven that slices end in any order."""
     lengths = np.random.default_rng(threads).integers(0, 120, hash_batch.SLICE + 1000)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from supervm.crypto.messages import Messages
 from supervm.kernels.cpu import key_table
 from supervm.kernels.cpu.memory import LINE
-from supervm.kernels.keys import SMALLEST, KeyTable, aligned
+from supervm.kernels.keys import ARENA_SMALLEST, SMALLEST, KeyTable, aligned
 from supervm.kernels.work import Ragged
 
 EDGES = (0, 1, 7, 8, 9, 31, 32, 55, 56, 59, 60, 61, 63, 64, 65, 127, 128, 300)
@@ -227,3 +227,12 @@ def test_threads_agree_on_numbers():
         if met == 3:
             return
     raise AssertionError(f"the reader met the writers {met} times in 60 races")
+
+
+@pytest.mark.parametrize("length", range(ARENA_SMALLEST - 12, ARENA_SMALLEST + 13))
+def test_a_long_string_at_the_end_of_the_arena(length: int):
+    """Whatever is left of the last word, the table goes on to grow."""
+    table, strings = KeyTable(), [bytes([n]) * length for n in range(4)]
+    for number, string in enumerate(strings):
+        assert table.intern(ragged([string])).tolist() == [number]
+    assert table.find(ragged(strings)).tolist() == [0, 1, 2, 3]

@@ -20,10 +20,11 @@ from judge import Judge, Receipt, Tx
 from judge.rules import ACCOUNT
 
 from supervm.crypto.messages import Messages
-from supervm.engine import block_runner, heat
+from supervm.engine import block_runner
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 from supervm.engine.execution import executor
+from supervm.engine.heat import HeatTable
 from supervm.engine.receipts import Receipts
 from supervm.engine.result import BlockResult, BlockStats
 from supervm.engine.transactions import TransactionBatch
@@ -53,12 +54,12 @@ class Way:
                 stack.enter_context(patch.object(block_runner, "WORTH_SHARING", 1))
             if self.eager:
                 stack.enter_context(patch.object(executor, "TURN_PERCENT", NEVER))
-                stack.enter_context(patch.object(heat.Queues, "waiting", _nobody_waits))
+                stack.enter_context(patch.object(HeatTable, "hot", _nothing_is_hot))
             yield
 
 
-def _nobody_waits(queues: Any, block: Any, hot: Any, keys: int) -> Any:
-    return np.zeros(len(block), np.bool_)
+def _nothing_is_hot(table: HeatTable) -> Any:
+    return np.zeros(0, np.int64)
 
 
 def speculation(threads: int, **settings: Any) -> Way:

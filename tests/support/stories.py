@@ -54,6 +54,10 @@ class Story:
         self._nonces[sender] += 1
         return tx
 
+    def skip(self, sender: bytes) -> None:
+        """One of the sender's nonces is used up elsewhere."""
+        self._nonces[sender] += 1
+
     def call(self, sender: bytes, body: bytes, **fields: object) -> Tx:
         """A call of the program contract."""
         fields.setdefault("gas_limit", GAS)
