@@ -121,7 +121,7 @@ def cases(transactions: int | None = None) -> list[Case]:
             "execution.transfers [one block]",
             "transfers",
             one_block,
-            (replace(PARALLEL, threads=1), PARALLEL),
+            (replace(PARALLEL, name="one thread", threads=1), PARALLEL),
         ),
         Case("execution.mixed", "mixed", replace(usual, gas_price=1), both),
         Case(

@@ -10,14 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.crypto.oracle import sparse_merkle as oracle
 from supervm.crypto.sparse_merkle import EMPTY, Proof, SparseMerkleTree, verify_proof
 from supervm.crypto.sparse_merkle_proof import Proof as ProofOfModule
 from supervm.kernels import set_threads
-from supervm.kernels.cpu.features import cpu_features
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
-from supervm.kernels.registry import resolve
 
 
 class PathTree(SparseMerkleTree):
@@ -217,32 +214,6 @@ def test_threads(threads, count):
         for identity, value, kept in zip(ids, values, present, strict=True):
             state[keys[identity]] = value.tobytes() if kept else None
     assert tree.root == oracle.root({key: value for key, value in state.items() if value is not None})
-
-
-@pytest.mark.parametrize("name", DEDICATED)
-def test_instructions_for_sha256(name, cpu_backends):
-    """Beside either backend's lanes: values that fit one block, some that do not, and batches of one kind."""
-    if name not in cpu_backends or not cpu_features().sha:
-        pytest.skip("these instructions or lanes cannot be used here")
-    random = np.random.default_rng(6)
-    tree, keys = keyed_tree(3000)
-    tree._kernel = DEDICATED[name]
-    state = {}
-    for most in (55, 56, 200, 0):
-        changes = {
-            int(i): random.bytes(random.integers(0, most + 1)) for i in random.permutation(3000)[:1500]
-        }
-        state |= {keys[identity]: value for identity, value in changes.items()}
-        assert tree.set(changes) == oracle.root(state)
-
-
-def test_who_uses_the_instructions(monkeypatch):
-    """Only `auto`, and only for SHA-256."""
-    monkeypatch.setattr("supervm.crypto.sparse_merkle.prefers_sha", lambda backend: True)
-    name = resolve("sha256").name
-    assert SparseMerkleTree()._kernel is DEDICATED[name]
-    assert SparseMerkleTree(backend=name)._kernel is KERNELS["sha256", name]
-    assert SparseMerkleTree("keccak256")._kernel is KERNELS["keccak256", resolve("keccak256").name]
 
 
 def test_update_of_nothing_and_of_absent_keys():
