@@ -15,6 +15,7 @@ from supervm.engine.conservation import Holdings, holdings
 from supervm.engine.contract_calls import MARKET_POOL_KEY, market_balance_keys, token_balance_keys
 from supervm.engine.engine import Engine
 from supervm.engine.state_keys import storage_keys
+from supervm.engine.storage import Storage
 from supervm.engine.workload_run import first_difference, place_genesis, run_workload, warm
 from supervm.engine.workloads import Deployment, Parameters, Workload, generate
 from supervm.engine.workloads.parts import MARKET_EACH, MARKET_RESERVE, TOKENS_EACH
@@ -118,6 +119,29 @@ def test_a_supply_that_changes_with_its_balances_is_seen(monkeypatch: pytest.Mon
     sums = iter([Holdings(engine_money(workload), ((5, 5),)), Holdings(engine_money(workload), ((6, 6),))])
     monkeypatch.setattr("supervm.engine.workload_run.holdings", lambda *asked: next(sums))
     assert not run_workload(workload, EngineConfig()).conserved
+
+
+def test_a_supply_that_is_none_of_the_balances_is_seen() -> None:
+    workload = generate("token", PARAMETERS)
+    values = workload.genesis.values
+    # The last entry is the supply; nothing that is executed changes it.
+    data = values.data.copy()
+    data[values.offsets[-2]] ^= 1
+    spoilt = replace(workload.genesis, values=Messages(data, values.offsets))
+    assert not run_workload(replace(workload, genesis=spoilt), EngineConfig()).conserved
+
+
+def test_the_time_ends_when_everything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush, written = Storage.flush, []
+
+    def noted(self: Storage) -> None:
+        flush(self)
+        written.append((self.written, self.head.sequence))
+
+    monkeypatch.setattr(Storage, "flush", noted)
+    run_workload(generate("transfers", PARAMETERS), EngineConfig(), path=tmp_path / "state")
+    assert written
+    assert written[0][0] == written[0][1] == 4  # balances and three blocks
 
 
 def engine_money(workload: Workload) -> int:

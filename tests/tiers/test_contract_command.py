@@ -264,6 +264,12 @@ def test_what_is_no_address(text: str) -> None:
         from_hex("address", text, 20)
 
 
+@pytest.mark.parametrize("text", ["00 00", " 00", "0x 00", "0x0x00", "é0"])
+def test_what_is_no_input(text: str) -> None:
+    with pytest.raises(ArgumentError, match="hexadecimal digits"):
+        from_hex("input", text)
+
+
 def test_hexadecimal_in_both_cases() -> None:
     assert from_hex("input", "0xAbcD") == from_hex("input", "aBCd") == b"\xab\xcd"
     assert from_hex("input", "") == b""

@@ -115,6 +115,21 @@ def test_options_reach_the_workload_and_the_engine(
     }
 
 
+def test_what_is_not_said(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "workload"
+    few = ("--transactions", 4, "--hot-keys", 1, "--save", path, "--mode", "sequential", "--json")
+    assert run("run", *few).exit_code == 0
+    expected = Parameters(transactions=4, hot_keys=1, hot_share=0.5, declared=True)
+    assert read_workload(path).parameters == expected
+    assert (expected.accounts, expected.block_size, expected.gas_price) == (10_000, 10_000, 1)
+
+
+def test_bundled_blocks_come_by_number() -> None:
+    numbers = [int(path.name) for path in bundled_blocks()]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 11
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 def test_one_mode_alone_compares_nothing(run: Run, mode: Mode) -> None:
     answer = _answer(run("run", *SMALL, "--mode", mode.value, "--json"))
