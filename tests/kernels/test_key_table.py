@@ -151,7 +151,8 @@ def test_colliding_hashes_do_not_mix_strings_up():
 
 @pytest.mark.parametrize("size", [61, 62, 63, 65, 127, 299])
 def test_colliding_strings_that_differ_in_their_tails(size):
-    """The bytes behind the last whole word change, and a word with them so that the hash does not."""
+    """The bytes behind the last whole word change: alone, which does not reach the part of the hash that is compared
+    for the last four of them, and with a word so that the hash stays the same."""
     table = KeyTable()
     collide(table)
     base = random.Random(size).randbytes(size)
@@ -160,6 +161,8 @@ def test_colliding_strings_that_differ_in_their_tails(size):
         changed = bytearray(base)
         behind = size - 1 - place  # that byte counts as many times 2^8, and so does byte `behind` of any word
         changed[place] ^= 0x55
+        if behind < 4:
+            family.append(bytes(changed))
         changed[8 * behind + behind] ^= 0x55
         family.append(bytes(changed))
     assert intern(table, family) == list(range(len(family)))
@@ -244,11 +247,11 @@ def test_threads_agree_on_numbers():
     """What a reader finds while others add is the truth; races are run until it has come in the middle of a few."""
     wanted = [b"%d " % number * (1 + number % 12) for number in range(20_000)]
     met = 0
-    for seed in range(60):
+    for seed in range(90):
         met += any((found >= 0).any() and (found == -1).any() for found in race(wanted, seed))
-        if met == 3:
+        if met >= 3 and seed >= 30:
             return
-    raise AssertionError(f"the reader met the writers {met} times in 60 races")
+    raise AssertionError(f"the reader met the writers {met} times in 90 races")
 
 
 @pytest.mark.parametrize("length", range(ARENA_SMALLEST - 12, ARENA_SMALLEST + 13))
