@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any
 
@@ -207,10 +208,12 @@ class Engine:
             StorageFailed: the block could not be persisted; the state is what it was.
         """
         self._check_open()
+        began = perf_counter()
         interned = batch if isinstance(batch, InternedBatch) else self.intern(batch)
         self._runner.check(interned)
+        decoded = perf_counter()
         refused = self._runner.verify(interned.batch)
-        stages: dict[str, float] = {}
+        stages = {"decode": decoded - began, "verify": perf_counter() - decoded}
         block = self._runner.prepare(interned, refused, stages)
         return self._runner.run(block, self._timestamp(timestamp), stages)
 

@@ -25,8 +25,8 @@ Flags = NDArray[np.bool_]
 KEPT = 256
 """Keys that are counted."""
 
-SAMPLE = 32
-"""One transaction in so many is counted."""
+SAMPLE, LEAST_SAMPLE = 32, 256
+"""One transaction in so many is counted, or more of them where that would be fewer than so many."""
 
 EVERY = 8
 """Blocks from one count to the next, while nothing conflicts much."""
@@ -70,7 +70,8 @@ class HeatTable:
 
     def count(self, block: Block, backend: str = "auto") -> None:
         """Count the accesses of a sample of the block, by conflict detection, and let older counts decay."""
-        rows = np.arange(0, len(block), SAMPLE)
+        step = max(1, min(SAMPLE, len(block) // LEAST_SAMPLE))
+        rows = np.arange(0, len(block), step)
         rows = rows[block.live[rows]]
         offsets, keys = written_keys(block, rows)
         nothing = np.zeros(len(rows) + 1, np.int64)

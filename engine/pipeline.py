@@ -103,7 +103,7 @@ def _verified(runner: BlockRunner, batch: TransactionBatch | InternedBatch) -> _
     else:
         plain.check()
     refused = runner.verify(plain)
-    stages = {"verify": perf_counter() - began}
+    stages = {"verify": perf_counter() - began, "decode": 0.0}
     if isinstance(batch, InternedBatch):
         return _Verified(runner.prepare(batch, refused, stages), refused, stages)
     return _Verified(plain, refused, stages)

@@ -44,7 +44,7 @@ class WorkloadRun:
     """What a workload came to.
 
     Args:
-        mode: in which it ran.
+        mode, threads: of the engine.
         results: of its blocks.
         seconds: see above.
         conserved: no money and no unit of a sample contract appeared or vanished.
@@ -53,6 +53,7 @@ class WorkloadRun:
     """
 
     mode: Mode
+    threads: int
     results: tuple[BlockResult, ...]
     seconds: float
     conserved: bool
@@ -146,7 +147,9 @@ def run_workload(
         after = holdings(engine, workload.genesis)
         given = genesis_rules.total(workload.genesis.balances)
         conserved = before == after and after.consistent and after.money == given
-        return WorkloadRun(config.mode, tuple(results), seconds, conserved, engine.state_root, stages)
+        return WorkloadRun(
+            config.mode, config.threads, tuple(results), seconds, conserved, engine.state_root, stages
+        )
 
 
 def _execute(

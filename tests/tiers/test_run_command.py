@@ -122,6 +122,7 @@ def test_one_mode_alone_compares_nothing(run: Run, mode: Mode) -> None:
     assert answer["workload"] == "mixed"
     assert answer["equal"] is None
     assert answer["sequential_tps"] == (answer["tps"] if mode is Mode.SEQUENTIAL else None)
+    assert answer["threads"] == (1 if mode is Mode.SEQUENTIAL else 2)
 
 
 def test_mainnet_counts_what_is_not_executed(run: Run) -> None:

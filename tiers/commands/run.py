@@ -85,7 +85,6 @@ class _Outcome:
 
     workload: Workload
     not_executed: int | None
-    threads: int
     runs: list[WorkloadRun]
     difference: Difference | None
 
@@ -106,7 +105,7 @@ class _Outcome:
             "committed": first.committed,
             "rejected": first.rejected,
             "failed": first.failed,
-            "threads": self.threads,
+            "threads": first.threads,
             "tps": first.rate,
             "sequential_tps": rates.get(Mode.SEQUENTIAL),
             "equal": self.difference is None if len(self.runs) > 1 else None,
@@ -136,10 +135,11 @@ def _run(
         runs = []
         for place, each in enumerate(modes):
             path = state if place == 0 else None
-            chosen = replace(config, mode=each)
+            # One by one is what one thread does: the comparison is with a single one, for hashes too.
+            chosen = replace(config, mode=each, threads=1 if each is Mode.SEQUENTIAL else config.threads)
             runs.append(run_workload(workload, chosen, path=path, progress=_blocks(progress, each)))
     difference = first_difference(*runs) if len(runs) > 1 else None
-    return _Outcome(workload, not_executed, config.threads, runs, difference)
+    return _Outcome(workload, not_executed, runs, difference)
 
 
 def _blocks(progress: Callable[[str, int, int], None], mode: Mode) -> Callable[[int, int], None]:
@@ -156,7 +156,7 @@ def _show(outcome: _Outcome) -> None:
         column.justify = "right"
     for run in outcome.runs:
         counts = [f"{count:,}" for count in (run.committed, run.failed, run.rejected)]
-        table.add_row(run.mode.value, str(outcome.threads), *counts, f"{run.seconds:.3f}", f"{run.rate:,.0f}")
+        table.add_row(run.mode.value, str(run.threads), *counts, f"{run.seconds:.3f}", f"{run.rate:,.0f}")
     out.print(table)
     workload, total = outcome.workload, len(outcome.workload.transactions)
     left = "" if outcome.not_executed is None else f"; {outcome.not_executed:,} others not executed"
