@@ -72,6 +72,8 @@ def test_closing_and_opening_changes_nothing(tmp_path, name):
             assert seen(engine, workload) == before
     assert roots == end_of(workload)
     assert engine.state.storage is not None
+    engine.state.storage.wait_checkpoint()
+    assert engine.state.storage.checkpoint.generation > 0
     engine.close()
 
 

@@ -149,6 +149,27 @@ def test_colliding_hashes_do_not_mix_strings_up():
     assert len(np.unique(slots)) == 2, "the hashes did not collide, so that the test tests nothing"
 
 
+@pytest.mark.parametrize("size", [61, 62, 63, 65, 127, 299])
+def test_colliding_strings_that_differ_in_their_tails(size):
+    """The bytes behind the last whole word change: alone, which does not reach the part of the hash that is compared
+    for the last four of them, and with a word so that the hash stays the same."""
+    table = KeyTable()
+    collide(table)
+    base = random.Random(size).randbytes(size)
+    family = [base]
+    for place in range(size & ~7, size):
+        changed = bytearray(base)
+        behind = size - 1 - place  # that byte counts as many times 2^8, and so does byte `behind` of any word
+        changed[place] ^= 0x55
+        if behind < 4:
+            family.append(bytes(changed))
+        changed[8 * behind + behind] ^= 0x55
+        family.append(bytes(changed))
+    assert intern(table, family) == list(range(len(family)))
+    tags = table._slots[table._slots != 0] >> np.uint64(32)
+    assert len(np.unique(tags)) == 1, "the hashes did not collide, so that the test tests nothing"
+
+
 def test_a_full_table_takes_nothing_and_loses_nothing():
     table = KeyTable()
     wanted = [number.to_bytes(3) for number in range(table.capacity)]
@@ -180,11 +201,15 @@ def test_a_full_arena_takes_nothing_and_loses_nothing(size):
 
 
 def race(wanted: list[bytes], seed: int) -> list[np.ndarray]:
-    """Two threads add the same strings in other orders, a third looks them up; what it found, by number of string."""
+    """Two threads add the same strings and a third looks them up; what it found, by number of string.
+
+    With an even seed the two go in the same order, so that they want the same slots; else each has an order of its own.
+    """
     count = len(wanted)
     table = KeyTable(count)
     table.reserve(count, sum(map(len, wanted)) + 8 * count)
     orders = [np.random.default_rng([seed, thread]).permutation(count) for thread in range(3)]
+    orders[1] = orders[seed % 2]
     batches = [ragged([wanted[place] for place in order]) for order in orders]
     results: dict[int, np.ndarray] = {}
     seen: list[np.ndarray] = []
@@ -222,11 +247,11 @@ def test_threads_agree_on_numbers():
     """What a reader finds while others add is the truth; races are run until it has come in the middle of a few."""
     wanted = [b"%d " % number * (1 + number % 12) for number in range(20_000)]
     met = 0
-    for seed in range(60):
+    for seed in range(90):
         met += any((found >= 0).any() and (found == -1).any() for found in race(wanted, seed))
-        if met == 3:
+        if met >= 3 and seed >= 30:
             return
-    raise AssertionError(f"the reader met the writers {met} times in 60 races")
+    raise AssertionError(f"the reader met the writers {met} times in 90 races")
 
 
 @pytest.mark.parametrize("length", range(ARENA_SMALLEST - 12, ARENA_SMALLEST + 13))

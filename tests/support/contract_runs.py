@@ -20,6 +20,9 @@ from supervm.vm.outcomes import Reason
 from supervm.vm.worker import Worker
 
 GAS = 10_000_000
+TRIES = 50
+"""Times that a call is tried, with more room each time."""
+
 SELF, CALLER = b"\x5e" * 20, b"\xca" * 20
 
 
@@ -97,7 +100,7 @@ class Runs:
         words[context.INPUT_BYTES] = len(data)
         key = worker_.buffer(context.STORAGE_KEY, 21)
         key[0], key[1:] = 1, list(SELF)
-        while True:
+        for _ in range(TRIES):
             for word in (access.ENTRY_FIRST, access.ENTRY_COUNT, access.VALUES_USED, context.EVENTS_USED):
                 words[word] = 0
             _begin(worker_.address)
@@ -107,6 +110,8 @@ class Runs:
             if reason != context.RETRY:
                 break
             self._make_room(worker_)
+        else:
+            raise AssertionError(f"never room enough: {int(words[access.NEEDS])}")
         output = worker_.buffer(context.OUTPUT, int(words[context.OUTPUT_BYTES])).tobytes()
         return Outcome(Reason(reason), int(words[context.RETURNED]), output, int(words[context.GAS_CHARGED]))
 

@@ -173,6 +173,26 @@ def test_readers_on_threads_see_whole_commits_only(history):
     check_cells(store)
 
 
+@pytest.mark.parametrize("what", ["read", "number", "values", "chunk"])
+def test_nobody_reads_while_cells_move(what):
+    """Growing and freeing hold a lock; whoever reads waits for it, since old arrays are gone afterwards."""
+    store = StateStore()
+    put(store, b"key", b"value")
+    reads: dict[str, Callable[[], object]] = {
+        "read": lambda: store.read(b"key"),
+        "number": lambda: store.number(b"key"),
+        "values": lambda: store.values(np.zeros(1, np.int64), 1),
+        "chunk": lambda: store.chunk(0, 1, 1),
+    }
+    reader = threading.Thread(target=reads[what])
+    with store._lock:
+        reader.start()
+        reader.join(0.05)
+        assert reader.is_alive()
+    reader.join(10)
+    assert not reader.is_alive()
+
+
 def weight(store: StateStore, versions: int) -> float:
     return store.memory_bytes() / versions
 
