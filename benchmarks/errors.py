@@ -4,6 +4,7 @@
 SupervmError
 ├── PeerDisagrees      a peer and ours answered one item differently: nothing is timed
 ├── PeerMissing        a package of the `bench` extra is not installed
+├── RunsDisagree       two runs of one workload came to different states: nothing is reported
 └── ResultsMalformed   a file under benchmarks/results/ does not have the recorded form
 """
 
@@ -47,6 +48,22 @@ class PeerMissing(SupervmError):
             f"{distribution} is not installed; pip install 'supervm-engine[bench]' brings every peer"
         )
         self.distribution = distribution
+
+
+class RunsDisagree(SupervmError):
+    """Runs of one workload, which must come to the same, do not.
+
+    Args:
+        case: the row's operation.
+        found: what they came to, in words.
+        expected: what they must come to.
+    """
+
+    def __init__(self, case: str, found: str, expected: str) -> None:
+        super().__init__(f"{case}: found {found}, expected {expected}; nothing is reported")
+        self.case = case
+        self.found = found
+        self.expected = expected
 
 
 class ResultsMalformed(SupervmError):

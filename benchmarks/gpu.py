@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervm.benchmarks.cases import SUITES, missing_peers
+from supervm.benchmarks.cases import LISTED, missing_peers
 from supervm.benchmarks.results import FOLDER, record
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.runner import run_suite
@@ -42,7 +42,7 @@ def main(folder: Path = FOLDER) -> int:
         return 3
     print("on", ", ".join(device.name for device in devices.devices()), flush=True)
     wrong = [] if _tests_pass() else ["tests/gpu"]
-    for suite in SUITES:
+    for suite in LISTED:
         try:
             _measure(suite, folder)
         except SupervmError as error:

@@ -31,7 +31,7 @@ class Row:
     """One operation on one backend with one thread count and one batch size.
 
     Args:
-        suite: `signatures`, `hashes` or `conflicts`.
+        suite: `signatures`, `hashes`, `conflicts` or `execution`.
         operation: the registry's name; a workload or rule other than the usual one follows in brackets.
         backend: `ifma`, `scalar` or `cuda`.
         threads: how many threads ours used.

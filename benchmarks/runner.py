@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from supervm.benchmarks import beside, device
+from supervm.benchmarks import beside, device, execution
 from supervm.benchmarks.cases import Case, Workload, suite_cases
 from supervm.benchmarks.measure import Contender, best_rates
 from supervm.benchmarks.rows import Row
@@ -67,7 +67,7 @@ def run_suite(
     """Measure a suite and return its rows.
 
     Args:
-        suite: `signatures`, `hashes` or `conflicts`.
+        suite: `signatures`, `hashes`, `conflicts` or `execution`.
         threads: only this number; by default 1, 2 and all cores, and 1 for rows with another workload or rule.
         batch: only this number of items; by default the case's own number and, for most usual rows, 1 too; on a
             device 2^6, 2^8, … 2^22, or one size for rows with another workload or rule.
@@ -78,12 +78,17 @@ def run_suite(
     Raises:
         ArgumentError: an unknown suite, or a number below 1.
         BackendUnavailable: the named backend does not run here.
+        RunsDisagree: runs of a workload came to different states.
         PeerDisagrees: a peer and ours gave different answers for one item, or a device and the CPU.
         DeviceError: the device failed.
     """
     for name, value in (("threads", threads), ("batch", batch)):
         if value is not None and value < 1:
             raise ArgumentError(name, str(value), "1 or more")
+    if suite == execution.SUITE:
+        if backend not in (None, "auto"):
+            raise ArgumentError("backend", repr(backend), "none for this suite: blocks take what they need")
+        return execution.run_execution(threads=threads, transactions=batch, progress=progress)
     plans = [
         plan
         for case in suite_cases(suite)

@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 
 from supervm.benchmarks.errors import ResultsMalformed
+from supervm.benchmarks.execution import SUITE
 from supervm.benchmarks.results import Recorded, latest
 from supervm.benchmarks.rows import PeerRow, Row
 
@@ -27,7 +28,7 @@ PAGES = {"measured": CHECKOUT / "README.md", "losses": CHECKOUT / "benchmarks" /
 
 def measured(runs: Sequence[Recorded]) -> str:
     """One table for each run: a line for each operation and backend."""
-    return "\n\n".join(_device_table(run) if _uses_device(run) else _table(run) for run in runs)
+    return "\n\n".join(_table_of(run) for run in runs)
 
 
 def losses(runs: Sequence[Recorded]) -> str:
@@ -65,6 +66,27 @@ def main() -> None:
     for name, make in (("measured", measured), ("losses", losses)):
         page = PAGES[name]
         page.write_text(with_section(page.read_text("utf-8"), name, make(runs)), "utf-8")
+
+
+def _table_of(run: Recorded) -> str:
+    if run.suite == SUITE:
+        return _execution_table(run)
+    return _device_table(run) if _uses_device(run) else _table(run)
+
+
+def _execution_table(run: Recorded) -> str:
+    """One line a row: what ran, on how many threads, and what it stands beside."""
+    head = (
+        f"{_heading(run)}\n\n| workload | transactions | threads | committed a second | ns each | beside |\n"
+        "|---|---:|---:|---:|---:|---|"
+    )
+    lines = [
+        f"| `{row.operation}` | {row.batch:,} | {row.threads} | {_rate(row)} | {row.ns_per_item:,.0f} | "
+        + "; ".join(f"{peer.name}, one thread: {_ratio(peer)}" for peer in row.peers)
+        + " |"
+        for row in run.rows
+    ]
+    return "\n".join([head, *lines])
 
 
 def _uses_device(run: Recorded) -> bool:
@@ -115,11 +137,9 @@ def _device_line(rows: Sequence[Row]) -> str:
 
 
 def _table(run: Recorded) -> str:
-    hardware, versions = run.environment["hardware"], run.environment["versions"]
     most = max(row.threads for row in run.rows)
     head = (
-        f"**{run.suite}**: {hardware['cpu']}, {hardware['cores']} cores; Python {versions['python']}, "
-        f"Numba {versions['numba']}, NumPy {versions['numpy']}; {run.recorded[:10]}; `{run.command}`\n\n"
+        f"{_heading(run)}\n\n"
         f"| operation | backend | batch | one thread | {most} threads | one item alone | "
         "beside, on one thread (ours ÷ theirs) |\n|---|---|---:|---:|---:|---:|---|"
     )
@@ -129,6 +149,14 @@ def _table(run: Recorded) -> str:
         for _, group in groupby(ordered, key=lambda pair: (pair[1].operation, pair[1].backend))
     ]
     return "\n".join([head, *lines])
+
+
+def _heading(run: Recorded) -> str:
+    hardware, versions = run.environment["hardware"], run.environment["versions"]
+    return (
+        f"**{run.suite}**: {hardware['cpu']}, {hardware['cores']} cores; Python {versions['python']}, "
+        f"Numba {versions['numba']}, NumPy {versions['numpy']}; {run.recorded[:10]}; `{run.command}`"
+    )
 
 
 def _first_place(rows: Sequence[Row], row: Row) -> int:

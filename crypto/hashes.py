@@ -53,6 +53,12 @@ KERNELS: dict[tuple[str, str], HashKernel] = {
 }
 """The marker that compiled code takes, by operation and backend."""
 
+DEDICATED = {
+    backend: HashKernel(SHA256, _LANES[backend, SHA256.word_bits], dedicated=True)
+    for backend in ("ifma", "scalar")
+}
+"""Markers of SHA-256 by backend: the backend's lanes, and for a Merkle tree the processor's own instructions."""
+
 _ADDRESS_BYTES = 20
 
 

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto.hashes import KERNELS
+from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.crypto.messages import Bytes, Messages, MessagesLike
 from supervm.crypto.sparse_merkle_arrays import LEAST_DEPTH, TreeArrays
 from supervm.crypto.sparse_merkle_proof import EMPTY, Proof, verify_proof
 from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.features import prefers_sha
 from supervm.kernels.cpu.hash_batch import digest_into
 from supervm.kernels.cpu.hash_pair import ROW
 from supervm.kernels.cpu.sparse_merkle import hash_levels, update_subtrees
@@ -45,7 +46,8 @@ class SparseMerkleTree:
 
     Args:
         hash: "sha256" or "keccak256".
-        backend: `auto`, `ifma` or `scalar`, as of the hash functions.
+        backend: `auto`, `ifma` or `scalar`, as of the hash functions. Only `auto` may use the processor's instructions
+            for SHA-256.
 
     Raises:
         ArgumentError: another hash or backend.
@@ -65,7 +67,9 @@ class SparseMerkleTree:
             raise ArgumentError("hash", repr(hash), "'sha256' or 'keccak256'")
         if backend == "cuda":
             raise BackendUnavailable("cuda", "the tree lies in host memory; use auto")
-        self._kernel = KERNELS[hash, resolve(hash, backend).name]
+        name = resolve(hash, backend).name
+        dedicated = hash == "sha256" and backend == "auto" and prefers_sha(name)
+        self._kernel = DEDICATED[name] if dedicated else KERNELS[hash, name]
         self._arrays = TreeArrays()
         self._root = EMPTY
         self._leaves = 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ from supervm.engine.routing import Components, own_objects, paths, touched_accou
 from supervm.engine.state.state import State
 from supervm.engine.state_keys import ACCOUNT
 from supervm.engine.transactions import TransactionBatch
+from supervm.kernels.errors import ArgumentError
 from supervm.vm.outcomes import Reason
 
 Numbers = NDArray[np.int64]
@@ -81,9 +83,22 @@ class BlockRunner:
         self._components = Components()
         self._heat, self._queues = HeatTable(), Queues()
         self._router = AdaptiveRouter(config.router) if config.router else None
+        self._admitted = np.zeros(0, np.bool_)
         collector = Messages.of([bytes([ACCOUNT]) + config.fee_collector])
         self._collector = int(state.store.intern(collector.ragged)[0])
         self._pause, self._next_pause = 0, LEAST_PAUSE
+        self._preparing = threading.Lock()
+
+    def check(self, interned: InternedBatch) -> None:
+        """Refuse a batch whose keys another engine has numbered.
+
+        Raises:
+            ArgumentError: it is one.
+        """
+        if interned.store is not self._state.store:
+            raise ArgumentError(
+                "batch", "keys numbered by another engine", "a batch that this engine interned"
+            )
 
     def verify(self, batch: TransactionBatch) -> Bytes:
         """Which transactions are refused by their signature or proof, uint8 (n,): `Reason` or 0."""
@@ -98,24 +113,40 @@ class BlockRunner:
             refused[private[~valid]] = Reason.BAD_PROOF
         return refused
 
-    def run(
-        self, interned: InternedBatch, refused: Bytes, timestamp: int, before: dict[str, float] | None = None
-    ) -> BlockResult:
-        """Execute a block and commit it; nothing is left of it if that fails.
+    def prepare(self, interned: InternedBatch, refused: Bytes, stages: dict[str, float]) -> Block:
+        """Reject what no state can save, and lay a block out; it may be done while another block is executed.
 
         Args:
             interned: the block.
             refused: what `verify` said of it.
-            before: seconds that earlier stages took.
+            stages: where the seconds are added up.
+        """
+        began = perf_counter()
+        with self._preparing:
+            block = prepare_block(
+                interned,
+                self._contracts,
+                self._config.chain_id,
+                refused,
+                len(self._state.store.keys),
+            )
+        stages["route"] = stages.get("route", 0.0) + perf_counter() - began
+        return block
+
+    def run(self, block: Block, timestamp: int, stages: dict[str, float]) -> BlockResult:
+        """Execute a block and commit it; nothing is left of it if that fails.
+
+        Args:
+            block: as `prepare` made it.
+            timestamp: of the block.
+            stages: seconds that earlier stages took; those of the others are added.
         """
         state, executor = self._state, self._executor
+        interned = block.interned
         height = state.position.height + 1
-        began = perf_counter()
-        block = prepare_block(
-            interned, self._contracts, self._config.chain_id, refused, len(state.store.keys)
-        )
-        run = _Run(block, self._fast(block), stages=dict(before or {}))
-        run.stages["route"] = perf_counter() - began
+        run = _Run(block, np.zeros(len(block), np.bool_), stages=stages)
+        with run.stage("route"):
+            run.fast = self._fast(block)
         executor.begin(self._contracts.contracts, height, timestamp)
         try:
             self._execute(run)
@@ -141,11 +172,13 @@ class BlockRunner:
         """Which transfers take the fast path."""
         batch, columns = block.interned.batch, block.columns
         candidates = block.transfers & ~batch.private
+        self._admitted = np.zeros(len(block), np.bool_)
         if block.free_balances or not candidates.any():
             return np.zeros(len(block), np.bool_)
         candidates &= own_objects(block.interned, self._state.store, block.live)
         if self._router is not None:
             candidates &= self._router.admit(candidates)
+            self._admitted = candidates.copy()
         others = block.live & ~candidates
         if not others.any():
             return candidates
@@ -180,7 +213,7 @@ class BlockRunner:
 
     def _mark(self, run: _Run) -> None:
         """The accounts of the fast path, so that contracts that touch them are noticed."""
-        if run.fast.any():
+        if run.fast.any() and run.block.calls.any():
             senders, targets = run.block.interned.senders, run.block.interned.targets
             self._executor.mark(np.concatenate([senders[run.fast], targets[run.fast & run.block.pays]]))
 
@@ -255,7 +288,7 @@ class BlockRunner:
         accepted, course = receipts.accepted, run.course
         fast = int(run.fast.sum())
         if self._router is not None:
-            self._router.learn(run.block.transfers, run.fast, receipts.success)
+            self._router.learn(self._admitted, run.fast, receipts.success)
         consensus = max(1, int(run.block.live.sum()) - fast)
         return BlockStats(
             transactions=len(receipts),

@@ -10,11 +10,15 @@ from enum import Enum, StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from supervm.engine.storage import CHECKPOINT_BYTES
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 
 FEE_COLLECTOR = bytes(19) + b"\xfe"
 """The account that fees go to unless said otherwise."""
+
+MOST_THREADS = 255
+"""Threads of an engine."""
 
 Verifier = Callable[[TransactionBatch], NDArray[np.bool_]]
 """Which of these private transactions have a valid proof: bool (n,)."""
@@ -115,6 +119,7 @@ class EngineConfig:
         router: the adaptive router; None leaves every transfer that can take the fast path on it.
         sync: whether a persisted commit waits for the disk.
         keep_receipts: blocks whose receipts are stored, 0 for none.
+        checkpoint_bytes: least log of a persisted state that is folded into a checkpoint.
         queue_depth: blocks that wait between two stages of the pipeline.
         instances: contract instances that live at once, over all threads.
     """
@@ -133,6 +138,7 @@ class EngineConfig:
     router: Router | None = None
     sync: bool = False
     keep_receipts: int = 10_000
+    checkpoint_bytes: int = CHECKPOINT_BYTES
     queue_depth: int = 2
     instances: int = 1_024
 
@@ -140,9 +146,10 @@ class EngineConfig:
         object.__setattr__(self, "mode", _member("mode", Mode, self.mode))
         object.__setattr__(self, "schedule", _member("schedule", Schedule, self.schedule))
         for name, least, most in (
-            ("threads", 1, 255),
+            ("threads", 1, MOST_THREADS),
             ("chain_id", 0, (1 << 64) - 1),
             ("keep_receipts", 0, 1 << 40),
+            ("checkpoint_bytes", 1, 1 << 50),
             ("queue_depth", 1, 1 << 10),
             ("instances", 1, 1 << 16),
         ):

@@ -5,13 +5,14 @@
         address = engine.deploy(code)
         result = engine.execute(batch)
 
-One thread deploys, executes and rolls back; any thread reads.
+One thread deploys, executes and rolls back; any thread reads. What changes the state raises `EngineClosed` after `close`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any
 
@@ -25,7 +26,7 @@ from supervm.engine.addresses import contract_addresses
 from supervm.engine.block_runner import BlockRunner
 from supervm.engine.blocks import Contracts
 from supervm.engine.config import EngineConfig
-from supervm.engine.errors import StorageCorrupt
+from supervm.engine.errors import EngineClosed, StorageCorrupt
 from supervm.engine.execution.executor import BlockExecutor
 from supervm.engine.interning import InternedBatch, intern_batch
 from supervm.engine.pipeline import run_pipeline
@@ -52,6 +53,7 @@ class Engine:
         """For `open` alone."""
         self.config = config
         self.state = state
+        self._closed = False
         self._codes: dict[bytes, bytes] = {}
         self._cache = ModuleCache(config.instances)
         self._contracts = Contracts()
@@ -81,12 +83,17 @@ class Engine:
             collection=config.collection,
             sync=config.sync,
             keep_receipts=config.keep_receipts,
+            checkpoint_bytes=config.checkpoint_bytes,
         )
         try:
             engine = cls(state, config)
-            engine._redeploy()
         except BaseException:
             state.close()
+            raise
+        try:
+            engine._redeploy()
+        except BaseException:
+            engine.close()
             raise
         return engine
 
@@ -99,9 +106,18 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """End the threads, write what waits, close the storage. A second call does nothing."""
+        """End the threads, write what waits, close the storage. The state in memory can still be read.
+
+        A second call does nothing.
+        """
+        self._closed = True
         self._executor.close()
+        self._cache.close()
         self.state.close()
+
+    def detach(self) -> None:
+        """Close the storage and go on in memory: nothing that happens from here on is persisted."""
+        self.state.detach()
 
     # ---------------------------------------------------------------------------------------------- change
 
@@ -112,6 +128,7 @@ class Engine:
             ArgumentError: the salt has not 32 bytes.
             ContractRejected: the code breaks a rule.
         """
+        self._check_open()
         if not isinstance(salt, bytes) or len(salt) != 32:
             raise ArgumentError("salt", repr(salt), "32 bytes")
         contract = self._cache.contract(code)
@@ -132,6 +149,7 @@ class Engine:
         Raises:
             ArgumentError: other shapes, or more than 2^256 − 1 in all.
         """
+        self._check_open()
         keys, values, total = genesis.credited(self.state, addresses, balances)
         if self._supply + total >= 1 << 256:
             raise ArgumentError("balances", f"{self._supply + total} in all", "at most 2^256 − 1")
@@ -152,6 +170,7 @@ class Engine:
         Raises:
             ArgumentError: other shapes, an id that exists or comes twice, an unknown kind.
         """
+        self._check_open()
         keys, values = genesis.new_objects(self.state, ids, owners, kinds)
         return self._commit(self.state.put(keys, values, np.ones(len(keys), np.bool_)))
 
@@ -161,6 +180,7 @@ class Engine:
         Raises:
             ArgumentError: a key that is no storage key, or comes twice.
         """
+        self._check_open()
         genesis.check_entries(keys, values)
         return self._commit(self.state.put(keys, values, np.ones(len(keys), np.bool_)))
 
@@ -184,13 +204,20 @@ class Engine:
 
         Raises:
             MalformedBatch: columns that are no batch; nothing was executed.
+            ArgumentError: a batch that another engine has numbered.
             StorageFailed: the block could not be persisted; the state is what it was.
         """
+        self._check_open()
+        began = perf_counter()
         interned = batch if isinstance(batch, InternedBatch) else self.intern(batch)
+        self._runner.check(interned)
+        decoded = perf_counter()
         refused = self._runner.verify(interned.batch)
-        return self._runner.run(interned, refused, self._timestamp(timestamp))
+        stages = {"decode": decoded - began, "verify": perf_counter() - decoded}
+        block = self._runner.prepare(interned, refused, stages)
+        return self._runner.run(block, self._timestamp(timestamp), stages)
 
-    def run(self, batches: Iterable[TransactionBatch]) -> Iterator[BlockResult]:
+    def run(self, batches: Iterable[TransactionBatch | InternedBatch]) -> Iterator[BlockResult]:
         """Execute blocks one after the other, verifying the next ones while one executes; results in order.
 
         Raises: as `execute`; blocks before the one that failed are part of the state.
@@ -252,6 +279,7 @@ class Engine:
 
     def rollback(self, name: str) -> bytes:
         """Make the state what it was at a snapshot, height included; the root. The snapshot stays."""
+        self._check_open()
         root = self.state.rollback(name)
         self._supply = genesis.supply(self.state)
         self._contracts.clear()
@@ -259,6 +287,10 @@ class Engine:
         return root
 
     # ---------------------------------------------------------------------------------------------- inside
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosed
 
     def _put(self, keys: list[bytes], values: list[bytes]) -> NDArray[np.int64]:
         return self.state.put(Messages.of(keys), Messages.of(values), np.ones(len(keys), np.bool_))

@@ -7,6 +7,7 @@
         │   └── UnknownTransactionType      a transaction of a type that no adapter knows
         ├── MalformedBatch (ValueError)     columns that are no batch of transactions: row, field, found, expected
         ├── MissingPackage (ImportError)    a package that only generating load needs, and what brings it
+        ├── EngineClosed                    an engine that was closed is asked to change its state
         └── StorageError                    the state on disk: path, reason, what to do
             ├── StorageUnavailable          it cannot be opened: locked, not a storage, another version, closed
             ├── StorageCorrupt              what is stored is damaged or contradicts itself
@@ -63,6 +64,16 @@ class InputFileError(EngineError, ValueError):
 
     def __reduce__(self) -> tuple[type[InputFileError], tuple[str, str, str, int | None, str | None]]:
         return type(self), (self.file, self.found, self.expected, self.transaction, self.field)
+
+
+class EngineClosed(EngineError):
+    """An engine that was closed is asked to change its state."""
+
+    def __init__(self) -> None:
+        super().__init__("the engine is closed; open another one")
+
+    def __reduce__(self) -> tuple[type[EngineClosed], tuple[()]]:
+        return type(self), ()
 
 
 class UnknownTransactionType(InputFileError):

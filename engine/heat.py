@@ -25,8 +25,8 @@ Flags = NDArray[np.bool_]
 KEPT = 256
 """Keys that are counted."""
 
-SAMPLE = 32
-"""One transaction in so many is counted."""
+SAMPLE, LEAST_SAMPLE = 32, 256
+"""One transaction in so many is counted, or more of them where that would be fewer than so many."""
 
 EVERY = 8
 """Blocks from one count to the next, while nothing conflicts much."""
@@ -36,6 +36,10 @@ DECAY = 0.5
 
 EXTREME, MEDIUM = 0.10, 0.01
 """Shares of a block's transactions that touch a key, from which on it is extremely or medium hot."""
+
+
+LEAST_COUNT = 8
+"""Below so many accesses in the samples a share says nothing."""
 
 
 class Heat(IntEnum):
@@ -66,7 +70,8 @@ class HeatTable:
 
     def count(self, block: Block, backend: str = "auto") -> None:
         """Count the accesses of a sample of the block, by conflict detection, and let older counts decay."""
-        rows = np.arange(0, len(block), SAMPLE)
+        step = max(1, min(SAMPLE, len(block) // LEAST_SAMPLE))
+        rows = np.arange(0, len(block), step)
         rows = rows[block.live[rows]]
         offsets, keys = written_keys(block, rows)
         nothing = np.zeros(len(rows) + 1, np.int64)
@@ -82,7 +87,8 @@ class HeatTable:
 
     def heat(self, key: int) -> Heat:
         """How hot a key is, by its number."""
-        share = self._counts.get(key, 0.0) / self._transactions if self._transactions else 0.0
+        count = self._counts.get(key, 0.0)
+        share = count / self._transactions if count >= LEAST_COUNT else 0.0
         return Heat.EXTREME if share >= EXTREME else Heat.MEDIUM if share >= MEDIUM else Heat.COLD
 
     def hot(self) -> Numbers:

@@ -23,12 +23,14 @@ class InternedBatch:
     """A batch and the numbers of its keys at one engine.
 
     Args:
+        store: whose numbers they are; another engine's mean nothing here.
         batch: the transactions.
         senders, targets: int64 (n,), of the accounts of `sender` and `to`.
         objects: int64 (o,), of the objects.
         reads, writes: int64, of the declared keys.
     """
 
+    store: StateStore
     batch: TransactionBatch
     senders: Numbers
     targets: Numbers
@@ -45,6 +47,7 @@ def intern_batch(store: StateStore, batch: TransactionBatch) -> InternedBatch:
     accounts = np.concatenate([account_keys(batch.sender), account_keys(batch.to)])
     numbers = store.intern(_rows(accounts))
     return InternedBatch(
+        store,
         batch,
         numbers[: len(batch)],
         numbers[len(batch) :],

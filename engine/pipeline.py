@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.engine.block_runner import BlockRunner
+from supervm.engine.blocks import Block
 from supervm.engine.interning import InternedBatch
 from supervm.engine.result import BlockResult
 from supervm.engine.transactions import TransactionBatch
@@ -30,9 +31,9 @@ _WAIT_SECONDS = 0.05
 
 
 class _Verified(NamedTuple):
-    batch: TransactionBatch | InternedBatch
+    batch: TransactionBatch | Block
     refused: NDArray[np.uint8]
-    seconds: float
+    stages: dict[str, float]
 
 
 _Item = _Verified | BaseException | None
@@ -63,10 +64,7 @@ def run_pipeline(
     def verify() -> None:
         try:
             for batch in batches:
-                began = perf_counter()
-                plain = batch.batch if isinstance(batch, InternedBatch) else batch
-                plain.check()
-                put(_Verified(batch, runner.verify(plain), perf_counter() - began))
+                put(_verified(runner, batch))
                 if stop.is_set():
                     return
             put(None)
@@ -83,12 +81,29 @@ def run_pipeline(
                 return
             if isinstance(item, BaseException):
                 raise item
-            began = perf_counter()
-            interned = item.batch if isinstance(item.batch, InternedBatch) else engine.intern(item.batch)
-            before = {"verify": item.seconds, "decode": perf_counter() - began}
-            timestamp = engine.state.position.timestamp + 1
-            result = runner.run(interned, item.refused, timestamp, before)
+            block, stages = item.batch, item.stages
+            if isinstance(block, TransactionBatch):
+                began = perf_counter()
+                interned = engine.intern(block)
+                stages["decode"] = perf_counter() - began
+                block = runner.prepare(interned, item.refused, stages)
+            result = runner.run(block, engine.state.position.timestamp + 1, stages)
             yield replace(result, stats=replace(result.stats, waiting=waiting))
     finally:
         stop.set()
         thread.join()
+
+
+def _verified(runner: BlockRunner, batch: TransactionBatch | InternedBatch) -> _Verified:
+    """A batch after the stages that need no state: one whose keys are numbered is laid out for execution as well."""
+    began = perf_counter()
+    plain = batch.batch if isinstance(batch, InternedBatch) else batch
+    if isinstance(batch, InternedBatch):
+        runner.check(batch)
+    else:
+        plain.check()
+    refused = runner.verify(plain)
+    stages = {"verify": perf_counter() - began, "decode": 0.0}
+    if isinstance(batch, InternedBatch):
+        return _Verified(runner.prepare(batch, refused, stages), refused, stages)
+    return _Verified(plain, refused, stages)

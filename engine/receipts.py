@@ -132,10 +132,8 @@ def gather_receipts(columns: Columns, path: NDArray[np.uint8], left: NDArray[np.
     if not columns[c.CALLS].any():
         nothing = np.zeros(count + 1, np.int64)
         silent = Messages(np.zeros(0, np.uint8), nothing[:1])
-        output = Messages(silent.data, nothing)
-        return Receipts(
-            path, columns[c.REASONS], columns[c.GAS], columns[c.RETURNED], output, nothing, silent
-        )
+        empty = Messages(silent.data, nothing)
+        return Receipts(path, columns[c.REASONS], columns[c.GAS], columns[c.RETURNED], empty, nothing, silent)
     outputs, events = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
     sizes = np.empty(2, np.int64)
     _measure(columns.address, outputs, events, sizes)

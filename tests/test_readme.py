@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The README's examples give what they show, and its links lead somewhere."""
+"""The examples of the README and of docs/execution.md give what they show, and every page's links lead somewhere."""
 
 import doctest
 import re
 from pathlib import Path
 
 import pytest
+
+from supervm.vm.text import to_binary
+from supervm.vm.validation import inspect
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -14,18 +17,29 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted(ROOT.glob("*/README.md")),
 ]
+EXECUTION = "docs/execution.md"
 
 
-def test_examples_give_what_they_show() -> None:
-    blocks = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
-    )
-    example = doctest.DocTestParser().get_doctest("".join(blocks), {}, "README.md", "README.md", 0)
-    assert len(example.examples) > 10
+def _blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a page in this language."""
+    text = (ROOT / page).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["README.md", EXECUTION])
+def test_examples_give_what_they_show(page: str) -> None:
+    examples = "".join(_blocks(page, "python"))
+    test = doctest.DocTestParser().get_doctest(examples, {}, page, page, 0)
+    assert len(test.examples) > 10
     shown: list[str] = []
     runner = doctest.DocTestRunner(verbose=False)
-    runner.run(example, out=shown.append)
+    runner.run(test, out=shown.append)
     assert not runner.failures, "".join(shown)
+
+
+def test_the_example_contract_is_accepted() -> None:
+    (text,) = _blocks(EXECUTION, "wat")
+    assert inspect(to_binary(text)).entry_points == ("write", "read")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

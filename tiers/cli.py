@@ -21,6 +21,8 @@ COMMANDS = {
     "warmup": "Compile every kernel ahead of its first use.",
     "verify": "Verify a file of signatures: JSON Lines, Parquet or Arrow.",
     "replay": "Verify and replay Ethereum blocks.",
+    "run": "Execute a workload in blocks, in parallel and one by one, and compare.",
+    "contract": "Check contracts, deploy them, call them, and pay for it.",
     "bench": "Measure operations beside the libraries that people use today.",
     "status": "Summarise this machine: tier, threads, backends, compiled kernels, versions.",
 }
@@ -43,8 +45,10 @@ class CommandTable(TyperGroup):
 
 
 def load_command(name: str) -> Any:
-    """Import the module of a command and make the function of the same name a command."""
+    """Import the module of a command and make the function of the same name a command, or its `app` a group of them."""
     module = importlib.import_module(f"supervm.tiers.commands.{name}")
+    if hasattr(module, "app"):
+        return typer.main.get_command(module.app)
     single = typer.Typer(add_completion=False)
     single.command(name)(getattr(module, name))
     return typer.main.get_command(single)

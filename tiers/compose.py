@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from supervm.crypto import ed25519, secp256k1
 from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
@@ -22,6 +22,7 @@ from supervm.tiers.signature_files.verdict_writers import VerdictWriter
 from supervm.tiers.signature_files.verification import SignatureChecks, Summary, verify_file
 
 if TYPE_CHECKING:
+    from supervm.engine.config import EngineConfig
     from supervm.engine.report import ReplayReport
 
 BYTES_PER_ITEM = 4096
@@ -118,6 +119,20 @@ def replay_pipeline(
             return replay(list(paths), threads=count, backend=settings.backend, progress=progress)
 
     return run
+
+
+def engine_config(settings: Settings, hardware: Hardware, **choices: Any) -> EngineConfig:
+    """The configuration of an engine that executes.
+
+    Args:
+        choices: fields of `EngineConfig` that no setting decides.
+    """
+    from supervm.engine.config import MOST_THREADS, EngineConfig
+
+    count = threads(settings, hardware)
+    if not settings.workers:
+        count = min(count, MOST_THREADS)  # more cores are no error; more that were asked for are
+    return EngineConfig(threads=count, backend=settings.backend, **choices)
 
 
 def scheduling(settings: Settings, hardware: Hardware) -> AbstractContextManager[object]:

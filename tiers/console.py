@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,7 +40,7 @@ NO_CODES: Mapping[str, int] = {}
 
 def answers() -> Console:
     """The console for results."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console
@@ -48,12 +48,21 @@ def answers() -> Console:
 
 def notes() -> Console:
     """The console for progress, warnings and errors."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def print_json(answer: dict[str, Any]) -> None:
     """Print one object, indented, and nothing else."""
     typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print names and values, one pair a line, values below each other and never cut or broken."""
+    rows = list(pairs)
+    width = max((len(name) for name, _ in rows), default=0)
+    out = answers()
+    for name, value in rows:
+        out.print(f"{name:<{width}}  {value}")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 from supervm.tiers.hardware import Hardware, detect
 
 DISTRIBUTION = "supervm-engine"
-PACKAGES = ("numba", "llvmlite", "numpy", "pyarrow", "msgspec")
+PACKAGES = ("numba", "llvmlite", "numpy", "wasmtime", "rocksdict", "pyarrow", "msgspec")
 PATIENCE_SECONDS = 5
 
 HOME = Path(__file__).resolve().parent.parent

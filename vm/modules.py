@@ -14,6 +14,7 @@ from supervm.vm.config import make_config
 from supervm.vm.errors import RuntimeProblem
 from supervm.vm.gas import WASMTIME_MAJOR
 from supervm.vm.instrument import DEPTH_EXPORT, global_export, instrument
+from supervm.vm.lifetime import guarded
 from supervm.vm.validation import ModuleInfo, inspect
 
 
@@ -56,12 +57,20 @@ class ModuleCache:
         if int(found.split(".")[0]) != WASMTIME_MAJOR:
             expected = f"wasmtime {WASMTIME_MAJOR}, whose fuel the gas schedule counts; install that version"
             raise RuntimeProblem("wasmtime", f"version {found} is installed, expected {expected}")
-        self.engine = wasmtime.Engine(make_config(instances))
+        self.engine = guarded(wasmtime.Engine(make_config(instances)))
         self._contracts: dict[bytes, Contract] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._contracts)
+
+    def close(self) -> None:
+        """Free what was compiled, after the workers that use it are closed. A second call does nothing."""
+        with self._lock:
+            for contract in self._contracts.values():
+                contract.module.close()
+            self._contracts.clear()
+            self.engine.close()
 
     def contract(self, code: bytes) -> Contract:
         """The compiled contract of this code.
@@ -73,6 +82,6 @@ class ModuleCache:
         with self._lock:
             if digest not in self._contracts:
                 info = inspect(code)
-                module = wasmtime.Module(self.engine, instrument(code, info))
+                module = guarded(wasmtime.Module(self.engine, instrument(code, info)))
                 self._contracts[digest] = Contract(info, module)
             return self._contracts[digest]

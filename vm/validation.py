@@ -7,7 +7,6 @@ each rule of the project's own, then full validity by wasmtime with exactly the 
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ from supervm.vm.errors import ContractRejected
 from supervm.vm.instructions import Body, walk
 from supervm.vm.interface import BY_NAME, MONEY
 from supervm.vm.leb128 import Reader
+from supervm.vm.lifetime import guarded
 from supervm.vm.limits import CODE_BYTES, FRAME_VALUES, FUNCTIONS, GLOBALS, MEMORY_BYTES, TABLE_ELEMENTS
 from supervm.vm.module import ENTRY_TYPE, FUNCTION, MEMORY, FunctionType, GlobalType, Module
 
@@ -70,10 +70,7 @@ class ModuleInfo:
 @cache
 def _engine() -> wasmtime.Engine:
     """An engine for validation alone."""
-    engine = wasmtime.Engine(make_config(instances=1))
-    # wasmtime-py cannot free what is left when the interpreter takes its modules apart, and says so on stderr.
-    atexit.register(engine.close)
-    return engine
+    return guarded(wasmtime.Engine(make_config(instances=1)))
 
 
 def _check_imports(module: Module) -> frozenset[tuple[str, str]]:

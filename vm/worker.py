@@ -23,6 +23,7 @@ from supervm.vm.host_functions import addresses
 from supervm.vm.instances import discard_all
 from supervm.vm.interface import HOST_FUNCTIONS
 from supervm.vm.library import C_FUNCTIONS, c_address, define_host_function, pointer_value
+from supervm.vm.lifetime import guarded
 from supervm.vm.limits import KEY_BYTES, OUTPUT_BYTES
 from supervm.vm.modules import Contract, ModuleCache
 
@@ -75,7 +76,7 @@ class Worker:
         for word, name in C_FUNCTIONS.items():
             words[word] = c_address(name)
         words[context.ENGINE] = pointer_value(cache.engine.ptr())
-        self._linker = wasmtime.Linker(cache.engine)
+        self._linker = guarded(wasmtime.Linker(cache.engine))
         codes = addresses(crypto)
         for function in HOST_FUNCTIONS:
             define_host_function(self._linker, function, codes[function.name], self.address)
@@ -134,14 +135,14 @@ class Worker:
         initial = aligned(OBJECT_BYTES * restored, fill=True)
         reusable = info.restorable and info.memory_initial <= RESTORED_BYTES
         image = aligned(info.memory_initial if reusable else 0)
-        pre = self._linker.instantiate_pre(contract.module)
+        pre = guarded(self._linker.instantiate_pre(contract.module))
         slot[context.SLOT_PRE] = pointer_value(pre.ptr())
         slot[context.SLOT_NAMES], slot[context.SLOT_EXPORTS] = table.ctypes.data, len(exports)
         slot[context.SLOT_OBJECTS] = objects.ctypes.data
         slot[context.SLOT_GLOBALS], slot[context.SLOT_INITIAL] = restored, initial.ctypes.data
         slot[context.SLOT_IMAGE], slot[context.SLOT_IMAGE_BYTES] = image.ctypes.data, image.size
         slot[context.SLOT_GROWS] = int(info.grows_memory)
-        return [names, table, objects, initial, image, pre]
+        return [pre, names, table, objects, initial, image]
 
     def discard_instances(self) -> None:
         """Give every instance back to the pool; the next calls make new ones."""
@@ -151,8 +152,11 @@ class Worker:
     def close(self) -> None:
         """Give everything back; the worker is not used after this."""
         self.discard_instances()
+        for _, (pre, *_) in self._contracts:
+            pre.close()
         self._contracts.clear()
         self._slots = self._slots[:0]
+        self._linker.close()
 
     def _place(self, word: int, size: int, fill: bool = False) -> None:
         buffer = aligned(size, fill)

@@ -20,7 +20,7 @@ from supervm.engine.execution.in_order import DONE, run_in_order
 from supervm.engine.execution.owned import add_to_account, run_owned
 from supervm.engine.execution.pool import ExecutionPool
 from supervm.engine.host_crypto import FUNCTIONS, check_addresses
-from supervm.engine.state.store import Numbers, StateStore, key_numbers
+from supervm.engine.state.store import Numbers, StateStore
 from supervm.kernels.cpu import access
 from supervm.kernels.cpu.versions import TAKEN_AT_ONCE
 from supervm.vm import context as w
@@ -109,7 +109,7 @@ class BlockExecutor:
 
     def undo(self) -> None:
         """Forget everything that was executed since `begin`; what it left behind too."""
-        self._store.undo(key_numbers(self.written()))
+        self._store.undo(self.written())
         for worker in self._workers:
             for word in (access.DIRTY_COUNT, access.AGAIN_COUNT, access.REPLACED, w.EVENTS_USED):
                 worker.words[word] = 0

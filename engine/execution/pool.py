@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
+
+from supervm.engine.errors import EngineClosed
 
 STACK_BYTES = 16 << 20
 """Of each thread: wasm code may use 6 MiB (`supervm.vm.config`), host functions and Python come on top."""
@@ -36,11 +39,19 @@ class ExecutionPool:
             finally:
                 threading.stack_size(before)
 
+        self._end = weakref.finalize(self, _end, self._queues)
+
     def __len__(self) -> int:
         return len(self._threads)
 
     def run(self, *tasks: Callable[[], object]) -> None:
-        """Run task i on thread i and wait for all; the first error is raised."""
+        """Run task i on thread i and wait for all; the first error is raised.
+
+        Raises:
+            EngineClosed: the threads have been ended.
+        """
+        if not self._end.alive:
+            raise EngineClosed
         futures = []
         for tasks_of, task in zip(self._queues, tasks, strict=False):
             future: Future[None] = Future()
@@ -52,11 +63,15 @@ class ExecutionPool:
                 raise error
 
     def close(self) -> None:
-        """End the threads."""
-        for tasks in self._queues:
-            tasks.put(None)
+        """End the threads. A second call does nothing."""
+        self._end()
         for thread in self._threads:
             thread.join()
+
+
+def _end(queues: list[queue.SimpleQueue[tuple[Callable[[], object], Future[None]] | None]]) -> None:
+    for tasks in queues:
+        tasks.put(None)
 
 
 def _serve(tasks: queue.SimpleQueue[tuple[Callable[[], object], Future[None]] | None]) -> None:

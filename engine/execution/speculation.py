@@ -24,7 +24,14 @@ from numba import njit
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item8, item64, set8, set64
 from supervm.engine.execution.in_order import DONE
-from supervm.engine.execution.transaction import abandon, ask_ahead, execute
+from supervm.engine.execution.transaction import (
+    AHEAD,
+    abandon,
+    ask_ahead,
+    ask_for,
+    ask_for_heads,
+    execute,
+)
 from supervm.kernels.cpu.access import (
     ENTRY_CAPACITY,
     ENTRY_COUNT,
@@ -146,13 +153,34 @@ def _commit(worker: Any, number: Any, block: Any, shared: Any, item: Any, entrie
 
 
 @njit(cache=True)
+def _to_commit(number: Any, block: Any, item: Any, idle: Any) -> bool:
+    """Whether a worker commits a transaction: it is ready, and unless the worker is idle nobody else executed it.
+
+    Whoever executed it has its access set in its own cache.
+    """
+    state = acquire8(column(block, c.READY) + item)
+    if state == EXECUTED:
+        return idle or item8(block, c.OWNERS, item) == number
+    return state != WAITING
+
+
+@njit(cache=True)
+def _ask_for_first(worker: Any, block: Any, first: Any, stop: Any) -> None:
+    """Ask for what the first transactions of a chunk need."""
+    for item in range(first, min(first + 2 * AHEAD, stop)):
+        ask_for_heads(worker, block, item)
+    for item in range(first, min(first + AHEAD, stop)):
+        ask_for(worker, block, item)
+
+
+@njit(cache=True)
 def _commit_some(
-    worker: Any, number: Any, block: Any, shared: Any, turn: Any, entries: Any, values: Any
+    worker: Any, number: Any, block: Any, shared: Any, turn: Any, entries: Any, values: Any, idle: Any
 ) -> None:
-    """Commit what is ready, in block order; the lock is held."""
+    """Commit what is ready and this worker's, or anybody's if it is idle, in block order; the lock is held."""
     item, stop = shared_word(shared, COMMITTED), shared_word(shared, STOP)
     last = min(stop, item + COMMITS_AT_ONCE)
-    while item < last and acquire8(column(block, c.READY) + item) != WAITING:
+    while item < last and _to_commit(number, block, item, idle):
         if not _commit(worker, number, block, shared, item, entries, values):
             release64(shared + 8 * HALT, FULL)
             return
@@ -193,18 +221,21 @@ def speculate(
         if committed >= stop or shared_word(shared, HALT):
             return
         lock = shared + 8 * LOCK
-        if acquire8(column(block, c.READY) + committed) != WAITING and exchange_if(lock, 0, 1):
+        idle = shared_word(shared, NEXT) >= min(stop, committed + WINDOW)
+        if _to_commit(number, block, committed, idle) and exchange_if(lock, 0, 1):
             if not shared_word(shared, HALT):
-                _commit_some(worker, number, block, shared, turn, entries, values)
+                _commit_some(worker, number, block, shared, turn, entries, values, idle)
             release64(lock, 0)
             waited = 0
-        elif shared_word(shared, NEXT) < min(stop, committed + WINDOW):
+        elif not idle:
             first = fetch_add(shared + 8 * NEXT, CHUNK)
+            last = min(first + CHUNK, stop)
             # Chunks are taken in order, so of the last SEGMENTS − 1 of this worker only those within the window live.
             _use_segment(worker, segment, entries, values)
             segment = (segment + 1) % (SEGMENTS - 1)
-            for item in range(first, min(first + CHUNK, stop)):
-                ask_ahead(worker, block, item, min(first + CHUNK, stop))
+            _ask_for_first(worker, block, first, last)
+            for item in range(first, last):
+                ask_ahead(worker, block, item, last)
                 _execute_ahead(worker, number, block, item)
             waited = 0
         else:

@@ -8,7 +8,8 @@ tree up to date, hands the change to the storage, and makes it visible. Commits 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from supervm.crypto.sparse_merkle import Proof, SparseMerkleTree
 from supervm.engine.config import Collection
 from supervm.engine.errors import StorageCorrupt
 from supervm.engine.state.collecting import Collector
-from supervm.engine.state.store import Numbers, StateStore, key_numbers
-from supervm.engine.storage import Commit, Storage
+from supervm.engine.state.store import Numbers, StateStore, kept, key_numbers
+from supervm.engine.storage import CHECKPOINT_BYTES, Commit, Storage
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Ragged
 
@@ -46,7 +47,7 @@ class State:
         path: of the storage; None keeps everything in memory.
         hash: of the tree.
         collection: of old versions.
-        sync, keep_receipts: of the storage.
+        sync, keep_receipts, checkpoint_bytes: of the storage.
 
     Raises:
         StorageUnavailable, StorageCorrupt, StorageFailed: the storage cannot be opened, or does not give the root
@@ -61,16 +62,19 @@ class State:
         collection: Collection | None = None,
         sync: bool = False,
         keep_receipts: int = 0,
+        checkpoint_bytes: int = CHECKPOINT_BYTES,
     ) -> None:
         self.store = StateStore()
         self.tree = SparseMerkleTree(hash)
         self.position = Position(0, 0, 0, self.tree.root)
         self.snapshots: dict[str, Position] = {}
         self.storage: Storage | None = None
-        self._tree_lock = threading.RLock()
+        self._tree_lock = threading.RLock()  # tree and position change together
         self._collector = Collector(self.store, collection or Collection())
         if path is not None:
-            self.storage = Storage.open(path, sync=sync, keep_blocks=keep_receipts)
+            self.storage = Storage.open(
+                path, sync=sync, keep_blocks=keep_receipts, checkpoint_bytes=checkpoint_bytes
+            )
             try:
                 self._load(self.storage)
             except BaseException:
@@ -81,6 +85,11 @@ class State:
         """Write what waits and close the storage."""
         if self.storage is not None:
             self.storage.close()
+
+    def detach(self) -> None:
+        """Write what waits, close the storage and go on in memory, which holds the whole state."""
+        self.close()
+        self.storage = None
 
     def get(self, key: bytes, watermark: int | None = None) -> bytes | None:
         """The value of a key at a watermark, by default the last commit's; None if there is none."""
@@ -137,19 +146,18 @@ class State:
         return root
 
     def abort(self, written: Numbers) -> None:
-        """Forget what was written under the next commit's number."""
-        written = key_numbers(written)
-        self.store.undo(written)
-        values, present = self.store.values(written)
-        self._add_paths()
-        self.tree.update(written.astype(np.uint32), Messages(*values), present)
+        """Forget what was written under the next commit's number; keys as `commit` takes them."""
+        self.store.undo(written, counted=True)
+        numbers = key_numbers(written)
+        values, present = self.store.values(numbers)
+        with self._tree_lock:
+            self._add_paths()
+            self.tree.update(numbers.astype(np.uint32), Messages(*values), present)
 
     def prove(self, key: bytes) -> Proof:
         """That the key has its value, or that it has none, under the last root; for any thread."""
         with self._tree_lock:
-            number = self.store.number(key)
-            known = 0 <= number < self.tree.keys and self.get(key) is not None
-            return self.tree.prove(number if known else key, value_of=self.store.value)
+            return self.tree.prove(key, value_of=lambda number: self.store.read_number(number) or b"")
 
     def snapshot(self, name: str) -> Position:
         """Name the last commit; its versions are kept until the name is forgotten.
@@ -216,29 +224,30 @@ class State:
         assert self.storage is not None
         keys = Messages(*self.store.keys.strings(key_numbers(written)))
         commit = Commit(self.store.next_commit, height, root, timestamp, keys, Messages(*values), present)
-        self.storage.commit(commit, codes=codes, receipts=receipts)
+        # Before the commit is handed over, since after that nothing may fail any more.
         due = self.storage.checkpoint_due()
         if due is not None:
             self.storage.start_checkpoint(due, self._chunks(due))
+        self.storage.commit(commit, codes=codes, receipts=receipts)
 
-    def _chunks(self, watermark: int) -> Iterator[tuple[Messages, Messages]]:
+    def _chunks(self, watermark: int) -> Generator[tuple[Messages, Messages]]:
         """The whole state at a watermark, which the storage's thread reads while commits go on."""
-        self.store.hold(watermark)
         count = len(self.store.keys)
 
-        def chunks() -> Iterator[tuple[Messages, Messages]]:
-            try:
+        def chunks() -> Generator[tuple[Messages, Messages]]:
+            with self.store.reading(watermark):
+                yield Messages.of([]), Messages.of([])
                 for first in range(0, count, CHUNK_KEYS):
                     yield self.store.chunk(first, min(first + CHUNK_KEYS, count), watermark)
-            finally:
-                self.store.release(watermark)
 
-        return chunks()
+        begun = chunks()
+        next(begun)  # From here on the watermark is held, and let go of however this ends.
+        return begun
 
     def _load(self, storage: Storage) -> None:
         """Rebuild versions and tree: the checkpoint as one commit, then every later one as its own."""
         head, checkpoint = storage.head, storage.checkpoint
-        named = {snapshot.sequence for snapshot in head.snapshots.values()}
+        named = Counter(snapshot.sequence for snapshot in head.snapshots.values())
         self.store.watermark = checkpoint.sequence - 1 if checkpoint.sequence else 0
         for keys, values in storage.pages():
             self.put(keys, values, np.ones(len(keys), np.bool_))
@@ -248,35 +257,35 @@ class State:
             positions[checkpoint.sequence] = Position(
                 checkpoint.sequence, checkpoint.height, checkpoint.timestamp, checkpoint.root
             )
-        for sequence in named & {checkpoint.sequence, 0}:
-            self.store.hold(sequence)
+        self._hold(self.store.watermark, named)
         for commit in storage.commits():
-            self.put(commit.keys, commit.values, commit.present)
+            written = self.put(commit.keys, commit.values, commit.present)
             self.store.publish()
+            self.store.collect_replaced(written)
             if commit.sequence in named:
-                self.store.hold(commit.sequence)
+                self._hold(commit.sequence, named)
                 positions[commit.sequence] = Position(
                     commit.sequence, commit.height, commit.timestamp, commit.root
                 )
+        self._collector.remember(np.arange(len(self.store.keys)))
         self._check_root(storage)
         self.position = Position(head.sequence, head.height, head.timestamp, head.root)
         for name, snapshot in head.snapshots.items():
             self.snapshots[name] = positions.get(snapshot.sequence, Position(0, 0, 0, bytes(32)))
 
+    def _hold(self, watermark: int, named: Counter[int]) -> None:
+        """Keep what a watermark sees, once for each of its names."""
+        for _ in range(named[watermark]):
+            self.store.hold(watermark)
+
     def _check_root(self, storage: Storage) -> None:
         numbers = np.arange(len(self.store.keys))
         values, present = self.store.values(numbers, self.store.watermark)
         self._add_paths()
-        root = self.tree.update(numbers[present].astype(np.uint32), _kept(values, present), present[present])
+        root = self.tree.update(numbers[present].astype(np.uint32), kept(values, present), present[present])
         if root != storage.head.root:
             raise StorageCorrupt(
                 storage.path,
                 f"the state has the root {root.hex()}, the last commit says {storage.head.root.hex()}",
                 "restore a copy of the directory; was it written with another hash?",
             )
-
-
-def _kept(values: Ragged, present: NDArray[np.bool_]) -> Messages:
-    """The values that are there; the others are empty."""
-    bounds = np.append(values.offsets[:-1][present], values.offsets[-1])
-    return Messages(values.data, bounds)

@@ -134,18 +134,32 @@ class StateStore:
         with self._lock:
             self.watermark += 1
 
-    def undo(self, written: Numbers) -> None:
-        """Drop what the commit that is being made wrote of these keys."""
+    def undo(self, written: Numbers, *, counted: bool = False) -> None:
+        """Drop what the commit that is being made wrote of these keys, as `versions.HAS_MORE` says.
+
+        Args:
+            counted: whether what it replaced is counted already: after `put` or `seal`.
+        """
         with self._lock:
-            v.undo(self.versions, written, self.next_commit)
+            v.undo(self.versions, key_numbers(written), self.next_commit)
+            if counted:
+                self.replaced -= int(np.count_nonzero((written >> 32) & v.MOST_CELLS))
 
     def read(self, key: bytes, watermark: int | None = None) -> bytes | None:
         """The value of a key at a watermark, by default the last published one; None if there is none."""
         with self._lock:
+            number = self.number(key)
+            return None if number < 0 else self.read_number(number, watermark)
+
+    def number(self, key: bytes) -> int:
+        """The number of a key, −1 if it has none."""
+        with self._lock:
+            return int(self.keys.find(_one(key))[0])
+
+    def read_number(self, number: int, watermark: int | None = None) -> bytes | None:
+        """As `read`, by the key's number."""
+        with self._lock:
             mark = self.watermark if watermark is None else watermark
-            number = int(self.keys.find(_one(key))[0])
-            if number < 0:
-                return None
             out = np.empty(_VALUE, np.uint8)
             size = int(v.read_at(self.versions, number, mark, out))
             if size > out.size:
@@ -153,29 +167,20 @@ class StateStore:
                 size = int(v.read_at(self.versions, number, mark, out))
         return None if size < 0 else out[:size].tobytes()
 
-    def number(self, key: bytes) -> int:
-        """The number of a key, −1 if it has none."""
-        with self._lock:
-            return int(self.keys.find(_one(key))[0])
-
-    def value(self, number: int) -> bytes:
-        """The value that the last published commit left of a key, which has one, by its number."""
-        with self._lock:
-            values, _ = self.values(np.array([number]), self.watermark)
-        return values.data.tobytes()
-
     def values(self, numbers: Numbers, watermark: int | None = None) -> tuple[Ragged, NDArray[np.bool_]]:
         """The values of keys at a watermark, and whether each has one; by default of the commit that is being made.
 
-        No cell may be freed meanwhile: for the thread that makes commits, or under `reading`.
+        An older watermark than the last one must be held, by `reading` or `hold`.
         """
-        mark = self.next_commit if watermark is None else watermark
-        sizes = np.empty(numbers.size, np.int64)
-        v.sizes_at(self.versions, numbers, mark, sizes)
-        offsets = np.zeros(numbers.size + 1, np.int64)
-        np.cumsum(np.maximum(sizes, 0), out=offsets[1:])
-        data = np.empty(int(offsets[-1]), np.uint8)
-        v.values_at(self.versions, numbers, mark, offsets, data)
+        # What a held watermark sees stays, but newer cells of the chains may be freed, and all of them move as they grow.
+        with self._lock:
+            mark = self.next_commit if watermark is None else watermark
+            sizes = np.empty(numbers.size, np.int64)
+            v.sizes_at(self.versions, numbers, mark, sizes)
+            offsets = np.zeros(numbers.size + 1, np.int64)
+            np.cumsum(np.maximum(sizes, 0), out=offsets[1:])
+            data = np.empty(int(offsets[-1]), np.uint8)
+            v.values_at(self.versions, numbers, mark, offsets, data)
         return Ragged(data, offsets), sizes >= 0
 
     @contextmanager
@@ -198,12 +203,8 @@ class StateStore:
         """Keys and values at a held watermark, of the key numbers from `first` below `stop` that have one."""
         with self._lock:
             numbers = np.arange(first, stop)
-            sizes = np.empty(numbers.size, np.int64)
-            # What the watermark sees is not freed, but newer cells of the chains may be: nobody may free meanwhile.
-            v.sizes_at(self.versions, numbers, watermark, sizes)
-            numbers = numbers[sizes >= 0]
-            values, _ = self.values(numbers, watermark)
-            return Messages(*self.keys.strings(numbers)), Messages(*values)
+            values, present = self.values(numbers, watermark)
+            return Messages(*self.keys.strings(numbers[present])), kept(values, present)
 
     def release(self, watermark: int) -> None:
         """One reader of this watermark less."""
@@ -237,6 +238,11 @@ class StateStore:
         v.values_at(self.versions, key_numbers(written), self.next_commit, offsets, data)
         return Ragged(data, offsets), present
 
+    def with_history(self, numbers: Numbers) -> Numbers:
+        """Those of these keys that have older versions."""
+        older: Numbers = v.with_history(self.versions, numbers)
+        return older
+
     @property
     def replaced_bytes(self) -> int:
         """Memory of replaced versions, about."""
@@ -246,6 +252,12 @@ class StateStore:
         """Bytes of keys, heads and cells, as far as they are used."""
         used = int(self._words[v.CELL_COUNT]) - int(self._words[v.FREE_COUNT])
         return self.keys.memory_bytes() + 4 * len(self.keys) + LINE * used
+
+
+def kept(values: Ragged, present: NDArray[np.bool_]) -> Messages:
+    """The values that are there; the others are empty."""
+    bounds = np.append(values.offsets[:-1][present], values.offsets[-1])
+    return Messages(values.data, bounds)
 
 
 def key_numbers(written: Numbers) -> Numbers:

@@ -4,9 +4,10 @@
 from supervm.engine.errors import StorageCorrupt, StorageError, StorageFailed, StorageUnavailable
 from supervm.engine.storage.commit import Commit
 from supervm.engine.storage.positions import Checkpoint, Head, Snapshot
-from supervm.engine.storage.storage import Storage
+from supervm.engine.storage.storage import CHECKPOINT_BYTES, Storage
 
 __all__ = [
+    "CHECKPOINT_BYTES",
     "Checkpoint",
     "Commit",
     "Head",

@@ -105,7 +105,7 @@ HINTS_SEARCHED = 8
 """Announced keys that a lookup compares with."""
 
 INDEX_BITS = 15
-"""The index has 2^15 slots: a stamp of the transaction (32 bits), the place of an entry."""
+"""The index has 2^15 slots: a stamp of the transaction (32 bits), the place of an entry + 1."""
 
 NEEDS_KEYS, NEEDS_CELLS, NEEDS_DIRTY, NEEDS_ENTRIES, NEEDS_VALUES, NEEDS_EVENTS, NEEDS_AGAIN = range(1, 8)
 
@@ -163,7 +163,11 @@ def drop_from(worker: Any, count: Any) -> None:
     """Undo every write but those to the first `count` entries; what was read stays known."""
     for place in range(count, get(worker, ENTRY_COUNT)):
         entry = entry_address(worker, place)
-        store32(entry + FLAGS, load32(entry + FLAGS) & READ)
+        if load32(entry + FLAGS) & WRITTEN:
+            cell = load32(entry + SEEN)
+            size = GONE if cell == 0 else load32(cell_address(get(worker, VERSIONS), cell) + SIZE)
+            store32(entry + LENGTH, size)
+            store32(entry + FLAGS, load32(entry + FLAGS) & READ)
 
 
 @njit(cache=True)
@@ -173,17 +177,18 @@ def _indexed(worker: Any, number: Any, count: Any) -> Any:
     slot = ((number * _MIX) >> 16) & ((1 << INDEX_BITS) - 1)
     while True:
         held = load64(index + 8 * slot)
-        if (held >> 32) & 0xFFFFFFFF != stamp:
+        place = (held & 0xFFFFFFFF) - 1
+        if (held >> 32) & 0xFFFFFFFF != stamp or place < 0:
             return -1 - slot
-        place = held & 0xFFFFFFFF
-        if load32(entry_address(worker, place) + KEY) == number:
+        # Stamps come again after 2^32 transactions; what was entered then may lie behind the entries of now.
+        if place < count and load32(entry_address(worker, place) + KEY) == number:
             return place
         slot = (slot + 1) & ((1 << INDEX_BITS) - 1)
 
 
 @njit(cache=True)
 def _enter(worker: Any, slot: Any, place: Any) -> None:
-    store64(get(worker, INDEX) + 8 * slot, (get(worker, INDEX_STAMP) << 32) | place)
+    store64(get(worker, INDEX) + 8 * slot, (get(worker, INDEX_STAMP) << 32) | (place + 1))
 
 
 @njit(cache=True)

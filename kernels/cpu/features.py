@@ -28,13 +28,25 @@ IFMA_CPUS = (
 """Names that LLVM gives to processors with AVX-512 IFMA; anything else named by hand counts as without."""
 
 
+SHA_CPUS = ("znver4",)
+"""Processors whose own instructions for SHA-256 are faster than sixteen lanes of AVX-512."""
+
+
 @dataclass(frozen=True)
 class CpuFeatures:
-    """The processor's name in LLVM, its features that matter here, and why `ifma` cannot be used ('' if it can)."""
+    """What is known of the processor.
+
+    Args:
+        name: its name in LLVM.
+        features: those that it has.
+        ifma_reason: why `ifma` cannot be used, '' if it can.
+        sha: whether its instructions for SHA-256 can be used.
+    """
 
     name: str
     features: frozenset[str]
     ifma_reason: str
+    sha: bool
 
     @property
     def ifma(self) -> bool:
@@ -46,12 +58,26 @@ def cpu_features() -> CpuFeatures:
     """Read the processor once per process."""
     host = {name for name, present in llvm.get_host_cpu_features().items() if present}
     name = llvm.get_host_cpu_name()
-    return CpuFeatures(name, frozenset(host), _ifma_reason(host))
+    return CpuFeatures(name, frozenset(host), _ifma_reason(host), _has_sha(host))
 
 
 def ifma_unavailable() -> str:
     """Why the `ifma` backend cannot run here, or ''."""
     return cpu_features().ifma_reason
+
+
+def prefers_sha(backend: str) -> bool:
+    """Whether SHA-256 of short messages is faster with the processor's own instructions than with a backend's lanes."""
+    features = cpu_features()
+    return features.sha and (backend == "scalar" or features.name in SHA_CPUS)
+
+
+def _has_sha(host: set[str]) -> bool:
+    """Whether the processor has these instructions, and Numba compiles for it as it is or names them itself."""
+    if "sha" not in host or config.CPU_NAME not in (None, "", "host", llvm.get_host_cpu_name()):
+        return False
+    wanted = config.CPU_FEATURES
+    return wanted is None or "+sha" in wanted.split(",")
 
 
 def _ifma_reason(host: set[str]) -> str:

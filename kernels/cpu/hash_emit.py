@@ -20,28 +20,35 @@ from supervm.kernels.hash_spec import KnownSpec
 
 
 class HashKernel:
-    """A marker that tells a kernel which hash function to compute in which lanes."""
+    """A marker that tells a kernel which hash function to compute in which lanes.
 
-    def __init__(self, spec: KnownSpec, lanes: Lanes) -> None:
+    Args:
+        dedicated: whether messages that a Merkle tree has are hashed by the processor's instructions for SHA-256,
+            several at once, instead of in lanes.
+    """
+
+    def __init__(self, spec: KnownSpec, lanes: Lanes, *, dedicated: bool = False) -> None:
         self.spec = spec
         self.lanes = lanes
-        self.type = HashKernelType(spec, lanes.type)
+        self.dedicated = dedicated
+        self.type = HashKernelType(spec, lanes.type, dedicated)
 
     def __repr__(self) -> str:
-        return f"HashKernel({self.spec.name}, {self.lanes})"
+        return f"HashKernel({self.spec.name}, {self.lanes}{', dedicated=True' if self.dedicated else ''})"
 
 
 class HashKernelType(types.Type):
     """Numba type of a hash kernel's marker."""
 
-    def __init__(self, spec: KnownSpec, lanes: LanesType) -> None:
+    def __init__(self, spec: KnownSpec, lanes: LanesType, dedicated: bool) -> None:
         self.spec = spec
         self.lanes = lanes
-        super().__init__(name=f"Hash[{spec.name}, {lanes.name}]")
+        self.dedicated = dedicated
+        super().__init__(name=f"Hash[{spec.name}, {lanes.name}{', dedicated' if dedicated else ''}]")
 
     @property
-    def key(self) -> tuple[str, int, int]:
-        return self.spec.name, self.lanes.bits, self.lanes.width
+    def key(self) -> tuple[str, int, int, bool]:
+        return self.spec.name, self.lanes.bits, self.lanes.width, self.dedicated
 
 
 register_marker(HashKernel, HashKernelType, lambda kernel: kernel.type)

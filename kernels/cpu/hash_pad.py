@@ -10,6 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from supervm.kernels.cpu.hash_emit import HashKernelType
 from supervm.kernels.cpu.lanes import I1, I8, I32, I64, call_llvm, element_pointer, every, vector
 from supervm.kernels.hash_spec import HashSpec
 
@@ -61,6 +62,17 @@ def pad(
 
     integer = types.int64
     return types.void(kernel, data, integer, integer, scratch, integer, integer, integer, integer), codegen
+
+
+def pad_chunk(
+    builder: ir.IRBuilder, kernel: HashKernelType, source: ir.Value, length: ir.Value, target: ir.Value
+) -> None:
+    """Write the only block of a message of CHUNK bytes with its padding; both pointers are to i8."""
+    size = ir.Constant(I64, CHUNK)
+    if kernel.lanes.width > 1:
+        _pad_in_registers(builder, kernel.spec, source, length, target, size, length, size)
+    else:
+        _pad_in_memory(builder, kernel.spec, source, length, target, size, length)
 
 
 def _pad_in_registers(

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu import keccak, sha2
 from supervm.kernels.cpu.hash_emit import HashEmitter, HashKernelType
 from supervm.kernels.cpu.hash_pad import CHUNK
-from supervm.kernels.cpu.lanes import I32, I64, vector
+from supervm.kernels.cpu.lanes import I8, I32, I64, vector
+from supervm.kernels.cpu.sha_rounds import BYTES, QUAD, TOGETHER, Rounds
 from supervm.kernels.cpu.transpose import transpose
 from supervm.kernels.hash_spec import KeccakSpec, Sha2Spec
 
@@ -30,8 +32,22 @@ ROW = 32
 MESSAGE = 1 + 2 * ROW
 """Bytes of a message."""
 
+GROUP = 16
+"""Messages that the instructions for SHA-256 take in one call."""
+
 PAIR_PLAN_ROWS = 3
 """Rows of a plan: where each lane's first row lies, where its second one lies, where its digest goes."""
+
+
+@intrinsic
+def pair_width(typingctx: Any, kernel: HashKernelType) -> Any:
+    """Messages that `hash_pairs` takes at once."""
+    width = GROUP if kernel.dedicated else kernel.lanes.width
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(I64, width)
+
+    return types.int64(kernel), codegen
 
 
 @intrinsic
@@ -39,6 +55,8 @@ def _hash_pairs(typingctx: Any, kernel: Any, prefix: Any, plan: Any) -> Any:
     spec = kernel.spec
     if not isinstance(spec, (Sha2Spec, KeccakSpec)) or spec.digest_bytes != ROW:
         raise TypingError(f"pairs of rows are hashed by SHA-2 or Keccak with 32 bytes of digest, not {spec}")
+    if kernel.dedicated and spec.name != "sha256":
+        raise TypingError(f"there are instructions for SHA-256 only, not for {spec.name}")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         # Without this, registers are spilled to addresses that cross cache lines.
@@ -46,7 +64,8 @@ def _hash_pairs(typingctx: Any, kernel: Any, prefix: Any, plan: Any) -> Any:
         if kernel.lanes.width > 1:
             builder.function.attributes.alignstack = CHUNK
             builder.function.attributes.add("norecurse")
-        _Pairs(builder, kernel, args[2]).write(args[1])
+        write_pairs = _DedicatedPairs if kernel.dedicated else _Pairs
+        write_pairs(builder, kernel, args[2]).write(args[1])
         return context.get_dummy_value()
 
     return types.void(kernel, types.int64, types.int64), codegen
@@ -61,8 +80,8 @@ def hash_pairs(kernel: Any, prefix: Any, plan: Any) -> None:
     Args:
         kernel: a `HashKernel` of SHA-256 or Keccak-256.
         prefix: the byte in front.
-        plan: the address of int64 (PAIR_PLAN_ROWS, lanes), which holds addresses. Every digest is written after all rows
-            have been read.
+        plan: the address of int64 (PAIR_PLAN_ROWS, `pair_width`), which holds addresses. Every digest is written
+            after all rows have been read.
     """
     _hash_pairs(kernel, np.int64(prefix), np.int64(plan))
 
@@ -150,3 +169,78 @@ class _Pairs:
         emit = self.emit
         block = [emit.constant(word) if isinstance(word, int) else word for word in message]
         return keccak.permute(emit, spec, block + [emit.constant(0)] * (25 - len(block)))
+
+
+class _DedicatedPairs:
+    """The code of one group with the instructions for SHA-256.
+
+    First blocks first, `TOGETHER` messages at a time. The second block of a message holds its last byte and padding: the
+    sums of its schedule and the constants are a row of a table.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, kernel: HashKernelType, plan: ir.Value) -> None:
+        assert isinstance(kernel.spec, Sha2Spec)
+        self.builder = builder
+        self.spec = kernel.spec
+        self.rounds = Rounds(builder, kernel.spec)
+        self.plan = builder.inttoptr(plan, I64.as_pointer())
+        self.midway = cgutils.alloca_once(builder, ir.ArrayType(QUAD, 2 * GROUP))
+        table = self.rounds.emit.table(f"{kernel.spec.name}.last_bytes", _last_blocks(kernel.spec))
+        self.table = builder.bitcast(table, I8.as_pointer())
+
+    def write(self, prefix: ir.Value) -> None:
+        """Read, hash, store."""
+        builder, rounds = self.builder, self.rounds
+        initial = rounds.initial()
+        turns = ir.Constant(I64, GROUP // TOGETHER)
+        front = builder.insert_element(
+            ir.Constant(BYTES, ir.Undefined), builder.trunc(prefix, I8), ir.Constant(I32, 15)
+        )
+        with cgutils.for_range(builder, turns) as loop:
+            blocks = [self._first_block(front, loop.index, item) for item in range(TOGETHER)]
+            for item, added in enumerate(rounds.compress([initial] * TOGETHER, blocks)):
+                for part, word in enumerate(rounds.add(initial, added)):
+                    builder.store(word, self._midway(loop.index, item, part))
+        with cgutils.for_range(builder, turns) as loop:
+            items = range(TOGETHER)
+            states = [
+                tuple(builder.load(self._midway(loop.index, item, part)) for part in (0, 1)) for item in items
+            ]
+            keyed = [self._last_block(loop.index, item) for item in items]
+            for item, added in enumerate(rounds.compress_scheduled(states, keyed)):
+                rounds.store(rounds.add(states[item], added), self._address(2, loop.index, item))
+
+    def _address(self, row: int, turn: ir.Value, item: int) -> ir.Value:
+        place = self.builder.mul(turn, ir.Constant(I64, TOGETHER))
+        place = self.builder.add(place, ir.Constant(I64, row * GROUP + item))
+        return self.builder.inttoptr(self.builder.load(self.builder.gep(self.plan, [place])), I8.as_pointer())
+
+    def _midway(self, turn: ir.Value, item: int, part: int) -> ir.Value:
+        place = self.builder.mul(turn, ir.Constant(I64, 2 * TOGETHER))
+        place = self.builder.add(place, ir.Constant(I64, 2 * item + part))
+        return self.builder.gep(self.midway, [ir.Constant(I64, 0), place])
+
+    def _first_block(self, front: ir.Value, turn: ir.Value, item: int) -> list[ir.Value]:
+        """The words of a message without its last byte."""
+        rounds = self.rounds
+        left, right = (self._address(row, turn, item) for row in (0, 1))
+        a, b, c, d = (rounds.load(row, offset) for row in (left, right) for offset in (0, 16))
+        return [rounds.words(*pair, 15) for pair in pairwise([front, a, b, c, d])]
+
+    def _last_block(self, turn: ir.Value, item: int) -> ir.Value:
+        """Where the sums for a message's last byte are."""
+        byte = self.rounds.load(self._address(1, turn, item), ROW - 1, I8)
+        row = self.builder.zext(byte, I64)
+        return self.builder.gep(
+            self.table, [self.builder.mul(row, ir.Constant(I64, 4 * len(self.spec.constants)))]
+        )
+
+
+def _last_blocks(spec: Sha2Spec) -> list[int]:
+    """For each last byte of a message the sums for its second block."""
+    middle = [0] * (spec.block_words - 2)
+    return [
+        keyed
+        for byte in range(256)
+        for keyed in sha2.known_schedule(spec, [byte << 24 | spec.marker << 16, *middle, 8 * MESSAGE])
+    ]

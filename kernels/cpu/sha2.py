@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -122,6 +124,21 @@ def _next_partly_known(
         known = isinstance(word, int)
         terms.append(_known_small_sigma(word, counts, spec) if known else _small_sigma(emit, word, counts))
     return _sum(emit, spec, terms)
+
+
+def known_schedule(spec: Sha2Spec, block: Sequence[int]) -> list[int]:
+    """For each round of a known block the sum of its message word and its constant."""
+    words = list(block)
+    while len(words) < len(spec.constants):
+        early, late = words[-_KEPT + 1], words[-2]
+        terms = words[-_KEPT], words[-_KEPT + 9]
+        small = (
+            _known_small_sigma(early, spec.small_sigma0, spec),
+            _known_small_sigma(late, spec.small_sigma1, spec),
+        )
+        words.append(sum((*terms, *small)) % (1 << spec.word_bits))
+    keyed = zip(words, spec.constants, strict=True)
+    return [(word + constant) % (1 << spec.word_bits) for word, constant in keyed]
 
 
 def _sum(emit: HashEmitter, spec: Sha2Spec, terms: list[ir.Value | int]) -> ir.Value | int:

@@ -13,8 +13,7 @@ import numpy as np
 from numba import njit
 
 from supervm.kernels.cpu.conflicts_table import prefetch
-from supervm.kernels.cpu.hash_group import width
-from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs
+from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pair_width
 from supervm.kernels.cpu.sparse_merkle_lists import (
     bit_below,
     put_in_order,
@@ -99,7 +98,7 @@ def run_steps(kernel: Any, depth: Any, plan: Any, digests: Any, heads: Any) -> N
 
     Rows are asked for when their step is a group ahead of the one that is hashed.
     """
-    lanes = width(kernel)
+    lanes = pair_width(kernel)
     group = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
     group_at = group.ctypes.data
     for level in range(PATH_BITS - 1, depth - 1, -1):
@@ -260,7 +259,7 @@ def hash_levels(kernel: Any, nodes: Any, counts: Any, dirty: Any, taken: Any, le
         dirty: int64, the nodes, ascending; overwritten.
         taken: how many they are.
     """
-    lanes = width(kernel)
+    lanes = pair_width(kernel)
     plan = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
     plan_at, nodes_at = plan.ctypes.data, nodes.ctypes.data
     for _ in range(levels):

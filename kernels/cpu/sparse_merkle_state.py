@@ -28,8 +28,8 @@ from numba.extending import intrinsic
 
 from supervm.kernels.cpu.conflicts_table import prefetch, swapped
 from supervm.kernels.cpu.hash_batch import hash_slice
-from supervm.kernels.cpu.hash_group import width
-from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs
+from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pair_width
+from supervm.kernels.cpu.hash_short import SHORT, hash_short, is_dedicated
 from supervm.kernels.cpu.lanes import I1, I8, I32, I64, call_llvm
 
 WORDS = ROW // 8
@@ -157,6 +157,15 @@ def examine(ids: Any, present: Any, links: Any, seen: Any, moves: Any) -> Any:
     return ids.size, change
 
 
+@njit(nogil=True, cache=True, forceinline=True)
+def longest(offsets: Any, start: Any, stop: Any) -> Any:
+    """Bytes of the longest of messages `start` to `stop`."""
+    most = np.int64(0)
+    for item in range(start, stop):
+        most = max(most, offsets[item + 1] - offsets[item])
+    return most
+
+
 @njit(nogil=True, cache=True)
 def hash_leaves(
     kernel: Any,
@@ -180,15 +189,18 @@ def hash_leaves(
         depth: of the buckets.
         buckets: uint32, written.
     """
-    lanes = width(kernel)
+    lanes = pair_width(kernel)
     digests = np.empty(_CHUNK * ROW, np.uint8)
     plan = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
-    records_at, digests_at = records.ctypes.data, digests.ctypes.data
+    records_at, digests_at, offsets_at = records.ctypes.data, digests.ctypes.data, offsets.ctypes.data
     for change in range(start, min(start + _CHUNK, stop)):
         prefetch_at(records_at + RECORD * np.int64(ids[change]))
     for first in range(start, stop, _CHUNK):
         last = min(first + _CHUNK, stop)
-        hash_slice(kernel, data, offsets[first : last + 1], digests, 0, last - first)
+        if is_dedicated(kernel) and longest(offsets, first, last) <= SHORT:
+            hash_short(kernel, data.ctypes.data, offsets_at + 8 * first, last - first, digests_at)
+        else:
+            hash_slice(kernel, data, offsets[first : last + 1], digests, 0, last - first)
         filled = 0
         for change in range(first, last):
             # Of the next chunk, one at a time: memory works while this one is hashed.
@@ -211,7 +223,7 @@ def hash_leaves(
 @njit(nogil=True, cache=True)
 def hash_first(kernel: Any, prefix: Any, plan: Any, filled: Any) -> None:
     """Hash the first `filled` lanes of a plan, at least one; the others repeat the last of them."""
-    lanes = width(kernel)
+    lanes = pair_width(kernel)
     for row in range(PAIR_PLAN_ROWS):
         for lane in range(filled, lanes):
             plan[row * lanes + lane] = plan[row * lanes + filled - 1]

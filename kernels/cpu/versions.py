@@ -424,6 +424,19 @@ def put_values(
 
 
 @njit(nogil=True, cache=True)
+def with_history(versions: Any, numbers: Any) -> Any:
+    """Those of these keys (int64) that have older versions than the newest."""
+    found = np.empty(numbers.size, np.int64)
+    many = 0
+    for number in numbers:
+        head = load32(head_address(versions, number))
+        if head and load32(cell_address(versions, head) + BEFORE):
+            found[many] = number
+            many += 1
+    return found[:many].copy()
+
+
+@njit(nogil=True, cache=True)
 def changed_since(versions: Any, count: Any, commit: Any) -> Any:
     """The keys below `count` whose newest version is of a later commit, int64."""
     found = np.empty(count, np.int64)

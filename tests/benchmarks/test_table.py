@@ -37,7 +37,7 @@ RUN = Recorded(
 @pytest.mark.parametrize(("name", "make"), [("measured", table.measured), ("losses", table.losses)])
 def test_the_page_holds_what_the_recorded_results_give(name: str, make) -> None:
     runs = latest()
-    assert {run.suite for run in runs} == {"signatures", "hashes", "conflicts"}
+    assert {run.suite for run in runs} == {"signatures", "hashes", "conflicts", "execution"}
     page = table.PAGES[name].read_text("utf-8")
     assert table.with_section(page, name, make(runs)) == page, "run `make table`"
 

@@ -33,10 +33,10 @@ class PathTree(SparseMerkleTree):
         return self.update(ids, values, present)
 
 
-@pytest.fixture(params=["ifma", "scalar"])
+@pytest.fixture(params=["auto", "ifma", "scalar"])
 def backend(request, cpu_backends):
     """The backends of a tree; one that cannot run here is skipped."""
-    if request.param not in cpu_backends:
+    if request.param not in (*cpu_backends, "auto"):
         pytest.skip(f"{request.param} cannot run on this processor")
     return request.param
 

@@ -12,7 +12,15 @@ import pytest
 from numba.core import config
 
 from supervm.kernels.cpu import features
-from supervm.kernels.cpu.features import IFMA_NEEDS, _ifma_reason, ifma_unavailable
+from supervm.kernels.cpu.features import (
+    IFMA_NEEDS,
+    SHA_CPUS,
+    CpuFeatures,
+    _has_sha,
+    _ifma_reason,
+    ifma_unavailable,
+    prefers_sha,
+)
 
 HOST = set(IFMA_NEEDS)
 
@@ -56,6 +64,42 @@ def test_the_target_of_the_compiler_counts(monkeypatch, name, wanted, usable):
     monkeypatch.setattr(config, "CPU_NAME", name)
     monkeypatch.setattr(config, "CPU_FEATURES", wanted)
     assert (_ifma_reason(HOST) == "") == usable
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "usable"),
+    [
+        (None, None, True),
+        ("host", None, True),
+        ("znver4", None, True),
+        ("generic", None, False),
+        ("haswell", None, False),
+        (None, "", False),
+        (None, "+avx2,+sha", True),
+        (None, "+avx2,-sha", False),
+        ("generic", "+sha", False),
+    ],
+)
+def test_instructions_for_sha256(monkeypatch, name, wanted, usable):
+    """LLVM aborts on them too, where its target lacks them."""
+    monkeypatch.setattr(config, "CPU_NAME", name)
+    monkeypatch.setattr(config, "CPU_FEATURES", wanted)
+    assert _has_sha({"sha"}) == usable
+    assert not _has_sha(set())
+
+
+def test_where_the_instructions_are_preferred(monkeypatch):
+    """To plain integers everywhere, to AVX-512 where they were measured to be faster."""
+    for name, sha, lanes in (
+        (SHA_CPUS[0], True, True),
+        ("sapphirerapids", True, False),
+        ("znver4", False, False),
+    ):
+        monkeypatch.setattr(
+            features, "cpu_features", lambda name=name, sha=sha: CpuFeatures(name, frozenset(), "", sha)
+        )
+        assert prefers_sha("ifma") == lanes
+        assert prefers_sha("scalar") == sha
 
 
 def test_the_reason_is_read_once():

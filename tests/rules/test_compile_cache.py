@@ -9,12 +9,14 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from supervm.kernels import CACHE_FOLDER
 
+SUPPORT = Path(__file__).resolve().parent.parent / "support"
 COUNTING = """
 import json, sys
 from supervm.kernels import CACHE_FOLDER
@@ -43,7 +45,7 @@ print(json.dumps({"compiled": seen.names, "ran": ran, "files": files, "folder": 
 """
 
 
-def _run(script: str, environment: dict[str, str], **names: Any) -> dict[str, Any]:
+def _run(script: str, environment: dict[str, str], **names: Any) -> Any:
     header = "".join(f"{name} = {value!r}\n" for name, value in names.items())
     ran = subprocess.run(
         [sys.executable, "-c", header + script],
@@ -53,8 +55,7 @@ def _run(script: str, environment: dict[str, str], **names: Any) -> dict[str, An
         check=False,
     )
     assert ran.returncode == 0, f"exit status {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
-    result: dict[str, Any] = json.loads(ran.stdout)
-    return result
+    return json.loads(ran.stdout)
 
 
 @pytest.fixture
@@ -93,6 +94,76 @@ def test_a_first_process_is_seen_to_compile(tmp_path):
     second = _run(COUNTING, environment, **wanted)
     assert second["compiled"] == []
     assert second["files"] == first["files"]
+
+
+EXECUTING = """
+import json, sys
+from numba.core import compiler
+compiled, compile_extra = [], compiler.compile_extra
+
+def noting(typingctx, targetctx, func, *arguments, **named):
+    compiled.append(f"{func.__module__}.{func.__qualname__}")
+    return compile_extra(typingctx, targetctx, func, *arguments, **named)
+
+compiler.compile_extra = noting
+sys.path.insert(0, SUPPORT)
+from engine_runs import begin, blocks_of
+from supervm.engine.config import Collection, EngineConfig, Router
+from supervm.engine.engine import Engine
+from supervm.kernels import CACHE_FOLDER
+ways, fast = set(), 0
+small = {"accounts": 2_000, "block_size": 300, "object_share": 0.3, "declared": True}
+passes = Collection(versions=2, seconds=0, threshold=0, least_interval=0, most_interval=0)
+cases = [
+    (None, {"mode": "sequential"}, {}),
+    (DIRECTORY, {"threads": 2, "schedule": "waves", "checkpoint_bytes": 100_000}, {}),
+    (None, {"threads": 2, "schedule": "speculation", "collection": passes}, {}),
+    (None, {"threads": 2, "router": Router(), "hash": "keccak256"}, {"hot_keys": 1, "hot_share": 0.3}),
+]
+for path, settings, traffic in cases:
+    with Engine.open(path, EngineConfig(**settings)) as engine:
+        workload = blocks_of("mixed", transactions=900, **small, **traffic)
+        begin(engine, workload)
+        engine.snapshot("first")
+        for block in workload.blocks:
+            stats = engine.execute(block).stats
+            ways.add(stats.way)
+            fast += stats.fast
+        engine.prove(b"key")
+        engine.rollback("first")
+        engine.forget("first")
+        for result in engine.run(workload.blocks):
+            ways.add(result.stats.way)
+    if path:
+        Engine.open(path, EngineConfig(**settings)).close()
+files = sorted(path.name for path in CACHE_FOLDER.rglob("*") if path.is_file())
+result = {"compiled": compiled, "ways": sorted(ways), "fast": fast, "files": files, "folder": str(CACHE_FOLDER)}
+print(json.dumps(result))
+"""
+
+
+@pytest.mark.slow
+def test_second_process_compiles_nothing_to_execute_blocks(own_cache, tmp_path):
+    """In order, by speculation, by waves, on the fast path; host functions, which are compiled on import, count too."""
+    found = [
+        _run(EXECUTING, own_cache, SUPPORT=str(SUPPORT), DIRECTORY=str(tmp_path / f"state {number}"))
+        for number in range(2)
+    ]
+    assert found[1]["folder"] == found[0]["folder"], "a source was edited while this test ran"
+    assert found[1]["ways"] == ["sequential", "speculation", "waves"]
+    assert found[1]["fast"] > 0
+    assert found[1]["compiled"] == []
+    assert found[1]["files"] == found[0]["files"]
+
+
+@pytest.mark.slow
+def test_host_functions_are_seen_to_be_compiled(tmp_path):
+    """The same count in an empty folder: the host functions' own code and what they share is in it."""
+    noting = EXECUTING.partition("sys.path.insert")[0]
+    script = noting + "import supervm.vm.host_storage\nprint(json.dumps(compiled))"
+    environment = {"SUPERVM_CACHE_DIR": str(tmp_path)}
+    assert "supervm.vm.host_storage.storage_get" in _run(script, environment)
+    assert _run(script, environment) == []
 
 
 GENERIC = """

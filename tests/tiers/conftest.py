@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signatures of every scheme and form, whose verdicts are known, and checks that need no kernel."""
+"""Running commands; signatures of every scheme and form, whose verdicts are known, and checks that need no kernel."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +15,25 @@ import coincurve
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner, Result
 
 from supervm.crypto.oracle import der, ecdsa, ed25519, schnorr
+from supervm.tiers.cli import app
 from supervm.tiers.signature_files.verification import SignatureChecks
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs `supervm ARGUMENTS` in this process, with no SUPERVM_* setting but the given ones."""
+    for name in [name for name in os.environ if name.startswith("SUPERVM_")]:
+        if name != "SUPERVM_CACHE_DIR":
+            monkeypatch.delenv(name)
+
+    def invoke(*arguments: object, **variables: str) -> Result:
+        environment = {"COLUMNS": "200", **variables}
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+
+    return invoke
 
 
 class Item(NamedTuple):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,30 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from supervm.benchmarks.errors import PeerDisagrees
 from supervm.benchmarks.rows import PeerRow, Row
 from supervm.crypto.selftest import SelfTest
+from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.errors import InputFileError
 from supervm.engine.report import BlockReport, Finding, ReplayReport
 from supervm.kernels.errors import BackendUnavailable
-from supervm.tiers.cli import COMMANDS, app
+from supervm.tiers.cli import COMMANDS
 from supervm.tiers.signature_files.verification import SignatureChecks
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs `supervm ARGUMENTS` in this process, with no SUPERVM_* setting but the given ones."""
-    for name in [name for name in os.environ if name.startswith("SUPERVM_")]:
-        if name != "SUPERVM_CACHE_DIR":
-            monkeypatch.delenv(name)
-
-    def invoke(*arguments: object, **variables: str) -> Result:
-        environment = {"COLUMNS": "200", **variables}
-        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
-
-    return invoke
+from supervm.vm.errors import RuntimeProblem
 
 
 @pytest.fixture(autouse=True)
@@ -120,11 +107,42 @@ def test_a_defect_is_not_a_failed_verification() -> None:
         ["bench"],
         ["bench", "nothing"],
         ["bench", "hashes", "--threads", "0"],
+        ["run", "--mode", "fast"],
+        ["run", "--schedule", "none"],
+        ["run", "--workload", "nothing"],
+        ["run", "--threads", "256"],
+        ["run", "--transactions", "-1"],
+        ["run", "--accounts", "1"],
+        ["run", "--hot-share", "0.5"],
+        ["run", "--hot-keys", "1", "--hot-share", "1.5"],
+        ["run", "--block-size", "0"],
+        ["run", "--blocks", "folder"],
+        ["run", "--workload", "mainnet", "--seed", "1"],
+        ["run", "--workload", "mainnet", "--signatures"],
+        ["run", "--workload", "mainnet", "--blocks", "absent"],
+        ["run", "--load", "absent"],
+        ["run", "--load", "absent", "--accounts", "3"],
+        ["run", "--load", "absent", "--workload", "token"],
+        ["contract"],
+        ["contract", "burn"],
+        ["contract", "check"],
+        ["contract", "check", "absent.wasm"],
+        ["contract", "deploy", "token"],
+        ["contract", "deploy", "token", "--state", "s", "--salt", "00"],
+        ["contract", "call", "00", "get", "--state", "s"],
+        ["contract", "call", "00" * 20, "get", "--state", "absent"],
+        ["contract", "credit", "00" * 20, "0", "--state", "s"],
+        ["contract", "credit", "00" * 20, "much", "--state", "s"],
+        ["contract", "list", "--show", "nothing"],
     ],
     ids=" ".join,
 )
-def test_wrong_use_is_exit_code_2(run: Callable[..., Result], arguments: list[str]) -> None:
+def test_wrong_use_is_exit_code_2(
+    run: Callable[..., Result], arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert run(*arguments).exit_code == 2
+    assert not list(tmp_path.iterdir())  # nothing was begun
 
 
 def test_verify_good_signatures(
@@ -353,13 +371,41 @@ def _only_sha256(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("supervm.tiers.inventory.operations", lambda: ["sha256"])
 
 
-@pytest.mark.usefixtures("_only_sha256")
+Executions = list[tuple[str, str | Exception]]
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> Executions:
+    """Gives every mode the outcomes of a list that tests fill, and '' (right) where it has none."""
+    outcomes: Executions = []
+
+    def wrong(mode: Mode, threads: int) -> str:
+        for name, outcome in outcomes:
+            if name == mode.value:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                return outcome
+        return ""
+
+    monkeypatch.setattr("supervm.engine.known_answer.wrong", wrong)
+    return outcomes
+
+
+@pytest.mark.usefixtures("_only_sha256", "executed")
 def test_doctor(run: Callable[..., Result]) -> None:
     result = run("doctor", "--backend", "scalar", SUPERVM_BATCH_ITEMS="77")
     assert result.exit_code == 0, result.output
     assert "variable SUPERVM_BATCH_ITEMS" in result.stdout
     assert "every backend gives the right answers" in result.stdout
+    assert "wasmtime 50." in result.stdout
+    assert "rocksdict 0." in result.stdout
+    assert re.search(r"parallel +right", result.stdout)
     answer = _answer(run("doctor", "--backend", "scalar", "--json"))
+    assert [(one["mode"], one["known_answer"]) for one in answer["execution"]] == [
+        ("parallel", True),
+        ("sequential", True),
+    ]
+    assert answer["environment"]["versions"]["wasmtime"].startswith("50.")
     assert answer["ok"] is True
     assert answer["settings"]["backend"] == {"value": "scalar", "origin": "flag --backend"}
     operation = answer["operations"][0]
@@ -370,7 +416,7 @@ def test_doctor(run: Callable[..., Result]) -> None:
     assert answer["kernel_cache"]["specialisations"] >= 0
 
 
-@pytest.mark.usefixtures("_only_sha256")
+@pytest.mark.usefixtures("_only_sha256", "executed")
 def test_doctor_with_a_wrong_backend(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "supervm.tiers.inventory.known_answers",
@@ -384,6 +430,29 @@ def test_doctor_with_a_wrong_backend(run: Callable[..., Result], monkeypatch: py
 
 
 @pytest.mark.usefixtures("_only_sha256")
+def test_doctor_with_a_wrong_execution(run: Callable[..., Result], executed: Executions) -> None:
+    executed.append(("parallel", "the state root is 01, expected 02"))
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert re.search(r"parallel +WRONG: the state root is 01, expected 02", result.stdout)
+    assert "wrong answers: parallel execution" in result.stdout
+    assert "every backend" not in result.stdout
+    executed[0] = ("sequential", ZeroDivisionError("defect"))
+    answer = _answer(run("doctor", "--json"))
+    assert answer["ok"] is False
+    assert answer["execution"][1]["detail"] == "ZeroDivisionError: defect"
+
+
+@pytest.mark.usefixtures("_only_sha256")
+def test_doctor_where_no_contract_can_run(run: Callable[..., Result], executed: Executions) -> None:
+    executed += [(mode, RuntimeProblem("wasmtime", "version 49")) for mode in ("parallel", "sequential")]
+    result = run("doctor")
+    assert result.exit_code == 3
+    assert re.search(r"parallel +cannot run: wasmtime: version 49", result.stdout)
+    assert "every backend" not in result.stdout
+
+
+@pytest.mark.usefixtures("_only_sha256", "executed")
 def test_doctor_where_the_named_backend_is_absent(run: Callable[..., Result]) -> None:
     result = run("doctor", "--backend", "cuda", "--json")
     assert result.exit_code == 3
@@ -395,12 +464,15 @@ def test_warmup_and_status(run: Callable[..., Result], monkeypatch: pytest.Monke
     replayed: list[str] = []
     importlib.import_module("supervm.tiers.commands.warmup")
     monkeypatch.setattr("supervm.tiers.commands.warmup.warm_replay", replayed.append)
+    engines: list[EngineConfig] = []
+    monkeypatch.setattr("supervm.tiers.commands.warmup.warm_execution", engines.append)
     result = run("warmup", "--backend", "scalar")
     assert result.exit_code == 0, result.output
-    assert "2 ready after" in result.stdout
+    assert "3 ready after" in result.stdout
     assert replayed == ["scalar"]
+    assert [config.schedule for config in engines] == [Schedule.WAVES]  # which `warm` adds to the usual one
     answer = _answer(run("warmup", "--all", "--json"))
-    assert {row["operation"] for row in answer["warmed"]} == {"sha256", "replay"}
+    assert {row["operation"] for row in answer["warmed"]} == {"sha256", "replay", "execution"}
     assert "scalar" in {row["backend"] for row in answer["warmed"]}
     result = run("status", "--tier", "L3")
     assert result.exit_code == 0, result.output

@@ -72,6 +72,14 @@ def test_no_colour_where_none_is_wanted(
     assert ("\x1b[31m" in shown.err) != no_colour
 
 
+def test_text_between_colons_is_no_emoji(capsys: pytest.CaptureFixture[str]) -> None:
+    console.answers().print("root:x:0")
+    console.show_error(ArgumentError("file", "root:x:0", "no :x: at all"))
+    shown = capsys.readouterr()
+    assert shown.out == "root:x:0\n"
+    assert "found root:x:0, expected no :x: at all" in shown.err
+
+
 def test_compilations_are_told_with_the_name_of_the_kernel() -> None:
     @numba.njit
     def add_one(value):  # type: ignore[no-untyped-def]

@@ -72,7 +72,7 @@ def test_schedule_is_pinned_to_the_installed_wasmtime():
         (limits.OUTPUT_BYTES, "output; above {:,} bytes"),
         (limits.EVENTS, "more than {:,} events"),
         (limits.EVENT_BYTES, "more than {:,} bytes of events"),
-        (limits.STATE_KEYS, "more than {:,} different state keys"),
+        (limits.STATE_KEYS, "more than {:,} different accounts, storage keys and objects"),
     ],
 )
 def test_limits_are_those_of_the_rules(number, words):

@@ -18,11 +18,17 @@ from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE
 from supervm.tiers.hardware import detect
 
-CODES = {"PeerDisagrees": VERIFICATION_FAILED, "ResultsMalformed": WRONG_USE}
+CODES = {
+    "PeerDisagrees": VERIFICATION_FAILED,
+    "RunsDisagree": VERIFICATION_FAILED,
+    "ResultsMalformed": WRONG_USE,
+}
 
 
 def bench(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="signatures, hashes or conflicts.")],
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", help="signatures, hashes, conflicts or execution.")
+    ],
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Only this number; else 1, 2 and every core.")
     ] = None,

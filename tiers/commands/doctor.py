@@ -10,13 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from supervm.engine.config import MOST_THREADS, Mode
 from supervm.engine.scheduler.report import RouteReport, SchedulerReport
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import compose, console, inventory
 from supervm.tiers.commands import options
 from supervm.tiers.compose import threads as threads_of
-from supervm.tiers.environment import environment
+from supervm.tiers.environment import environment, versions
 from supervm.tiers.errors import ENVIRONMENT_PROBLEM, VERIFICATION_FAILED
+from supervm.tiers.execution_check import ExecutionState, check_execution
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.inventory import OperationState
 from supervm.tiers.kernel_cache import KernelCache, kernel_cache
@@ -34,23 +36,26 @@ def doctor(
 ) -> None:
     """Show hardware, tier, settings and backends, test every backend against known answers, and measure them.
 
-    Exit code 1 if a backend gives a wrong answer, 3 if an operation has no backend that may run.
+    A block is executed too. Exit code 1 if a backend or that block gives a wrong answer, 3 if an operation has
+    no backend that may run, or contracts cannot run.
     """
     with console.reporting(as_json):
         hardware, settings = options.settings_of(tier, config, threads, backend, strategy=strategy)
         states = _test(settings)
+        executions = _execute(threads_of(settings, hardware))
         costs = _measure(settings, hardware)
         cache = kernel_cache(CACHE_FOLDER)
-        code = _exit_code(states)
+        code = _exit_code(states, executions)
         if as_json:
-            console.print_json(_answer(hardware, settings, states, costs, cache, code))
+            console.print_json(_answer(hardware, settings, states, executions, costs, cache, code))
         else:
             out = console.answers()
             _show_machine(out, hardware, settings)
             _show_settings(out, settings)
             _show_operations(out, states)
             _show_costs(out, costs)
-            _show_verdict(out, states, cache)
+            _show_executions(out, executions)
+            _show_verdict(out, states, executions, cache)
     if code:
         raise typer.Exit(code)
 
@@ -64,6 +69,12 @@ def _test(settings: Settings) -> list[OperationState]:
             state = inventory.backend_states(name, settings.backend, settings.origins["backend"])
             states.append(inventory.tested(state))
     return states
+
+
+def _execute(threads: int) -> list[ExecutionState]:
+    with console.progress_line() as line:
+        line.update("executing a known block")
+        return [check_execution(mode, min(threads, MOST_THREADS)) for mode in Mode]
 
 
 def _measure(settings: Settings, hardware: Hardware) -> SchedulerReport:
@@ -80,16 +91,18 @@ def _measure(settings: Settings, hardware: Hardware) -> SchedulerReport:
         scheduler.close()
 
 
-def _exit_code(states: list[OperationState]) -> int:
-    if not all(state.right for state in states):
+def _exit_code(states: list[OperationState], executions: list[ExecutionState]) -> int:
+    if not all(state.right for state in states) or any(one.known_answer is False for one in executions):
         return VERIFICATION_FAILED
-    return ENVIRONMENT_PROBLEM if any(state.problem for state in states) else 0
+    absent = any(state.problem for state in states) or any(one.known_answer is None for one in executions)
+    return ENVIRONMENT_PROBLEM if absent else 0
 
 
 def _answer(
     hardware: Hardware,
     settings: Settings,
     states: list[OperationState],
+    executions: list[ExecutionState],
     costs: SchedulerReport,
     cache: KernelCache,
     code: int,
@@ -107,6 +120,7 @@ def _answer(
         "settings": settings.to_json(),
         "ignored_variables": list(settings.ignored_variables),
         "operations": [state.to_json() for state in states],
+        "execution": [one.to_json() for one in executions],
         "scheduler": costs.to_json(),
         "kernel_cache": cache.to_json(),
         "environment": environment(hardware),
@@ -200,14 +214,27 @@ def _preference(place: int, route: RouteReport) -> str:
     return f"{route.crossover:,} to {route.until:,} items"
 
 
-def _show_verdict(out: Console, states: list[OperationState], cache: KernelCache) -> None:
+def _show_executions(out: Console, executions: list[ExecutionState]) -> None:
+    """One line a mode, and the versions of what runs contracts and keeps the state."""
+    installed = versions()
+    runtime = ", ".join(f"{name} {installed[name]}" for name in ("wasmtime", "rocksdict"))
+    out.print(f"execution of blocks ({runtime}):")
+    outcomes = {None: "[bold red]cannot run[/]", True: "[green]right[/]", False: "[bold red]WRONG[/]"}
+    for one in executions:
+        out.print(f"  {one.mode:<10}  {outcomes[one.known_answer]}: {console.plain(one.detail)}")
+
+
+def _show_verdict(
+    out: Console, states: list[OperationState], executions: list[ExecutionState], cache: KernelCache
+) -> None:
     size = cache.size / (1 << 20)
     out.print(f"compiled kernels: {cache.specialisations}, {size:.1f} MiB in {console.plain(cache.folder)}")
     for state in states:
         if state.problem:
             out.print(f"[bold red]{state.name}[/]: {console.plain(state.problem)}")
     wrong = [state.name for state in states if not state.right]
+    wrong += [f"{one.mode} execution" for one in executions if one.known_answer is False]
     if wrong:
         out.print(f"[bold red]wrong answers:[/] {', '.join(wrong)}")
-    elif not any(state.problem for state in states):
+    elif not _exit_code(states, executions):
         out.print("[green]every backend gives the right answers[/]")

@@ -4,21 +4,26 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from supervm.engine.config import EngineConfig, Schedule
 from supervm.engine.replay import warm as warm_replay
+from supervm.engine.workload_run import warm as warm_execution
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import console, inventory
 from supervm.tiers.commands import options
+from supervm.tiers.compose import engine_config
 from supervm.tiers.environment import environment
 from supervm.tiers.kernel_cache import kernel_cache
 from supervm.tiers.known_answers import warm
 from supervm.tiers.settings import Settings
 
-REPLAY = "replay"
+REPLAY, EXECUTION = "replay", "execution"
+"""What is warmed beside operations."""
 
 
 def warmup(
@@ -34,7 +39,7 @@ def warmup(
     with console.reporting(as_json):
         hardware, settings = options.settings_of(tier, config, backend=backend)
         begun = time.perf_counter()
-        warmed = _warm(_backends(settings, every))
+        warmed = _warm(_backends(settings, every), engine_config(settings, hardware))
         seconds = time.perf_counter() - begun
         cache = kernel_cache(CACHE_FOLDER)
         if as_json:
@@ -57,15 +62,15 @@ def warmup(
 
 
 def _backends(settings: Settings, every: bool) -> list[tuple[str, str]]:
-    """(operation, backend) to warm; the last one is what `replay` needs beside operations."""
+    """(operation, backend) to warm; the last ones are what `replay` and the engine need beside operations."""
     chosen: list[tuple[str, str]] = []
     for name in inventory.operations():
         state = inventory.backend_states(name, settings.backend, settings.origins["backend"])
         chosen += [(name, one.name) for one in state.backends if one.chosen or (every and one.available)]
-    return [*chosen, (REPLAY, settings.backend)]
+    return [*chosen, (REPLAY, settings.backend), (EXECUTION, "cpu")]
 
 
-def _warm(backends: list[tuple[str, str]]) -> list[dict[str, Any]]:
+def _warm(backends: list[tuple[str, str]], config: EngineConfig) -> list[dict[str, Any]]:
     warmed = []
     with console.progress_line() as line:
         for place, (operation, backend) in enumerate(backends):
@@ -73,6 +78,8 @@ def _warm(backends: list[tuple[str, str]]) -> list[dict[str, Any]]:
             begun = time.perf_counter()
             if operation == REPLAY:
                 warm_replay(backend)
+            elif operation == EXECUTION:
+                warm_execution(replace(config, schedule=Schedule.WAVES))
             else:
                 warm(operation, backend)
             seconds = time.perf_counter() - begun

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A workload on an engine: its genesis, its blocks one after the other, what came of them and how fast.
+
+The time of a run goes from decoded blocks, whose keys are numbered, to the last committed root; signatures are verified
+inside of it, and what is persisted has been written at its end. Kernels are to be compiled before: `warm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from supervm.engine import genesis as genesis_rules
+from supervm.engine.config import Collection, EngineConfig, Mode, Schedule
+from supervm.engine.conservation import holdings
+from supervm.engine.engine import Engine
+from supervm.engine.interning import InternedBatch
+from supervm.engine.receipts import Receipts
+from supervm.engine.result import BlockResult
+from supervm.engine.workloads.generate import generate
+from supervm.engine.workloads.workload import Genesis, Parameters, Workload
+from supervm.kernels.errors import ArgumentError
+from supervm.vm import contracts
+
+Progress = Callable[[int, int], None]
+"""Called with how many blocks are done and how many there are."""
+
+WARM_TRANSACTIONS, WARM_ACCOUNTS = 600, 200
+"""Enough of them for threads to share a block, and few enough for some of them to meet."""
+
+_COLLECTIONS = (
+    Collection(history_bytes=0),
+    Collection(threshold=0, least_interval=0.0, most_interval=0.0),
+)
+"""Old versions go at once, or at a pass after every block: both ways are taken when more is in the state."""
+
+
+@dataclass(frozen=True, eq=False)
+class WorkloadRun:
+    """What a workload came to.
+
+    Args:
+        mode, threads: of the engine.
+        results: of its blocks.
+        seconds: see above.
+        conserved: no money and no unit of a sample contract appeared or vanished.
+        state_root: after the last block, or of the genesis if there is none.
+        stages: seconds by stage, over all blocks; stages overlap.
+    """
+
+    mode: Mode
+    threads: int
+    results: tuple[BlockResult, ...]
+    seconds: float
+    conserved: bool
+    state_root: bytes
+    stages: dict[str, float]
+
+    @property
+    def committed(self) -> int:
+        """Transactions that are part of the state, failed ones among them."""
+        return sum(result.stats.committed for result in self.results)
+
+    @property
+    def rejected(self) -> int:
+        """Transactions that changed nothing."""
+        return sum(result.stats.rejected for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        """Committed transactions that paid their gas and did nothing else."""
+        return sum(result.stats.failed for result in self.results)
+
+    @property
+    def rate(self) -> float:
+        """Committed transactions a second."""
+        return self.committed / self.seconds if self.seconds else 0.0
+
+    @property
+    def gas(self) -> int:
+        """Used by all transactions."""
+        return sum(int(result.receipts.gas.sum()) for result in self.results)
+
+    @property
+    def conflict_rate(self) -> float:
+        """Transactions that speculation had to repeat ÷ those that did not take the fast path."""
+        stats = [result.stats for result in self.results]
+        slow = sum(each.transactions - each.fast for each in stats)
+        return sum(each.repeated for each in stats) / slow if slow else 0.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two runs differ first.
+
+    Args:
+        block: its position in the workload, from 0.
+        transaction: its position in the block, from 0; None if all receipts are equal.
+        what: differs there.
+        first, second: what the runs say, in words.
+    """
+
+    block: int
+    transaction: int | None
+    what: str
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        place = f"block {self.block}"
+        if self.transaction is not None:
+            place += f", transaction {self.transaction}"
+        return f"{place}: {self.what}: {self.first}, {self.second}"
+
+
+def run_workload(
+    workload: Workload,
+    config: EngineConfig,
+    *,
+    path: Path | str | None = None,
+    progress: Progress | None = None,
+) -> WorkloadRun:
+    """Run a workload on an engine of its own.
+
+    Args:
+        workload: what to run.
+        config: of the engine.
+        path: a directory, absent or empty, where the state is kept; None keeps it in memory.
+        progress: called before the first block and after each.
+
+    Raises:
+        ArgumentError: a directory that is not empty, or a genesis that cannot be.
+        ContractRejected: never for what `generate` makes.
+        StorageUnavailable, StorageFailed: the directory cannot be used.
+    """
+    if path is not None:
+        _check_fresh(Path(path))
+    with Engine.open(path, config) as engine:
+        place_genesis(engine, workload.genesis)
+        before = holdings(engine, workload.genesis)
+        interned = [engine.intern(block) for block in workload.blocks]
+        results, stages, seconds = _execute(engine, interned, progress or (lambda done, total: None))
+        after = holdings(engine, workload.genesis)
+        given = genesis_rules.total(workload.genesis.balances)
+        conserved = before == after and after.consistent and after.money == given
+        return WorkloadRun(
+            config.mode, config.threads, tuple(results), seconds, conserved, engine.state_root, stages
+        )
+
+
+def _execute(
+    engine: Engine, blocks: list[InternedBatch], tell: Progress
+) -> tuple[list[BlockResult], dict[str, float], float]:
+    """Results, seconds by stage, and seconds in all."""
+    storage, results = engine.state.storage, []
+    tell(0, len(blocks))
+    began = perf_counter()
+    # One by one means one thread in all: nothing is verified ahead on another one.
+    one_by_one = engine.config.mode is Mode.SEQUENTIAL
+    for result in map(engine.execute, blocks) if one_by_one else engine.run(blocks):
+        results.append(result)
+        tell(len(results), len(blocks))
+    executed = perf_counter()
+    if storage is not None:
+        storage.flush()
+    ended = perf_counter()
+    stages: dict[str, float] = {}
+    for result in results:
+        for name, seconds in result.stats.stages.items():
+            stages[name] = stages.get(name, 0.0) + seconds
+    if storage is not None:
+        stages["flush"] = ended - executed
+    return results, stages, ended - began
+
+
+def place_genesis(engine: Engine, genesis: Genesis) -> None:
+    """Make a genesis the state of an engine that has none.
+
+    Raises:
+        ArgumentError: an unknown contract, an address that is not the deployment's, or entries that cannot be.
+    """
+    for each in genesis.deployments:
+        address = engine.deploy(contracts.load(each.contract), each.salt)
+        if address != each.address:
+            found = f"contract '{each.contract}' at {each.address.hex()}"
+            raise ArgumentError("workload", found, f"{address.hex()}, where this version deploys it")
+    if len(genesis.addresses):
+        engine.credit(genesis.addresses, genesis.balances)
+    if len(genesis.object_ids):
+        engine.create_objects(genesis.object_ids, genesis.object_owners, genesis.object_kinds)
+    if len(genesis.keys):
+        engine.preset(genesis.keys, genesis.values)
+
+
+def first_difference(first: WorkloadRun, second: WorkloadRun) -> Difference | None:
+    """Where two runs of one workload differ first, block by block; None if receipts and roots are all equal."""
+    names = (first.mode.value, second.mode.value)
+    for block, (one, other) in enumerate(zip(first.results, second.results, strict=True)):
+        if not one.receipts.equals(other.receipts):
+            row = _first_row(one.receipts, other.receipts)
+            words = [f"{name} {run.receipts[row]}" for name, run in zip(names, (one, other), strict=True)]
+            return Difference(block, row, "receipts", *words)
+        if one.state_root != other.state_root:
+            words = [f"{name} {run.state_root.hex()}" for name, run in zip(names, (one, other), strict=True)]
+            return Difference(block, None, "state roots", *words)
+    return None
+
+
+def warm(config: EngineConfig, *, signed: bool = False) -> None:
+    """Compile what runs of workloads execute, or load it from the cache, on engines that are thrown away.
+
+    Args:
+        config: of the runs; both modes are warmed.
+        signed: warm the verification of signatures too.
+
+    Raises:
+        MissingPackage: signatures are asked for, and `cryptography` is not installed.
+    """
+    parameters = Parameters(
+        transactions=WARM_TRANSACTIONS,
+        accounts=WARM_ACCOUNTS,
+        block_size=WARM_TRANSACTIONS // 2,
+        declared=True,
+        signed=signed,
+        object_share=0.1,
+    )
+    mixed, transfers = generate("mixed", parameters), generate("transfers", parameters)
+    config = replace(config, signatures=signed)
+    for schedule in {Schedule.AUTO, config.schedule}:
+        run_workload(mixed, replace(config, mode=Mode.PARALLEL, schedule=schedule))
+    for mode, collection in zip(Mode, _COLLECTIONS, strict=True):
+        run_workload(transfers, replace(config, mode=mode, collection=collection))
+    run_workload(mixed, replace(config, mode=Mode.SEQUENTIAL))
+    with Engine.open(None, config) as engine:
+        engine.state.abort(np.zeros(0, np.int64))  # what takes back a block that ran out of room
+
+
+def _check_fresh(path: Path) -> None:
+    """A run's numbers and its conservation only mean something on a state of its own."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        found = f"{path}, which is not empty" if path.is_dir() else f"{path}, a file"
+        raise ArgumentError("state", found, "a directory that is new or empty")
+
+
+def _first_row(one: Receipts, other: Receipts) -> int:
+    """The first receipt in which two blocks that are not equal differ."""
+    return next(row for row in range(len(one)) if one[row] != other[row])

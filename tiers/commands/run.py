@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`supervm run`: workloads executed in blocks, in parallel and one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from supervm.engine.config import EngineConfig, Mode, Schedule
+from supervm.engine.workload_run import Difference, WorkloadRun, first_difference, run_workload, warm
+from supervm.engine.workloads import Workload, write_workload
+from supervm.tiers import console
+from supervm.tiers.commands import options
+from supervm.tiers.commands import run_options as given
+from supervm.tiers.commands.run_options import Modes
+from supervm.tiers.compose import engine_config, scheduling
+from supervm.tiers.environment import environment
+from supervm.tiers.errors import VERIFICATION_FAILED
+from supervm.tiers.workload_choice import WorkloadChoice
+
+
+def run(
+    workload: given.Workload = None,
+    transactions: given.Transactions = None,
+    accounts: given.Accounts = None,
+    hot_keys: given.HotKeys = None,
+    hot_share: given.HotShare = None,
+    block_size: given.BlockSize = None,
+    seed: given.Seed = None,
+    declared: given.Declared = None,
+    gas_price: given.GasPrice = None,
+    blocks: given.Blocks = None,
+    load: given.Load = None,
+    save: given.Save = None,
+    mode: given.Mode = Modes.both,
+    schedule: given.ScheduleName = Schedule.AUTO,
+    signatures: given.Signatures = False,
+    state: given.State = None,
+    tier: options.TierName = None,
+    config: options.ConfigFile = None,
+    threads: options.Threads = None,
+    backend: options.Backend = None,
+    strategy: options.Strategy = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Execute a workload in blocks, in parallel and one by one, and compare.
+
+    Rates count committed transactions from decoded blocks to the last committed root; kernels are compiled
+    before. Exit code 1 if both modes differ in any receipt or root, or if money or tokens appear or vanish.
+    """
+    with console.reporting(as_json):
+        hardware, settings = options.settings_of(tier, config, threads, backend, strategy=strategy)
+        parameters = {
+            "transactions": transactions,
+            "accounts": accounts,
+            "hot_keys": hot_keys,
+            "hot_share": hot_share,
+            "block_size": block_size,
+            "seed": seed,
+            "declared": declared,
+            "gas_price": gas_price,
+        }
+        choice = WorkloadChoice(workload, load, blocks or [], parameters, signatures)
+        engine = engine_config(settings, hardware, schedule=schedule, signatures=signatures)
+        with scheduling(settings, hardware):
+            outcome = _run(choice, engine, mode, state, save)
+        if as_json:
+            console.print_json(outcome.to_json() | {"environment": environment(hardware)})
+            _tell_problems(outcome)
+        else:
+            _show(outcome)
+            _tell_problems(outcome)
+    if not outcome.ok:
+        raise typer.Exit(VERIFICATION_FAILED)
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """What the runs came to; `runs` has the one whose figures are shown first."""
+
+    workload: Workload
+    not_executed: int | None
+    runs: list[WorkloadRun]
+    difference: Difference | None
+
+    @property
+    def conserved(self) -> bool:
+        return all(run.conserved for run in self.runs)
+
+    @property
+    def ok(self) -> bool:
+        return self.conserved and self.difference is None
+
+    def to_json(self) -> dict[str, Any]:
+        first = self.runs[0]
+        rates = {run.mode: run.rate for run in self.runs}
+        answer = {
+            "workload": self.workload.name,
+            "transactions": len(self.workload.transactions),
+            "committed": first.committed,
+            "rejected": first.rejected,
+            "failed": first.failed,
+            "threads": first.threads,
+            "tps": first.rate,
+            "sequential_tps": rates.get(Mode.SEQUENTIAL),
+            "equal": self.difference is None if len(self.runs) > 1 else None,
+            "conserved": self.conserved,
+            "state_root": first.state_root.hex(),
+            "gas_total": first.gas,
+            "conflict_rate": first.conflict_rate,
+            "stages": first.stages,
+        }
+        return answer if self.not_executed is None else answer | {"not_executed": self.not_executed}
+
+
+def _run(
+    choice: WorkloadChoice, config: EngineConfig, mode: Modes, state: Path | None, save: Path | None
+) -> _Outcome:
+    modes = list(Mode) if mode is Modes.both else [Mode(mode.value)]
+    with console.progress_line() as line:
+
+        def progress(doing: str, done: int, total: int) -> None:
+            line.update(doing, done / total if total else None)
+
+        workload, not_executed = choice.make(progress)
+        if save is not None:
+            write_workload(save, workload)
+        progress("compiling kernels", 0, 0)
+        warm(config, signed=config.signatures)
+        runs = []
+        for place, each in enumerate(modes):
+            path = state if place == 0 else None
+            # One by one is what one thread does: the comparison is with a single one, for hashes too.
+            chosen = replace(config, mode=each, threads=1 if each is Mode.SEQUENTIAL else config.threads)
+            runs.append(run_workload(workload, chosen, path=path, progress=_blocks(progress, each)))
+    difference = first_difference(*runs) if len(runs) > 1 else None
+    return _Outcome(workload, not_executed, runs, difference)
+
+
+def _blocks(progress: Callable[[str, int, int], None], mode: Mode) -> Callable[[int, int], None]:
+    def tell(done: int, total: int) -> None:
+        progress(f"executing blocks, {mode.value}, {done:,} of {total:,}", done, total)
+
+    return tell
+
+
+def _show(outcome: _Outcome) -> None:
+    out, first = console.answers(), outcome.runs[0]
+    table = Table("mode", "threads", "committed", "failed", "rejected", "seconds", "transactions/s")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for run in outcome.runs:
+        counts = [f"{count:,}" for count in (run.committed, run.failed, run.rejected)]
+        table.add_row(run.mode.value, str(run.threads), *counts, f"{run.seconds:.3f}", f"{run.rate:,.0f}")
+    out.print(table)
+    workload, total = outcome.workload, len(outcome.workload.transactions)
+    left = "" if outcome.not_executed is None else f"; {outcome.not_executed:,} others not executed"
+    out.print(f"{console.plain(workload.name)}: {total:,} transactions in {len(workload):,} blocks{left}")
+    out.print(
+        f"state root {first.state_root.hex()}, gas {first.gas:,}, conflict rate {first.conflict_rate:.2%}"
+    )
+    stages = ", ".join(f"{name} {1e3 * seconds:,.1f}" for name, seconds in first.stages.items())
+    out.print(f"milliseconds by stage, {first.mode.value}: {stages or 'none'}")
+    if outcome.ok:
+        equal = "both modes give the same receipts and roots; " if len(outcome.runs) > 1 else ""
+        out.print(f"[green]ok: {equal}no money made or lost[/]")
+
+
+def _tell_problems(outcome: _Outcome) -> None:
+    if outcome.difference is not None:
+        console.notes().print(f"[bold red]the modes differ:[/] {console.plain(str(outcome.difference))}")
+    for run in outcome.runs:
+        if not run.conserved:
+            console.notes().print(f"[bold red]money or tokens appeared or vanished[/] ({run.mode.value})")

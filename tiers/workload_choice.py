@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which workload a command line asks for, and making it, reading it or translating it from blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from supervm.engine.workloads import NAMES, Parameters, Workload, generate, mainnet, read_workload
+from supervm.kernels.errors import ArgumentError
+from supervm.tiers.bundled import bundled_blocks
+
+MAINNET = "mainnet"
+WORKLOADS = (*NAMES, MAINNET)
+DEFAULT = "mixed"
+
+HOT_SHARE = 0.5
+"""Share of the traffic that meets at hot keys where only their number is given."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is, and how much there is."""
+
+
+@dataclass(frozen=True)
+class WorkloadChoice:
+    """What was asked for.
+
+    Args:
+        name: one of `WORKLOADS`, or None.
+        load: a workload file, or None.
+        blocks: folders of Ethereum blocks; empty for the bundled ones.
+        parameters: of `Parameters`, as far as they were given: None counts as not given.
+        signatures: whether signatures are to be verified.
+    """
+
+    name: str | None = None
+    load: Path | None = None
+    blocks: Sequence[Path] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    signatures: bool = False
+
+    def make(self, progress: Progress) -> tuple[Workload, int | None]:
+        """The workload; and how many transactions of the blocks are not in it, None unless it is made from blocks.
+
+        Raises:
+            ArgumentError: choices that exclude each other, or parameters out of range.
+            InputFileError: a file that cannot be used.
+            MissingPackage: it is to be signed, and `cryptography` is not installed.
+        """
+        self._check()
+        if self.load is not None:
+            progress(f"reading {self.load.name}", 0, 0)
+            workload = read_workload(self.load)
+            if self.signatures and not workload.parameters.signed:
+                raise ArgumentError("signatures", "a workload without any", "one made with --signatures")
+            return workload, None
+        name = self.name or DEFAULT
+        if name == MAINNET:
+            progress("reading blocks", 0, 0)
+            return mainnet(self.blocks or bundled_blocks())
+        progress(f"generating {name}", 0, 0)
+        return generate(name, self._parameters(), lambda done, total: progress("signing", done, total)), None
+
+    def _check(self) -> None:
+        if self.name is not None and self.name not in WORKLOADS:
+            raise ArgumentError("workload", repr(self.name), f"one of {', '.join(WORKLOADS)}")
+        given = [name for name, value in self.parameters.items() if value is not None]
+        if self.load is not None and (self.name is not None or given):
+            found = f"--load besides {', '.join(['workload'] * (self.name is not None) + given)}"
+            raise ArgumentError("load", found, "only --load: the file says what the workload is like")
+        if self.blocks and self.name != MAINNET:
+            raise ArgumentError("blocks", "blocks for another workload", f"--workload {MAINNET}")
+        if self.name == MAINNET and (given or self.signatures):
+            found = ", ".join(given + ["signatures"] * self.signatures)
+            raise ArgumentError(
+                "workload", f"{MAINNET} with {found}", "none of them: the blocks are what they are"
+            )
+
+    def _parameters(self) -> Parameters:
+        given = {name: value for name, value in self.parameters.items() if value is not None}
+        given.setdefault("declared", True)
+        if given.get("hot_keys"):
+            given.setdefault("hot_share", HOT_SHARE)
+        return Parameters(signed=self.signatures, **given)
