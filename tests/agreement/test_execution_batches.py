@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +162,31 @@ def test_the_pipeline_gives_what_blocks_one_by_one_give(way: Way, depth: int):
         assert [result.state_root for result in results] == expected.roots
         assert [result.timestamp for result in results] == expected.timestamps
         assert state_of(engine) == expected.states[-1]
+
+
+@pytest.mark.parametrize("numbered", [False, True], ids=["plain", "interned"])
+def test_contracts_that_come_while_a_pipeline_runs(numbered: bool):
+    """A block calls what stands there when its turn comes, not when it was verified."""
+    story = Story(4)
+    scenario = replace(story.scenario(), contracts=[])
+    blocks = [_calls(story, 20) for _ in range(6)]
+    code, salt = story.contracts[0]
+    with opened(scenario, SEQUENTIAL, queue_depth=8) as engine:
+        # Rejected calls use up no nonce.
+        batches = [batch_of(blocks[max(number - 2, 0)]) for number in range(6)]
+        given = [engine.intern(batch) for batch in batches] if numbered else batches
+        reasons = []
+        for number, result in enumerate(engine.run(given)):
+            reasons.append(set(result.receipts.reason.tolist()))
+            if number == 1:
+                time.sleep(0.2)  # the blocks behind have been verified by now
+                engine.snapshot("before")
+                engine.deploy(code, salt)
+            if number == 4:
+                time.sleep(0.2)
+                engine.rollback("before")
+        gone, there = {int(Reason.UNKNOWN_CONTRACT)}, {0}
+        assert reasons == [gone, gone, there, there, there, gone]
 
 
 class Stop(Exception):
