@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +16,7 @@ import program_contract as program
 import pytest
 from block_transactions import KINDS
 from blocks import Shape, drawn_scenario
+from cell_census import check_cells
 from engine_adapter import (
     FEW_WAYS,
     SEQUENTIAL,
@@ -233,6 +236,27 @@ def test_an_error_while_a_block_is_executed_leaves_nothing(way: Way, monkeypatch
                     executed(engine, way, scenario.blocks[0])
             assert _position(engine) == before
         agree(engine, way, expected)
+
+
+@pytest.mark.parametrize("way", FEW_WAYS, ids=lambda way: way.name)
+def test_an_interruption_while_a_block_is_executed_leaves_nothing(way: Way):
+    """What is executed cannot be stopped, so it is waited for; then it is undone."""
+    story = Story(64)
+    long = [story.deed(who, "infinite_loop", gas_limit=20_000_000, declared=True) for who in story.people]
+    with opened(story.scenario(), way) as engine:
+        before = _position(engine)
+        timer = threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt), way.pushed():
+            engine.execute(batch_of(long))
+        timer.join()
+        assert _position(engine) == before
+        check_cells(engine)
+        calls = [story.call(who, program.add(0, 1)) for who in story.people]
+        calls = [replace(tx, nonce=engine.account(tx.sender)[0]) for tx in calls]
+        with way.pushed():
+            assert engine.execute(batch_of(calls)).receipts.success.all()
+        assert engine.get(story.program, b"\0") == (64).to_bytes(8, "little")
 
 
 def _fails(itself: BlockExecutor, *_: object) -> None:
