@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,6 @@ import program_contract as program
 import pytest
 from block_transactions import KINDS
 from blocks import Shape, drawn_scenario
-from cell_census import check_cells
 from engine_adapter import (
     FEW_WAYS,
     SEQUENTIAL,
@@ -29,7 +25,6 @@ from engine_adapter import (
     opened,
     receipts_of,
     run_all,
-    set_up,
     speculation,
     state_of,
     waves,
@@ -41,8 +36,7 @@ from stories import RICH, Story, person
 from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig, Router
 from supervm.engine.engine import Engine
-from supervm.engine.errors import MalformedBatch, StorageFailed
-from supervm.engine.execution.executor import BlockExecutor
+from supervm.engine.errors import MalformedBatch
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 
@@ -220,80 +214,6 @@ def test_an_error_in_the_middle_of_a_pipeline_comes_in_its_place():
         assert engine.state_root == expected.roots[1]
         with pytest.raises(Stop):
             list(engine.run(ends()))
-
-
-@pytest.mark.parametrize("way", FEW_WAYS, ids=lambda way: way.name)
-def test_an_error_while_a_block_is_executed_leaves_nothing(way: Way, monkeypatch: pytest.MonkeyPatch):
-    """Whatever fails between the first transaction and the commit: the state is what it was, and the next block is right."""
-    scenario = drawn_scenario(6, replace(SMALL, transactions=90, declared=("exact",)))
-    expected = judged(scenario)
-    with opened(scenario, way) as engine:
-        for name in ("left", "written", "seal"):
-            before = _position(engine)
-            with monkeypatch.context() as patch:
-                patch.setattr(BlockExecutor, name, _fails)
-                with pytest.raises(Stop):
-                    executed(engine, way, scenario.blocks[0])
-            assert _position(engine) == before
-        agree(engine, way, expected)
-
-
-@pytest.mark.parametrize("way", FEW_WAYS, ids=lambda way: way.name)
-def test_an_interruption_while_a_block_is_executed_leaves_nothing(way: Way):
-    """What is executed cannot be stopped, so it is waited for; then it is undone."""
-    story = Story(64)
-    long = [story.deed(who, "infinite_loop", gas_limit=20_000_000, declared=True) for who in story.people]
-    with opened(story.scenario(), way) as engine:
-        before = _position(engine)
-        timer = threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-        timer.start()
-        with pytest.raises(KeyboardInterrupt), way.pushed():
-            engine.execute(batch_of(long))
-        timer.join()
-        assert _position(engine) == before
-        check_cells(engine)
-        calls = [story.call(who, program.add(0, 1)) for who in story.people]
-        calls = [replace(tx, nonce=engine.account(tx.sender)[0]) for tx in calls]
-        with way.pushed():
-            assert engine.execute(batch_of(calls)).receipts.success.all()
-        assert engine.get(story.program, b"\0") == (64).to_bytes(8, "little")
-
-
-def _fails(itself: BlockExecutor, *_: object) -> None:
-    # `undo` asks for what was written too: the first question alone fails.
-    BlockExecutor.written = _WRITTEN  # type: ignore[method-assign]
-    raise Stop
-
-
-_WRITTEN = BlockExecutor.written
-
-
-@pytest.mark.parametrize("way", FEW_WAYS, ids=lambda way: way.name)
-def test_storage_that_fails_leaves_the_state_as_it_was(
-    tmp_path: Path, way: Way, monkeypatch: pytest.MonkeyPatch
-):
-    scenario = drawn_scenario(7, replace(SMALL, transactions=80))
-    expected = judged(scenario)
-    with Engine.open(tmp_path / "state", way.config()) as engine:
-        set_up(engine, scenario)
-        before = _position(engine)
-        with monkeypatch.context() as patch:
-            patch.setattr(type(engine.state.storage), "commit", _refuses)
-            for _ in range(2):
-                with pytest.raises(StorageFailed):
-                    executed(engine, way, scenario.blocks[0])
-                assert _position(engine) == before
-        agree(engine, way, expected)
-        state = state_of(engine)
-    with Engine.open(tmp_path / "state", way.config()) as again:
-        assert again.state_root == expected.roots[-1]
-        assert state_of(again) == state
-        kept = again.receipts(expected.first_height)
-        assert kept is not None
-
-
-def _refuses(*_: object, **__: object) -> None:
-    raise StorageFailed("state", "the disk is full", "make room")
 
 
 def test_receipts_are_the_same_bytes_in_every_way():
