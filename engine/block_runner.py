@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -87,7 +86,6 @@ class BlockRunner:
         collector = Messages.of([bytes([ACCOUNT]) + config.fee_collector])
         self._collector = int(state.store.intern(collector.ragged)[0])
         self._pause, self._next_pause = 0, LEAST_PAUSE
-        self._preparing = threading.Lock()
 
     def check(self, interned: InternedBatch) -> None:
         """Refuse a batch whose keys another engine has numbered.
@@ -122,7 +120,7 @@ class BlockRunner:
             stages: where the seconds are added up.
         """
         began = perf_counter()
-        with self._preparing:
+        with self._contracts.lock:
             block = prepare_block(
                 interned,
                 self._contracts,
@@ -132,6 +130,10 @@ class BlockRunner:
             )
         stages["route"] = stages.get("route", 0.0) + perf_counter() - began
         return block
+
+    def is_current(self, block: Block) -> bool:
+        """Whether the same contracts stand where they stood when the block was laid out."""
+        return block.changes == self._contracts.changes
 
     def run(self, block: Block, timestamp: int, stages: dict[str, float]) -> BlockResult:
         """Execute a block and commit it; nothing is left of it if that fails.

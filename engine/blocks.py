@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,16 +35,25 @@ class Contracts:
     Args:
         contracts: in the order of their first deployment.
         names: numbers of entry points' names.
+        changes: how often it changed what stands where; a block that was laid out before a change must be laid out again.
+        lock: of whoever changes them, and of whoever lays a block out.
     """
 
     contracts: list[Contract] = field(default_factory=list)
     names: KeyTable = field(default_factory=KeyTable)
+    changes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _by_account: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     _entries: Numbers = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def deploy(self, contract: Contract, account: int) -> None:
         """A contract stands at the account with this key number."""
+        with self.lock:
+            self._deploy(contract, account)
+            self.changes += 1
+
+    def _deploy(self, contract: Contract, account: int) -> None:
         digest = contract.info.code_hash
         if digest not in self._numbers:
             self._numbers[digest] = len(self.contracts)
@@ -60,7 +70,9 @@ class Contracts:
 
     def clear(self) -> None:
         """No contract stands anywhere any more; what was compiled stays known."""
-        self._by_account[:] = NOBODY
+        with self.lock:
+            self._by_account[:] = NOBODY
+            self.changes += 1
 
     def of_accounts(self, accounts: Numbers, keys: int) -> Numbers:
         """The number of the contract at each account, `NOBODY` where none is."""
@@ -101,6 +113,7 @@ class Block:
         transfers: bool (n,), transfers that are not rejected.
         pays: bool (n,), which move a value.
         free_balances: whether a call may read or move balances that it did not declare.
+        changes: `Contracts.changes` when it was laid out.
     """
 
     interned: InternedBatch
@@ -109,6 +122,7 @@ class Block:
     transfers: Flags
     pays: Flags
     free_balances: bool
+    changes: int
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -161,6 +175,7 @@ def prepare_block(
         live & ~is_call,
         pays,
         bool(undeclared.any() and contracts.use_balances()[contract[undeclared]].any()),
+        contracts.changes,
     )
 
 

@@ -87,6 +87,8 @@ def run_pipeline(
                 interned = engine.intern(block)
                 stages["decode"] = perf_counter() - began
                 block = runner.prepare(interned, item.refused, stages)
+            elif not runner.is_current(block):
+                block = runner.prepare(block.interned, item.refused, stages)
             result = runner.run(block, engine.state.position.timestamp + 1, stages)
             yield replace(result, stats=replace(result.stats, waiting=waiting))
     finally:

@@ -7,7 +7,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 from supervm.engine.errors import EngineClosed
 
@@ -57,7 +57,12 @@ class ExecutionPool:
             future: Future[None] = Future()
             tasks_of.put((task, future))
             futures.append(future)
-        errors = [future.exception() for future in futures]
+        try:
+            errors = [future.exception() for future in futures]
+        except BaseException:
+            # Compiled code cannot be interrupted; nobody may touch what it works on before it has ended.
+            wait(futures)
+            raise
         for error in errors:
             if error is not None:
                 raise error

@@ -65,6 +65,7 @@ class State:
         checkpoint_bytes: int = CHECKPOINT_BYTES,
     ) -> None:
         self.store = StateStore()
+        self._hash = hash
         self.tree = SparseMerkleTree(hash)
         self.position = Position(0, 0, 0, self.tree.root)
         self.snapshots: dict[str, Position] = {}
@@ -132,15 +133,22 @@ class State:
         codes: Sequence[bytes],
         receipts: bytes | None,
     ) -> bytes:
-        values, present = self.store.newest(written)
-        self._add_paths()
-        root = self.tree.update(written.astype(np.uint32), Messages(*values), present)
-        if self.storage is not None:
-            try:
+        updated = False
+        try:
+            values, present = self.store.newest(written)
+            self._add_paths()
+            root = self.tree.update(written.astype(np.uint32), Messages(*values), present)
+            updated = True
+            if self.storage is not None:
                 self._persist(written, values, present, root, height, timestamp, codes, receipts)
-            except BaseException:
+        except BaseException:
+            if updated:
                 self.abort(written)
-                raise
+            else:
+                # An update that was broken off, by an interruption say, leaves the tree in no known state.
+                self.store.undo(written, counted=True)
+                self._build_tree()
+            raise
         self.store.publish()
         self.position = Position(self.store.watermark, height, timestamp, root)
         return root
@@ -278,11 +286,16 @@ class State:
         for _ in range(named[watermark]):
             self.store.hold(watermark)
 
-    def _check_root(self, storage: Storage) -> None:
+    def _build_tree(self) -> bytes:
+        """Build the tree of the last commit anew; its root."""
+        self.tree = SparseMerkleTree(self._hash)
+        self._add_paths()
         numbers = np.arange(len(self.store.keys))
         values, present = self.store.values(numbers, self.store.watermark)
-        self._add_paths()
-        root = self.tree.update(numbers[present].astype(np.uint32), kept(values, present), present[present])
+        return self.tree.update(numbers[present].astype(np.uint32), kept(values, present), present[present])
+
+    def _check_root(self, storage: Storage) -> None:
+        root = self._build_tree()
         if root != storage.head.root:
             raise StorageCorrupt(
                 storage.path,

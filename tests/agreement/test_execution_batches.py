@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from engine_adapter import (
     opened,
     receipts_of,
     run_all,
-    set_up,
     speculation,
     state_of,
     waves,
@@ -37,8 +36,7 @@ from stories import RICH, Story, person
 from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig, Router
 from supervm.engine.engine import Engine
-from supervm.engine.errors import MalformedBatch, StorageFailed
-from supervm.engine.execution.executor import BlockExecutor
+from supervm.engine.errors import MalformedBatch
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 
@@ -163,6 +161,31 @@ def test_the_pipeline_gives_what_blocks_one_by_one_give(way: Way, depth: int):
         assert state_of(engine) == expected.states[-1]
 
 
+@pytest.mark.parametrize("numbered", [False, True], ids=["plain", "interned"])
+def test_contracts_that_come_while_a_pipeline_runs(numbered: bool):
+    """A block calls what stands there when its turn comes, not when it was verified."""
+    story = Story(4)
+    scenario = replace(story.scenario(), contracts=[])
+    blocks = [_calls(story, 20) for _ in range(6)]
+    code, salt = story.contracts[0]
+    with opened(scenario, SEQUENTIAL, queue_depth=8) as engine:
+        # Rejected calls use up no nonce.
+        batches = [batch_of(blocks[max(number - 2, 0)]) for number in range(6)]
+        given = [engine.intern(batch) for batch in batches] if numbered else batches
+        reasons = []
+        for number, result in enumerate(engine.run(given)):
+            reasons.append(set(result.receipts.reason.tolist()))
+            if number == 1:
+                time.sleep(0.2)  # the blocks behind have been verified by now
+                engine.snapshot("before")
+                engine.deploy(code, salt)
+            if number == 4:
+                time.sleep(0.2)
+                engine.rollback("before")
+        gone, there = {int(Reason.UNKNOWN_CONTRACT)}, {0}
+        assert reasons == [gone, gone, there, there, there, gone]
+
+
 class Stop(Exception):
     """Of a source of batches."""
 
@@ -191,59 +214,6 @@ def test_an_error_in_the_middle_of_a_pipeline_comes_in_its_place():
         assert engine.state_root == expected.roots[1]
         with pytest.raises(Stop):
             list(engine.run(ends()))
-
-
-@pytest.mark.parametrize("way", FEW_WAYS, ids=lambda way: way.name)
-def test_an_error_while_a_block_is_executed_leaves_nothing(way: Way, monkeypatch: pytest.MonkeyPatch):
-    """Whatever fails between the first transaction and the commit: the state is what it was, and the next block is right."""
-    scenario = drawn_scenario(6, replace(SMALL, transactions=90, declared=("exact",)))
-    expected = judged(scenario)
-    with opened(scenario, way) as engine:
-        for name in ("left", "written", "seal"):
-            before = _position(engine)
-            with monkeypatch.context() as patch:
-                patch.setattr(BlockExecutor, name, _fails)
-                with pytest.raises(Stop):
-                    executed(engine, way, scenario.blocks[0])
-            assert _position(engine) == before
-        agree(engine, way, expected)
-
-
-def _fails(itself: BlockExecutor, *_: object) -> None:
-    # `undo` asks for what was written too: the first question alone fails.
-    BlockExecutor.written = _WRITTEN  # type: ignore[method-assign]
-    raise Stop
-
-
-_WRITTEN = BlockExecutor.written
-
-
-@pytest.mark.parametrize("way", FEW_WAYS, ids=lambda way: way.name)
-def test_storage_that_fails_leaves_the_state_as_it_was(
-    tmp_path: Path, way: Way, monkeypatch: pytest.MonkeyPatch
-):
-    scenario = drawn_scenario(7, replace(SMALL, transactions=80))
-    expected = judged(scenario)
-    with Engine.open(tmp_path / "state", way.config()) as engine:
-        set_up(engine, scenario)
-        before = _position(engine)
-        with monkeypatch.context() as patch:
-            patch.setattr(type(engine.state.storage), "commit", _refuses)
-            for _ in range(2):
-                with pytest.raises(StorageFailed):
-                    executed(engine, way, scenario.blocks[0])
-                assert _position(engine) == before
-        agree(engine, way, expected)
-        state = state_of(engine)
-    with Engine.open(tmp_path / "state", way.config()) as again:
-        assert again.state_root == expected.roots[-1]
-        assert state_of(again) == state
-        kept = again.receipts(expected.first_height)
-        assert kept is not None
-
-
-def _refuses(*_: object, **__: object) -> None:
-    raise StorageFailed("state", "the disk is full", "make room")
 
 
 def test_receipts_are_the_same_bytes_in_every_way():

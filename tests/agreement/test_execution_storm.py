@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import program_contract as program
 import pytest
+from cell_census import check_cells
 from engine_adapter import SEQUENTIAL, Way, agree, batch_of, judged, set_up, speculation, waves
 from judge import Tx
 from judge.rules import OWNED
@@ -141,6 +142,8 @@ def _compare(made: list[tuple[Way, Engine]], batch: TransactionBatch, where: str
         receipts, root = receipts or found, root or result.state_root
         assert (found, result.state_root) == (receipts, root), f"{way.name}, {where}"
         stats.append(result.stats)
+        # No history: of each key there is the newest version, a deletion being one too, and nothing else.
+        assert check_cells(engine) == np.count_nonzero(engine.state.store._heads), f"{way.name}, {where}"
     return stats
 
 

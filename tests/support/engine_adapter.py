@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import numpy as np
 from blocks import Block, Scenario, begin
+from cell_census import check_cells
 from judge import Judge, Receipt, Tx
 from judge.rules import ACCOUNT
 
@@ -235,6 +236,7 @@ def agree(engine: Engine, way: Way, expected: Judged) -> list[BlockStats]:
         assert result.fees == fees == sum(result.fee_split), where
         assert money(engine) == total == engine.supply, where
         stats.append(result.stats)
+    check_cells(engine)
     return stats
 
 
