@@ -20,10 +20,12 @@ class FieldSpec:
     Args:
         name: how it is called in messages and type names.
         modulus: the prime p.
+        generator: of the multiplicative group, for fields whose roots of unity are used; 0 elsewhere.
     """
 
     name: str
     modulus: int
+    generator: int = 0
 
     @cached_property
     def bits(self) -> int:
@@ -44,6 +46,23 @@ class FieldSpec:
         """The largest k where 2^k divides p − 1."""
         return ((self.modulus - 1) & (1 - self.modulus)).bit_length() - 1
 
+    @property
+    def words(self) -> int:
+        """64-bit words of a canonical value."""
+        return -(-self.bits // 64)
+
+    def root_of_unity(self, order: int) -> int:
+        """The primitive root of unity generator^((p − 1)/order), for an order that divides p − 1.
+
+        Raises:
+            ArgumentError: no generator is stated, or the order does not divide p − 1.
+        """
+        if not self.generator or order < 1 or (self.modulus - 1) % order:
+            raise ArgumentError(
+                "order", f"{order} in {self.name}", "a divisor of p − 1, in a field with a generator"
+            )
+        return pow(self.generator, (self.modulus - 1) // order, self.modulus)
+
     def inverse(self, value: int) -> int:
         """value⁻¹ mod p; 0 has none and raises ValueError."""
         return pow(value, -1, self.modulus)
@@ -63,6 +82,67 @@ class FieldSpec:
                 "self", f"modulus of {self.name} ≡ {p % 8} mod 8", "p ≡ 3 mod 4 or p ≡ 5 mod 8"
             )
         return min(root, p - root) if root * root % p == value else None
+
+
+@dataclass(frozen=True)
+class QuadraticSpec:
+    """The quadratic extension c₀ + c₁·u with u² = `non_residue` of a prime field; elements are pairs (c₀, c₁).
+
+    Args:
+        name: how it is called.
+        base: the prime field.
+        non_residue: a small negative integer that is no square in it.
+    """
+
+    name: str
+    base: FieldSpec
+    non_residue: int = -1
+
+    @property
+    def words(self) -> int:
+        """64-bit words of a canonical element, c₀ first."""
+        return 2 * self.base.words
+
+    def multiply(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+        """a · b."""
+        p = self.base.modulus
+        return (a[0] * b[0] + self.non_residue * a[1] * b[1]) % p, (a[0] * b[1] + a[1] * b[0]) % p
+
+    def inverse(self, a: tuple[int, int]) -> tuple[int, int]:
+        """a⁻¹ by the norm; (0, 0) has none and raises ValueError."""
+        p = self.base.modulus
+        norm = self.base.inverse(a[0] * a[0] - self.non_residue * a[1] * a[1])
+        return a[0] * norm % p, -a[1] * norm % p
+
+
+Coordinate = int | tuple[int, int]
+"""An element of a prime field, or of a quadratic extension."""
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """The subgroup of prime order of a curve y² = x³ + b over a prime field or its quadratic extension.
+
+    Args:
+        name: how it is called.
+        field: where coordinates live.
+        scalar_field: integers modulo the subgroup's order.
+        b: the curve's constant.
+        base: the generator (x, y) of the subgroup.
+        cofactor: points of the curve divided by the order; 1 where every point is in the group.
+    """
+
+    name: str
+    field: FieldSpec | QuadraticSpec
+    scalar_field: FieldSpec
+    b: Coordinate
+    base: tuple[Coordinate, Coordinate]
+    cofactor: int
+
+    @property
+    def order(self) -> int:
+        """The order of the subgroup."""
+        return self.scalar_field.modulus
 
 
 class _BasePoint:

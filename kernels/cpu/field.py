@@ -184,6 +184,35 @@ def linear(typingctx: Any, a_coefficient: Any, a: Any, b_coefficient: Any, b: An
     return element(a_coefficient, a, b_coefficient, b), codegen
 
 
+@intrinsic(prefer_literal=True)
+def lazy(typingctx: Any, ka: Any, a: Any, kb: Any, b: Any, multiple: Any) -> Any:
+    """ka · a + kb · b + multiple · p with literal coefficients, where the field allows it not reduced.
+
+    In Montgomery lanes the result is below R but not below 2p: it may be a factor of a product whose factors' bounds
+    multiply to less than R·p, or a term of another lazy sum, and nothing else. The sum must not be negative.
+    """
+    element = _require_element(a, b)
+    ca, cb, bias = literal(ka, "ka"), literal(kb, "kb"), literal(multiple, "multiple")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        terms = [(ca, unpack(builder, element, args[1])), (cb, unpack(builder, element, args[3]))]
+        return pack(builder, element, element.code.lazy(Emitter(builder, element.lanes), terms, bias))
+
+    return element(ka, a, kb, b, multiple), codegen
+
+
+@intrinsic
+def sum_of_products(typingctx: Any, a: Any, b: Any) -> Any:
+    """Σ aᵢ·bᵢ over two tuples of elements, reduced once where the field allows it."""
+    element = _require_element(*a, *b)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        left, right = (cgutils.unpack_tuple(builder, arg) for arg in args)
+        return _products(builder, element, list(zip(left, right, strict=True)), [(1, [])])[0]
+
+    return element(a, b), codegen
+
+
 def _sum(ca: int, cb: int) -> Any:
     @intrinsic
     def operation(typingctx: Any, a: Any, b: Any) -> Any:
@@ -279,7 +308,7 @@ def from_words(typingctx: Any, field: Any, words: Any) -> Any:
 def to_words(typingctx: Any, a: Any) -> Any:
     """The canonical value as a tuple of 64-bit words, little end first."""
     element = _require_element(a)
-    result = types.UniTuple(element.lanes, -(-element.spec.bits // 64))
+    result = types.UniTuple(element.lanes, element.spec.words)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         words = element.code.to_words(Emitter(builder, element.lanes), unpack(builder, element, args[0]))

@@ -90,6 +90,10 @@ class FoldField(ABC):
         """Σ coefficient · term for small integer coefficients (in total below 2^8)."""
         return self._carry(e, self._sum(e, None, terms))
 
+    def lazy(self, e: Emitter, terms: Terms, multiple: int) -> Limbs:
+        """Σ coefficient · term: folding reduces as cheaply as it carries, so that nothing is put off."""
+        return self.linear(e, terms)
+
     @abstractmethod
     def products(
         self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]

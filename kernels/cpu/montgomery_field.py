@@ -2,7 +2,8 @@
 """Arithmetic modulo any odd p in Montgomery form (Montgomery, Mathematics of Computation 44, 1985).
 
 With lanes: limbs of 52 bits, R = 2^(52·limbs) > 4p. Every element that leaves an operation is below 2p with carried
-limbs: since R > 4p, a product of two such values needs no final subtraction.
+limbs: since R > 4p, a product of two such values needs no final subtraction. Where R is larger still, sums of products
+and lazy sums go into a product unreduced: Σ aᵢ·bᵢ < R·p is all that it takes.
 
 With one lane: limbs of 64 bits, R = 2^(64·limbs), every element fully reduced; sums are one wide integer.
 """
@@ -56,39 +57,79 @@ class MontgomeryField:
     def products(
         self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
     ) -> list[Limbs]:
-        """With P the sum of the products of the factor pairs: coefficient · P + Σ terms, for each of `sums`."""
+        """With P the sum of the products of the factor pairs: coefficient · P + Σ terms, for each of `sums`.
+
+        As many products as fit below R·p are summed before the one reduction.
+        """
         multiply = self._product_lanes if self.lanes.width > 1 else self._product_one
-        total = multiply(e, *factors[0])
-        for a, b in factors[1:]:
-            total = self._add(e, total, multiply(e, a, b))
+        parts = [
+            multiply(e, factors[start : start + self.at_once])
+            for start in range(0, len(factors), self.at_once)
+        ]
+        total = parts[0]
+        for part in parts[1:]:
+            total = self._add(e, total, part)
         return [
             total if (coefficient, terms) == (1, []) else self.linear(e, [*terms, (coefficient, total)])
             for coefficient, terms in sums
         ]
+
+    @property
+    def at_once(self) -> int:
+        """Products that share a reduction: with lanes their sum, of factors below 2p, stays below R·p; with one lane
+        their sum and the multiple of p that is added stay below R²."""
+        if self.lanes.width > 1:
+            return (self.r - 1) // (4 * self.spec.modulus)
+        return max(1, (self.r - (1 << 64)) // self.spec.modulus - 1)
+
+    def lazy(self, e: Emitter, terms: Terms, multiple: int) -> Limbs:
+        """Σ coefficient · term + multiple · p in carried limbs, with lanes not reduced: the caller answers for its
+        bounds, 0 below and R above."""
+        if self.lanes.width == 1:
+            return self.linear(e, terms)
+        total = self._constants(e, multiple * self.spec.modulus)
+        for coefficient, term in terms:
+            for index, limb in enumerate(term):
+                scaled = e.scale(limb, abs(coefficient))
+                total[index] = (e.add if coefficient > 0 else e.sub)(total[index], scaled)
+        return self._ripple(e, total)
 
     def _multiply(self, e: Emitter, a: Limbs, b: Limbs) -> Limbs:
         return self.products(e, [(a, b)], [(1, [])])[0]
 
     # One lane: saturated 64-bit limbs ---------------------------------------------------------------------
 
-    def _product_one(self, e: Emitter, a: Limbs, b: Limbs) -> Limbs:
-        """Coarsely integrated operand scanning (Koç, Acar, Kaliski, IEEE Micro 16, 1996)."""
+    def _product_one(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
+        """Σ a·b by coarsely integrated operand scanning (Koç, Acar, Kaliski, IEEE Micro 16, 1996).
+
+        Where (m + 1)·p < R for m pairs with aᵢ below p, no partial sum passes n + 1 limbs, and the carry out of limb n is
+        left out.
+        """
         n = self.limbs
         modulus = self._constants(e, self.spec.modulus)
+        tight = (len(factors) + 1) * self.spec.modulus < self.r - (1 << 64)
         total: list[ir.Value] = [ir.Constant(I64, 0)] * (n + 2)
-        for i in range(n):
-            carry: ir.Value = ir.Constant(I64, 0)
-            for j in range(n):
-                total[j], carry = self._step(e, total[j], a[j], b[i], carry)
+
+        def carry_out(carry: ir.Value) -> None:
+            if tight:
+                total[n] = e.builder.add(total[n], carry)
+                return
             top = e.builder.add(e.wide(total[n]), e.wide(carry))
-            total[n], total[n + 1] = e.narrow(top), e.narrow(e.wide_shr(top, 64))
+            total[n] = e.narrow(top)
+            total[n + 1] = e.builder.add(total[n + 1], e.narrow(e.wide_shr(top, 64)))
+
+        for i in range(n):
+            for a, b in factors:
+                carry: ir.Value = ir.Constant(I64, 0)
+                for j in range(n):
+                    total[j], carry = self._step(e, total[j], a[j], b[i], carry)
+                carry_out(carry)
             quotient = e.builder.mul(total[0], e.constant(self.minus_inverse))
             _, carry = self._step(e, total[0], quotient, modulus[0], ir.Constant(I64, 0))
             for j in range(1, n):
                 total[j - 1], carry = self._step(e, total[j], quotient, modulus[j], carry)
-            top = e.builder.add(e.wide(total[n]), e.wide(carry))
-            total[n - 1] = e.narrow(top)
-            total[n] = e.builder.add(total[n + 1], e.narrow(e.wide_shr(top, 64)))
+            carry_out(carry)
+            total[n - 1 :] = [total[n], total[n + 1], ir.Constant(I64, 0)]
         return self._reduce_once(e, self._pack(e, total[: n + 1]))
 
     def _step(
@@ -120,22 +161,48 @@ class MontgomeryField:
 
     # Lanes: 52-bit limbs ----------------------------------------------------------------------------------
 
-    def _product_lanes(self, e: Emitter, a: Limbs, b: Limbs) -> Limbs:
+    def _product_lanes(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
+        """Σ a·b: the squares' columns first, whose cross terms are doubled all together; the others' rows between the
+        steps of the reduction."""
         n = self.limbs
         modulus = self._constants(e, self.spec.modulus)
         zero = e.constant(0)
-        total: Limbs = [zero] * (n + 1)
+        squares = [a for a, b in factors if a is b]
+        others = [(a, b) for a, b in factors if a is not b]
+        total = self._square_columns(e, squares) if squares else [zero] * (2 * n)
+
+        def multiply_add(index: int, a: ir.Value, b: ir.Value) -> None:
+            total[index] = e.madd_low(total[index], a, b)
+            total[index + 1] = e.madd_high(total[index + 1], a, b)
+
         for i in range(n):
+            for a, b in others:
+                for j in range(n):
+                    multiply_add(i + j, a[j], b[i])
+            quotient = e.madd_low(zero, total[i], e.constant(self.minus_inverse))
             for j in range(n):
-                total[j] = e.madd_low(total[j], a[j], b[i])
-                total[j + 1] = e.madd_high(total[j + 1], a[j], b[i])
-            quotient = e.madd_low(zero, total[0], e.constant(self.minus_inverse))
-            for j in range(n):
-                total[j] = e.madd_low(total[j], quotient, modulus[j])
-                total[j + 1] = e.madd_high(total[j + 1], quotient, modulus[j])
-            carry = e.shr(total[0], 52)
-            total = [e.add(total[1], carry), *total[2:], zero]
-        return self._ripple(e, total[:n])
+                multiply_add(i + j, quotient, modulus[j])
+            total[i + 1] = e.add(total[i + 1], e.shr(total[i], 52))
+        return self._ripple(e, total[n:])
+
+    def _square_columns(self, e: Emitter, squares: list[Limbs]) -> Limbs:
+        """Σ a² in 2n columns below 2^63."""
+        n = self.limbs
+        columns: Limbs = [e.constant(0)] * (2 * n)
+
+        def multiply_add(index: int, a: ir.Value, b: ir.Value) -> None:
+            columns[index] = e.madd_low(columns[index], a, b)
+            columns[index + 1] = e.madd_high(columns[index + 1], a, b)
+
+        for a in squares:
+            for i in range(n):
+                for j in range(i + 1, n):
+                    multiply_add(i + j, a[i], a[j])
+        columns[1:-1] = [e.shl(column, 1) for column in columns[1:-1]]
+        for a in squares:
+            for i in range(n):
+                multiply_add(2 * i, a[i], a[i])
+        return columns
 
     def _ripple(self, e: Emitter, limbs: Limbs) -> Limbs:
         """Carry with arithmetic shifts: limbs may be negative; the sign ends in the last limb."""
@@ -181,7 +248,7 @@ class MontgomeryField:
     def from_words(self, e: Emitter, words: Limbs) -> Limbs:
         """64-bit words (any value below R) as an element."""
         plain = words[: self.limbs] if self.lanes.width == 1 else e.split(words, 52, self.limbs)
-        return self._multiply(e, plain, self._constants(e, self.r**2 % self.spec.modulus))
+        return self._multiply(e, self._constants(e, self.r**2 % self.spec.modulus), plain)
 
     def to_words(self, e: Emitter, a: Limbs) -> Limbs:
         """The canonical value as 64-bit words."""

@@ -69,7 +69,9 @@ def highest(generated: Any) -> list[int]:
             limbs[1] = (1 << 52) + (1 << 44) - 1
         return limbs
     if generated.lanes.width == 1:
-        return [(1 << 64) - 1] * generated.limbs
+        return [(1 << 64) - 1] * (generated.limbs - 1) + [
+            generated.spec.modulus - 1 >> 64 * (generated.limbs - 1)
+        ]
     limbs = [(1 << 52) - 1] * generated.limbs
     limbs[-1] = (2 * generated.spec.modulus - 1) >> (52 * (generated.limbs - 1))
     return limbs
@@ -207,6 +209,17 @@ class TestMontgomery:
             assert all((limb.lo, limb.hi) == (0, (1 << 52) - 1) for limb in limbs[:-1])
         assert builder.lost() == 0
 
+    @pytest.mark.parametrize(
+        "pairs", [["ab", "cd"], ["ab", "cc"], ["aa", "cc"], ["ab"] * 17, ["aa"] * 16 + ["bc"]]
+    )
+    def test_sums_of_products_never_overflow(self, name, pairs):
+        generated = code(name, "lanes")
+        builder = standin(generated)
+        elements = {letter: widest(generated) for letter in "abcd"}
+        (limbs,) = run(generated, builder, (pairs, [(1, [])]), elements)
+        assert all((limb.lo, limb.hi) == (0, (1 << 52) - 1) for limb in limbs[:-1])
+        assert builder.lost() == 0
+
     def test_one_lane_never_overflows(self, name, monkeypatch):
         """The columns of a product and the wide sums, up to the comparison that reduces."""
         generated = code(name, "word")
@@ -220,17 +233,26 @@ class TestMontgomery:
 
         monkeypatch.setattr(generated, "_reduce_once", reduced)
         a, b = widest(generated), widest(generated)
-        builder = standin(generated)
-        # The modulus' own limbs bound the second factor and what the reduction adds; the columns need no more.
-        generated._product_one(Emitter(builder, generated.lanes), a, b)
-        generated._add(Emitter(builder, generated.lanes), a, b)
-        assert len(seen) == 2
+        words = [
+            Interval(0, (1 << 64) - 1) for _ in range(generated.limbs)
+        ]  # as `from_words` multiplies them
+        e = Emitter(standin(generated), generated.lanes)
+        for count in range(1, min(generated.at_once, 8) + 1):
+            generated._product_one(e, [(a, b)] * count)
+        generated._product_one(e, [(a, words)])
+        generated._add(e, a, b)
+        assert len(seen) == min(generated.at_once, 8) + 2
 
     def test_values_stay_in_range(self, name):
         p = FIELDS[name].modulus
         lanes, word = code(name, "lanes"), code(name, "word")
         assert lanes.r > 4 * p
-        assert 4 * p * p + p * (lanes.r - 1) < 2 * p * lanes.r  # a product of two elements
+        for made, bound in (
+            (lanes, 2 * p),
+            (word, p),
+        ):  # as many products of two elements as share a reduction
+            assert made.at_once * bound * bound + p * (made.r - 1) < 2 * p * made.r
+            assert made.at_once >= 1
         any_words = min(lanes.r, 1 << (64 * lanes.words))
         assert any_words * p + p * (lanes.r - 1) < 2 * p * lanes.r  # from_words: anything times R² mod p
         assert 2 * p + p * (lanes.r - 1) < (p + 1) * lanes.r  # to_words: p at most, so one subtraction
@@ -319,6 +341,49 @@ class TestExact:
                     check_element(generated, limbs)
                     expected = k * product + sum(kc * values[letter] for kc, letter in terms)
                     assert value_of(generated, limbs) == expected % p, (call, literals, values)
+
+    def test_sums_of_products(self, name, kind):
+        generated = code(name, kind)
+        source = random.Random(f"{name} {kind} sums")
+        edges = edge_elements(generated)
+        for count in (1, 2, 3, 17) if name in MONTGOMERY else (1, 2):
+            for turn in range(6):
+                letters = [chr(ord("a") + index) for index in range(2 * count)]
+                elements = {
+                    letter: list(source.choice(edges)) if turn % 2 else random_element(generated, source)
+                    for letter in letters
+                }
+                pairs = [
+                    letters[index] * 2 if index % 5 == 4 else letters[index] + letters[-1 - index]
+                    for index in range(count)
+                ]
+                (result,) = run(generated, standin(generated), (pairs, [(1, [])]), elements)
+                check_element(generated, result)
+                values = {letter: value_of(generated, limbs) for letter, limbs in elements.items()}
+                expected = sum(values[a] * values[b] for a, b in pairs)
+                assert value_of(generated, result) == expected % generated.spec.modulus
+
+    def test_lazy_sums(self, name, kind):
+        """The value is the sum's, in carried limbs; with lanes in Montgomery form it is not reduced."""
+        generated = code(name, kind)
+        p = generated.spec.modulus
+        source = random.Random(f"{name} {kind} lazy")
+        edges = edge_elements(generated)
+        for turn in range(40):
+            a, b = (
+                list(source.choice(edges)) if turn % 2 else random_element(generated, source) for _ in "ab"
+            )
+            for (ka, kb), multiple in (((1, -1), 2), ((1, 1), 0), ((1, -2), 4)):
+                if name == "secp256k1.fn" and multiple > 2:
+                    continue  # R has no room for it
+                e = Emitter(standin(generated), generated.lanes)
+                result = generated.lazy(e, [(ka, a), (kb, b)], multiple)
+                expected = ka * value_of(generated, a) + kb * value_of(generated, b)
+                assert value_of(generated, result) == expected % p
+                if name in MONTGOMERY and kind == "lanes":
+                    raw = ka * raw_value(generated, a) + kb * raw_value(generated, b) + multiple * p
+                    assert raw_value(generated, result) == raw
+                    assert all(0 <= limb.lo <= (1 << 52) - 1 for limb in result)
 
     def test_two_squares(self, name, kind):
         """Two pairs where the second one, or both, are the same object twice."""

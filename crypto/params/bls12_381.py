@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""BLS12-381: draft-irtf-cfrg-pairing-friendly-curves-11, section 4.2.1.
+
+Modulus, order and cofactors follow from the parameter of Barreto, Lynn and Scott (SCN 2002). The generator 7 of the
+scalar field's multiplicative group is the smallest; EIP-4844 and zkcrypto take their roots of unity from it.
+"""
+
+from supervm.kernels.spec import FieldSpec, GroupSpec, QuadraticSpec
+
+PARAMETER = -0xD201_0000_0001_0000
+_X = PARAMETER
+
+FR = FieldSpec("bls12_381.fr", _X**4 - _X**2 + 1, 7)
+FP = FieldSpec("bls12_381.fp", (_X - 1) ** 2 * FR.modulus // 3 + _X)
+FP2 = QuadraticSpec("bls12_381.fp2", FP)
+
+_BASE_1 = (
+    0x17F1D3A7_3197D794_2695638C_4FA9AC0F_C3688C4F_9774B905_A14E3A3F_171BAC58_6C55E83F_F97A1AEF_FB3AF00A_DB22C6BB,
+    0x08B3F481_E3AAA0F1_A09E30ED_741D8AE4_FCF5E095_D5D00AF6_00DB18CB_2C04B3ED_D03CC744_A2888AE4_0CAA2329_46C5E7E1,
+)
+
+G1 = GroupSpec("bls12_381.g1", FP, FR, b=4, base=_BASE_1, cofactor=(_X - 1) ** 2 // 3)
+
+_BASE_2 = (
+    (
+        0x024AA2B2_F08F0A91_26080527_2DC51051_C6E47AD4_FA403B02_B4510B64_7AE3D177_0BAC0326_A805BBEF_D48056C8_C121BDB8,
+        0x13E02B60_52719F60_7DACD3A0_88274F65_596BD0D0_9920B61A_B5DA61BB_DC7F5049_334CF112_13945D57_E5AC7D05_5D042B7E,
+    ),
+    (
+        0x0CE5D527_727D6E11_8CC9CDC6_DA2E351A_ADFD9BAA_8CBDD3A7_6D429A69_5160D12C_923AC9CC_3BACA289_E1935486_08B82801,
+        0x0606C4A0_2EA734CC_32ACD2B0_2BC28B99_CB3E287E_85A763AF_267492AB_572E99AB_3F370D27_5CEC1DA1_AAA9075F_F05F79BE,
+    ),
+)
+_COFACTOR_2 = (_X**8 - 4 * _X**7 + 5 * _X**6 - 4 * _X**4 + 6 * _X**3 - 4 * _X**2 - 4 * _X + 13) // 9
+
+G2 = GroupSpec("bls12_381.g2", FP2, FR, b=(4, 4), base=_BASE_2, cofactor=_COFACTOR_2)
