@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import cuda
+from supervm.crypto.cuda import LEAF_BYTE, NODE_BYTE
 from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.kernels import merkle_levels
 from supervm.kernels.arrays import borrow
@@ -31,9 +33,6 @@ ROW = 8 * WORDS
 
 MOST_ARITY = 16
 """Children of a node, at most: Poseidon of 17 elements is the widest."""
-
-_LEAF, _NODE = 0, 1
-"""The bytes in front of what is hashed."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +146,14 @@ class HashCompressor:
 
     def leaves(self, data: Array, out: Rows, target: int, start: int, stop: int) -> None:
         """H(`00` ‖ data)."""
-        hash_rows(self.kernel, _LEAF, data.reshape(-1), data.shape[1], out.reshape(-1), target, start, stop)
+        hash_rows(
+            self.kernel, LEAF_BYTE, data.reshape(-1), data.shape[1], out.reshape(-1), target, start, stop
+        )
 
     def nodes(self, level: Rows, arity: int, out: Rows, target: int, start: int, stop: int) -> None:
         """H(`01` ‖ children)."""
         data = level.reshape(-1).view(np.uint8)
-        hash_rows(self.kernel, _NODE, data, arity * ROW, out.reshape(-1), target, start, stop)
+        hash_rows(self.kernel, NODE_BYTE, data, arity * ROW, out.reshape(-1), target, start, stop)
 
 
 def _grow(plain: Compressor, dedicated: Compressor, growth: Growth) -> None:
@@ -165,6 +166,7 @@ def _register() -> None:
             plain = HashCompressor(KERNELS[name, backend])
             dedicated = HashCompressor(DEDICATED[backend]) if name == "sha256" else plain
             register(HASHES[name].operation, backend, functools.partial(_grow, plain, dedicated), unavailable)
+        cuda.register_tree(HASHES[name].operation)
 
 
 _register()

@@ -13,6 +13,7 @@ from supervm.crypto.merkle import Proofs, Root
 from supervm.crypto.merkle_work import Build, whole_tree
 from supervm.crypto.oracle import merkle as oracle
 from supervm.kernels import merkle_levels, set_threads
+from supervm.kernels.cuda import devices
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.merkle_levels import fresh
 from supervm.kernels.registry import resolve, set_dispatcher
@@ -351,6 +352,7 @@ def test_bad_arguments(argument, arguments, options):
         assert raised.value.argument == argument
 
 
+@pytest.mark.skipif(not devices.unavailable(), reason="there is a GPU")
 def test_a_backend_that_is_not_there():
     for size in (0, 3):
         with pytest.raises(BackendUnavailable):
