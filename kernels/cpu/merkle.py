@@ -16,7 +16,7 @@ from supervm.kernels.cpu.hash_batch import hash_slice
 from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pair_width
 from supervm.kernels.cpu.hash_short import SHORT, hash_short, is_dedicated
 from supervm.kernels.cpu.memory import copy
-from supervm.kernels.cpu.sparse_merkle_state import hash_first
+from supervm.kernels.cpu.sparse_merkle_nodes import hash_first
 
 WORDS = ROW // 8
 """Words of a row."""
