@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
 from supervm.kernels.cpu.conflicts import Accesses
@@ -128,11 +129,20 @@ def _conflicts(items: int, _: int) -> Work:
     return Detection(Accesses(offsets, keys[0], offsets, keys[1]), locking=False, edges=False)
 
 
+def _ntt(curve: str, items: int, _: int) -> Work:
+    """One transform, or as many as it takes for a number of elements that is no power of two."""
+    size = min(items & -items, 1 << LARGEST_LOG)
+    words = np.random.default_rng(0).integers(0, 1 << 60, (items // size, size, 4), np.uint64)
+    return Transformation(curve, words)
+
+
 _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.schnorr_verify": _schnorr,
     "secp256k1.ecdsa_verify": _ecdsa_verify,
     "secp256k1.ecdsa_recover": _ecdsa_recover,
     "eth_address": _eth_address,
+    "bn254.ntt": functools.partial(_ntt, "bn254"),
+    "bls12_381.ntt": functools.partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
 }
