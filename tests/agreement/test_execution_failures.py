@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,14 +49,23 @@ def test_an_error_while_a_block_is_executed_leaves_nothing(way: Way, monkeypatch
         agree(engine, way, expected)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A process that a shell started in the background ignores the signal; here it is heard in any case."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("way", FEW_WAYS, ids=lambda way: way.name)
 def test_an_interruption_while_a_block_is_executed_leaves_nothing(way: Way):
     """What is executed cannot be stopped, so it is waited for; then it is undone."""
     story = Story(64)
-    long = [story.deed(who, "infinite_loop", gas_limit=20_000_000, declared=True) for who in story.people]
+    long = [story.deed(who, "infinite_loop", gas_limit=100_000_000, declared=True) for who in story.people]
     with opened(story.scenario(), way) as engine:
         before = _position(engine)
-        timer = threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+        timer = threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt), way.pushed():
             engine.execute(batch_of(long))
