@@ -2,8 +2,8 @@
 """A sparse Merkle tree of 256 levels that is brought up to date in batches.
 
 path = H(key), leaf = H(`00` ‖ path ‖ H(value)), node = H(`01` ‖ left ‖ right); an empty subtree is 32 zero bytes and a
-subtree with one leaf is that leaf. H is SHA-256 or Keccak-256. Keys have numbers, dense from 0, that the caller gives
-out; values are not kept.
+subtree with one leaf is that leaf. H is SHA-256 or Keccak-256; what takes its place with Poseidon says
+`supervm.crypto.oracle.sparse_merkle`. Keys have numbers, dense from 0, that the caller gives out; values are not kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from supervm.crypto.messages import Bytes, Messages, MessagesLike
 from supervm.crypto.sparse_merkle_arrays import LEAST_DEPTH, TreeArrays
-from supervm.crypto.sparse_merkle_hashes import hashing
+from supervm.crypto.sparse_merkle_hashes import NAMES, hashing
 from supervm.crypto.sparse_merkle_proof import EMPTY, Proof, verify_proof
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.sparse_merkle import hash_levels, update_subtrees
@@ -25,7 +25,10 @@ from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, run_slices
 
-__all__ = ["EMPTY", "Proof", "SparseMerkleTree", "verify_proof"]
+__all__ = ["EMPTY", "HASHES", "Proof", "SparseMerkleTree", "verify_proof"]
+
+HASHES = NAMES
+"""The functions that a tree may be made with."""
 
 Ids = npt.NDArray[np.uint32]
 Flags = npt.NDArray[np.bool_]
@@ -41,7 +44,7 @@ class SparseMerkleTree:
     """The tree, see the module. One thread may call it at a time; it uses `supervm.kernels.get_threads()` threads itself.
 
     Args:
-        hash: "sha256" or "keccak256".
+        hash: one of HASHES.
         backend: `auto`, `ifma` or `scalar`, as of the hash functions. Only `auto` may use the processor's instructions
             for SHA-256.
 

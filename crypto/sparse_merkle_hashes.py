@@ -9,14 +9,33 @@ import numpy as np
 
 from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.crypto.messages import Bytes, Messages
+from supervm.crypto.oracle import sparse_merkle as oracle
+from supervm.crypto.poseidon import permutation
+from supervm.kernels.arrays import borrow, words
 from supervm.kernels.cpu.features import prefers_sha
 from supervm.kernels.cpu.hash_batch import digest_into
 from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.cpu.hash_pair import ROW
+from supervm.kernels.cpu.sparse_merkle_field import (
+    GROUP,
+    LEAF_INPUTS,
+    NODE_INPUTS,
+    TEXT_INPUTS,
+    FieldTree,
+    hash_field_leaves,
+    hash_paths,
+)
 from supervm.kernels.cpu.sparse_merkle_state import hash_leaves
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.registry import resolve
+from supervm.kernels.threads import run_slices
 from supervm.kernels.work import Ragged
+
+FIELDS = {"poseidon_bn254": "bn254", "poseidon_bls12_381": "bls12_381"}
+"""Names of Poseidon → the curve whose scalars it hashes."""
+
+NAMES = ("sha256", "keccak256", *FIELDS)
+"""The functions that a tree may be made with."""
 
 
 class Hashing(Protocol):
@@ -80,6 +99,34 @@ class ByteHashing:
         return self.path(b"\x01" + left + right)
 
 
+class FieldHashing:
+    """Poseidon over the scalars of a curve; one at a time, the oracle's.
+
+    Args:
+        curve: its name.
+        backend: `ifma` or `scalar`.
+    """
+
+    group = GROUP
+
+    def __init__(self, curve: str, backend: str) -> None:
+        widths = (TEXT_INPUTS + 1, LEAF_INPUTS + 1, NODE_INPUTS + 1)
+        self.kernel = FieldTree.of(*(permutation(curve, width, backend=backend) for width in widths))
+        one = oracle.HASHES[f"poseidon_{curve}"]
+        self.path, self.value, self.leaf, self.node = one.path, one.value, one.leaf, one.node
+
+    def paths(self, keys: Ragged, out: Bytes) -> None:
+        data, offsets, rows = borrow(keys.data), borrow(keys.offsets), words(out)
+
+        def work(start: int, stop: int) -> None:
+            hash_paths(self.kernel, data, offsets, rows, start, stop)
+
+        run_slices(work, len(out), GROUP * 8)
+
+    def hash_leaves(self, *arguments: Any) -> None:
+        hash_field_leaves(self.kernel, *arguments)
+
+
 def hashing(name: Any, backend: str) -> Hashing:
     """The hash function of that name in a backend's lanes.
 
@@ -91,10 +138,9 @@ def hashing(name: Any, backend: str) -> Hashing:
         raise ArgumentError("hash", repr(name), f"one of {', '.join(NAMES)}")
     if backend == "cuda":
         raise BackendUnavailable("cuda", "the tree lies in host memory; use auto")
+    if name in FIELDS:
+        curve = FIELDS[name]
+        return FieldHashing(curve, resolve(f"{curve}.poseidon.t{NODE_INPUTS + 1}", backend).name)
     lanes = resolve(name, backend).name
     dedicated = name == "sha256" and backend == "auto" and prefers_sha(lanes)
     return ByteHashing(DEDICATED[lanes] if dedicated else KERNELS[name, lanes])
-
-
-NAMES = ("sha256", "keccak256")
-"""The functions that a tree may be made with."""

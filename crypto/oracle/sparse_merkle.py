@@ -3,6 +3,14 @@
 
 path = H(key), leaf = H(`00` ‖ path ‖ H(value)), node = H(`01` ‖ left ‖ right); an empty subtree is 32 zero bytes and a
 subtree with one leaf is that leaf.
+
+With Poseidon every row is a field element, as 32 bytes with the least significant first, and Pₖ hashes k elements (one
+permutation of width k + 1). A byte string m becomes an element E(m): it is cut into numbers c₀, c₁, … of 31 bytes each,
+the least significant first, of which the last may be shorter; h₀ is the length of m in bytes, hᵢ₊₁ = P₄(hᵢ, c₃ᵢ, c₃ᵢ₊₁,
+c₃ᵢ₊₂) with zeros behind the last number, and E(m) is the last h, at least h₁. Length and numbers give m back, so
+different strings are different inputs. Level i of the tree asks for bit i of E(key), from the least significant one: the
+path is E(key) with the bits of each byte turned round. leaf = P₃(E(key), E(value), 1), node = P₂(left, right), an empty
+subtree is 0: over E(key) and E(value) this is the tree of circomlib's `smt`.
 """
 
 from __future__ import annotations
@@ -11,6 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from supervm.crypto.oracle.hashes import keccak256, sha256
+from supervm.crypto.oracle.poseidon import compress
+from supervm.crypto.params.poseidon import FIELDS, poseidon
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,50 @@ def over_bytes(h: Callable[[bytes], bytes]) -> Hash:
     )
 
 
-HASHES: dict[str, Hash] = {"sha256": over_bytes(sha256), "keccak256": over_bytes(keccak256)}
+def over_field(curve: str) -> Hash:
+    """The tree of Poseidon over the scalars of a curve."""
+    modulus = FIELDS[curve].modulus
+
+    def hashed(*inputs: int) -> int:
+        return compress(poseidon(curve, len(inputs) + 1), inputs)
+
+    def text(message: bytes) -> int:
+        numbers = [_number(message[place : place + 31]) for place in range(0, len(message), 31)] or [0]
+        numbers += [0] * (-len(numbers) % 3)
+        state = len(message)
+        for place in range(0, len(numbers), 3):
+            state = hashed(state, *numbers[place : place + 3])
+        return state
+
+    return Hash(
+        path=lambda key: _turned(_row(text(key))),
+        value=lambda value: _row(text(value)),
+        leaf=lambda path, value: _row(hashed(_number(_turned(path)), _number(value), 1)),
+        node=lambda left, right: _row(hashed(_number(left), _number(right))),
+        is_path=lambda path: _number(_turned(path)) < modulus,
+        is_row=lambda row: _number(row) < modulus,
+    )
+
+
+def _number(row: bytes) -> int:
+    return int.from_bytes(row, "little")
+
+
+def _row(element: int) -> bytes:
+    return element.to_bytes(32, "little")
+
+
+def _turned(row: bytes) -> bytes:
+    """The bits of each byte in the other order."""
+    return bytes(int(f"{byte:08b}"[::-1], 2) for byte in row)
+
+
+HASHES: dict[str, Hash] = {
+    "sha256": over_bytes(sha256),
+    "keccak256": over_bytes(keccak256),
+    "poseidon_bn254": over_field("bn254"),
+    "poseidon_bls12_381": over_field("bls12_381"),
+}
 """The functions that a tree may be made with."""
 
 EMPTY = bytes(32)
