@@ -16,15 +16,17 @@ from typing import Any
 
 from llvmlite import ir
 from numba import njit
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
+from supervm.kernels.cpu import quadratic
 from supervm.kernels.cpu.extension import literal
 from supervm.kernels.cpu.field_type import pack, unpack
 from supervm.kernels.cpu.inverse import invert_first
 from supervm.kernels.cpu.lanes import I32, LanesMarkerType
 from supervm.kernels.cpu.rows import fetch_ahead, gather, scatter
+from supervm.kernels.spec import QuadraticSpec
 
 # mypy: disallow_untyped_defs=False
 
@@ -58,9 +60,31 @@ def exchanged(typingctx: Any, a: Any, step: Any) -> Any:
     return a(a, step), codegen
 
 
+def invert_lanes(field: Any, a: Any, room: Any) -> Any:
+    """The inverses of all lanes, none of which is 0, with one inversion; compiled code only."""
+    raise NotImplementedError
+
+
+@overload(invert_lanes)
+def _invert_lanes(field: Any, a: Any, room: Any) -> Any:
+    """In an extension a⁻¹ is the conjugate over the norm, which lies in the prime field."""
+    if isinstance(field.element.spec, QuadraticSpec):
+        return _invert_extension
+    return _invert_prime
+
+
+def _invert_extension(field, a, room):
+    real, imaginary = quadratic.parts(a)
+    norm = fe.sum_of_products((real, imaginary), (real, imaginary))
+    return quadratic.scaled(quadratic.conjugate(a), _all_inverses(quadratic.prime_field(field), norm, room))
+
+
+def _invert_prime(field, a, room):
+    return _all_inverses(field, a, room)
+
+
 @njit(nogil=True, cache=True)
-def invert_lanes(field, a, room):
-    """The inverses of all lanes, none of which is 0, with one inversion."""
+def _all_inverses(field, a, room):
     if ln.lane_width(lanes_of_field(field)) == 1:
         return invert_first(field, a, room)
     one = exchanged(a, 1)
