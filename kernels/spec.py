@@ -86,17 +86,15 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class QuadraticSpec:
-    """The quadratic extension c₀ + c₁·u with u² = `non_residue` of a prime field; elements are pairs (c₀, c₁).
+    """The quadratic extension c₀ + c₁·u, u² = −1, of a prime field with p ≡ 3 mod 4; elements are pairs (c₀, c₁).
 
     Args:
         name: how it is called.
         base: the prime field.
-        non_residue: a small negative integer that is no square in it.
     """
 
     name: str
     base: FieldSpec
-    non_residue: int = -1
 
     @property
     def words(self) -> int:
@@ -106,12 +104,12 @@ class QuadraticSpec:
     def multiply(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
         """a · b."""
         p = self.base.modulus
-        return (a[0] * b[0] + self.non_residue * a[1] * b[1]) % p, (a[0] * b[1] + a[1] * b[0]) % p
+        return (a[0] * b[0] - a[1] * b[1]) % p, (a[0] * b[1] + a[1] * b[0]) % p
 
     def inverse(self, a: tuple[int, int]) -> tuple[int, int]:
         """a⁻¹ by the norm; (0, 0) has none and raises ValueError."""
         p = self.base.modulus
-        norm = self.base.inverse(a[0] * a[0] - self.non_residue * a[1] * a[1])
+        norm = self.base.inverse(a[0] * a[0] + a[1] * a[1])
         return a[0] * norm % p, -a[1] * norm % p
 
 

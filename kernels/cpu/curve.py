@@ -15,20 +15,22 @@ from supervm.kernels.cpu.extension import literal, register_marker
 from supervm.kernels.cpu.field_type import ElementType, Field, FieldMarkerType, constant_element
 from supervm.kernels.cpu.lanes import Lanes, LanesMarkerType
 from supervm.kernels.cpu.lookup import padded_row
-from supervm.kernels.spec import EdwardsSpec, WeierstrassSpec
+from supervm.kernels.spec import Coordinate, EdwardsSpec, GroupSpec, WeierstrassSpec
+
+CurveSpec = EdwardsSpec | WeierstrassSpec | GroupSpec
 
 
 class Curve:
     """A marker: this curve, in these lanes."""
 
-    def __init__(self, spec: EdwardsSpec | WeierstrassSpec, lanes: Lanes) -> None:
+    def __init__(self, spec: CurveSpec, lanes: Lanes) -> None:
         self.spec = spec
         self.lanes = lanes
         self.field = Field(spec.field, lanes)
         self.scalars = Field(spec.scalar_field, lanes)
         self.type = CurveMarkerType(spec, lanes)
 
-    def table(self, points: Sequence[tuple[int, ...]]) -> npt.NDArray[np.uint64]:
+    def table(self, points: Sequence[tuple[Coordinate, ...]]) -> npt.NDArray[np.uint64]:
         """Rows of coordinates as limbs for `lookup_shared`: one row a point, padded, in one flat uint64 array."""
         used = len(points[0]) * self.field.limbs
         rows = np.zeros((len(points), padded_row(used)), np.uint64)
@@ -40,7 +42,7 @@ class Curve:
 class CurveMarkerType(types.Type):
     """Numba type of `Curve`."""
 
-    def __init__(self, spec: EdwardsSpec | WeierstrassSpec, lanes: Lanes) -> None:
+    def __init__(self, spec: CurveSpec, lanes: Lanes) -> None:
         self.spec = spec
         self.lanes = lanes.type
         self.element = ElementType(spec.field, lanes.type)

@@ -189,7 +189,8 @@ def lazy(typingctx: Any, ka: Any, a: Any, kb: Any, b: Any, multiple: Any) -> Any
     """ka · a + kb · b + multiple · p with literal coefficients, where the field allows it not reduced.
 
     In Montgomery lanes the result is below R but not below 2p: it may be a factor of a product whose factors' bounds
-    multiply to less than R·p, or a term of another lazy sum, and nothing else. The sum must not be negative.
+    multiply to less than R·p, or a term of another lazy sum, and nothing else. The sum must not be negative. In an
+    extension a factor must be below 4p in each part, and not one of several products that are summed.
     """
     element = _require_element(a, b)
     ca, cb, bias = literal(ka, "ka"), literal(kb, "kb"), literal(multiple, "multiple")

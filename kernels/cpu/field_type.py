@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Numba types of field elements, and which code generator stands behind each.
 
-Moduli 2^k − c with small c fold (`fold_field`, `fold_word`), all others use Montgomery form (`montgomery_field`); code
-that uses elements cannot tell.
+Moduli 2^k − c with small c fold (`fold_field`, `fold_word`), all others use Montgomery form (`montgomery_field`), and
+quadratic extensions stand on that (`quadratic_field`); code that uses elements cannot tell.
 """
 
 from __future__ import annotations
@@ -22,37 +22,42 @@ from supervm.kernels.cpu.lanes import (
     LanesType,
 )
 from supervm.kernels.cpu.montgomery_field import MontgomeryField
-from supervm.kernels.spec import FieldSpec
+from supervm.kernels.cpu.quadratic_field import QuadraticField
+from supervm.kernels.spec import Coordinate, FieldSpec, QuadraticSpec
+
+FieldCode = FoldField | MontgomeryField | QuadraticField
+"""What writes a field's instructions."""
 
 
 class Field:
     """A marker: this field, in these lanes. Kernels take it as an argument and are compiled once for each."""
 
-    def __init__(self, spec: FieldSpec, lanes: Lanes) -> None:
+    def __init__(self, spec: FieldSpec | QuadraticSpec, lanes: Lanes) -> None:
         self.spec = spec
         self.lanes = lanes
         self.element = ElementType(spec, lanes.type)
         self.limbs = self.element.code.limbs
 
-    def represent(self, value: int) -> list[int]:
+    def represent(self, value: Coordinate) -> list[int]:
         """`value` as the limbs of an element, for tables."""
-        return self.element.code.represent(value)
+        return represent(self.element.code, value)
 
 
 class ElementType(types.Type):
     """Numba type of an element: `limbs` lanes values."""
 
-    def __init__(self, spec: FieldSpec, lanes: LanesType) -> None:
+    def __init__(self, spec: FieldSpec | QuadraticSpec, lanes: LanesType) -> None:
         self.spec = spec
         self.lanes = lanes
-        super().__init__(name=f"Element({spec.name}:{spec.modulus:x}, {lanes.name})")
+        self.modulus = spec.base.modulus if isinstance(spec, QuadraticSpec) else spec.modulus
+        super().__init__(name=f"Element({spec.name}:{self.modulus:x}, {lanes.name})")
 
     @property
     def key(self) -> tuple[str, int, tuple[int, int]]:
-        return self.spec.name, self.spec.modulus, self.lanes.key
+        return self.spec.name, self.modulus, self.lanes.key
 
     @property
-    def code(self) -> FoldField | MontgomeryField:
+    def code(self) -> FieldCode:
         """The generator of this field's instructions."""
         return generator(self.spec, self.lanes.bits, self.lanes.width)
 
@@ -62,11 +67,33 @@ class ElementType(types.Type):
 
 
 @functools.cache
-def generator(spec: FieldSpec, bits: int, width: int) -> FoldField | MontgomeryField:
-    """The code generator that suits the modulus."""
+def generator(spec: FieldSpec | QuadraticSpec, bits: int, width: int) -> FieldCode:
+    """The code generator that suits the modulus.
+
+    Raises:
+        TypeError: an extension of a field that is not in Montgomery form.
+    """
+    if isinstance(spec, QuadraticSpec):
+        base = generator(spec.base, bits, width)
+        if not isinstance(base, MontgomeryField):
+            raise TypeError(f"{spec.name} extends {spec.base.name}, which folds; expected a Montgomery field")
+        return QuadraticField(spec, base)
     if not spec.fold:
         return MontgomeryField(spec, LanesType(bits, width))
     return (FoldLanes if width > 1 else FoldWord)(spec, LanesType(bits, width))
+
+
+def represent(code: FieldCode, value: Coordinate) -> list[int]:
+    """A constant as limbs; an integer is an element of an extension too.
+
+    Raises:
+        TypeError: a pair for a prime field.
+    """
+    if isinstance(code, QuadraticField):
+        return code.represent(value)
+    if isinstance(value, tuple):
+        raise TypeError(f"{value} is a pair; {code.spec.name} is a prime field")
+    return code.represent(value)
 
 
 class FieldMarkerType(types.Type):
@@ -113,7 +140,7 @@ def pack(builder: ir.IRBuilder, element: ElementType, limbs: list[ir.Value]) -> 
     return value
 
 
-def constant_element(builder: ir.IRBuilder, element: ElementType, number: int) -> ir.Value:
+def constant_element(builder: ir.IRBuilder, element: ElementType, number: Coordinate) -> ir.Value:
     """`number` modulo p as an element, in every lane."""
     e = Emitter(builder, element.lanes)
-    return pack(builder, element, [e.constant(limb) for limb in element.code.represent(number)])
+    return pack(builder, element, [e.constant(limb) for limb in represent(element.code, number)])

@@ -13,12 +13,13 @@ from typing import Any
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from supervm.kernels.cpu import field as fe
+from supervm.kernels.cpu import quadratic
 from supervm.kernels.cpu.field_type import LocalType
 from supervm.kernels.cpu.lanes import I64
-from supervm.kernels.spec import FieldSpec
+from supervm.kernels.spec import FieldSpec, QuadraticSpec
 
 SLOTS = 16
 """Stored powers a chain may need at once; slot 0 is the element itself."""
@@ -125,10 +126,26 @@ def power(a, which):
     return a
 
 
-@njit(nogil=True, cache=True)
-def inverse(a):
-    """a⁻¹, and 0 for 0."""
+def inverse(a: Any) -> Any:
+    """a⁻¹, and 0 for 0; in an extension by the norm. For compiled code."""
+    raise TypeError("inverse() is called from compiled code only")
+
+
+@overload(inverse)
+def _inverse(a):
+    if isinstance(a.spec, QuadraticSpec):
+        return _inverse_by_norm
+    return _inverse_by_power
+
+
+def _inverse_by_power(a):
     return power(a, INVERSE)
+
+
+def _inverse_by_norm(a):
+    real, imaginary = quadratic.parts(a)
+    norm = power(fe.sum_of_products((real, imaginary), (real, imaginary)), INVERSE)
+    return quadratic.scaled(quadratic.conjugate(a), norm)
 
 
 @njit(nogil=True, cache=True)

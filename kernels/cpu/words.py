@@ -7,6 +7,7 @@ tuples of lanes.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from llvmlite import ir
@@ -135,12 +136,18 @@ def _below(builder: ir.IRBuilder, e: Emitter, words: list[ir.Value], bound: int)
 
 @intrinsic
 def below_modulus(typingctx: Any, field: Any, words: Any) -> Any:
-    """Mask of the lanes whose words are a canonical value of the field."""
+    """Mask of the lanes whose words are a canonical value of the field, in both parts of an extension."""
     lanes = field.lanes
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         parts = cgutils.unpack_tuple(builder, args[1])
-        return _below(builder, Emitter(builder, lanes), parts, field.element.spec.modulus)
+        e, modulus = Emitter(builder, lanes), field.element.modulus
+        size = -(-modulus.bit_length() // 64)
+        masks = [
+            _below(builder, e, parts[at : at + size], modulus)
+            for at in range(0, field.element.spec.words, size)
+        ]
+        return functools.reduce(builder.and_, masks)
 
     return MaskType(lanes.width)(field, words), codegen
 
@@ -152,9 +159,7 @@ def above_half(typingctx: Any, field: Any, words: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         parts = cgutils.unpack_tuple(builder, args[1])
-        return builder.not_(
-            _below(builder, Emitter(builder, lanes), parts, (field.element.spec.modulus + 1) // 2)
-        )
+        return builder.not_(_below(builder, Emitter(builder, lanes), parts, (field.element.modulus + 1) // 2))
 
     return MaskType(lanes.width)(field, words), codegen
 
