@@ -38,7 +38,7 @@ def reduction_rows(windows: int, buckets: int) -> int:
 def _add_lists(field, points, sums, target, other, rows, pairs, before, cases, room, wary):
     """target[i] += other[i] for all i, an EMPTY one being nothing; results go to row rows + i of `sums`."""
     left, right, out = pairs
-    room_for = cases.size * (left.size // (cases.size + 1))
+    room_for = left.size
     count = 0
     for index in range(target.size):
         if other[index] == _EMPTY:

@@ -102,7 +102,7 @@ def copy_row(field, source, row, target, to):
 def _round(field, points, scratch, current, segments, used, pairs, before, cases, room, wary):
     """Add up neighbours of every segment once: (whether any were added, rows in use, wary)."""
     left, right, out = pairs
-    room_for = cases.size * (left.size // (cases.size + 1))
+    room_for = left.size
     count = 0
     any_pairs = False
     for segment in range(segments.shape[0]):

@@ -62,7 +62,7 @@ def pack_points(curve, coordinates, rows, infinite, start, stop):
 def multiply_rows(field, rows, source, target, count, doublings, pairs, before, cases, room):
     """Rows target … of the same array = 2^doublings times rows source …, `count` of them."""
     left, right, out = pairs
-    room_for = cases.size * (left.size // (cases.size + 1))
+    room_for = left.size
     for first in range(0, count, room_for):
         span = min(room_for, count - first)
         for doubling in range(doublings):

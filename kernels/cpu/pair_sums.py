@@ -66,7 +66,7 @@ def invert_lanes(field: Any, a: Any, room: Any) -> Any:
 
 
 @overload(invert_lanes)
-def _invert_lanes(field: Any, a: Any, room: Any) -> Any:
+def _invert_lanes(field, a, room):
     """In an extension a⁻¹ is the conjugate over the norm, which lies in the prime field."""
     if isinstance(field.element.spec, QuadraticSpec):
         return _invert_extension
@@ -215,7 +215,7 @@ def add_pairs(field, points, scratch, left, right, out, count, before, cases, ro
     Args:
         field: the marker of the coordinates' field.
         points, scratch: flat uint64 arrays of rows; results go to `scratch`.
-        left, right, out: flat uint32 arrays of entries (see `rows`) with room for a group of lanes beyond `count`.
+        left, right, out: flat uint32 arrays of entries (see `rows`) of a whole number of groups of lanes.
         before: uint64, room for an element for each group of lanes.
         cases: int64, likewise.
         room: scratch of `inverse`.
