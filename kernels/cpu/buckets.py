@@ -22,12 +22,29 @@ _EMPTY, _NEGATED, _SCRATCH = np.uint32(EMPTY), np.uint32(NEGATED), np.uint32(SCR
 
 @njit(nogil=True, cache=True)
 def significant(scalars):
-    """(w0, w1, w2, w3): the words of all scalars joined by or."""
+    """uint64 (4,): the words of all scalars joined by or."""
     joined = np.zeros(4, np.uint64)
     for index in range(scalars.size // 4):
         for word in range(4):
             joined[word] |= scalars[4 * index + word]
     return joined
+
+
+@njit(nogil=True, cache=True)
+def first_at_least(scalars, order):
+    """The first scalar that is not below the order, −1 if all are.
+
+    Args:
+        scalars: flat uint64, four words each.
+        order: uint64 (4,).
+    """
+    for index in range(scalars.size // 4):
+        for word in range(3, -1, -1):
+            if scalars[4 * index + word] < order[word]:
+                break
+            if scalars[4 * index + word] > order[word] or word == 0:
+                return index
+    return -1
 
 
 @njit(nogil=True, cache=True)
@@ -70,7 +87,9 @@ def sort_windows(scalars, infinite, offset, bits, windows, shared, first, last, 
                 bit = (window + level * shared) * bits
                 if window + level * shared < windows and infinite[index] == 0:
                     word, shift = bit >> 6, np.uint64(bit & 63)
-                    value = raised[word] >> shift | (raised[word + 1] << np.uint64(1)) << (np.uint64(63) - shift)
+                    value = raised[word] >> shift | (raised[word + 1] << np.uint64(1)) << (
+                        np.uint64(63) - shift
+                    )
                     digit = np.int64(value & mask) - half
                 digits[((window - first) * levels + level) * n + index] = digit
                 if digit != 0:
@@ -78,7 +97,7 @@ def sort_windows(scalars, infinite, offset, bits, windows, shared, first, last, 
     buckets = (last - first) * half
     for bucket in range(buckets):
         starts[bucket + 1] += starts[bucket]
-    place = starts[:buckets].copy()
+    place = starts[:-1].copy()
     for window in range(last - first):
         for level in range(levels):
             for index in range(n):
@@ -99,40 +118,89 @@ def copy_row(field, source, row, target, to):
 
 
 @njit(nogil=True, cache=True)
-def _round(field, points, scratch, current, segments, used, pairs, before, cases, room, wary):
-    """Add up neighbours of every segment once: (whether any were added, rows in use, wary)."""
-    left, right, out = pairs
-    room_for = left.size
+def pair_up(current, segments, segment, first, used, left, right, out):
+    """List pairs of neighbours, from pair `first` of segment `segment` on, until the lists are full or all are listed.
+
+    Returns:
+        (pairs listed, segment and pair to go on with, rows of scratch in use).
+    """
     count = 0
-    any_pairs = False
-    for segment in range(segments.shape[0]):
+    while segment < len(segments) and count < left.size:
         start, length = segments[segment, 0], segments[segment, 1]
         half = length >> 1
-        for pair in range(half):
-            first, second = current[start + 2 * pair], current[start + 2 * pair + 1]
-            result = first
-            if first & _SCRATCH == 0:
+        last = min(half, first + left.size - count)
+        for pair in range(first, last):
+            one, other = current[start + 2 * pair], current[start + 2 * pair + 1]
+            result = one
+            if one & _SCRATCH == 0:
                 result = _SCRATCH | np.uint32(used)
                 used += 1
-            left[count], right[count], out[count] = first, second, result
+            left[count], right[count], out[count] = one, other, result
             current[start + pair] = result
             count += 1
-            if count == room_for:
-                wary = add_pairs(
-                    field, points, scratch, left, right, out, count, before, cases, room, wary
-                )
-                count = 0
-                any_pairs = True
-        if length & 1:
-            current[start + half] = current[start + length - 1]
-        segments[segment, 1] = half + (length & 1)
-    if count:
-        wary = add_pairs(field, points, scratch, left, right, out, count, before, cases, room, wary)
-    return any_pairs or count > 0, used, wary
+        first = last
+        if last == half:
+            if length & 1:
+                current[start + half] = current[start + length - 1]
+            segments[segment, 1] = half + (length & 1)
+            segment += 1
+            first = 0
+    return count, segment, first, used
 
 
 @njit(nogil=True, cache=True)
-def sum_buckets(field, points, scratch, sums, entries, starts, found, current, segments, pairs, before, cases, room):
+def next_block(entries, starts, position, bucket, carried, current, segments):
+    """Copy entries from `position` on to `current`, as many as it has room for beside `carried`, and mark their buckets.
+
+    Returns:
+        (segments, position and bucket to go on with).
+    """
+    stop = min(position + current.size - 1, starts[starts.size - 1])
+    count, at = 0, 0
+    while position < stop:
+        end = min(starts[bucket + 1], stop)
+        if end > position:
+            segments[count, 0] = at
+            if carried != _EMPTY:
+                current[at] = carried
+                at += 1
+                carried = _EMPTY
+            for index in range(position, end):
+                current[at] = entries[index]
+                at += 1
+            segments[count, 1] = at - segments[count, 0]
+            segments[count, 2] = bucket
+            count += 1
+            position = end
+        if position == starts[bucket + 1]:
+            bucket += 1
+    return count, position, bucket
+
+
+@njit(nogil=True, cache=True)
+def keep_sums(field, scratch, sums, starts, position, current, segments, found):
+    """Move the sum of every bucket of a block to where it stays; that of a bucket which goes on is returned as an entry, its
+    row at the start of `scratch`."""
+    carried = _EMPTY
+    for segment in range(len(segments)):
+        entry, owner = current[segments[segment, 0]], segments[segment, 2]
+        in_scratch = entry & _SCRATCH != 0
+        row = np.int64(entry & (_SCRATCH - np.uint32(1)))
+        if position < starts[owner + 1]:
+            if in_scratch:
+                copy_row(field, scratch, row, scratch, 0)
+            carried = _SCRATCH if in_scratch else entry
+        else:
+            if in_scratch:
+                copy_row(field, scratch, row, sums, owner)
+            found[owner] = _SCRATCH | np.uint32(owner) if in_scratch else entry
+    return carried
+
+
+@njit(nogil=True, cache=True, inline="always")
+def sum_buckets(
+    field, points, scratch, sums, entries, starts, found, current, segments, pairs, before, cases, room
+):
     """The sum of every bucket.
 
     Args:
@@ -144,49 +212,24 @@ def sum_buckets(field, points, scratch, sums, entries, starts, found, current, s
         found: uint32, one for each bucket, written: an entry with `sums` as the second array, or EMPTY.
         current: uint32 (block + 1,), scratch; a block is as many entries as are summed at once.
         segments: int64 (block + 1, 3), scratch.
-        pairs, before, cases, room: scratch of `add_pairs`; as many pairs share an inversion as `cases` has groups for.
+        pairs, before, cases, room: scratch of `add_pairs`; as many pairs share an inversion as `pairs` have room for.
     """
-    buckets = found.size
-    block = current.size - 1
+    left, right, out = pairs
     found[:] = _EMPTY
     position, bucket = 0, 0
     carried = _EMPTY
     wary = False
-    while position < entries.size and position < starts[buckets]:
-        stop = min(position + block, starts[buckets])
-        count, at = 0, 0
-        while position < stop:
-            end = min(starts[bucket + 1], stop)
-            if end > position:
-                segments[count, 0] = at
-                if carried != _EMPTY:
-                    current[at] = carried
-                    at += 1
-                    carried = _EMPTY
-                for index in range(position, end):
-                    current[at] = entries[index]
-                    at += 1
-                segments[count, 1] = at - segments[count, 0]
-                segments[count, 2] = bucket
-                count += 1
-                position = end
-            if position == starts[bucket + 1]:
-                bucket += 1
-        used = 1  # row 0 holds the sum of a bucket that the block before did not finish
-        more = True
-        while more:
-            more, used, wary = _round(
-                field, points, scratch, current, segments[:count], used, pairs, before, cases, room, wary
-            )
-        for segment in range(count):
-            entry, owner = current[segments[segment, 0]], segments[segment, 2]
-            in_scratch = entry & _SCRATCH != 0
-            row = np.int64(entry & (_SCRATCH - np.uint32(1)))
-            if position < starts[owner + 1]:
-                if in_scratch:
-                    copy_row(field, scratch, row, scratch, 0)
-                carried = _SCRATCH if in_scratch else entry
-            else:
-                if in_scratch:
-                    copy_row(field, scratch, row, sums, owner)
-                found[owner] = _SCRATCH | np.uint32(owner) if in_scratch else entry
+    while position < starts[starts.size - 1]:
+        count, position, bucket = next_block(entries, starts, position, bucket, carried, current, segments)
+        used = 1  # row 0 of scratch holds the sum of a bucket that the block before did not finish
+        added = True
+        while added:
+            added = False
+            segment, first = 0, 0
+            while segment < count:
+                listed, segment, first, used = pair_up(
+                    current, segments[:count], segment, first, used, left, right, out
+                )
+                added = added or listed > 0
+                wary = add_pairs(field, points, scratch, left, right, out, listed, before, cases, room, wary)
+        carried = keep_sums(field, scratch, sums, starts, position, current, segments[:count], found)

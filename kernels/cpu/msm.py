@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.kernels.cpu import inverse
-from supervm.kernels.cpu.bucket_reduction import reduce_windows, reduction_rows, write_affine
-from supervm.kernels.cpu.buckets import significant, sort_windows, sum_buckets
+from supervm.kernels.cpu.bucket_reduction import reduction_rows, write_affine
+from supervm.kernels.cpu.buckets import significant, sort_windows
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.lanes import LANES_64
-from supervm.kernels.cpu.msm_plan import BLOCK, PAIRS, Plan, choose, offset
-from supervm.kernels.cpu.msm_points import ACCEPTED, NOT_CANONICAL, horner, multiply_rows, pack_points
+from supervm.kernels.cpu.msm_plan import BLOCK, PAIRS, Plan, choose, offset, piece
+from supervm.kernels.cpu.msm_points import ACCEPTED, NOT_CANONICAL, horner, pack_points
+from supervm.kernels.cpu.msm_windows import add_rows, window_sums
 from supervm.kernels.cpu.rows import MOST_ROWS
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, run_slices
@@ -36,7 +37,7 @@ class Scratch:
 
     def __init__(self, curve: Curve) -> None:
         width = curve.lanes.width
-        self.pairs = tuple(np.empty(PAIRS, np.uint32) for _ in range(3))
+        self.pairs = np.empty(PAIRS, np.uint32), np.empty(PAIRS, np.uint32), np.empty(PAIRS, np.uint32)
         self.before = np.empty(PAIRS // width * curve.field.limbs * width, np.uint64)
         self.cases = np.empty(PAIRS // width, np.int64)
         self.room = inverse.room()
@@ -73,13 +74,14 @@ def row_words(curve: Curve) -> int:
     return 2 * int(curve.spec.field.words)
 
 
-def pack(curve: Curve, coordinates: Words, precompute: int = 1) -> Packed:
+def pack(curve: Curve, coordinates: Words, precompute: int = 1, first: int = 0) -> Packed:
     """Check points and pack them, with multiples if asked for.
 
     Args:
         curve: a marker.
         coordinates: flat uint64, canonical words of x and y for each point, all zero for infinity.
         precompute: multiples of each point, itself included.
+        first: what the first row is called in errors.
 
     Raises:
         ArgumentError: a coordinate that is p or above, or a point that is not on the curve: the first one is named.
@@ -89,7 +91,9 @@ def pack(curve: Curve, coordinates: Words, precompute: int = 1) -> Packed:
     plan = choose(count, words, curve.spec.scalar_field.modulus - 1, precompute) if precompute > 1 else None
     levels = plan.levels if plan else 1
     if count * levels > MOST_ROWS:
-        raise ArgumentError("points", f"{count} points, {levels} multiples each", f"{MOST_ROWS} in all at most")
+        raise ArgumentError(
+            "points", f"{count} points, {levels} multiples each", f"{MOST_ROWS} in all at most"
+        )
     rows = np.empty(count * levels * words, np.uint64)
     infinite = np.empty(count, np.uint8)
     refused: list[int] = []
@@ -103,10 +107,31 @@ def pack(curve: Curve, coordinates: Words, precompute: int = 1) -> Packed:
     if refused:
         index, reason = divmod(min(refused), 2)
         what = "a coordinate ≥ p" if reason == NOT_CANONICAL else "a point that is not on the curve"
-        raise ArgumentError("points", f"{what} in row {index}", "canonical coordinates of points on the curve")
+        raise ArgumentError(
+            "points", f"{what} in row {first + index}", "canonical coordinates of points on the curve"
+        )
     if plan:
         _multiples(curve, rows, count, plan)
     return Packed(curve, rows, infinite, plan)
+
+
+def multiples(curve: Curve, count: int) -> Words:
+    """The multiples 1 … count of the base point, flat uint64: distinct points without a scalar multiplication each."""
+    words = row_words(curve)
+    base = [part for value in curve.spec.base for part in (value if isinstance(value, tuple) else (value,))]
+    width = words // len(base)
+    coordinates = np.concatenate([_words(part, width) for part in base])
+    rows = np.empty(max(1, count) * words, np.uint64)
+    rows[:words] = pack(curve, coordinates).rows
+    scratch = Scratch(curve)
+    known = 1
+    while known < count:  # known more: those known, each plus the last of them
+        added = min(known, count - known)
+        add_rows(curve.field, rows, 0, known - 1, 0, known, added, 0, *scratch.arguments)
+        known = min(2 * known, count)
+    out = np.empty(count * words, np.uint64)
+    write_affine(curve.field, rows, rows, np.arange(count, dtype=np.uint32), out)
+    return out
 
 
 def _multiples(curve: Curve, rows: Words, count: int, plan: Plan) -> None:
@@ -114,19 +139,21 @@ def _multiples(curve: Curve, rows: Words, count: int, plan: Plan) -> None:
         scratch = Scratch(curve)
         for level in range(1, plan.levels):
             source, target = (level - 1) * count + start, level * count + start
-            multiply_rows(
-                curve.field, rows, source, target, stop - start, plan.bits * plan.shared, *scratch.arguments
+            doublings = plan.bits * plan.shared - 1
+            add_rows(
+                curve.field, rows, source, source, 1, target, stop - start, doublings, *scratch.arguments
             )
 
     run_slices(extend, count, PAIRS)
 
 
-def multiply(packed: Packed, scalars: Words) -> Words:
+def multiply(packed: Packed, scalars: Words, limit: int | None = None) -> Words:
     """Σ scalarᵢ·pointᵢ.
 
     Args:
         packed: n points.
         scalars: flat uint64, four words each, of n integers below the order.
+        limit: bytes to stay within, where a window at a time is enough for that.
 
     Returns:
         Flat uint64: canonical words of x and y, zeros for infinity.
@@ -137,15 +164,43 @@ def multiply(packed: Packed, scalars: Words) -> Words:
     if not packed.points or not largest:
         return np.zeros(words, np.uint64)
     plan = packed.plan or choose(packed.points, words, largest)
-    threads = get_threads()
     sums = np.empty(plan.shared * words, np.uint64)
     raise_by = _words(offset(plan.bits, plan.windows), 5)
 
     def windows(first: int, last: int) -> None:
         _windows(packed, plan, scalars, raise_by, first, last, sums[first * words : last * words])
 
-    run_slices(windows, plan.shared, plan.group(threads))
+    run_slices(windows, plan.shared, plan.group(get_threads(), limit))
     return join(curve, sums, plan.bits)
+
+
+def in_pieces(curve: Curve, coordinates: Words, scalars: Words, limit: int | None) -> Words:
+    """Σ scalarᵢ·pointᵢ for each row of scalars, with as many points at a time as `limit` bytes allow.
+
+    Args:
+        curve: a marker.
+        coordinates: flat uint64, as `pack` takes them.
+        scalars: uint64 (k, n, 4).
+        limit: bytes beside the arguments; None for any number.
+
+    Returns:
+        uint64 (k, words of a point).
+
+    Raises:
+        ArgumentError: as `pack`, or too low a limit.
+    """
+    words, count = row_words(curve), scalars.shape[1]
+    at_once = piece(count, words, curve.spec.scalar_field.modulus - 1, get_threads(), limit)
+    starts = range(0, count, max(1, at_once))
+    partial = np.zeros((len(scalars), max(1, len(starts)), words), np.uint64)
+    for index, start in enumerate(starts):
+        stop = min(start + at_once, count)
+        packed = pack(curve, coordinates[start * words : stop * words], first=start)
+        for row, each in zip(partial, scalars, strict=True):
+            row[index] = multiply(packed, each[start:stop].reshape(-1), limit)
+    if len(starts) <= 1:
+        return partial[:, 0]
+    return np.array([join(curve, row.reshape(-1)) for row in partial], np.uint64).reshape(-1, words)
 
 
 def join(curve: Curve, points: Words, bits: int = 0) -> Words:
@@ -175,12 +230,22 @@ def _windows(
     buckets = group * plan.buckets
     starts = np.empty(buckets + 1, np.int64)
     sort_windows(
-        scalars, packed.infinite, raise_by, plan.bits, plan.windows, plan.shared, first, last, digits, entries, starts
+        scalars,
+        packed.infinite,
+        raise_by,
+        plan.bits,
+        plan.windows,
+        plan.shared,
+        first,
+        last,
+        digits,
+        entries,
+        starts,
     )
     scratch = Scratch(curve)
     sums = np.empty((buckets + reduction_rows(group, plan.buckets)) * words, np.uint64)
     found = np.empty(buckets, np.uint32)
-    sum_buckets(
+    window_sums(
         curve.field,
         packed.rows,
         np.empty((BLOCK // 2 + 2) * words, np.uint64),
@@ -191,6 +256,6 @@ def _windows(
         np.empty(BLOCK + 1, np.uint32),
         np.empty((BLOCK + 1, 3), np.int64),
         *scratch.arguments,
+        group,
+        out,
     )
-    values = reduce_windows(curve.field, packed.rows, sums, found, group, *scratch.arguments)
-    write_affine(curve.field, packed.rows, sums, values, out)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a multi-scalar multiplication is cut: bits of a window, windows at a time, points at a time, and what memory they need.
+"""How a multi-scalar multiplication is cut: bits of a window, windows and points at a time, and what memory they need.
 
-The cost of a plan is counted in additions of affine points, all of which take the same time: windows · (n + 2·(1 + 2^−LOG + …)
-· 2^(bits − 1)), one for each point and two for each bucket.
+The cost of a plan is counted in additions of affine points, all of which take the same time: one for each point in each
+window, and two for each bucket on every level of the reduction.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ PAIRS = 1 << 12
 """Pairs that share an inversion at most."""
 
 MOST_BITS = 20
+"""Of a window: beyond 2^26 points, more would be a little faster and need gigabytes of buckets."""
+
+LEAST_POINTS = 8
+"""A group of lanes: what must fit a memory limit."""
 
 GROUP_ENTRIES = 1 << 21
 """Entries of the windows that are worked on together, where a single window has no more."""
@@ -57,10 +61,14 @@ class Plan:
         reduction = 2 * self.buckets * (1 + 1 / ((1 << LOG) - 1))
         return self.windows * self.points + self.shared * reduction
 
-    def group(self, threads: int) -> int:
-        """Windows at a time: no more than give every thread its share, nor than GROUP_ENTRIES allow."""
+    def group(self, threads: int, limit: int | None = None) -> int:
+        """Windows at a time: no more than give every thread its share, than GROUP_ENTRIES allow, and than `limit` bytes do
+        if a single window stays within them."""
         fair = -(-self.shared // threads)
-        return max(1, min(fair, GROUP_ENTRIES // max(1, self.points * self.levels)))
+        group = max(1, min(fair, GROUP_ENTRIES // max(1, self.points * self.levels)))
+        while limit is not None and group > 1 and self.bytes(threads, group) > limit:
+            group -= 1
+        return group
 
     def rows_bytes(self) -> int:
         """Bytes of the packed points and their multiples."""
@@ -74,11 +82,21 @@ class Plan:
         reduction = reduction_rows(group, self.buckets)
         scratch = BLOCK // 2 + 2
         row = 8 * self.row_words
-        return 8 * entries + 20 * sums + row * (sums + reduction + scratch) + BLOCK * 28 + PAIRS * (12 + 12 * row // 8)
+        return (
+            8 * entries
+            + 20 * sums
+            + row * (sums + reduction + scratch)
+            + BLOCK * 28
+            + PAIRS * (12 + 12 * row // 8)
+        )
 
-    def bytes(self, threads: int) -> int:
-        """Bytes at a time: rows, and what every thread needs."""
-        return self.rows_bytes() + threads * self.group_bytes(self.group(threads))
+    def bytes(self, threads: int, group: int) -> int:
+        """Bytes beside the arguments: rows, and what every thread needs for `group` windows."""
+        return self.rows_bytes() + min(threads, self.shared) * self.group_bytes(group)
+
+    def fits(self, threads: int, limit: int) -> bool:
+        """Whether `limit` bytes are enough, with a window at a time if need be."""
+        return self.bytes(threads, 1) <= limit
 
 
 def windows_of(largest: int, bits: int) -> int:
@@ -102,22 +120,24 @@ def choose(points: int, row_words: int, largest: int, precompute: int = 1) -> Pl
     return min((plan(bits) for bits in range(2, MOST_BITS + 1)), key=Plan.additions)
 
 
-def pieces(points: int, row_words: int, largest: int, threads: int, memory_limit: int | None) -> int:
-    """Points at a time, so that the plan for them stays within `memory_limit` bytes.
+def piece(points: int, row_words: int, largest: int, threads: int, limit: int | None) -> int:
+    """Points at a time, so that the plan for them stays within `limit` bytes.
 
     Raises:
         ArgumentError: not even a group of lanes fits.
     """
-    if memory_limit is None or choose(points, row_words, largest).bytes(threads) <= memory_limit:
+
+    def fits(count: int) -> bool:
+        return limit is None or choose(count, row_words, largest).fits(threads, limit)
+
+    least = min(points, LEAST_POINTS)
+    if fits(points):
         return points
-    low, high = 0, points
+    if not fits(least):
+        needed = choose(least, row_words, largest).bytes(threads, 1)
+        raise ArgumentError("memory_limit", f"{limit} bytes", f"{needed} bytes or more")
+    low, high = least, points
     while high - low > 1:
         middle = (low + high) // 2
-        if choose(middle, row_words, largest).bytes(threads) <= memory_limit:
-            low = middle
-        else:
-            high = middle
-    if low < min(points, 8):
-        least = choose(min(points, 8), row_words, largest).bytes(threads)
-        raise ArgumentError("memory_limit", f"{memory_limit} bytes", f"{least} bytes or more")
+        low, high = (middle, high) if fits(middle) else (low, middle)
     return low

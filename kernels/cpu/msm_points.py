@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Points of a multi-scalar multiplication before and after: checks, packing, multiples by powers of two, Horner's rule."""
+"""Points of a multi-scalar multiplication before and after: checks, packing, Horner's rule."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu import weierstrass as ws
 from supervm.kernels.cpu import words as wd
 from supervm.kernels.cpu.curve import base_field, lanes_of
-from supervm.kernels.cpu.pair_sums import add_pairs, invert_lanes
-from supervm.kernels.cpu.rows import SCRATCH, read_coordinates, scatter, words_in_row, write_coordinates
+from supervm.kernels.cpu.pair_sums import invert_lanes
+from supervm.kernels.cpu.rows import read_coordinates, scatter, words_in_row, write_coordinates
 
 # mypy: disallow_untyped_defs=False
-
-_SCRATCH = np.uint32(SCRATCH)
 
 ACCEPTED = -1
 NOT_CANONICAL, NOT_ON_CURVE = 0, 1
@@ -56,21 +54,6 @@ def pack_points(curve, coordinates, rows, infinite, start, stop):
             infinite[index] = ln.mask_bits(none) >> lane & 1
         scatter(field, rows, rows, names, 0, x, y, none)
     return ACCEPTED
-
-
-@njit(nogil=True, cache=True)
-def multiply_rows(field, rows, source, target, count, doublings, pairs, before, cases, room):
-    """Rows target … of the same array = 2^doublings times rows source …, `count` of them."""
-    left, right, out = pairs
-    room_for = left.size
-    for first in range(0, count, room_for):
-        span = min(room_for, count - first)
-        for doubling in range(doublings):
-            base = source if doubling == 0 else target
-            for index in range(span):
-                left[index] = right[index] = _SCRATCH | np.uint32(base + first + index)
-                out[index] = _SCRATCH | np.uint32(target + first + index)
-            add_pairs(field, rows, rows, left, right, out, span, before, cases, room, True)
 
 
 @njit(nogil=True, cache=True)

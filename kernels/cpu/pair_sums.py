@@ -97,20 +97,15 @@ def _all_inverses(field, a, room):
 
 
 @njit(nogil=True, cache=True)
-def any_zero(field, a):
-    """Whether a lane is 0."""
-    return ln.mask_bits(fe.is_zero(a)) != 0
-
-
-@njit(nogil=True, cache=True)
 def signed(field, y, negated):
     """y, or −y where the mask is set: below 2p or equal to it."""
     return fe.select(negated, fe.lazy(1, fe.constant(field, 0), -1, y, 2), y)
 
 
 @njit(nogil=True, cache=True)
-def _forward(field, points, scratch, left, right, groups, before):
-    """(product of all differences, whether a point is infinite); keeps the product before each group."""
+def _forward(field, points, scratch, left, right, groups, before, room):
+    """(inverse of the product of all differences, whether there is none or a point is infinite); keeps the product before
+    each group."""
     size = fe.storage(field)
     width = ln.lane_width(lanes_of_field(field))
     total = fe.constant(field, 1)
@@ -125,7 +120,8 @@ def _forward(field, points, scratch, left, right, groups, before):
         bits |= ln.mask_bits(ln.or_(i1, i2))
         fe.store(before, group * size, total)
         total = fe.mul(total, fe.lazy(1, x2, -1, x1, 2))
-    return total, bits != 0
+    failed = bits != 0 or ln.mask_bits(fe.is_zero(total)) != 0
+    return (total if failed else invert_lanes(field, total, room)), failed
 
 
 @njit(nogil=True, cache=True)
@@ -148,9 +144,9 @@ def _backward(field, points, scratch, left, right, out, groups, before, inverse)
 
 
 @njit(nogil=True, cache=True)
-def _forward_cases(field, points, scratch, left, right, groups, before, cases):
+def _forward_cases(field, points, scratch, left, right, groups, before, cases, room):
     """As `_forward`, for any points; notes four masks in `cases` for each group: doubled, first alone, second alone,
-    infinite. Returns (product of all denominators, whether any mask is set)."""
+    infinite. Returns (inverse of the product of all denominators, whether any mask is set)."""
     size = fe.storage(field)
     width = ln.lane_width(lanes_of_field(field))
     one = fe.constant(field, 1)
@@ -175,7 +171,7 @@ def _forward_cases(field, points, scratch, left, right, groups, before, cases):
         noted = ln.mask_bits(double) | first << 8 | second << 16 | infinite << 24
         cases[group] = noted
         found |= noted
-    return total, found != 0
+    return invert_lanes(field, total, room), found != 0
 
 
 @njit(nogil=True, cache=True)
@@ -208,9 +204,11 @@ def _backward_cases(field, points, scratch, left, right, out, groups, before, ca
         scatter(field, points, scratch, out, at, x3, y3, infinite)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def add_pairs(field, points, scratch, left, right, out, count, before, cases, room, wary):
     """out[i] = left[i] + right[i] for i < count, where an output row may be the row of its own left or right point.
+
+    Like all that calls it, it is inlined by Numba: compiled by itself, every level would compile the point formulas again.
 
     Args:
         field: the marker of the coordinates' field.
@@ -224,19 +222,16 @@ def add_pairs(field, points, scratch, left, right, out, count, before, cases, ro
     Returns:
         Whether any occurred, as a hint for the next list.
     """
-    if count == 0:
-        return wary
-    width = ln.lane_width(lanes_of_field(field))
-    groups = (count + width - 1) // width
-    for index in range(count, groups * width):
-        left[index], right[index], out[index] = left[count - 1], right[count - 1], out[count - 1]
-    if not wary:
-        total, infinite = _forward(field, points, scratch, left, right, groups, before)
-        if not infinite and not any_zero(field, total):
-            inverse = invert_lanes(field, total, room)
-            _backward(field, points, scratch, left, right, out, groups, before, inverse)
-            return False
-    total, found = _forward_cases(field, points, scratch, left, right, groups, before, cases)
-    inverse = invert_lanes(field, total, room)
-    _backward_cases(field, points, scratch, left, right, out, groups, before, cases, inverse)
-    return found
+    if count > 0:
+        width = ln.lane_width(lanes_of_field(field))
+        groups = (count + width - 1) // width
+        for index in range(count, groups * width):
+            left[index], right[index], out[index] = left[count - 1], right[count - 1], out[count - 1]
+        if not wary:
+            product, wary = _forward(field, points, scratch, left, right, groups, before, room)
+            if not wary:
+                _backward(field, points, scratch, left, right, out, groups, before, product)
+        if wary:
+            product, wary = _forward_cases(field, points, scratch, left, right, groups, before, cases, room)
+            _backward_cases(field, points, scratch, left, right, out, groups, before, cases, product)
+    return wary

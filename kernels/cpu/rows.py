@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Affine points packed in rows: x then y, each in as many 64-bit words as a canonical value has, in Montgomery form.
 
-A value is below 2p, not canonical; for the moduli in use that leaves the top of the last word free. A row whose x is all ones
-is the point at infinity. A row is fetched whole, and eight rows are transposed into lanes, which is several times cheaper
+A value is below 2p, not canonical, which leaves the top of the last word free. A row whose x is all ones is the point at
+infinity. A row is fetched whole, and eight rows are transposed into lanes, which is several times cheaper
 than gathering word by word.
 
 An entry is a uint32 that says where a point is: the number of its row, NEGATED where it is meant with −y, SCRATCH where the
@@ -156,9 +156,7 @@ class _Entries:
         b = self.builder
         found = []
         for entry in self.each:
-            in_scratch = b.icmp_unsigned(
-                "!=", b.and_(entry, ir.Constant(I32, SCRATCH)), ir.Constant(I32, 0)
-            )
+            in_scratch = b.icmp_unsigned("!=", b.and_(entry, ir.Constant(I32, SCRATCH)), ir.Constant(I32, 0))
             base = b.select(in_scratch, self.scratch, self.points)
             row = b.zext(b.and_(entry, ir.Constant(I32, SCRATCH - 1)), I64)
             found.append(b.gep(base, [b.mul(row, ir.Constant(I64, self.stride))]))
@@ -167,7 +165,9 @@ class _Entries:
     def negated(self) -> ir.Value:
         """Mask of the lanes whose entry has NEGATED."""
         typ = self.vector.type
-        return self.builder.icmp_signed("<", self.vector, ir.Constant(typ, None if self.lanes.width > 1 else 0))
+        return self.builder.icmp_signed(
+            "<", self.vector, ir.Constant(typ, None if self.lanes.width > 1 else 0)
+        )
 
 
 @intrinsic
@@ -189,9 +189,7 @@ def gather(typingctx: Any, field: Any, points: Any, scratch: Any, entries: Any, 
         words = _load_rows(builder, element.lanes, named.starts(), named.stride)
         half = named.stride // 2
         infinite = builder.icmp_unsigned("==", words[half - 1], e.constant(-1))
-        x, y = (
-            pack(builder, element, _limbs(e, element, part)) for part in (words[:half], words[half:])
-        )
+        x, y = (pack(builder, element, _limbs(e, element, part)) for part in (words[:half], words[half:]))
         return context.make_tuple(builder, result, [x, y, named.negated(), infinite])
 
     return result(field, points, scratch, entries, types.int64), codegen
@@ -199,7 +197,15 @@ def gather(typingctx: Any, field: Any, points: Any, scratch: Any, entries: Any, 
 
 @intrinsic
 def scatter(
-    typingctx: Any, field: Any, points: Any, scratch: Any, entries: Any, at: Any, x: Any, y: Any, infinite: Any
+    typingctx: Any,
+    field: Any,
+    points: Any,
+    scratch: Any,
+    entries: Any,
+    at: Any,
+    x: Any,
+    y: Any,
+    infinite: Any,
 ) -> Any:
     """Write points, below 2p, to the rows that entries at, at + 1, … name; all ones where the mask is set."""
     element = field.element
@@ -207,9 +213,7 @@ def scatter(
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = Emitter(builder, element.lanes)
         named = _Entries(context, builder, element, signature.args[1:5], args[1:5])
-        words = [
-            word for part in args[5:7] for word in _words(e, element, unpack(builder, element, part))
-        ]
+        words = [word for part in args[5:7] for word in _words(e, element, unpack(builder, element, part))]
         words = [builder.select(args[7], e.constant(-1), word) for word in words]
         _store_rows(builder, element.lanes, named.starts(), words)
         return context.get_dummy_value()
@@ -278,7 +282,9 @@ def write_coordinates(
                 at = builder.mul(row, ir.Constant(I64, len(words)))
                 start = element_pointer(context, builder, signature.args[0], args[0], at)
                 for index, word in enumerate(words):
-                    value = word if lanes.width == 1 else builder.extract_element(word, ir.Constant(I64, lane))
+                    value = (
+                        word if lanes.width == 1 else builder.extract_element(word, ir.Constant(I64, lane))
+                    )
                     builder.store(value, builder.gep(start, [ir.Constant(I64, index)]), align=8)
         return context.get_dummy_value()
 
