@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import ed25519, hashes, secp256k1
+from supervm.crypto import ed25519, hashes, merkle, merkle_hashes, secp256k1
 from supervm.kernels.errors import UnknownOperation
 
 Row = dict[str, Any]
@@ -158,6 +158,25 @@ def _eth_address(rows: list[Row], backend: str) -> Iterable[Comparison]:
         yield "", row, address.tobytes().hex(), row["digest"]
 
 
+def _merkle(hash: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    """The root over leaves; every leaf's proof, and that of the next leaf, which proves it only if both are equal."""
+
+    def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
+        _, dtype = merkle_hashes.get(hash).row
+        for row in rows:
+            column = _column([{"leaf": leaf} for leaf in row["leaves"]], "leaf")
+            leaves: NDArray[Any] = column.view(dtype)
+            tree = merkle.build(leaves, hash, row["arity"], backend=backend)
+            yield "root", row, tree.root.value.tobytes().hex(), row["root"]
+            proofs = tree.prove_batch(range(len(leaves)))
+            for rule, shift in (("own proofs", 0), ("the next leaf's proofs", 1)):
+                turned = np.roll(leaves, shift, axis=0)
+                verdicts = merkle.verify_batch(tree.root, turned, proofs, backend=backend)
+                yield rule, row, verdicts.tolist(), (turned == leaves).all(axis=1).astype(int).tolist()
+
+    return check
+
+
 _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.ecdsa_verify": _ecdsa_verify,
@@ -168,4 +187,5 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "keccak256": _hash(hashes.keccak256_batch),
     "blake2b": _hash(hashes.blake2b_batch),
     "eth_address": _eth_address,
+    **{tree_hash.operation: _merkle(name) for name, tree_hash in merkle_hashes.HASHES.items()},
 }

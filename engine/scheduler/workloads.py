@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import merkle_hashes, merkle_work
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
 from supervm.kernels.cpu.conflicts import Accesses
@@ -128,6 +129,16 @@ def _conflicts(items: int, _: int) -> Work:
     return Detection(Accesses(offsets, keys[0], offsets, keys[1]), locking=False, edges=False)
 
 
+def _merkle(tree_hash: merkle_hashes.TreeHash, items: int, message_bytes: int) -> Work:
+    """A binary tree; leaves of 32 bytes where its hash takes no others."""
+    width = merkle_hashes.ROW if tree_hash.modulus else message_bytes
+    leaves = np.resize(np.arange(251, dtype=np.uint8), (items, width))
+    if tree_hash.modulus:
+        leaves[:, -1] = 0  # below every modulus
+        return merkle_work.whole_tree(tree_hash, leaves.view(np.uint64))
+    return merkle_work.whole_tree(tree_hash, leaves)
+
+
 _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.schnorr_verify": _schnorr,
@@ -135,4 +146,8 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "secp256k1.ecdsa_recover": _ecdsa_recover,
     "eth_address": _eth_address,
     CONFLICTS: _conflicts,
+    **{
+        tree_hash.operation: functools.partial(_merkle, tree_hash)
+        for tree_hash in merkle_hashes.HASHES.values()
+    },
 }

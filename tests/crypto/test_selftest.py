@@ -14,6 +14,7 @@ import pytest
 
 from supervm.crypto import ed25519, hashes, secp256k1, selftest
 from supervm.crypto.oracle import hashes as oracle_hashes
+from supervm.crypto.oracle import merkle as oracle_merkle
 from supervm.kernels.errors import BackendUnavailable, UnknownOperation
 
 ROWS = json.loads(
@@ -40,6 +41,10 @@ def test_known_answers_are_the_oracles(oracles):
     for name in ("sha256", "sha512", "keccak256", "blake2b", "eth_address"):
         for row in ROWS[name]:
             assert getattr(oracle_hashes, name)(bytes.fromhex(row["message"])).hex() == row["digest"]
+    for name in ("sha256", "keccak256"):
+        for row in ROWS[f"merkle.{name}"]:
+            leaves = [bytes.fromhex(leaf) for leaf in row["leaves"]]
+            assert oracle_merkle.root(leaves, name, row["arity"]).hex() == row["root"]
 
 
 def test_known_answers_hold_every_verdict():

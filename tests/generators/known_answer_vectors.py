@@ -18,6 +18,7 @@ from supervm.crypto.oracle import (
     ecdsa,
     ed25519,
     hashes,
+    merkle,
     schnorr,
 )
 
@@ -94,6 +95,22 @@ def hash_rows(function: Callable[[bytes], bytes], lengths: Sequence[int]) -> lis
     return [{"message": message.hex(), "digest": function(message).hex()} for message in messages]
 
 
+MERKLE_SHAPES = ((2, 1, 32), (2, 2, 0), (2, 5, 64), (2, 33, 32), (3, 10, 5), (16, 17, 32), (16, 40, 200))
+"""Arity, leaves, and bytes of a leaf."""
+
+
+def merkle_rows(hash: str) -> list[dict[str, Any]]:
+    """Trees of several arities; all leaves of one are different, if they have bytes."""
+    rows = []
+    for arity, size, width in MERKLE_SHAPES:
+        leaves = [bytes((i * 7 + 3 * n + width) & 255 for i in range(width)) for n in range(size)]
+        root = merkle.root(leaves, hash, arity)
+        description = f"{size} leaves of {width} bytes, arity {arity}"
+        row = {"description": description, "arity": arity, "leaves": [leaf.hex() for leaf in leaves]}
+        rows.append(row | {"root": root.hex()})
+    return rows
+
+
 def build() -> dict[str, Any]:
     """The whole file: operation → rows."""
     return {
@@ -107,6 +124,8 @@ def build() -> dict[str, Any]:
         "keccak256": hash_rows(hashes.keccak256, HASH_LENGTHS),
         "blake2b": hash_rows(hashes.blake2b, HASH_LENGTHS),
         "eth_address": hash_rows(hashes.eth_address, (64,) * 9),
+        "merkle.sha256": merkle_rows("sha256"),
+        "merkle.keccak256": merkle_rows("keccak256"),
     }
 
 

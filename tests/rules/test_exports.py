@@ -30,6 +30,14 @@ PUBLISHED = {
         "blake2b_batch": "(messages, *, backend='auto')",
         "eth_address_batch": "(public_keys, *, backend='auto')",
     },
+    "supervm.crypto.merkle": {
+        "build": "(leaves, hash, arity=2, *, depth=None, backend='auto')",
+        "root": "(leaves, hash, arity=2, *, depth=None, backend='auto')",
+        "verify_batch": "(root, leaves, proofs, *, backend='auto')",
+        "Proofs": None,
+        "Root": None,
+        "Tree": None,
+    },
     "supervm.engine.conflicts": {
         "detect": "(read_offsets, read_keys, write_offsets, write_keys, *, rule='versioned', edges=False, "
         "backend='auto')",
