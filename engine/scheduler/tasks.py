@@ -68,6 +68,8 @@ _OPERATIONS = {
     "secp256k1.schnorr_verify": TaskType.SIGNATURE_VERIFICATION,
     "merkle.sha256": TaskType.MERKLE_BUILD,
     "merkle.keccak256": TaskType.MERKLE_BUILD,
+    "bn254.ntt": TaskType.NTT,
+    "bls12_381.ntt": TaskType.NTT,
     "conflicts.detect": TaskType.CONFLICT_DETECTION,
 }
 """Operation in the registry → what it is. A type that no operation has is declared, and no executor supports it."""

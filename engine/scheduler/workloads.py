@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import merkle_hashes, merkle_work
+from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
 from supervm.kernels.cpu.conflicts import Accesses
@@ -139,12 +140,21 @@ def _merkle(tree_hash: merkle_hashes.TreeHash, items: int, message_bytes: int) -
     return merkle_work.whole_tree(tree_hash, leaves)
 
 
+def _ntt(curve: str, items: int, _: int) -> Work:
+    """One transform, or as many as it takes for a number of elements that is no power of two."""
+    size = min(items & -items, 1 << LARGEST_LOG)
+    words = np.random.default_rng(0).integers(0, 1 << 60, (items // size, size, 4), np.uint64)
+    return Transformation(curve, words)
+
+
 _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.schnorr_verify": _schnorr,
     "secp256k1.ecdsa_verify": _ecdsa_verify,
     "secp256k1.ecdsa_recover": _ecdsa_recover,
     "eth_address": _eth_address,
+    "bn254.ntt": functools.partial(_ntt, "bn254"),
+    "bls12_381.ntt": functools.partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
     **{
         tree_hash.operation: functools.partial(_merkle, tree_hash)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.resources
 import json
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 from supervm.crypto import ed25519, hashes, secp256k1, selftest
 from supervm.crypto.oracle import hashes as oracle_hashes
 from supervm.crypto.oracle import merkle as oracle_merkle
+from supervm.crypto.oracle import ntt as oracle_ntt
+from supervm.crypto.params import bls12_381, bn254
 from supervm.kernels.errors import BackendUnavailable, UnknownOperation
 
 ROWS = json.loads(
@@ -45,6 +48,15 @@ def test_known_answers_are_the_oracles(oracles):
         for row in ROWS[f"merkle.{name}"]:
             leaves = [bytes.fromhex(leaf) for leaf in row["leaves"]]
             assert oracle_merkle.root(leaves, name, row["arity"]).hex() == row["root"]
+    for name, field in (("bn254.ntt", bn254.FR), ("bls12_381.ntt", bls12_381.FR)):
+        for row in ROWS[name]:
+            start, step, size = int(row["start"], 16), int(row["step"], 16), row["size"]
+            numbers = [start * pow(step, index, field.modulus) % field.modulus for index in range(size)]
+            values = oracle_ntt.definition(field, numbers, row["coset"] or 1)
+            if row["order"] == "bit_reversed":
+                values = oracle_ntt.bit_reversed(values)
+            data = b"".join(value.to_bytes(32, "little") for value in values)
+            assert hashlib.sha256(data).hexdigest() == row["digest"]
 
 
 def test_known_answers_hold_every_verdict():

@@ -6,6 +6,7 @@ Run it after the adversarial inputs or the oracle's rules change, with this proj
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,8 +20,11 @@ from supervm.crypto.oracle import (
     ed25519,
     hashes,
     merkle,
+    ntt,
     schnorr,
 )
+from supervm.crypto.params import bls12_381, bn254
+from supervm.kernels.spec import FieldSpec
 
 TARGET = Path(__file__).resolve().parents[2] / "crypto" / "known_answers.json"
 Item = TypeVar("Item")
@@ -111,6 +115,38 @@ def merkle_rows(hash: str) -> list[dict[str, Any]]:
     return rows
 
 
+def ntt_rows(field: FieldSpec) -> list[dict[str, Any]]:
+    """Transforms of one pass and of two, on the roots of unity and on a coset, in both orders."""
+    rows = []
+    for size, coset, order in (
+        (1, None, "natural"),
+        (2, 3, "natural"),
+        (8, None, "bit_reversed"),
+        (64, 7, "natural"),
+        (64, None, "bit_reversed"),
+        (128, field.modulus - 2, "bit_reversed"),
+        (256, None, "natural"),
+    ):
+        start, step = field.modulus - size, pow(5, 77 + size, field.modulus)
+        numbers = [start * pow(step, index, field.modulus) % field.modulus for index in range(size)]
+        values = ntt.forward(field, numbers, coset or 1)
+        if order == "bit_reversed":
+            values = ntt.bit_reversed(values)
+        data = b"".join(value.to_bytes(32, "little") for value in values)
+        rows.append(
+            {
+                "description": f"{size} elements, shift {coset}, {order}",
+                "size": size,
+                "coset": coset,
+                "order": order,
+                "start": f"{start:x}",
+                "step": f"{step:x}",
+                "digest": hashlib.sha256(data).hexdigest(),
+            }
+        )
+    return rows
+
+
 def build() -> dict[str, Any]:
     """The whole file: operation → rows."""
     return {
@@ -126,6 +162,8 @@ def build() -> dict[str, Any]:
         "eth_address": hash_rows(hashes.eth_address, (64,) * 9),
         "merkle.sha256": merkle_rows("sha256"),
         "merkle.keccak256": merkle_rows("keccak256"),
+        "bn254.ntt": ntt_rows(bn254.FR),
+        "bls12_381.ntt": ntt_rows(bls12_381.FR),
     }
 
 

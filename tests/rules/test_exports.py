@@ -38,6 +38,13 @@ PUBLISHED = {
         "Root": None,
         "Tree": None,
     },
+    "supervm.crypto.ntt": {
+        "ntt": "(curve, values, *, inverse=False, coset=None, order='natural', backend='auto')",
+        "multiply": "(curve, a, b, *, backend='auto')",
+        "evaluate": "(curve, coefficients, points)",
+        "divide_by_vanishing": "(curve, coefficients, n)",
+        "divide_values_by_vanishing": "(curve, values, n, *, coset=True)",
+    },
     "supervm.engine.conflicts": {
         "detect": "(read_offsets, read_keys, write_offsets, write_keys, *, rule='versioned', edges=False, "
         "backend='auto')",

@@ -180,6 +180,7 @@ def test_supports(executor, device):
         TaskType.SIGNATURE_VERIFICATION,
         TaskType.CONFLICT_DETECTION,
         TaskType.MERKLE_BUILD,
+        TaskType.NTT,
     }
     assert {task for task in TaskType if cpu.supports(task)} == able
     assert not [task for task in TaskType if executor.supports(task)]
