@@ -64,19 +64,19 @@ def add(P, Q):
     return choose(none1, Q, choose(none2, P, total))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def choose(mask, P, Q):
     """P where the mask is set, Q elsewhere."""
     return fe.select(mask, P[0], Q[0]), fe.select(mask, P[1], Q[1]), fe.select(mask, P[2], Q[2])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def negative(P):
     """−P."""
     return P[0], combine(1, P[1], -2, P[1], 16), P[2]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def same(P, Q):
     """Mask of the lanes where P = Q."""
     ZZ1, ZZ2 = sqr(P[2]), sqr(Q[2])
@@ -87,7 +87,7 @@ def same(P, Q):
     return ln.or_(finite, ln.and_(none1, none2))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def jacobian(curve, x, y, infinite):
     """The affine point (x, y), or infinity where the mask is set."""
     one = fe.constant(base_field(curve), 1)
@@ -102,7 +102,7 @@ def _frobenius(a: Any) -> Any:
     raise TypeError("_frobenius() is called from compiled code only")
 
 
-@overload(_frobenius)
+@overload(_frobenius, inline="always")
 def _frobenius_of(a):
     return _conjugate if isinstance(a.spec, QuadraticSpec) else _itself
 
@@ -115,7 +115,7 @@ def _itself(a):
     return a
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def endomorphism(curve, P):
     """The map of the curve's subgroup test; the factors are applied before the p-th power, so conjugated twice."""
     x, y = curve_constant(curve, "membership.map.x"), curve_constant(curve, "membership.map.y")
@@ -150,7 +150,7 @@ def _constants(numbers: list[int]) -> Any:
     return codegen
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def multiplied(curve, P):
     """The subgroup test's multiplier times P."""
     total = P
@@ -168,7 +168,7 @@ def in_subgroup(curve: Any, P: Any) -> Any:
     raise TypeError("in_subgroup() is called from compiled code only")
 
 
-@overload(in_subgroup)
+@overload(in_subgroup, inline="always")
 def _in_subgroup(curve, P):
     return _every_point if curve.spec.membership is None else _passes_test
 
@@ -178,11 +178,6 @@ def _every_point(curve, P):
 
 
 def _passes_test(curve, P):
-    return passes_test(curve, P)
-
-
-@njit(nogil=True, cache=True)
-def passes_test(curve, P):
     """The specification's subgroup test, by Horner's rule in the endomorphism."""
     T = P
     for _ in range(_term(curve, 0)):

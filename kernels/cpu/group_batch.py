@@ -18,7 +18,7 @@ from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu import words as wd
 from supervm.kernels.cpu.curve import base_field, lanes_of, scalar_field
 from supervm.kernels.cpu.lookup import lookup_stored
-from supervm.kernels.cpu.loose import mul, sqr
+from supervm.kernels.cpu.loose import from_words, mul, sqr
 
 # mypy: disallow_untyped_defs=False
 
@@ -49,14 +49,14 @@ def add_slice(curve, first_rows, second_rows, start, stop, results, verdicts):
             rw.write_good(verdicts, first, stop, width, good)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _run(x1, y1, x2, y2):
     """What the slope of the line through two points is divided by; 0 where they are opposite."""
     same = ln.and_(fe.equal(x1, x2), fe.equal(y1, y2))
     return fe.select(same, fe.add(y1, y1), fe.sub(x2, x1))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _add_group(curve, first_rows, second_rows, first, stop, inverted, results):
     """Write the sums of one lane group; returns the lanes whose points are good."""
     x1, y1, none1, good1 = rw.read_point(curve, first_rows, first, stop - 1)
@@ -102,10 +102,10 @@ def multiply_slice(curve, points, scalars, start, stop, results, verdicts):
             _write_table(curve, table, gr.jacobian(curve, x, y, none))
             _write_digits(scalar_field(curve), scalars, first, stop - 1, digits)
             _put_point(curve, work, group, _multiple(curve, table, digits))
-        _write_affine(curve, work, groups, chunk, stop, results)
+        _write_affine(curve, work, False, groups, chunk, stop, results)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _write_table(curve, table, P):
     """P, 2P, …, 8P."""
     size = fe.storage(base_field(curve))
@@ -116,7 +116,7 @@ def _write_table(curve, table, P):
         Q = gr.double(P) if entry == 0 else gr.add(Q, P)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _write_digits(field, scalars, first, last, digits):
     """Digits −8 … 7 of one lane group, from the lowest, and the top one, 0 or 1."""
     words = wd.add_repeated(wd.read_element(field, scalars, 4, 0, first, last), 8, 64)
@@ -131,7 +131,7 @@ def _write_digits(field, scalars, first, last, digits):
     ln.store(digits, (WINDOWS - 1) * width, words[4])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _multiple(curve, table, digits):
     """Σ digitᵢ·16ⁱ·P from the table of P."""
     lanes, F = lanes_of(curve), base_field(curve)
@@ -152,7 +152,7 @@ def _multiple(curve, table, digits):
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _put_point(curve, work, group, P):
     rw.put(curve, work, 3, group, 0, P[0])
     rw.put(curve, work, 3, group, 1, P[1])
@@ -160,17 +160,21 @@ def _put_point(curve, work, group, P):
     rw.put_denominator(curve, work, 3, group, P[2])
 
 
-@njit(nogil=True, cache=True)
-def _write_affine(curve, work, groups, chunk, stop, results):
-    """Write the Jacobian points of all groups in affine form."""
+@njit(nogil=True, inline="always")
+def _write_affine(curve, work, extended, groups, chunk, stop, results):
+    """Write all groups' Jacobian points (X, Y, Z), or extended ones (X, Y, ZZ), in affine form.
+
+    What is inverted is Z, or ZZZ: then 1/ZZ = (ZZ/ZZZ)², since ZZ³ = ZZZ².
+    """
     width = ln.lane_width(lanes_of(curve))
     rw.invert_denominators(curve, work, 3, groups)
     for group in range(groups):
         inverted = rw.get(curve, work, 3, group, 3)
-        square = sqr(inverted)
+        third = rw.get(curve, work, 3, group, 2)
+        square = sqr(mul(third, inverted) if extended else inverted)
         x = mul(rw.get(curve, work, 3, group, 0), square)
-        y = mul(rw.get(curve, work, 3, group, 1), mul(square, inverted))
-        finite = ln.mask_not(fe.is_zero(rw.get(curve, work, 3, group, 2)))
+        y = mul(rw.get(curve, work, 3, group, 1), inverted if extended else mul(square, inverted))
+        finite = ln.mask_not(fe.is_zero(third))
         rw.write_point(curve, results, chunk + group * width, stop, x, y, finite)
 
 
@@ -198,8 +202,8 @@ def normalise_slice(curve, rows, coordinates, start, stop, results, verdicts):
             for part in range(coordinates - 1):
                 words = wd.read_element(F, rows, coordinates * size, part * size, first, stop - 1)
                 good = ln.and_(good, wd.below_modulus(F, words))
-                rw.put(curve, work, 3, group, part, fe.from_words(F, words))
-            Z = fe.from_words(F, last_part)
+                rw.put(curve, work, 3, group, part, from_words(F, words))
+            Z = from_words(F, last_part)
             if coordinates == 4:
                 ZZ = rw.get(curve, work, 3, group, 2)
                 good = ln.and_(good, fe.equal(mul(ZZ, sqr(ZZ)), sqr(Z)))
@@ -209,20 +213,4 @@ def normalise_slice(curve, rows, coordinates, start, stop, results, verdicts):
             rw.put_denominator(curve, work, 3, group, Z)
             if coordinates == 3:
                 rw.put(curve, work, 3, group, 2, Z)
-        if coordinates == 3:
-            _write_affine(curve, work, groups, chunk, stop, results)
-        else:
-            _write_affine_extended(curve, work, groups, chunk, stop, results)
-
-
-@njit(nogil=True, cache=True)
-def _write_affine_extended(curve, work, groups, chunk, stop, results):
-    """The same for extended points: 1/ZZ = (ZZ/ZZZ)², since ZZ³ = ZZZ²."""
-    width = ln.lane_width(lanes_of(curve))
-    rw.invert_denominators(curve, work, 3, groups)
-    for group in range(groups):
-        inverted = rw.get(curve, work, 3, group, 3)
-        ZZ = rw.get(curve, work, 3, group, 2)
-        x = mul(rw.get(curve, work, 3, group, 0), sqr(mul(ZZ, inverted)))
-        y = mul(rw.get(curve, work, 3, group, 1), inverted)
-        rw.write_point(curve, results, chunk + group * width, stop, x, y, ln.mask_not(fe.is_zero(ZZ)))
+        _write_affine(curve, work, coordinates == 4, groups, chunk, stop, results)

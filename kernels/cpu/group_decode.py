@@ -11,10 +11,10 @@ from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import group as gr
 from supervm.kernels.cpu import group_rows as rw
 from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu import weierstrass as ws
 from supervm.kernels.cpu import words as wd
 from supervm.kernels.cpu.curve import base_field, lanes_of
 from supervm.kernels.cpu.group_roots import square_roots
+from supervm.kernels.cpu.loose import from_words, to_words
 from supervm.kernels.cpu.verdicts import write_verdicts
 
 # mypy: disallow_untyped_defs=False
@@ -48,7 +48,7 @@ def decode_slice(curve, rows, flags, compressed, check, start, stop, results, ve
         if compressed:
             for group in range(groups):
                 words = wd.read_element(F, rows, size, 0, chunk + group * width, stop - 1)
-                fe.store(roots, group * fe.storage(F), ws.right_side(curve, fe.from_words(F, words)))
+                fe.store(roots, group * fe.storage(F), rw.right_side(curve, from_words(F, words)))
             square_roots(F, roots, groups)
         for group in range(groups):
             first = chunk + group * width
@@ -56,17 +56,17 @@ def decode_slice(curve, rows, flags, compressed, check, start, stop, results, ve
             marks = wd.read_small(lanes_of(curve), flags, first, stop - 1)
             infinite, well = _marks(marks)
             well = ln.and_(well, wd.below_modulus(F, x_words)) if check > NONE or compressed else well
-            x = fe.from_words(F, x_words)
+            x = from_words(F, x_words)
             if compressed:
                 y = fe.load(F, roots, group * fe.storage(F))
-                turned = ln.xor(wd.above_half(F, fe.to_words(y)), ln.bit_set(marks, 2))
-                y_words = fe.to_words(fe.select(turned, fe.scale(-1, y), y))
+                turned = ln.xor(wd.above_half(F, to_words(y)), ln.bit_set(marks, 2))
+                y_words = to_words(fe.select(turned, fe.scale(-1, y), y))
             else:
                 y_words = wd.read_element(F, rows, columns * size, size, first, stop - 1)
                 well = ln.and_(well, wd.below_modulus(F, y_words)) if check > NONE else well
-            y = fe.from_words(F, y_words)
+            y = from_words(F, y_words)
             if check >= CURVE or compressed:
-                well = ln.and_(well, ln.or_(infinite, ws.on_curve(curve, x, y)))
+                well = ln.and_(well, ln.or_(infinite, rw.on_curve(curve, x, y)))
             valid = well
             if check == SUBGROUP:
                 P = gr.jacobian(curve, x, y, ln.or_(infinite, ln.mask_not(well)))
@@ -76,13 +76,13 @@ def decode_slice(curve, rows, flags, compressed, check, start, stop, results, ve
             write_verdicts(verdicts, first, stop, width, ln.mask_bits(valid), ln.mask_bits(well))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _marks(marks):
     """(infinite, well-formed) from flags."""
     return ln.bit_set(marks, 1), ln.mask_not(ln.bit_set(marks, 0))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _write_words(results, size, first, stop, kept, x_words, y_words):
     wd.write_little(results, 2 * size, 0, first, stop, wd.cleared(kept, x_words))
     wd.write_little(results, 2 * size, size, first, stop, wd.cleared(kept, y_words))

@@ -25,7 +25,7 @@ def square_roots(field: Any, array: Any, count: Any) -> Any:
     raise TypeError("square_roots() is called from compiled code only")
 
 
-@overload(square_roots)
+@overload(square_roots, inline="always")
 def _square_roots(field, array, count):
     return _roots_in_extension if isinstance(field.element.spec, QuadraticSpec) else _roots_in_prime_field
 
@@ -35,11 +35,6 @@ def _roots_in_prime_field(field, array, count):
 
 
 def _roots_in_extension(field, array, count):
-    _complex_method(field, array, count)
-
-
-@njit(nogil=True, cache=True)
-def _complex_method(field, array, count):
     """(x + y·u)² = a₀ + a₁·u with the norm's root s, w = a₀ + s, and v = (2w)^((p − 3)/4).
 
     2w·v² is 1 where w/2 is a square; then x = v·w and y = a₁·v. Else it is −1, (a₀ − s)/2 = −a₁²/(2w) is the square,

@@ -12,10 +12,10 @@ from numba.extending import intrinsic
 
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu import weierstrass as ws
 from supervm.kernels.cpu import words as wd
-from supervm.kernels.cpu.curve import base_field, lanes_of
+from supervm.kernels.cpu.curve import base_field, curve_constant
 from supervm.kernels.cpu.lanes import I64
+from supervm.kernels.cpu.loose import from_words, mul, sqr, to_words
 from supervm.kernels.cpu.power import invert_rows
 
 # mypy: disallow_untyped_defs=False
@@ -35,6 +35,18 @@ def words_of(typingctx: Any, field: Any) -> Any:
     return types.int64(field), codegen
 
 
+@njit(nogil=True, inline="always")
+def right_side(curve, x):
+    """x³ + b."""
+    return fe.add(mul(sqr(x), x), curve_constant(curve, "b"))
+
+
+@njit(nogil=True, inline="always")
+def on_curve(curve, x, y):
+    """Mask of the lanes where y² = x³ + b."""
+    return fe.equal(sqr(y), right_side(curve, x))
+
+
 @njit(nogil=True, cache=True)
 def read_point(curve, rows, first, last):
     """(x, y, infinite, good) of rows first, …: elements, and masks. A good row is canonical and infinity or on the curve."""
@@ -43,9 +55,9 @@ def read_point(curve, rows, first, last):
     x_words = wd.read_element(F, rows, 2 * size, 0, first, last)
     y_words = wd.read_element(F, rows, 2 * size, size, first, last)
     infinite = ln.and_(wd.words_zero(x_words), wd.words_zero(y_words))
-    x, y = fe.from_words(F, x_words), fe.from_words(F, y_words)
+    x, y = from_words(F, x_words), from_words(F, y_words)
     good = ln.and_(wd.below_modulus(F, x_words), wd.below_modulus(F, y_words))
-    return x, y, infinite, ln.and_(good, ln.or_(infinite, ws.on_curve(curve, x, y)))
+    return x, y, infinite, ln.and_(good, ln.or_(infinite, on_curve(curve, x, y)))
 
 
 @njit(nogil=True, cache=True)
@@ -54,30 +66,30 @@ def write_point(curve, rows, first, stop, x, y, finite):
     F = base_field(curve)
     size = words_of(F)
     zero = fe.sub(x, x)
-    wd.write_little(rows, 2 * size, 0, first, stop, fe.to_words(fe.select(finite, x, zero)))
-    wd.write_little(rows, 2 * size, size, first, stop, fe.to_words(fe.select(finite, y, zero)))
+    wd.write_little(rows, 2 * size, 0, first, stop, to_words(fe.select(finite, x, zero)))
+    wd.write_little(rows, 2 * size, size, first, stop, to_words(fe.select(finite, y, zero)))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def workspace(curve, elements):
     """Room for `elements` elements and two more, for an inversion, of each of GROUPS lane groups."""
     return np.empty(GROUPS * (elements + 2) * fe.storage(base_field(curve)), np.uint64)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def put(curve, work, elements, group, index, a):
     """Store element `index` of a lane group."""
     fe.store(work, (group * (elements + 2) + index) * fe.storage(base_field(curve)), a)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def get(curve, work, elements, group, index):
     """Fetch what `put` stored."""
     F = base_field(curve)
     return fe.load(F, work, (group * (elements + 2) + index) * fe.storage(F))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def put_denominator(curve, work, elements, group, a):
     """Store what `invert_denominators` inverts; returns the mask of the lanes where it is not 0."""
     none = fe.is_zero(a)
@@ -85,7 +97,7 @@ def put_denominator(curve, work, elements, group, a):
     return ln.mask_not(none)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def invert_denominators(curve, work, elements, groups):
     """Invert every group's denominator, element `elements`, with one inversion."""
     F = base_field(curve)

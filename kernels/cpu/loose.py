@@ -35,6 +35,18 @@ def sqr(a):
     return fe.sqr(a)
 
 
+@njit(nogil=True, cache=True)
+def from_words(field, words):
+    """`field.from_words`, not inlined."""
+    return fe.from_words(field, words)
+
+
+@njit(nogil=True, cache=True)
+def to_words(a):
+    """`field.to_words`, not inlined."""
+    return fe.to_words(a)
+
+
 @intrinsic(prefer_literal=True)
 def combine(typingctx: Any, ka: Any, a: Any, kb: Any, b: Any, multiple: Any) -> Any:
     """ka · a + kb · b + multiple · p with literal coefficients, as a factor of products or a term of another such sum.
