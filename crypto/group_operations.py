@@ -32,13 +32,13 @@ from supervm.kernels.spec import GroupSpec
 Words = npt.NDArray[np.uint64]
 Small = npt.NDArray[np.int8]
 
-GROUPS: dict[str, GroupSpec] = {
-    spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)
-}
+GROUPS: dict[str, GroupSpec] = {spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
 OPERATIONS = ("decode", "subgroup", "add", "multiply", "normalise")
 
 _LANES = {"ifma": LANES_64X8, "scalar": LANES_64}
-CURVES = {(name, backend): Curve(spec, lanes) for backend, lanes in _LANES.items() for name, spec in GROUPS.items()}
+CURVES = {
+    (name, backend): Curve(spec, lanes) for backend, lanes in _LANES.items() for name, spec in GROUPS.items()
+}
 """The marker that compiled code takes, by group and backend."""
 
 

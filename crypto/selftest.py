@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import ed25519, hashes, secp256k1
+from supervm.crypto import ed25519, hashes, secp256k1, selftest_groups
 from supervm.kernels.errors import UnknownOperation
 
 Row = dict[str, Any]
@@ -168,4 +168,5 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "keccak256": _hash(hashes.keccak256_batch),
     "blake2b": _hash(hashes.blake2b_batch),
     "eth_address": _eth_address,
+    **selftest_groups.CHECKS,
 }

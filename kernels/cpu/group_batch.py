@@ -197,7 +197,9 @@ def normalise_slice(curve, rows, coordinates, start, stop, results, verdicts):
         groups = (min(stop - chunk, width * rw.GROUPS) + width - 1) // width
         for group in range(groups):
             first = chunk + group * width
-            last_part = wd.read_element(F, rows, coordinates * size, (coordinates - 1) * size, first, stop - 1)
+            last_part = wd.read_element(
+                F, rows, coordinates * size, (coordinates - 1) * size, first, stop - 1
+            )
             good = wd.below_modulus(F, last_part)
             for part in range(coordinates - 1):
                 words = wd.read_element(F, rows, coordinates * size, part * size, first, stop - 1)

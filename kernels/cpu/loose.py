@@ -18,6 +18,7 @@ from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu.emit import Emitter
 from supervm.kernels.cpu.extension import literal
 from supervm.kernels.cpu.field_type import ElementType, pack, unpack
+from supervm.kernels.cpu.montgomery_field import MontgomeryField
 from supervm.kernels.cpu.quadratic_field import QuadraticField, roomy
 
 # mypy: disallow_untyped_defs=False
@@ -51,8 +52,8 @@ def to_words(a):
 def combine(typingctx: Any, ka: Any, a: Any, kb: Any, b: Any, multiple: Any) -> Any:
     """ka · a + kb · b + multiple · p with literal coefficients, as a factor of products or a term of another such sum.
 
-    Where the field is roomy the result is what it says, and the caller answers for 0 below and LOOSE·p above; elsewhere it is
-    below 2p, and the arguments must be.
+    Where the field is roomy the result is what it says, and the caller answers for 0 below and LOOSE·p above; elsewhere it
+    is below 2p, and the arguments must be.
     """
     if not isinstance(a, ElementType) or a != b:
         raise TypingError(f"expected elements of one field, got {a} and {b}")
@@ -61,7 +62,8 @@ def combine(typingctx: Any, ka: Any, a: Any, kb: Any, b: Any, multiple: Any) -> 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, code = Emitter(builder, a.lanes), a.code
         x, y = unpack(builder, a, args[1]), unpack(builder, a, args[3])
-        if roomy(code.base if isinstance(code, QuadraticField) else code):
+        base = code.base if isinstance(code, QuadraticField) else code
+        if isinstance(base, MontgomeryField) and roomy(base):
             return pack(builder, a, code.lazy(e, [(ca, x), (cb, y)], bias))
         terms = [_doubled(e, code, ca, x), _doubled(e, code, cb, y)]
         return pack(builder, a, code.linear(e, terms))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from group_answers import group_rows
+
 from supervm.crypto.oracle import (
     adversarial_ecdsa,
     adversarial_ed25519,
@@ -107,6 +109,7 @@ def build() -> dict[str, Any]:
         "keccak256": hash_rows(hashes.keccak256, HASH_LENGTHS),
         "blake2b": hash_rows(hashes.blake2b, HASH_LENGTHS),
         "eth_address": hash_rows(hashes.eth_address, (64,) * 9),
+        **group_rows(),
     }
 
 
