@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import ed25519, hashes, merkle, merkle_hashes, ntt, secp256k1
+from supervm.crypto import ed25519, hashes, merkle, merkle_hashes, ntt, secp256k1, selftest_groups
 from supervm.crypto.polynomials.arguments import SPECS
 from supervm.kernels.cpu.ntt_plan import words_of
 from supervm.kernels.errors import UnknownOperation
@@ -212,4 +212,5 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     **{tree_hash.operation: _merkle(name) for name, tree_hash in merkle_hashes.HASHES.items()},
     "bn254.ntt": _ntt("bn254"),
     "bls12_381.ntt": _ntt("bls12_381"),
+    **selftest_groups.CHECKS,
 }

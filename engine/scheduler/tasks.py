@@ -71,6 +71,17 @@ _OPERATIONS = {
     "bn254.ntt": TaskType.NTT,
     "bls12_381.ntt": TaskType.NTT,
     "conflicts.detect": TaskType.CONFLICT_DETECTION,
+    **{
+        f"{group}.{operation}": task
+        for group in ("bn254.g1", "bn254.g2", "bls12_381.g1", "bls12_381.g2")
+        for operation, task in (
+            ("decode", TaskType.PROOF_VERIFICATION),
+            ("subgroup", TaskType.PROOF_VERIFICATION),
+            ("add", TaskType.MSM),
+            ("multiply", TaskType.MSM),
+            ("normalise", TaskType.MSM),
+        )
+    },
 }
 """Operation in the registry → what it is. A type that no operation has is declared, and no executor supports it."""
 

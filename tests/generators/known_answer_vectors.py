@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from group_answers import group_rows
+
 from supervm.crypto.oracle import (
     adversarial_ecdsa,
     adversarial_ed25519,
@@ -164,6 +166,7 @@ def build() -> dict[str, Any]:
         "merkle.keccak256": merkle_rows("keccak256"),
         "bn254.ntt": ntt_rows(bn254.FR),
         "bls12_381.ntt": ntt_rows(bls12_381.FR),
+        **group_rows(),
     }
 
 
