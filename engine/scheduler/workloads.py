@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from typing import Any, Protocol
 
@@ -82,7 +82,7 @@ def _rows(operation: str) -> list[dict[str, Any]]:
     return rows
 
 
-@functools.cache
+@cache
 def _valid(operation: str, verdict: str, key_bytes: int) -> dict[str, list[bytes]]:
     """Field → values of the known answers that the oracle finds valid, of one length of key."""
     kept = [row for row in _rows(operation) if row[verdict] == 1 and len(row["public_key"]) == 2 * key_bytes]
