@@ -94,7 +94,7 @@ class MsmCall(Work):
 
     @property
     def items(self) -> int:  # type: ignore[override]
-        return self.scalars.shape[0] * self.scalars.shape[1]
+        return int(self.scalars.shape[0] * self.scalars.shape[1])
 
     @property
     def bytes(self) -> int:  # type: ignore[override]

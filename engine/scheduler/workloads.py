@@ -194,10 +194,7 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "bn254.ntt": partial(_ntt, "bn254"),
     "bls12_381.ntt": partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
-    **{
-        tree_hash.operation: partial(_merkle, tree_hash)
-        for tree_hash in merkle_hashes.HASHES.values()
-    },
+    **{tree_hash.operation: partial(_merkle, tree_hash) for tree_hash in merkle_hashes.HASHES.values()},
     **{
         f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS
     },
