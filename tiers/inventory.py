@@ -15,6 +15,7 @@ OPERATION_MODULES = (
     "supervm.crypto.hashes",
     "supervm.crypto.ed25519",
     "supervm.crypto.secp256k1",
+    "supervm.crypto.poseidon",
     "supervm.engine.conflicts",
 )
 """Modules that list their operations in the registry when they are imported."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
+from supervm.crypto.params.poseidon import SPONGES
 from supervm.kernels import registry
 
 CONSENSUS, ZK_PROOF, EXECUTION, QUERY, LOCAL = 90, 95, 60, 20, 10
@@ -67,6 +69,7 @@ _OPERATIONS = {
     "secp256k1.ecdsa_recover": TaskType.SIGNATURE_VERIFICATION,
     "secp256k1.schnorr_verify": TaskType.SIGNATURE_VERIFICATION,
     "conflicts.detect": TaskType.CONFLICT_DETECTION,
+    **dict.fromkeys((*POSEIDON, *SPONGES), TaskType.HASHING),
 }
 """Operation in the registry → what it is. A type that no operation has is declared, and no executor supports it."""
 

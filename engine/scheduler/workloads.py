@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
+from supervm.crypto.params.poseidon import SPONGES
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
 from supervm.kernels.cpu.conflicts import Accesses
@@ -128,6 +130,26 @@ def _conflicts(items: int, _: int) -> Work:
     return Detection(Accesses(offsets, keys[0], offsets, keys[1]), locking=False, edges=False)
 
 
+def _field_elements(items: int, each: int) -> npt.NDArray[np.uint64]:
+    """Elements below 2^192, as (items, each, 4) words."""
+    elements = np.zeros((items, each, 4), np.uint64)
+    elements[..., :3] = np.arange(items * each, dtype=np.uint64).reshape(items, each, 1) * 0x9E3779B97F4A7C15
+    return elements
+
+
+def _poseidon(operation: str, items: int, _: int) -> Work:
+    inputs = _field_elements(items, int(operation.rpartition(".t")[2]) - 1)
+    return Batch(operation, (inputs,), (np.empty((items, 4), np.uint64),))
+
+
+def _sponge(operation: str, items: int, message_bytes: int) -> Work:
+    """Messages of as many elements of 32 bytes as fit, of no fixed length, through width 3."""
+    each = max(1, message_bytes // 32)
+    offsets = np.arange(items + 1, dtype=np.int64) * 32 * each
+    messages = Ragged(_field_elements(items, each).reshape(-1).view(np.uint8), offsets)
+    return Batch(operation, (messages,), (np.empty((items, 4), np.uint64),), (3, True))
+
+
 _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.schnorr_verify": _schnorr,
@@ -135,4 +157,6 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "secp256k1.ecdsa_recover": _ecdsa_recover,
     "eth_address": _eth_address,
     CONFLICTS: _conflicts,
+    **{name: functools.partial(_poseidon, name) for name in POSEIDON},
+    **{name: functools.partial(_sponge, name) for name in SPONGES},
 }

@@ -18,8 +18,10 @@ from supervm.crypto.oracle import (
     ecdsa,
     ed25519,
     hashes,
+    poseidon,
     schnorr,
 )
+from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named
 
 TARGET = Path(__file__).resolve().parents[2] / "crypto" / "known_answers.json"
 Item = TypeVar("Item")
@@ -94,6 +96,38 @@ def hash_rows(function: Callable[[bytes], bytes], lengths: Sequence[int]) -> lis
     return [{"message": message.hex(), "digest": function(message).hex()} for message in messages]
 
 
+def poseidon_rows(operation: str) -> list[dict[str, Any]]:
+    """The smallest and largest elements, and others; `permuted` is of the inputs and the first of them once more."""
+    spec = named(operation)
+    p, taken = spec.field.modulus, spec.width - 1
+    others = [pow(7, i + 1, p) * 0xF1F1F1F1 % p for i in range(taken)]
+    mixed = [(0, p - 1, 1)[i % 3] for i in range(taken)]
+    rows = []
+    for description, inputs in (("zeros and p − 1", mixed), ("others", others)):
+        numbers = [hex(value) for value in inputs]
+        digest = hex(poseidon.compress(spec, inputs))
+        permuted = [hex(value) for value in poseidon.permute(spec, [*inputs, inputs[0]])]
+        rows.append({"description": description, "inputs": numbers, "digest": digest, "permuted": permuted})
+    return rows
+
+
+def sponge_rows(operation: str) -> list[dict[str, Any]]:
+    """Messages of 0 to 5 elements through width 3, by both rules."""
+    spec = named(operation.replace("sponge", "t3"))
+    rows = []
+    for length in range(6):
+        message = [pow(11, 9 * length + i + 1, spec.field.modulus) for i in range(length)]
+        rows.append(
+            {
+                "description": f"{length} elements",
+                "inputs": [hex(value) for value in message],
+                "digest": hex(poseidon.sponge(spec, message, fixed=False)),
+                "fixed": hex(poseidon.sponge(spec, message, fixed=True)),
+            }
+        )
+    return rows
+
+
 def build() -> dict[str, Any]:
     """The whole file: operation → rows."""
     return {
@@ -107,6 +141,8 @@ def build() -> dict[str, Any]:
         "keccak256": hash_rows(hashes.keccak256, HASH_LENGTHS),
         "blake2b": hash_rows(hashes.blake2b, HASH_LENGTHS),
         "eth_address": hash_rows(hashes.eth_address, (64,) * 9),
+        **{operation: poseidon_rows(operation) for operation in OPERATIONS},
+        **{operation: sponge_rows(operation) for operation in SPONGES},
     }
 
 

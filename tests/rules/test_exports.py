@@ -30,6 +30,11 @@ PUBLISHED = {
         "blake2b_batch": "(messages, *, backend='auto')",
         "eth_address_batch": "(public_keys, *, backend='auto')",
     },
+    "supervm.crypto.poseidon": {
+        "hash_batch": "(curve, inputs, *, variant='poseidon', backend='auto')",
+        "permute_batch": "(curve, states, *, variant='poseidon', backend='auto')",
+        "sponge_batch": "(curve, messages, *, width=3, variant='poseidon', backend='auto')",
+    },
     "supervm.engine.conflicts": {
         "detect": "(read_offsets, read_keys, write_offsets, write_keys, *, rule='versioned', edges=False, "
         "backend='auto')",
