@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
+from supervm.crypto.params.poseidon import SPONGES
 from supervm.kernels import registry
 
 CONSENSUS, ZK_PROOF, EXECUTION, QUERY, LOCAL = 90, 95, 60, 20, 10
@@ -82,6 +84,7 @@ _OPERATIONS = {
             ("normalise", TaskType.MSM),
         )
     },
+    **dict.fromkeys((*POSEIDON, *SPONGES), TaskType.HASHING),
 }
 """Operation in the registry → what it is. A type that no operation has is declared, and no executor supports it."""
 

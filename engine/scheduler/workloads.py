@@ -18,6 +18,8 @@ import numpy.typing as npt
 from supervm.crypto import merkle_hashes, merkle_work
 from supervm.crypto.group_operations import GROUPS
 from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
+from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
+from supervm.crypto.params.poseidon import SPONGES
 from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
@@ -185,6 +187,26 @@ def _ntt(curve: str, items: int, _: int) -> Work:
     return Transformation(curve, words)
 
 
+def _field_elements(items: int, each: int) -> npt.NDArray[np.uint64]:
+    """Elements below 2^192, as (items, each, 4) words."""
+    elements = np.zeros((items, each, 4), np.uint64)
+    elements[..., :3] = np.arange(items * each, dtype=np.uint64).reshape(items, each, 1) * 0x9E3779B97F4A7C15
+    return elements
+
+
+def _poseidon(operation: str, items: int, _: int) -> Work:
+    inputs = _field_elements(items, int(operation.rpartition(".t")[2]) - 1)
+    return Batch(operation, (inputs,), (np.empty((items, 4), np.uint64),))
+
+
+def _sponge(operation: str, items: int, message_bytes: int) -> Work:
+    """Messages of as many elements of 32 bytes as fit, of no fixed length, through width 3."""
+    each = max(1, message_bytes // 32)
+    offsets = np.arange(items + 1, dtype=np.int64) * 32 * each
+    messages = Ragged(_field_elements(items, each).reshape(-1).view(np.uint8), offsets)
+    return Batch(operation, (messages,), (np.empty((items, 4), np.uint64),), (3, True))
+
+
 _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.schnorr_verify": _schnorr,
@@ -198,4 +220,6 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     **{
         f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS
     },
+    **{name: functools.partial(_poseidon, name) for name in POSEIDON},
+    **{name: functools.partial(_sponge, name) for name in SPONGES},
 }
