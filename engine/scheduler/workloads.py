@@ -220,6 +220,6 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     **{
         f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS
     },
-    **{name: functools.partial(_poseidon, name) for name in POSEIDON},
-    **{name: functools.partial(_sponge, name) for name in SPONGES},
+    **{name: partial(_poseidon, name) for name in POSEIDON},
+    **{name: partial(_sponge, name) for name in SPONGES},
 }
