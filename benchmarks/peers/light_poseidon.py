@@ -38,8 +38,11 @@ def tree() -> Peer:
         leaves = integers(workload.leaves)
 
         def run() -> Answers:
-            level = leaves
+            level, empty = leaves, 0
             while len(level) > 1:
+                if len(level) % 2:
+                    level = [*level, empty]
+                empty = hasher.hash([empty, empty])
                 level = [hasher.hash(level[at : at + 2]) for at in range(0, len(level), 2)]
             return level
 

@@ -34,15 +34,19 @@ class MerkleItems:
 
     def run(self, backend: str) -> object:
         """The tree, every node of it kept."""
-        return merkle.build(self.leaves, hash=self.hash, backend=backend)
+        return merkle.build(self.leaves, self.hash, backend=backend)
 
     def answers(self, result: Any) -> list[Any]:
         """One answer: the root, as bytes or as an integer."""
-        root = np.asarray(result.root)
-        return [root.tobytes() if root.dtype == np.uint8 else integers(root)[0]]
+        value = result.root.value
+        return [value.tobytes() if value.dtype == np.uint8 else integers(value)[0]]
 
     def part(self, start: int, stop: int) -> MerkleItems:
         return MerkleItems(self.hash, self.leaves[start:stop])
+
+    def rows(self) -> list[bytes]:
+        """Each leaf as bytes."""
+        return [row.tobytes() for row in self.leaves]
 
     def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> MerkleItems:
         return MerkleItems(self.hash, copy(self.leaves))
