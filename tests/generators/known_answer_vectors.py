@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from group_answers import group_rows
+
 from supervm.crypto.oracle import (
     adversarial_ecdsa,
     adversarial_ed25519,
@@ -21,9 +23,11 @@ from supervm.crypto.oracle import (
     hashes,
     merkle,
     ntt,
+    poseidon,
     schnorr,
 )
 from supervm.crypto.params import bls12_381, bn254
+from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named
 from supervm.kernels.spec import FieldSpec
 
 TARGET = Path(__file__).resolve().parents[2] / "crypto" / "known_answers.json"
@@ -159,6 +163,38 @@ def ntt_rows(field: FieldSpec) -> list[dict[str, Any]]:
     return rows
 
 
+def poseidon_rows(operation: str) -> list[dict[str, Any]]:
+    """The smallest and largest elements, and others; `permuted` is of the inputs and the first of them once more."""
+    spec = named(operation)
+    p, taken = spec.field.modulus, spec.width - 1
+    others = [pow(7, i + 1, p) * 0xF1F1F1F1 % p for i in range(taken)]
+    mixed = [(0, p - 1, 1)[i % 3] for i in range(taken)]
+    rows = []
+    for description, inputs in (("zeros and p − 1", mixed), ("others", others)):
+        numbers = [hex(value) for value in inputs]
+        digest = hex(poseidon.compress(spec, inputs))
+        permuted = [hex(value) for value in poseidon.permute(spec, [*inputs, inputs[0]])]
+        rows.append({"description": description, "inputs": numbers, "digest": digest, "permuted": permuted})
+    return rows
+
+
+def sponge_rows(operation: str) -> list[dict[str, Any]]:
+    """Messages of 0 to 5 elements through width 3, by both rules."""
+    spec = named(operation.replace("sponge", "t3"))
+    rows = []
+    for length in range(6):
+        message = [pow(11, 9 * length + i + 1, spec.field.modulus) for i in range(length)]
+        rows.append(
+            {
+                "description": f"{length} elements",
+                "inputs": [hex(value) for value in message],
+                "digest": hex(poseidon.sponge(spec, message, fixed=False)),
+                "fixed": hex(poseidon.sponge(spec, message, fixed=True)),
+            }
+        )
+    return rows
+
+
 def build() -> dict[str, Any]:
     """The whole file: operation → rows."""
     return {
@@ -178,6 +214,9 @@ def build() -> dict[str, Any]:
         "merkle.poseidon_bls12_381": field_merkle_rows("poseidon_bls12_381"),
         "bn254.ntt": ntt_rows(bn254.FR),
         "bls12_381.ntt": ntt_rows(bls12_381.FR),
+        **group_rows(),
+        **{operation: poseidon_rows(operation) for operation in OPERATIONS},
+        **{operation: sponge_rows(operation) for operation in SPONGES},
     }
 
 
