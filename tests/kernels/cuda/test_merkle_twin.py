@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(bool(host_twin.missing()), reason=host_twin.missing() or "a compiler is there"),
 ]
 
-HASHES = list(merkle_hashes.HASHES)
+HASHES = [operation.removeprefix("merkle.") for operation in cuda.TREES]
 
 
 def growths(hash, size, arity, lowest=0, width=32):
