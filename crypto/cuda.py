@@ -13,12 +13,17 @@ from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.kernels.cuda import devices, edwards_constants, fixed_base, hash_constants, weierstrass_constants
 from supervm.kernels.cuda.batch import ItemProgram, Launch, Table, run
 from supervm.kernels.cuda.device import Program
+from supervm.kernels.cuda.merkle import ByteHasher, Hasher
+from supervm.kernels.cuda.merkle import grow as grow_tree
+from supervm.kernels.merkle_levels import Growth
 from supervm.kernels.registry import register
 
 _SHA256 = Program("sha2", hash_constants.sha2(SHA256))
 _SHA512 = Program("sha2", hash_constants.sha2(SHA512))
 _KECCAK256 = Program("keccak", hash_constants.keccak(KECCAK256))
 _BLAKE2B = Program("blake2b", hash_constants.blake2b(BLAKE2B))
+_TREE_SHA256 = Program("merkle_sha2", hash_constants.sha2(SHA256))
+_TREE_KECCAK256 = Program("merkle_keccak", hash_constants.keccak(KECCAK256))
 _EDDSA = Program("eddsa", edwards_constants.eddsa_constants(EDWARDS25519, SHA512))
 _CURVE = weierstrass_constants.curve(SECP256K1)
 _MULTIPLY = Program("double_multiply", _CURVE)
@@ -141,6 +146,16 @@ PROGRAMS: dict[str, ItemProgram] = {
 """What runs on a GPU, by operation."""
 
 
+LEAF_BYTE, NODE_BYTE = 0, 1
+"""What stands in front of a leaf's data and of a node's children where a tree's hash is over bytes."""
+
+TREES: dict[str, Hasher] = {
+    f"merkle.{name}": ByteHasher(program, LEAF_BYTE, NODE_BYTE)
+    for name, program in (("sha256", _TREE_SHA256), ("keccak256", _TREE_KECCAK256))
+}
+"""What hashes Merkle trees on a GPU, by operation."""
+
+
 def programs() -> dict[str, Program]:
     """Every program of this room by a name of its own, for whoever compiles them all."""
     return {
@@ -152,11 +167,22 @@ def programs() -> dict[str, Program]:
         "double_multiply": _MULTIPLY,
         "ecdsa": _ECDSA,
         "schnorr": _SCHNORR,
+        "merkle_sha256": _TREE_SHA256,
+        "merkle_keccak256": _TREE_KECCAK256,
     }
 
 
 def _compute(program: ItemProgram, *arguments: Any) -> None:
     run(program, devices.working_device(), *arguments)
+
+
+def _grow(hasher: Hasher, growth: Growth) -> None:
+    grow_tree(hasher, devices.working_device(), growth)
+
+
+def register_tree(operation: str) -> None:
+    """List the GPU among the backends of building a tree."""
+    register(operation, "cuda", partial(_grow, TREES[operation]), devices.unavailable)
 
 
 def register_operation(operation: str) -> None:

@@ -8,6 +8,7 @@ and malformed ones of every kind. A few dozen per operation, so that a warm chec
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import ed25519, hashes, secp256k1, selftest_groups
+from supervm.crypto import ed25519, hashes, merkle, merkle_hashes, ntt, secp256k1, selftest_groups
+from supervm.crypto.polynomials.arguments import SPECS
+from supervm.kernels.cpu.ntt_plan import words_of
 from supervm.kernels.errors import UnknownOperation
 
 Row = dict[str, Any]
@@ -158,6 +161,44 @@ def _eth_address(rows: list[Row], backend: str) -> Iterable[Comparison]:
         yield "", row, address.tobytes().hex(), row["digest"]
 
 
+def _merkle(hash: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    """The root over leaves; every leaf's proof, and that of the next leaf, which proves it only if both are equal."""
+
+    def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
+        _, dtype = merkle_hashes.get(hash).row
+        for row in rows:
+            column = _column([{"leaf": leaf} for leaf in row["leaves"]], "leaf")
+            leaves: NDArray[Any] = column.view(dtype)
+            tree = merkle.build(leaves, hash, row["arity"], backend=backend)
+            yield "root", row, tree.root.value.tobytes().hex(), row["root"]
+            proofs = tree.prove_batch(range(len(leaves)))
+            for rule, shift in (("own proofs", 0), ("the next leaf's proofs", 1)):
+                turned = np.roll(leaves, shift, axis=0)
+                verdicts = merkle.verify_batch(tree.root, turned, proofs, backend=backend)
+                yield rule, row, verdicts.tolist(), (turned == leaves).all(axis=1).astype(int).tolist()
+
+    return check
+
+
+def _ntt(curve: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    """Transforms of start · step^i, there and back; the values are compared by their digest."""
+    modulus = SPECS[curve].modulus
+
+    def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
+        for row in rows:
+            start, step = int(row["start"], 16), int(row["step"], 16)
+            numbers = [start * pow(step, index, modulus) % modulus for index in range(row["size"])]
+            coefficients = words_of(numbers).reshape(-1, 4)
+            values = ntt.ntt(curve, coefficients, coset=row["coset"], order=row["order"], backend=backend)
+            yield "", row, hashlib.sha256(values.astype("<u8").tobytes()).hexdigest(), row["digest"]
+            back = ntt.ntt(
+                curve, values, inverse=True, coset=row["coset"], order=row["order"], backend=backend
+            )
+            yield "inverse", row, back.tolist(), coefficients.tolist()
+
+    return check
+
+
 _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.ecdsa_verify": _ecdsa_verify,
@@ -169,4 +210,7 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "blake2b": _hash(hashes.blake2b_batch),
     "eth_address": _eth_address,
     **selftest_groups.CHECKS,
+    **{tree_hash.operation: _merkle(name) for name, tree_hash in merkle_hashes.HASHES.items()},
+    "bn254.ntt": _ntt("bn254"),
+    "bls12_381.ntt": _ntt("bls12_381"),
 }

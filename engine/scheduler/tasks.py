@@ -66,6 +66,10 @@ _OPERATIONS = {
     "secp256k1.ecdsa_verify": TaskType.SIGNATURE_VERIFICATION,
     "secp256k1.ecdsa_recover": TaskType.SIGNATURE_VERIFICATION,
     "secp256k1.schnorr_verify": TaskType.SIGNATURE_VERIFICATION,
+    "merkle.sha256": TaskType.MERKLE_BUILD,
+    "merkle.keccak256": TaskType.MERKLE_BUILD,
+    "bn254.ntt": TaskType.NTT,
+    "bls12_381.ntt": TaskType.NTT,
     "conflicts.detect": TaskType.CONFLICT_DETECTION,
     **{
         f"{group}.{operation}": task

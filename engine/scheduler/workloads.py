@@ -9,15 +9,16 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from functools import partial
 from importlib import resources
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import merkle_hashes, merkle_work
 from supervm.crypto.group_operations import GROUPS
 from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
+from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
 from supervm.kernels.cpu.conflicts import Accesses
@@ -167,14 +168,39 @@ def _conflicts(items: int, _: int) -> Work:
     return Detection(Accesses(offsets, keys[0], offsets, keys[1]), locking=False, edges=False)
 
 
+def _merkle(tree_hash: merkle_hashes.TreeHash, items: int, message_bytes: int) -> Work:
+    """A binary tree; leaves of 32 bytes where its hash takes no others."""
+    width = merkle_hashes.ROW if tree_hash.modulus else message_bytes
+    leaves = np.resize(np.arange(251, dtype=np.uint8), (items, width))
+    if tree_hash.modulus:
+        leaves[:, -1] = 0  # below every modulus
+        return merkle_work.whole_tree(tree_hash, leaves.view(np.uint64))
+    return merkle_work.whole_tree(tree_hash, leaves)
+
+
+def _ntt(curve: str, items: int, _: int) -> Work:
+    """One transform, or as many as it takes for a number of elements that is no power of two."""
+    size = min(items & -items, 1 << LARGEST_LOG)
+    words = np.random.default_rng(0).integers(0, 1 << 60, (items // size, size, 4), np.uint64)
+    return Transformation(curve, words)
+
+
 _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.schnorr_verify": _schnorr,
     "secp256k1.ecdsa_verify": _ecdsa_verify,
     "secp256k1.ecdsa_recover": _ecdsa_recover,
     "eth_address": _eth_address,
+    "bn254.ntt": functools.partial(_ntt, "bn254"),
+    "bls12_381.ntt": functools.partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
     **{
-        f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS
+        f"{group}.{kind}": functools.partial(_group, f"{group}.{kind}")
+        for group in GROUPS
+        for kind in GROUP_OPERATIONS
+    },
+    **{
+        tree_hash.operation: functools.partial(_merkle, tree_hash)
+        for tree_hash in merkle_hashes.HASHES.values()
     },
 }

@@ -6,6 +6,7 @@ Run it after the adversarial inputs or the oracle's rules change, with this proj
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,8 +21,12 @@ from supervm.crypto.oracle import (
     ecdsa,
     ed25519,
     hashes,
+    merkle,
+    ntt,
     schnorr,
 )
+from supervm.crypto.params import bls12_381, bn254
+from supervm.kernels.spec import FieldSpec
 
 TARGET = Path(__file__).resolve().parents[2] / "crypto" / "known_answers.json"
 Item = TypeVar("Item")
@@ -96,6 +101,54 @@ def hash_rows(function: Callable[[bytes], bytes], lengths: Sequence[int]) -> lis
     return [{"message": message.hex(), "digest": function(message).hex()} for message in messages]
 
 
+MERKLE_SHAPES = ((2, 1, 32), (2, 2, 0), (2, 5, 64), (2, 33, 32), (3, 10, 5), (16, 17, 32), (16, 40, 200))
+"""Arity, leaves, and bytes of a leaf."""
+
+
+def merkle_rows(hash: str) -> list[dict[str, Any]]:
+    """Trees of several arities; all leaves of one are different, if they have bytes."""
+    rows = []
+    for arity, size, width in MERKLE_SHAPES:
+        leaves = [bytes((i * 7 + 3 * n + width) & 255 for i in range(width)) for n in range(size)]
+        root = merkle.root(leaves, hash, arity)
+        description = f"{size} leaves of {width} bytes, arity {arity}"
+        row = {"description": description, "arity": arity, "leaves": [leaf.hex() for leaf in leaves]}
+        rows.append(row | {"root": root.hex()})
+    return rows
+
+
+def ntt_rows(field: FieldSpec) -> list[dict[str, Any]]:
+    """Transforms of one pass and of two, on the roots of unity and on a coset, in both orders."""
+    rows = []
+    for size, coset, order in (
+        (1, None, "natural"),
+        (2, 3, "natural"),
+        (8, None, "bit_reversed"),
+        (64, 7, "natural"),
+        (64, None, "bit_reversed"),
+        (128, field.modulus - 2, "bit_reversed"),
+        (256, None, "natural"),
+    ):
+        start, step = field.modulus - size, pow(5, 77 + size, field.modulus)
+        numbers = [start * pow(step, index, field.modulus) % field.modulus for index in range(size)]
+        values = ntt.forward(field, numbers, coset or 1)
+        if order == "bit_reversed":
+            values = ntt.bit_reversed(values)
+        data = b"".join(value.to_bytes(32, "little") for value in values)
+        rows.append(
+            {
+                "description": f"{size} elements, shift {coset}, {order}",
+                "size": size,
+                "coset": coset,
+                "order": order,
+                "start": f"{start:x}",
+                "step": f"{step:x}",
+                "digest": hashlib.sha256(data).hexdigest(),
+            }
+        )
+    return rows
+
+
 def build() -> dict[str, Any]:
     """The whole file: operation → rows."""
     return {
@@ -110,6 +163,10 @@ def build() -> dict[str, Any]:
         "blake2b": hash_rows(hashes.blake2b, HASH_LENGTHS),
         "eth_address": hash_rows(hashes.eth_address, (64,) * 9),
         **group_rows(),
+        "merkle.sha256": merkle_rows("sha256"),
+        "merkle.keccak256": merkle_rows("keccak256"),
+        "bn254.ntt": ntt_rows(bn254.FR),
+        "bls12_381.ntt": ntt_rows(bls12_381.FR),
     }
 
 

@@ -30,6 +30,21 @@ PUBLISHED = {
         "blake2b_batch": "(messages, *, backend='auto')",
         "eth_address_batch": "(public_keys, *, backend='auto')",
     },
+    "supervm.crypto.merkle": {
+        "build": "(leaves, hash, arity=2, *, depth=None, backend='auto')",
+        "root": "(leaves, hash, arity=2, *, depth=None, backend='auto')",
+        "verify_batch": "(root, leaves, proofs, *, backend='auto')",
+        "Proofs": None,
+        "Root": None,
+        "Tree": None,
+    },
+    "supervm.crypto.ntt": {
+        "ntt": "(curve, values, *, inverse=False, coset=None, order='natural', backend='auto')",
+        "multiply": "(curve, a, b, *, backend='auto')",
+        "evaluate": "(curve, coefficients, points)",
+        "divide_by_vanishing": "(curve, coefficients, n)",
+        "divide_values_by_vanishing": "(curve, values, n, *, coset=True)",
+    },
     "supervm.engine.conflicts": {
         "detect": "(read_offsets, read_keys, write_offsets, write_keys, *, rule='versioned', edges=False, "
         "backend='auto')",

@@ -175,7 +175,15 @@ def test_supports(executor, device):
         ExecutorKind.GPU,
         ExecutorKind.HYBRID,
     )
-    able = {TaskType.HASHING, TaskType.SIGNATURE_VERIFICATION, TaskType.CONFLICT_DETECTION}
+    able = {
+        TaskType.HASHING,
+        TaskType.SIGNATURE_VERIFICATION,
+        TaskType.CONFLICT_DETECTION,
+        TaskType.MERKLE_BUILD,
+        TaskType.NTT,
+        TaskType.PROOF_VERIFICATION,
+        TaskType.MSM,
+    }
     assert {task for task in TaskType if cpu.supports(task)} == able
     assert not [task for task in TaskType if executor.supports(task)]
     assert {task for task in TaskType if hybrid.supports(task)} == able

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hash functions of Merkle trees: what a leaf and a row are, the rows of empty subtrees, and the backends.
+
+Hash functions over bytes, SHA-256 and Keccak-256: a leaf is H(`00` ‖ data), a node H(`01` ‖ its children), an empty subtree
+32 zero bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.crypto import cuda
+from supervm.crypto.cuda import LEAF_BYTE, NODE_BYTE
+from supervm.crypto.hashes import DEDICATED, KERNELS
+from supervm.kernels import merkle_levels
+from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.features import ifma_unavailable, prefers_sha
+from supervm.kernels.cpu.hash_emit import HashKernel
+from supervm.kernels.cpu.merkle import WORDS, first_at_least, hash_rows
+from supervm.kernels.errors import ArgumentError
+from supervm.kernels.merkle_levels import Compressor, Growth, Rows, grow
+from supervm.kernels.registry import register, resolve
+
+Array = npt.NDArray[Any]
+
+ROW = 8 * WORDS
+"""Bytes of a row."""
+
+MOST_ARITY = 16
+"""Children of a node, at most: Poseidon of 17 elements is the widest."""
+
+
+@dataclass(frozen=True)
+class TreeHash:
+    """A hash function that trees are made with.
+
+    Args:
+        name: as callers give it.
+        modulus: of the field whose elements leaves and rows are; 0 where they are bytes.
+    """
+
+    name: str
+    modulus: int = 0
+
+    @property
+    def operation(self) -> str:
+        """The name of building a tree with it in the registry."""
+        return f"merkle.{self.name}"
+
+    @functools.cached_property
+    def bound(self) -> Rows:
+        """The modulus, uint64 (WORDS,)."""
+        return np.frombuffer(self.modulus.to_bytes(ROW, "little"), np.uint64).copy()
+
+    @property
+    def row(self) -> tuple[tuple[int, ...], type]:
+        """Shape and dtype of a row as callers see it."""
+        return ((WORDS,), np.uint64) if self.modulus else ((ROW,), np.uint8)
+
+    def leaves(self, leaves: Any, argument: str = "leaves") -> Array:
+        """Checked leaves, contiguous.
+
+        Raises:
+            ArgumentError: another dtype or shape; `canonical` asks for more.
+        """
+        dtype, shape = (np.uint64, "(n, 4)") if self.modulus else (np.uint8, "(n, k)")
+        good = isinstance(leaves, np.ndarray) and leaves.dtype == dtype and leaves.ndim == 2
+        if not good or (self.modulus and leaves.shape[1] != WORDS):
+            found = (
+                f"{leaves.dtype} {leaves.shape}" if isinstance(leaves, np.ndarray) else type(leaves).__name__
+            )
+            raise ArgumentError(argument, found, f"a {np.dtype(dtype)} array of shape {shape}")
+        return borrow(np.ascontiguousarray(leaves))
+
+    def canonical(self, leaves: Array, argument: str = "leaves") -> Array:
+        """The leaves, none of which is a field element above the modulus.
+
+        Raises:
+            ArgumentError: one is; the first of them is named.
+        """
+        if self.modulus:
+            at = int(first_at_least(leaves, self.bound))
+            if at < len(leaves):
+                found = f"{hex(int.from_bytes(leaves[at].tobytes(), 'little'))} at row {at}"
+                raise ArgumentError(argument, found, f"field elements below {hex(self.modulus)}")
+        return leaves
+
+    def shown(self, rows: Rows) -> Array:
+        """Rows, uint64 (…, WORDS), as callers see them: the same memory."""
+        return rows if self.modulus else rows.view(np.uint8)
+
+    def empty(self, arity: int, depth: int) -> Rows:
+        """The row of an empty subtree of each level 0 … `depth`, uint64 (depth + 1, WORDS)."""
+        if not self.modulus:
+            return np.zeros((depth + 1, WORDS), np.uint64)
+        return _computed_empty(self, arity, depth)
+
+
+@functools.cache
+def _computed_empty(tree_hash: TreeHash, arity: int, depth: int) -> Rows:
+    rows = np.zeros((depth + 1, WORDS), np.uint64)
+    function = resolve(tree_hash.operation).function
+    for level in range(depth):
+        step = merkle_levels.fresh(rows[:0], arity, 0, rows[:1]).groups(
+            rows[None, level].repeat(arity, 0)[None]
+        )
+        function(step)
+        rows[level + 1] = step.levels[1][0]
+    rows.flags.writeable = False
+    return rows
+
+
+HASHES: dict[str, TreeHash] = {name: TreeHash(name) for name in ("sha256", "keccak256")}
+"""Every hash function of a tree by its name."""
+
+
+def get(name: Any) -> TreeHash:
+    """The hash function of that name.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    if not isinstance(name, str) or name not in HASHES:
+        raise ArgumentError("hash", repr(name), f"one of {', '.join(HASHES)}")
+    return HASHES[name]
+
+
+def may_be_dedicated(tree_hash: TreeHash, backend: str) -> bool:
+    """Whether the processor's own instructions may be used: of `auto` only, and where they are faster."""
+    return tree_hash.name == "sha256" and backend == "auto" and prefers_sha(resolve("sha256").name)
+
+
+class HashCompressor:
+    """A hash function over bytes; see `supervm.kernels.merkle_levels.Compressor`."""
+
+    grain = 4096
+
+    def __init__(self, kernel: HashKernel) -> None:
+        self.kernel = kernel
+        self.group = kernel.lanes.width
+
+    def leaves(self, data: Array, out: Rows, target: int, start: int, stop: int) -> None:
+        """H(`00` ‖ data)."""
+        hash_rows(
+            self.kernel, LEAF_BYTE, data.reshape(-1), data.shape[1], out.reshape(-1), target, start, stop
+        )
+
+    def nodes(self, level: Rows, arity: int, out: Rows, target: int, start: int, stop: int) -> None:
+        """H(`01` ‖ children)."""
+        data = level.reshape(-1).view(np.uint8)
+        hash_rows(self.kernel, NODE_BYTE, data, arity * ROW, out.reshape(-1), target, start, stop)
+
+
+def _grow(plain: Compressor, dedicated: Compressor, growth: Growth) -> None:
+    grow(dedicated if growth.dedicated else plain, growth)
+
+
+def _register() -> None:
+    for name in HASHES:
+        for backend, unavailable in (("ifma", ifma_unavailable), ("scalar", lambda: "")):
+            plain = HashCompressor(KERNELS[name, backend])
+            dedicated = HashCompressor(DEDICATED[backend]) if name == "sha256" else plain
+            register(HASHES[name].operation, backend, functools.partial(_grow, plain, dedicated), unavailable)
+        cuda.register_tree(HASHES[name].operation)
+
+
+_register()

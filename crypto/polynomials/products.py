@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Products of polynomials, and division by the polynomial that vanishes on the roots of unity."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from supervm.crypto.polynomials.arguments import (
+    FIELDS,
+    Elements,
+    elements,
+    fastest,
+    shift_of,
+    spec_of,
+)
+from supervm.crypto.polynomials.transforms import check_size, ntt
+from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu import polynomials as kernels
+from supervm.kernels.cpu.ntt_plan import in_all, words_of
+from supervm.kernels.errors import ArgumentError
+
+
+def multiply(curve: str, a: Elements, b: Elements, *, backend: str = "auto") -> Elements:
+    """Products of polynomials, by transforms.
+
+    Args:
+        curve: `bn254` or `bls12_381`.
+        a, b: uint64 (…, n, 4) and (…, m, 4), canonical coefficients, lowest first, of any numbers; equal leading axes.
+        backend: of the transforms.
+
+    Returns:
+        uint64 (…, n + m − 1, 4); no coefficients if a or b has none.
+
+    Raises:
+        ArgumentError: an unknown curve, other shapes or dtypes, an element that is not canonical (its row is named), or more
+            coefficients than there are roots of unity.
+        BackendUnavailable: the named backend cannot run here.
+    """
+    spec = spec_of(curve)
+    left, right = elements(spec, a, "a"), elements(spec, b, "b")
+    batch = left.shape[:-2]
+    if right.shape[:-2] != batch:
+        raise ArgumentError("b", f"leading axes {right.shape[:-2]}", f"{batch}, as of 'a'")
+    if not left.shape[-2] or not right.shape[-2]:
+        return np.zeros((*batch, 0, 4), np.uint64)
+    length = left.shape[-2] + right.shape[-2] - 1
+    size = 1 << (length - 1).bit_length()
+    check_size(spec, size)
+    values = []
+    for factor in (left, right):
+        padded = np.zeros((*batch, size, 4), np.uint64)
+        padded[..., : factor.shape[-2], :] = factor
+        values.append(ntt(curve, padded, order="bit_reversed", backend=backend))
+    product = _multiply_values(curve, values[0], values[1])
+    back = ntt(curve, product, inverse=True, order="bit_reversed", backend=backend)
+    return np.ascontiguousarray(back[..., :length, :])
+
+
+def divide_by_vanishing(curve: str, coefficients: Elements, n: int) -> Elements:
+    """Exact quotients of the division by X^n − 1, which vanishes on the n-th roots of unity.
+
+    Args:
+        curve: `bn254` or `bls12_381`.
+        coefficients: uint64 (…, m, 4), canonical, lowest first; any m.
+        n: 1 or more; no power of two is needed.
+
+    Returns:
+        uint64 (…, max(m − n, 0), 4).
+
+    Raises:
+        ArgumentError: a polynomial is not divisible; or an unknown curve, another shape or dtype, an element that is not
+            canonical (its row is named), or n below 1.
+    """
+    spec = spec_of(curve)
+    found = elements(spec, coefficients, "coefficients")
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
+        raise ArgumentError("n", repr(n), "a whole number, 1 or more")
+    length = found.shape[-2]
+    count = max(0, length - int(n))
+    quotients = np.empty((*found.shape[:-2], count, 4), np.uint64)
+    if not found.size:
+        return quotients
+    remainder = np.zeros((min(int(n), length), 4), np.uint64)
+    rows = found.reshape(-1, length, 4)
+    for index, (row, quotient) in enumerate(zip(rows, quotients.reshape(len(rows), count, 4), strict=True)):
+        kernels.divide_by_vanishing(
+            FIELDS[curve, "scalar"],
+            borrow(row).reshape(-1),
+            int(n),
+            quotient.reshape(-1),
+            remainder.reshape(-1),
+        )
+        if remainder.any():
+            raise ArgumentError(
+                "coefficients", f"polynomial {index}, which leaves a remainder", f"multiples of X^{n} − 1"
+            )
+    return quotients
+
+
+def divide_values_by_vanishing(
+    curve: str, values: Elements, n: int, *, coset: int | bool | str = True
+) -> Elements:
+    """Values on a coset, divided by those of X^n − 1: the quotient's, if its degree is below the number of values.
+
+    At g·ω^i that is gⁿ·ω^(n·i) − 1: one number if there are n values (Groth16's quotient), N/n different ones if there are N
+    (PLONK's, on a domain of 4n or 8n).
+
+    Args:
+        curve: `bn254` or `bls12_381`.
+        values: uint64 (…, N, 4), canonical, in natural order; N a power of two.
+        n: a power of two up to N.
+        coset: the shift g, as in `ntt`.
+
+    Returns:
+        A new array of the shape of `values`.
+
+    Raises:
+        ArgumentError: as `ntt`; and where X^n − 1 vanishes on the coset, or n is not as said.
+    """
+    spec = spec_of(curve)
+    shift = shift_of(spec, coset)
+    found = elements(spec, values, "values")
+    size = found.shape[-2]
+    check_size(spec, size)
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1 or n & (n - 1) or n > size:
+        raise ArgumentError("n", repr(n), f"a power of two up to {size}, the number of values")
+    p, root = spec.modulus, spec.root_of_unity(size // int(n))
+    vanishing = [(pow(shift, int(n), p) * pow(root, i, p) - 1) % p for i in range(size // int(n))]
+    if 0 in vanishing:
+        raise ArgumentError("coset", repr(coset), f"a shift whose coset holds no root of X^{n} − 1")
+    inverses = words_of([spec.inverse(value) for value in vanishing]).reshape(-1, 4)
+    return _multiply_values(curve, found, inverses)
+
+
+def _multiply_values(curve: str, a: Elements, b: Elements) -> Elements:
+    """Number by number, b repeated; both lengths are powers of two, but for a's batch."""
+    out = np.empty_like(a)
+    if not a.size:
+        return out
+    field = fastest(curve)
+    width = field.lanes.width
+    if (a.size // 4) % width:
+        field, width = FIELDS[curve, "scalar"], 1
+    factors = b.reshape(-1, 4)
+    if len(factors) % width:
+        factors = np.tile(factors, (width // len(factors), 1))
+    left, right, target = borrow(a).reshape(-1), borrow(factors).reshape(-1), out.reshape(-1)
+
+    def groups(start: int, stop: int) -> None:
+        kernels.multiply_values(field, left, right, target, start, stop)
+
+    in_all(groups, left.size // (4 * width))
+    return out
