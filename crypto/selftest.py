@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import ed25519, hashes, merkle, merkle_hashes, ntt, secp256k1
+from supervm.crypto import ed25519, hashes, merkle, merkle_hashes, msm, ntt, secp256k1
+from supervm.crypto.msm_call import GROUPS
 from supervm.crypto.polynomials.arguments import SPECS
 from supervm.kernels.cpu.ntt_plan import words_of
 from supervm.kernels.errors import UnknownOperation
@@ -199,6 +200,26 @@ def _ntt(curve: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
     return check
 
 
+def _msm(operation: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    """Sums of some of the points that the first row holds."""
+    curve, group = operation.split(".")[0], "g2" if ".g2." in operation else "g1"
+
+    def words(text: str) -> NDArray[np.uint64]:
+        return np.frombuffer(bytes.fromhex(text), "<u8").astype(np.uint64)
+
+    def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
+        count = len(rows[0]["points"])
+        shape = (count, 2, 2, -1) if group == "g2" else (count, 2, -1)
+        points = np.array([words(text) for text in rows[0]["points"]]).reshape(shape)
+        for row in rows:
+            scalars = words(row["scalars"]).reshape(-1, 4)
+            chosen = points[np.array(row["chosen"], np.int64)]
+            found = msm.msm(curve, chosen, scalars, group=group, backend=backend)
+            yield "", row, found.astype("<u8").tobytes().hex(), row["sum"]
+
+    return check
+
+
 _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.ecdsa_verify": _ecdsa_verify,
@@ -212,4 +233,5 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     **{tree_hash.operation: _merkle(name) for name, tree_hash in merkle_hashes.HASHES.items()},
     "bn254.ntt": _ntt("bn254"),
     "bls12_381.ntt": _ntt("bls12_381"),
+    **{operation: _msm(operation) for operation in GROUPS},
 }

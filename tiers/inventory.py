@@ -16,6 +16,7 @@ OPERATION_MODULES = (
     "supervm.crypto.ed25519",
     "supervm.crypto.secp256k1",
     "supervm.crypto.ntt",
+    "supervm.crypto.msm",
     "supervm.engine.conflicts",
 )
 """Modules that list their operations in the registry when they are imported."""

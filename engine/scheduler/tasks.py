@@ -70,6 +70,11 @@ _OPERATIONS = {
     "merkle.keccak256": TaskType.MERKLE_BUILD,
     "bn254.ntt": TaskType.NTT,
     "bls12_381.ntt": TaskType.NTT,
+    "bn254.g1.msm": TaskType.MSM,
+    "bn254.g2.msm": TaskType.MSM,
+    "bls12_381.g1.msm": TaskType.MSM,
+    "bls12_381.g2.msm": TaskType.MSM,
+    "ed25519.msm": TaskType.MSM,
     "conflicts.detect": TaskType.CONFLICT_DETECTION,
 }
 """Operation in the registry → what it is. A type that no operation has is declared, and no executor supports it."""

@@ -16,11 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import merkle_hashes, merkle_work
+from supervm.crypto.msm_call import CURVES, GROUPS, MsmCall, Points
 from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
+from supervm.kernels import registry
 from supervm.kernels.cpu.conflicts import Accesses
+from supervm.kernels.cpu.msm import multiples
 from supervm.kernels.errors import UnknownOperation
+from supervm.kernels.spec import QuadraticSpec
 from supervm.kernels.work import Batch, Ragged, Work
 
 Bytes = npt.NDArray[np.uint8]
@@ -147,6 +151,18 @@ def _ntt(curve: str, items: int, _: int) -> Work:
     return Transformation(curve, words)
 
 
+def _msm(operation: str, items: int, _: int) -> Work:
+    """Multiples of the base point and uniform scalars."""
+    curve = CURVES[operation, registry.resolve(operation).name]
+    spec = GROUPS[operation]
+    coordinates = multiples(curve, items)
+    shape = (items, 2, 2, -1) if isinstance(spec.field, QuadraticSpec) else (items, 2, -1)
+    points = coordinates.reshape(shape)
+    scalars = np.random.default_rng(0).integers(0, 1 << 64, (1, items, 4), np.uint64, endpoint=False)
+    scalars[..., 3] %= spec.scalar_field.modulus >> 192
+    return MsmCall(operation, Points(points), scalars, None, np.empty((1, *points.shape[1:]), np.uint64))
+
+
 _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.schnorr_verify": _schnorr,
@@ -156,6 +172,7 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "bn254.ntt": functools.partial(_ntt, "bn254"),
     "bls12_381.ntt": functools.partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
+    **{operation: functools.partial(_msm, operation) for operation in GROUPS},
     **{
         tree_hash.operation: functools.partial(_merkle, tree_hash)
         for tree_hash in merkle_hashes.HASHES.values()
