@@ -18,8 +18,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import ed25519, hashes, merkle, merkle_hashes, msm, ntt, secp256k1
-from supervm.crypto.msm_call import GROUPS
+from supervm.crypto import (
+    ed25519,
+    hashes,
+    merkle,
+    merkle_hashes,
+    ntt,
+    poseidon,
+    secp256k1,
+    selftest_groups,
+    selftest_msm,
+)
+from supervm.crypto.params.poseidon import OPERATIONS, SPONGES
 from supervm.crypto.polynomials.arguments import SPECS
 from supervm.kernels.cpu.ntt_plan import words_of
 from supervm.kernels.errors import UnknownOperation
@@ -181,6 +191,32 @@ def _merkle(hash: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
     return check
 
 
+def _elements(values: list[str]) -> NDArray[np.uint64]:
+    """Field elements in hexadecimal as four words each."""
+    numbers = (int(value, 16).to_bytes(32, "little") for value in values)
+    return np.frombuffer(b"".join(numbers), np.uint64).reshape(-1, 4)
+
+
+def _numbers(elements: NDArray[np.uint64]) -> list[str]:
+    return [hex(int.from_bytes(row.tobytes(), "little")) for row in elements]
+
+
+def _poseidon(operation: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    curve, variant, _ = operation.split(".")
+
+    def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
+        inputs = np.array([_elements(row["inputs"]) for row in rows])
+        digests = poseidon.hash_batch(curve, inputs, variant=variant, backend=backend)
+        for row, digest in zip(rows, _numbers(digests), strict=True):
+            yield "hash", row, digest, row["digest"]
+        states = np.array([_elements([*row["inputs"], row["inputs"][0]]) for row in rows])
+        permuted = poseidon.permute_batch(curve, states, variant=variant, backend=backend)
+        for row, state in zip(rows, permuted, strict=True):
+            yield "permutation", row, _numbers(state), row["permuted"]
+
+    return check
+
+
 def _ntt(curve: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
     """Transforms of start · step^i, there and back; the values are compared by their digest."""
     modulus = SPECS[curve].modulus
@@ -200,22 +236,19 @@ def _ntt(curve: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
     return check
 
 
-def _msm(operation: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
-    """Sums of some of the points that the first row holds."""
-    curve, group = operation.split(".")[0], "g2" if ".g2." in operation else "g1"
-
-    def words(text: str) -> NDArray[np.uint64]:
-        return np.frombuffer(bytes.fromhex(text), "<u8").astype(np.uint64)
+def _sponge(operation: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    curve, variant, _ = operation.split(".")
 
     def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
-        count = len(rows[0]["points"])
-        shape = (count, 2, 2, -1) if group == "g2" else (count, 2, -1)
-        points = np.array([words(text) for text in rows[0]["points"]]).reshape(shape)
+        elements = _elements([value for row in rows for value in row["inputs"]])
+        offsets = np.cumsum([0, *(len(row["inputs"]) for row in rows)], dtype=np.int64)
+        digests = poseidon.sponge_batch(curve, (elements, offsets), variant=variant, backend=backend)
+        for row, digest in zip(rows, _numbers(digests), strict=True):
+            yield "any length", row, digest, row["digest"]
         for row in rows:
-            scalars = words(row["scalars"]).reshape(-1, 4)
-            chosen = points[np.array(row["chosen"], np.int64)]
-            found = msm.msm(curve, chosen, scalars, group=group, backend=backend)
-            yield "", row, found.astype("<u8").tobytes().hex(), row["sum"]
+            one = _elements(row["inputs"]).reshape(1, -1, 4)
+            fixed = poseidon.sponge_batch(curve, one, variant=variant, backend=backend)
+            yield "fixed length", row, _numbers(fixed)[0], row["fixed"]
 
     return check
 
@@ -233,5 +266,8 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     **{tree_hash.operation: _merkle(name) for name, tree_hash in merkle_hashes.HASHES.items()},
     "bn254.ntt": _ntt("bn254"),
     "bls12_381.ntt": _ntt("bls12_381"),
-    **{operation: _msm(operation) for operation in GROUPS},
+    **selftest_groups.CHECKS,
+    **selftest_msm.CHECKS,
+    **{operation: _poseidon(operation) for operation in OPERATIONS},
+    **{operation: _sponge(operation) for operation in SPONGES},
 }

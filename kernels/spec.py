@@ -112,9 +112,47 @@ class QuadraticSpec:
         norm = self.base.inverse(a[0] * a[0] + a[1] * a[1])
         return a[0] * norm % p, -a[1] * norm % p
 
+    def power(self, a: tuple[int, int], exponent: int) -> tuple[int, int]:
+        """a^exponent for an exponent that is not negative."""
+        result = (1, 0)
+        for bit in bin(exponent)[2:]:
+            result = self.multiply(result, result)
+            if bit == "1":
+                result = self.multiply(result, a)
+        return result
+
 
 Coordinate = int | tuple[int, int]
 """An element of a prime field, or of a quadratic extension."""
+
+
+@dataclass(frozen=True)
+class PointMap:
+    """(x, y) → (`x`·x̄, `y`·ȳ), an endomorphism of a curve; the bar is the p-th power: nothing in Fp, the conjugate in Fp2.
+
+    Args:
+        x, y: the factors.
+    """
+
+    x: Coordinate
+    y: Coordinate
+
+
+@dataclass(frozen=True)
+class SubgroupTest:
+    """A point P of the curve is in the subgroup if and only if Σ mapⁱ(aᵢ·T + bᵢ·P) is infinity, T = multiplier^power · P.
+
+    Args:
+        map: the endomorphism.
+        multiplier: positive.
+        power: 1 or more.
+        terms: the small integers (aᵢ, bᵢ), i from 0; a₀ is 1.
+    """
+
+    map: PointMap
+    multiplier: int
+    power: int
+    terms: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -128,6 +166,7 @@ class GroupSpec:
         b: the curve's constant.
         base: the generator (x, y) of the subgroup.
         cofactor: points of the curve divided by the order; 1 where every point is in the group.
+        membership: how to tell points of the subgroup from others; None where every point is in it.
     """
 
     name: str
@@ -136,6 +175,7 @@ class GroupSpec:
     b: Coordinate
     base: tuple[Coordinate, Coordinate]
     cofactor: int
+    membership: SubgroupTest | None = None
 
     @property
     def order(self) -> int:

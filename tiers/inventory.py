@@ -17,6 +17,8 @@ OPERATION_MODULES = (
     "supervm.crypto.secp256k1",
     "supervm.crypto.ntt",
     "supervm.crypto.msm",
+    "supervm.crypto.curves",
+    "supervm.crypto.poseidon",
     "supervm.engine.conflicts",
 )
 """Modules that list their operations in the registry when they are imported."""

@@ -5,7 +5,7 @@ Modulus, order and cofactors follow from the parameter of Barreto, Lynn and Scot
 scalar field's multiplicative group is the smallest; EIP-4844 and zkcrypto take their roots of unity from it.
 """
 
-from supervm.kernels.spec import FieldSpec, GroupSpec, QuadraticSpec
+from supervm.kernels.spec import FieldSpec, GroupSpec, PointMap, QuadraticSpec, SubgroupTest
 
 PARAMETER = -0xD201_0000_0001_0000
 _X = PARAMETER
@@ -19,7 +19,14 @@ _BASE_1 = (
     0x08B3F481_E3AAA0F1_A09E30ED_741D8AE4_FCF5E095_D5D00AF6_00DB18CB_2C04B3ED_D03CC744_A2888AE4_0CAA2329_46C5E7E1,
 )
 
-G1 = GroupSpec("bls12_381.g1", FP, FR, b=4, base=_BASE_1, cofactor=(_X - 1) ** 2 // 3)
+# φ: (x, y) → (β·x, y) for the cube root of one β that makes it act on G1 as −x². As φ² + φ + 1 = 0 and r = x⁴ − x² + 1,
+# φ(P) = −x²·P implies r·P = 0 (Scott, eprint 2021/1130, section 5; Bowe, eprint 2019/814).
+_BETA = pow(2, (FP.modulus - 1) // 3, FP.modulus)
+_MEMBERSHIP_1 = SubgroupTest(PointMap(_BETA, 1), abs(_X), 2, ((1, 0), (0, 1)))
+
+G1 = GroupSpec(
+    "bls12_381.g1", FP, FR, b=4, base=_BASE_1, cofactor=(_X - 1) ** 2 // 3, membership=_MEMBERSHIP_1
+)
 
 _BASE_2 = (
     (
@@ -33,4 +40,12 @@ _BASE_2 = (
 )
 _COFACTOR_2 = (_X**8 - 4 * _X**7 + 5 * _X**6 - 4 * _X**4 + 6 * _X**3 - 4 * _X**2 - 4 * _X + 13) // 9
 
-G2 = GroupSpec("bls12_381.g2", FP2, FR, b=(4, 4), base=_BASE_2, cofactor=_COFACTOR_2)
+# ψ: untwist by (x/ξ^(1/3), y/ξ^(1/2)) with ξ = 1 + u, p-th power, twist. P is in G2 if and only if ψ(P) = x·P, where x < 0
+# (Scott, eprint 2021/1130, section 4).
+_UNTWIST = FP2.inverse((1, 1))
+FROBENIUS = PointMap(FP2.power(_UNTWIST, (FP.modulus - 1) // 3), FP2.power(_UNTWIST, (FP.modulus - 1) // 2))
+_MEMBERSHIP_2 = SubgroupTest(FROBENIUS, abs(_X), 1, ((1, 0), (0, 1)))
+
+G2 = GroupSpec(
+    "bls12_381.g2", FP2, FR, b=(4, 4), base=_BASE_2, cofactor=_COFACTOR_2, membership=_MEMBERSHIP_2
+)

@@ -5,7 +5,7 @@ Modulus and order follow from the parameter of Barreto and Naehrig (SAC 2005). T
 multiplicative group is the smallest; iden3 and arkworks take their roots of unity from it.
 """
 
-from supervm.kernels.spec import FieldSpec, GroupSpec, QuadraticSpec
+from supervm.kernels.spec import FieldSpec, GroupSpec, PointMap, QuadraticSpec, SubgroupTest
 
 PARAMETER = 4965661367192848881
 _TRACE = 6 * PARAMETER**2 + 1
@@ -30,4 +30,11 @@ _BASE = (
 _TWIST = (9, 1)  # the sextic non-residue ξ = 9 + u: the twist is y² = x³ + 3/ξ
 _B = FP2.multiply((3, 0), FP2.inverse(_TWIST))
 
-G2 = GroupSpec("bn254.g2", FP2, FR, b=_B, base=_BASE, cofactor=2 * FP.modulus - FR.modulus)
+# ψ: untwist by (x·ξ^(1/3), y·ξ^(1/2)), p-th power, twist. P is in G2 if and only if, for the curve's parameter t,
+# (t + 1)·P + ψ(t·P) + ψ²(t·P) = ψ³(2t·P) (Dai, Lin, Zhao, Zhou, eprint 2022/348).
+FROBENIUS = PointMap(FP2.power(_TWIST, (FP.modulus - 1) // 3), FP2.power(_TWIST, (FP.modulus - 1) // 2))
+_MEMBERSHIP = SubgroupTest(FROBENIUS, PARAMETER, 1, ((1, 1), (1, 0), (1, 0), (-2, 0)))
+
+G2 = GroupSpec(
+    "bn254.g2", FP2, FR, b=_B, base=_BASE, cofactor=2 * FP.modulus - FR.modulus, membership=_MEMBERSHIP
+)

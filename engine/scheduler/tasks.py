@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
+from supervm.crypto.params.poseidon import SPONGES
 from supervm.kernels import registry
 
 CONSENSUS, ZK_PROOF, EXECUTION, QUERY, LOCAL = 90, 95, 60, 20, 10
@@ -76,6 +78,18 @@ _OPERATIONS = {
     "bls12_381.g2.msm": TaskType.MSM,
     "ed25519.msm": TaskType.MSM,
     "conflicts.detect": TaskType.CONFLICT_DETECTION,
+    **{
+        f"{group}.{operation}": task
+        for group in ("bn254.g1", "bn254.g2", "bls12_381.g1", "bls12_381.g2")
+        for operation, task in (
+            ("decode", TaskType.PROOF_VERIFICATION),
+            ("subgroup", TaskType.PROOF_VERIFICATION),
+            ("add", TaskType.MSM),
+            ("multiply", TaskType.MSM),
+            ("normalise", TaskType.MSM),
+        )
+    },
+    **dict.fromkeys((*POSEIDON, *SPONGES), TaskType.HASHING),
 }
 """Operation in the registry → what it is. A type that no operation has is declared, and no executor supports it."""
 

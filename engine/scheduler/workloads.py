@@ -6,22 +6,26 @@ Signatures are the valid ones of the known answers, repeated: every backend does
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
+from functools import cache, partial
 from importlib import resources
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import merkle_hashes, merkle_work
-from supervm.crypto.msm_call import CURVES, GROUPS, MsmCall, Points
+from supervm.crypto import merkle_hashes, merkle_work, msm_call
+from supervm.crypto.group_operations import GROUPS
+from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
+from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
+from supervm.crypto.params.poseidon import SPONGES
 from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
 from supervm.kernels import registry
 from supervm.kernels.cpu.conflicts import Accesses
+from supervm.kernels.cpu.group_decode import INFINITE, SUBGROUP
 from supervm.kernels.cpu.msm import multiples
 from supervm.kernels.errors import UnknownOperation
 from supervm.kernels.spec import QuadraticSpec
@@ -33,6 +37,15 @@ MESSAGE_BYTES = 64
 
 ACCESSES = 4
 """Reads, and writes as well, of each transaction."""
+
+_GROUP_FIELDS = {
+    "decode": ("point",),
+    "subgroup": ("point",),
+    "add": ("first", "second"),
+    "multiply": ("point", "scalar"),
+    "normalise": ("coordinates",),
+}
+"""Fields of the known answers of an operation on points that are its columns; bytes are decoded from points here."""
 
 DIGEST_BYTES = {"sha256": 32, "sha512": 64, "keccak256": 32, "blake2b": 64}
 
@@ -68,12 +81,16 @@ def _verdicts(items: int) -> npt.NDArray[np.int8]:
     return np.empty(items, np.int8)
 
 
-@functools.cache
-def _valid(operation: str, verdict: str, key_bytes: int) -> dict[str, list[bytes]]:
-    """Field → values of the known answers that the oracle finds valid, of one length of key."""
+def _rows(operation: str) -> list[dict[str, Any]]:
     text = resources.files("supervm.crypto").joinpath("known_answers.json").read_text(encoding="utf-8")
     rows: list[dict[str, Any]] = json.loads(text)[operation]
-    kept = [row for row in rows if row[verdict] == 1 and len(row["public_key"]) == 2 * key_bytes]
+    return rows
+
+
+@cache
+def _valid(operation: str, verdict: str, key_bytes: int) -> dict[str, list[bytes]]:
+    """Field → values of the known answers that the oracle finds valid, of one length of key."""
+    kept = [row for row in _rows(operation) if row[verdict] == 1 and len(row["public_key"]) == 2 * key_bytes]
     fields = [name for name in ("public_key", "digest", "signature", "message") if name in kept[0]]
     return {name: [bytes.fromhex(row[name]) for row in kept] for name in fields}
 
@@ -119,6 +136,28 @@ def _ecdsa_recover(items: int, _: int) -> Work:
     return Batch("secp256k1.ecdsa_recover", columns, (np.empty((items, 64), np.uint8), _verdicts(items)))
 
 
+def _group(operation: str, items: int, _: int) -> Work:
+    """Points of the subgroup that the known answers have, as they are added, multiplied and checked."""
+    rows = [row for row in _rows(operation) if row["verdict"] == 1]
+    kind = operation.rpartition(".")[2]
+    if kind == "decode":
+        rows = [row for row in rows if row["encoding"] == "little"]
+    if kind == "normalise":
+        rows = [row for row in rows if "3 coordinates" in row["description"]]
+    names = _GROUP_FIELDS[kind]
+    columns = tuple(
+        _column([bytes.fromhex(row[name]) for row in rows], items).view(np.uint64) for name in names
+    )
+    if kind == "subgroup":
+        return Batch(operation, columns, (_verdicts(items),))
+    size = len(rows[0]["point" if kind == "decode" else "result"]) // 16
+    results = (np.empty((items, size), np.uint64), _verdicts(items))
+    if kind != "decode":
+        return Batch(operation, columns, results)
+    infinite = np.where(columns[0].any(axis=1), 0, INFINITE).astype(np.int8)
+    return Batch(operation, (columns[0], infinite), results, (False, SUBGROUP))
+
+
 def _eth_address(items: int, _: int) -> Work:
     keys = np.resize(np.arange(251, dtype=np.uint8), (items, 64))
     return Batch("eth_address", (keys,), (np.empty((items, 20), np.uint8),))
@@ -153,14 +192,35 @@ def _ntt(curve: str, items: int, _: int) -> Work:
 
 def _msm(operation: str, items: int, _: int) -> Work:
     """Multiples of the base point and uniform scalars."""
-    curve = CURVES[operation, registry.resolve(operation).name]
-    spec = GROUPS[operation]
+    curve = msm_call.CURVES[operation, registry.resolve(operation).name]
+    spec = msm_call.GROUPS[operation]
     coordinates = multiples(curve, items)
     shape = (items, 2, 2, -1) if isinstance(spec.field, QuadraticSpec) else (items, 2, -1)
     points = coordinates.reshape(shape)
     scalars = np.random.default_rng(0).integers(0, 1 << 64, (1, items, 4), np.uint64, endpoint=False)
     scalars[..., 3] %= spec.scalar_field.modulus >> 192
-    return MsmCall(operation, Points(points), scalars, None, np.empty((1, *points.shape[1:]), np.uint64))
+    sums = np.empty((1, *points.shape[1:]), np.uint64)
+    return msm_call.MsmCall(operation, msm_call.Points(points), scalars, None, sums)
+
+
+def _field_elements(items: int, each: int) -> npt.NDArray[np.uint64]:
+    """Elements below 2^192, as (items, each, 4) words."""
+    elements = np.zeros((items, each, 4), np.uint64)
+    elements[..., :3] = np.arange(items * each, dtype=np.uint64).reshape(items, each, 1) * 0x9E3779B97F4A7C15
+    return elements
+
+
+def _poseidon(operation: str, items: int, _: int) -> Work:
+    inputs = _field_elements(items, int(operation.rpartition(".t")[2]) - 1)
+    return Batch(operation, (inputs,), (np.empty((items, 4), np.uint64),))
+
+
+def _sponge(operation: str, items: int, message_bytes: int) -> Work:
+    """Messages of as many elements of 32 bytes as fit, of no fixed length, through width 3."""
+    each = max(1, message_bytes // 32)
+    offsets = np.arange(items + 1, dtype=np.int64) * 32 * each
+    messages = Ragged(_field_elements(items, each).reshape(-1).view(np.uint8), offsets)
+    return Batch(operation, (messages,), (np.empty((items, 4), np.uint64),), (3, True))
 
 
 _MAKERS: dict[str, Callable[[int, int], Work]] = {
@@ -169,12 +229,14 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "secp256k1.ecdsa_verify": _ecdsa_verify,
     "secp256k1.ecdsa_recover": _ecdsa_recover,
     "eth_address": _eth_address,
-    "bn254.ntt": functools.partial(_ntt, "bn254"),
-    "bls12_381.ntt": functools.partial(_ntt, "bls12_381"),
+    "bn254.ntt": partial(_ntt, "bn254"),
+    "bls12_381.ntt": partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
-    **{operation: functools.partial(_msm, operation) for operation in GROUPS},
+    **{operation: partial(_msm, operation) for operation in msm_call.GROUPS},
+    **{tree_hash.operation: partial(_merkle, tree_hash) for tree_hash in merkle_hashes.HASHES.values()},
     **{
-        tree_hash.operation: functools.partial(_merkle, tree_hash)
-        for tree_hash in merkle_hashes.HASHES.values()
+        f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS
     },
+    **{name: partial(_poseidon, name) for name in POSEIDON},
+    **{name: partial(_sponge, name) for name in SPONGES},
 }

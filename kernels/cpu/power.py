@@ -25,17 +25,20 @@ SLOTS = 16
 """Stored powers a chain may need at once; slot 0 is the element itself."""
 
 
-EXPONENTS = ("inverse", "root")
-INVERSE, ROOT = range(2)
+EXPONENTS = ("inverse", "root", "inverse_root")
+INVERSE, ROOT, INVERSE_ROOT = range(3)
 
 
 def exponent(spec: FieldSpec, name: str) -> int:
     """inverse: p − 2. root: (p + 1)/4 where p ≡ 3 mod 4, a square root; else (p − 5)/8, from which RFC 8032,
-    section 5.1.3, makes one where p ≡ 5 mod 8.
+    section 5.1.3, makes one where p ≡ 5 mod 8. inverse_root: (p − 3)/4, the inverse of a root up to its sign where
+    p ≡ 3 mod 4.
     """
     p = spec.modulus
     if name == "inverse":
         return p - 2
+    if name == "inverse_root":
+        return (p - 3) // 4
     return (p + 1) // 4 if p % 4 == 3 else (p - 5) // 8
 
 
@@ -108,7 +111,7 @@ def _room(typingctx: Any, a: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def power(a, which):
-    """a to the exponent `which`: INVERSE or ROOT."""
+    """a to the exponent `which`: INVERSE, ROOT or INVERSE_ROOT."""
     slots = _room(a)
     fe.put(slots, 0, a)
     for row in range(_chain(a, which, -1, 0)):

@@ -19,6 +19,14 @@ Factors = list[tuple[Limbs, Limbs]]
 PRODUCT, SQUARE = 12, 24
 """Bounds of the parts of a product and of a square in units of p²: 2·2 + 4·2, and (2 + 2)·(2 + 4)."""
 
+LOOSE = 16
+"""Factors may be below LOOSE·p in each part where the prime field is `roomy`; elsewhere below 4p, the least that helps."""
+
+
+def roomy(base: MontgomeryField) -> bool:
+    """With lanes, R/p is so large that sums of a few dozen products of factors below LOOSE·p stay below R·p."""
+    return base.lanes.width > 1 and base.r >> 20 > base.spec.modulus
+
 
 class QuadraticField:
     """The code generator of an extension over the generator of its prime field."""
@@ -29,6 +37,7 @@ class QuadraticField:
         self.lanes = base.lanes
         self.limbs = 2 * base.limbs
         self.words = 2 * base.words
+        self.slack = LOOSE if roomy(base) else 4
 
     def represent(self, value: int | tuple[int, int]) -> list[int]:
         """A constant as limbs; an integer is an element of the prime field."""
@@ -86,16 +95,16 @@ class QuadraticField:
         return groups
 
     def _product(self, e: Emitter, a: Limbs, b: Limbs) -> tuple[Factors, Factors]:
-        """a₀b₀ + (−a₁)b₁ and a₀b₁ + a₁b₀. The negated part is 4p − a₁, so that a may be lazy."""
+        """a₀b₀ + (−a₁)b₁ and a₀b₁ + a₁b₀. The negated part is 4p − a₁ or more, so that a may be lazy."""
         (a0, a1), (b0, b1) = self.parts(a), self.parts(b)
-        negated = self.base.lazy(e, [(-1, a1)], 4)
+        negated = self.base.lazy(e, [(-1, a1)], self.slack)
         return [(a0, b0), (negated, b1)], [(a0, b1), (a1, b0)]
 
     def _square(self, e: Emitter, a: Limbs) -> tuple[Factors, Factors]:
-        """(a₀ + a₁)(a₀ − a₁ + 4p) and 2a₀·a₁."""
+        """(a₀ + a₁)(a₀ − a₁ + 4p, or more) and 2a₀·a₁."""
         a0, a1 = self.parts(a)
         total = self.base.lazy(e, [(1, a0), (1, a1)], 0)
-        difference = self.base.lazy(e, [(1, a0), (-1, a1)], 4)
+        difference = self.base.lazy(e, [(1, a0), (-1, a1)], self.slack)
         return [(total, difference)], [(self.base.lazy(e, [(2, a0)], 0), a1)]
 
     def _terms(self, terms: Terms) -> tuple[Terms, Terms]:

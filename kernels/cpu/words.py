@@ -80,6 +80,33 @@ Rows beyond `last` repeat row `last`, so that the last group of a batch needs no
 
 
 @intrinsic
+def read_element(
+    typingctx: Any, field: Any, array: Any, stride: Any, column: Any, first: Any, last: Any
+) -> Any:
+    """The words of an element, c₀ first, of rows first, first + 1, …, each from `column` on; as `read_little` otherwise."""
+    lanes, count = field.lanes, field.element.spec.words
+    if not (isinstance(array, types.Array) and array.dtype == types.uint64 and array.ndim == 1):
+        raise TypingError(f"rows are read from flat uint64 arrays, not {array}")
+    result = types.UniTuple(lanes, count)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, data, step, start, begin, end = args
+        words: list[ir.Value] = [ir.Constant(lanes.llvm, ir.Undefined)] * count
+        for lane in range(lanes.width):
+            base = builder.add(builder.mul(_clamped(builder, begin, end, lane), step), start)
+            row = element_pointer(context, builder, array, data, base)
+            for index in range(count):
+                word = builder.load(builder.gep(row, [ir.Constant(I64, index)]), align=8)
+                if lanes.width == 1:
+                    words[index] = word
+                else:
+                    words[index] = builder.insert_element(words[index], word, ir.Constant(I64, lane))
+        return context.make_tuple(builder, result, words)
+
+    return result(field, array, types.int64, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
 def read_small(typingctx: Any, marker: Any, array: Any, first: Any, last: Any) -> Any:
     """Elements first, first + 1, … of an int8 array, extended by sign; beyond `last` that element repeats."""
     lanes = marker.lanes
@@ -100,25 +127,41 @@ def read_small(typingctx: Any, marker: Any, array: Any, first: Any, last: Any) -
     return lanes(marker, array, types.int64, types.int64), codegen
 
 
-@intrinsic
-def write_big(typingctx: Any, array: Any, stride: Any, column: Any, first: Any, stop: Any, words: Any) -> Any:
-    """Four words as big-endian bytes to rows first, first + 1, … below `stop`, each from word `column` on."""
-    lanes = words.dtype
+def _write(big_endian: bool) -> Any:
+    @intrinsic
+    def operation(
+        typingctx: Any, array: Any, stride: Any, column: Any, first: Any, stop: Any, words: Any
+    ) -> Any:
+        lanes = words.dtype
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data, step, start, begin, end, values = args
-        parts = [swapped(builder, lanes, word) for word in reversed(cgutils.unpack_tuple(builder, values))]
-        for lane in range(lanes.width):
-            item = builder.add(begin, ir.Constant(I64, lane))
-            with builder.if_then(builder.icmp_signed("<", item, end)):
-                base = builder.add(builder.mul(item, step), start)
-                for index, part in enumerate(parts):
-                    word = part if lanes.width == 1 else builder.extract_element(part, ir.Constant(I64, lane))
-                    at = builder.add(base, ir.Constant(I64, index))
-                    builder.store(word, element_pointer(context, builder, array, data, at), align=8)
-        return context.get_dummy_value()
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            data, step, start, begin, end, values = args
+            parts = cgutils.unpack_tuple(builder, values)
+            if big_endian:
+                parts = [swapped(builder, lanes, word) for word in reversed(parts)]
+            for lane in range(lanes.width):
+                item = builder.add(begin, ir.Constant(I64, lane))
+                with builder.if_then(builder.icmp_signed("<", item, end)):
+                    base = builder.add(builder.mul(item, step), start)
+                    for index, part in enumerate(parts):
+                        word = part
+                        if lanes.width > 1:
+                            word = builder.extract_element(part, ir.Constant(I64, lane))
+                        at = builder.add(base, ir.Constant(I64, index))
+                        builder.store(word, element_pointer(context, builder, array, data, at), align=8)
+            return context.get_dummy_value()
 
-    return types.void(array, types.int64, types.int64, types.int64, types.int64, words), codegen
+        return types.void(array, types.int64, types.int64, types.int64, types.int64, words), codegen
+
+    return operation
+
+
+write_big = _write(big_endian=True)
+"""write_big(array, stride, column, first, stop, words): four words as big-endian bytes to rows first, first + 1, … below
+`stop`, each from word `column` on."""
+
+write_little = _write(big_endian=False)
+"""The same with the words as they are, however many."""
 
 
 def _below(builder: ir.IRBuilder, e: Emitter, words: list[ir.Value], bound: int) -> ir.Value:
@@ -154,12 +197,22 @@ def below_modulus(typingctx: Any, field: Any, words: Any) -> Any:
 
 @intrinsic
 def above_half(typingctx: Any, field: Any, words: Any) -> Any:
-    """Mask of the lanes whose words are above (modulus − 1)/2."""
+    """Mask of the lanes whose words are above (modulus − 1)/2; of an extension, those of c₁, and of c₀ where c₁ is 0."""
     lanes = field.lanes
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         parts = cgutils.unpack_tuple(builder, args[1])
-        return builder.not_(_below(builder, Emitter(builder, lanes), parts, (field.element.modulus + 1) // 2))
+        e, half = Emitter(builder, lanes), (field.element.modulus + 1) // 2
+        size = -(-field.element.modulus.bit_length() // 64)
+        above = None
+        for at in range(0, field.element.spec.words, size):
+            own = parts[at : at + size]
+            larger = builder.not_(_below(builder, e, own, half))
+            if above is not None:
+                none = builder.icmp_unsigned("==", functools.reduce(builder.or_, own), e.constant(0))
+                larger = builder.or_(larger, builder.and_(none, above))
+            above = larger
+        return above
 
     return MaskType(lanes.width)(field, words), codegen
 
@@ -206,6 +259,19 @@ def select_words(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
         )
 
     return a(mask, a, b), codegen
+
+
+@intrinsic
+def cleared(typingctx: Any, mask: Any, words: Any) -> Any:
+    """The words where the mask is set, zeros elsewhere."""
+    lanes = words.dtype
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = Emitter(builder, lanes).constant(0)
+        parts = [builder.select(args[0], part, zero) for part in cgutils.unpack_tuple(builder, args[1])]
+        return context.make_tuple(builder, words, parts)
+
+    return words(mask, words), codegen
 
 
 def _add_constant(

@@ -17,7 +17,10 @@ from supervm.crypto import ed25519, hashes, secp256k1, selftest
 from supervm.crypto.oracle import hashes as oracle_hashes
 from supervm.crypto.oracle import merkle as oracle_merkle
 from supervm.crypto.oracle import ntt as oracle_ntt
+from supervm.crypto.oracle import poseidon as oracle_poseidon
 from supervm.crypto.params import bls12_381, bn254
+from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named
+from supervm.kernels import registry
 from supervm.kernels.errors import BackendUnavailable, UnknownOperation
 
 ROWS = json.loads(
@@ -59,6 +62,22 @@ def test_known_answers_are_the_oracles(oracles):
             assert hashlib.sha256(data).hexdigest() == row["digest"]
 
 
+def test_known_answers_of_poseidon_are_the_oracles():
+    for operation in OPERATIONS:
+        spec = named(operation)
+        for row in ROWS[operation]:
+            inputs = [int(value, 16) for value in row["inputs"]]
+            assert row["digest"] == hex(oracle_poseidon.compress(spec, inputs))
+            permuted = oracle_poseidon.permute(spec, [*inputs, inputs[0]])
+            assert row["permuted"] == [hex(value) for value in permuted]
+    for operation in SPONGES:
+        spec = named(operation.replace("sponge", "t3"))
+        for row in ROWS[operation]:
+            message = [int(value, 16) for value in row["inputs"]]
+            for name, fixed in (("digest", False), ("fixed", True)):
+                assert row[name] == hex(oracle_poseidon.sponge(spec, message, fixed=fixed))
+
+
 def test_known_answers_hold_every_verdict():
     for rule in ("dalek", "strict", "zip215"):
         assert set(Counter(row[rule] for row in ROWS["ed25519.verify"])) == {-1, 0, 1}
@@ -82,6 +101,8 @@ def test_every_operation_of_the_room_has_known_answers():
 
 @pytest.mark.parametrize("operation", selftest.operations())
 def test_every_backend_passes(operation, backend):
+    if backend not in {found.name for found in registry.backends(operation)}:
+        pytest.skip(f"{operation} has no backend {backend}")
     outcome = selftest.known_answers(operation, backend)
     assert (outcome.operation, outcome.backend) == (operation, backend)
     assert outcome.ok, outcome.detail

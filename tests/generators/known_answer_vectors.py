@@ -12,22 +12,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from group_answers import group_rows
+from msm_answers import msm_answers
+
 from supervm.crypto.oracle import (
     adversarial_ecdsa,
     adversarial_ed25519,
     adversarial_schnorr,
     ecdsa,
     ed25519,
-    edwards,
     hashes,
     merkle,
-    msm,
     ntt,
+    poseidon,
     schnorr,
 )
-from supervm.crypto.oracle.pairing_groups import Group
 from supervm.crypto.params import bls12_381, bn254
-from supervm.crypto.params.curve25519 import EDWARDS25519
+from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named
 from supervm.kernels.spec import FieldSpec
 
 TARGET = Path(__file__).resolve().parents[2] / "crypto" / "known_answers.json"
@@ -151,54 +152,36 @@ def ntt_rows(field: FieldSpec) -> list[dict[str, Any]]:
     return rows
 
 
-def msm_rows(group: Group | None) -> list[dict[str, Any]]:
-    """Sums of a few multiples of the generator (of edwards25519 without a group): random scalars and skewed ones, the
-    neutral point, repeated and opposite points."""
-    rows: list[dict[str, Any]] = []
-    order = group.order if group else edwards.L
-    points = [
-        None if factor == 0 else _multiple(group, factor) for factor in (1, order - 1, 5, 0, 7, 1 << 100)
-    ]
-    for description, chosen, scalars in (
-        ("nothing", [], []),
-        ("one point", [2], [order - 1]),
-        ("random", [0, 2, 3, 4, 5], [pow(3, 200 + i, order) for i in range(5)]),
-        ("equal points", [4] * 12, [pow(5, 200 + i, order) for i in range(12)]),
-        ("opposite points", [0, 1] * 6, [order // 3] * 12),
-        ("tiny scalars", [0, 4, 5, 2, 0, 1, 4, 4, 2], [0, 1, 2, 3, 4, 5, 6, 7, 8]),
-    ):
-        terms = [points[index] for index in chosen]
-        if group:
-            total = msm.msm(group, terms, scalars)
-        else:
-            total = msm.ed25519_msm([point or (0, 1) for point in terms], scalars)
-        rows.append(
-            {
-                "description": description,
-                "chosen": chosen,
-                "scalars": b"".join(value.to_bytes(32, "little") for value in scalars).hex(),
-                "sum": _point(group, total),
-            }
-        )
-    rows[0]["points"] = [_point(group, point) for point in points]
+def poseidon_rows(operation: str) -> list[dict[str, Any]]:
+    """The smallest and largest elements, and others; `permuted` is of the inputs and the first of them once more."""
+    spec = named(operation)
+    p, taken = spec.field.modulus, spec.width - 1
+    others = [pow(7, i + 1, p) * 0xF1F1F1F1 % p for i in range(taken)]
+    mixed = [(0, p - 1, 1)[i % 3] for i in range(taken)]
+    rows = []
+    for description, inputs in (("zeros and p − 1", mixed), ("others", others)):
+        numbers = [hex(value) for value in inputs]
+        digest = hex(poseidon.compress(spec, inputs))
+        permuted = [hex(value) for value in poseidon.permute(spec, [*inputs, inputs[0]])]
+        rows.append({"description": description, "inputs": numbers, "digest": digest, "permuted": permuted})
     return rows
 
 
-def _multiple(group: Group | None, factor: int) -> Any:
-    if group:
-        return group.multiply(factor, group.generator)
-    return msm.ed25519_msm([EDWARDS25519.base], [factor])
-
-
-def _point(group: Group | None, point: Any) -> str:
-    """Little-endian words of x and y; all zero is infinity, but (0, 1) on edwards25519."""
-    if group is None:
-        return b"".join(value.to_bytes(32, "little") for value in point or (0, 1)).hex()
-    zero = (0,) * group.degree
-    parts = [
-        part for value in point or (zero, zero) for part in (value if isinstance(value, tuple) else (value,))
-    ]
-    return b"".join(part.to_bytes(8 * group.base.words, "little") for part in parts).hex()
+def sponge_rows(operation: str) -> list[dict[str, Any]]:
+    """Messages of 0 to 5 elements through width 3, by both rules."""
+    spec = named(operation.replace("sponge", "t3"))
+    rows = []
+    for length in range(6):
+        message = [pow(11, 9 * length + i + 1, spec.field.modulus) for i in range(length)]
+        rows.append(
+            {
+                "description": f"{length} elements",
+                "inputs": [hex(value) for value in message],
+                "digest": hex(poseidon.sponge(spec, message, fixed=False)),
+                "fixed": hex(poseidon.sponge(spec, message, fixed=True)),
+            }
+        )
+    return rows
 
 
 def build() -> dict[str, Any]:
@@ -218,11 +201,10 @@ def build() -> dict[str, Any]:
         "merkle.keccak256": merkle_rows("keccak256"),
         "bn254.ntt": ntt_rows(bn254.FR),
         "bls12_381.ntt": ntt_rows(bls12_381.FR),
-        "bn254.g1.msm": msm_rows(Group(bn254.G1)),
-        "bn254.g2.msm": msm_rows(Group(bn254.G2)),
-        "bls12_381.g1.msm": msm_rows(Group(bls12_381.G1)),
-        "bls12_381.g2.msm": msm_rows(Group(bls12_381.G2)),
-        "ed25519.msm": msm_rows(None),
+        **group_rows(),
+        **msm_answers(),
+        **{operation: poseidon_rows(operation) for operation in OPERATIONS},
+        **{operation: sponge_rows(operation) for operation in SPONGES},
     }
 
 

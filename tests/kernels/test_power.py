@@ -75,6 +75,7 @@ def test_chains_of_the_moduli(name):
     assert pow(3, power.exponent(spec, "inverse"), p) == pow(3, -1, p)
     if p % 4 == 3:
         assert pow(9, power.exponent(spec, "root"), p) in (3, p - 3)
+        assert 3 * pow(9, power.exponent(spec, "inverse_root"), p) % p in (1, p - 1)
 
 
 def test_a_sparse_exponent_takes_few_products():

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations on points of G1 and G2 as the registry lists them: `bn254.g1.add`, `bls12_381.g2.decode` and so on.
+
+Points are rows of uint64 words, a point's x and then its y, c₀ first, infinity all zero. Every operation writes a verdict an
+item: 1 good, −1 for a row that is not canonical or not on the curve, whose result is zero.
+
+- decode(rows, flags, compressed, check) and subgroup(rows): 0 besides, for a point outside the subgroup
+- add(first, second), multiply(points, scalars): affine sums and multiples by integers below 2^256
+- normalise(rows): affine forms of Jacobian (three coordinates) or extended ones (four)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.crypto.params import bls12_381, bn254
+from supervm.crypto.signatures.batch import for_slices
+from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.curve import Curve
+from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.group_batch import add_slice, multiply_slice, normalise_slice
+from supervm.kernels.cpu.group_decode import SUBGROUP, decode_slice
+from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.registry import register
+from supervm.kernels.spec import GroupSpec
+
+Words = npt.NDArray[np.uint64]
+Small = npt.NDArray[np.int8]
+
+GROUPS: dict[str, GroupSpec] = {spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
+OPERATIONS = ("decode", "subgroup", "add", "multiply", "normalise")
+
+_LANES = {"ifma": LANES_64X8, "scalar": LANES_64}
+CURVES = {
+    (name, backend): Curve(spec, lanes) for backend, lanes in _LANES.items() for name, spec in GROUPS.items()
+}
+"""The marker that compiled code takes, by group and backend."""
+
+
+def _flat(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return borrow(np.ascontiguousarray(rows)).reshape(-1)
+
+
+def _decode(
+    curve: Curve, rows: Words, flags: Small, compressed: bool, check: int, points: Words, verdicts: Small
+) -> None:
+    words, marks, results = _flat(rows), _flat(flags), points.reshape(-1)
+    for_slices(
+        len(verdicts),
+        lambda start, stop: decode_slice(
+            curve, words, marks, compressed, check, start, stop, results, verdicts
+        ),
+    )
+
+
+def _subgroup(curve: Curve, rows: Words, verdicts: Small) -> None:
+    infinite = np.where(rows.reshape(len(rows), -1).any(axis=1), 0, 2).astype(np.int8)
+    _decode(curve, rows, infinite, False, SUBGROUP, np.empty(rows.size, np.uint64), verdicts)
+
+
+def _two(
+    kernel: Callable[..., None], curve: Curve, first: Words, second: Words, points: Words, verdicts: Small
+) -> None:
+    a, b, results = _flat(first), _flat(second), points.reshape(-1)
+    for_slices(len(verdicts), lambda start, stop: kernel(curve, a, b, start, stop, results, verdicts))
+
+
+def _normalise(curve: Curve, rows: Words, points: Words, verdicts: Small) -> None:
+    words, results = _flat(rows), points.reshape(-1)
+    coordinates = rows.shape[1] // curve.spec.field.words
+    for_slices(
+        len(verdicts),
+        lambda start, stop: normalise_slice(curve, words, coordinates, start, stop, results, verdicts),
+    )
+
+
+_FUNCTIONS: dict[str, Callable[..., None]] = {
+    "decode": _decode,
+    "subgroup": _subgroup,
+    "add": partial(_two, add_slice),
+    "multiply": partial(_two, multiply_slice),
+    "normalise": _normalise,
+}
+
+for (_name, _backend), _curve in CURVES.items():
+    for _operation in OPERATIONS:
+        register(
+            f"{_name}.{_operation}",
+            _backend,
+            partial(_FUNCTIONS[_operation], _curve),
+            ifma_unavailable if _backend == "ifma" else (lambda: ""),
+        )

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The known-answer tests of the operations on points, for `selftest`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.crypto import curves
+from supervm.crypto.calls import compute
+from supervm.crypto.group_operations import GROUPS, OPERATIONS
+from supervm.crypto.signatures.batch import VERDICT
+
+Row = dict[str, Any]
+Comparison = tuple[str, Row, Any, Any]
+Check = Callable[[list[Row], str], Iterable[Comparison]]
+
+_INPUTS = {
+    "subgroup": ("point",),
+    "add": ("first", "second"),
+    "multiply": ("point", "scalar"),
+    "normalise": ("coordinates",),
+}
+"""Fields of a row that are an operation's columns."""
+
+
+def _column(rows: list[Row], name: str, dtype: type) -> NDArray[Any]:
+    return np.array([np.frombuffer(bytes.fromhex(row[name]), dtype) for row in rows])
+
+
+def _decode(name: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
+    curve, _, which = name.partition(".")
+    group = getattr(curves.get(curve), which)
+    for encoding in dict.fromkeys(row["encoding"] for row in rows):
+        own = [row for row in rows if row["encoding"] == encoding]
+        points, verdicts = group.from_bytes(_column(own, "data", np.uint8), encoding, backend=backend)
+        for row, point, verdict in zip(own, points, verdicts.tolist(), strict=True):
+            yield "", row, (verdict, point.tobytes().hex()), (row["verdict"], row["point"])
+
+
+def _columns(name: str, operation: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
+    fields = _INPUTS[operation]
+    for length in sorted({len(row[fields[0]]) for row in rows}):
+        own = [row for row in rows if len(row[fields[0]]) == length]
+        columns = tuple(_column(own, field, np.uint64) for field in fields)
+        points = () if operation == "subgroup" else (((2 * GROUPS[name].field.words,), np.uint64),)
+        found = compute(f"{name}.{operation}", columns, len(own), (*points, VERDICT), backend=backend)
+        for index, row in enumerate(own):
+            verdict = int(found[-1][index])
+            if points:
+                yield "", row, (verdict, found[0][index].tobytes().hex()), (row["verdict"], row["result"])
+            else:
+                yield "", row, verdict, row["verdict"]
+
+
+CHECKS: dict[str, Check] = {
+    f"{name}.{operation}": partial(_decode, name)
+    if operation == "decode"
+    else partial(_columns, name, operation)
+    for name in GROUPS
+    for operation in OPERATIONS
+}
+"""The test of every operation, by its name in the registry."""
