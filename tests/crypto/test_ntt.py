@@ -14,19 +14,11 @@ from supervm.crypto.oracle import ntt as oracle
 from supervm.crypto.polynomials.arguments import SPECS, integers
 from supervm.crypto.polynomials.transforms import Transformation
 from supervm.kernels import set_threads
-from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.ntt_plan import words_of
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.registry import resolve
 
 ORDERS = ("natural", "bit_reversed")
-
-
-@pytest.fixture(params=["ifma", "scalar"])
-def backend(request):
-    if request.param == "ifma" and ifma_unavailable():
-        pytest.skip(ifma_unavailable())
-    return request.param
 
 
 @pytest.fixture(params=SPECS)
