@@ -144,7 +144,9 @@ def test_linearity(curve, backend, size):
     assert z == [(u + factor * v) % spec.modulus for u, v in zip(x, y, strict=True)]
 
 
-@pytest.mark.parametrize(("batch", "size"), [((3,), 8), ((17,), 4), ((2, 5), 64), ((19,), 128), ((9,), 2048)])
+@pytest.mark.parametrize(
+    ("batch", "size"), [((3,), 8), ((17,), 4), ((2, 5), 64), ((19,), 128), ((8,), 1024), ((9,), 2048)]
+)
 @pytest.mark.parametrize("order", ORDERS)
 def test_leading_axes_are_a_batch(curve, backend, batch, size, order):
     values = random_array((*batch, size))
