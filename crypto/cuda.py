@@ -7,10 +7,18 @@ import hashlib
 from functools import partial
 from typing import Any
 
+from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cuda import devices, edwards_constants, fixed_base, hash_constants, weierstrass_constants
+from supervm.kernels.cuda import (
+    devices,
+    edwards_constants,
+    fixed_base,
+    hash_constants,
+    ntt,
+    weierstrass_constants,
+)
 from supervm.kernels.cuda.batch import ItemProgram, Launch, Table, run
 from supervm.kernels.cuda.device import Program
 from supervm.kernels.cuda.merkle import ByteHasher, Hasher
@@ -169,6 +177,8 @@ def programs() -> dict[str, Program]:
         "schnorr": _SCHNORR,
         "merkle_sha256": _TREE_SHA256,
         "merkle_keccak256": _TREE_KECCAK256,
+        "ntt.bn254": ntt.program_of(bn254.FR),
+        "ntt.bls12_381": ntt.program_of(bls12_381.FR),
     }
 
 

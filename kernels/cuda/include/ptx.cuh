@@ -60,6 +60,7 @@ DEVICE void cmad_wide_new(u32 &lo, u32 &hi, u32 a, u32 b)
 DEVICE u32 funnel_left(u32 lo, u32 hi, u32 shift) { return __funnelshift_l(lo, hi, shift); }
 DEVICE u32 funnel_right(u32 lo, u32 hi, u32 shift) { return __funnelshift_r(lo, hi, shift); }
 DEVICE u32 swap_bytes(u32 a) { return __byte_perm(a, 0, 0x0123); }
+DEVICE u32 reverse_bits(u32 a) { return __brev(a); }
 
 #else
 
@@ -120,5 +121,11 @@ DEVICE void cmad_wide_new(u32 &lo, u32 &hi, u32 a, u32 b)
 DEVICE u32 funnel_left(u32 lo, u32 hi, u32 shift) { return (u32)((((u64)hi << 32 | lo) << shift) >> 32); }
 DEVICE u32 funnel_right(u32 lo, u32 hi, u32 shift) { return (u32)(((u64)hi << 32 | lo) >> shift); }
 DEVICE u32 swap_bytes(u32 a) { return __builtin_bswap32(a); }
+DEVICE u32 reverse_bits(u32 a)
+{
+    u32 r = 0;
+    for (u32 bit = 0; bit < 32; ++bit) r |= (a >> bit & 1) << (31 - bit);
+    return r;
+}
 
 #endif
