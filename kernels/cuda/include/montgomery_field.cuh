@@ -10,6 +10,7 @@
 
 template <class Params> struct MontgomeryField {
     static constexpr int WORDS = Params::WORDS;
+    static constexpr u32 SPARE_BITS = Params::SPARE_BITS;
     static constexpr bool FULL = Params::SPARE_BITS == 0;  // sums of two elements may not fit
     u32 w[WORDS];
 
