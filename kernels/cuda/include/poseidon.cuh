@@ -2,8 +2,11 @@
 // Poseidon and Poseidon2 by the schedule of `supervm.kernels.poseidon_spec`, one permutation a thread.
 //
 // The constants are those of `supervm.kernels.cpu.poseidon.table` for one lane: R = 2^256 there and here. The state enters as
-// plain integers below m and leaves as such. T is the width; 0 stands for any width up to WIDEST, with the state in local
-// memory.
+// plain integers below m and leaves as such. T is the width; 0 stands for any width up to WIDEST.
+//
+// Loops over elements stay loops, and the state lies in local memory, which the first-level cache holds: two wide loads are
+// little beside the 64 multiply-adds of a product. Unrolled, the products' carry chains run into each other and out of
+// predicate registers, and a round of width 3 has half as many instructions again.
 #pragma once
 #include "montgomery_field.cuh"
 
@@ -83,35 +86,21 @@ template <class F, u32 T> struct Permutation {
 
     METHOD u32 width() const { return T ? T : given; }
 
-    // Loops over the elements stay loops, so that the code is small; with a known width the elements move up by one in every
-    // turn instead of being indexed, and stay in registers.
-    METHOD F first(u32 i) const { return x[T ? 0 : i]; }
-    METHOD void put(F (&state)[ROOM], u32 i, const F &value)
-    {
-        if constexpr (T != 0) {
-            UNROLL for (u32 k = 0; k + 1 < T; ++k) state[k] = state[k + 1];
-            state[T - 1] = value;
-        } else {
-            state[i] = value;
-        }
-    }
-
     METHOD void boxes()
     {
-        ROLLED for (u32 i = 0; i < width(); ++i) put(x, i, fifth_power(first(i)));
+        ROLLED for (u32 i = 0; i < width(); ++i) x[i] = fifth_power(x[i]);
     }
     // The first `rows` rows of the next matrix, and its constants.
     METHOD void mix(u32 rows)
     {
         F y[ROOM];
-        UNROLL_BY((T ? T : 1)) for (u32 i = 0; i < width(); ++i) y[i] = x[i];
         ROLLED for (u32 i = 0; i < rows; ++i) {
             WideSum<F> sum(table_element<F>(constants));
-            UNROLL_BY((T ? T : 1)) for (u32 j = 0; j < width(); ++j) sum.add(x[j], table_element<F>(constants + 1 + j));
-            put(y, i, sum.template reduced<LEVELS>());
+            ROLLED for (u32 j = 0; j < width(); ++j) sum.add(x[j], table_element<F>(constants + 1 + j));
+            y[i] = sum.template reduced<LEVELS>();
             constants += width() + 1;
         }
-        UNROLL_BY((T ? T : 1)) for (u32 i = 0; i < width(); ++i) x[i] = y[i];
+        ROLLED for (u32 i = 0; i < rows; ++i) x[i] = y[i];
     }
     // x is (z, v, v₋₁, …) before, and (y, v, v₋₁, …) after.
     METHOD void partial_rounds(u32 rounds)
@@ -123,26 +112,26 @@ template <class F, u32 T> struct Permutation {
                 return;
             }
             WideSum<F> out(table_element<F>(constants));
-            UNROLL_BY((T ? T : 1)) for (u32 k = 1; k < width(); ++k) out.add(x[k], table_element<F>(constants + k));
+            ROLLED for (u32 k = 1; k < width(); ++k) out.add(x[k], table_element<F>(constants + k));
             constants += width();
             const F rest = out.template reduced<LEVELS>();
             WideSum<F> feed(fourth, x[0]);
-            UNROLL_BY((T ? T : 1)) for (u32 k = 1; k < width(); ++k) {
+            ROLLED for (u32 k = 1; k < width(); ++k) {
                 feed.add(x[k], table_element<F>(constants + k - 1));
             }
             constants += width() - 1;
             const F latest = feed.template reduced<LEVELS>();
-            UNROLL_BY((T ? T : 1)) for (u32 k = width() - 1; k > 1; --k) x[k] = x[k - 1];
+            ROLLED for (u32 k = width() - 1; k > 1; --k) x[k] = x[k - 1];
             x[1] = latest;
             x[0] = latest + rest;
         }
     }
-    // A matrix if `before`, `half` layers, `partial` rounds and a matrix, `half` layers, of which `rows` elements are wanted:
-    // they are the first of x, or its last where T is known.
+    // A matrix if `before`, `half` layers, `partial` rounds and a matrix, `half` layers, of which the first `rows` elements are
+    // wanted.
     METHOD void permute(u32 half, u32 partial, bool before, u32 rows)
     {
         if (!before) {
-            UNROLL_BY((T ? T : 1)) for (u32 i = 0; i < width(); ++i) x[i] = x[i] + table_element<F>(constants + i);
+            ROLLED for (u32 i = 0; i < width(); ++i) x[i] = x[i] + table_element<F>(constants + i);
             constants += width();
         }
         const u32 last = 2 * half + 1;

@@ -22,7 +22,7 @@ template <u32 T> DEVICE void one(
     Permutation<Scalar, T> permutation;
     permutation.constants = constants;
     permutation.given = width;
-    UNROLL_BY((T ? T : 1)) for (u32 i = 0; i < permutation.width(); ++i) {
+    ROLLED for (u32 i = 0; i < permutation.width(); ++i) {
         const bool empty = hashing && i == capacity;
         const u32 place = hashing && i > capacity ? i - 1 : i;
         UNROLL for (u32 word = 0; word < WORDS; ++word) {
@@ -31,12 +31,9 @@ template <u32 T> DEVICE void one(
     }
     const u32 rows = hashing ? 1 : permutation.width();
     permutation.permute(full / 2, partial, before != 0, rows);
-    UNROLL_BY((T ? T : 1)) for (u32 i = 0; i < permutation.width(); ++i) {
-        const u32 place = T ? i + rows - permutation.width() : i;  // not below rows: an element that is not wanted
-        if (place < rows) {
-            UNROLL for (u32 word = 0; word < WORDS; ++word) {
-                out[((u64)item * rows + place) * WORDS + word] = permutation.x[i].w[word];
-            }
+    ROLLED for (u32 i = 0; i < rows; ++i) {
+        UNROLL for (u32 word = 0; word < WORDS; ++word) {
+            out[((u64)item * rows + i) * WORDS + word] = permutation.x[i].w[word];
         }
     }
 }
