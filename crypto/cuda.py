@@ -223,7 +223,7 @@ def _grow(hasher: Hasher, growth: Growth) -> None:
 
 def register_tree(operation: str) -> None:
     """List the GPU among the backends of building a tree."""
-    register(operation, "cuda", partial(_grow, TREES[operation]), devices.unavailable)
+    register(operation, "cuda", functools.partial(_grow, TREES[operation]), devices.unavailable)
 
 
 _CANONICAL = {

@@ -39,7 +39,7 @@ GROUP = 256
 LOG_TILE = 10
 """log₂ of the numbers of a tile; `NTT_TILE` of the source."""
 
-TRANSPOSED, REVERSED_IN, REVERSED_OUT, TWIST, BEFORE, AFTER, CONSTANT, WHOLE = (1 << bit for bit in range(8))
+TRANSPOSED, REVERSED_IN, REVERSED_OUT, TWIST, BEFORE, AFTER, SCALE, WHOLE = (1 << bit for bit in range(8))
 """Flags of a pass, as in `ntt.cuh`."""
 
 LOG_WHOLE = 16
@@ -94,7 +94,7 @@ def passes(what: Transform) -> list[Pass]:
         if place == 0 and not what.inverse and what.shift != 1:
             flags |= BEFORE
         if last and what.inverse:
-            flags |= CONSTANT if what.shift == 1 else AFTER
+            flags |= SCALE if what.shift == 1 else AFTER
         made.append(Pass(log_m, log_s, log_first, what.log - before, flags))
     return made
 

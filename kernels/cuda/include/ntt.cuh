@@ -85,8 +85,8 @@ DEVICE u32 reversed_bits(u32 number, u32 bits) { return bits ? reverse_bits(numb
 
 // TRANSPOSED: lines are rows of the source and go to columns of the target. REVERSED_IN, REVERSED_OUT: the digit is in
 // bit-reversed order on that side. TWIST: multiply by ω^(e·o). BEFORE, AFTER: multiply by a power by index in source or
-// target. CONSTANT: multiply by the first factor of that table. WHOLE: the first twist table has all powers.
-enum : u32 { TRANSPOSED = 1, REVERSED_IN = 2, REVERSED_OUT = 4, TWIST = 8, BEFORE = 16, AFTER = 32, CONSTANT = 64, WHOLE = 128 };
+// target. SCALE: multiply by the first factor of that table. WHOLE: the first twist table has all powers.
+enum : u32 { TRANSPOSED = 1, REVERSED_IN = 2, REVERSED_OUT = 4, TWIST = 8, BEFORE = 16, AFTER = 32, SCALE = 64, WHOLE = 128 };
 
 // 2^log_n numbers a transform, 2^log_m a line, 2^log_c lines a tile; numbers of a line are 2^log_s apart. If it is transposed, the first digit has 2^log_first values. Tables are split after 2^log_low powers.
 struct Pass {

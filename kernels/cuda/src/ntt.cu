@@ -61,7 +61,7 @@ KERNEL(ntt_pass, 256, 3)
                         value = factor * value;
                     }
                     if (flags & AFTER) value = pass.power(scale_low, scale_high, at) * value;
-                    if (flags & CONSTANT) value = fetch(scale_low, 0) * value;
+                    if (flags & SCALE) value = fetch(scale_low, 0) * value;
                     put(target, pass.begin(line) + at, value);
                 }
             }
