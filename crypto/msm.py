@@ -2,8 +2,9 @@
 """Multi-scalar multiplication Σ sᵢ·Pᵢ in the groups of BN254, BLS12-381 and edwards25519.
 
 Points are affine and canonical, words little end first: (n, 2, L) in G1, (n, 2, 2, L) in G2 with c₀ first, L = 4 for BN254
-and 6 for BLS12-381; infinity is all zero. Scalars are (n, 4), below the order of the group. That points are on their curve
-is always checked. They may lie outside the subgroup, unless `subgroup` is set: the sum is that of the terms.
+and 6 for BLS12-381; infinity is all zero. Points of edwards25519 are (n, 2, 4), the neutral one is (0, 1). Scalars are
+(n, 4), below the order of the group. That points are on their curve is always checked. They may lie outside the subgroup,
+unless `subgroup` is set: the sum is that of the terms.
 
 Memory beside the arguments, for n points of w words, windows of b bits (chosen by cost: about log₂ n − 3), g windows at a
 time (all at once for small n, one for large), and T threads:
@@ -45,7 +46,7 @@ def msm(
         curve: `bn254`, `bls12_381` or `ed25519`.
         points: uint64 (n, 2, L), or (n, 2, 2, L) in G2.
         scalars: uint64 (n, 4), below the order; or (k, n, 4) for k sums over the same points.
-        group: `g1` or `g2`; of edwards25519 there is one.
+        group: `g1` or `g2`; of edwards25519 there is one, which goes by `g1`.
         backend: `auto`, `ifma`, `scalar` or `cuda`.
         subgroup: check that the points are in the subgroup of prime order.
         memory_limit: bytes beside the arguments; None for what is fastest.
@@ -114,10 +115,10 @@ def _operation(curve: Any, group: Any) -> str:
     known = sorted({operation.split(".")[0] for operation in GROUPS})
     if curve not in known:
         raise ArgumentError("curve", repr(curve), " or ".join(map(repr, known)))
-    operation = f"{curve}.{group}.msm"
-    if operation not in GROUPS:
-        raise ArgumentError("group", repr(group), "'g1' or 'g2'")
-    return operation
+    found = {f"{curve}.{group}.msm", f"{curve}.msm" if group == "g1" else ""} & GROUPS.keys()
+    if not found:
+        raise ArgumentError("group", repr(group), "'g1'" if f"{curve}.msm" in GROUPS else "'g1' or 'g2'")
+    return found.pop()
 
 
 def _points(operation: str, points: Any) -> Words:
@@ -154,7 +155,7 @@ def _scalars(operation: str, scalars: Any, count: int) -> Words:
         raise ArgumentError("scalars", _came(scalars), "a uint64 array of shape (n, 4) or (k, n, 4)")
     if scalars.shape[-2] != count:
         raise ArgumentError("scalars", f"{scalars.shape[-2]} items", f"{count} items, as many as 'points'")
-    order = GROUPS[operation].order
+    order = GROUPS[operation].scalar_field.modulus
     words = np.array([order >> (64 * index) & (2**64 - 1) for index in range(4)], np.uint64)
     rows = np.ascontiguousarray(scalars)
     refused = first_at_least(borrow(rows).reshape(-1), words)

@@ -15,22 +15,24 @@ from supervm.crypto.params.bls12_381 import G1 as BLS12_381_G1
 from supervm.crypto.params.bls12_381 import G2 as BLS12_381_G2
 from supervm.crypto.params.bn254 import G1 as BN254_G1
 from supervm.crypto.params.bn254 import G2 as BN254_G2
+from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu import msm as kernels
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.registry import register
-from supervm.kernels.spec import GroupSpec
+from supervm.kernels.spec import EdwardsSpec, GroupSpec
 from supervm.kernels.work import Function, Work
 
 Words = npt.NDArray[np.uint64]
 
-GROUPS: dict[str, GroupSpec] = {
+GROUPS: dict[str, GroupSpec | EdwardsSpec] = {
     "bn254.g1.msm": BN254_G1,
     "bn254.g2.msm": BN254_G2,
     "bls12_381.g1.msm": BLS12_381_G1,
     "bls12_381.g2.msm": BLS12_381_G2,
+    "ed25519.msm": EDWARDS25519,
 }
 """The group of every operation."""
 
@@ -94,7 +96,7 @@ class MsmCall(Work):
 
     @property
     def items(self) -> int:  # type: ignore[override]
-        return int(self.scalars.shape[0] * self.scalars.shape[1])
+        return int(self.scalars.shape[0]) * int(self.scalars.shape[1])
 
     @property
     def bytes(self) -> int:  # type: ignore[override]

@@ -18,7 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import ed25519, hashes, merkle, merkle_hashes, ntt, poseidon, secp256k1, selftest_groups
+from supervm.crypto import (
+    ed25519,
+    hashes,
+    merkle,
+    merkle_hashes,
+    ntt,
+    poseidon,
+    secp256k1,
+    selftest_groups,
+    selftest_msm,
+)
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES
 from supervm.crypto.polynomials.arguments import SPECS
 from supervm.kernels.cpu.ntt_plan import words_of
@@ -257,6 +267,7 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "bn254.ntt": _ntt("bn254"),
     "bls12_381.ntt": _ntt("bls12_381"),
     **selftest_groups.CHECKS,
+    **selftest_msm.CHECKS,
     **{operation: _poseidon(operation) for operation in OPERATIONS},
     **{operation: _sponge(operation) for operation in SPONGES},
 }

@@ -74,6 +74,11 @@ _OPERATIONS = {
     "bls12_381.ntt": TaskType.NTT,
     "merkle.poseidon_bn254": TaskType.MERKLE_BUILD,
     "merkle.poseidon_bls12_381": TaskType.MERKLE_BUILD,
+    "bn254.g1.msm": TaskType.MSM,
+    "bn254.g2.msm": TaskType.MSM,
+    "bls12_381.g1.msm": TaskType.MSM,
+    "bls12_381.g2.msm": TaskType.MSM,
+    "ed25519.msm": TaskType.MSM,
     "conflicts.detect": TaskType.CONFLICT_DETECTION,
     **{
         f"{group}.{operation}": task

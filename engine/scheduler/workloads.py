@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import merkle_hashes, merkle_work
+from supervm.crypto import merkle_hashes, merkle_work, msm_call
 from supervm.crypto.group_operations import GROUPS
 from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
 from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
@@ -23,9 +23,12 @@ from supervm.crypto.params.poseidon import SPONGES
 from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
+from supervm.kernels import registry
 from supervm.kernels.cpu.conflicts import Accesses
 from supervm.kernels.cpu.group_decode import INFINITE, SUBGROUP
+from supervm.kernels.cpu.msm import multiples
 from supervm.kernels.errors import UnknownOperation
+from supervm.kernels.spec import QuadraticSpec
 from supervm.kernels.work import Batch, Ragged, Work
 
 Bytes = npt.NDArray[np.uint8]
@@ -187,6 +190,19 @@ def _ntt(curve: str, items: int, _: int) -> Work:
     return Transformation(curve, words)
 
 
+def _msm(operation: str, items: int, _: int) -> Work:
+    """Multiples of the base point and uniform scalars."""
+    curve = msm_call.CURVES[operation, registry.resolve(operation).name]
+    spec = msm_call.GROUPS[operation]
+    coordinates = multiples(curve, items)
+    shape = (items, 2, 2, -1) if isinstance(spec.field, QuadraticSpec) else (items, 2, -1)
+    points = coordinates.reshape(shape)
+    scalars = np.random.default_rng(0).integers(0, 1 << 64, (1, items, 4), np.uint64, endpoint=False)
+    scalars[..., 3] %= spec.scalar_field.modulus >> 192
+    sums = np.empty((1, *points.shape[1:]), np.uint64)
+    return msm_call.MsmCall(operation, msm_call.Points(points), scalars, None, sums)
+
+
 def _field_elements(items: int, each: int) -> npt.NDArray[np.uint64]:
     """Elements below 2^192, as (items, each, 4) words."""
     elements = np.zeros((items, each, 4), np.uint64)
@@ -216,6 +232,7 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "bn254.ntt": partial(_ntt, "bn254"),
     "bls12_381.ntt": partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
+    **{operation: partial(_msm, operation) for operation in msm_call.GROUPS},
     **{tree_hash.operation: partial(_merkle, tree_hash) for tree_hash in merkle_hashes.HASHES.values()},
     **{
         f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS

@@ -13,7 +13,8 @@ from numba import njit
 
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu.pair_sums import add_pairs, lanes_of_field, signed
+from supervm.kernels.cpu.curve import base_field, lanes_of
+from supervm.kernels.cpu.pair_lists import add_pairs, signed_point
 from supervm.kernels.cpu.rows import EMPTY, SCRATCH, gather, words_in_row, write_coordinates
 
 # mypy: disallow_untyped_defs=False
@@ -89,11 +90,11 @@ _STEPS = 1 << LOG
 
 
 @njit(nogil=True, cache=True, inline="always")
-def reduce_windows(field, points, sums, found, windows, pairs, before, cases, room):
+def reduce_windows(curve, points, sums, found, windows, pairs, before, cases, room):
     """The entry of each window's sum.
 
     Args:
-        field: the marker of the coordinates' field.
+        curve: a `Curve` marker.
         points: flat uint64, rows.
         sums: rows: one for each bucket, then as many as `reduction_rows` says, which are overwritten.
         found: uint32, the entries of the buckets, window by window.
@@ -166,7 +167,7 @@ def reduce_windows(field, points, sums, found, windows, pairs, before, cases, ro
         first = 0
         while first < target.size:
             listed, first = _list_sums(target, other, first, base, left, right, out)
-            wary = add_pairs(field, points, sums, left, right, out, listed, before, cases, room, wary)
+            wary = add_pairs(curve, points, sums, left, right, out, listed, before, cases, room, wary)
     return target
 
 
@@ -188,7 +189,7 @@ def _without_first(running, windows):
 
 
 @njit(nogil=True, cache=True)
-def write_affine(field, points, sums, entries, out):
+def write_affine(curve, points, sums, entries, out):
     """Canonical words of the points that entries name, zeros for infinity and EMPTY.
 
     Args:
@@ -196,7 +197,8 @@ def write_affine(field, points, sums, entries, out):
         entries: uint32 (n,).
         out: flat uint64, two coordinates each, written.
     """
-    width = ln.lane_width(lanes_of_field(field))
+    field = base_field(curve)
+    width = ln.lane_width(lanes_of(curve))
     names = np.zeros(width, np.uint32)
     nothing = np.full(words_in_row(field), np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64)
     index = 0
@@ -210,6 +212,6 @@ def write_affine(field, points, sums, entries, out):
             names[lane] = np.uint32(0) if empty else entries[index + min(lane, span - 1)]
         source = nothing if empty else points
         x, y, negated, infinite = gather(field, source, sums, names, 0)
-        y = signed(field, y, negated)
+        x, y = signed_point(curve, x, y, negated)
         write_coordinates(out, index, index + span, fe.to_words(x), fe.to_words(y), infinite)
         index += span

@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from supervm.kernels.cpu.pair_sums import add_pairs
+from supervm.kernels.cpu.curve import base_field
+from supervm.kernels.cpu.pair_lists import add_pairs
 from supervm.kernels.cpu.rows import EMPTY, NEGATED, SCRATCH, words_in_row
 
 # mypy: disallow_untyped_defs=False
@@ -199,12 +200,12 @@ def keep_sums(field, scratch, sums, starts, position, current, segments, found):
 
 @njit(nogil=True, cache=True, inline="always")
 def sum_buckets(
-    field, points, scratch, sums, entries, starts, found, current, segments, pairs, before, cases, room
+    curve, points, scratch, sums, entries, starts, found, current, segments, pairs, before, cases, room
 ):
     """The sum of every bucket.
 
     Args:
-        field: the marker of the coordinates' field.
+        curve: a `Curve` marker.
         points: flat uint64, rows.
         scratch: rows, one more than half a block.
         sums: rows, one for each bucket, written where a bucket has several points.
@@ -231,5 +232,7 @@ def sum_buckets(
                     current, segments[:count], segment, first, used, left, right, out
                 )
                 added = added or listed > 0
-                wary = add_pairs(field, points, scratch, left, right, out, listed, before, cases, room, wary)
-        carried = keep_sums(field, scratch, sums, starts, position, current, segments[:count], found)
+                wary = add_pairs(curve, points, scratch, left, right, out, listed, before, cases, room, wary)
+        carried = keep_sums(
+            base_field(curve), scratch, sums, starts, position, current, segments[:count], found
+        )

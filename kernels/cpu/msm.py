@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Multi-scalar multiplication on short Weierstrass curves y² = x³ + b: Pippenger with signed windows.
+"""Multi-scalar multiplication on short Weierstrass curves y² = x³ + b and on Edwards curves: Pippenger's buckets.
 
 Points are checked and packed once (`pack`); each group of windows is then sorted, summed and reduced by one thread
-(`buckets`, `bucket_reduction`), and the windows are joined by Horner's rule (`msm_points`). Sums are exact and results are
+(`buckets`, `bucket_reduction`), and the windows are joined by `horner`. Sums are exact and results are
 affine, so that they do not depend on how the work is cut.
 """
 
@@ -18,12 +18,14 @@ from supervm.kernels.cpu import inverse
 from supervm.kernels.cpu.bucket_reduction import reduction_rows, write_affine
 from supervm.kernels.cpu.buckets import significant, sort_windows
 from supervm.kernels.cpu.curve import Curve
+from supervm.kernels.cpu.horner import horner_edwards, horner_weierstrass
 from supervm.kernels.cpu.lanes import LANES_64
 from supervm.kernels.cpu.msm_plan import BLOCK, PAIRS, Plan, choose, offset, piece
-from supervm.kernels.cpu.msm_points import ACCEPTED, NOT_CANONICAL, horner, pack_points
+from supervm.kernels.cpu.msm_points import ACCEPTED, NOT_CANONICAL, pack_points
 from supervm.kernels.cpu.msm_windows import add_rows, window_sums
 from supervm.kernels.cpu.rows import MOST_ROWS
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.spec import EdwardsSpec
 from supervm.kernels.threads import get_threads, run_slices
 
 Words = npt.NDArray[np.uint64]
@@ -38,7 +40,7 @@ class Scratch:
     def __init__(self, curve: Curve) -> None:
         width = curve.lanes.width
         self.pairs = np.empty(PAIRS, np.uint32), np.empty(PAIRS, np.uint32), np.empty(PAIRS, np.uint32)
-        self.before = np.empty(PAIRS // width * curve.field.limbs * width, np.uint64)
+        self.before = np.empty(PAIRS // width * 2 * curve.field.limbs * width, np.uint64)
         self.cases = np.empty(PAIRS // width, np.int64)
         self.room = inverse.room()
 
@@ -79,7 +81,7 @@ def pack(curve: Curve, coordinates: Words, precompute: int = 1, first: int = 0) 
 
     Args:
         curve: a marker.
-        coordinates: flat uint64, canonical words of x and y for each point, all zero for infinity.
+        coordinates: flat uint64, canonical words of x and y for each point; all zero is infinity on a Weierstrass curve.
         precompute: multiples of each point, itself included.
         first: what the first row is called in errors.
 
@@ -127,10 +129,10 @@ def multiples(curve: Curve, count: int) -> Words:
     known = 1
     while known < count:  # known more: those known, each plus the last of them
         added = min(known, count - known)
-        add_rows(curve.field, rows, 0, known - 1, 0, known, added, 0, *scratch.arguments)
+        add_rows(curve, rows, 0, known - 1, 0, known, added, 0, *scratch.arguments)
         known = min(2 * known, count)
     out = np.empty(count * words, np.uint64)
-    write_affine(curve.field, rows, rows, np.arange(count, dtype=np.uint32), out)
+    write_affine(curve, rows, rows, np.arange(count, dtype=np.uint32), out)
     return out
 
 
@@ -140,9 +142,7 @@ def _multiples(curve: Curve, rows: Words, count: int, plan: Plan) -> None:
         for level in range(1, plan.levels):
             source, target = (level - 1) * count + start, level * count + start
             doublings = plan.bits * plan.shared - 1
-            add_rows(
-                curve.field, rows, source, source, 1, target, stop - start, doublings, *scratch.arguments
-            )
+            add_rows(curve, rows, source, source, 1, target, stop - start, doublings, *scratch.arguments)
 
     run_slices(extend, count, PAIRS)
 
@@ -156,13 +156,13 @@ def multiply(packed: Packed, scalars: Words, limit: int | None = None) -> Words:
         limit: bytes to stay within, where a window at a time is enough for that.
 
     Returns:
-        Flat uint64: canonical words of x and y, zeros for infinity.
+        Flat uint64: canonical words of x and y, zeros for infinity on a short Weierstrass curve.
     """
     curve = packed.curve
     words = row_words(curve)
     largest = _largest(scalars, curve.spec.scalar_field.modulus)
     if not packed.points or not largest:
-        return np.zeros(words, np.uint64)
+        return join(curve, np.zeros(words, np.uint64))
     plan = packed.plan or choose(packed.points, words, largest)
     sums = np.empty(plan.shared * words, np.uint64)
     raise_by = _words(offset(plan.bits, plan.windows), 5)
@@ -198,14 +198,13 @@ def in_pieces(curve: Curve, coordinates: Words, scalars: Words, limit: int | Non
         packed = pack(curve, coordinates[start * words : stop * words], first=start)
         for row, each in zip(partial, scalars, strict=True):
             row[index] = multiply(packed, each[start:stop].reshape(-1), limit)
-    if len(starts) <= 1:
-        return partial[:, 0]
     return np.array([join(curve, row.reshape(-1)) for row in partial], np.uint64).reshape(-1, words)
 
 
 def join(curve: Curve, points: Words, bits: int = 0) -> Words:
     """Σ 2^(bits·i)·Pᵢ of affine points in words, as `horner` takes them."""
     out = np.empty(row_words(curve), np.uint64)
+    horner = horner_edwards if isinstance(curve.spec, EdwardsSpec) else horner_weierstrass
     horner(Curve(curve.spec, LANES_64), points, bits, inverse.room(), out)
     return out
 
@@ -246,7 +245,7 @@ def _windows(
     sums = np.empty((buckets + reduction_rows(group, plan.buckets)) * words, np.uint64)
     found = np.empty(buckets, np.uint32)
     window_sums(
-        curve.field,
+        curve,
         packed.rows,
         np.empty((BLOCK // 2 + 2) * words, np.uint64),
         sums,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Points of a multi-scalar multiplication before and after: checks, packing, Horner's rule."""
+"""Points of a multi-scalar multiplication are checked and packed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from numba import njit
 
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu import weierstrass as ws
 from supervm.kernels.cpu import words as wd
 from supervm.kernels.cpu.curve import base_field, lanes_of
-from supervm.kernels.cpu.pair_sums import invert_lanes
-from supervm.kernels.cpu.rows import read_coordinates, scatter, words_in_row, write_coordinates
+from supervm.kernels.cpu.pair_lists import checked_point, neutral
+from supervm.kernels.cpu.rows import read_coordinates, scatter
 
 # mypy: disallow_untyped_defs=False
 
@@ -26,9 +25,9 @@ def pack_points(curve, coordinates, rows, infinite, start, stop):
 
     Args:
         curve: a `Curve` marker.
-        coordinates: flat uint64, canonical words of x and y for each point; all zero is infinity.
+        coordinates: flat uint64, canonical words of x and y for each point.
         rows: flat uint64, written, see `rows`.
-        infinite: uint8, one for each point, written.
+        infinite: uint8, one for each point, written: whether it is the neutral one.
 
     Returns:
         ACCEPTED, or for the first point that is refused 2·index + NOT_CANONICAL or NOT_ON_CURVE.
@@ -40,9 +39,10 @@ def pack_points(curve, coordinates, rows, infinite, start, stop):
     for first in range(start, stop, width):
         x_words, y_words = read_coordinates(field, coordinates, first, stop - 1)
         canonical = ln.and_(wd.below_modulus(field, x_words), wd.below_modulus(field, y_words))
-        none = ln.and_(wd.words_zero(x_words), wd.words_zero(y_words))
+        zero = ln.and_(wd.words_zero(x_words), wd.words_zero(y_words))
+        none = neutral(curve, x_words, y_words)
         x, y = fe.from_words(field, x_words), fe.from_words(field, y_words)
-        good = ln.mask_bits(ln.and_(canonical, ln.or_(none, ws.on_curve(curve, x, y))))
+        good = ln.mask_bits(ln.and_(canonical, ln.or_(none, checked_point(curve, x, y))))
         if good != (1 << width) - 1:
             for lane in range(width):
                 if good >> lane & 1 == 0:
@@ -52,48 +52,5 @@ def pack_points(curve, coordinates, rows, infinite, start, stop):
             index = min(first + lane, stop - 1)
             names[lane] = index
             infinite[index] = ln.mask_bits(none) >> lane & 1
-        scatter(field, rows, rows, names, 0, x, y, none)
+        scatter(field, rows, rows, names, 0, x, y, zero)
     return ACCEPTED
-
-
-@njit(nogil=True, cache=True)
-def horner(curve, points, bits, room, out):
-    """Σ 2^(bits·i)·Pᵢ of affine points, in one lane; with bits = 0 their plain sum.
-
-    Args:
-        curve: a `Curve` marker for one lane.
-        points: flat uint64, canonical words of x and y for each point; all zero is infinity.
-        bits: doublings between neighbours.
-        room: scratch of `inverse`.
-        out: flat uint64, one point, written.
-    """
-    field = base_field(curve)
-    one = fe.constant(field, 1)
-    X, Y, Z = one, one, fe.constant(field, 0)
-    for index in range(points.size // words_in_row(field) - 1, -1, -1):
-        for _ in range(bits):
-            X, Y, Z = ws.double(X, Y, Z)
-        x_words, y_words = read_coordinates(field, points, index, index)
-        if ln.mask_bits(ln.and_(wd.words_zero(x_words), wd.words_zero(y_words))) == 1:
-            continue
-        x, y = fe.from_words(field, x_words), fe.from_words(field, y_words)
-        X, Y, Z = _add_any(field, X, Y, Z, x, y)
-    infinite = fe.is_zero(Z)
-    inverse = invert_lanes(field, fe.select(infinite, one, Z), room)
-    squared = fe.sqr(inverse)
-    x, y = fe.mul(X, squared), fe.mul(Y, fe.mul(squared, inverse))
-    write_coordinates(out, 0, 1, fe.to_words(x), fe.to_words(y), infinite)
-
-
-@njit(nogil=True, cache=True)
-def _add_any(field, X, Y, Z, x, y):
-    """(X, Y, Z) + (x, y) in Jacobian coordinates, whatever the points."""
-    one = fe.constant(field, 1)
-    if ln.mask_bits(fe.is_zero(Z)) == 1:
-        return x, y, one
-    ZZ = fe.sqr(Z)
-    if ln.mask_bits(fe.equal(fe.mul(x, ZZ), X)) == 1:
-        if ln.mask_bits(fe.equal(fe.mul(y, fe.mul(Z, ZZ)), Y)) == 1:
-            return ws.double(X, Y, Z)
-        return one, one, fe.constant(field, 0)
-    return ws.add_mixed(X, Y, Z, x, y)

@@ -8,7 +8,7 @@ from numba import njit
 
 from supervm.kernels.cpu.bucket_reduction import reduce_windows, write_affine
 from supervm.kernels.cpu.buckets import sum_buckets
-from supervm.kernels.cpu.pair_sums import add_pairs
+from supervm.kernels.cpu.pair_lists import add_pairs
 from supervm.kernels.cpu.rows import SCRATCH
 
 # mypy: disallow_untyped_defs=False
@@ -18,7 +18,7 @@ _SCRATCH = np.uint32(SCRATCH)
 
 @njit(nogil=True, cache=True)
 def window_sums(
-    field,
+    curve,
     points,
     scratch,
     sums,
@@ -44,14 +44,14 @@ def window_sums(
         out: flat uint64, a point for each window, written.
     """
     sum_buckets(
-        field, points, scratch, sums, entries, starts, found, current, segments, pairs, before, cases, room
+        curve, points, scratch, sums, entries, starts, found, current, segments, pairs, before, cases, room
     )
-    values = reduce_windows(field, points, sums, found, windows, pairs, before, cases, room)
-    write_affine(field, points, sums, values, out)
+    values = reduce_windows(curve, points, sums, found, windows, pairs, before, cases, room)
+    write_affine(curve, points, sums, values, out)
 
 
 @njit(nogil=True, cache=True)
-def add_rows(field, rows, first, other, step, target, count, doublings, pairs, before, cases, room):
+def add_rows(curve, rows, first, other, step, target, count, doublings, pairs, before, cases, room):
     """Row target + i = row first + i + row other + step·i, for i < count; then doubled that many times.
 
     Args:
@@ -67,4 +67,4 @@ def add_rows(field, rows, first, other, step, target, count, doublings, pairs, b
                 left[index] = _SCRATCH | np.uint32((first if doubling == 0 else target) + place)
                 right[index] = _SCRATCH | np.uint32(other + step * place if doubling == 0 else target + place)
                 out[index] = _SCRATCH | np.uint32(target + place)
-            add_pairs(field, rows, rows, left, right, out, span, before, cases, room, True)
+            add_pairs(curve, rows, rows, left, right, out, span, before, cases, room, True)

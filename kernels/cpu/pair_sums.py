@@ -2,8 +2,7 @@
 """Sums of many pairs of affine points of y² = x³ + b, which share one inversion.
 
 λ = (y₂ − y₁)/(x₂ − x₁), x₃ = λ² − x₁ − x₂, y₃ = λ(x₁ − x₃) − y₁: three products, and three more for the inverse by
-Montgomery's trick, in eight lanes at once; the lanes' products are multiplied together before the one inversion, by
-`inverse`.
+Montgomery's trick, in eight lanes at once; the lanes' products are multiplied together before the one inversion.
 
 The formulas fail where a point is infinite or x₁ = x₂. Both are noticed for a list of pairs as a whole, the latter
 since the product of all differences is 0; such a list is done again by code that tells the cases apart: doubling with
@@ -12,88 +11,18 @@ since the product of all differences is 0; such a list is done again by code tha
 
 from __future__ import annotations
 
-from typing import Any
-
-from llvmlite import ir
 from numba import njit
-from numba.extending import intrinsic, overload
 
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu import quadratic
-from supervm.kernels.cpu.extension import literal
-from supervm.kernels.cpu.field_type import pack, unpack
-from supervm.kernels.cpu.inverse import invert_first
-from supervm.kernels.cpu.lanes import I32, LanesMarkerType
+from supervm.kernels.cpu.curve import base_field, lanes_of
 from supervm.kernels.cpu.rows import fetch_ahead, gather, scatter
-from supervm.kernels.spec import QuadraticSpec
+from supervm.kernels.cpu.shared_inverse import invert_lanes
 
 # mypy: disallow_untyped_defs=False
 
-_AHEAD = 4
+AHEAD = 4
 """Groups of lanes whose rows are asked for ahead of use."""
-
-
-@intrinsic
-def lanes_of_field(typingctx: Any, field: Any) -> Any:
-    """The marker of a field's lanes."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return context.get_dummy_value()
-
-    return LanesMarkerType(field.lanes)(field), codegen
-
-
-@intrinsic(prefer_literal=True)
-def exchanged(typingctx: Any, a: Any, step: Any) -> Any:
-    """The element whose lane i is lane i xor `step` (literal) of a; a itself in one lane."""
-    distance = literal(step, "step")
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        width = a.lanes.width
-        if width == 1:
-            return args[0]
-        order = ir.Constant(ir.VectorType(I32, width), [ir.Constant(I32, i ^ distance) for i in range(width)])
-        limbs = [builder.shuffle_vector(limb, limb, order) for limb in unpack(builder, a, args[0])]
-        return pack(builder, a, limbs)
-
-    return a(a, step), codegen
-
-
-def invert_lanes(field: Any, a: Any, room: Any) -> Any:
-    """The inverses of all lanes, none of which is 0, with one inversion; compiled code only."""
-    raise NotImplementedError
-
-
-@overload(invert_lanes)
-def _invert_lanes(field, a, room):
-    """In an extension a⁻¹ is the conjugate over the norm, which lies in the prime field."""
-    if isinstance(field.element.spec, QuadraticSpec):
-        return _invert_extension
-    return _invert_prime
-
-
-def _invert_extension(field, a, room):
-    real, imaginary = quadratic.parts(a)
-    norm = fe.sum_of_products((real, imaginary), (real, imaginary))
-    return quadratic.scaled(quadratic.conjugate(a), _all_inverses(quadratic.prime_field(field), norm, room))
-
-
-def _invert_prime(field, a, room):
-    return _all_inverses(field, a, room)
-
-
-@njit(nogil=True, cache=True)
-def _all_inverses(field, a, room):
-    if ln.lane_width(lanes_of_field(field)) == 1:
-        return invert_first(field, a, room)
-    one = exchanged(a, 1)
-    pairs = fe.mul(a, one)
-    two = exchanged(pairs, 2)
-    fours = fe.mul(pairs, two)
-    four = exchanged(fours, 4)
-    total = invert_first(field, fe.mul(fours, four), room)
-    return fe.mul(fe.mul(total, four), fe.mul(one, two))
 
 
 @njit(nogil=True, cache=True)
@@ -103,16 +32,17 @@ def signed(field, y, negated):
 
 
 @njit(nogil=True, cache=True)
-def _forward(field, points, scratch, left, right, groups, before, room):
+def forward(curve, points, scratch, left, right, groups, before, room):
     """(inverse of the product of all differences, whether there is none or a point is infinite); keeps the product before
     each group."""
+    field = base_field(curve)
     size = fe.storage(field)
-    width = ln.lane_width(lanes_of_field(field))
+    width = ln.lane_width(lanes_of(curve))
     total = fe.constant(field, 1)
     bits = 0
     for group in range(groups):
         at = group * width
-        ahead = min(group + _AHEAD, groups - 1) * width
+        ahead = min(group + AHEAD, groups - 1) * width
         fetch_ahead(field, points, scratch, left, ahead)
         fetch_ahead(field, points, scratch, right, ahead)
         x1, _, _, i1 = gather(field, points, scratch, left, at)
@@ -125,10 +55,11 @@ def _forward(field, points, scratch, left, right, groups, before, room):
 
 
 @njit(nogil=True, cache=True)
-def _backward(field, points, scratch, left, right, out, groups, before, inverse):
+def backward(curve, points, scratch, left, right, out, groups, before, inverse):
     """Write the sums, given the inverse of the product of all differences."""
+    field = base_field(curve)
     size = fe.storage(field)
-    lanes = lanes_of_field(field)
+    lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     nowhere = ln.mask_from_bits(lanes, 0)
     for group in range(groups - 1, -1, -1):
@@ -144,11 +75,12 @@ def _backward(field, points, scratch, left, right, out, groups, before, inverse)
 
 
 @njit(nogil=True, cache=True)
-def _forward_cases(field, points, scratch, left, right, groups, before, cases, room):
-    """As `_forward`, for any points; notes four masks in `cases` for each group: doubled, first alone, second alone,
+def forward_cases(curve, points, scratch, left, right, groups, before, cases, room):
+    """As `forward`, for any points; notes four masks in `cases` for each group: doubled, first alone, second alone,
     infinite. Returns (inverse of the product of all denominators, whether any mask is set)."""
+    field = base_field(curve)
     size = fe.storage(field)
-    width = ln.lane_width(lanes_of_field(field))
+    width = ln.lane_width(lanes_of(curve))
     one = fe.constant(field, 1)
     total = one
     found = 0
@@ -175,10 +107,11 @@ def _forward_cases(field, points, scratch, left, right, groups, before, cases, r
 
 
 @njit(nogil=True, cache=True)
-def _backward_cases(field, points, scratch, left, right, out, groups, before, cases, inverse):
-    """As `_backward`, by the cases that were noted."""
+def backward_cases(curve, points, scratch, left, right, out, groups, before, cases, inverse):
+    """As `backward`, by the cases that were noted."""
+    field = base_field(curve)
     size = fe.storage(field)
-    lanes = lanes_of_field(field)
+    lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     one = fe.constant(field, 1)
     for group in range(groups - 1, -1, -1):
@@ -202,36 +135,3 @@ def _backward_cases(field, points, scratch, left, right, out, groups, before, ca
         x3 = fe.select(first, x1, fe.select(second, x2, x3))
         y3 = fe.select(first, y1, fe.select(second, y2, y3))
         scatter(field, points, scratch, out, at, x3, y3, infinite)
-
-
-@njit(nogil=True, cache=True, inline="always")
-def add_pairs(field, points, scratch, left, right, out, count, before, cases, room, wary):
-    """out[i] = left[i] + right[i] for i < count, where an output row may be the row of its own left or right point.
-
-    Like all that calls it, it is inlined by Numba: compiled by itself, every level would compile the point formulas again.
-
-    Args:
-        field: the marker of the coordinates' field.
-        points, scratch: flat uint64 arrays of rows; results go to `scratch`.
-        left, right, out: flat uint32 arrays of entries (see `rows`) of a whole number of groups of lanes.
-        before: uint64, room for an element for each group of lanes.
-        cases: int64, likewise.
-        room: scratch of `inverse`.
-        wary: expect exceptional cases.
-
-    Returns:
-        Whether any occurred, as a hint for the next list.
-    """
-    if count > 0:
-        width = ln.lane_width(lanes_of_field(field))
-        groups = (count + width - 1) // width
-        for index in range(count, groups * width):
-            left[index], right[index], out[index] = left[count - 1], right[count - 1], out[count - 1]
-        if not wary:
-            product, wary = _forward(field, points, scratch, left, right, groups, before, room)
-            if not wary:
-                _backward(field, points, scratch, left, right, out, groups, before, product)
-        if wary:
-            product, wary = _forward_cases(field, points, scratch, left, right, groups, before, cases, room)
-            _backward_cases(field, points, scratch, left, right, out, groups, before, cases, product)
-    return wary

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Affine points packed in rows: x then y, each in as many 64-bit words as a canonical value has, in Montgomery form.
+"""Affine points packed in rows: x then y, each in as many 64-bit words as a canonical value has.
 
-A value is below 2p, not canonical, which leaves the top of the last word free. A row whose x is all ones is the point at
-infinity. A row is fetched whole, and eight rows are transposed into lanes, which is several times cheaper
-than gathering word by word.
+In Montgomery form where the field has it, and then below 2p, not canonical, which leaves the top of the last word free. A
+row whose x is all ones is the point at infinity. A row is fetched whole, and eight rows are transposed into lanes, which
+is several times cheaper than gathering word by word.
 
 An entry is a uint32 that says where a point is: the number of its row, NEGATED where it is meant with −y, SCRATCH where the
 row stands in the second of two arrays.
@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 from supervm.kernels.cpu.emit import Emitter
 from supervm.kernels.cpu.field_type import ElementType, pack, unpack
 from supervm.kernels.cpu.lanes import I8, I32, I64, LanesType, MaskType, call_llvm, element_pointer
+from supervm.kernels.cpu.montgomery_field import MontgomeryField
 from supervm.kernels.cpu.quadratic_field import QuadraticField
 from supervm.kernels.cpu.transpose import transpose
 
@@ -35,7 +36,7 @@ MOST_ROWS = (1 << 30) - 1
 
 def row_words(element: ElementType) -> int:
     """Words of a row."""
-    return 2 * element.code.words
+    return 2 * int(element.spec.words)
 
 
 def _limbs(e: Emitter, element: ElementType, words: list[ir.Value]) -> list[ir.Value]:
@@ -48,6 +49,9 @@ def _limbs(e: Emitter, element: ElementType, words: list[ir.Value]) -> list[ir.V
 
 
 def _split(e: Emitter, code: Any, words: list[ir.Value]) -> list[ir.Value]:
+    if not isinstance(code, MontgomeryField):
+        limbs: list[ir.Value] = code.from_words(e, words)
+        return limbs
     return list(words) if e.lanes.width == 1 else e.split(words, 52, code.limbs)
 
 
@@ -61,6 +65,9 @@ def _words(e: Emitter, element: ElementType, limbs: list[ir.Value]) -> list[ir.V
 
 
 def _join(e: Emitter, code: Any, limbs: list[ir.Value]) -> list[ir.Value]:
+    if not isinstance(code, MontgomeryField):
+        words: list[ir.Value] = code.to_words(e, limbs)
+        return words
     return list(limbs) if e.lanes.width == 1 else e.join(limbs, 52, code.words)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from group_answers import group_rows
+from msm_answers import msm_answers
 
 from supervm.crypto.oracle import (
     adversarial_ecdsa,
@@ -215,6 +216,7 @@ def build() -> dict[str, Any]:
         "bn254.ntt": ntt_rows(bn254.FR),
         "bls12_381.ntt": ntt_rows(bls12_381.FR),
         **group_rows(),
+        **msm_answers(),
         **{operation: poseidon_rows(operation) for operation in OPERATIONS},
         **{operation: sponge_rows(operation) for operation in SPONGES},
     }

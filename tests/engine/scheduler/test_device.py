@@ -181,6 +181,8 @@ def test_supports(executor, device):
         TaskType.CONFLICT_DETECTION,
         TaskType.MERKLE_BUILD,
         TaskType.NTT,
+        TaskType.PROOF_VERIFICATION,
+        TaskType.MSM,
     }
     assert {task for task in TaskType if cpu.supports(task)} == able
     assert not [task for task in TaskType if executor.supports(task)]
