@@ -207,8 +207,7 @@ def _register() -> None:
             )
             dedicated = HashCompressor(DEDICATED[backend]) if name == "sha256" else plain
             register(tree_hash.operation, backend, functools.partial(_grow, plain, dedicated), unavailable)
-        if tree_hash.operation in cuda.TREES:
-            cuda.register_tree(tree_hash.operation)
+        cuda.register_tree(tree_hash.operation)
 
 
 _register()

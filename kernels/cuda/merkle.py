@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from supervm.kernels.cpu.merkle import WORDS
-from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE, PIECE_BYTES, STREAMS
+from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE, PIECE_BYTES, STREAMS, ItemProgram
 from supervm.kernels.cuda.device import PADDING, Array, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceOutOfMemory
 from supervm.kernels.merkle_levels import Growth, level_sizes, padded
@@ -44,10 +44,15 @@ class Hasher(Protocol):
     def hashes_leaves(self) -> bool:
         """Whether a leaf's row is a hash; else it is the leaf."""
 
+    def prepare(self, device: Device, arity: int) -> None:
+        """Put what the kernels read on the device, before its memory is planned."""
+
     def leaves(self, stream: Stream, data: np.uint64, width: int, out: np.uint64, count: int) -> None:
         """Queue the rows of leaves of `width` bytes each."""
 
-    def nodes(self, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int) -> None:
+    def nodes(
+        self, device: Device, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int
+    ) -> None:
         """Queue the rows over groups of a level."""
 
 
@@ -65,11 +70,50 @@ class ByteHasher:
     node: int
     hashes_leaves: bool = True
 
+    def prepare(self, device: Device, arity: int) -> None:
+        pass
+
     def leaves(self, stream: Stream, data: np.uint64, width: int, out: np.uint64, count: int) -> None:
         stream.launch_items(self.program, "hash_rows", count, data, width, self.leaf, out, count)
 
-    def nodes(self, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int) -> None:
+    def nodes(
+        self, device: Device, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int
+    ) -> None:
         stream.launch_items(self.program, "hash_rows", count, level, arity * ROW, self.node, out, count)
+
+
+@dataclass(frozen=True)
+class ItemHasher:
+    """A hash function whose leaves are rows as they are.
+
+    Args:
+        program: the one whose items are groups of that arity and the rows over them.
+    """
+
+    program: Callable[[int], ItemProgram]
+    hashes_leaves: bool = False
+
+    def prepare(self, device: Device, arity: int) -> None:
+        for table in self.program(arity).tables.values():
+            table.on(device)
+
+    def leaves(self, stream: Stream, data: np.uint64, width: int, out: np.uint64, count: int) -> None:
+        raise NotImplementedError("leaves are rows")
+
+    def nodes(
+        self, device: Device, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int
+    ) -> None:
+        program = self.program(arity)
+        (groups,), (rows,) = program.inputs, program.outputs
+        known: dict[str, Buffer | int | np.uint64] = {
+            groups: level,
+            f"{groups}.width": arity * ROW,
+            rows: out,
+            **{name: table.on(device) for name, table in program.tables.items()},
+        }
+        for launch in program.launches:
+            passed = (name if isinstance(name, int) else known[name] for name in launch.arguments)
+            stream.launch_items(launch.program, launch.kernel, -(-count // launch.share), *passed, count)
 
 
 def grow(hasher: Hasher, device: Device, growth: Growth) -> None:
@@ -80,6 +124,7 @@ def grow(hasher: Hasher, device: Device, growth: Growth) -> None:
     """
     growth.pad()
     with device.use():
+        hasher.prepare(device, growth.arity)
         if growth.leaves is None or any(growth.starts):
             _Streamed(hasher, device, growth).run()
         else:
@@ -128,7 +173,11 @@ class _Streamed:
             groups = padded(growth.ends[step], arity) // arity
             level = growth.levels[step][: groups * arity].reshape(groups, -1)
             target = growth.levels[step + 1][growth.starts[step + 1] :][:groups]
-            self._level(level, target, lambda stream, *part: hasher.nodes(stream, part[0], arity, *part[1:]))
+            self._level(
+                level,
+                target,
+                lambda stream, *part: hasher.nodes(self.device, stream, part[0], arity, *part[1:]),
+            )
 
     def _level(self, rows: Array, target: Array, launch: Callable[..., None]) -> None:
         """Hash rows of any width into rows of a level."""
@@ -201,7 +250,7 @@ class _Pieces:
         missing = groups * self.arity - count
         if missing:
             room.upload(stream, self.padding(level, missing), ROW * count)
-        self.hasher.nodes(stream, room.at(), self.arity, out, groups)
+        self.hasher.nodes(self.device, stream, room.at(), self.arity, out, groups)
         return groups
 
     def padding(self, level: int, count: int) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from supervm.crypto import cuda, merkle, merkle_hashes
+from supervm.crypto import merkle, merkle_hashes
 from supervm.crypto.merkle import Proofs, Root
 from supervm.crypto.merkle_work import Build, whole_tree
 from supervm.crypto.oracle import merkle as oracle
@@ -23,14 +23,6 @@ from supervm.kernels.registry import resolve, set_dispatcher
 HASHES = ["sha256", "keccak256", "poseidon_bn254", "poseidon_bls12_381"]
 FIELDS = [name for name in HASHES if merkle_hashes.get(name).curve]
 SIZES = [*range(1, 41), 63, 64, 65]
-
-
-@pytest.fixture(autouse=True)
-def runs_there(request):
-    """Skip a hash that has no program for a GPU."""
-    params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    if params.get("backend") == "cuda" and f"merkle.{params.get('hash', 'sha256')}" not in cuda.TREES:
-        pytest.skip(f"{params['hash']} has no program for a GPU")
 
 
 @pytest.fixture
