@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from supervm.kernels.cpu.merkle import WORDS
+from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE, PIECE_BYTES, STREAMS, ItemProgram
 from supervm.kernels.cuda.device import PADDING, Array, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceOutOfMemory
@@ -132,6 +133,14 @@ def grow(hasher: Hasher, device: Device, growth: Growth) -> None:
     growth.pad()
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A part of a buffer."""
+
+    address: int
+    size: int
+
+
 class _Room:
     """Device memory for rows, with readable bytes in front of it."""
 
@@ -142,9 +151,12 @@ class _Room:
         """The address of a byte."""
         return np.uint64(self.buffer.address + FRONT + offset)
 
-    def upload(self, stream: Stream, host: Array, offset: int = 0) -> None:
-        if host.size:
-            stream.upload(np.ascontiguousarray(host), self.buffer, FRONT + offset)
+    def upload(self, stream: Stream, rows: Array | DeviceArray, offset: int = 0) -> None:
+        """Queue a copy of rows on the host or on the device."""
+        if isinstance(rows, DeviceArray):
+            stream.copy(rows, _Place(self.buffer.address + FRONT + offset, rows.nbytes))
+        elif rows.size:
+            stream.upload(np.ascontiguousarray(rows), self.buffer, FRONT + offset)
 
     def download(self, stream: Stream, host: Array, offset: int = 0) -> None:
         if host.size:
@@ -217,10 +229,10 @@ class _Pieces:
     def __init__(self, hasher: Hasher, device: Device, growth: Growth) -> None:
         assert growth.leaves is not None
         self.hasher, self.device, self.growth = hasher, device, growth
-        self.leaves: Array = growth.leaves
+        self.leaves: Array | DeviceArray = growth.leaves
         self.arity, self.depth = growth.arity, growth.lowest + growth.steps
         self.sizes = level_sizes(len(self.leaves), self.arity, self.depth)
-        self.width = self.leaves.shape[1] * self.leaves.itemsize
+        self.width = self.leaves.shape[1] * self.leaves.dtype.itemsize
         self._paddings: dict[tuple[int, int], Array] = {}
 
     def run(self) -> None:
@@ -264,10 +276,13 @@ class _Pieces:
 
     def keep(self, stream: Stream, room: _Room, level: int, first: int, count: int) -> None:
         """Queue the copy of rows of a level to the host, if the level is kept there."""
-        if level >= self.growth.lowest and (level or self.hasher.hashes_leaves):
-            room.download(stream, self.growth.levels[level - self.growth.lowest][first : first + count])
-        elif not level and not self.growth.lowest:
-            self.growth.levels[0][first : first + count] = self.leaves[first : first + count]
+        if level < self.growth.lowest:
+            return
+        target = self.growth.levels[level - self.growth.lowest][first : first + count]
+        if level or self.hasher.hashes_leaves or isinstance(self.leaves, DeviceArray):
+            room.download(stream, target)
+        else:
+            target[...] = self.leaves[first : first + count]
 
     def _plan(self, budget: int) -> _Plan:
         """The largest pieces that fit."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import host_twin
 import numpy as np
 import pytest
+from host_device import HostDevice, ResidentArray
 
 from supervm.crypto import merkle, merkle_hashes
 from supervm.crypto.merkle import Proofs, Root
@@ -570,3 +572,47 @@ def test_a_twin_writes_nothing_of_the_callers():
         set_dispatcher(None)
     assert seen == [7, 13]
     check_tree(tree, leaves)
+
+
+# Leaves on a GPU
+
+
+@pytest.fixture
+def device(monkeypatch):
+    if host_twin.missing():
+        pytest.skip(host_twin.missing())
+    twin = HostDevice()
+    monkeypatch.setattr(devices, "_search", lambda: ((twin,), ""))
+    return twin
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("hash", HASHES)
+@pytest.mark.parametrize("size", [0, 1, 37])
+def test_leaves_on_a_device(device, hash, size):
+    """The tree that they have on the host; its work is the device's, and nobody looks into the array."""
+    leaves = new_leaves(hash, size)
+    there = ResidentArray(leaves)
+    expected = merkle.build(leaves, hash, 3)
+    tree = merkle.build(there, hash, 3)
+    assert tree.root == merkle.root(there, hash, 3, backend="cuda") == expected.root
+    assert bool(device.launches) == (size > 0)
+    check_tree(tree, leaves)
+    tree.append(there)
+    expected.append(leaves)
+    assert tree.root == expected.root
+    if size:
+        proofs = tree.prove_batch(range(size))
+        assert (merkle.verify_batch(tree.root, there, proofs) == 1).all()
+    with pytest.raises(ArgumentError, match="backend"):
+        merkle.build(there, hash, backend="scalar")
+
+
+@pytest.mark.twin
+def test_elements_on_a_device_are_canonical(device):
+    leaves = new_leaves("poseidon_bn254", 9)
+    leaves[[4, 6]] = np.iinfo(np.uint64).max
+    with pytest.raises(ArgumentError, match=f"{hex((1 << 256) - 1)} at row 4"):
+        merkle.build(ResidentArray(leaves), "poseidon_bn254")
+    with pytest.raises(ArgumentError, match="leaves"):
+        merkle.build(ResidentArray(leaves[:, :3].copy()), "poseidon_bn254")
