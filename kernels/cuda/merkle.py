@@ -12,6 +12,7 @@ row of the tree from level s on; 512 for each buffer. h and s are chosen so that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from supervm.kernels.cpu.merkle import WORDS
 from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE, PIECE_BYTES, STREAMS, ItemProgram
 from supervm.kernels.cuda.device import PADDING, Array, Buffer, Device, Program, Stream
-from supervm.kernels.errors import DeviceOutOfMemory
+from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 from supervm.kernels.merkle_levels import Growth, level_sizes, padded
 
 ROW = 8 * WORDS
@@ -133,6 +134,22 @@ def grow(hasher: Hasher, device: Device, growth: Growth) -> None:
     growth.pad()
 
 
+@contextmanager
+def _settling(streams: list[Stream]) -> Iterator[None]:
+    """Wait for streams at the end, also after a failure: what is still being copied must not lose its memory."""
+    try:
+        yield
+    finally:
+        first: DeviceError | None = None
+        for stream in streams:
+            try:
+                stream.wait()
+            except DeviceError as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+
 @dataclass(frozen=True)
 class _Place:
     """A part of a buffer."""
@@ -200,14 +217,14 @@ class _Streamed:
             raise DeviceOutOfMemory(self.device.name, f"{width + ROW} bytes for a group of rows")
         streams = [self.device.stream() for _ in range(STREAMS)]
         rooms = [(_Room(stream, most * width), _Room(stream, most * ROW)) for stream in streams]
-        for turn, start in enumerate(range(0, len(rows), max(1, most))):
-            stop = min(start + most, len(rows))
-            stream, (room, out) = streams[turn % STREAMS], rooms[turn % STREAMS]
-            room.upload(stream, rows[start:stop])
-            launch(stream, room.at(), out.at(), stop - start)
-            out.download(stream, target[start:stop])
-        for stream in streams:
-            stream.wait()
+        with _settling(streams):
+            for turn, start in enumerate(range(0, len(rows), max(1, most))):
+                stop = min(start + most, len(rows))
+                stream, (room, out) = streams[turn % STREAMS], rooms[turn % STREAMS]
+                stream.wait()  # so that staging memory is that of two pieces
+                room.upload(stream, rows[start:stop])
+                launch(stream, room.at(), out.at(), stop - start)
+                out.download(stream, target[start:stop])
 
 
 @dataclass(frozen=True)
@@ -241,11 +258,11 @@ class _Pieces:
         joint = [_Room(streams[0], ROW * padded(rows, self.arity)) for rows in self.sizes[plan.steps :]]
         streams[0].wait()  # memory that one stream asked for is used by both
         pieces = [_Piece(self, stream, plan) for stream in streams]
-        for turn, first in enumerate(range(0, len(self.leaves), plan.leaves)):
-            pieces[turn % STREAMS].send(first, min(first + plan.leaves, len(self.leaves)), joint[0])
-        for stream in streams:
-            stream.wait()
-        self._join(streams[0], joint, plan.steps)
+        with _settling(streams):
+            for turn, first in enumerate(range(0, len(self.leaves), plan.leaves)):
+                pieces[turn % STREAMS].send(first, min(first + plan.leaves, len(self.leaves)), joint[0])
+        with _settling(streams[:1]):
+            self._join(streams[0], joint, plan.steps)
 
     def _join(self, stream: Stream, joint: list[_Room], lowest: int) -> None:
         """The levels above the pieces."""
@@ -254,7 +271,6 @@ class _Pieces:
             below, above = joint[level - lowest], joint[level - lowest + 1]
             self.raise_level(stream, below, level, self.sizes[level], above.at())
             self.keep(stream, above, level + 1, 0, self.sizes[level + 1])
-        stream.wait()
 
     def raise_level(self, stream: Stream, room: _Room, level: int, count: int, out: np.uint64) -> int:
         """Queue the parents of `count` rows of a level, padded; how many they are."""
@@ -330,6 +346,7 @@ class _Piece:
     def send(self, first: int, last: int, joint: _Room) -> None:
         """Queue a piece; the rows that it ends with go to their places among those of all pieces."""
         tree, stream, steps = self.tree, self.stream, self.plan.steps
+        stream.wait()  # so that staging memory is that of two pieces
         count = last - first
         rooms = [(room, 0) for room in self.levels]
         rooms.append((joint, ROW * (first // tree.arity**steps)))

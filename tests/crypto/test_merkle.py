@@ -348,8 +348,8 @@ def test_elements_that_are_not_canonical(hash, backend):
 
 
 @pytest.mark.parametrize("hash", FIELDS)
-def test_a_root_of_circomlib_trees(hash):
-    """Semaphore's and Tornado Cash's shape: fixed depth, missing leaves 0, each level's zero the hash of two below."""
+def test_an_incremental_tree_of_circuits(hash):
+    """Fixed depth, missing leaves 0, each level's zero the hash of two below."""
     spec = poseidon(merkle_hashes.get(hash).curve, 3)
     zeros = [0]
     for _ in range(20):
