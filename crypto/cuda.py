@@ -25,6 +25,7 @@ from supervm.kernels.cuda import (
 from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.cuda.batch import Constants, ItemProgram, Launch, Table, run
 from supervm.kernels.cuda.device import Program
+from supervm.kernels.poseidon_spec import form_of
 from supervm.kernels.registry import register
 
 _SHA256 = Program("sha2", hash_constants.sha2(SHA256))
@@ -152,7 +153,7 @@ def _poseidon(operation: str) -> ItemProgram:
     width = int(last[1:])
     second = variant == "poseidon2"
     partial = poseidon.rounds(curve, width, variant)
-    numbers = (width, poseidon.FULL_ROUNDS, partial, int(second), (width - 1) * second)
+    numbers = (width, poseidon.FULL_ROUNDS, partial, form_of(width, second), (width - 1) * second)
     kernel = "poseidon_3" if width == 3 else "poseidon_any"
     arguments = ("inputs", "inputs.width", "constants", *numbers, "outputs")
     return ItemProgram(
