@@ -24,7 +24,7 @@ from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.group_batch import add_slice, multiply_slice, normalise_slice
-from supervm.kernels.cpu.group_decode import SUBGROUP, decode_slice
+from supervm.kernels.cpu.group_decode import CURVE, SUBGROUP, decode_slice, lift_slice
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.registry import register
 from supervm.kernels.spec import GroupSpec
@@ -50,12 +50,15 @@ def _decode(
     curve: Curve, rows: Words, flags: Small, compressed: bool, check: int, points: Words, verdicts: Small
 ) -> None:
     words, marks, results = _flat(rows), _flat(flags), points.reshape(-1)
-    for_slices(
-        len(verdicts),
-        lambda start, stop: decode_slice(
-            curve, words, marks, compressed, check, start, stop, results, verdicts
-        ),
-    )
+    whole = np.empty(2 * words.size, np.uint64) if compressed else words
+    check = max(check, CURVE) if compressed else check
+
+    def piece(start: int, stop: int) -> None:
+        if compressed:
+            lift_slice(curve, words, marks, start, stop, whole)
+        decode_slice(curve, whole, marks, check, start, stop, results, verdicts)
+
+    for_slices(len(verdicts), piece)
 
 
 def _subgroup(curve: Curve, rows: Words, verdicts: Small) -> None:
