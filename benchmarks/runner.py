@@ -24,6 +24,9 @@ ROW_SECONDS = 0.6
 SINGLE_CALLS = 64
 """Calls of one item each that one round of a batch of one consists of."""
 
+SWEEP = tuple(1 << power for power in range(8, 23, 2))
+"""Sizes that `sweep` measures: 2^8, 2^10, … 2^22."""
+
 Progress = Callable[[int, int, str], None]
 """Called before each row with the rows done, the rows in all, and the next row's name."""
 
@@ -62,21 +65,24 @@ def run_suite(
     threads: int | None = None,
     batch: int | None = None,
     backend: str | None = None,
+    sweep: bool = False,
     progress: Progress | None = None,
 ) -> list[Row]:
     """Measure a suite and return its rows.
 
     Args:
-        suite: `signatures`, `hashes`, `conflicts` or `execution`.
+        suite: one of `supervm.benchmarks.cases.SUITES`.
         threads: only this number; by default 1, 2 and all cores, and 1 for rows with another workload or rule.
         batch: only this number of items; by default the case's own number and, for most usual rows, 1 too; on a
             device 2^6, 2^8, … 2^22, or one size for rows with another workload or rule.
         backend: only this one; by default every CPU backend that runs here. `auto` takes what a caller gets,
             `cuda` gives two rows a size: kernels alone, and end to end.
+        sweep: how the suite's usual cases grow, at 2^8, 2^10, … 2^22 items, instead of its rows: on the backend that a
+            caller gets, on one thread unless told otherwise, without peers.
         progress: told about each row before it runs.
 
     Raises:
-        ArgumentError: an unknown suite, or a number below 1.
+        ArgumentError: an unknown suite, a number below 1, or a sweep of a suite in which nothing grows, or of one size.
         BackendUnavailable: the named backend does not run here.
         RunsDisagree: runs of a workload came to different states.
         PeerDisagrees: a peer and ours gave different answers for one item, or a device and the CPU.
@@ -86,14 +92,19 @@ def run_suite(
         if value is not None and value < 1:
             raise ArgumentError(name, str(value), "1 or more")
     if suite == execution.SUITE:
+        if sweep:
+            raise ArgumentError("sweep", f"--sweep of {suite}", "a suite with sizes that grow, such as msm")
         if backend not in (None, "auto"):
             raise ArgumentError("backend", repr(backend), "none for this suite: blocks take what they need")
         return execution.run_execution(threads=threads, transactions=batch, progress=progress)
-    plans = [
-        plan
-        for case in suite_cases(suite)
-        for plan in _plans(case, threads=threads, batch=batch, backend=backend)
-    ]
+    if sweep:
+        plans = _sweep_plans(suite, threads=threads, batch=batch, backend=backend)
+    else:
+        plans = [
+            plan
+            for case in suite_cases(suite)
+            for plan in _plans(case, threads=threads, batch=batch, backend=backend)
+        ]
     rows = []
     measuring = _Measuring(suite)
     before = get_threads()
@@ -128,6 +139,18 @@ def _plans(case: Case, *, threads: int | None, batch: int | None, backend: str |
             yield Plan(case, name, count, size)
         if case.singles and batch is None:
             yield Plan(case, name, threads or 1, 1)
+
+
+def _sweep_plans(suite: str, *, threads: int | None, batch: int | None, backend: str | None) -> list[Plan]:
+    cases = [case for case in suite_cases(suite) if case.swept]
+    if not cases or batch is not None:
+        came = f"--sweep with a batch of {batch}" if cases else f"--sweep of {suite}"
+        raise ArgumentError("sweep", came, "a suite with sizes that grow, such as msm, and no --batch")
+    return [
+        Plan(case, registry.resolve(case.operation, backend or "auto").name, threads or 1, size, beside=False)
+        for case in cases
+        for size in SWEEP
+    ]
 
 
 def _device_plans(case: Case, threads: int, batch: int | None) -> Iterator[Plan]:

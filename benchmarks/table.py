@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the measured tables into README.md and the losses into benchmarks/README.md.
+"""Writes the measured tables into README.md, the losses and the sweeps into benchmarks/README.md.
 
     python -m supervm.benchmarks.table
 
 The text between the markers `<!-- measured -->` and `<!-- /measured -->` (and likewise `losses`) comes from
-the last recorded run of each suite on each machine, and from nowhere else; a test compares the two.
+the last recorded run of each suite on each machine, `growth` from the last sweeps, and nothing from elsewhere; a test
+compares them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ DEVICE_BATCH = 1 << 20
 """The batch whose rates stand in a device's table, or the largest that was measured."""
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PAGES = {"measured": CHECKOUT / "README.md", "losses": CHECKOUT / "benchmarks" / "README.md"}
+PAGES = {
+    "measured": CHECKOUT / "README.md",
+    "losses": CHECKOUT / "benchmarks" / "README.md",
+    "growth": CHECKOUT / "benchmarks" / "README.md",
+}
 
 
 def measured(runs: Sequence[Recorded]) -> str:
@@ -48,6 +53,23 @@ def losses(runs: Sequence[Recorded]) -> str:
     return "\n".join([head, *lines])
 
 
+def growth(runs: Sequence[Recorded]) -> str:
+    """One table for each sweep: a line for each operation, a column for each size, milliseconds of a call."""
+    return "\n\n".join(map(_growth_table, runs))
+
+
+def _growth_table(run: Recorded) -> str:
+    sizes = sorted({row.batch for row in run.rows})
+    head = f"{_heading(run)}\n\n| ms a call | " + " | ".join(f"2^{size.bit_length() - 1}" for size in sizes)
+    lines = [f"{head} |", "|---|" + "---:|" * len(sizes)]
+    for name in dict.fromkeys(row.operation for row in run.rows):
+        times = {
+            row.batch: row.batch / row.items_per_second * 1e3 for row in run.rows if row.operation == name
+        }
+        lines.append(f"| `{name}` | " + " | ".join(f"{times[size]:,.2f}" for size in sizes) + " |")
+    return "\n".join(lines)
+
+
 def with_section(page: str, name: str, text: str) -> str:
     """`page` with `text` between the markers of `name`.
 
@@ -62,10 +84,10 @@ def with_section(page: str, name: str, text: str) -> str:
 
 def main() -> None:
     """Rewrite both pages."""
-    runs = latest()
-    for name, make in (("measured", measured), ("losses", losses)):
+    runs, sweeps = latest(), latest(sweep=True)
+    for name, text in (("measured", measured(runs)), ("losses", losses(runs)), ("growth", growth(sweeps))):
         page = PAGES[name]
-        page.write_text(with_section(page.read_text("utf-8"), name, make(runs)), "utf-8")
+        page.write_text(with_section(page.read_text("utf-8"), name, text), "utf-8")
 
 
 def _table_of(run: Recorded) -> str:

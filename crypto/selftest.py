@@ -18,7 +18,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import ed25519, hashes, merkle, merkle_hashes, ntt, secp256k1, selftest_groups
+from supervm.crypto import (
+    ed25519,
+    hashes,
+    merkle,
+    merkle_hashes,
+    ntt,
+    poseidon,
+    secp256k1,
+    selftest_groups,
+    selftest_msm,
+)
+from supervm.crypto.params.poseidon import OPERATIONS, SPONGES
 from supervm.crypto.polynomials.arguments import SPECS
 from supervm.kernels.cpu.ntt_plan import words_of
 from supervm.kernels.errors import UnknownOperation
@@ -180,6 +191,32 @@ def _merkle(hash: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
     return check
 
 
+def _elements(values: list[str]) -> NDArray[np.uint64]:
+    """Field elements in hexadecimal as four words each."""
+    numbers = (int(value, 16).to_bytes(32, "little") for value in values)
+    return np.frombuffer(b"".join(numbers), np.uint64).reshape(-1, 4)
+
+
+def _numbers(elements: NDArray[np.uint64]) -> list[str]:
+    return [hex(int.from_bytes(row.tobytes(), "little")) for row in elements]
+
+
+def _poseidon(operation: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    curve, variant, _ = operation.split(".")
+
+    def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
+        inputs = np.array([_elements(row["inputs"]) for row in rows])
+        digests = poseidon.hash_batch(curve, inputs, variant=variant, backend=backend)
+        for row, digest in zip(rows, _numbers(digests), strict=True):
+            yield "hash", row, digest, row["digest"]
+        states = np.array([_elements([*row["inputs"], row["inputs"][0]]) for row in rows])
+        permuted = poseidon.permute_batch(curve, states, variant=variant, backend=backend)
+        for row, state in zip(rows, permuted, strict=True):
+            yield "permutation", row, _numbers(state), row["permuted"]
+
+    return check
+
+
 def _ntt(curve: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
     """Transforms of start · step^i, there and back; the values are compared by their digest."""
     modulus = SPECS[curve].modulus
@@ -199,6 +236,23 @@ def _ntt(curve: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
     return check
 
 
+def _sponge(operation: str) -> Callable[[list[Row], str], Iterable[Comparison]]:
+    curve, variant, _ = operation.split(".")
+
+    def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
+        elements = _elements([value for row in rows for value in row["inputs"]])
+        offsets = np.cumsum([0, *(len(row["inputs"]) for row in rows)], dtype=np.int64)
+        digests = poseidon.sponge_batch(curve, (elements, offsets), variant=variant, backend=backend)
+        for row, digest in zip(rows, _numbers(digests), strict=True):
+            yield "any length", row, digest, row["digest"]
+        for row in rows:
+            one = _elements(row["inputs"]).reshape(1, -1, 4)
+            fixed = poseidon.sponge_batch(curve, one, variant=variant, backend=backend)
+            yield "fixed length", row, _numbers(fixed)[0], row["fixed"]
+
+    return check
+
+
 _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.ecdsa_verify": _ecdsa_verify,
@@ -209,8 +263,11 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "keccak256": _hash(hashes.keccak256_batch),
     "blake2b": _hash(hashes.blake2b_batch),
     "eth_address": _eth_address,
-    **selftest_groups.CHECKS,
     **{tree_hash.operation: _merkle(name) for name, tree_hash in merkle_hashes.HASHES.items()},
     "bn254.ntt": _ntt("bn254"),
     "bls12_381.ntt": _ntt("bls12_381"),
+    **selftest_groups.CHECKS,
+    **selftest_msm.CHECKS,
+    **{operation: _poseidon(operation) for operation in OPERATIONS},
+    **{operation: _sponge(operation) for operation in SPONGES},
 }

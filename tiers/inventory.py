@@ -15,8 +15,10 @@ OPERATION_MODULES = (
     "supervm.crypto.hashes",
     "supervm.crypto.ed25519",
     "supervm.crypto.secp256k1",
-    "supervm.crypto.curves",
     "supervm.crypto.ntt",
+    "supervm.crypto.msm",
+    "supervm.crypto.curves",
+    "supervm.crypto.poseidon",
     "supervm.engine.conflicts",
 )
 """Modules that list their operations in the registry when they are imported."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from supervm.benchmarks.errors import PeerMissing
 from supervm.kernels.errors import ArgumentError
 
-LISTED = ("signatures", "hashes", "conflicts")
+LISTED = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle")
 """Suites of operations that the registry lists; each has a module here."""
 
 SUITES = (*LISTED, "execution")
@@ -80,6 +80,8 @@ class Case:
         missing: packages that are not installed and whose functions therefore are not among the peers.
         singles: whether a batch of one is measured too.
         checked_items: how many damaged and sound items a peer must answer as ours does before it is timed.
+        swept: whether `--sweep` measures how it grows.
+        alone: why no peer stands beside it, where none does.
     """
 
     operation: str
@@ -92,6 +94,8 @@ class Case:
     missing: Sequence[str] = ()
     singles: bool = False
     checked_items: int = 256
+    swept: bool = False
+    alone: str = ""
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ which favours the peer. The loop is Python and its cost is inside the peer's fig
 """
 
 import importlib.metadata
+from collections.abc import Callable, Sequence
 
 from supervm.benchmarks.errors import PeerMissing
 
@@ -22,3 +23,17 @@ def version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         raise PeerMissing(distribution) from None
+
+
+def tree_of(leaves: Sequence[bytes], digest: Callable[[bytes], bytes]) -> Callable[[], list[bytes]]:
+    """A loop that makes the root of a binary tree as `supervm.crypto.merkle` defines it, level by level."""
+
+    def run() -> list[bytes]:
+        level = [digest(b"\0" + leaf) for leaf in leaves]
+        while len(level) > 1:
+            if len(level) % 2:
+                level.append(bytes(32))
+            level = [digest(b"\1" + level[at] + level[at + 1]) for at in range(0, len(level), 2)]
+        return level
+
+    return run

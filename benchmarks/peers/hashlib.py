@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from supervm.benchmarks.cases import Answers, Peer
+from supervm.benchmarks.peers import tree_of
 from supervm.benchmarks.workloads.hashes import HashItems
+from supervm.benchmarks.workloads.merkle import MerkleItems
 
 
 def sha256() -> Peer:
@@ -25,6 +27,15 @@ def sha512() -> Peer:
 def blake2b() -> Peer:
     """`hashlib.blake2b(message).digest()`."""
     return _peer(hashlib.blake2b)
+
+
+def sha256_tree() -> Peer:
+    """A binary tree, level by level, over `hashlib.sha256(message).digest()`."""
+
+    def prepare(workload: MerkleItems) -> Callable[[], Answers]:
+        return tree_of(workload.rows(), lambda message: hashlib.sha256(message).digest())
+
+    return Peer("hashlib", platform.python_version(), prepare)
 
 
 def _peer(constructor: Callable[..., Any]) -> Peer:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Recorded measurements: one JSON file for each run of a suite, never overwritten.
 
-`benchmarks/results/<date>-<machine>-<suite>.json` holds the rows, the environment, the command that
-reproduces them and how times were taken.
+`benchmarks/results/<date>-<machine>-<suite>.json` (`-sweep.json` after a sweep) holds the rows, the environment, the
+command that reproduces them and how times were taken.
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ class Recorded:
         return "-".join([*re.findall(r"[a-z0-9.]+", words), str(hardware["cores"]), "cores"])
 
     @property
+    def sweep(self) -> bool:
+        """Whether it shows how the suite's cases grow, and not the suite itself."""
+        return "--sweep" in self.command
+
+    @property
     def _uses_device(self) -> bool:
         return any(row.backend == "cuda" for row in self.rows)
 
@@ -69,7 +74,7 @@ def record(
     """Write a run into `folder` and return the new file; an earlier one of the same day stays."""
     now = datetime.datetime.now(datetime.UTC)
     run = Recorded(suite, f"{now:%Y-%m-%dT%H:%M:%SZ}", command, method(), environment, tuple(rows))
-    stem = f"{now:%Y-%m-%d}-{run.machine}-{suite}"
+    stem = f"{now:%Y-%m-%d}-{run.machine}-{suite}{'-sweep' if run.sweep else ''}"
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(run.to_json(), indent=1, ensure_ascii=False) + "\n"
     count = 1
@@ -98,9 +103,10 @@ def read(path: Path) -> Recorded:
         raise ResultsMalformed(f"{path.name}: {error!r}") from error
 
 
-def latest(folder: Path = FOLDER) -> list[Recorded]:
-    """The last run of each suite on each machine, by machine and then in the order of `SUITES`."""
+def latest(folder: Path = FOLDER, *, sweep: bool = False) -> list[Recorded]:
+    """The last run, or the last sweep, of each suite on each machine, by machine and then in the order of `SUITES`."""
     newest: dict[tuple[str, str], Recorded] = {}
     for run in sorted((read(path) for path in folder.glob("*.json")), key=lambda run: run.recorded):
-        newest[run.machine, run.suite] = run
+        if run.sweep == sweep:
+            newest[run.machine, run.suite] = run
     return sorted(newest.values(), key=lambda run: (run.machine, SUITES.index(run.suite)))

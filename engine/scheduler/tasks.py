@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
+from supervm.crypto.params.poseidon import SPONGES
 from supervm.kernels import registry
 
 CONSENSUS, ZK_PROOF, EXECUTION, QUERY, LOCAL = 90, 95, 60, 20, 10
@@ -70,6 +72,13 @@ _OPERATIONS = {
     "merkle.keccak256": TaskType.MERKLE_BUILD,
     "bn254.ntt": TaskType.NTT,
     "bls12_381.ntt": TaskType.NTT,
+    "merkle.poseidon_bn254": TaskType.MERKLE_BUILD,
+    "merkle.poseidon_bls12_381": TaskType.MERKLE_BUILD,
+    "bn254.g1.msm": TaskType.MSM,
+    "bn254.g2.msm": TaskType.MSM,
+    "bls12_381.g1.msm": TaskType.MSM,
+    "bls12_381.g2.msm": TaskType.MSM,
+    "ed25519.msm": TaskType.MSM,
     "conflicts.detect": TaskType.CONFLICT_DETECTION,
     **{
         f"{group}.{operation}": task
@@ -82,6 +91,7 @@ _OPERATIONS = {
             ("normalise", TaskType.MSM),
         )
     },
+    **dict.fromkeys((*POSEIDON, *SPONGES), TaskType.HASHING),
 }
 """Operation in the registry → what it is. A type that no operation has is declared, and no executor supports it."""
 

@@ -6,24 +6,29 @@ Signatures are the valid ones of the known answers, repeated: every backend does
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
+from functools import cache, partial
 from importlib import resources
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import merkle_hashes, merkle_work
+from supervm.crypto import merkle_hashes, merkle_work, msm_call
 from supervm.crypto.group_operations import GROUPS
 from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
+from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
+from supervm.crypto.params.poseidon import SPONGES
 from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
+from supervm.kernels import registry
 from supervm.kernels.cpu.conflicts import Accesses
 from supervm.kernels.cpu.group_decode import INFINITE, SUBGROUP
+from supervm.kernels.cpu.msm import multiples
 from supervm.kernels.errors import UnknownOperation
+from supervm.kernels.spec import QuadraticSpec
 from supervm.kernels.work import Batch, Ragged, Work
 
 Bytes = npt.NDArray[np.uint8]
@@ -82,7 +87,7 @@ def _rows(operation: str) -> list[dict[str, Any]]:
     return rows
 
 
-@functools.cache
+@cache
 def _valid(operation: str, verdict: str, key_bytes: int) -> dict[str, list[bytes]]:
     """Field → values of the known answers that the oracle finds valid, of one length of key."""
     kept = [row for row in _rows(operation) if row[verdict] == 1 and len(row["public_key"]) == 2 * key_bytes]
@@ -185,22 +190,53 @@ def _ntt(curve: str, items: int, _: int) -> Work:
     return Transformation(curve, words)
 
 
+def _msm(operation: str, items: int, _: int) -> Work:
+    """Multiples of the base point and uniform scalars."""
+    curve = msm_call.CURVES[operation, registry.resolve(operation).name]
+    spec = msm_call.GROUPS[operation]
+    coordinates = multiples(curve, items)
+    shape = (items, 2, 2, -1) if isinstance(spec.field, QuadraticSpec) else (items, 2, -1)
+    points = coordinates.reshape(shape)
+    scalars = np.random.default_rng(0).integers(0, 1 << 64, (1, items, 4), np.uint64, endpoint=False)
+    scalars[..., 3] %= spec.scalar_field.modulus >> 192
+    sums = np.empty((1, *points.shape[1:]), np.uint64)
+    return msm_call.MsmCall(operation, msm_call.Points(points), scalars, None, sums)
+
+
+def _field_elements(items: int, each: int) -> npt.NDArray[np.uint64]:
+    """Elements below 2^192, as (items, each, 4) words."""
+    elements = np.zeros((items, each, 4), np.uint64)
+    elements[..., :3] = np.arange(items * each, dtype=np.uint64).reshape(items, each, 1) * 0x9E3779B97F4A7C15
+    return elements
+
+
+def _poseidon(operation: str, items: int, _: int) -> Work:
+    inputs = _field_elements(items, int(operation.rpartition(".t")[2]) - 1)
+    return Batch(operation, (inputs,), (np.empty((items, 4), np.uint64),))
+
+
+def _sponge(operation: str, items: int, message_bytes: int) -> Work:
+    """Messages of as many elements of 32 bytes as fit, of no fixed length, through width 3."""
+    each = max(1, message_bytes // 32)
+    offsets = np.arange(items + 1, dtype=np.int64) * 32 * each
+    messages = Ragged(_field_elements(items, each).reshape(-1).view(np.uint8), offsets)
+    return Batch(operation, (messages,), (np.empty((items, 4), np.uint64),), (3, True))
+
+
 _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "ed25519.verify": _ed25519,
     "secp256k1.schnorr_verify": _schnorr,
     "secp256k1.ecdsa_verify": _ecdsa_verify,
     "secp256k1.ecdsa_recover": _ecdsa_recover,
     "eth_address": _eth_address,
-    "bn254.ntt": functools.partial(_ntt, "bn254"),
-    "bls12_381.ntt": functools.partial(_ntt, "bls12_381"),
+    "bn254.ntt": partial(_ntt, "bn254"),
+    "bls12_381.ntt": partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
+    **{operation: partial(_msm, operation) for operation in msm_call.GROUPS},
+    **{tree_hash.operation: partial(_merkle, tree_hash) for tree_hash in merkle_hashes.HASHES.values()},
     **{
-        f"{group}.{kind}": functools.partial(_group, f"{group}.{kind}")
-        for group in GROUPS
-        for kind in GROUP_OPERATIONS
+        f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS
     },
-    **{
-        tree_hash.operation: functools.partial(_merkle, tree_hash)
-        for tree_hash in merkle_hashes.HASHES.values()
-    },
+    **{name: partial(_poseidon, name) for name in POSEIDON},
+    **{name: partial(_sponge, name) for name in SPONGES},
 }

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+from supervm.kernels.arrays import borrow
+from supervm.kernels.spec import FieldSpec
 
 # mypy: disallow_untyped_defs=False
 
@@ -25,3 +30,15 @@ def first_not_below(values, bound, start, stop):
             if index < 0 or values[words * row + index] > bound[index]:
                 return row
     return -1
+
+
+def first_above(values: npt.NDArray[np.uint64], field: FieldSpec) -> int:
+    """Index of the first value, in the order of memory, that is no canonical element of the field; −1 if all are.
+
+    Args:
+        values: uint64 (…, words), contiguous, little-endian words.
+        field: whose modulus.
+    """
+    mask = (1 << 64) - 1
+    modulus = np.array([field.modulus >> (64 * i) & mask for i in range(field.words)], np.uint64)
+    return int(first_not_below(borrow(values).reshape(-1), modulus, 0, values.size // field.words))

@@ -96,6 +96,17 @@ def represent(code: FieldCode, value: Coordinate) -> list[int]:
     return code.represent(value)
 
 
+def prime_spec(field: Field) -> FieldSpec:
+    """The specification of a prime field.
+
+    Raises:
+        TypeError: the field is an extension.
+    """
+    if isinstance(field.spec, QuadraticSpec):
+        raise TypeError(f"{field.spec.name} is an extension; expected a prime field")
+    return field.spec
+
+
 class FieldMarkerType(types.Type):
     """Numba type of `Field`."""
 

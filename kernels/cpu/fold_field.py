@@ -29,6 +29,7 @@ class FoldField(ABC):
     """The code generator for one modulus; how it multiplies depends on the lane type."""
 
     limbs = LIMBS
+    words = 4
 
     def __init__(self, spec: FieldSpec, lanes: LanesType) -> None:
         self.spec = spec

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a transform is cut into passes, and the tables that it needs.
 
-Memory beside input and output: nothing where one side is bit-reversed, else one intermediate of 32·n bytes (of a few
-transforms where they are small); scratch of 40·8·2^⌈log n/2⌉ bytes a thread; tables of at most three times 80·2^⌈log n/2⌉
-bytes, of which the last ones used are kept.
+Memory beside input and output: nothing where values are bit-reversed, else one intermediate of 32·n bytes (2 MiB for several
+transforms of up to 2^16 numbers); with lanes 320·2^⌈log n/2⌉ bytes of scratch a thread and tables of at most four times
+80·2^⌈log n/2⌉ bytes, with one lane a tenth. The 32 tables of each kind that were used last are kept, and for each calling
+thread an intermediate of up to 4 MiB.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.kernels.cpu import ntt
-from supervm.kernels.cpu.field_type import Field
+from supervm.kernels.cpu.field_type import Field, prime_spec
 from supervm.kernels.threads import get_threads, run_slices
 
 Words = npt.NDArray[np.uint64]
@@ -81,8 +82,8 @@ def _levels(field: Field, log: int, inverse: bool) -> Words:
     """The factors of the levels of transforms up to 2^log, see `ntt_passes`."""
     table = np.empty(row_words(field) << log, np.uint64)
     for level in range(log):
-        root = field.spec.root_of_unity(2 << level)
-        _fill(field, table, 1 << level, field.spec.inverse(root) if inverse else root, 1, 1 << level)
+        root = prime_spec(field).root_of_unity(2 << level)
+        _fill(field, table, 1 << level, prime_spec(field).inverse(root) if inverse else root, 1, 1 << level)
     return table
 
 
@@ -91,7 +92,7 @@ def row_words(field: Field) -> int:
 
 
 def _fill(field: Field, table: Words, row: int, base: int, start: int, count: int) -> None:
-    p, width = field.spec.modulus, field.lanes.width
+    p, width = prime_spec(field).modulus, field.lanes.width
     starts = words_of([start * pow(base, lane, p) % p for lane in range(width)])
     ntt.fill_factors(field, table, row, count, starts, words_of([pow(base, width, p)]))
 
@@ -121,12 +122,12 @@ class Plan:
 
     def __init__(self, field: Field, what: Transform) -> None:
         self.field, self.what = field, what
-        p = field.spec.modulus
+        p = prime_spec(field).modulus
         self.p, self.size = p, 1 << what.log
-        root = field.spec.root_of_unity(self.size)
-        self.root = field.spec.inverse(root) if what.inverse else root
-        self.shift = field.spec.inverse(what.shift) if what.inverse else what.shift % p
-        self.scale = field.spec.inverse(self.size) if what.inverse else 1
+        root = prime_spec(field).root_of_unity(self.size)
+        self.root = prime_spec(field).inverse(root) if what.inverse else root
+        self.shift = prime_spec(field).inverse(what.shift) if what.inverse else what.shift % p
+        self.scale = prime_spec(field).inverse(self.size) if what.inverse else 1
 
     def run(self, values: Words, out: Words) -> None:
         """Transform rows of 2^log numbers.

@@ -107,30 +107,6 @@ def read_element(
 
 
 @intrinsic
-def write_little(
-    typingctx: Any, array: Any, stride: Any, column: Any, first: Any, stop: Any, words: Any
-) -> Any:
-    """Words to rows first, first + 1, … below `stop`, each from word `column` on, little end first."""
-    lanes = words.dtype
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data, step, start, begin, end, values = args
-        parts = cgutils.unpack_tuple(builder, values)
-        for lane in range(lanes.width):
-            item = builder.add(begin, ir.Constant(I64, lane))
-            with builder.if_then(builder.icmp_signed("<", item, end)):
-                row = element_pointer(
-                    context, builder, array, data, builder.add(builder.mul(item, step), start)
-                )
-                for index, part in enumerate(parts):
-                    word = part if lanes.width == 1 else builder.extract_element(part, ir.Constant(I64, lane))
-                    builder.store(word, builder.gep(row, [ir.Constant(I64, index)]), align=8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, types.int64, types.int64, types.int64, words), codegen
-
-
-@intrinsic
 def read_small(typingctx: Any, marker: Any, array: Any, first: Any, last: Any) -> Any:
     """Elements first, first + 1, … of an int8 array, extended by sign; beyond `last` that element repeats."""
     lanes = marker.lanes
@@ -151,25 +127,41 @@ def read_small(typingctx: Any, marker: Any, array: Any, first: Any, last: Any) -
     return lanes(marker, array, types.int64, types.int64), codegen
 
 
-@intrinsic
-def write_big(typingctx: Any, array: Any, stride: Any, column: Any, first: Any, stop: Any, words: Any) -> Any:
-    """Four words as big-endian bytes to rows first, first + 1, … below `stop`, each from word `column` on."""
-    lanes = words.dtype
+def _write(big_endian: bool) -> Any:
+    @intrinsic
+    def operation(
+        typingctx: Any, array: Any, stride: Any, column: Any, first: Any, stop: Any, words: Any
+    ) -> Any:
+        lanes = words.dtype
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data, step, start, begin, end, values = args
-        parts = [swapped(builder, lanes, word) for word in reversed(cgutils.unpack_tuple(builder, values))]
-        for lane in range(lanes.width):
-            item = builder.add(begin, ir.Constant(I64, lane))
-            with builder.if_then(builder.icmp_signed("<", item, end)):
-                base = builder.add(builder.mul(item, step), start)
-                for index, part in enumerate(parts):
-                    word = part if lanes.width == 1 else builder.extract_element(part, ir.Constant(I64, lane))
-                    at = builder.add(base, ir.Constant(I64, index))
-                    builder.store(word, element_pointer(context, builder, array, data, at), align=8)
-        return context.get_dummy_value()
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            data, step, start, begin, end, values = args
+            parts = cgutils.unpack_tuple(builder, values)
+            if big_endian:
+                parts = [swapped(builder, lanes, word) for word in reversed(parts)]
+            for lane in range(lanes.width):
+                item = builder.add(begin, ir.Constant(I64, lane))
+                with builder.if_then(builder.icmp_signed("<", item, end)):
+                    base = builder.add(builder.mul(item, step), start)
+                    for index, part in enumerate(parts):
+                        word = part
+                        if lanes.width > 1:
+                            word = builder.extract_element(part, ir.Constant(I64, lane))
+                        at = builder.add(base, ir.Constant(I64, index))
+                        builder.store(word, element_pointer(context, builder, array, data, at), align=8)
+            return context.get_dummy_value()
 
-    return types.void(array, types.int64, types.int64, types.int64, types.int64, words), codegen
+        return types.void(array, types.int64, types.int64, types.int64, types.int64, words), codegen
+
+    return operation
+
+
+write_big = _write(big_endian=True)
+"""write_big(array, stride, column, first, stop, words): four words as big-endian bytes to rows first, first + 1, … below
+`stop`, each from word `column` on."""
+
+write_little = _write(big_endian=False)
+"""The same with the words as they are, however many."""
 
 
 def _below(builder: ir.IRBuilder, e: Emitter, words: list[ir.Value], bound: int) -> ir.Value:

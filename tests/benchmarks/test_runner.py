@@ -47,7 +47,7 @@ ALL_CASES = [case for suite in cases.SUITES for case in suite_cases(suite)]
 
 @pytest.mark.parametrize("case", ALL_CASES, ids=[case.name for case in ALL_CASES])
 def test_every_peer_answers_as_ours_does(case: Case) -> None:
-    assert case.peers
+    assert case.peers or case.alone
     beside.check_peers(replace(case, checked_items=64), "auto")
 
 

@@ -18,7 +18,9 @@ from supervm.crypto.oracle import hashes as oracle_hashes
 from supervm.crypto.oracle import merkle as oracle_merkle
 from supervm.crypto.oracle import ntt as oracle_ntt
 from supervm.crypto.oracle import pairing_groups, point_encodings
+from supervm.crypto.oracle import poseidon as oracle_poseidon
 from supervm.crypto.params import bls12_381, bn254
+from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named
 from supervm.kernels import registry
 from supervm.kernels.errors import BackendUnavailable, UnknownOperation
 
@@ -46,10 +48,15 @@ def test_known_answers_are_the_oracles(oracles):
     for name in ("sha256", "sha512", "keccak256", "blake2b", "eth_address"):
         for row in ROWS[name]:
             assert getattr(oracle_hashes, name)(bytes.fromhex(row["message"])).hex() == row["digest"]
-    for name in ("sha256", "keccak256"):
+    for name in oracle_merkle.HASHES:
         for row in ROWS[f"merkle.{name}"]:
             leaves = [bytes.fromhex(leaf) for leaf in row["leaves"]]
-            assert oracle_merkle.root(leaves, name, row["arity"]).hex() == row["root"]
+            if name in ("sha256", "keccak256"):
+                assert oracle_merkle.root(leaves, name, row["arity"]).hex() == row["root"]
+            else:
+                elements = [int.from_bytes(leaf, "little") for leaf in leaves]
+                root = oracle_merkle.root(elements, name, row["arity"])
+                assert root.to_bytes(32, "little").hex() == row["root"]
     for name, field in (("bn254.ntt", bn254.FR), ("bls12_381.ntt", bls12_381.FR)):
         for row in ROWS[name]:
             start, step, size = int(row["start"], 16), int(row["step"], 16), row["size"]
@@ -59,6 +66,22 @@ def test_known_answers_are_the_oracles(oracles):
                 values = oracle_ntt.bit_reversed(values)
             data = b"".join(value.to_bytes(32, "little") for value in values)
             assert hashlib.sha256(data).hexdigest() == row["digest"]
+
+
+def test_known_answers_of_poseidon_are_the_oracles():
+    for operation in OPERATIONS:
+        spec = named(operation)
+        for row in ROWS[operation]:
+            inputs = [int(value, 16) for value in row["inputs"]]
+            assert row["digest"] == hex(oracle_poseidon.compress(spec, inputs))
+            permuted = oracle_poseidon.permute(spec, [*inputs, inputs[0]])
+            assert row["permuted"] == [hex(value) for value in permuted]
+    for operation in SPONGES:
+        spec = named(operation.replace("sponge", "t3"))
+        for row in ROWS[operation]:
+            message = [int(value, 16) for value in row["inputs"]]
+            for name, fixed in (("digest", False), ("fixed", True)):
+                assert row[name] == hex(oracle_poseidon.sponge(spec, message, fixed=fixed))
 
 
 def _point(group, row, name):
@@ -118,8 +141,8 @@ def test_every_operation_of_the_room_has_known_answers():
 
 @pytest.mark.parametrize("operation", selftest.operations())
 def test_every_backend_passes(operation, backend):
-    if backend not in {one.name for one in registry.backends(operation)}:
-        pytest.skip(f"{operation} is not implemented for {backend}")
+    if backend not in {found.name for found in registry.backends(operation)}:
+        pytest.skip(f"{operation} has no backend {backend}")
     outcome = selftest.known_answers(operation, backend)
     assert (outcome.operation, outcome.backend) == (operation, backend)
     assert outcome.ok, outcome.detail

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from group_answers import group_rows
+from msm_answers import msm_answers
 
 from supervm.crypto.oracle import (
     adversarial_ecdsa,
@@ -23,9 +24,11 @@ from supervm.crypto.oracle import (
     hashes,
     merkle,
     ntt,
+    poseidon,
     schnorr,
 )
 from supervm.crypto.params import bls12_381, bn254
+from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named
 from supervm.kernels.spec import FieldSpec
 
 TARGET = Path(__file__).resolve().parents[2] / "crypto" / "known_answers.json"
@@ -117,6 +120,18 @@ def merkle_rows(hash: str) -> list[dict[str, Any]]:
     return rows
 
 
+def field_merkle_rows(hash: str) -> list[dict[str, Any]]:
+    """Trees of field elements, as 32 bytes with the least significant first."""
+    rows = []
+    for arity, size in ((2, 1), (2, 5), (2, 20), (3, 10), (16, 17)):
+        leaves = [pow(3, 250 * n + arity, 1 << 253) for n in range(size)]
+        root = merkle.root(leaves, hash, arity)
+        texts = [leaf.to_bytes(32, "little").hex() for leaf in leaves]
+        row = {"description": f"{size} leaves, arity {arity}", "arity": arity, "leaves": texts}
+        rows.append(row | {"root": root.to_bytes(32, "little").hex()})
+    return rows
+
+
 def ntt_rows(field: FieldSpec) -> list[dict[str, Any]]:
     """Transforms of one pass and of two, on the roots of unity and on a coset, in both orders."""
     rows = []
@@ -149,6 +164,38 @@ def ntt_rows(field: FieldSpec) -> list[dict[str, Any]]:
     return rows
 
 
+def poseidon_rows(operation: str) -> list[dict[str, Any]]:
+    """The smallest and largest elements, and others; `permuted` is of the inputs and the first of them once more."""
+    spec = named(operation)
+    p, taken = spec.field.modulus, spec.width - 1
+    others = [pow(7, i + 1, p) * 0xF1F1F1F1 % p for i in range(taken)]
+    mixed = [(0, p - 1, 1)[i % 3] for i in range(taken)]
+    rows = []
+    for description, inputs in (("zeros and p − 1", mixed), ("others", others)):
+        numbers = [hex(value) for value in inputs]
+        digest = hex(poseidon.compress(spec, inputs))
+        permuted = [hex(value) for value in poseidon.permute(spec, [*inputs, inputs[0]])]
+        rows.append({"description": description, "inputs": numbers, "digest": digest, "permuted": permuted})
+    return rows
+
+
+def sponge_rows(operation: str) -> list[dict[str, Any]]:
+    """Messages of 0 to 5 elements through width 3, by both rules."""
+    spec = named(operation.replace("sponge", "t3"))
+    rows = []
+    for length in range(6):
+        message = [pow(11, 9 * length + i + 1, spec.field.modulus) for i in range(length)]
+        rows.append(
+            {
+                "description": f"{length} elements",
+                "inputs": [hex(value) for value in message],
+                "digest": hex(poseidon.sponge(spec, message, fixed=False)),
+                "fixed": hex(poseidon.sponge(spec, message, fixed=True)),
+            }
+        )
+    return rows
+
+
 def build() -> dict[str, Any]:
     """The whole file: operation → rows."""
     return {
@@ -162,11 +209,16 @@ def build() -> dict[str, Any]:
         "keccak256": hash_rows(hashes.keccak256, HASH_LENGTHS),
         "blake2b": hash_rows(hashes.blake2b, HASH_LENGTHS),
         "eth_address": hash_rows(hashes.eth_address, (64,) * 9),
-        **group_rows(),
         "merkle.sha256": merkle_rows("sha256"),
         "merkle.keccak256": merkle_rows("keccak256"),
+        "merkle.poseidon_bn254": field_merkle_rows("poseidon_bn254"),
+        "merkle.poseidon_bls12_381": field_merkle_rows("poseidon_bls12_381"),
         "bn254.ntt": ntt_rows(bn254.FR),
         "bls12_381.ntt": ntt_rows(bls12_381.FR),
+        **group_rows(),
+        **msm_answers(),
+        **{operation: poseidon_rows(operation) for operation in OPERATIONS},
+        **{operation: sponge_rows(operation) for operation in SPONGES},
     }
 
 

@@ -46,6 +46,16 @@ PUBLISHED = {
         "divide_by_vanishing": "(curve, coefficients, n)",
         "divide_values_by_vanishing": "(curve, values, n, *, coset=True)",
     },
+    "supervm.crypto.msm": {
+        "msm": "(curve, points, scalars, *, group='g1', backend='auto', subgroup=False, memory_limit=None)",
+        "prepare": "(curve, points, *, group='g1', precompute=1, backend='auto', subgroup=False)",
+        "Table": None,
+    },
+    "supervm.crypto.poseidon": {
+        "hash_batch": "(curve, inputs, *, variant='poseidon', backend='auto')",
+        "permute_batch": "(curve, states, *, variant='poseidon', backend='auto')",
+        "sponge_batch": "(curve, messages, *, width=3, variant='poseidon', backend='auto')",
+    },
     "supervm.engine.conflicts": {
         "detect": "(read_offsets, read_keys, write_offsets, write_keys, *, rule='versioned', edges=False, "
         "backend='auto')",

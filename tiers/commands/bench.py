@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from supervm.benchmarks.cases import missing_peers
+from supervm.benchmarks.cases import SUITES, missing_peers
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.runner import run_suite
@@ -26,9 +26,7 @@ CODES = {
 
 
 def bench(
-    suite: Annotated[
-        str, typer.Argument(metavar="SUITE", help="signatures, hashes, conflicts or execution.")
-    ],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help=f"{', '.join(SUITES[:-1])} or {SUITES[-1]}.")],
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Only this number; else 1, 2 and every core.")
     ] = None,
@@ -36,6 +34,10 @@ def bench(
     backend: Annotated[
         str | None, typer.Option("--backend", help="Only this one; cuda is the GPU. Else every CPU backend.")
     ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep", help="How it grows, from 2^8 to 2^22 items; msm, ntt, poseidon, merkle."),
+    ] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Keep the result under benchmarks/results/.")
     ] = False,
@@ -54,13 +56,15 @@ def bench(
             def progress(done: int, total: int, name: str) -> None:
                 line.update(f"{name}, {done + 1} of {total}", done / total)
 
-            rows = run_suite(suite, threads=threads, batch=batch, backend=backend, progress=progress)
+            rows = run_suite(
+                suite, threads=threads, batch=batch, backend=backend, sweep=sweep, progress=progress
+            )
         missing = missing_peers(suite)
         if missing:
             console.notes().print(f"not installed, so not measured beside: {', '.join(missing)}")
         measured = environment(detect())
         if record:
-            path = keep(suite, rows, measured, _command(suite, threads, batch, backend))
+            path = keep(suite, rows, measured, _command(suite, threads, batch, backend, sweep))
             console.notes().print(f"recorded in {console.plain(str(path))}")
         if as_json:
             console.print_json({"environment": measured, "rows": [row.to_json() for row in rows]})
@@ -68,11 +72,11 @@ def bench(
             console.answers().print(_table(rows))
 
 
-def _command(suite: str, threads: int | None, batch: int | None, backend: str | None) -> str:
+def _command(suite: str, threads: int | None, batch: int | None, backend: str | None, sweep: bool) -> str:
     """The command line that measures the same again."""
     flags = {"--threads": threads, "--batch": batch, "--backend": backend}
     given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
-    return " ".join(["supervm bench", suite, *given])
+    return " ".join(["supervm bench", suite, *["--sweep"] * sweep, *given])
 
 
 def _table(rows: list[Row]) -> Table:

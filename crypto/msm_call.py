@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One call of a multi-scalar multiplication as a unit of work, and the backends that compute it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.crypto.params.bls12_381 import G1 as BLS12_381_G1
+from supervm.crypto.params.bls12_381 import G2 as BLS12_381_G2
+from supervm.crypto.params.bn254 import G1 as BN254_G1
+from supervm.crypto.params.bn254 import G2 as BN254_G2
+from supervm.crypto.params.curve25519 import EDWARDS25519
+from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu import msm as kernels
+from supervm.kernels.cpu.curve import Curve
+from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.registry import register
+from supervm.kernels.spec import EdwardsSpec, GroupSpec
+from supervm.kernels.work import Function, Work
+
+Words = npt.NDArray[np.uint64]
+
+GROUPS: dict[str, GroupSpec | EdwardsSpec] = {
+    "bn254.g1.msm": BN254_G1,
+    "bn254.g2.msm": BN254_G2,
+    "bls12_381.g1.msm": BLS12_381_G1,
+    "bls12_381.g2.msm": BLS12_381_G2,
+    "ed25519.msm": EDWARDS25519,
+}
+"""The group of every operation."""
+
+CURVES = {
+    (operation, backend): Curve(spec, lanes)
+    for operation, spec in GROUPS.items()
+    for backend, lanes in (("ifma", LANES_64X8), ("scalar", LANES_64))
+}
+
+RECHECKED = 1 / 64
+"""The probability that a call is computed again, where it is not asked for more (DESIGN, section 7)."""
+
+
+@dataclass(eq=False)
+class Points:
+    """Points that several calls share, with what each backend made of them.
+
+    Args:
+        coordinates: uint64 (n, 2, L) or (n, 2, 2, L).
+        precompute: multiples of each point.
+        kept: whether what a backend makes of them is kept for later calls.
+    """
+
+    coordinates: Words
+    precompute: int = 1
+    kept: bool = False
+    _made: dict[str, Any] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    @property
+    def flat(self) -> Words:
+        """The coordinates as kernels take them."""
+        return borrow(np.ascontiguousarray(self.coordinates)).reshape(-1)
+
+    def packed(self, curve: Curve, backend: str) -> kernels.Packed:
+        """The checked points in a backend's form."""
+        with self._lock:
+            if backend not in self._made:
+                self._made[backend] = kernels.pack(curve, self.flat, self.precompute)
+            packed: kernels.Packed = self._made[backend]
+            return packed
+
+
+@dataclass(frozen=True, eq=False)
+class MsmCall(Work):
+    """Σ sᵢ·Pᵢ for each row of scalars.
+
+    Args:
+        operation: one of `GROUPS`.
+        points: n points.
+        scalars: uint64 (k, n, 4), below the order.
+        memory_limit: bytes beside the arguments, or None.
+        result: uint64 (k, 2, L) or (k, 2, 2, L), written.
+    """
+
+    operation: str
+    points: Points
+    scalars: Words
+    memory_limit: int | None
+    result: Words
+
+    @property
+    def items(self) -> int:  # type: ignore[override]
+        return int(self.scalars.shape[0]) * int(self.scalars.shape[1])
+
+    @property
+    def bytes(self) -> int:  # type: ignore[override]
+        return self.points.coordinates.nbytes + self.scalars.nbytes
+
+    def run(self, function: Function) -> None:
+        function(self.points, self.scalars, self.memory_limit, self.result)
+
+    def twin(self) -> MsmCall:
+        return replace(self, result=np.empty_like(self.result))
+
+    def publish(self, other: Work) -> None:
+        assert isinstance(other, MsmCall)
+        self.result[...] = other.result
+
+    def mismatches(self, function: Function, share: float, random: np.random.Generator) -> int:
+        """A sum has no items to sample: one call in 64 is computed again, or as many as `share` says if that is more."""
+        if not self.items or random.random() >= max(share, RECHECKED):
+            return 0
+        again = self.twin()
+        again.run(function)
+        differ = (again.result != self.result).reshape(len(self.result), -1).any(axis=1)
+        return int(np.count_nonzero(differ))
+
+
+def _compute(
+    operation: str, backend: str, points: Points, scalars: Words, memory_limit: int | None, result: Words
+) -> None:
+    curve = CURVES[operation, backend]
+    if points.kept:
+        packed = points.packed(curve, backend)
+        sums = [kernels.multiply(packed, borrow(each).reshape(-1), memory_limit) for each in scalars]
+        result[...] = np.array(sums, np.uint64).reshape(result.shape)
+    else:
+        found = kernels.in_pieces(curve, points.flat, borrow(scalars), memory_limit)
+        result[...] = found.reshape(result.shape)
+
+
+for _operation in GROUPS:
+    for _backend, _reason in (("ifma", ifma_unavailable), ("scalar", lambda: "")):
+        register(_operation, _backend, partial(_compute, _operation, _backend), _reason)

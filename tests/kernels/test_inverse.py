@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Inverses by division steps against Python's pow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numba import njit
+
+from supervm.crypto.params import bls12_381, bn254
+from supervm.kernels.cpu import field as fe
+from supervm.kernels.cpu import inverse
+from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.field_type import Field
+from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+
+ifma = pytest.mark.skipif(bool(ifma_unavailable()), reason=f"ifma: {ifma_unavailable()}")
+
+
+@njit(nogil=True)
+def _invert(field, values, out, room):
+    size = fe.storage(field)
+    for index in range(values.size // size):
+        fe.store(out, index * size, inverse.invert_first(field, fe.load(field, values, index * size), room))
+
+
+@pytest.mark.parametrize("lanes", [LANES_64, pytest.param(LANES_64X8, marks=ifma)], ids=["scalar", "ifma"])
+@pytest.mark.parametrize("spec", [bn254.FP, bls12_381.FP], ids=["bn254", "bls12_381"])
+def test_inverses(spec, lanes):
+    p, field = spec.modulus, Field(spec, lanes)
+    random = np.random.default_rng(1)
+    numbers = [1, 2, 3, p - 1, p - 2, (p + 1) // 2, 1 << 60, (1 << 253) - 1, 0]
+    numbers += [int.from_bytes(random.bytes(64), "little") % p for _ in range(300)]
+    values = np.array([field.represent(n) for n in numbers], np.uint64)
+    filled = np.repeat(values[:, :, None], lanes.width, axis=2)
+    filled[:, :, 1:] += np.uint64(1)  # the other lanes hold something else
+    out = np.empty_like(filled)
+    _invert(field, filled.reshape(-1), out.reshape(-1), inverse.room())
+    radix = 52 if lanes.width > 1 else 64
+    r = 1 << (radix * field.limbs)
+    for number, limbs in zip(numbers, out, strict=True):
+        expected = pow(number, -1, p) if number else 0
+        for lane in range(lanes.width):
+            found = sum(int(limb) << (radix * index) for index, limb in enumerate(limbs[:, lane]))
+            assert found * pow(r, -1, p) % p == expected, number
