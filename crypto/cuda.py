@@ -29,6 +29,7 @@ from supervm.kernels.cuda.device import Program
 from supervm.kernels.cuda.merkle import ByteHasher, Hasher, ItemHasher
 from supervm.kernels.cuda.merkle import grow as grow_tree
 from supervm.kernels.merkle_levels import Growth
+from supervm.kernels.poseidon_spec import form_of
 from supervm.kernels.registry import register
 
 _SHA256 = Program("sha2", hash_constants.sha2(SHA256))
@@ -158,7 +159,7 @@ def _poseidon(operation: str) -> ItemProgram:
     width = int(last[1:])
     second = variant == "poseidon2"
     partial = poseidon.rounds(curve, width, variant)
-    numbers = (width, poseidon.FULL_ROUNDS, partial, int(second), (width - 1) * second)
+    numbers = (width, poseidon.FULL_ROUNDS, partial, form_of(width, second), (width - 1) * second)
     kernel = "poseidon_3" if width == 3 else "poseidon_any"
     arguments = ("inputs", "inputs.width", "constants", *numbers, "outputs")
     return ItemProgram(

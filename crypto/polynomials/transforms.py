@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from supervm.crypto.arguments import flag
 from supervm.crypto.polynomials.arguments import (
     FIELDS,
     SPECS,
@@ -73,7 +74,7 @@ def ntt(
     if order not in ORDERS:
         raise ArgumentError("order", repr(order), " or ".join(map(repr, ORDERS)))
     shift = shift_of(spec, coset)
-    options = (bool(inverse), shift, order == "bit_reversed")
+    options = (flag(inverse, "inverse"), shift, order == "bit_reversed")
     if isinstance(values, DeviceArray):
         return _ntt_there(curve, values, options, backend)
     found = elements(spec, values, "values")

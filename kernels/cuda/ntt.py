@@ -21,6 +21,7 @@ goes in pieces that fit.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,41 +161,55 @@ class _Work:
         self.passes = passes(what)
         self.log_low = (what.log + 1) // 2
         self.name = f"{self.program.digest}.{what.inverse:d}"
-        make = functools.partial(_sent_levels, spec, what.inverse)
-        self.levels = device.kept(f"{self.name}.levels", make)
+        self.levels = self._kept(device, "levels", _levels, spec, what.inverse)
         self.twists = [self._twist(device, each) for each in self.passes]
-        low, high = 1 << self.log_low, 1 << (what.log - self.log_low)
-        self._scale = self._scales(low, high)
-        self.scale = [_sent(self.stream, table) for table in self._scale]
-        self.table_bytes = sum(table.nbytes + 512 for table in self._scale)
-        in_place = what.reversed or len(self.passes) == 1
-        self.middles = 0 if in_place else 1
+        self.table_bytes = 0
+        self._uploaded: tuple[Array, ...] = ()
+        self.scale = self._scale(device)
+        self.middles = int(not what.reversed and len(self.passes) > 1)
+
+    def _kept(self, device: Device, name: str, make: Callable[..., Array], *arguments: Any) -> Buffer:
+        """A table of the device, made at first use."""
+
+        def sent(stream: Stream) -> Buffer:
+            table = make(*arguments)
+            buffer = stream.allocate(table.nbytes)
+            stream.upload(table, buffer)
+            stream.wait()
+            return buffer
+
+        return device.kept(f"{self.name}.{name}", sent)
 
     def _twist(self, device: Device, each: Pass) -> tuple[Buffer, Buffer]:
         """Low and high powers of the root; without a twist, what is not read."""
         if not each.flags & TWIST:
             return self.levels, self.levels
-        root = self.spec.root_of_unity(1 << each.log_order)
-        base = self.spec.inverse(root) if self.what.inverse else root
         log_low = each.log_order if each.flags & WHOLE else self.log_low
-        counts = 1 << log_low, 1 << (each.log_order - log_low)
-        bases = base, pow(base, counts[0], self.spec.modulus)
         low, high = (
-            device.kept(
-                f"{self.name}.{each.log_order}.{log_low}.{part}",
-                functools.partial(_sent_powers, self.spec, bases[part], counts[part]),
+            self._kept(
+                device, f"{each.log_order}.{log_low}.{part}",
+                _root_powers, self.spec, self.what.inverse, each.log_order, log_low, part,
             )
             for part in range(2)
-        )
+        )  # fmt: skip
         return low, high
 
-    def _scales(self, low: int, high: int) -> list[Array]:
-        spec, what = self.spec, self.what
-        scale = spec.inverse(1 << what.log) if what.inverse else 1
-        if what.shift == 1:
-            return [_powers(spec, 1, scale, 1)] * 2
-        base = spec.inverse(what.shift) if what.inverse else what.shift
-        return [_powers(spec, base, scale, low), _powers(spec, pow(base, low, spec.modulus), 1, high)]
+    def _scale(self, device: Device) -> tuple[Buffer, Buffer]:
+        """What numbers are multiplied by on the way in or out: low and high powers, or 1/n; or what is not read."""
+        what = self.what
+        if what.shift != 1:
+            self._uploaded = _shift_powers(
+                self.spec, what, self.log_low
+            )  # stays until the stream is waited for
+            self.table_bytes = sum(table.nbytes + 512 for table in self._uploaded)
+            buffers = [self.stream.allocate(table.nbytes) for table in self._uploaded]
+            for table, buffer in zip(self._uploaded, buffers, strict=True):
+                self.stream.upload(table, buffer)
+            return buffers[0], buffers[1]
+        if not what.inverse:
+            return self.levels, self.levels
+        constant = self._kept(device, f"{what.log}.scale", _reciprocal, self.spec, what.log)
+        return constant, constant
 
     def resident(self, source: DeviceArray, target: DeviceArray) -> None:
         """Between arrays of the device, which may be the same only where that is in place."""
@@ -232,8 +247,8 @@ class _Work:
                     each.log_s,
                     each.log_first,
                     self.log_low,
+                    each.flags,
                 ),
-                each.flags,
                 source if place == 0 else middle,
                 target if place == len(self.passes) - 1 else middle,
                 self.levels,
@@ -251,22 +266,6 @@ def _aligned(stream: Stream, array: DeviceArray) -> Buffer:
     return copy
 
 
-def _sent(stream: Stream, table: Array) -> Buffer:
-    buffer = stream.allocate(table.nbytes)
-    stream.upload(table, buffer)
-    stream.wait()
-    return buffer
-
-
-def _sent_powers(spec: FieldSpec, base: int, count: int, stream: Stream) -> Buffer:
-    return _sent(stream, _powers(spec, base, 1, count))
-
-
-def _sent_levels(spec: FieldSpec, inverse: bool, stream: Stream) -> Buffer:
-    return _sent(stream, _levels(spec, inverse))
-
-
-@functools.lru_cache(16)
 def _powers(spec: FieldSpec, base: int, start: int, count: int) -> Array:
     """start · base^i for i < count in Montgomery form."""
     p, value = spec.modulus, (start << 256) % spec.modulus
@@ -284,3 +283,26 @@ def _levels(spec: FieldSpec, inverse: bool) -> Array:
         root = spec.root_of_unity(2 << level)
         tables.append(_powers(spec, spec.inverse(root) if inverse else root, 1, 1 << level))
     return np.concatenate(tables)
+
+
+def _root_powers(spec: FieldSpec, inverse: bool, log_order: int, log_low: int, part: int) -> Array:
+    """ω^i for i < 2^log_low, or the same of ω^(2^log_low) as far as ω has powers; ω of order 2^log_order."""
+    root = spec.root_of_unity(1 << log_order)
+    base = spec.inverse(root) if inverse else root
+    if part == 0:
+        return _powers(spec, base, 1, 1 << log_low)
+    return _powers(spec, pow(base, 1 << log_low, spec.modulus), 1, 1 << (log_order - log_low))
+
+
+@functools.lru_cache(8)
+def _shift_powers(spec: FieldSpec, what: Transform, log_low: int) -> tuple[Array, Array]:
+    """Low and high powers of a coset's shift, or of its inverse with 1/n among the low ones."""
+    low, high = 1 << log_low, 1 << (what.log - log_low)
+    base = spec.inverse(what.shift) if what.inverse else what.shift
+    scale = spec.inverse(1 << what.log) if what.inverse else 1
+    return _powers(spec, base, scale, low), _powers(spec, pow(base, low, spec.modulus), 1, high)
+
+
+def _reciprocal(spec: FieldSpec, log: int) -> Array:
+    """1/2^log."""
+    return _powers(spec, 1, spec.inverse(1 << log), 1)

@@ -314,6 +314,7 @@ GOOD = np.zeros((8, 4), np.uint64)
     [
         ({"curve": "bn128"}, "'curve'"),
         ({"order": "reversed"}, "'order'"),
+        ({"inverse": 1}, "'inverse'"),
         ({"coset": 0}, "'coset'"),
         ({"coset": SPECS["bn254"].modulus}, "'coset'"),
         ({"coset": False}, "'coset'"),
