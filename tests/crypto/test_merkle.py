@@ -270,6 +270,25 @@ def test_the_right_tree_of_other_leaves(lowest):
     assert work.mismatches(function, 1.0, random) == 1
 
 
+def test_a_share_is_of_the_hashes():
+    """A way through a tree of 64 leaves has seven hashes: six of them are as many as a share of 0.6 of the leaves."""
+    tree_hash = merkle_hashes.get("sha256")
+    function = resolve(tree_hash.operation).function
+    work = whole_tree(tree_hash, new_leaves("sha256", 64))
+    work.run(function)
+    checked = []
+
+    def counting(growth):
+        checked.append(growth.ends[-1])
+        function(growth)
+
+    assert work.mismatches(counting, 0.6, np.random.default_rng(0)) == 0
+    assert checked == [6] * 7
+    checked.clear()
+    assert work.mismatches(counting, 1.0, np.random.default_rng(0)) == 0
+    assert checked == [64] * 7
+
+
 def test_no_leaves_no_mismatch():
     work = whole_tree(merkle_hashes.get("sha256"), np.zeros((0, 32), np.uint8))
     assert work.mismatches(resolve("merkle.sha256").function, 1.0, np.random.default_rng(0)) == 0
