@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from supervm.crypto.msm_call import GROUPS, MsmCall, Points, Words
+from supervm.crypto.arguments import flag
+from supervm.crypto.msm_call import GROUPS, MsmCall, Points, Words, require_subgroup
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.buckets import first_at_least
 from supervm.kernels.errors import ArgumentError
@@ -61,6 +62,8 @@ def msm(
     """
     operation = _operation(curve, group)
     checked = Points(_points(operation, points))
+    if flag(subgroup, "subgroup"):
+        require_subgroup(operation, checked.coordinates, backend)
     return _run(operation, checked, scalars, backend, _limit(memory_limit))
 
 
@@ -105,6 +108,8 @@ def prepare(
         raise ArgumentError("precompute", repr(precompute), "a whole number in 1 … 256")
     checked = Points(_points(operation, points).copy(), precompute, kept=True)
     chosen = resolve(operation, backend)
+    if flag(subgroup, "subgroup"):
+        require_subgroup(operation, checked.coordinates, backend)
     none = np.zeros((1, len(checked.coordinates), 4), np.uint64)
     chosen.function(checked, none, None, np.empty((1, *checked.coordinates.shape[1:]), np.uint64))
     return Table(operation, checked, backend)

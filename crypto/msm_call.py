@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import curves
 from supervm.crypto.params.bls12_381 import G1 as BLS12_381_G1
 from supervm.crypto.params.bls12_381 import G2 as BLS12_381_G2
 from supervm.crypto.params.bn254 import G1 as BN254_G1
@@ -21,7 +22,8 @@ from supervm.kernels.cpu import msm as kernels
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
-from supervm.kernels.registry import register
+from supervm.kernels.errors import ArgumentError
+from supervm.kernels.registry import register, resolve
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
 from supervm.kernels.work import Function, Work
 
@@ -120,6 +122,31 @@ class MsmCall(Work):
         again.run(function)
         differ = (again.result != self.result).reshape(len(self.result), -1).any(axis=1)
         return int(np.count_nonzero(differ))
+
+
+def require_subgroup(operation: str, points: Words, backend: str) -> None:
+    """Check that points are in the subgroup of prime order, by the fast tests of `curves`; of edwards25519, whose cofactor
+    is 8, by multiplication with the order. What is not on the curve is left to whoever packs the points.
+
+    Raises:
+        ArgumentError: naming the first row that is outside.
+    """
+    spec = GROUPS[operation]
+    if spec.cofactor == 1:
+        return
+    if isinstance(spec, EdwardsSpec):
+        curve = CURVES[operation, resolve(operation, "auto" if backend == "cuda" else backend).name]
+        products = kernels.times_order(kernels.pack(curve, borrow(points).reshape(-1)))
+        outside = (products.reshape(-1, 8) != np.array([0] * 4 + [1, 0, 0, 0], np.uint64)).any(axis=1)
+    else:
+        name, group = spec.name.split(".")
+        tested = getattr(curves.get(name), group).in_subgroup(
+            points, "auto" if backend == "cuda" else backend
+        )
+        outside = tested == 0
+    if outside.any():
+        found = f"a point outside the subgroup in row {int(np.argmax(outside))}"
+        raise ArgumentError("points", found, "points of the subgroup of prime order")
 
 
 def _compute(
