@@ -4,7 +4,7 @@
 #   make run      create the environment and replay the bundled Ethereum blocks
 #   make test     create the environment, then lint, type check and test
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
-#   make bench    the four benchmark suites; RECORD=--record keeps the results
+#   make bench    the benchmark suites; RECORD=--record keeps the results
 #   make gpu      on a machine with an NVIDIA GPU: its tests and all suites on it, recorded; EXTRA=cuda12 for CUDA 12
 #   make lint | format | type | table | warmup | clean
 
@@ -46,7 +46,7 @@ type: $(VENV)/.full
 	$(BIN)/mypy $(ROOMS:%=-p supervm.%)
 
 bench: $(VENV)/.full
-	for suite in signatures hashes conflicts execution; do $(BIN)/supervm bench $$suite $(RECORD) || exit; done
+	for suite in signatures hashes conflicts msm ntt poseidon merkle execution; do $(BIN)/supervm bench $$suite $(RECORD) || exit; done
 
 gpu: $(VENV)/.full
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'

@@ -3,15 +3,28 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from supervm.crypto.params import bls12_381, bn254, poseidon
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cuda import devices, edwards_constants, fixed_base, hash_constants, weierstrass_constants
-from supervm.kernels.cuda.batch import ItemProgram, Launch, Table, run
+from supervm.kernels.cuda import (
+    devices,
+    edwards_constants,
+    fixed_base,
+    hash_constants,
+    ntt,
+    poseidon_constants,
+    weierstrass_constants,
+)
+from supervm.kernels.cuda.arrays import DeviceArray
+from supervm.kernels.cuda.batch import Constants, ItemProgram, Launch, Table, run
 from supervm.kernels.cuda.device import Program
 from supervm.kernels.cuda.merkle import ByteHasher, Hasher
 from supervm.kernels.cuda.merkle import grow as grow_tree
@@ -30,6 +43,9 @@ _MULTIPLY = Program("double_multiply", _CURVE)
 _ECDSA = Program("ecdsa", _CURVE)
 _TAG = hashlib.sha256(b"BIP0340/challenge").digest()
 _SCHNORR = Program("schnorr", _CURVE + weierstrass_constants.tagged_hash(SHA256, _TAG))
+_POSEIDON = {
+    curve: Program("poseidon", poseidon_constants.poseidon(field)) for curve, field in poseidon.FIELDS.items()
+}
 
 
 def _hashing(program: Program) -> ItemProgram:
@@ -132,6 +148,27 @@ def _schnorr() -> ItemProgram:
     )
 
 
+def _round_constants(operation: str) -> npt.NDArray[np.uint32]:
+    return poseidon_constants.round_constants(poseidon.named(operation))
+
+
+def _poseidon(operation: str) -> ItemProgram:
+    """Hashes of rows of t − 1 elements, and permutations of rows of t."""
+    curve, variant, last = operation.split(".")
+    width = int(last[1:])
+    second = variant == "poseidon2"
+    partial = poseidon.rounds(curve, width, variant)
+    numbers = (width, poseidon.FULL_ROUNDS, partial, int(second), (width - 1) * second)
+    kernel = "poseidon_3" if width == 3 else "poseidon_any"
+    arguments = ("inputs", "inputs.width", "constants", *numbers, "outputs")
+    return ItemProgram(
+        inputs=("inputs",),
+        outputs=("outputs",),
+        launches=(Launch(_POSEIDON[curve], kernel, arguments),),
+        tables={"constants": Constants(operation, functools.partial(_round_constants, operation))},
+    )
+
+
 PROGRAMS: dict[str, ItemProgram] = {
     "sha256": _hashing(_SHA256),
     "sha512": _hashing(_SHA512),
@@ -142,6 +179,7 @@ PROGRAMS: dict[str, ItemProgram] = {
     "secp256k1.ecdsa_verify": _ecdsa_verify(),
     "secp256k1.ecdsa_recover": _ecdsa_recover(),
     "secp256k1.schnorr_verify": _schnorr(),
+    **{operation: _poseidon(operation) for operation in poseidon.OPERATIONS},
 }
 """What runs on a GPU, by operation."""
 
@@ -169,6 +207,9 @@ def programs() -> dict[str, Program]:
         "schnorr": _SCHNORR,
         "merkle_sha256": _TREE_SHA256,
         "merkle_keccak256": _TREE_KECCAK256,
+        "ntt.bn254": ntt.program_of(bn254.FR),
+        "ntt.bls12_381": ntt.program_of(bls12_381.FR),
+        **{f"poseidon.{curve}": program for curve, program in _POSEIDON.items()},
     }
 
 
@@ -182,9 +223,35 @@ def _grow(hasher: Hasher, growth: Growth) -> None:
 
 def register_tree(operation: str) -> None:
     """List the GPU among the backends of building a tree."""
-    register(operation, "cuda", partial(_grow, TREES[operation]), devices.unavailable)
+    register(operation, "cuda", functools.partial(_grow, TREES[operation]), devices.unavailable)
+
+
+_CANONICAL = {
+    curve: ItemProgram(
+        inputs=("inputs",),
+        outputs=("verdicts",),
+        launches=(Launch(program, "canonical_rows", ("inputs", "inputs.width", "verdicts")),),
+    )
+    for curve, program in _POSEIDON.items()
+}
+
+
+def first_row_above(curve: str, elements: DeviceArray) -> int:
+    """The first row, on a GPU, with a value that is not below the order of a curve; −1 if there is none.
+
+    Args:
+        curve: one of `params.poseidon.FIELDS`.
+        elements: uint64 (n, …, 4), canonical little-endian words or not.
+    """
+    verdicts = np.empty(len(elements), np.int8)
+    device = elements.device()
+    with device.use():
+        device.synchronize()  # whatever writes the elements may be on a stream that nobody named
+        run(_CANONICAL[curve], device, elements, verdicts)
+    wrong = np.flatnonzero(verdicts != 1)
+    return int(wrong[0]) if wrong.size else -1
 
 
 def register_operation(operation: str) -> None:
     """List the GPU among the operation's backends."""
-    register(operation, "cuda", partial(_compute, PROGRAMS[operation]), devices.unavailable)
+    register(operation, "cuda", functools.partial(_compute, PROGRAMS[operation]), devices.unavailable)

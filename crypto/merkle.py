@@ -97,11 +97,9 @@ class Tree:
         """
         places = _indices(indices, self._size)
         siblings = np.empty((places.size, self.depth, self._arity - 1, WORDS), np.uint64)
-        sizes = level_sizes(self._size, self._arity, self.depth)
         going = places.copy()
         for level in range(self.depth):
-            rows = self._levels[level]
-            gather_siblings(rows, sizes[level], self._empty[level], going, self._arity, level, siblings)
+            gather_siblings(self._levels[level], going, self._arity, level, siblings)
         return Proofs(places, self._hash.shown(siblings))
 
     def append(self, leaves: Array) -> None:

@@ -2,7 +2,8 @@
 """The hash functions of Merkle trees: what a leaf and a row are, the rows of empty subtrees, and the backends.
 
 Hash functions over bytes, SHA-256 and Keccak-256: a leaf is H(`00` ‖ data), a node H(`01` ‖ its children), an empty subtree
-32 zero bytes.
+32 zero bytes. Poseidon: a leaf is the field element that it is, a node the hash of its children, a missing leaf 0, and an
+empty subtree the node over empty subtrees.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ import numpy.typing as npt
 from supervm.crypto import cuda
 from supervm.crypto.cuda import LEAF_BYTE, NODE_BYTE
 from supervm.crypto.hashes import DEDICATED, KERNELS
+from supervm.crypto.params.poseidon import FIELDS
+from supervm.crypto.poseidon import permutation
 from supervm.kernels import merkle_levels
 from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.canonical import first_not_below
 from supervm.kernels.cpu.features import ifma_unavailable, prefers_sha
 from supervm.kernels.cpu.hash_emit import HashKernel
-from supervm.kernels.cpu.merkle import WORDS, first_at_least, hash_rows
+from supervm.kernels.cpu.merkle import WORDS, hash_rows
+from supervm.kernels.cpu.poseidon import hash_slice
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.merkle_levels import Compressor, Growth, Rows, grow
 from supervm.kernels.registry import register, resolve
@@ -41,16 +46,21 @@ class TreeHash:
 
     Args:
         name: as callers give it.
-        modulus: of the field whose elements leaves and rows are; 0 where they are bytes.
+        curve: whose scalars leaves and rows are; empty where they are bytes.
     """
 
     name: str
-    modulus: int = 0
+    curve: str = ""
 
     @property
     def operation(self) -> str:
         """The name of building a tree with it in the registry."""
         return f"merkle.{self.name}"
+
+    @property
+    def modulus(self) -> int:
+        """Of the field whose elements leaves and rows are; 0 where they are bytes."""
+        return FIELDS[self.curve].modulus if self.curve else 0
 
     @functools.cached_property
     def bound(self) -> Rows:
@@ -83,9 +93,9 @@ class TreeHash:
         Raises:
             ArgumentError: one is; the first of them is named.
         """
-        if self.modulus:
-            at = int(first_at_least(leaves, self.bound))
-            if at < len(leaves):
+        if self.curve:
+            at = first_not_below(leaves.reshape(-1), self.bound, 0, len(leaves))
+            if at >= 0:
                 found = f"{hex(int.from_bytes(leaves[at].tobytes(), 'little'))} at row {at}"
                 raise ArgumentError(argument, found, f"field elements below {hex(self.modulus)}")
         return leaves
@@ -115,7 +125,13 @@ def _computed_empty(tree_hash: TreeHash, arity: int, depth: int) -> Rows:
     return rows
 
 
-HASHES: dict[str, TreeHash] = {name: TreeHash(name) for name in ("sha256", "keccak256")}
+HASHES: dict[str, TreeHash] = {
+    **{name: TreeHash(name) for name in ("sha256", "keccak256")},
+    **{
+        name: TreeHash(name, name.removeprefix("poseidon_"))
+        for name in ("poseidon_bn254", "poseidon_bls12_381")
+    },
+}
 """Every hash function of a tree by its name."""
 
 
@@ -156,17 +172,43 @@ class HashCompressor:
         hash_rows(self.kernel, NODE_BYTE, data, arity * ROW, out.reshape(-1), target, start, stop)
 
 
+class FieldCompressor:
+    """Poseidon over the scalars of a curve; see `supervm.kernels.merkle_levels.Compressor`."""
+
+    group = 16
+    grain = 1024
+
+    def __init__(self, curve: str, backend: str) -> None:
+        self.curve, self.backend = curve, backend
+
+    def leaves(self, data: Array, out: Rows, target: int, start: int, stop: int) -> None:
+        """The elements as they are."""
+        out[target + start : target + stop] = data[start:stop]
+
+    def nodes(self, level: Rows, arity: int, out: Rows, target: int, start: int, stop: int) -> None:
+        """The hash of as many elements as a node has children."""
+        chosen = permutation(self.curve, arity + 1, backend=self.backend)
+        source, digests = level.reshape(-1), out[target:].reshape(-1)
+        field = chosen.field
+        hash_slice(field, field.lanes, chosen.constants, chosen.shape, source, digests, 1, start, stop)
+
+
 def _grow(plain: Compressor, dedicated: Compressor, growth: Growth) -> None:
     grow(dedicated if growth.dedicated else plain, growth)
 
 
 def _register() -> None:
-    for name in HASHES:
+    for name, tree_hash in HASHES.items():
         for backend, unavailable in (("ifma", ifma_unavailable), ("scalar", lambda: "")):
-            plain = HashCompressor(KERNELS[name, backend])
+            plain: Compressor = (
+                FieldCompressor(tree_hash.curve, backend)
+                if tree_hash.curve
+                else HashCompressor(KERNELS[name, backend])
+            )
             dedicated = HashCompressor(DEDICATED[backend]) if name == "sha256" else plain
-            register(HASHES[name].operation, backend, functools.partial(_grow, plain, dedicated), unavailable)
-        cuda.register_tree(HASHES[name].operation)
+            register(tree_hash.operation, backend, functools.partial(_grow, plain, dedicated), unavailable)
+        if tree_hash.operation in cuda.TREES:
+            cuda.register_tree(tree_hash.operation)
 
 
 _register()

@@ -26,12 +26,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import cuda
 from supervm.crypto.calls import compute
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named, specification
 from supervm.kernels.cpu.canonical import first_above
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cpu.poseidon import Permutation, hash_into, sponge_into
+from supervm.kernels.cuda.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register
 from supervm.kernels.spec import FieldSpec
@@ -56,7 +58,7 @@ def hash_batch(curve: str, inputs: Words, *, variant: str = "poseidon", backend:
         backend: `auto`, or one that the registry lists for the operation.
 
     Returns:
-        uint64 (n, 4).
+        uint64 (n, 4); on the GPU, if the inputs lie there.
 
     Raises:
         ArgumentError: another curve, variant, width, shape or dtype, or a value that is not below the modulus.
@@ -68,7 +70,7 @@ def hash_batch(curve: str, inputs: Words, *, variant: str = "poseidon", backend:
     """
     columns = _elements(inputs, "inputs", 3)
     spec = specification(curve, columns.shape[1] + 1, variant)
-    _check(columns, "inputs", spec.field)
+    _check(curve, columns, "inputs", spec.field)
     digests: Words
     (digests,) = compute(spec.name, (columns,), len(columns), (((_WORDS,), np.uint64),), backend=backend)
     return digests
@@ -91,7 +93,7 @@ def permute_batch(curve: str, states: Words, *, variant: str = "poseidon", backe
     columns = _elements(states, "states", 3)
     width = columns.shape[1]
     spec = specification(curve, width, variant)
-    _check(columns, "states", spec.field)
+    _check(curve, columns, "states", spec.field)
     permuted: Words
     output = ((width, _WORDS), np.uint64)
     (permuted,) = compute(spec.name, (columns,), len(columns), (output,), backend=backend)
@@ -124,12 +126,12 @@ def sponge_batch(
     spec = specification(curve, width, variant)
     padded = isinstance(messages, tuple)
     if isinstance(messages, tuple):
-        elements = _elements(messages[0], "messages", 2)
+        elements = _elements(_here(messages[0]), "messages", 2)
         offsets = _offsets(messages[1], len(elements))
-        _check(elements, "messages", spec.field)
+        _check(curve, elements, "messages", spec.field)
     else:
-        rows = _elements(messages, "messages", 3)
-        _check(rows, "messages", spec.field)
+        rows = _elements(_here(messages), "messages", 3)
+        _check(curve, rows, "messages", spec.field)
         elements = rows.reshape(-1, _WORDS)
         offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
     data = Ragged(elements.reshape(-1).view(np.uint8), offsets * _BYTES)
@@ -164,17 +166,22 @@ def _permutation(operation: str, backend: str) -> Permutation:
     return Permutation.of(named(operation), _LANES[backend])
 
 
-def _elements(array: Any, argument: str, dimensions: int) -> Words:
-    if (
-        not isinstance(array, np.ndarray)
-        or array.dtype != np.uint64
-        or array.ndim != dimensions
-        or array.shape[-1] != _WORDS
-    ):
-        came = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+def _elements(array: Any, argument: str, dimensions: int) -> Any:
+    """`array` as contiguous rows of elements: a NumPy array, or a `DeviceArray` of one that lies on a GPU."""
+    found = viewed(array, argument)
+    known = isinstance(found, (np.ndarray, DeviceArray))
+    if not known or found.dtype != np.uint64 or found.ndim != dimensions or found.shape[-1] != _WORDS:
+        came = f"{found.dtype} {found.shape}" if known else type(array).__name__
         shape = "(n, elements, 4)" if dimensions == 3 else "(elements, 4)"
         raise ArgumentError(argument, came, f"a uint64 array of shape {shape}")
-    return np.ascontiguousarray(array)
+    return found if isinstance(found, DeviceArray) else np.ascontiguousarray(found)
+
+
+def _here(array: Any) -> Any:
+    """An array that a sponge takes: none that lies on a GPU."""
+    if isinstance(viewed(array, "messages"), DeviceArray):
+        raise ArgumentError("messages", "an array on a GPU", "a NumPy array; sponges run on processors")
+    return array
 
 
 def _offsets(offsets: Any, count: int) -> npt.NDArray[np.int64]:
@@ -190,12 +197,17 @@ def _offsets(offsets: Any, count: int) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(offsets)
 
 
-def _check(elements: Words, argument: str, field: FieldSpec) -> None:
-    first = first_above(elements, field)
-    if first >= 0:
-        row = first // elements.shape[1] if elements.ndim == 3 else first
+def _check(curve: str, elements: Any, argument: str, field: FieldSpec) -> None:
+    """All values are canonical, or the error names the first row with one that is not."""
+    if isinstance(elements, DeviceArray):
+        row = cuda.first_row_above(curve, elements)
+    else:
+        row = first_above(elements, field)
+        if row >= 0 and elements.ndim == 3:
+            row //= elements.shape[1]
+    if row >= 0:
         raise ArgumentError(
-            argument, f"a value that is not in row {row}", f"values below the modulus of {field.name}"
+            argument, f"a value that is not in row {row}", f"values below {field.name}'s modulus"
         )
 
 
@@ -215,6 +227,8 @@ def _register() -> None:
             register(operation, backend, functools.partial(_hash, operation, backend), reason)
         for operation in SPONGES:
             register(operation, backend, functools.partial(_sponge, operation, backend), reason)
+    for operation in OPERATIONS:
+        cuda.register_operation(operation)
 
 
 _register()

@@ -2,8 +2,8 @@
 """A sparse Merkle tree of 256 levels that is brought up to date in batches.
 
 path = H(key), leaf = H(`00` ‖ path ‖ H(value)), node = H(`01` ‖ left ‖ right); an empty subtree is 32 zero bytes and a
-subtree with one leaf is that leaf. H is SHA-256 or Keccak-256. Keys have numbers, dense from 0, that the caller gives
-out; values are not kept.
+subtree with one leaf is that leaf. H is SHA-256 or Keccak-256; what takes its place with Poseidon says
+`supervm.crypto.oracle.sparse_merkle`. Keys have numbers, dense from 0, that the caller gives out; values are not kept.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.crypto.messages import Bytes, Messages, MessagesLike
 from supervm.crypto.sparse_merkle_arrays import LEAST_DEPTH, TreeArrays
+from supervm.crypto.sparse_merkle_hashes import NAMES, hashing
 from supervm.crypto.sparse_merkle_proof import EMPTY, Proof, verify_proof
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.features import prefers_sha
-from supervm.kernels.cpu.hash_batch import digest_into
-from supervm.kernels.cpu.hash_pair import ROW
 from supervm.kernels.cpu.sparse_merkle import hash_levels, update_subtrees
-from supervm.kernels.cpu.sparse_merkle_state import MOST_IDS, examine, hash_leaves, link
+from supervm.kernels.cpu.sparse_merkle_state import MOST_IDS, examine, link
 from supervm.kernels.cuda.arrays import DeviceArray
-from supervm.kernels.errors import ArgumentError, BackendUnavailable
-from supervm.kernels.registry import resolve
+from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, run_slices
 
-__all__ = ["EMPTY", "Proof", "SparseMerkleTree", "verify_proof"]
+__all__ = ["EMPTY", "HASHES", "Proof", "SparseMerkleTree", "verify_proof"]
+
+HASHES = NAMES
+"""The functions that a tree may be made with."""
 
 Ids = npt.NDArray[np.uint32]
 Flags = npt.NDArray[np.bool_]
@@ -45,7 +44,7 @@ class SparseMerkleTree:
     """The tree, see the module. One thread may call it at a time; it uses `supervm.kernels.get_threads()` threads itself.
 
     Args:
-        hash: "sha256" or "keccak256".
+        hash: one of HASHES.
         backend: `auto`, `ifma` or `scalar`, as of the hash functions. Only `auto` may use the processor's instructions
             for SHA-256.
 
@@ -63,13 +62,7 @@ class SparseMerkleTree:
     """
 
     def __init__(self, hash: str = "sha256", *, backend: str = "auto") -> None:
-        if hash not in ("sha256", "keccak256"):
-            raise ArgumentError("hash", repr(hash), "'sha256' or 'keccak256'")
-        if backend == "cuda":
-            raise BackendUnavailable("cuda", "the tree lies in host memory; use auto")
-        name = resolve(hash, backend).name
-        dedicated = hash == "sha256" and backend == "auto" and prefers_sha(name)
-        self._kernel = DEDICATED[name] if dedicated else KERNELS[hash, name]
+        self._hashing = hashing(hash, backend)
         self._arrays = TreeArrays()
         self._root = EMPTY
         self._leaves = 0
@@ -106,9 +99,9 @@ class SparseMerkleTree:
         """
         batch = _on_host(keys, "keys")
         paths = self._new_paths(first_id, len(batch))
-        digests = np.empty(paths.shape, np.uint8)
-        digest_into(self._kernel, batch.ragged, digests)
-        paths[...] = digests
+        rows = np.empty(paths.shape, np.uint8)
+        self._hashing.paths(batch.ragged, rows)
+        paths[...] = rows
         self._arrays.keys += len(batch)
 
     def _new_paths(self, first_id: int, count: int) -> Bytes:
@@ -166,22 +159,22 @@ class SparseMerkleTree:
 
     def _change_leaves(self, ids: Ids, values: Messages, present: Flags, moves: Flags) -> None:
         """Hash the new leaves, and put them in their buckets or mark them there."""
-        arrays, kernel = self._arrays, self._kernel
+        arrays, hashing = self._arrays, self._hashing
         buckets = np.empty(ids.size, np.uint32)
         data, offsets = borrow(values.data), borrow(values.offsets)
 
         def work(start: int, stop: int) -> None:
             records, depth = arrays.records, arrays.depth
-            hash_leaves(kernel, data, offsets, ids, present, records, depth, buckets, start, stop)
+            hashing.hash_leaves(data, offsets, ids, present, records, depth, buckets, start, stop)
 
         share = -(-ids.size // (4 * get_threads())) if get_threads() > 1 else ids.size
-        lanes = kernel.lanes.width
-        run_slices(work, ids.size, -(-min(_LEAVES_PER_SLICE, share) // lanes) * lanes)
+        group = hashing.group
+        run_slices(work, ids.size, -(-min(_LEAVES_PER_SLICE, share) // group) * group)
         link(ids, present, moves, buckets, arrays.used_links, arrays.first, arrays.dirty)
 
     def _hash_nodes(self, changes: int) -> None:
         """Compute everything above the dirty buckets, of which there are `changes` at most."""
-        a, kernel = self._arrays, self._kernel
+        a, kernel = self._arrays, self._hashing.kernel
         top = min(_top(changes), a.depth - LEAST_DEPTH)
         twins = []
 
@@ -215,7 +208,7 @@ class SparseMerkleTree:
         self._check_usable()
         arrays = self._arrays
         path = self._path(id_or_key)
-        siblings, found = arrays.find(path, self._digest)
+        siblings, found = arrays.find(path, self._hashing.node)
         if found is None:
             return Proof(path, siblings, present=False)
         other = arrays.path(found)
@@ -224,8 +217,8 @@ class SparseMerkleTree:
         if value_of is None:
             expected = f"a function: the leaf of id {found} stands where the key would"
             raise ArgumentError("value_of", "None", expected)
-        hashed = self._digest(value_of(found))
-        if self._digest(b"\x00" + other + hashed) != arrays.leaf(found):
+        hashed = self._hashing.value(value_of(found))
+        if self._hashing.leaf(other, hashed) != arrays.leaf(found):
             raise ArgumentError(
                 "value_of", f"another value for id {found}", "the value that it has in the tree"
             )
@@ -233,18 +226,12 @@ class SparseMerkleTree:
 
     def _path(self, id_or_key: int | bytes) -> bytes:
         if isinstance(id_or_key, bytes):
-            return self._digest(id_or_key)
+            return self._hashing.path(id_or_key)
         number = isinstance(id_or_key, (int, np.integer)) and not isinstance(id_or_key, bool)
         if number and 0 <= id_or_key < self._arrays.keys:
             return self._arrays.path(int(id_or_key))
         expected = f"a key, or an id below {self._arrays.keys}, the number of keys"
         raise ArgumentError("id_or_key", repr(id_or_key), expected)
-
-    def _digest(self, message: bytes) -> bytes:
-        """H of one message."""
-        out = np.empty((1, ROW), np.uint8)
-        digest_into(self._kernel, Messages.of([message]).ragged, out)
-        return out.tobytes()
 
 
 def _top(changes: int) -> int:

@@ -12,7 +12,7 @@ from supervm.kernels.cpu.hash_pair import ROW
 from supervm.kernels.cpu.sparse_merkle_state import ABSENT, END, LINK, WORDS, relink
 
 Words = npt.NDArray[np.uint64]
-Digest = Callable[[bytes], bytes]
+Node = Callable[[bytes, bytes], bytes]
 
 LEAST_DEPTH = 6
 """Fewest levels above the buckets: the dirty ones are noted in words of 64 bits."""
@@ -111,12 +111,12 @@ class TreeArrays:
         """The hash of an id's leaf."""
         return self.records[2 * WORDS * identity + WORDS :][:WORDS].tobytes()
 
-    def find(self, path: bytes, digest: Digest) -> tuple[tuple[bytes, ...], int | None]:
+    def find(self, path: bytes, node: Node) -> tuple[tuple[bytes, ...], int | None]:
         """Where a path leads.
 
         Args:
             path: 32 bytes.
-            digest: H.
+            node: the hash over a left and a right one.
 
         Returns:
             The hashes of the subtrees beside the way, from the root down, and the id of the leaf at its end, or None.
@@ -133,7 +133,7 @@ class TreeArrays:
             for identity in found:
                 sides[bit(self.path(identity), level)].append(identity)
             own = bit(path, level)
-            siblings.append(self._subtree(sides[1 - own], level + 1, digest))
+            siblings.append(self._subtree(sides[1 - own], level + 1, node))
             found = sides[own]
         return tuple(siblings), found[0] if found else None
 
@@ -150,14 +150,15 @@ class TreeArrays:
             identity = int(self.links[identity]) & LINK
         return found
 
-    def _subtree(self, ids: list[int], level: int, digest: Digest) -> bytes:
+    def _subtree(self, ids: list[int], level: int, node: Node) -> bytes:
         """The hash over leaves that share their first `level` bits."""
         if len(ids) < 2:
             return self.leaf(ids[0]) if ids else bytes(ROW)
         sides: tuple[list[int], list[int]] = ([], [])
         for identity in ids:
             sides[bit(self.path(identity), level)].append(identity)
-        return digest(b"\x01" + b"".join(self._subtree(side, level + 1, digest) for side in sides))
+        left, right = (self._subtree(side, level + 1, node) for side in sides)
+        return node(left, right)
 
 
 def bit(row: bytes, place: int) -> int:

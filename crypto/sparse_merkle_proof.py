@@ -29,7 +29,7 @@ class Proof:
     """What stands where a path leads, and the subtrees beside the way there.
 
     Args:
-        path: 32 bytes, H(key).
+        path: of the key, 32 bytes.
         siblings: the hashes beside the way from the root down, `EMPTY` for empty subtrees; up to 256 of 32 bytes.
         present: whether the leaf of this path stands at the end of the way.
         other: if not, None for an empty subtree, or path and value hash of the leaf that stands there.
@@ -127,7 +127,7 @@ def verify_proof(
         root: 32 bytes.
         key, value: byte strings of any length.
         proof: a proof, or its encoding.
-        hash: "sha256" or "keccak256".
+        hash: one of `supervm.crypto.sparse_merkle.HASHES`.
 
     Returns:
         False for a proof of something else, and for bytes that are no encoding.

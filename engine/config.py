@@ -10,6 +10,7 @@ from enum import Enum, StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from supervm.crypto.sparse_merkle import HASHES
 from supervm.engine.storage import CHECKPOINT_BYTES
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError
@@ -111,7 +112,7 @@ class EngineConfig:
         signatures: whether signatures are checked.
         backend: where batches of cryptography run.
         chain_id: transactions of others are rejected.
-        hash: of the state root, "sha256" or "keccak256".
+        hash: of the state root: "sha256", "keccak256", "poseidon_bn254" or "poseidon_bls12_381".
         fee_collector: the account that fees go to, 20 bytes.
         fee_split: percentages of tiers L1 to L4 that a block's fees are reported with.
         verifier: of private transactions' proofs; without, they are rejected.
@@ -160,8 +161,8 @@ class EngineConfig:
             raise ArgumentError("fee_collector", repr(self.fee_collector), "an address, 20 bytes")
         if len(self.fee_split) != 4 or min(self.fee_split) < 0 or sum(self.fee_split) != 100:
             raise ArgumentError("fee_split", repr(self.fee_split), "four percentages that add up to 100")
-        if self.hash not in ("sha256", "keccak256"):
-            raise ArgumentError("hash", repr(self.hash), "'sha256' or 'keccak256'")
+        if self.hash not in HASHES:
+            raise ArgumentError("hash", repr(self.hash), f"one of {', '.join(HASHES)}")
 
 
 def _member(name: str, kind: type[Enum], value: object) -> Enum:

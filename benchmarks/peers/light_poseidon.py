@@ -26,7 +26,12 @@ def hashes() -> Peer:
         inputs = [numbers[at : at + size] for at in range(0, len(numbers), size)]
         return lambda: [hasher.hash(each) for each in inputs]
 
-    return Peer(PACKAGE, released, prepare)
+    return Peer(PACKAGE, released, prepare, _numbers)
+
+
+def _numbers(answers: Answers) -> Answers:
+    """It answers with decimal digits."""
+    return [int(answer) for answer in answers]
 
 
 def tree() -> Peer:
@@ -48,4 +53,4 @@ def tree() -> Peer:
 
         return run
 
-    return Peer(PACKAGE, released, prepare)
+    return Peer(PACKAGE, released, prepare, _numbers)

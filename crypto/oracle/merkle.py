@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervm.crypto.oracle.hashes import keccak256, sha256
+from supervm.crypto.oracle.poseidon import compress
+from supervm.crypto.params.poseidon import FIELDS, poseidon
 
 Row = Any
 """What stands in a node: 32 bytes, or a field element as an integer."""
@@ -50,7 +52,23 @@ def over_bytes(h: Callable[[bytes], bytes]) -> TreeHash:
     )
 
 
-HASHES: dict[str, TreeHash] = {"sha256": over_bytes(sha256), "keccak256": over_bytes(keccak256)}
+def over_field(curve: str) -> TreeHash:
+    """Trees of Poseidon over the scalars of a curve; rows are integers."""
+    return TreeHash(
+        leaf=lambda element: element,
+        node=lambda children: compress(poseidon(curve, len(children) + 1), children),
+        missing=0,
+        empty_is_missing=False,
+        valid=lambda row: 0 <= row < FIELDS[curve].modulus,
+    )
+
+
+HASHES: dict[str, TreeHash] = {
+    "sha256": over_bytes(sha256),
+    "keccak256": over_bytes(keccak256),
+    "poseidon_bn254": over_field("bn254"),
+    "poseidon_bls12_381": over_field("bls12_381"),
+}
 """The functions that a tree may be made with."""
 
 

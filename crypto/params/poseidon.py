@@ -155,6 +155,11 @@ def poseidon2(curve: str, width: int) -> PoseidonSpec:
     )
 
 
+def rounds(curve: str, width: int, variant: str) -> int:
+    """R_P of a permutation, without making its constants."""
+    return _PARTIAL_2[width] if variant == "poseidon2" else partial_rounds(FIELDS[curve], width)
+
+
 def named(operation: str) -> PoseidonSpec:
     """The permutation of one of `OPERATIONS`."""
     curve, variant, width = operation.split(".")

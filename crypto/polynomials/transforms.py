@@ -8,13 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from supervm.crypto.polynomials.arguments import FIELDS, SPECS, Elements, elements, shift_of, spec_of
+from supervm.crypto.arguments import flag
+from supervm.crypto.polynomials.arguments import (
+    FIELDS,
+    SPECS,
+    Elements,
+    elements,
+    shaped,
+    shift_of,
+    spec_of,
+)
 from supervm.crypto.polynomials.recheck import agrees
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.ntt_plan import LARGEST, Transform, plan
+from supervm.kernels.cuda import devices
+from supervm.kernels.cuda import ntt as cuda_ntt
+from supervm.kernels.cuda.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.registry import register, run
+from supervm.kernels.registry import register, resolve, run
 from supervm.kernels.spec import FieldSpec
 from supervm.kernels.work import Function, Work
 
@@ -41,6 +53,7 @@ def ntt(
     Args:
         curve: `bn254` or `bls12_381`.
         values: uint64 (…, n, 4), canonical, little-endian words; n a power of two up to 2^26. Leading axes are a batch.
+            An array that lies on a GPU is transformed there.
         inverse: from values to coefficients.
         coset: the shift g, an integer that is not 0 modulo r; True or "generator" for the field's generator (5 and 7).
         order: `natural`; or `bit_reversed`, where y stands in the order of its indices' bits read backwards: forward
@@ -48,22 +61,47 @@ def ntt(
         backend: `auto` or a backend of the operation `<curve>.ntt`.
 
     Returns:
-        A new array of the shape of `values`, canonical.
+        A new array of the shape of `values`, canonical; where `values` lies on a GPU, it does too (CuPy's).
 
     Raises:
         ArgumentError: an unknown curve or order, another shape or dtype, a size that is no power of two or too large, an
             element that is not canonical (its row is named, batch axes flattened), or a shift of 0.
         BackendUnavailable: the named backend cannot run here.
+        DeviceError: `values` lies on a GPU, and it failed.
     """
     spec = spec_of(curve)
+    values = viewed(values, "values")
     if order not in ORDERS:
         raise ArgumentError("order", repr(order), " or ".join(map(repr, ORDERS)))
     shift = shift_of(spec, coset)
+    options = (flag(inverse, "inverse"), shift, order == "bit_reversed")
+    if isinstance(values, DeviceArray):
+        return _ntt_there(curve, values, options, backend)
     found = elements(spec, values, "values")
     check_size(spec, found.shape[-2])
-    work = Transformation(curve, found, bool(inverse), shift, order == "bit_reversed")
+    work = Transformation(curve, found, *options)
     run(work, backend)
     return work.out.reshape(found.shape)
+
+
+def _ntt_there(curve: str, values: DeviceArray, options: tuple[bool, int, bool], backend: str) -> Any:
+    """For an array that lies on a GPU, with the result there."""
+    spec = spec_of(curve)
+    size = shaped(values, "values", 2).shape[-2]
+    check_size(spec, size)
+    if backend not in ("auto", "cuda"):
+        raise ArgumentError("backend", repr(backend), "'auto' or 'cuda' for arrays that lie on a GPU")
+    resolve(f"{curve}.ntt", "cuda")
+    device = values.device()
+    with device.use():
+        device.synchronize()  # whatever writes the values may be on a stream that nobody named
+        if not cuda_ntt.canonical(device, spec, values):
+            elements(spec, values.fetched(), "values")
+        result = device.empty(values.shape, np.uint64)
+        what = Transform(size.bit_length() - 1, *options)
+        rows = (values.reshaped((-1, size, 4)), DeviceArray(result).reshaped((-1, size, 4)))
+        cuda_ntt.transform(device, spec, rows[0], what, rows[1])
+    return result
 
 
 def check_size(spec: FieldSpec, size: int) -> None:
@@ -137,7 +175,14 @@ def _on_cpu(curve: str, backend: str, values: Elements, what: Transform, out: El
     plan(FIELDS[curve, backend], what).run(borrow(values), out)
 
 
+def _on_gpu(curve: str, values: Elements, what: Transform, out: Elements) -> None:
+    cuda_ntt.transform(devices.working_device(), SPECS[curve], values, what, out)
+
+
 _UNAVAILABLE: dict[str, Any] = {"ifma": ifma_unavailable, "scalar": lambda: ""}
 
 for _curve, _backend in FIELDS:
     register(f"{_curve}.ntt", _backend, functools.partial(_on_cpu, _curve, _backend), _UNAVAILABLE[_backend])
+
+for _curve in SPECS:
+    register(f"{_curve}.ntt", "cuda", functools.partial(_on_gpu, _curve), devices.unavailable)

@@ -72,6 +72,8 @@ _OPERATIONS = {
     "merkle.keccak256": TaskType.MERKLE_BUILD,
     "bn254.ntt": TaskType.NTT,
     "bls12_381.ntt": TaskType.NTT,
+    "merkle.poseidon_bn254": TaskType.MERKLE_BUILD,
+    "merkle.poseidon_bls12_381": TaskType.MERKLE_BUILD,
     "bn254.g1.msm": TaskType.MSM,
     "bn254.g2.msm": TaskType.MSM,
     "bls12_381.g1.msm": TaskType.MSM,

@@ -16,7 +16,7 @@ from supervm.kernels.cpu.hash_batch import hash_slice
 from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pair_width
 from supervm.kernels.cpu.hash_short import SHORT, hash_short, is_dedicated
 from supervm.kernels.cpu.memory import copy
-from supervm.kernels.cpu.sparse_merkle_state import hash_first
+from supervm.kernels.cpu.sparse_merkle_nodes import hash_first
 
 WORDS = ROW // 8
 """Words of a row."""
@@ -116,14 +116,11 @@ def arrange(nodes: Any, siblings: Any, level: Any, indices: Any, arity: Any, chi
 
 
 @njit(nogil=True, cache=True)
-def gather_siblings(
-    level: Any, end: Any, empty: Any, indices: Any, arity: Any, at: Any, siblings: Any
-) -> None:
+def gather_siblings(level: Any, indices: Any, arity: Any, at: Any, siblings: Any) -> None:
     """The siblings of nodes of one level; the inverse of `arrange`.
 
     Args:
-        level: uint64 (rows, WORDS).
-        end: the level's nodes; what lies behind them is `empty`, uint64 (WORDS,).
+        level: uint64 (rows, WORDS), whole groups.
         indices: int64 (m,), as in `arrange`.
         at: the level's number.
         siblings: uint64 (m, depth, arity − 1, WORDS), written.
@@ -132,25 +129,10 @@ def gather_siblings(
         own, first = indices[item] % arity, indices[item] // arity * arity
         indices[item] //= arity
         for place in range(arity):
-            if place == own:
-                continue
-            slot, row = place - (place > own), first + place
-            for word in range(WORDS):
-                siblings[item, at, slot, word] = level[row, word] if row < end else empty[word]
-
-
-@njit(nogil=True, cache=True)
-def first_at_least(rows: Any, bound: Any) -> Any:
-    """The first row that is not below a bound, as numbers with the least significant word first; their count if all are.
-
-    Args:
-        rows: uint64 (n, WORDS).
-        bound: uint64 (WORDS,).
-    """
-    for item in range(len(rows)):
-        if not _below(rows[item], bound):
-            return item
-    return len(rows)
+            if place != own:
+                slot = place - (place > own)
+                for word in range(WORDS):
+                    siblings[item, at, slot, word] = level[first + place, word]
 
 
 @njit(nogil=True, cache=True)

@@ -7,7 +7,7 @@ that joins halves of h elements, ω^k with ω of order 2h for k < h, are rows h 
 table serves every length.
 
 No value is reduced on the way: each level adds less than 3p (`shoup`), the bound is counted in multiples of p, and where
-the next levels would pass R, half of it is taken off. With R/p ≥ 35 that is never before 2^10 elements.
+the next levels would pass R, half of it is taken off: with R/p = 35 once from 2^10 elements on, with 84 never.
 """
 
 from __future__ import annotations

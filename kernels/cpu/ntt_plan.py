@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a transform is cut into passes, and the tables that it needs.
 
-Memory beside input and output: nothing where one side is bit-reversed, else one intermediate of 32·n bytes (of a few
-transforms where they are small); scratch of 40·8·2^⌈log n/2⌉ bytes a thread; tables of at most three times 80·2^⌈log n/2⌉
-bytes, of which the last ones used are kept.
+Memory beside input and output: nothing where values are bit-reversed, else one intermediate of 32·n bytes (2 MiB for several
+transforms of up to 2^16 numbers); with lanes 320·2^⌈log n/2⌉ bytes of scratch a thread and tables of at most four times
+80·2^⌈log n/2⌉ bytes, with one lane a tenth. The 32 tables of each kind that were used last are kept, and for each calling
+thread an intermediate of up to 4 MiB.
 """
 
 from __future__ import annotations

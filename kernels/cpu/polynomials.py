@@ -21,7 +21,7 @@ from supervm.kernels.cpu.runs import load_run, store_run
 CHAINS = 4
 """Horner's rule waits for every product; so many of its chains run side by side."""
 
-_CHUNK = 64
+_CHUNK = 256
 """Groups of lanes that share an inversion."""
 
 

@@ -13,22 +13,21 @@ import numpy as np
 from numba import njit
 
 from supervm.kernels.cpu.conflicts_table import prefetch
-from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pair_width
+from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW
 from supervm.kernels.cpu.sparse_merkle_lists import (
     bit_below,
     put_in_order,
     shared_bits,
     take_dirty,
 )
+from supervm.kernels.cpu.sparse_merkle_nodes import hash_first_nodes, hash_nodes, node_group
 from supervm.kernels.cpu.sparse_merkle_state import (
     END,
     MARKED,
-    NODE_PREFIX,
     PATH_BITS,
     RECORD,
     WORDS,
     copy_row,
-    hash_first,
     prefetch_at,
 )
 
@@ -60,7 +59,7 @@ def update_subtrees(
     """Compute what lies above changed leaves, from their buckets up to nodes `start` to `stop` of level `top`.
 
     Args:
-        kernel: a `HashKernel`.
+        kernel: what hashes nodes, see `sparse_merkle_nodes`.
         records, links, first, dirty, nodes, counts: the tree's; the bits of what is computed are cleared.
         depth: level of the buckets; at least `top` + 6, so that no word of `dirty` belongs to two subtrees.
         most: no more buckets than this are dirty.
@@ -98,7 +97,7 @@ def run_steps(kernel: Any, depth: Any, plan: Any, digests: Any, heads: Any) -> N
 
     Rows are asked for when their step is a group ahead of the one that is hashed.
     """
-    lanes = pair_width(kernel)
+    lanes = node_group(kernel)
     group = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
     group_at = group.ctypes.data
     for level in range(PATH_BITS - 1, depth - 1, -1):
@@ -121,10 +120,10 @@ def run_steps(kernel: Any, depth: Any, plan: Any, digests: Any, heads: Any) -> N
                 ahead = plan[ahead + 3]
             filled += 1
             if filled == lanes:
-                hash_pairs(kernel, NODE_PREFIX, group_at)
+                hash_nodes(kernel, group_at)
                 filled = 0
         if filled:
-            hash_first(kernel, NODE_PREFIX, group, filled)
+            hash_first_nodes(kernel, group, filled)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -259,7 +258,7 @@ def hash_levels(kernel: Any, nodes: Any, counts: Any, dirty: Any, taken: Any, le
         dirty: int64, the nodes, ascending; overwritten.
         taken: how many they are.
     """
-    lanes = pair_width(kernel)
+    lanes = node_group(kernel)
     plan = np.empty(PAIR_PLAN_ROWS * lanes, np.int64)
     plan_at, nodes_at = plan.ctypes.data, nodes.ctypes.data
     for _ in range(levels):
@@ -286,8 +285,8 @@ def hash_levels(kernel: Any, nodes: Any, counts: Any, dirty: Any, taken: Any, le
                 continue
             filled += int(fresh)
             if filled == lanes:
-                hash_pairs(kernel, NODE_PREFIX, plan_at)
+                hash_nodes(kernel, plan_at)
                 filled = 0
         if filled:
-            hash_first(kernel, NODE_PREFIX, plan, filled)
+            hash_first_nodes(kernel, plan, filled)
         taken = parents

@@ -31,6 +31,7 @@ from supervm.kernels.cpu.hash_batch import hash_slice
 from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pair_width
 from supervm.kernels.cpu.hash_short import SHORT, hash_short, is_dedicated
 from supervm.kernels.cpu.lanes import I1, I8, I32, I64, call_llvm
+from supervm.kernels.cpu.sparse_merkle_nodes import hash_first
 
 WORDS = ROW // 8
 """Words of a row."""
@@ -65,8 +66,8 @@ HINT_BITS = 24
 MOST_IDS = (1 << 31) - 2
 """Ids are below this number."""
 
-LEAF_PREFIX, NODE_PREFIX = 0, 1
-"""The byte before the two rows in the hash of a leaf and of a node."""
+LEAF_PREFIX = 0
+"""The byte before the two rows in the hash of a leaf, where the hash is over bytes."""
 
 _AHEAD = 16
 """Changes whose links are asked for before they are read."""
@@ -218,16 +219,6 @@ def hash_leaves(
                 filled = 0
         if filled:
             hash_first(kernel, LEAF_PREFIX, plan, filled)
-
-
-@njit(nogil=True, cache=True)
-def hash_first(kernel: Any, prefix: Any, plan: Any, filled: Any) -> None:
-    """Hash the first `filled` lanes of a plan, at least one; the others repeat the last of them."""
-    lanes = pair_width(kernel)
-    for row in range(PAIR_PLAN_ROWS):
-        for lane in range(filled, lanes):
-            plan[row * lanes + lane] = plan[row * lanes + filled - 1]
-    hash_pairs(kernel, prefix, plan.ctypes.data)
 
 
 @njit(nogil=True, cache=True)

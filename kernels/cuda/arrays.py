@@ -76,6 +76,15 @@ class DeviceArray:
         part.shape = (int(np.prod(self.shape, dtype=np.int64)),)
         return part
 
+    def reshaped(self, shape: tuple[int, ...]) -> DeviceArray:
+        """The same elements in another shape, one of whose lengths may be −1; it has one axis at least."""
+        part = self[0 : len(self)]
+        known = int(np.prod([length for length in shape if length >= 0], dtype=np.int64))
+        count = int(np.prod(self.shape, dtype=np.int64))
+        part.shape = tuple(length if length >= 0 else count // known for length in shape)
+        assert int(np.prod(part.shape, dtype=np.int64)) == count
+        return part
+
     def fetched(self) -> npt.NDArray[Any]:
         """A copy in host memory."""
         device = self.device()

@@ -10,6 +10,7 @@ its messages and 8 for each offset; 256 for each buffer. Two pieces are in fligh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -90,6 +91,30 @@ class Table:
         return table
 
 
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """Numbers that a kernel reads, made here at first use.
+
+    Args:
+        name: of their own, for the device to keep them by.
+        make: what makes them, contiguous.
+    """
+
+    name: str
+    make: Callable[[], Array]
+
+    def on(self, device: Device) -> Buffer:
+        """The numbers on that device, sent if they are not kept there."""
+        return device.kept(self.name, self._sent)
+
+    def _sent(self, stream: Stream) -> Buffer:
+        numbers = self.make()
+        buffer = stream.allocate(numbers.nbytes)
+        stream.upload(numbers, buffer)
+        stream.wait()
+        return buffer
+
+
 @dataclass(frozen=True)
 class ItemProgram:
     """An operation on independent items.
@@ -100,7 +125,7 @@ class ItemProgram:
         launches: in order.
         options: names of the numbers between inputs and outputs.
         scratch: bytes per item by name.
-        tables: by name.
+        tables: by name, computed there or sent.
     """
 
     inputs: tuple[str, ...]
@@ -108,13 +133,13 @@ class ItemProgram:
     launches: tuple[Launch, ...]
     options: tuple[str, ...] = ()
     scratch: dict[str, int] = field(default_factory=dict)
-    tables: dict[str, Table] = field(default_factory=dict)
+    tables: dict[str, Table | Constants] = field(default_factory=dict)
 
     @property
     def programs(self) -> list[Program]:
         """Everything that must be compiled for it, each once."""
         made_of = [launch.program for launch in self.launches] + [
-            table.program for table in self.tables.values()
+            table.program for table in self.tables.values() if isinstance(table, Table)
         ]
         return list({program.digest: program for program in made_of}.values())
 

@@ -69,11 +69,18 @@ def montgomery_params(spec: FieldSpec, name: str) -> str:
     """The parameters of `MontgomeryField`: an even number of words that hold the modulus, which must be odd."""
     words = -(-spec.bits // (2 * WORD)) * 2
     radix = 1 << WORD * words
-    return struct(
+    inverse = -pow(spec.modulus, -1, 1 << WORD) % (1 << WORD)
+    before, read = "", "NEGATED_INVERSE"
+    if inverse == (1 << WORD) - 1:
+        # Known to be −1, it lets ptxas negate operands of the reduction's products, which takes their halves apart: a third
+        # more multiplications. From constant memory it is a number like any other.
+        before, read = f"CONSTANT u32 {name}Inverse = {inverse:#x}u;\n", f"{name}Inverse"
+    return before + struct(
         name,
         number("WORDS", words),
         number("SPARE_BITS", WORD * words - spec.bits),
-        number("NEGATED_INVERSE", -pow(spec.modulus, -1, 1 << WORD) % (1 << WORD)),
+        number("NEGATED_INVERSE", inverse),
+        f"    static METHOD u32 negated_inverse() {{ return {read}; }}\n",
         setter("modulus", spec.modulus, words),
         setter("one", radix % spec.modulus, words),
         setter("square", radix * radix % spec.modulus, words),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from host_device import HostDevice, ResidentArray
 
-from supervm.crypto import ed25519, hashes, secp256k1
+from supervm.crypto import ed25519, hashes, poseidon, secp256k1
 from supervm.crypto.messages import Messages
 from supervm.crypto.oracle import adversarial_ed25519
 from supervm.crypto.oracle import ed25519 as oracle
@@ -165,3 +165,19 @@ def test_an_array_of_another_device_is_refused(device):
     array.device = SimpleNamespace(id=3)
     with pytest.raises(BackendUnavailable, match="GPU 3"):
         hashes.sha256_batch(array)
+
+
+def test_field_elements_stay_there(device):
+    elements = np.arange(5 * 2 * 4, dtype=np.uint64).reshape(5, 2, 4)
+    found = poseidon.hash_batch("bn254", ResidentArray(elements))
+    assert isinstance(found, ResidentArray)
+    assert np.array_equal(found.get(), poseidon.hash_batch("bn254", elements, backend="scalar"))
+    states = np.arange(4 * 3 * 4, dtype=np.uint64).reshape(4, 3, 4)
+    permuted = poseidon.permute_batch("bls12_381", ResidentArray(states), variant="poseidon2")
+    expected = poseidon.permute_batch("bls12_381", states, variant="poseidon2", backend="scalar")
+    assert np.array_equal(permuted.get(), expected)
+    elements[3, 1] = 2**64 - 1
+    with pytest.raises(ArgumentError, match="row 3"):
+        poseidon.hash_batch("bn254", ResidentArray(elements))
+    with pytest.raises(ArgumentError, match=r"messages.*GPU"):
+        poseidon.sponge_batch("bn254", ResidentArray(elements))

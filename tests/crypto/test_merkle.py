@@ -8,18 +8,29 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from supervm.crypto import merkle, merkle_hashes
+from supervm.crypto import cuda, merkle, merkle_hashes
 from supervm.crypto.merkle import Proofs, Root
 from supervm.crypto.merkle_work import Build, whole_tree
 from supervm.crypto.oracle import merkle as oracle
+from supervm.crypto.oracle.poseidon import compress
+from supervm.crypto.params.poseidon import poseidon
 from supervm.kernels import merkle_levels, set_threads
 from supervm.kernels.cuda import devices
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.merkle_levels import fresh
 from supervm.kernels.registry import resolve, set_dispatcher
 
-HASHES = ["sha256", "keccak256"]
+HASHES = ["sha256", "keccak256", "poseidon_bn254", "poseidon_bls12_381"]
+FIELDS = [name for name in HASHES if merkle_hashes.get(name).curve]
 SIZES = [*range(1, 41), 63, 64, 65]
+
+
+@pytest.fixture(autouse=True)
+def runs_there(request):
+    """Skip a hash that has no program for a GPU."""
+    params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if params.get("backend") == "cuda" and f"merkle.{params.get('hash', 'sha256')}" not in cuda.TREES:
+        pytest.skip(f"{params['hash']} has no program for a GPU")
 
 
 @pytest.fixture
@@ -74,7 +85,7 @@ def check_tree(tree, leaves):
 @pytest.mark.parametrize("arity", [2, 3, 4, 16])
 def test_sizes(hash, arity, backend):
     """Powers of the arity and their neighbours among them; the root alone is the tree's."""
-    sizes = SIZES if arity == 2 and hash == "sha256" else [1, 2, 15, 16, 17, 27, 40]
+    sizes = SIZES if arity == 2 and hash in ("sha256", "poseidon_bn254") else [1, 2, 15, 16, 17, 27, 40]
     for size in sizes:
         leaves = new_leaves(hash, size)
         tree = merkle.build(leaves, hash, arity, backend=backend)
@@ -84,10 +95,11 @@ def test_sizes(hash, arity, backend):
         assert merkle.root(leaves, hash, arity, backend=backend) == tree.root
 
 
+@pytest.mark.parametrize("hash", ["sha256", "poseidon_bn254"])
 @pytest.mark.parametrize("arity", range(2, 17))
-def test_arities(arity, backend):
-    leaves = new_leaves("sha256", 2 * arity + 1)
-    check_tree(merkle.build(leaves, "sha256", arity, backend=backend), leaves)
+def test_arities(hash, arity, backend):
+    leaves = new_leaves(hash, 2 * arity + 1)
+    check_tree(merkle.build(leaves, hash, arity, backend=backend), leaves)
 
 
 @pytest.mark.parametrize("hash", ["sha256", "keccak256"])
@@ -133,12 +145,12 @@ def several_blocks(hash, monkeypatch):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("arity", [2, 3, 5])
-@pytest.mark.parametrize("hash", HASHES)
+@pytest.mark.parametrize("hash", ["sha256", "keccak256", "poseidon_bn254"])
 def test_blocks_and_threads(hash, arity, count, threads, monkeypatch):
     """Blocks whose lower levels are computed together, the last one ragged; the same rows on every number of threads."""
     leaves = several_blocks(hash, monkeypatch)
     threads(count)
-    for size in (255, 256, 257, 1000):
+    for size in (255, 256, 257, 1000) if hash != "poseidon_bn254" else (257,):
         tree = merkle.build(leaves[:size], hash, arity)
         rows = oracle.levels(plain(hash, leaves[:size]), hash, arity)
         assert [plain(hash, tree.level(level)) for level in range(len(rows))] == rows
@@ -310,6 +322,54 @@ def test_a_node_is_no_leaf(hash):
         assert verdicts_of(replace(tree.root, depth=2, size=4), node, short) == [0]
 
 
+@pytest.mark.parametrize("hash", FIELDS)
+def test_elements_that_are_not_canonical(hash, backend):
+    """A leaf, a sibling, a root: the modulus and what is above it, of which the sum with p is the same element."""
+    modulus = merkle_hashes.get(hash).modulus
+    leaves = new_leaves(hash, 6)
+    leaves[2] = 0
+    leaves[4] = 0
+    large = {
+        value: np.frombuffer(value.to_bytes(32, "little"), np.uint64) for value in (modulus, (1 << 256) - 1)
+    }
+    tree = merkle.build(leaves, hash)
+    for value, row in large.items():
+        wrong = leaves.copy()
+        wrong[[3, 5]] = row
+        for function in (merkle.build, merkle.root, lambda leaves, hash: tree.append(leaves)):
+            with pytest.raises(ArgumentError, match=f"{hex(value)} at row 3") as raised:
+                function(wrong, hash)
+            assert raised.value.argument == "leaves"
+        with pytest.raises(ArgumentError, match="value"):
+            replace(tree.root, value=row)
+        proofs = tree.prove_batch(range(6))
+        taken = leaves.copy()
+        taken[2] = row
+        # Leaf 5's sibling is leaf 4, which is 0.
+        proofs.siblings[5, 0, 0] = row
+        assert verdicts_of(tree.root, taken, proofs, backend) == [1, 1, -1, 1, 1, -1]
+    assert tree.size == 6
+    below = np.frombuffer((modulus - 1).to_bytes(32, "little"), np.uint64)
+    check_tree(merkle.build(np.stack([below] * 3), hash, backend=backend), np.stack([below] * 3))
+
+
+@pytest.mark.parametrize("hash", FIELDS)
+def test_a_root_of_circomlib_trees(hash):
+    """Semaphore's and Tornado Cash's shape: fixed depth, missing leaves 0, each level's zero the hash of two below."""
+    spec = poseidon(merkle_hashes.get(hash).curve, 3)
+    zeros = [0]
+    for _ in range(20):
+        zeros.append(compress(spec, [zeros[-1]] * 2))
+    tree = merkle.build(np.zeros((0, 4), np.uint64), hash, depth=20)
+    assert plain(hash, tree.root.value[None]) == [zeros[20]]
+    tree.append(np.array([[7, 0, 0, 0]], np.uint64))
+    node = 7
+    for zero in zeros[:20]:
+        node = compress(spec, [node, zero])
+    assert plain(hash, tree.root.value[None]) == [node]
+    assert plain(hash, tree.prove(0).siblings[0, :, 0]) == zeros[:20]
+
+
 def test_many_proofs(threads, monkeypatch):
     """More than one piece, on two threads."""
     monkeypatch.setattr("supervm.crypto.merkle_proof._PIECE_BYTES", 1 << 12)
@@ -335,6 +395,10 @@ def test_many_proofs(threads, monkeypatch):
         ("leaves", (np.zeros((1, 32), np.int8), "sha256"), {}),
         ("leaves", (np.zeros(32, np.uint8), "sha256"), {}),
         ("leaves", ([b"leaf"], "sha256"), {}),
+        ("leaves", (np.zeros((1, 32), np.uint8), "poseidon_bn254"), {}),
+        ("leaves", (np.zeros((1, 5), np.uint64), "poseidon_bn254"), {}),
+        ("leaves", (np.zeros(4, np.uint64), "poseidon_bn254"), {}),
+        ("leaves", (np.zeros((1, 4), np.uint64), "sha256"), {}),
         ("arity", (np.zeros((1, 32), np.uint8), "sha256", 1), {}),
         ("arity", (np.zeros((1, 32), np.uint8), "sha256", 17), {}),
         ("arity", (np.zeros((1, 32), np.uint8), "sha256", True), {}),
@@ -467,6 +531,23 @@ def test_random_paths_find_what_is_wrong(hash, lowest):
     work.growth.levels[-1][0] ^= np.uint64(1)
     assert work.mismatches(function, 0.0, random) == 1
     assert work.mismatches(function, 1.0, random) == growth.ends[0]
+
+
+@pytest.mark.parametrize("lowest", [0, 2])
+def test_the_right_tree_of_other_leaves(lowest):
+    """Every node is its children's hash, and one leaf is another's."""
+    tree_hash, random = merkle_hashes.get("sha256"), np.random.default_rng(0)
+    function = resolve(tree_hash.operation).function
+    leaves = new_leaves("sha256", 21)
+    others = leaves.copy()
+    others[8, 0] ^= 1
+    work, wrong = (
+        Build(tree_hash.operation, fresh(each, 2, 5, tree_hash.empty(2, 5), lowest))
+        for each in (leaves, others)
+    )
+    wrong.run(function)
+    work.publish(wrong)
+    assert work.mismatches(function, 1.0, random) == 1
 
 
 def test_no_leaves_no_mismatch():

@@ -17,6 +17,7 @@ from supervm.crypto import ed25519, hashes, secp256k1, selftest
 from supervm.crypto.oracle import hashes as oracle_hashes
 from supervm.crypto.oracle import merkle as oracle_merkle
 from supervm.crypto.oracle import ntt as oracle_ntt
+from supervm.crypto.oracle import pairing_groups, point_encodings
 from supervm.crypto.oracle import poseidon as oracle_poseidon
 from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named
@@ -47,10 +48,15 @@ def test_known_answers_are_the_oracles(oracles):
     for name in ("sha256", "sha512", "keccak256", "blake2b", "eth_address"):
         for row in ROWS[name]:
             assert getattr(oracle_hashes, name)(bytes.fromhex(row["message"])).hex() == row["digest"]
-    for name in ("sha256", "keccak256"):
+    for name in oracle_merkle.HASHES:
         for row in ROWS[f"merkle.{name}"]:
             leaves = [bytes.fromhex(leaf) for leaf in row["leaves"]]
-            assert oracle_merkle.root(leaves, name, row["arity"]).hex() == row["root"]
+            if name in ("sha256", "keccak256"):
+                assert oracle_merkle.root(leaves, name, row["arity"]).hex() == row["root"]
+            else:
+                elements = [int.from_bytes(leaf, "little") for leaf in leaves]
+                root = oracle_merkle.root(elements, name, row["arity"])
+                assert root.to_bytes(32, "little").hex() == row["root"]
     for name, field in (("bn254.ntt", bn254.FR), ("bls12_381.ntt", bls12_381.FR)):
         for row in ROWS[name]:
             start, step, size = int(row["start"], 16), int(row["step"], 16), row["size"]
@@ -78,6 +84,36 @@ def test_known_answers_of_poseidon_are_the_oracles():
                 assert row[name] == hex(oracle_poseidon.sponge(spec, message, fixed=fixed))
 
 
+def _point(group, row, name):
+    size = 8 * group.base.words
+    data = bytes.fromhex(row[name])
+    parts = [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
+    x, y = (group.field.element(parts[at : at + group.degree]) for at in (0, group.degree))
+    return (x, y) if any(parts) else None
+
+
+@pytest.mark.parametrize("name", pairing_groups.GROUPS)
+def test_known_answers_on_points_are_the_oracles(name):
+    """Every third row: the oracle takes its time."""
+    group = pairing_groups.GROUPS[name]
+    for row in ROWS[f"{name}.decode"][::3]:
+        found = point_encodings.decode(name, bytes.fromhex(row["data"]), row["encoding"])
+        assert found == (row["verdict"], _point(group, row, "point"))
+    for row in ROWS[f"{name}.subgroup"]:
+        point = _point(group, row, "point")
+        assert row["verdict"] == (int(group.in_subgroup(point)) if group.on_curve(point) else -1)
+    for row in ROWS[f"{name}.add"]:
+        first, second = _point(group, row, "first"), _point(group, row, "second")
+        good = group.on_curve(first) and group.on_curve(second)
+        assert row["verdict"] == (1 if good else -1)
+        assert _point(group, row, "result") == (group.add(first, second) if good else None)
+    for row in ROWS[f"{name}.multiply"][::3]:
+        point, scalar = _point(group, row, "point"), int.from_bytes(bytes.fromhex(row["scalar"]), "little")
+        good = group.on_curve(point)
+        assert row["verdict"] == (1 if good else -1)
+        assert _point(group, row, "result") == (group.multiply(scalar, point) if good else None)
+
+
 def test_known_answers_hold_every_verdict():
     for rule in ("dalek", "strict", "zip215"):
         assert set(Counter(row[rule] for row in ROWS["ed25519.verify"])) == {-1, 0, 1}
@@ -85,6 +121,10 @@ def test_known_answers_hold_every_verdict():
     assert {row["low_s"] for row in ROWS["secp256k1.ecdsa_verify"]} == {-1, 0, 1}
     assert {row["verdict"] for row in ROWS["secp256k1.ecdsa_recover"]} == {-1, 1}
     assert {row["verdict"] for row in ROWS["secp256k1.schnorr_verify"]} == {-1, 0, 1}
+    for name, group in pairing_groups.GROUPS.items():
+        verdicts = {-1, 0, 1} if group.cofactor > 1 else {-1, 1}
+        assert {row["verdict"] for row in ROWS[f"{name}.decode"]} == verdicts
+        assert {row["verdict"] for row in ROWS[f"{name}.subgroup"]} == verdicts
 
 
 def test_every_operation_of_the_room_has_known_answers():

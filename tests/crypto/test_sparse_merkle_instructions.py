@@ -9,6 +9,7 @@ import pytest
 from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.crypto.oracle import sparse_merkle as oracle
 from supervm.crypto.sparse_merkle import SparseMerkleTree
+from supervm.crypto.sparse_merkle_hashes import ByteHashing
 from supervm.kernels.cpu.features import cpu_features
 from supervm.kernels.registry import resolve
 
@@ -21,7 +22,7 @@ def test_beside_either_backend(name, cpu_backends):
     random = np.random.default_rng(6)
     keys = [b"key %d" % number for number in range(3000)]
     tree = SparseMerkleTree()
-    tree._kernel = DEDICATED[name]
+    tree._hashing = ByteHashing(DEDICATED[name])
     tree.add_keys(0, keys)
     state = {}
     for most in (55, 56, 200, 0):
@@ -37,8 +38,8 @@ def test_beside_either_backend(name, cpu_backends):
 
 def test_who_uses_them(monkeypatch):
     """Only `auto`, and only for SHA-256."""
-    monkeypatch.setattr("supervm.crypto.sparse_merkle.prefers_sha", lambda backend: True)
+    monkeypatch.setattr("supervm.crypto.sparse_merkle_hashes.prefers_sha", lambda backend: True)
     name = resolve("sha256").name
-    assert SparseMerkleTree()._kernel is DEDICATED[name]
-    assert SparseMerkleTree(backend=name)._kernel is KERNELS["sha256", name]
-    assert SparseMerkleTree("keccak256")._kernel is KERNELS["keccak256", resolve("keccak256").name]
+    assert SparseMerkleTree()._hashing.kernel is DEDICATED[name]
+    assert SparseMerkleTree(backend=name)._hashing.kernel is KERNELS["sha256", name]
+    assert SparseMerkleTree("keccak256")._hashing.kernel is KERNELS["keccak256", resolve("keccak256").name]

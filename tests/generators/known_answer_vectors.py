@@ -120,6 +120,18 @@ def merkle_rows(hash: str) -> list[dict[str, Any]]:
     return rows
 
 
+def field_merkle_rows(hash: str) -> list[dict[str, Any]]:
+    """Trees of field elements, as 32 bytes with the least significant first."""
+    rows = []
+    for arity, size in ((2, 1), (2, 5), (2, 20), (3, 10), (16, 17)):
+        leaves = [pow(3, 250 * n + arity, 1 << 253) for n in range(size)]
+        root = merkle.root(leaves, hash, arity)
+        texts = [leaf.to_bytes(32, "little").hex() for leaf in leaves]
+        row = {"description": f"{size} leaves, arity {arity}", "arity": arity, "leaves": texts}
+        rows.append(row | {"root": root.to_bytes(32, "little").hex()})
+    return rows
+
+
 def ntt_rows(field: FieldSpec) -> list[dict[str, Any]]:
     """Transforms of one pass and of two, on the roots of unity and on a coset, in both orders."""
     rows = []
@@ -199,6 +211,8 @@ def build() -> dict[str, Any]:
         "eth_address": hash_rows(hashes.eth_address, (64,) * 9),
         "merkle.sha256": merkle_rows("sha256"),
         "merkle.keccak256": merkle_rows("keccak256"),
+        "merkle.poseidon_bn254": field_merkle_rows("poseidon_bn254"),
+        "merkle.poseidon_bls12_381": field_merkle_rows("poseidon_bls12_381"),
         "bn254.ntt": ntt_rows(bn254.FR),
         "bls12_381.ntt": ntt_rows(bls12_381.FR),
         **group_rows(),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from supervm.benchmarks.workloads import signing
-from supervm.crypto import ed25519, hashes, secp256k1, selftest
+from supervm.crypto import ed25519, hashes, poseidon, secp256k1, selftest
 from supervm.crypto.cuda import PROGRAMS
 from supervm.crypto.messages import Messages
 from supervm.crypto.oracle import hashes as oracle_hashes
@@ -229,6 +229,39 @@ def test_one_long_message_among_short_ones(name: str) -> None:
 def test_addresses(count: int) -> None:
     keys = np.random.default_rng(count).integers(0, 256, (count, 64), np.uint8)
     same(hashes.eth_address_batch(keys, backend="cuda"), hashes.eth_address_batch(keys, backend="auto"))
+
+
+def field_elements(count: int, each: int) -> Any:
+    """Values below 2^252, zeros among them."""
+    random = np.random.default_rng(count)
+    elements = random.integers(0, 1 << 60, (count, each, 4), np.uint64)
+    elements[random.integers(0, 9, (count, each)) == 0] = 0
+    return elements
+
+
+@pytest.mark.parametrize(
+    "operation", ["bn254.poseidon.t3", "bls12_381.poseidon.t5", "bls12_381.poseidon2.t3"]
+)
+@pytest.mark.parametrize("count", SIZES)
+def test_poseidon(operation: str, count: int) -> None:
+    curve, variant, last = operation.split(".")
+    states = field_elements(count, int(last[1:]))
+    for function, rows_ in ((poseidon.hash_batch, states[:, 1:]), (poseidon.permute_batch, states)):
+        found = function(curve, rows_, variant=variant, backend="cuda")
+        same(found, function(curve, rows_, variant=variant, backend="auto"))
+
+
+@pytest.mark.parametrize("curve", ["bn254", "bls12_381"])
+def test_resident_field_elements(curve: str, gpu: Any) -> None:
+    inputs = field_elements(1 << 16, 2)
+    expected = poseidon.hash_batch(curve, inputs, backend="auto")
+    digests = np.zeros_like(expected)
+    resident = batch.Resident(PROGRAMS[f"{curve}.poseidon.t3"], gpu, inputs, digests)
+    for times in (1, 3):
+        resident.compute(times)
+        resident.collect()
+        same(digests, expected)
+        digests.fill(9)
 
 
 @pytest.mark.parametrize("piece", [64, 1000, 4096])

@@ -3,13 +3,14 @@
 // a is held as a·R mod m with R = 2^(32·WORDS), always below m. Montgomery, Math. Comp. 44 (1985).
 //
 // `Params` is generated from a FieldSpec: WORDS, SPARE_BITS (of the words, above the modulus),
-// NEGATED_INVERSE (−m⁻¹ mod 2^32), modulus(words), one(words) = R mod m
+// negated_inverse() = −m⁻¹ mod 2^32, modulus(words), one(words) = R mod m
 // and square(words) = R² mod m.
 #pragma once
 #include "product.cuh"
 
 template <class Params> struct MontgomeryField {
     static constexpr int WORDS = Params::WORDS;
+    static constexpr u32 SPARE_BITS = Params::SPARE_BITS;
     static constexpr bool FULL = Params::SPARE_BITS == 0;  // sums of two elements may not fit
     u32 w[WORDS];
 
@@ -65,7 +66,7 @@ template <class Params> struct MontgomeryField {
         if constexpr (I == WORDS) {
             return pending;
         } else {
-            const u32 factor = t[I] * Params::NEGATED_INVERSE;
+            const u32 factor = t[I] * Params::negated_inverse();
             mad_chain<WORDS / 2, 0, I>(t, m, factor);
             pending = addc(pending, 0);
             mad_chain<WORDS / 2, 1, I + 1>(t, m, factor);
@@ -99,7 +100,7 @@ template <class Params> struct MontgomeryField {
             mad_chain<WORDS / 2, 0, 0>(even, a, b);
             add_top(odd[WORDS - 1], over);
         }
-        const u32 factor = even[0] * Params::NEGATED_INVERSE;
+        const u32 factor = even[0] * Params::negated_inverse();
         mad_chain<WORDS / 2, 1, 0>(odd, m, factor);
         if constexpr (FULL) over = addc(over, 0);
         mad_chain<WORDS / 2, 0, 0>(even, m, factor);

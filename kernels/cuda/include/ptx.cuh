@@ -26,6 +26,7 @@ typedef long long i64;
 #define OUTLINE static __device__ __noinline__
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
+#define CONSTANT static __constant__
 
 DEVICE u32 add_cc(u32 a, u32 b) { u32 r; asm volatile("add.cc.u32 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b)); return r; }
 DEVICE u32 addc_cc(u32 a, u32 b) { u32 r; asm volatile("addc.cc.u32 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b)); return r; }
@@ -60,6 +61,7 @@ DEVICE void cmad_wide_new(u32 &lo, u32 &hi, u32 a, u32 b)
 DEVICE u32 funnel_left(u32 lo, u32 hi, u32 shift) { return __funnelshift_l(lo, hi, shift); }
 DEVICE u32 funnel_right(u32 lo, u32 hi, u32 shift) { return __funnelshift_r(lo, hi, shift); }
 DEVICE u32 swap_bytes(u32 a) { return __byte_perm(a, 0, 0x0123); }
+DEVICE u32 reverse_bits(u32 a) { return __brev(a); }
 
 #else
 
@@ -72,6 +74,7 @@ DEVICE u32 swap_bytes(u32 a) { return __byte_perm(a, 0, 0x0123); }
 #define OUTLINE static __attribute__((noinline, unused))
 #define UNROLL
 #define ROLLED
+#define CONSTANT static const
 
 static u32 carry_flag;
 
@@ -120,5 +123,11 @@ DEVICE void cmad_wide_new(u32 &lo, u32 &hi, u32 a, u32 b)
 DEVICE u32 funnel_left(u32 lo, u32 hi, u32 shift) { return (u32)((((u64)hi << 32 | lo) << shift) >> 32); }
 DEVICE u32 funnel_right(u32 lo, u32 hi, u32 shift) { return (u32)(((u64)hi << 32 | lo) >> shift); }
 DEVICE u32 swap_bytes(u32 a) { return __builtin_bswap32(a); }
+DEVICE u32 reverse_bits(u32 a)
+{
+    u32 r = 0;
+    for (u32 bit = 0; bit < 32; ++bit) r |= (a >> bit & 1) << (31 - bit);
+    return r;
+}
 
 #endif

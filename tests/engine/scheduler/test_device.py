@@ -181,6 +181,7 @@ def test_supports(executor, device):
         TaskType.CONFLICT_DETECTION,
         TaskType.MERKLE_BUILD,
         TaskType.NTT,
+        TaskType.PROOF_VERIFICATION,
         TaskType.MSM,
     }
     assert {task for task in TaskType if cpu.supports(task)} == able

@@ -117,12 +117,13 @@ class Pair:
 
 
 @pytest.mark.parametrize("stored", [False, True])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(5))
 def test_random_steps(tmp_path, seed, stored):
-    hash, collection = ("sha256", "keccak256")[seed % 2], (EAGER, PASSES, Collection())[seed % 3]
+    hash = ("sha256", "keccak256", "sha256", "keccak256", "poseidon_bn254")[seed]
+    collection = (EAGER, PASSES, Collection())[seed % 3]
     pair = Pair(seed, tmp_path / "state" if stored else None, hash, collection)
     steps = {pair.commit: 8, pair.abort: 1, pair.snapshot: 2, pair.rollback: 1, pair.reopen: 1, pair.prove: 3}
-    for _ in range(90):
+    for _ in range(90 if seed < 4 else 12):  # the oracle's Poseidon is slow
         pair.random.choices(list(steps), list(steps.values()))[0]()
         pair.check()
     pair.reopen()

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Poseidon kernels for GPUs, run on the host twin: every element as the plain rounds have it."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import host_twin
+import numpy as np
+import pytest
+
+from supervm.crypto import cuda
+from supervm.crypto.oracle import poseidon as oracle
+from supervm.crypto.params.poseidon import FIELDS, named
+from supervm.kernels.cuda import poseidon_constants
+from supervm.kernels.errors import ArgumentError
+from supervm.kernels.poseidon_spec import PoseidonSpec
+from supervm.kernels.spec import FieldSpec
+
+pytestmark = [
+    pytest.mark.twin,
+    pytest.mark.skipif(bool(host_twin.missing()), reason=host_twin.missing() or "a compiler is there"),
+]
+
+OPERATIONS = [
+    *(f"{curve}.{name}" for curve in FIELDS for name in ("poseidon.t3", "poseidon.t17", "poseidon2.t3")),
+    "bn254.poseidon.t2",
+    "bls12_381.poseidon2.t8",
+]
+
+
+def library(curve: str) -> Any:
+    program = cuda.programs()[f"poseidon.{curve}"]
+    return host_twin.build(program.source, program.constants)
+
+
+def aligned(array: Any) -> Any:
+    """A copy at an address that is a multiple of 64."""
+    memory = np.zeros(array.nbytes + 64, np.uint8)
+    skip = -memory.ctypes.data % 64
+    copy = memory[skip : skip + array.nbytes].view(array.dtype)
+    copy[:] = array
+    return copy
+
+
+def words(numbers: list[int]) -> Any:
+    return np.frombuffer(b"".join(number.to_bytes(32, "little") for number in numbers), np.uint32).copy()
+
+
+def integers(array: Any) -> list[int]:
+    return [int.from_bytes(row.tobytes(), "little") for row in array.reshape(-1, 8)]
+
+
+def run(kernel: str, spec: PoseidonSpec, numbers: list[int], taken: int) -> list[int]:
+    count = len(numbers) // taken
+    out = np.zeros((count, spec.width if taken == spec.width else 1, 8), np.uint32)
+    shape = (spec.width, spec.full_rounds, spec.partial_rounds, spec.first is not None, spec.capacity)
+    constants = aligned(poseidon_constants.round_constants(spec))
+    built = library(spec.name.split(".", maxsplit=1)[0])
+    host_twin.call(built, kernel, words(numbers), 32 * taken, constants, *map(int, shape), out, count)
+    return integers(out)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_hashes_and_permutations(operation: str) -> None:
+    spec = named(operation)
+    p, t, chosen = spec.field.modulus, spec.width, random.Random(operation)
+    edges = [0, 1, p - 1, p - 2, 1 << 128, (1 << 224) - 1]
+    numbers = [*edges * t, *(chosen.randrange(p) for _ in range(2 * t)), *[p - 1] * t]
+    states = [numbers[i : i + t] for i in range(0, len(numbers), t)]
+    kernels = ("poseidon_any", "poseidon_3") if t == 3 else ("poseidon_any",)
+    for kernel in kernels:
+        assert run(kernel, spec, numbers, t) == [v for state in states for v in oracle.permute(spec, state)]
+        inputs = [state[1:] for state in states]
+        flat = [value for row in inputs for value in row]
+        assert run(kernel, spec, flat, t - 1) == [oracle.compress(spec, row) for row in inputs]
+
+
+def test_rounds_are_those_of_the_parameters() -> None:
+    """What programs say before any constant is made."""
+    for operation in OPERATIONS:
+        spec = named(operation)
+        arguments = cuda.PROGRAMS[operation].launches[0].arguments
+        expected = (spec.width, spec.full_rounds, spec.partial_rounds, spec.first is not None, spec.capacity)
+        assert arguments[3:8] == expected
+
+
+@pytest.mark.parametrize("curve", FIELDS)
+def test_rows_that_are_not_canonical(curve: str) -> None:
+    p = FIELDS[curve].modulus
+    values = [0, p - 1, p, 0, 1, p + (1 << 200), (1 << 256) - 1, 5, p - 1, p - (1 << 32), p, p + 1]
+    verdicts = np.full(6, 9, np.int8)
+    host_twin.call(library(curve), "canonical_rows", words(values), 64, verdicts, 6)
+    assert verdicts.tolist() == [all(value < p for value in values[i : i + 2]) for i in range(0, 12, 2)]
+
+
+def test_a_field_of_another_size_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="381 bits"):
+        poseidon_constants.poseidon(FieldSpec("wide", 2**381 - 9))
