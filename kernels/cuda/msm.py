@@ -58,14 +58,8 @@ MOST_ENTRIES = (1 << 31) - 1
 
 
 def constants(spec: GroupSpec) -> str:
-    """The types Base and Curve of a group.
-
-    Raises:
-        ArgumentError: an extension whose u² is not −1.
-    """
+    """The types Base and Curve of a group."""
     extension = spec.field if isinstance(spec.field, QuadraticSpec) else None
-    if extension and extension.non_residue != -1:
-        raise ArgumentError("spec", f"{extension.name} with u² = {extension.non_residue}", "u² = −1")
     prime = extension.base if extension else spec.field
     assert not isinstance(prime, QuadraticSpec)
     radix, p, words = 1 << 64 * prime.words, prime.modulus, 2 * prime.words

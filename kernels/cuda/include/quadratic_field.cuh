@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The quadratic extension c₀ + c₁·u, u² = −1, of a field with the same interface. Products by Karatsuba's three.
+// The quadratic extension c₀ + c₁·u, u² = −1, of a field with the same interface. Products by Karatsuba's three, each of them
+// a call: in line a sum of points would be thousands of instructions, and minutes to compile.
 #pragma once
+#include "power.cuh"
 #include "montgomery_field.cuh"
 
 template <class F> struct QuadraticField {
@@ -11,12 +13,12 @@ template <class F> struct QuadraticField {
     static METHOD QuadraticField one() { return {F::one(), F::zero()}; }
     LARGE_METHOD QuadraticField operator*(const QuadraticField &other) const
     {
-        const F a = real * other.real, b = imaginary * other.imaginary;
-        return {a - b, (real + imaginary) * (other.real + other.imaginary) - a - b};
+        const F a = product(real, other.real), b = product(imaginary, other.imaginary);
+        return {a - b, product(real + imaginary, other.real + other.imaginary) - a - b};
     }
     LARGE_METHOD QuadraticField squared() const
     {
-        return {(real + imaginary) * (real - imaginary), (real * imaginary).doubled()};
+        return {product(real + imaginary, real - imaginary), product(real, imaginary).doubled()};
     }
     METHOD QuadraticField operator+(const QuadraticField &other) const
     {

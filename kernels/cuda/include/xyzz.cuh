@@ -72,6 +72,12 @@ template <class F> DEVICE void add_point(XyzzPoint<F> &A, const XyzzPoint<F> &B)
     finish_sum(A, U, S, P, R);
 }
 
+// The same as a call, where sums are few.
+template <class F> OUTLINE void add_called(XyzzPoint<F> &A, const XyzzPoint<F> &B)
+{
+    add_point(A, B);
+}
+
 template <class F> DEVICE void load_xyzz(XyzzPoint<F> &A, const u32 *words)
 {
     load_element(A.X, words);
