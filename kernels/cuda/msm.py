@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Multi-scalar multiplication on a device by Pippenger's buckets with signed windows.
 
-1. *Points* are checked and brought into Montgomery form, once for resident ones, with multiples 2^(bits·shared·k)·P if asked.
+1. *Points* are checked and brought into Montgomery form, once for resident ones, with multiples 2^(bits·shared·k)·P.
 2. *Keys*: the bucket of every point in every window; a stable radix sort brings equal ones together.
 3. *Rounds* (`run_sums.cuh`): every thread adds up a stretch of the sorted entries, whatever buckets they are of; what a
    stretch has of a bucket that goes on in the next is an entry of the next, far shorter round. So a bucket that holds all
    points costs what many small ones do.
 4. *Segments* of buckets give Σ (b + 1)·S_b by running sums; their rounds give the windows, which the CPU joins.
 
-Products, n points, w windows, B = 2^(bits − 1) buckets: 10·n·w for the sums, 28·B·w and, for segments of SEGMENT buckets,
-about 23·bits·B·w/SEGMENT for the reduction. For 2^20 points of BN254 (bits 16, w = 16) that is 168 M + 15 M + 24 M: 3.4 ms at
-the 60 G/s that DESIGN 3.3 has for the card; for BLS12-381 at 27 G/s 7.7 ms. Sorting moves 40 bytes a pair for each of three
-digits, 2.0 GB: 1 ms. None of this is measured: no card was at hand.
+Products, n points, w windows, B = 2^(bits − 1) buckets: 10·n·w for the sums, and for segments of SEGMENT buckets
+(28 + 23·bits/SEGMENT)·B·w for the reduction. At the 60 and 27 G/s of BN254's and BLS12-381's products on an H100 (DESIGN,
+3.3) 2^20 points of G1 take 3.3 and 7.7 ms for 198 and 207 M products, 2^24 take 43 and 98 ms for 2.6 G. Sorting moves 40
+bytes a pair for each of three digits: 0.7 ms for 2^20 points and 12 ms for 2^24. Bounds, not measurements.
 
-Device memory for n points at a time of c-word (32 bits) coordinates: 8·c·n·levels + n for points, 24·n·w for sorting, 16·c·B·w
-for sums, (16·c + 4)·2·n·w/length·(1 + 2/length) for slots, 32·n for scalars. Two pieces are in flight.
+Device memory for n points at a time of c-word (32 bits) coordinates: 8·c·n·levels + 33·n for points and scalars, 24·n·w for
+sorting, 16·c·B·w for sums, (16·c + 4)·4·n·w/length for slots and twice (16·c + 4)·2·B·w/SEGMENT for segments
+(`Plan.bytes`). Two pieces are in flight, unless one is all.
 """
 
 from __future__ import annotations

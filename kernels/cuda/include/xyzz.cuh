@@ -51,8 +51,9 @@ template <class F> DEVICE void add_affine(XyzzPoint<F> &A, const F &x, const F &
     finish_sum(A, A.X, A.Y, P, R);
 }
 
-// A += B: twelve products, two squares.
-template <class F> DEVICE void add_point(XyzzPoint<F> &A, const XyzzPoint<F> &B)
+// A += B: twelve products, two squares. A call: sums with affine points are most of the work, and this would be most of the
+// code.
+template <class F> OUTLINE void add_point(XyzzPoint<F> &A, const XyzzPoint<F> &B)
 {
     if (B.infinite()) return;
     if (A.infinite()) {
@@ -70,12 +71,6 @@ template <class F> DEVICE void add_point(XyzzPoint<F> &A, const XyzzPoint<F> &B)
     A.ZZ = A.ZZ * B.ZZ;
     A.ZZZ = A.ZZZ * B.ZZZ;
     finish_sum(A, U, S, P, R);
-}
-
-// The same as a call, where sums are few.
-template <class F> OUTLINE void add_called(XyzzPoint<F> &A, const XyzzPoint<F> &B)
-{
-    add_point(A, B);
 }
 
 template <class F> DEVICE void load_xyzz(XyzzPoint<F> &A, const u32 *words)

@@ -113,9 +113,9 @@ KERNEL(msm_segments, 128, 2)
         XyzzPoint<Base> multiple = XyzzPoint<Base>::infinity();
         ROLLED for (int bit = 31; bit >= 0; --bit) {
             if (first >> bit) double_point(multiple);
-            if (first >> bit & 1) add_called(multiple, plain);
+            if (first >> bit & 1) add_point(multiple, plain);
         }
-        add_called(weighted, multiple);
+        add_point(weighted, multiple);
         keys[item] = window;
         store_xyzz(points + (u64)item * POINT, weighted);
     }
