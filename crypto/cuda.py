@@ -26,10 +26,11 @@ from supervm.kernels.cuda import (
 from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.cuda.batch import Constants, ItemProgram, Launch, Table, run
 from supervm.kernels.cuda.device import Program
-from supervm.kernels.cuda.merkle import ByteHasher, Hasher
+from supervm.kernels.cuda.merkle import ByteHasher, Hasher, ItemHasher
 from supervm.kernels.cuda.merkle import grow as grow_tree
 from supervm.kernels.cuda.msm import GroupProgram
 from supervm.kernels.merkle_levels import Growth
+from supervm.kernels.poseidon_spec import form_of
 from supervm.kernels.registry import register
 
 _SHA256 = Program("sha2", hash_constants.sha2(SHA256))
@@ -159,7 +160,7 @@ def _poseidon(operation: str) -> ItemProgram:
     width = int(last[1:])
     second = variant == "poseidon2"
     partial = poseidon.rounds(curve, width, variant)
-    numbers = (width, poseidon.FULL_ROUNDS, partial, int(second), (width - 1) * second)
+    numbers = (width, poseidon.FULL_ROUNDS, partial, form_of(width, second), (width - 1) * second)
     kernel = "poseidon_3" if width == 3 else "poseidon_any"
     arguments = ("inputs", "inputs.width", "constants", *numbers, "outputs")
     return ItemProgram(
@@ -188,9 +189,19 @@ PROGRAMS: dict[str, ItemProgram] = {
 LEAF_BYTE, NODE_BYTE = 0, 1
 """What stands in front of a leaf's data and of a node's children where a tree's hash is over bytes."""
 
+
+def _poseidon_of(curve: str, arity: int) -> ItemProgram:
+    """What hashes groups of a Poseidon tree."""
+    return PROGRAMS[f"{curve}.poseidon.t{arity + 1}"]
+
+
 TREES: dict[str, Hasher] = {
-    f"merkle.{name}": ByteHasher(program, LEAF_BYTE, NODE_BYTE)
-    for name, program in (("sha256", _TREE_SHA256), ("keccak256", _TREE_KECCAK256))
+    "merkle.sha256": ByteHasher(_TREE_SHA256, LEAF_BYTE, NODE_BYTE),
+    "merkle.keccak256": ByteHasher(_TREE_KECCAK256, LEAF_BYTE, NODE_BYTE),
+    **{
+        f"merkle.poseidon_{curve}": ItemHasher(functools.partial(_poseidon_of, curve))
+        for curve in poseidon.FIELDS
+    },
 }
 """What hashes Merkle trees on a GPU, by operation."""
 

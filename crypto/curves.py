@@ -85,7 +85,10 @@ class Group:
             words = self._rows(data, "data", 2)
             return self._decode(words, _infinity_flags(words), False, CHECKS[check], backend)
         form = encoding_of(self.spec, encoding)
-        words, flags = read(self.spec, form, rows(data, "data", form.length(self.spec)))
+        given = rows(data, "data", form.length(self.spec))
+        if not isinstance(given, np.ndarray):
+            raise ArgumentError("data", "an array on a GPU", "a NumPy array")
+        words, flags = read(self.spec, form, given)
         return self._decode(words, flags, form.compressed, CHECKS[check], backend)
 
     def to_bytes(self, points: Any, encoding: str, backend: str = "auto") -> npt.NDArray[Any]:

@@ -23,8 +23,8 @@ from supervm.crypto.signatures.batch import for_slices
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.group_batch import add_slice, multiply_slice, normalise_slice
-from supervm.kernels.cpu.group_decode import SUBGROUP, decode_slice
+from supervm.kernels.cpu.group_batch import ADD, MULTIPLY, NORMALISE, NORMALISE_EXTENDED, batch_slice
+from supervm.kernels.cpu.group_decode import CURVE, SUBGROUP, decode_slice, lift_slice
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.registry import register
 from supervm.kernels.spec import GroupSpec
@@ -50,12 +50,15 @@ def _decode(
     curve: Curve, rows: Words, flags: Small, compressed: bool, check: int, points: Words, verdicts: Small
 ) -> None:
     words, marks, results = _flat(rows), _flat(flags), points.reshape(-1)
-    for_slices(
-        len(verdicts),
-        lambda start, stop: decode_slice(
-            curve, words, marks, compressed, check, start, stop, results, verdicts
-        ),
-    )
+    whole = np.empty(2 * words.size, np.uint64) if compressed else words
+    check = max(check, CURVE) if compressed else check
+
+    def piece(start: int, stop: int) -> None:
+        if compressed:
+            lift_slice(curve, words, marks, start, stop, whole)
+        decode_slice(curve, whole, marks, check, start, stop, results, verdicts)
+
+    for_slices(len(verdicts), piece)
 
 
 def _subgroup(curve: Curve, rows: Words, verdicts: Small) -> None:
@@ -63,27 +66,24 @@ def _subgroup(curve: Curve, rows: Words, verdicts: Small) -> None:
     _decode(curve, rows, infinite, False, SUBGROUP, np.empty(rows.size, np.uint64), verdicts)
 
 
-def _two(
-    kernel: Callable[..., None], curve: Curve, first: Words, second: Words, points: Words, verdicts: Small
-) -> None:
+def _batch(operation: int, curve: Curve, first: Words, second: Words, points: Words, verdicts: Small) -> None:
     a, b, results = _flat(first), _flat(second), points.reshape(-1)
-    for_slices(len(verdicts), lambda start, stop: kernel(curve, a, b, start, stop, results, verdicts))
+    for_slices(
+        len(verdicts),
+        lambda start, stop: batch_slice(curve, operation, a, b, start, stop, results, verdicts),
+    )
 
 
 def _normalise(curve: Curve, rows: Words, points: Words, verdicts: Small) -> None:
-    words, results = _flat(rows), points.reshape(-1)
-    coordinates = rows.shape[1] // curve.spec.field.words
-    for_slices(
-        len(verdicts),
-        lambda start, stop: normalise_slice(curve, words, coordinates, start, stop, results, verdicts),
-    )
+    extended = rows.shape[1] == 4 * curve.spec.field.words
+    _batch(NORMALISE_EXTENDED if extended else NORMALISE, curve, rows, rows, points, verdicts)
 
 
 _FUNCTIONS: dict[str, Callable[..., None]] = {
     "decode": _decode,
     "subgroup": _subgroup,
-    "add": partial(_two, add_slice),
-    "multiply": partial(_two, multiply_slice),
+    "add": partial(_batch, ADD),
+    "multiply": partial(_batch, MULTIPLY),
     "normalise": _normalise,
 }
 

@@ -20,6 +20,7 @@ from supervm.crypto.merkle_proof import Proofs, Root, checked_arity, checked_dep
 from supervm.crypto.merkle_work import Build
 from supervm.kernels import registry
 from supervm.kernels.cpu.merkle import WORDS, gather_siblings
+from supervm.kernels.cuda.arrays import DeviceArray, fetched
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.merkle_levels import Growth, Rows, fresh, least_depth, level_sizes, padded
 
@@ -114,7 +115,7 @@ class Tree:
         Raises:
             ArgumentError: leaves of another form, or more than a tree of this depth has room for: nothing has changed.
         """
-        data = self._hash.canonical(self._hash.leaves(leaves))
+        data = self._hash.canonical(self._hash.leaves(fetched(leaves, "leaves")))
         size, arity = self._size + len(data), self._arity
         depth = self.depth if self._fixed else max(self.depth, _fitting_depth(size, arity))
         if size > arity**depth:
@@ -157,7 +158,8 @@ def build(
 
     Args:
         leaves: uint8 (n, k), of any k ≥ 0; for Poseidon uint64 (n, 4), canonical field elements, least significant word
-            first. They are not kept, unless they are rows.
+            first. They are not kept, unless they are rows. An array on a GPU is not copied to the host: its tree is built
+            there, and copied.
         hash: the name of a hash function, see the module.
         arity: children of a node, 2 … 16.
         depth: levels above the leaves, or None for the fewest that have room; one that is given stays when leaves are
@@ -205,11 +207,27 @@ def root(
 
 
 def _run(tree_hash: TreeHash, growth: Growth, backend: str) -> None:
+    if isinstance(growth.leaves, DeviceArray):
+        _run_there(tree_hash, growth, growth.leaves, backend)
+        return
     work = Build(tree_hash.operation, growth)
     if work.items:
         registry.run(work, backend)
     else:
         registry.resolve(tree_hash.operation, backend)  # raises where the backend cannot run
+
+
+def _run_there(tree_hash: TreeHash, growth: Growth, leaves: DeviceArray, backend: str) -> None:
+    """Compute where the leaves are."""
+    if backend not in ("auto", "cuda"):
+        raise ArgumentError("backend", repr(backend), "'auto' or 'cuda' for leaves that lie on a GPU")
+    function = registry.resolve(tree_hash.operation, "cuda").function
+    if not len(leaves):
+        return
+    device = leaves.device()
+    with device.use():
+        device.synchronize()  # whatever writes the leaves may be on a stream that nobody named
+        function(growth)
 
 
 def _checked(leaves: Any, hash: Any, arity: Any, depth: Any) -> tuple[TreeHash, Array, int]:

@@ -27,6 +27,7 @@ from supervm.kernels.cpu.features import ifma_unavailable, prefers_sha
 from supervm.kernels.cpu.hash_emit import HashKernel
 from supervm.kernels.cpu.merkle import WORDS, hash_rows
 from supervm.kernels.cpu.poseidon import hash_slice
+from supervm.kernels.cuda.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.merkle_levels import Compressor, Growth, Rows, grow
 from supervm.kernels.registry import register, resolve
@@ -72,31 +73,36 @@ class TreeHash:
         """Shape and dtype of a row as callers see it."""
         return ((WORDS,), np.uint64) if self.modulus else ((ROW,), np.uint8)
 
-    def leaves(self, leaves: Any, argument: str = "leaves") -> Array:
-        """Checked leaves, contiguous.
+    def leaves(self, leaves: Any, argument: str = "leaves") -> Any:
+        """Checked leaves, contiguous: a NumPy array, or a `DeviceArray` of one that lies on a GPU.
 
         Raises:
             ArgumentError: another dtype or shape; `canonical` asks for more.
         """
-        dtype, shape = (np.uint64, "(n, 4)") if self.modulus else (np.uint8, "(n, k)")
-        good = isinstance(leaves, np.ndarray) and leaves.dtype == dtype and leaves.ndim == 2
-        if not good or (self.modulus and leaves.shape[1] != WORDS):
-            found = (
-                f"{leaves.dtype} {leaves.shape}" if isinstance(leaves, np.ndarray) else type(leaves).__name__
-            )
-            raise ArgumentError(argument, found, f"a {np.dtype(dtype)} array of shape {shape}")
-        return borrow(np.ascontiguousarray(leaves))
+        found = viewed(leaves, argument)
+        known = isinstance(found, (np.ndarray, DeviceArray))
+        dtype, shape = (np.uint64, "(n, 4)") if self.curve else (np.uint8, "(n, k)")
+        good = known and found.dtype == dtype and found.ndim == 2
+        if not good or (self.curve and found.shape[1] != WORDS):
+            came = f"{found.dtype} {found.shape}" if known else type(leaves).__name__
+            raise ArgumentError(argument, came, f"a {np.dtype(dtype)} array of shape {shape}")
+        return found if isinstance(found, DeviceArray) else borrow(np.ascontiguousarray(found))
 
-    def canonical(self, leaves: Array, argument: str = "leaves") -> Array:
+    def canonical(self, leaves: Any, argument: str = "leaves") -> Any:
         """The leaves, none of which is a field element above the modulus.
 
         Raises:
             ArgumentError: one is; the first of them is named.
         """
         if self.curve:
-            at = first_not_below(leaves.reshape(-1), self.bound, 0, len(leaves))
+            if isinstance(leaves, DeviceArray):
+                at = cuda.first_row_above(self.curve, leaves) if len(leaves) else -1
+            else:
+                at = first_not_below(leaves.reshape(-1), self.bound, 0, len(leaves))
             if at >= 0:
-                found = f"{hex(int.from_bytes(leaves[at].tobytes(), 'little'))} at row {at}"
+                row = leaves[at : at + 1]
+                text = (row.fetched() if isinstance(row, DeviceArray) else row).tobytes()
+                found = f"{hex(int.from_bytes(text, 'little'))} at row {at}"
                 raise ArgumentError(argument, found, f"field elements below {hex(self.modulus)}")
         return leaves
 
@@ -207,8 +213,7 @@ def _register() -> None:
             )
             dedicated = HashCompressor(DEDICATED[backend]) if name == "sha256" else plain
             register(tree_hash.operation, backend, functools.partial(_grow, plain, dedicated), unavailable)
-        if tree_hash.operation in cuda.TREES:
-            cuda.register_tree(tree_hash.operation)
+        cuda.register_tree(tree_hash.operation)
 
 
 _register()

@@ -15,6 +15,7 @@ from supervm.crypto.merkle_hashes import MOST_ARITY, ROW, TreeHash
 from supervm.kernels import merkle_levels
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.merkle import WORDS, arrange, compare_rows, mark_large
+from supervm.kernels.cuda.arrays import fetched
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve
 
@@ -154,7 +155,7 @@ def verify_batch(root: Root, leaves: Array, proofs: Proofs, *, backend: str = "a
     if not isinstance(proofs, Proofs):
         raise ArgumentError("proofs", type(proofs).__name__, "Proofs, as `Tree.prove_batch` gives them")
     tree_hash = merkle_hashes.get(root.hash)
-    data = tree_hash.leaves(leaves)
+    data = tree_hash.leaves(fetched(leaves, "leaves"))
     same_count(len(data), "leaves", {"proofs": len(proofs)})
     _, dtype = tree_hash.row
     if proofs.siblings.dtype != dtype:

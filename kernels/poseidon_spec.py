@@ -25,8 +25,21 @@ from supervm.kernels.spec import FieldSpec
 ALPHA = 5
 """The S-box's exponent."""
 
+ROUNDS, MATRIX_FIRST, SUMS = range(3)
+"""Forms that kernels compute: constants are added first; a matrix comes first; the same, and all matrices are sums."""
+
+MOST_OF_SUMS = 3
+"""The widest state of Poseidon2 whose matrices are sums: beyond, a recurrence of products is as fast in partial rounds."""
+
 Vector = tuple[int, ...]
 Matrix = tuple[Vector, ...]
+
+
+def form_of(width: int, matrix_first: bool) -> int:
+    """The form of a permutation of that width, which begins with a matrix, as Poseidon2, or not."""
+    if not matrix_first:
+        return ROUNDS
+    return SUMS if width <= MOST_OF_SUMS else MATRIX_FIRST
 
 
 def multiply(a: Matrix, b: Matrix, p: int) -> Matrix:

@@ -155,6 +155,10 @@ class SubgroupTest:
     terms: tuple[tuple[int, int], ...]
 
 
+EVERY_POINT = SubgroupTest(PointMap(1, 1), 1, 1, ((1, -1),))
+"""The test of a curve of prime order: P − P is infinity."""
+
+
 @dataclass(frozen=True)
 class GroupSpec:
     """The subgroup of prime order of a curve y² = x³ + b over a prime field or its quadratic extension.
@@ -166,7 +170,7 @@ class GroupSpec:
         b: the curve's constant.
         base: the generator (x, y) of the subgroup.
         cofactor: points of the curve divided by the order; 1 where every point is in the group.
-        membership: how to tell points of the subgroup from others; None where every point is in it.
+        membership: how to tell points of the subgroup from others.
     """
 
     name: str
@@ -175,7 +179,7 @@ class GroupSpec:
     b: Coordinate
     base: tuple[Coordinate, Coordinate]
     cofactor: int
-    membership: SubgroupTest | None = None
+    membership: SubgroupTest = EVERY_POINT
 
     @property
     def order(self) -> int:

@@ -163,26 +163,17 @@ def multiplied(curve, P):
     return total
 
 
-def in_subgroup(curve: Any, P: Any) -> Any:
-    """Mask of the lanes where the curve's point P is in the subgroup; infinity is. For compiled code."""
-    raise TypeError("in_subgroup() is called from compiled code only")
+@njit(nogil=True, inline="always")
+def in_subgroup(curve, P):
+    """Mask of the lanes where the curve's point P is in the subgroup, by the specification's test; infinity is.
 
-
-@overload(in_subgroup, inline="always")
-def _in_subgroup(curve, P):
-    return _every_point if curve.spec.membership is None else _passes_test
-
-
-def _every_point(curve, P):
-    return ln.mask_not(fe.equal(P[0], fe.add(P[0], fe.constant(base_field(curve), 1))))
-
-
-def _passes_test(curve, P):
-    """The specification's subgroup test, by Horner's rule in the endomorphism."""
+    Horner's rule in the endomorphism; the term −T, for a₀ = 1, is what the rest is compared with.
+    """
     T = P
     for _ in range(_term(curve, 0)):
         T = multiplied(curve, T)
     minus = negative(T)
+    opposite = negative(P)
     total = (P[0], P[1], fe.sub(P[2], P[2]))
     for index in range(_term(curve, 1) - 1, -1, -1):
         total = endomorphism(curve, total)
@@ -191,6 +182,6 @@ def _passes_test(curve, P):
             a -= 1
         for _ in range(abs(a)):
             total = add(total, T if a > 0 else minus)
-        for _ in range(b):
-            total = add(total, P)
+        for _ in range(abs(b)):
+            total = add(total, P if b > 0 else opposite)
     return same(total, minus)

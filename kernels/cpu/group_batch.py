@@ -29,8 +29,34 @@ TABLE = 8
 """Multiples 1 … 8 of a point, three elements each."""
 
 
+ADD, MULTIPLY, NORMALISE, NORMALISE_EXTENDED = range(4)
+"""What `batch_slice` does."""
+
+
 @njit(nogil=True, cache=True)
-def add_slice(curve, first_rows, second_rows, start, stop, results, verdicts):
+def batch_slice(curve, operation, first, second, start, stop, results, verdicts):
+    """Write the affine results and the verdicts of rows start … stop − 1. One function, since the parts are compiled once.
+
+    Args:
+        curve: a `Curve` marker.
+        operation: ADD: P + Q. MULTIPLY: k·P for integers k below 2^256. NORMALISE: the affine form of Jacobian points (X, Y,
+            Z). NORMALISE_EXTENDED: of points (X, Y, ZZ, ZZZ).
+        first: flat uint64 rows, of P or of the coordinates to normalise.
+        second: flat uint64 rows, of Q, or of k in four words, little end first; any array where there is none.
+        results: flat uint64 rows of points, written.
+        verdicts: int8 (n,), written: −1 besides where ZZ³ is not ZZZ².
+    """
+    if operation == ADD:
+        _add_all(curve, first, second, start, stop, results, verdicts)
+    elif operation == MULTIPLY:
+        _multiply_all(curve, first, second, start, stop, results, verdicts)
+    else:
+        coordinates = 3 if operation == NORMALISE else 4
+        _normalise_all(curve, first, coordinates, start, stop, results, verdicts)
+
+
+@njit(nogil=True, inline="always")
+def _add_all(curve, first_rows, second_rows, start, stop, results, verdicts):
     """P + Q of rows start … stop − 1, affine."""
     width = ln.lane_width(lanes_of(curve))
     work = rw.workspace(curve, 0)
@@ -76,17 +102,9 @@ def _add_group(curve, first_rows, second_rows, first, stop, inverted, results):
     return ln.mask_bits(good)
 
 
-@njit(nogil=True, cache=True)
-def multiply_slice(curve, points, scalars, start, stop, results, verdicts):
-    """k·P of rows start … stop − 1, affine, for any integers k below 2^256, whatever the order of P.
-
-    Args:
-        curve: a `Curve` marker.
-        points: flat uint64 rows.
-        scalars: flat uint64 (4·n,), little end first.
-        results: flat uint64 rows, written.
-        verdicts: int8 (n,), written.
-    """
+@njit(nogil=True, inline="always")
+def _multiply_all(curve, points, scalars, start, stop, results, verdicts):
+    """k·P of rows start … stop − 1, affine, whatever the order of P."""
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     work = rw.workspace(curve, 3)
@@ -178,17 +196,9 @@ def _write_affine(curve, work, extended, groups, chunk, stop, results):
         rw.write_point(curve, results, chunk + group * width, stop, x, y, finite)
 
 
-@njit(nogil=True, cache=True)
-def normalise_slice(curve, rows, coordinates, start, stop, results, verdicts):
-    """Affine forms of rows start … stop − 1 of Jacobian (X, Y, Z) or extended (X, Y, ZZ, ZZZ) points.
-
-    Args:
-        curve: a `Curve` marker.
-        rows: flat uint64, `coordinates` elements a row.
-        coordinates: 3 or 4.
-        results: flat uint64 rows, written.
-        verdicts: int8 (n,), written: −1 where a coordinate is not canonical or ZZ³ is not ZZZ².
-    """
+@njit(nogil=True, inline="always")
+def _normalise_all(curve, rows, coordinates, start, stop, results, verdicts):
+    """Affine forms of rows start … stop − 1 of Jacobian (X, Y, Z) or extended (X, Y, ZZ, ZZZ) points."""
     width = ln.lane_width(lanes_of(curve))
     F = base_field(curve)
     size = rw.words_of(F)

@@ -6,9 +6,9 @@ plain integers and leaves as such: the powers of R that Montgomery products take
 put into the first matrix, and the last matrix has no factor.
 
 Bounds, with lanes: a sum of k products of elements below a·p with constants below p comes out below (k·a·p/R + 1)·p, and p
-more where a constant is added. With k ≤ 17 and R/p ≥ 35 the state is below 3.1p before an S-box and 1.2p
-after it, the recurrence has v below 2.2p and z below 5.1p, whose square is below R·p, and the state leaves below 1.6p.
-`tests/kernels/test_poseidon.py` computes them.
+more where a constant is added. With k ≤ 17 and R/p ≥ 35 the state is below 3.1p before an S-box and 1.2p after it, the
+recurrence has v below 2.2p and z below 5.1p, and the state leaves below 1.6p. Where matrices are sums, elements are below
+27p and below 16p before an S-box, which makes them less than 2.3p. `tests/kernels/test_poseidon.py` computes these numbers.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu import field as fe
 from supervm.kernels.cpu import lanes as ln
 from supervm.kernels.cpu import wide_field as wf
+from supervm.kernels.cpu import wide_sums as ws
 from supervm.kernels.cpu import words as wd
 from supervm.kernels.cpu.field_type import Field
 from supervm.kernels.cpu.hash_batch import order_by_count
 from supervm.kernels.cpu.lanes import Lanes
-from supervm.kernels.poseidon_spec import Layer, PoseidonSpec
+from supervm.kernels.poseidon_spec import ROUNDS, SUMS, Layer, PoseidonSpec, form_of
 from supervm.kernels.threads import get_threads, run_slices
 
 # mypy: disallow_untyped_defs=False
@@ -48,8 +49,8 @@ SEQUENCE = TURN * wf.GROUPS
 
 SOURCE = wf.GROUPS
 
-WIDTH, HEAD, PARTIAL, TAIL, BEFORE, CAPACITY = range(6)
-"""What the words of a plan say: t, layers, rounds, layers, whether a matrix comes first, and where the capacity is."""
+WIDTH, HEAD, PARTIAL, TAIL, FORM, CAPACITY = range(6)
+"""What the words of a plan say: t, layers, rounds of the recurrence, layers, the form, and where the capacity is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,42 +80,57 @@ def plan(spec: PoseidonSpec) -> npt.NDArray[np.int64]:
     """The numbers that the kernel's loops need."""
     schedule = spec.schedule
     counts = (len(schedule.head), len(schedule.partial), len(schedule.tail))
-    return np.array([spec.width, *counts, schedule.before is not None, spec.capacity], np.int64)
+    return np.array(
+        [spec.width, *counts, form_of(spec.width, spec.first is not None), spec.capacity], np.int64
+    )
 
 
 def table(field: Field, spec: PoseidonSpec) -> Words:
     """The constants of a permutation as limbs for one field and its lanes, in a flat array."""
-    p = spec.field.modulus
-    r = field.element.code.r  # type: ignore[union-attr]
-    schedule = spec.schedule
-    elements: list[int] = []
-
-    def put(layer: Layer, factor: int, added: int) -> None:
-        for row, constant in zip(layer.matrix, layer.constants, strict=True):
-            elements.append(constant * added % p)
-            elements.extend(value * factor % p for value in row)
-
-    if schedule.before is None:
-        elements.extend(schedule.start)
-        # Without Montgomery's factor x⁵ comes out as x⁵/R⁴; the row's product divides by R once more.
-        put(schedule.head[0], pow(r, 6, p), r)
-    else:
-        put(schedule.before, r * r, r)
-        put(schedule.head[0], r, r)
-    for layer in schedule.head[1:]:
-        put(layer, r, r)
-    for step in schedule.partial:
-        elements.extend(value * r % p for value in (step.constant, *step.out, *step.feed))
-    put(schedule.leave, r, r)
-    for layer in schedule.tail[:-1]:
-        put(layer, r, r)
-    put(schedule.tail[-1], 1, 1)
+    p, r = spec.field.modulus, field.element.code.r  # type: ignore[union-attr]
+    elements = (
+        _elements_of_sums(spec, r)
+        if form_of(spec.width, spec.first is not None) == SUMS
+        else _elements(spec, r)
+    )
     bits, limbs = field.element.code.radix, field.limbs  # type: ignore[union-attr]
     mask = (1 << bits) - 1
-    return np.array([value >> (bits * i) & mask for value in elements for i in range(limbs)], np.uint64)
+    return np.array([value % p >> (bits * i) & mask for value in elements for i in range(limbs)], np.uint64)
 
 
-@njit(nogil=True, cache=True)
+def _layer(layer: Layer, factor: int, added: int) -> list[int]:
+    """A matrix times `factor` and constants times `added`, row by row, each constant before its row."""
+    rows = zip(layer.matrix, layer.constants, strict=True)
+    return [value for row, constant in rows for value in (constant * added, *(c * factor for c in row))]
+
+
+def _elements(spec: PoseidonSpec, r: int) -> list[int]:
+    """Matrices and constants."""
+    schedule = spec.schedule
+    if schedule.before is None:
+        # Without Montgomery's factor x⁵ comes out as x⁵/R⁴; the row's product divides by R once more.
+        elements = [*schedule.start, *_layer(schedule.head[0], r**6, r)]
+    else:
+        elements = [*_layer(schedule.before, r * r, r), *_layer(schedule.head[0], r, r)]
+    for layer in schedule.head[1:]:
+        elements += _layer(layer, r, r)
+    elements += [value * r for step in schedule.partial for value in (step.constant, *step.out, *step.feed)]
+    for layer in (schedule.leave, *schedule.tail[:-1]):
+        elements += _layer(layer, r, r)
+    return elements + _layer(schedule.tail[-1], 1, 1)
+
+
+def _elements_of_sums(spec: PoseidonSpec, r: int) -> list[int]:
+    """R² to begin with, the constants of rounds, and 1 to end with."""
+    t, half = spec.width, spec.full_rounds // 2
+    rounds = [[value * r for value in row] for row in spec.constants]
+    head = [value for row in rounds[:half] for value in row]
+    inner = [row[0] for row in rounds[half : half + spec.partial_rounds]]
+    tail = [value for row in rounds[half + spec.partial_rounds :] for value in row]
+    return [r * r, *head, inner[0], *[0] * (t - 1), *inner[1:], 0, *tail, *[0] * t, 1]
+
+
+@njit(nogil=True, cache=True, inline="always")
 def _mix(F, room, source, target, constants, at, width, rows):
     """A layer's matrix: from the state at `source` to that at `target`; returns where the next constants are."""
     size = wf.limb_count(F)
@@ -128,14 +144,14 @@ def _mix(F, room, source, target, constants, at, width, rows):
     return at + width * (width + 1) * size
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _boxes(room, source, width):
     """The S-box of every element."""
     for index in range(width):
         wf.finish(wf.fifth_power(room, source + index), room, source + index)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _partial_rounds(F, room, source, sequence, constants, at, width, rounds):
     """The recurrence from (z, v, …) at `source` to (y, v, …) there; returns where the next constants are."""
     size = wf.limb_count(F)
@@ -165,31 +181,68 @@ def _partial_rounds(F, room, source, sequence, constants, at, width, rounds):
 @njit(nogil=True, cache=True)
 def permute_room(F, room, sequence, constants, shape, rows):
     """The permutation of a room's first state, of which the first `rows` elements are wanted; they come back there."""
-    width = shape[WIDTH]
-    size = wf.limb_count(F)
-    source, at = 0, 0
-    if shape[BEFORE]:
-        at = _mix(F, room, 0, OTHER, constants, 0, width, width)
-        source = OTHER
+    if shape[FORM] == SUMS:
+        _permute_with_sums(F, room, constants, shape, rows)
     else:
+        _permute_with_matrices(F, room, sequence, constants, shape, rows)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _permute_with_matrices(F, room, sequence, constants, shape, rows):
+    width = shape[WIDTH]
+    middle = shape[HEAD] + 1
+    last = middle + shape[TAIL]
+    stage, source, at = 0, 0, 0
+    if shape[FORM] == ROUNDS:
         for index in range(width):
-            wf.add_constant(room, index, constants, index * size)
-        at = width * size
-    for _ in range(shape[HEAD]):
-        _boxes(room, source, width)
-        at = _mix(F, room, source, OTHER - source, constants, at, width, width)
+            wf.add_constant(room, index, constants, at)
+            at += wf.limb_count(F)
+        stage = 1
+    while stage <= last:
+        # The matrix that comes first, head + 1 layers with the recurrence before the last, and the layers of the tail.
+        if stage == middle:
+            at = _partial_rounds(F, room, source, sequence, constants, at, width, shape[PARTIAL])
+        elif stage:
+            _boxes(room, source, width)
+        at = _mix(F, room, source, OTHER - source, constants, at, width, rows if stage == last else width)
         source = OTHER - source
-    at = _partial_rounds(F, room, source, sequence, constants, at, width, shape[PARTIAL])
-    at = _mix(F, room, source, OTHER - source, constants, at, width, width)
-    source = OTHER - source
-    for index in range(shape[TAIL]):
-        _boxes(room, source, width)
-        wanted = rows if index + 1 == shape[TAIL] else width
-        at = _mix(F, room, source, OTHER - source, constants, at, width, wanted)
-        source = OTHER - source
+        stage += 1
     if source:
         for index in range(rows):
             wf.copy(room, OTHER + index, room, index)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _permute_with_sums(F, room, constants, shape, rows):
+    """Poseidon2 of width 2 or 3, whose state has Montgomery's factor throughout; every other partial round reduces."""
+    width, size = shape[WIDTH], wf.limb_count(F)
+    head, middle = shape[HEAD], shape[HEAD] + shape[PARTIAL] + 1
+    for index in range(width):
+        wf.finish(wf.gather(wf.nothing(F), room, index, constants, 0), room, index)
+    at = size
+    for stage in range(middle + shape[TAIL] + 1):
+        inner = head < stage <= middle
+        if stage:
+            for index in range(1 if inner else width):
+                wf.finish(wf.fifth_power(room, index), room, index)
+        if not inner:
+            if width == 2:
+                ws.outer_sums(room, 2, constants, at)
+            else:
+                ws.outer_sums(room, 3, constants, at)
+            at += width * size
+            continue
+        if width == 2:
+            ws.inner_sums(room, 2, (stage - head) & 1, constants, at)
+        else:
+            ws.inner_sums(room, 3, (stage - head) & 1, constants, at)
+        at += size
+        if stage == middle:
+            for index in range(width):
+                wf.add_constant(room, index, constants, at)
+                at += size
+    for index in range(rows):
+        wf.finish(wf.gather(wf.nothing(F), room, index, constants, at), room, index)
 
 
 @njit(nogil=True, cache=True)

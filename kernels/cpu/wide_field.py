@@ -152,14 +152,16 @@ class WideOne:
         self.size = 2 * code.limbs + 1
         self.type = ir.IntType(64 * self.size)
 
-    def _whole(self, e: Emitter, words: Wide, bits: ir.IntType) -> ir.Value:
+    def whole(self, e: Emitter, words: Wide, bits: ir.IntType) -> ir.Value:
+        """Words as one integer of so many bits."""
         total: ir.Value = ir.Constant(bits, 0)
         for index, word in enumerate(words):
             part = e.builder.shl(e.builder.zext(word, bits), ir.Constant(bits, 64 * index))
             total = e.builder.or_(total, part)
         return total
 
-    def _words(self, e: Emitter, whole: ir.Value, bits: ir.IntType, count: int) -> Wide:
+    def words(self, e: Emitter, whole: ir.Value, bits: ir.IntType, count: int) -> Wide:
+        """The lowest words of an integer of so many bits."""
         return [
             e.builder.trunc(e.builder.lshr(whole, ir.Constant(bits, 64 * index)), I64)
             for index in range(count)
@@ -186,10 +188,10 @@ class WideOne:
                 product[i + j], carry = self._step(single, product[i + j], x[j], y[i], carry)
             product[i + n] = carry
         total = single.builder.add(
-            self._whole(single, [column[0] for column in columns], self.type),
-            self._whole(single, product, self.type),
+            self.whole(single, [column[0] for column in columns], self.type),
+            self.whole(single, product, self.type),
         )
-        return [(word,) for word in self._words(single, total, self.type, self.size)]
+        return [(word,) for word in self.words(single, total, self.type, self.size)]
 
     def square(self, e: Alternating, a: list[Groups]) -> list[Groups]:
         return self.gather(e, [e.constant(0)] * self.size, a, a)
@@ -211,23 +213,23 @@ class WideOne:
             total[i + n], over = single.narrow(top), single.narrow(single.wide_shr(top, 64))
         total[2 * n] = single.builder.add(total[2 * n], over)
         most = LARGEST_SUM * self.code.spec.modulus // self.code.r + 2
-        return self._below(single, total[n:], most)
+        return self.below(single, total[n:], most)
 
-    def _below(self, e: Emitter, words: Wide, most: int) -> list[Groups]:
+    def below(self, e: Emitter, words: Wide, most: int) -> list[Groups]:
         """n + 1 words below (most + 1)·p, by subtracting p · 2^k where that leaves nothing negative."""
         bits = ir.IntType(64 * (self.limbs + 1))
-        value = self._whole(e, words, bits)
+        value = self.whole(e, words, bits)
         for k in reversed(range(most.bit_length())):
             less = e.builder.sub(value, ir.Constant(bits, self.code.spec.modulus << k))
             negative = e.builder.icmp_signed("<", less, ir.Constant(bits, 0))
             value = e.builder.select(negative, value, less)
-        return [(word,) for word in self._words(e, value, bits, self.limbs)]
+        return [(word,) for word in self.words(e, value, bits, self.limbs)]
 
     def add(self, e: Alternating, a: list[Groups], b: list[Groups]) -> list[Groups]:
         single = e.single
         bits = ir.IntType(64 * (self.limbs + 1))
-        x, y = (self._whole(single, [limb[0] for limb in limbs], bits) for limbs in (a, b))
-        return self._below(single, self._words(single, single.builder.add(x, y), bits, self.limbs + 1), 1)
+        x, y = (self.whole(single, [limb[0] for limb in limbs], bits) for limbs in (a, b))
+        return self.below(single, self.words(single, single.builder.add(x, y), bits, self.limbs + 1), 1)
 
 
 class WideType(types.Type):
@@ -257,7 +259,7 @@ class WideType(types.Type):
 register_value(WideType, lambda wide: wide.llvm)
 
 
-class _Room:
+class Room:
     """Reading and writing elements of rooms and tables at the builder's position."""
 
     def __init__(self, builder: ir.IRBuilder, element: ElementType) -> None:
@@ -318,10 +320,22 @@ def begin(typingctx: Any, field: Any, table: Any, at: Any) -> Any:
     wide = WideType(element)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        room = _Room(builder, element)
+        room = Room(builder, element)
         return room.pack(wide.code.begin(room.e, room.constant(context, table, args[1], args[2])))
 
     return wide(field, table, types.int64), codegen
+
+
+@intrinsic
+def nothing(typingctx: Any, field: Any) -> Any:
+    """A sum of nothing."""
+    wide = WideType(field.element)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        room = Room(builder, field.element)
+        return room.pack([room.e.constant(0)] * wide.code.size)
+
+    return wide(field), codegen
 
 
 @intrinsic
@@ -330,7 +344,7 @@ def gather(typingctx: Any, total: Any, room: Any, index: Any, table: Any, at: An
     element = total.element
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kept = _Room(builder, element)
+        kept = Room(builder, element)
         factor = kept.constant(context, table, args[3], args[4])
         columns = total.code.gather(kept.e, kept.unpack(args[0]), kept.get(args[1], args[2]), factor)
         return kept.pack(columns)
@@ -344,14 +358,14 @@ def finish(typingctx: Any, total: Any, room: Any, index: Any) -> Any:
     element = total.element
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kept = _Room(builder, element)
+        kept = Room(builder, element)
         kept.put(args[1], args[2], total.code.reduce(kept.e, kept.unpack(args[0])))
         return context.get_dummy_value()
 
     return types.void(total, room, types.int64), codegen
 
 
-def _fifth(kept: _Room, x: list[Groups]) -> list[Groups]:
+def _fifth(kept: Room, x: list[Groups]) -> list[Groups]:
     """x⁵, not reduced."""
     code, e = kept.wide.code, kept.e
     fourth = code.reduce(e, code.square(e, code.reduce(e, code.square(e, x))))
@@ -364,7 +378,7 @@ def fifth_power(typingctx: Any, room: Any, index: Any) -> Any:
     wide = WideType(room.element)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kept = _Room(builder, room.element)
+        kept = Room(builder, room.element)
         return kept.pack(_fifth(kept, kept.get(args[0], args[1])))
 
     return wide(room, types.int64), codegen
@@ -375,7 +389,7 @@ def add_into(typingctx: Any, room: Any, index: Any, other: Any, place: Any) -> A
     """Element `index` of a room becomes itself + element `place` of another, with lanes not reduced."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kept = _Room(builder, room.element)
+        kept = Room(builder, room.element)
         mine, theirs = kept.get(args[0], args[1]), kept.get(args[2], args[3])
         kept.put(args[0], args[1], kept.wide.code.add(kept.e, mine, theirs))
         return context.get_dummy_value()
@@ -388,7 +402,7 @@ def copy(typingctx: Any, source: Any, place: Any, target: Any, index: Any) -> An
     """Element `place` of one room to element `index` of another."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kept = _Room(builder, source.element)
+        kept = Room(builder, source.element)
         kept.put(args[2], args[3], kept.get(args[0], args[1]))
         return context.get_dummy_value()
 
@@ -400,7 +414,7 @@ def add_constant(typingctx: Any, room: Any, index: Any, table: Any, at: Any) -> 
     """Element `index` of a room becomes itself + the table's element at word `at`, with lanes not reduced."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kept = _Room(builder, room.element)
+        kept = Room(builder, room.element)
         constant = kept.constant(context, table, args[2], args[3])
         kept.put(args[0], args[1], kept.wide.code.add(kept.e, kept.get(args[0], args[1]), constant))
         return context.get_dummy_value()

@@ -12,15 +12,17 @@ row of the tree from level s on; 512 for each buffer. h and s are chosen so that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from supervm.kernels.cpu.merkle import WORDS
-from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE, PIECE_BYTES, STREAMS
+from supervm.kernels.cuda.arrays import DeviceArray
+from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE, PIECE_BYTES, STREAMS, ItemProgram
 from supervm.kernels.cuda.device import PADDING, Array, Buffer, Device, Program, Stream
-from supervm.kernels.errors import DeviceOutOfMemory
+from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 from supervm.kernels.merkle_levels import Growth, level_sizes, padded
 
 ROW = 8 * WORDS
@@ -44,10 +46,15 @@ class Hasher(Protocol):
     def hashes_leaves(self) -> bool:
         """Whether a leaf's row is a hash; else it is the leaf."""
 
+    def prepare(self, device: Device, arity: int) -> None:
+        """Put what the kernels read on the device, before its memory is planned."""
+
     def leaves(self, stream: Stream, data: np.uint64, width: int, out: np.uint64, count: int) -> None:
         """Queue the rows of leaves of `width` bytes each."""
 
-    def nodes(self, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int) -> None:
+    def nodes(
+        self, device: Device, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int
+    ) -> None:
         """Queue the rows over groups of a level."""
 
 
@@ -65,11 +72,50 @@ class ByteHasher:
     node: int
     hashes_leaves: bool = True
 
+    def prepare(self, device: Device, arity: int) -> None:
+        pass
+
     def leaves(self, stream: Stream, data: np.uint64, width: int, out: np.uint64, count: int) -> None:
         stream.launch_items(self.program, "hash_rows", count, data, width, self.leaf, out, count)
 
-    def nodes(self, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int) -> None:
+    def nodes(
+        self, device: Device, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int
+    ) -> None:
         stream.launch_items(self.program, "hash_rows", count, level, arity * ROW, self.node, out, count)
+
+
+@dataclass(frozen=True)
+class ItemHasher:
+    """A hash function whose leaves are rows as they are.
+
+    Args:
+        program: the one whose items are groups of that arity and the rows over them.
+    """
+
+    program: Callable[[int], ItemProgram]
+    hashes_leaves: bool = False
+
+    def prepare(self, device: Device, arity: int) -> None:
+        for table in self.program(arity).tables.values():
+            table.on(device)
+
+    def leaves(self, stream: Stream, data: np.uint64, width: int, out: np.uint64, count: int) -> None:
+        raise NotImplementedError("leaves are rows")
+
+    def nodes(
+        self, device: Device, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int
+    ) -> None:
+        program = self.program(arity)
+        (groups,), (rows,) = program.inputs, program.outputs
+        known: dict[str, Buffer | int | np.uint64] = {
+            groups: level,
+            f"{groups}.width": arity * ROW,
+            rows: out,
+            **{name: table.on(device) for name, table in program.tables.items()},
+        }
+        for launch in program.launches:
+            passed = (name if isinstance(name, int) else known[name] for name in launch.arguments)
+            stream.launch_items(launch.program, launch.kernel, -(-count // launch.share), *passed, count)
 
 
 def grow(hasher: Hasher, device: Device, growth: Growth) -> None:
@@ -80,11 +126,36 @@ def grow(hasher: Hasher, device: Device, growth: Growth) -> None:
     """
     growth.pad()
     with device.use():
+        hasher.prepare(device, growth.arity)
         if growth.leaves is None or any(growth.starts):
             _Streamed(hasher, device, growth).run()
         else:
             _Pieces(hasher, device, growth).run()
     growth.pad()
+
+
+@contextmanager
+def _settling(streams: list[Stream]) -> Iterator[None]:
+    """Wait for streams at the end, also after a failure: what is still being copied must not lose its memory."""
+    try:
+        yield
+    finally:
+        first: DeviceError | None = None
+        for stream in streams:
+            try:
+                stream.wait()
+            except DeviceError as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A part of a buffer."""
+
+    address: int
+    size: int
 
 
 class _Room:
@@ -97,9 +168,12 @@ class _Room:
         """The address of a byte."""
         return np.uint64(self.buffer.address + FRONT + offset)
 
-    def upload(self, stream: Stream, host: Array, offset: int = 0) -> None:
-        if host.size:
-            stream.upload(np.ascontiguousarray(host), self.buffer, FRONT + offset)
+    def upload(self, stream: Stream, rows: Array | DeviceArray, offset: int = 0) -> None:
+        """Queue a copy of rows on the host or on the device."""
+        if isinstance(rows, DeviceArray):
+            stream.copy(rows, _Place(self.buffer.address + FRONT + offset, rows.nbytes))
+        elif rows.size:
+            stream.upload(np.ascontiguousarray(rows), self.buffer, FRONT + offset)
 
     def download(self, stream: Stream, host: Array, offset: int = 0) -> None:
         if host.size:
@@ -128,7 +202,11 @@ class _Streamed:
             groups = padded(growth.ends[step], arity) // arity
             level = growth.levels[step][: groups * arity].reshape(groups, -1)
             target = growth.levels[step + 1][growth.starts[step + 1] :][:groups]
-            self._level(level, target, lambda stream, *part: hasher.nodes(stream, part[0], arity, *part[1:]))
+            self._level(
+                level,
+                target,
+                lambda stream, *part: hasher.nodes(self.device, stream, part[0], arity, *part[1:]),
+            )
 
     def _level(self, rows: Array, target: Array, launch: Callable[..., None]) -> None:
         """Hash rows of any width into rows of a level."""
@@ -139,14 +217,14 @@ class _Streamed:
             raise DeviceOutOfMemory(self.device.name, f"{width + ROW} bytes for a group of rows")
         streams = [self.device.stream() for _ in range(STREAMS)]
         rooms = [(_Room(stream, most * width), _Room(stream, most * ROW)) for stream in streams]
-        for turn, start in enumerate(range(0, len(rows), max(1, most))):
-            stop = min(start + most, len(rows))
-            stream, (room, out) = streams[turn % STREAMS], rooms[turn % STREAMS]
-            room.upload(stream, rows[start:stop])
-            launch(stream, room.at(), out.at(), stop - start)
-            out.download(stream, target[start:stop])
-        for stream in streams:
-            stream.wait()
+        with _settling(streams):
+            for turn, start in enumerate(range(0, len(rows), max(1, most))):
+                stop = min(start + most, len(rows))
+                stream, (room, out) = streams[turn % STREAMS], rooms[turn % STREAMS]
+                stream.wait()  # so that staging memory is that of two pieces
+                room.upload(stream, rows[start:stop])
+                launch(stream, room.at(), out.at(), stop - start)
+                out.download(stream, target[start:stop])
 
 
 @dataclass(frozen=True)
@@ -168,10 +246,10 @@ class _Pieces:
     def __init__(self, hasher: Hasher, device: Device, growth: Growth) -> None:
         assert growth.leaves is not None
         self.hasher, self.device, self.growth = hasher, device, growth
-        self.leaves: Array = growth.leaves
+        self.leaves: Array | DeviceArray = growth.leaves
         self.arity, self.depth = growth.arity, growth.lowest + growth.steps
         self.sizes = level_sizes(len(self.leaves), self.arity, self.depth)
-        self.width = self.leaves.shape[1] * self.leaves.itemsize
+        self.width = self.leaves.shape[1] * self.leaves.dtype.itemsize
         self._paddings: dict[tuple[int, int], Array] = {}
 
     def run(self) -> None:
@@ -180,11 +258,11 @@ class _Pieces:
         joint = [_Room(streams[0], ROW * padded(rows, self.arity)) for rows in self.sizes[plan.steps :]]
         streams[0].wait()  # memory that one stream asked for is used by both
         pieces = [_Piece(self, stream, plan) for stream in streams]
-        for turn, first in enumerate(range(0, len(self.leaves), plan.leaves)):
-            pieces[turn % STREAMS].send(first, min(first + plan.leaves, len(self.leaves)), joint[0])
-        for stream in streams:
-            stream.wait()
-        self._join(streams[0], joint, plan.steps)
+        with _settling(streams):
+            for turn, first in enumerate(range(0, len(self.leaves), plan.leaves)):
+                pieces[turn % STREAMS].send(first, min(first + plan.leaves, len(self.leaves)), joint[0])
+        with _settling(streams[:1]):
+            self._join(streams[0], joint, plan.steps)
 
     def _join(self, stream: Stream, joint: list[_Room], lowest: int) -> None:
         """The levels above the pieces."""
@@ -193,7 +271,6 @@ class _Pieces:
             below, above = joint[level - lowest], joint[level - lowest + 1]
             self.raise_level(stream, below, level, self.sizes[level], above.at())
             self.keep(stream, above, level + 1, 0, self.sizes[level + 1])
-        stream.wait()
 
     def raise_level(self, stream: Stream, room: _Room, level: int, count: int, out: np.uint64) -> int:
         """Queue the parents of `count` rows of a level, padded; how many they are."""
@@ -201,7 +278,7 @@ class _Pieces:
         missing = groups * self.arity - count
         if missing:
             room.upload(stream, self.padding(level, missing), ROW * count)
-        self.hasher.nodes(stream, room.at(), self.arity, out, groups)
+        self.hasher.nodes(self.device, stream, room.at(), self.arity, out, groups)
         return groups
 
     def padding(self, level: int, count: int) -> Array:
@@ -215,10 +292,13 @@ class _Pieces:
 
     def keep(self, stream: Stream, room: _Room, level: int, first: int, count: int) -> None:
         """Queue the copy of rows of a level to the host, if the level is kept there."""
-        if level >= self.growth.lowest and (level or self.hasher.hashes_leaves):
-            room.download(stream, self.growth.levels[level - self.growth.lowest][first : first + count])
-        elif not level and not self.growth.lowest:
-            self.growth.levels[0][first : first + count] = self.leaves[first : first + count]
+        if level < self.growth.lowest:
+            return
+        target = self.growth.levels[level - self.growth.lowest][first : first + count]
+        if level or self.hasher.hashes_leaves or isinstance(self.leaves, DeviceArray):
+            room.download(stream, target)
+        else:
+            target[...] = self.leaves[first : first + count]
 
     def _plan(self, budget: int) -> _Plan:
         """The largest pieces that fit."""
@@ -266,6 +346,7 @@ class _Piece:
     def send(self, first: int, last: int, joint: _Room) -> None:
         """Queue a piece; the rows that it ends with go to their places among those of all pieces."""
         tree, stream, steps = self.tree, self.stream, self.plan.steps
+        stream.wait()  # so that staging memory is that of two pieces
         count = last - first
         rooms = [(room, 0) for room in self.levels]
         rooms.append((joint, ROW * (first // tree.arity**steps)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import host_twin
 import numpy as np
 import pytest
+from host_device import HostDevice, ResidentArray
 
-from supervm.crypto import cuda, merkle, merkle_hashes
+from supervm.crypto import merkle, merkle_hashes
 from supervm.crypto.merkle import Proofs, Root
 from supervm.crypto.merkle_work import Build, whole_tree
 from supervm.crypto.oracle import merkle as oracle
@@ -23,14 +25,6 @@ from supervm.kernels.registry import resolve, set_dispatcher
 HASHES = ["sha256", "keccak256", "poseidon_bn254", "poseidon_bls12_381"]
 FIELDS = [name for name in HASHES if merkle_hashes.get(name).curve]
 SIZES = [*range(1, 41), 63, 64, 65]
-
-
-@pytest.fixture(autouse=True)
-def runs_there(request):
-    """Skip a hash that has no program for a GPU."""
-    params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    if params.get("backend") == "cuda" and f"merkle.{params.get('hash', 'sha256')}" not in cuda.TREES:
-        pytest.skip(f"{params['hash']} has no program for a GPU")
 
 
 @pytest.fixture
@@ -354,8 +348,8 @@ def test_elements_that_are_not_canonical(hash, backend):
 
 
 @pytest.mark.parametrize("hash", FIELDS)
-def test_a_root_of_circomlib_trees(hash):
-    """Semaphore's and Tornado Cash's shape: fixed depth, missing leaves 0, each level's zero the hash of two below."""
+def test_an_incremental_tree_of_circuits(hash):
+    """Fixed depth, missing leaves 0, each level's zero the hash of two below."""
     spec = poseidon(merkle_hashes.get(hash).curve, 3)
     zeros = [0]
     for _ in range(20):
@@ -578,3 +572,47 @@ def test_a_twin_writes_nothing_of_the_callers():
         set_dispatcher(None)
     assert seen == [7, 13]
     check_tree(tree, leaves)
+
+
+# Leaves on a GPU
+
+
+@pytest.fixture
+def device(monkeypatch):
+    if host_twin.missing():
+        pytest.skip(host_twin.missing())
+    twin = HostDevice()
+    monkeypatch.setattr(devices, "_search", lambda: ((twin,), ""))
+    return twin
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("hash", HASHES)
+@pytest.mark.parametrize("size", [0, 1, 37])
+def test_leaves_on_a_device(device, hash, size):
+    """The tree that they have on the host; its work is the device's, and nobody looks into the array."""
+    leaves = new_leaves(hash, size)
+    there = ResidentArray(leaves)
+    expected = merkle.build(leaves, hash, 3)
+    tree = merkle.build(there, hash, 3)
+    assert tree.root == merkle.root(there, hash, 3, backend="cuda") == expected.root
+    assert bool(device.launches) == (size > 0)
+    check_tree(tree, leaves)
+    tree.append(there)
+    expected.append(leaves)
+    assert tree.root == expected.root
+    if size:
+        proofs = tree.prove_batch(range(size))
+        assert (merkle.verify_batch(tree.root, there, proofs) == 1).all()
+    with pytest.raises(ArgumentError, match="backend"):
+        merkle.build(there, hash, backend="scalar")
+
+
+@pytest.mark.twin
+def test_elements_on_a_device_are_canonical(device):
+    leaves = new_leaves("poseidon_bn254", 9)
+    leaves[[4, 6]] = np.iinfo(np.uint64).max
+    with pytest.raises(ArgumentError, match=f"{hex((1 << 256) - 1)} at row 4"):
+        merkle.build(ResidentArray(leaves), "poseidon_bn254")
+    with pytest.raises(ArgumentError, match="leaves"):
+        merkle.build(ResidentArray(leaves[:, :3].copy()), "poseidon_bn254")

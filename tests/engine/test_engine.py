@@ -18,6 +18,7 @@ from supervm.crypto.oracle import sparse_merkle
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 from supervm.engine.errors import EngineClosed, StorageUnavailable
+from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
 from supervm.vm.contracts import load
 from supervm.vm.errors import ContractRejected, RuntimeProblem
@@ -201,3 +202,25 @@ def test_a_block_of_nothing():
     with Engine.open() as engine:
         result = engine.execute(batch_of([Plain()]).take(np.zeros(0, np.int64)))
         assert (len(result.receipts), result.height, engine.height) == (0, 1, 1)
+
+
+def test_a_root_of_field_elements(tmp_path):
+    """Blocks, the proof of an account, and the state as it comes back."""
+    workload = blocks_of("transfers", transactions=12, accounts=6, block_size=6)
+    config = EngineConfig(hash="poseidon_bn254")
+    with Engine.open(tmp_path / "state", config) as engine:
+        begin(engine, workload)
+        roots = [engine.execute(block).state_root for block in workload.blocks]
+        address = workload.genesis.addresses[0].tobytes()
+        nonce, balance = engine.account(address)
+        proof = engine.prove(b"\0" + address).to_bytes()
+        for value, verdict in ((balance, True), (balance + 1, False)):
+            account = nonce.to_bytes(8) + value.to_bytes(32)
+            assert verdict == sparse_merkle.verify(roots[-1], b"\0" + address, account, proof, config.hash)
+    with Engine.open(tmp_path / "state", config) as engine:
+        assert engine.state_root == roots[-1]
+
+
+def test_a_hash_that_is_not_there():
+    with pytest.raises(ArgumentError, match="poseidon_bls12_381"):
+        EngineConfig(hash="md5")

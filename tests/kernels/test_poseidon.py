@@ -96,3 +96,32 @@ def test_bounds_with_lanes(curve):
         assert z * z * over < 1
     assert row(max(v, box(z) + 1)) + 1 < 3.1
     assert row(y) < 1.6
+
+
+@pytest.mark.parametrize("curve", FIELDS)
+def test_bounds_where_matrices_are_sums(curve):
+    over = FIELDS[curve].modulus / generator(FIELDS[curve], 64, 8).r  # type: ignore[union-attr]
+
+    def box(x):
+        second = x * x * over + 1
+        return x * (second * second * over + 1) * over + 1
+
+    x = 3 * over + 1
+    for _ in range(9):
+        x = 4 * x + 1
+        assert x < 6.2
+        x = box(x)
+        assert x < 1.3
+    z, others = 4 * x + 1, [4 * x + 1] * 2
+    for step in range(1, 61):
+        z = box(z)
+        assert z < 2.3
+        total = z + sum(others)
+        others = [total + others[0], total + 2 * others[1]]
+        z = total + z + 1
+        assert max(others) < 27
+        assert max(others) * over < 1
+        assert z < 16
+        if step & 1:
+            others = [1.1, 1.1]
+    assert box(max(z, *others) + 1) < 1.5

@@ -14,6 +14,7 @@ from supervm.kernels.cpu.field_type import generator
 from supervm.kernels.cpu.lanes import LanesType
 from supervm.kernels.cpu.montgomery_field import MontgomeryField
 from supervm.kernels.cpu.wide_field import LARGEST_SUM, Alternating, WideLanes, WideOne
+from supervm.kernels.cpu.wide_sums import SHIFT, SumsInLanes, SumsInOne
 
 KINDS = {"lanes": 8, "word": 1}
 LARGEST = 6
@@ -96,3 +97,34 @@ def test_one_lane_reduces_the_largest_sum(curve):
         columns = wide.gather(e, columns, exact(wide, e, p - 1), exact(wide, e, p - 1))
     found = value(wide, wide.reduce(e, columns))
     assert found == (p - 1 + LARGEST_SUM * (p - 1) ** 2 * pow(r, -1, p)) % p
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("curve", FIELDS)
+def test_sums_are_reduced(curve, kind):
+    """Sums of 1 to 30 elements, at the edges of multiples of p and elsewhere."""
+    wide, e = made(curve, kind)
+    sums = SumsInLanes(wide, e) if kind == "lanes" else SumsInOne(wide, e)
+    p, chosen = FIELDS[curve].modulus, random.Random(8)
+    for count in (1, 2, 3, 5, 17, 30):
+        for _ in range(12):
+            parts = [chosen.choice((0, 1, p - 1, p - 1, chosen.randrange(p))) for _ in range(count)]
+            total = sums.raw(exact(wide, e, parts[0]))
+            for part in parts[1:]:
+                total = sums.add(total, sums.raw(exact(wide, e, part)))
+            found = value(wide, sums.reduced(total, count))
+            assert found % p == sum(parts) % p
+            assert found < (1.1 * p if kind == "lanes" else p)
+            if sum(parts) < wide.code.r and kind == "lanes":
+                assert value(wide, sums.carried(total, count)) == sum(parts)
+
+
+@pytest.mark.parametrize("curve", FIELDS)
+def test_sums_keep_within_their_words(curve):
+    """2^SHIFT elements of the largest limbs; what the multiplier reads is within 52 bits."""
+    wide, e = made(curve, "lanes")
+    top = FIELDS[curve].modulus - 1 >> 52 * (wide.limbs - 1)
+    limbs = [(1 << 52) - 1] * (wide.limbs - 1) + [top]
+    total = [(Interval(0, limb << SHIFT),) * e.count for limb in limbs]
+    reduced = SumsInLanes(wide, e).reduced(total, 1 << SHIFT)
+    assert all(limb[0].hi < 1 << 52 for limb in reduced)

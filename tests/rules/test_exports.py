@@ -30,6 +30,7 @@ PUBLISHED = {
         "blake2b_batch": "(messages, *, backend='auto')",
         "eth_address_batch": "(public_keys, *, backend='auto')",
     },
+    "supervm.crypto.curves": {"get": "(name)", "Curve": None, "Group": None},
     "supervm.crypto.merkle": {
         "build": "(leaves, hash, arity=2, *, depth=None, backend='auto')",
         "root": "(leaves, hash, arity=2, *, depth=None, backend='auto')",

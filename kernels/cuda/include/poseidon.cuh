@@ -11,6 +11,7 @@
 #include "montgomery_field.cuh"
 
 static constexpr u32 WIDEST = 17;
+static constexpr u32 MATRIX_FIRST = 1, SUMS = 2;  // forms of `supervm.kernels.poseidon_spec`; 0: constants come first
 
 // Words of a table's element, aligned for wide loads.
 struct alignas(16) TableElement {
@@ -126,21 +127,53 @@ template <class F, u32 T> struct Permutation {
             x[0] = latest + rest;
         }
     }
-    // A matrix if `before`, `half` layers, `partial` rounds and a matrix, `half` layers, of which the first `rows` elements are
-    // wanted.
-    METHOD void permute(u32 half, u32 partial, bool before, u32 rows)
+    // Matrices and constants from the table: one matrix if it comes first, `half` layers, `partial` rounds and a matrix, `half`
+    // layers.
+    METHOD void permute_with_matrices(u32 half, u32 partial, bool matrix_first, u32 rows)
     {
-        if (!before) {
+        if (!matrix_first) {
             ROLLED for (u32 i = 0; i < width(); ++i) x[i] = x[i] + table_element<F>(constants + i);
             constants += width();
         }
         const u32 last = 2 * half + 1;
-        ROLLED for (u32 stage = before ? 0 : 1; stage <= last; ++stage) {
+        ROLLED for (u32 stage = matrix_first ? 0 : 1; stage <= last; ++stage) {
             if (stage == half + 1)
                 partial_rounds(partial - 1);
             else if (stage > 0)
                 boxes();
             mix(stage == last ? rows : width());
         }
+    }
+    // Poseidon2 with circ(2, 1, …) in full rounds, ones and a diagonal 2, …, 2, 3 in partial ones; the state has the factor R.
+    METHOD void permute_with_sums(u32 half, u32 partial, u32 rows)
+    {
+        scale(width());
+        ROLLED for (u32 stage = 0; stage <= 2 * half + partial; ++stage) {
+            const bool inner = stage > half && stage <= half + partial;
+            ROLLED for (u32 i = 0; stage > 0 && i < (inner ? 1 : width()); ++i) x[i] = fifth_power(x[i]);
+            F total = x[0];
+            ROLLED for (u32 i = 1; i < width(); ++i) total = total + x[i];
+            if (inner) x[width() - 1] = x[width() - 1].doubled();
+            ROLLED for (u32 i = 0; i < width(); ++i) x[i] = x[i] + total;
+            const u32 added = inner && stage < half + partial ? 1 : width();
+            if (inner && stage == half + partial) ++constants;  // of the partial round that does not follow
+            ROLLED for (u32 i = 0; i < added; ++i) x[i] = x[i] + table_element<F>(constants + i);
+            constants += added;
+        }
+        scale(rows);
+    }
+    // The first `count` elements times an element of the table, divided by R.
+    METHOD void scale(u32 count)
+    {
+        const F factor = table_element<F>(constants++);
+        ROLLED for (u32 i = 0; i < count; ++i) x[i] = factor * x[i];
+    }
+    // The first `rows` elements of the permutation.
+    METHOD void permute(u32 half, u32 partial, u32 form, u32 rows)
+    {
+        if (form == SUMS)
+            permute_with_sums(half, partial, rows);
+        else
+            permute_with_matrices(half, partial, form == MATRIX_FIRST, rows);
     }
 };

@@ -2,9 +2,10 @@
 // Hashes and permutations of Poseidon and Poseidon2, one a thread. `constants.cuh` defines the type Scalar.
 //
 // poseidon_3 and poseidon_any(const u32 *inputs, u32 bytes, const TableElement *constants, u32 width, u32 full, u32 partial,
-//                             u32 before, u32 capacity, u32 *out, u32 count)
+//                             u32 form, u32 capacity, u32 *out, u32 count)
 //     Rows of `bytes` bytes: t − 1 elements, beside which element `capacity` of the state is zero, or t. Written are rows of
-//     one element, or of t. Elements are canonical, little-endian. `full` and `partial` rounds; `before`: a matrix is first.
+//     one element, or of t. Elements are canonical, little-endian. `full` and `partial` rounds, in a `form` of
+//     `poseidon.cuh`.
 // canonical_rows(const u32 *inputs, u32 bytes, i8 *verdicts, u32 count)
 //     1 for a row whose elements are all below the modulus, else 0.
 #include "launch.cuh"
@@ -12,7 +13,7 @@
 #include "constants.cuh"
 
 template <u32 T> DEVICE void one(
-    u32 item, const u32 *inputs, u32 bytes, const TableElement *constants, u32 width, u32 full, u32 partial, u32 before,
+    u32 item, const u32 *inputs, u32 bytes, const TableElement *constants, u32 width, u32 full, u32 partial, u32 form,
     u32 capacity, u32 *out)
 {
     constexpr u32 WORDS = Scalar::WORDS;
@@ -30,7 +31,7 @@ template <u32 T> DEVICE void one(
         }
     }
     const u32 rows = hashing ? 1 : permutation.width();
-    permutation.permute(full / 2, partial, before != 0, rows);
+    permutation.permute(full / 2, partial, form, rows);
     ROLLED for (u32 i = 0; i < rows; ++i) {
         UNROLL for (u32 word = 0; word < WORDS; ++word) {
             out[((u64)item * rows + i) * WORDS + word] = permutation.x[i].w[word];
@@ -39,16 +40,16 @@ template <u32 T> DEVICE void one(
 }
 
 KERNEL(poseidon_3, 128, 4)
-(const u32 *inputs, u32 bytes, const TableElement *constants, u32 width, u32 full, u32 partial, u32 before, u32 capacity,
+(const u32 *inputs, u32 bytes, const TableElement *constants, u32 width, u32 full, u32 partial, u32 form, u32 capacity,
  u32 *out, u32 count)
 {
-    for_items(item, count) one<3>(item, inputs, bytes, constants, width, full, partial, before, capacity, out);
+    for_items(item, count) one<3>(item, inputs, bytes, constants, width, full, partial, form, capacity, out);
 }
 KERNEL(poseidon_any, 128, 4)
-(const u32 *inputs, u32 bytes, const TableElement *constants, u32 width, u32 full, u32 partial, u32 before, u32 capacity,
+(const u32 *inputs, u32 bytes, const TableElement *constants, u32 width, u32 full, u32 partial, u32 form, u32 capacity,
  u32 *out, u32 count)
 {
-    for_items(item, count) one<0>(item, inputs, bytes, constants, width, full, partial, before, capacity, out);
+    for_items(item, count) one<0>(item, inputs, bytes, constants, width, full, partial, form, capacity, out);
 }
 KERNEL(canonical_rows, 256, 4)(const u32 *inputs, u32 bytes, i8 *verdicts, u32 count)
 {

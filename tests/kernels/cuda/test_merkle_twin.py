@@ -10,7 +10,6 @@ from host_device import HostDevice
 
 from supervm.crypto import cuda, merkle_hashes
 from supervm.kernels.cuda import merkle
-from supervm.kernels.cuda.device import Program
 from supervm.kernels.errors import DeviceOutOfMemory
 from supervm.kernels.merkle_levels import Growth, fresh, least_depth, level_sizes, padded
 from supervm.kernels.registry import resolve
@@ -20,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(bool(host_twin.missing()), reason=host_twin.missing() or "a compiler is there"),
 ]
 
-HASHES = list(merkle_hashes.HASHES)
+HASHES = [operation.removeprefix("merkle.") for operation in cuda.TREES]
 
 
 def growths(hash, size, arity, lowest=0, width=32):
@@ -94,9 +93,11 @@ def test_as_little_memory_as_there_is(monkeypatch):
 
 
 @pytest.mark.parametrize("hash", HASHES)
-@pytest.mark.parametrize("memory", [1 << 13, 1 << 30])
+@pytest.mark.parametrize("memory", [1 << 13, 1 << 15, 1 << 30])
 def test_growth_of_a_tree_that_is_there(hash, memory, monkeypatch):
     """Leaves behind others, level by level, in pieces where there is little memory."""
+    if merkle_hashes.get(hash).curve and memory < 1 << 15:
+        pytest.skip("the constants of Poseidon are larger")
     size, more, arity = 7, 100, 3
     expected, _ = growths(hash, size + more, arity)
     parts, starts, ends = [], [], []
@@ -132,5 +133,7 @@ def test_programs_are_listed():
     listed = {program.digest for program in cuda.programs().values()}
     for hasher in cuda.TREES.values():
         if isinstance(hasher, merkle.ByteHasher):
-            assert isinstance(hasher.program, Program)
-            assert hasher.program.digest in listed
+            used = [hasher.program]
+        else:
+            used = [program for arity in range(2, 17) for program in hasher.program(arity).programs]
+        assert {program.digest for program in used} <= listed

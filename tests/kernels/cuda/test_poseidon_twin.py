@@ -15,7 +15,7 @@ from supervm.crypto.oracle import poseidon as oracle
 from supervm.crypto.params.poseidon import FIELDS, named
 from supervm.kernels.cuda import poseidon_constants
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.poseidon_spec import PoseidonSpec
+from supervm.kernels.poseidon_spec import PoseidonSpec, form_of
 from supervm.kernels.spec import FieldSpec
 
 pytestmark = [
@@ -26,6 +26,7 @@ pytestmark = [
 OPERATIONS = [
     *(f"{curve}.{name}" for curve in FIELDS for name in ("poseidon.t3", "poseidon.t17", "poseidon2.t3")),
     "bn254.poseidon.t2",
+    "bn254.poseidon2.t2",
     "bls12_381.poseidon2.t8",
 ]
 
@@ -55,10 +56,11 @@ def integers(array: Any) -> list[int]:
 def run(kernel: str, spec: PoseidonSpec, numbers: list[int], taken: int) -> list[int]:
     count = len(numbers) // taken
     out = np.zeros((count, spec.width if taken == spec.width else 1, 8), np.uint32)
-    shape = (spec.width, spec.full_rounds, spec.partial_rounds, spec.first is not None, spec.capacity)
+    form = form_of(spec.width, spec.first is not None)
+    shape = (spec.width, spec.full_rounds, spec.partial_rounds, form, spec.capacity)
     constants = aligned(poseidon_constants.round_constants(spec))
     built = library(spec.name.split(".", maxsplit=1)[0])
-    host_twin.call(built, kernel, words(numbers), 32 * taken, constants, *map(int, shape), out, count)
+    host_twin.call(built, kernel, words(numbers), 32 * taken, constants, *shape, out, count)
     return integers(out)
 
 
@@ -82,7 +84,8 @@ def test_rounds_are_those_of_the_parameters() -> None:
     for operation in OPERATIONS:
         spec = named(operation)
         arguments = cuda.PROGRAMS[operation].launches[0].arguments
-        expected = (spec.width, spec.full_rounds, spec.partial_rounds, spec.first is not None, spec.capacity)
+        form = form_of(spec.width, spec.first is not None)
+        expected = (spec.width, spec.full_rounds, spec.partial_rounds, form, spec.capacity)
         assert arguments[3:8] == expected
 
 
