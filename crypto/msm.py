@@ -9,7 +9,7 @@ unless `subgroup` is set: the sum is that of the terms.
 Memory beside the arguments, for n points of w words, windows of b bits (chosen by cost: about log₂ n − 3), g windows at a
 time (all at once for small n, one for large), and T threads:
 
-    n·8w  +  T · g·(8n + 2^(b − 1)·(9.6·w + 20)),  and about half a megabyte for each thread.
+    n·8w  +  T · g·(8n + 2^(b − 1)·(9.6·w + 20)),  and about a megabyte for each thread.
 
 Where `memory_limit` is less, points are worked on in pieces, whose sums are added.
 """

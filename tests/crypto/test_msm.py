@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -408,6 +410,28 @@ def test_work(backend):
     assert call.mismatches(function, 1.0, source) == 1
     checked = sum(call.mismatches(function, 0.01, source) for _ in range(2000))
     assert 10 < checked < 70, "one in 64"
+
+
+def test_memory_stays_within_the_limit(backend):
+    """What NumPy allocates; half of what the whole takes is given."""
+    operation, count = "bn254.g1.msm", 6000
+    curve = CURVES[operation, backend]
+    points = kernels.multiples(curve, count).reshape(count, 2, -1)
+    values = np.random.default_rng(1).integers(0, 2**60, (count, 4), np.uint64)
+    call = partial(msm.msm, "bn254", points, values, backend=backend)
+    whole = call().tolist()
+    plan = choose(count, 8, GROUPS[operation].order - 1)
+    peaks = {}
+    for limit in (None, plan.bytes(1, 1)):
+        tracemalloc.start()
+        assert call(memory_limit=limit).tolist() == whole
+        peaks[limit] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    most = plan.bytes(1, plan.group(1))
+    assert peaks[None] <= most
+    limit = plan.bytes(1, 1)
+    assert limit < most
+    assert peaks[limit] <= limit
 
 
 def test_plans():

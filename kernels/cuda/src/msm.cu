@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Multi-scalar multiplication by Pippenger's buckets; what calls these kernels is `supervm.kernels.cuda.msm`.
 //
-// `Base`, the field of coordinates, and `Curve` with b() are generated from a GroupSpec.
+// `Base`, the field of coordinates, `Curve` with b() and inverse(), and POINT_BLOCKS, the blocks of a multiprocessor that sums of
+// points have registers for, are generated from a GroupSpec.
 #include "constants.cuh"
 #include "launch.cuh"
 #include "run_sums.cuh"
@@ -59,7 +60,7 @@ KERNEL(msm_keys, 128, 1)
 }
 
 // The first round: entries are numbers of rows, keys as `msm_keys` made them.
-KERNEL(msm_first, 128, 2)
+KERNEL(msm_first, 128, POINT_BLOCKS)
 (u32 stretches, u32 length, u32 count, u32 none, const u64 *keys, const u32 *entries, const u32 *rows, u32 *sums,
  u32 *slot_keys, u32 *slots)
 {
@@ -80,7 +81,7 @@ KERNEL(msm_first, 128, 2)
 }
 
 // Every other round: entries are the slots of the round before.
-KERNEL(msm_next, 128, 2)
+KERNEL(msm_next, 128, POINT_BLOCKS)
 (u32 stretches, u32 length, u32 count, const u32 *keys, const u32 *points, u32 *sums, u32 *slot_keys, u32 *slots)
 {
     for_items(stretch, stretches)
@@ -97,7 +98,7 @@ KERNEL(msm_next, 128, 2)
 
 // Σ (b + 1)·S_b over a segment of a window's buckets: running sums, and the number of buckets before the segment times the
 // plain sum. One thread a segment; its entry has the window as key.
-KERNEL(msm_segments, 128, 2)
+KERNEL(msm_segments, 128, POINT_BLOCKS)
 (u32 count, u32 segments, u32 buckets, u32 length, const u32 *sums, u32 *keys, u32 *points)
 {
     for_items(item, count)
