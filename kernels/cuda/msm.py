@@ -322,11 +322,15 @@ def prepare(group: GroupProgram, device: Device, coordinates: Words, precompute:
     """Points, flat canonical words, to stay on a device with multiples.
 
     Raises:
-        ArgumentError: as `GroupProgram.place`.
+        ArgumentError: as `GroupProgram.place`, or more points than entries can number.
         DeviceOutOfMemory: they do not fit beside one sum.
     """
     count = coordinates.size // group.words
     plan = choose(count, group.words, group.order - 1, precompute)
+    if plan.entries > MOST_ENTRIES:
+        raise ArgumentError(
+            "points", f"{count} points", f"{MOST_ENTRIES // plan.windows} on a device at most"
+        )
     with device.use():
         _require(device, plan.bytes())
         return group.place(device.stream(), coordinates, plan)
