@@ -28,6 +28,7 @@ from supervm.kernels.cuda.batch import Constants, ItemProgram, Launch, Table, ru
 from supervm.kernels.cuda.device import Program
 from supervm.kernels.cuda.merkle import ByteHasher, Hasher, ItemHasher
 from supervm.kernels.cuda.merkle import grow as grow_tree
+from supervm.kernels.cuda.msm import GroupProgram
 from supervm.kernels.merkle_levels import Growth
 from supervm.kernels.poseidon_spec import form_of
 from supervm.kernels.registry import register
@@ -205,6 +206,10 @@ TREES: dict[str, Hasher] = {
 """What hashes Merkle trees on a GPU, by operation."""
 
 
+MSM = {f"{spec.name}.msm": GroupProgram(spec) for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
+"""Groups whose multi-scalar multiplications run on a GPU, by operation."""
+
+
 def programs() -> dict[str, Program]:
     """Every program of this room by a name of its own, for whoever compiles them all."""
     return {
@@ -221,6 +226,7 @@ def programs() -> dict[str, Program]:
         "ntt.bn254": ntt.program_of(bn254.FR),
         "ntt.bls12_381": ntt.program_of(bls12_381.FR),
         **{f"poseidon.{curve}": program for curve, program in _POSEIDON.items()},
+        **{operation: group.program for operation, group in MSM.items()},
     }
 
 

@@ -9,7 +9,7 @@ unless `subgroup` is set: the sum is that of the terms.
 Memory beside the arguments, for n points of w words, windows of b bits (chosen by cost: about log₂ n − 3), g windows at a
 time (all at once for small n, one for large), and T threads:
 
-    n·8w  +  T · g·(8n + 2^(b − 1)·(9.6·w + 20)),  and about half a megabyte for each thread.
+    n·8w  +  T · g·(8n + 2^(b − 1)·(9.6·w + 20)),  and about a megabyte for each thread.
 
 Where `memory_limit` is less, points are worked on in pieces, whose sums are added.
 """
@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from supervm.crypto.msm_call import GROUPS, MsmCall, Points, Words
+from supervm.crypto.arguments import flag
+from supervm.crypto.msm_call import GROUPS, MsmCall, Points, Words, require_subgroup
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.buckets import first_at_least
+from supervm.kernels.cuda.arrays import fetched
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve, run
 from supervm.kernels.spec import QuadraticSpec
@@ -45,7 +47,8 @@ def msm(
     Args:
         curve: `bn254`, `bls12_381` or `ed25519`.
         points: uint64 (n, 2, L), or (n, 2, 2, L) in G2.
-        scalars: uint64 (n, 4), below the order; or (k, n, 4) for k sums over the same points.
+        scalars: uint64 (n, 4), below the order; or (k, n, 4) for k sums over the same points. Arrays that lie on a GPU are
+            fetched; to keep points there, `prepare` them.
         group: `g1` or `g2`; of edwards25519 there is one, which goes by `g1`.
         backend: `auto`, `ifma`, `scalar` or `cuda`.
         subgroup: check that the points are in the subgroup of prime order.
@@ -61,6 +64,8 @@ def msm(
     """
     operation = _operation(curve, group)
     checked = Points(_points(operation, points))
+    if flag(subgroup, "subgroup"):
+        require_subgroup(operation, checked.coordinates, backend)
     return _run(operation, checked, scalars, backend, _limit(memory_limit))
 
 
@@ -105,6 +110,8 @@ def prepare(
         raise ArgumentError("precompute", repr(precompute), "a whole number in 1 … 256")
     checked = Points(_points(operation, points).copy(), precompute, kept=True)
     chosen = resolve(operation, backend)
+    if flag(subgroup, "subgroup"):
+        require_subgroup(operation, checked.coordinates, backend)
     none = np.zeros((1, len(checked.coordinates), 4), np.uint64)
     chosen.function(checked, none, None, np.empty((1, *checked.coordinates.shape[1:]), np.uint64))
     return Table(operation, checked, backend)
@@ -122,7 +129,8 @@ def _operation(curve: Any, group: Any) -> str:
 
 
 def _points(operation: str, points: Any) -> Words:
-    """Checked for shape and dtype."""
+    """Checked for shape and dtype; an array that lies on a GPU is fetched."""
+    points = fetched(points, "points")
     field = GROUPS[operation].field
     shape = (2, 2, field.base.words) if isinstance(field, QuadraticSpec) else (2, field.words)
     if not isinstance(points, np.ndarray) or points.dtype != np.uint64 or points.shape[1:] != shape:
@@ -170,6 +178,7 @@ def _sums(rows: Words) -> int:
 
 
 def _run(operation: str, points: Points, scalars: Any, backend: str, limit: int | None) -> Words:
+    scalars = fetched(scalars, "scalars")
     rows = _scalars(operation, scalars, len(points.coordinates))
     result = np.empty((len(rows), *points.coordinates.shape[1:]), np.uint64)
     run(MsmCall(operation, points, rows, limit, result), backend)

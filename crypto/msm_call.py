@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import cuda, curves
 from supervm.crypto.params.bls12_381 import G1 as BLS12_381_G1
 from supervm.crypto.params.bls12_381 import G2 as BLS12_381_G2
 from supervm.crypto.params.bn254 import G1 as BN254_G1
@@ -21,11 +23,15 @@ from supervm.kernels.cpu import msm as kernels
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
-from supervm.kernels.registry import register
+from supervm.kernels.cuda import devices
+from supervm.kernels.cuda import msm as cuda_kernels
+from supervm.kernels.errors import ArgumentError
+from supervm.kernels.registry import register, resolve
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
 from supervm.kernels.work import Function, Work
 
 Words = npt.NDArray[np.uint64]
+Made = TypeVar("Made")
 
 GROUPS: dict[str, GroupSpec | EdwardsSpec] = {
     "bn254.g1.msm": BN254_G1,
@@ -67,13 +73,13 @@ class Points:
         """The coordinates as kernels take them."""
         return borrow(np.ascontiguousarray(self.coordinates)).reshape(-1)
 
-    def packed(self, curve: Curve, backend: str) -> kernels.Packed:
-        """The checked points in a backend's form."""
+    def made(self, key: str, make: Callable[[], Made]) -> Made:
+        """What a backend made of the points, made at first use."""
         with self._lock:
-            if backend not in self._made:
-                self._made[backend] = kernels.pack(curve, self.flat, self.precompute)
-            packed: kernels.Packed = self._made[backend]
-            return packed
+            if key not in self._made:
+                self._made[key] = make()
+            found: Made = self._made[key]
+            return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +128,37 @@ class MsmCall(Work):
         return int(np.count_nonzero(differ))
 
 
+def require_subgroup(operation: str, points: Words, backend: str) -> None:
+    """Check that points are in the subgroup of prime order, by the fast tests of `curves`; of edwards25519, whose cofactor
+    is 8, by multiplication with the order. What is not on the curve is left to whoever packs the points.
+
+    Raises:
+        ArgumentError: naming the first row that is outside.
+    """
+    spec = GROUPS[operation]
+    if spec.cofactor == 1:
+        return
+    if isinstance(spec, EdwardsSpec):
+        curve = CURVES[operation, resolve(operation, "auto" if backend == "cuda" else backend).name]
+        products = kernels.times_order(kernels.pack(curve, borrow(points).reshape(-1)))
+        outside = (products.reshape(-1, 8) != np.array([0] * 4 + [1, 0, 0, 0], np.uint64)).any(axis=1)
+    else:
+        name, group = spec.name.split(".")
+        tested = getattr(curves.get(name), group).in_subgroup(
+            points, "auto" if backend == "cuda" else backend
+        )
+        outside = tested == 0
+    if outside.any():
+        found = f"a point outside the subgroup in row {int(np.argmax(outside))}"
+        raise ArgumentError("points", found, "points of the subgroup of prime order")
+
+
 def _compute(
     operation: str, backend: str, points: Points, scalars: Words, memory_limit: int | None, result: Words
 ) -> None:
     curve = CURVES[operation, backend]
     if points.kept:
-        packed = points.packed(curve, backend)
+        packed = points.made(backend, partial(kernels.pack, curve, points.flat, points.precompute))
         sums = [kernels.multiply(packed, borrow(each).reshape(-1), memory_limit) for each in scalars]
         result[...] = np.array(sums, np.uint64).reshape(result.shape)
     else:
@@ -135,6 +166,21 @@ def _compute(
         result[...] = found.reshape(result.shape)
 
 
+def _compute_there(
+    operation: str, points: Points, scalars: Words, memory_limit: int | None, result: Words
+) -> None:
+    group, device = cuda.MSM[operation], devices.working_device()
+    if points.kept:
+        make = partial(cuda_kernels.prepare, group, device, points.flat, points.precompute)
+        resident = points.made(f"cuda {device.index}", make)
+        found = cuda_kernels.multiply_resident(group, device, resident, borrow(scalars))
+    else:
+        found = cuda_kernels.multiply(group, device, points.flat, borrow(scalars), memory_limit)
+    result[...] = found.reshape(result.shape)
+
+
 for _operation in GROUPS:
     for _backend, _reason in (("ifma", ifma_unavailable), ("scalar", lambda: "")):
         register(_operation, _backend, partial(_compute, _operation, _backend), _reason)
+    if _operation in cuda.MSM:
+        register(_operation, "cuda", partial(_compute_there, _operation), devices.unavailable)

@@ -136,6 +136,25 @@ def multiples(curve: Curve, count: int) -> Words:
     return out
 
 
+def times_order(packed: Packed) -> Words:
+    """The order of the group times every point, flat uint64 canonical words: neutral for points of the subgroup alone."""
+    curve, count, words = packed.curve, packed.points, row_words(packed.curve)
+    rows = np.concatenate((packed.rows[: count * words], packed.rows[: count * words]))
+
+    def multiply_slice(start: int, stop: int) -> None:
+        scratch = Scratch(curve)
+        for bit in bin(curve.spec.scalar_field.modulus)[3:]:
+            whole = count + start, count + start, 1, count + start, stop - start
+            add_rows(curve, rows, *whole, 0, *scratch.arguments)
+            if bit == "1":
+                add_rows(curve, rows, whole[0], start, 1, whole[0], stop - start, 0, *scratch.arguments)
+
+    run_slices(multiply_slice, count, PAIRS)
+    out = np.empty(count * words, np.uint64)
+    write_affine(curve, rows, rows, np.arange(count, 2 * count, dtype=np.uint32), out)
+    return out
+
+
 def _multiples(curve: Curve, rows: Words, count: int, plan: Plan) -> None:
     def extend(start: int, stop: int) -> None:
         scratch = Scratch(curve)

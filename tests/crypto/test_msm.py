@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -254,14 +256,45 @@ def test_points_outside_the_subgroup(backend):
     """Sums are of points, not of multiples modulo the order."""
     operation = "bls12_381.g1.msm"
     group = ORACLES[operation]
-    x = 0
-    while (outside := group.lift_x(x, False)) is None or group.in_subgroup(outside):
-        x += 1
+    outside = outside_point(operation, group)
     small = group.multiply(group.order, outside)
     points = [outside, small, group.generator] * 11
     values = [random.Random(index).randrange(group.order) for index in range(33)]
     expected = array(operation, [oracle_msm(group, points, values)])[0]
     assert compute(operation, points, values, backend).tolist() == expected.tolist()
+
+
+def test_subgroup_on_request(operation, backend):
+    """Points of the subgroup pass; one beside it is named, and no other check of it is lost."""
+    group = ORACLES[operation]
+    points, _ = some(operation, 9)
+    points[4] = (0, 1) if operation == "ed25519.msm" else None
+    good, values = array(operation, points), scalars(range(9))
+    options = {"scalars": values, "backend": backend, "subgroup": True, **split(operation)}
+    expected = msm.msm(points=good, **(options | {"subgroup": False}))
+    assert msm.msm(points=good, **options).tolist() == expected.tolist()
+    if operation == "bn254.g1.msm":
+        return
+    outside = array(operation, [outside_point(operation, group)])[0]
+    good[6] = outside
+    with pytest.raises(ArgumentError, match="outside the subgroup in row 6"):
+        msm.msm(points=good, **options)
+    with pytest.raises(ArgumentError, match="outside the subgroup in row 6"):
+        msm.prepare(points=good, backend=backend, subgroup=True, **split(operation))
+    good.reshape(9, -1)[2, 0] ^= np.uint64(1)
+    with pytest.raises(ArgumentError, match="row"):
+        msm.msm(points=good, **options)
+
+
+def outside_point(operation, group):
+    if operation == "ed25519.msm":
+        return ed25519_msm([(0, group.p - 1), group.generator], [1, 1])
+    x = 1
+    while True:
+        point = group.lift_x(group.field.element([x] * group.degree), False)
+        if point is not None and not group.in_subgroup(point):
+            return point
+        x += 1
 
 
 def vector_cases(name, size):
@@ -377,6 +410,28 @@ def test_work(backend):
     assert call.mismatches(function, 1.0, source) == 1
     checked = sum(call.mismatches(function, 0.01, source) for _ in range(2000))
     assert 10 < checked < 70, "one in 64"
+
+
+def test_memory_stays_within_the_limit(backend):
+    """What NumPy allocates; half of what the whole takes is given."""
+    operation, count = "bn254.g1.msm", 6000
+    curve = CURVES[operation, backend]
+    points = kernels.multiples(curve, count).reshape(count, 2, -1)
+    values = np.random.default_rng(1).integers(0, 2**60, (count, 4), np.uint64)
+    call = partial(msm.msm, "bn254", points, values, backend=backend)
+    whole = call().tolist()
+    plan = choose(count, 8, GROUPS[operation].order - 1)
+    peaks = {}
+    for limit in (None, plan.bytes(1, 1)):
+        tracemalloc.start()
+        assert call(memory_limit=limit).tolist() == whole
+        peaks[limit] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    most = plan.bytes(1, plan.group(1))
+    assert peaks[None] <= most
+    limit = plan.bytes(1, 1)
+    assert limit < most
+    assert peaks[limit] <= limit
 
 
 def test_plans():

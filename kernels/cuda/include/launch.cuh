@@ -17,6 +17,7 @@
     for (u32 thread = threadIdx.x, once = 1; once; once = 0, __syncthreads())
 
 DEVICE u32 atomic_add(u32 *place, u32 value) { return atomicAdd(place, value); }
+DEVICE void atomic_min(u32 *place, u32 value) { atomicMin(place, value); }
 
 #else
 
@@ -31,6 +32,10 @@ DEVICE u32 atomic_add(u32 *place, u32 value)
     const u32 before = *place;
     *place = before + value;
     return before;
+}
+DEVICE void atomic_min(u32 *place, u32 value)
+{
+    if (value < *place) *place = value;
 }
 
 #endif

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Multi-scalar multiplication by Pippenger's buckets; what calls these kernels is `supervm.kernels.cuda.msm`.
+//
+// `Base`, the field of coordinates, `Curve` with b() and inverse(), and POINT_BLOCKS, the blocks of a multiprocessor that sums of
+// points have registers for, are generated from a GroupSpec.
+#include "constants.cuh"
+#include "launch.cuh"
+#include "run_sums.cuh"
+
+constexpr u32 NEGATED = 1u << 31;
+constexpr int POINT = XyzzPoint<Base>::WORDS;
+
+// Points as they are given, canonical words of x and y, all zero for infinity, to elements as they stand in memory. `refused`
+// is the least 2·index + 1 of a point that is not on the curve, or 2·index where a coordinate is p or more.
+KERNEL(msm_points, 128, 1)(u32 count, u32 first, const u32 *given, u32 *rows, u8 *infinite, u32 *refused)
+{
+    for_items(item, count)
+    {
+        const u32 *words = given + (u64)item * 2 * Base::WORDS;
+        u32 any = 0;
+        for (int i = 0; i < 2 * Base::WORDS; ++i) any |= words[i];
+        Base x, y;
+        const bool below_x = read_element(x, words), below_y = read_element(y, words + Base::WORDS);
+        const bool good = any == 0 || y.squared() == x.squared() * x + Curve::b();
+        if (!(below_x && below_y))
+            atomic_min(refused, 2 * (first + item));
+        else if (!good)
+            atomic_min(refused, 2 * (first + item) + 1);
+        infinite[item] = any == 0;
+        store_element(rows + (u64)item * 2 * Base::WORDS, x);
+        store_element(rows + (u64)item * 2 * Base::WORDS + Base::WORDS, y);
+    }
+}
+
+// The bucket of every point in every window, as a key to sort by: (window mod shared)·buckets + |digit| − 1, or `none`. The
+// offset 2^(bits − 1) in every window has been added to what a digit is read from: see `buckets.py`.
+KERNEL(msm_keys, 128, 1)
+(u32 count, u32 bits, u32 windows, u32 shared, u32 none, const u32 *scalars, const u32 *offset, const u8 *infinite,
+ u64 *keys, u32 *entries)
+{
+    for_items(item, count)
+    {
+        u32 raised[12];
+        raised[0] = add_cc(scalars[(u64)item * 8], offset[0]);
+        UNROLL for (int i = 1; i < 8; ++i) raised[i] = addc_cc(scalars[(u64)item * 8 + i], offset[i]);
+        raised[8] = addc(offset[8], 0);
+        UNROLL for (int i = 9; i < 12; ++i) raised[i] = 0;
+        const u32 half = 1u << (bits - 1);
+        for (u32 window = 0; window < windows; ++window) {
+            const u32 bit = window * bits, word = bit / 32;
+            const u64 two = (u64)raised[word + 1] << 32 | raised[word];
+            const u32 digit = (u32)(two >> (bit % 32)) & (2 * half - 1);
+            const bool negative = digit < half;
+            const u32 size = negative ? half - digit : digit - half;
+            const u64 at = (u64)window * count + item;
+            keys[at] = size && !infinite[item] ? (window % shared) * half + size - 1 : none;
+            entries[at] = (window / shared * count + item) | (negative ? NEGATED : 0);
+        }
+    }
+}
+
+// The first round: entries are numbers of rows, keys as `msm_keys` made them.
+KERNEL(msm_first, 128, POINT_BLOCKS)
+(u32 stretches, u32 length, u32 count, u32 none, const u64 *keys, const u32 *entries, const u32 *rows, u32 *sums,
+ u32 *slot_keys, u32 *slots)
+{
+    for_items(stretch, stretches)
+    {
+        const auto key = [&](u32 i) { return (u32)keys[i] | ((u32)keys[i] == none ? EMPTY : 0); };
+        const auto add = [&](XyzzPoint<Base> &A, u32 i) {
+            const u32 entry = entries[i];
+            const u32 *row = rows + (u64)(entry & ~NEGATED) * 2 * Base::WORDS;
+            Base x, y;
+            load_element(x, row);
+            load_element(y, row + Base::WORDS);
+            if (entry & NEGATED) y = -y;
+            add_affine(A, x, y);
+        };
+        sum_stretch<Base>(stretch, length, count, key, add, sums, slot_keys, slots);
+    }
+}
+
+// Every other round: entries are the slots of the round before.
+KERNEL(msm_next, 128, POINT_BLOCKS)
+(u32 stretches, u32 length, u32 count, const u32 *keys, const u32 *points, u32 *sums, u32 *slot_keys, u32 *slots)
+{
+    for_items(stretch, stretches)
+    {
+        const auto key = [&](u32 i) { return keys[i]; };
+        const auto add = [&](XyzzPoint<Base> &A, u32 i) {
+            XyzzPoint<Base> B;
+            load_xyzz(B, points + (u64)i * POINT);
+            add_point(A, B);
+        };
+        sum_stretch<Base>(stretch, length, count, key, add, sums, slot_keys, slots);
+    }
+}
+
+// Σ (b + 1)·S_b over a segment of a window's buckets: running sums, and the number of buckets before the segment times the
+// plain sum. One thread a segment; its entry has the window as key.
+KERNEL(msm_segments, 128, POINT_BLOCKS)
+(u32 count, u32 segments, u32 buckets, u32 length, const u32 *sums, u32 *keys, u32 *points)
+{
+    for_items(item, count)
+    {
+        const u32 window = item / segments, first = item % segments * length;
+        const u32 stop = buckets - first < length ? buckets : first + length;
+        XyzzPoint<Base> plain = XyzzPoint<Base>::infinity(), weighted = plain, B;
+        ROLLED for (u32 bucket = stop; bucket-- > first;) {
+            load_xyzz(B, sums + ((u64)window * buckets + bucket) * POINT);
+            add_point(plain, B);
+            add_point(weighted, plain);
+        }
+        XyzzPoint<Base> multiple = XyzzPoint<Base>::infinity();
+        ROLLED for (int bit = 31; bit >= 0; --bit) {
+            if (first >> bit) double_point(multiple);
+            if (first >> bit & 1) add_point(multiple, plain);
+        }
+        add_point(weighted, multiple);
+        keys[item] = window;
+        store_xyzz(points + (u64)item * POINT, weighted);
+    }
+}
+
+// Rows of `source` times 2^doublings, for a group without points of even order.
+KERNEL(msm_multiples, 128, 1)(u32 count, u32 doublings, const u8 *infinite, const u32 *source, u32 *target)
+{
+    for_items(item, count)
+    {
+        const u32 *row = source + (u64)item * 2 * Base::WORDS;
+        XyzzPoint<Base> A;
+        load_element(A.X, row);
+        load_element(A.Y, row + Base::WORDS);
+        A.ZZ = A.ZZZ = Base::one();
+        ROLLED for (u32 i = 0; i < doublings; ++i) double_point(A);
+        if (!infinite[item]) {
+            const Base inverse = Curve::inverse(A.ZZZ), step = A.ZZ * inverse;  // 1/Z³ and 1/Z
+            A.X = A.X * step.squared();
+            A.Y = A.Y * inverse;
+        }
+        store_element(target + (u64)item * 2 * Base::WORDS, A.X);
+        store_element(target + (u64)item * 2 * Base::WORDS + Base::WORDS, A.Y);
+    }
+}

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Multi-scalar multiplication on the host twin: skewed inputs, pieces, resident points, refused points."""
+
+from __future__ import annotations
+
+import random
+
+import host_twin
+import numpy as np
+import pytest
+from host_device import HostDevice
+
+from supervm.crypto.cuda import MSM
+from supervm.crypto.oracle.msm import msm as oracle_msm
+from supervm.crypto.oracle.pairing_groups import Group
+from supervm.kernels.cuda import msm
+from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
+
+pytestmark = [
+    pytest.mark.twin,
+    pytest.mark.skipif(bool(host_twin.missing()), reason=host_twin.missing() or "a compiler is there"),
+]
+
+ORACLES = {operation: Group(program.spec) for operation, program in MSM.items()}
+
+
+@pytest.fixture(params=list(MSM))
+def operation(request):
+    return request.param
+
+
+def coordinates(operation, points):
+    group = ORACLES[operation]
+    zero = (0,) * group.degree
+    data = [
+        part.to_bytes(8 * group.base.words, "little")
+        for point in points
+        for value in (point or (zero, zero))
+        for part in (value if isinstance(value, tuple) else group.field.parts(value))
+    ]
+    return np.frombuffer(b"".join(data), "<u8").astype(np.uint64)
+
+
+def words(values):
+    data = b"".join(value.to_bytes(32, "little") for value in values)
+    return np.frombuffer(data, "<u8").astype(np.uint64).reshape(1, -1, 4)
+
+
+def some(operation, count):
+    group = ORACLES[operation]
+    points = [group.generator]
+    while len(points) < count:
+        points.append(group.add(points[-1], group.generator))
+    return points
+
+
+def compute(operation, points, values, limit=None, device=None):
+    found = msm.multiply(
+        MSM[operation], device or HostDevice(), coordinates(operation, points), words(values), limit
+    )
+    return found[0].tolist()
+
+
+def expected(operation, points, values):
+    return coordinates(operation, [oracle_msm(ORACLES[operation], points, values)]).tolist()
+
+
+def test_mixed_points_and_scalars(operation):
+    """Repeated and opposite points, infinity, and scalars 0, 1 and order − 1 among others."""
+    group = ORACLES[operation]
+    points = [*some(operation, 5), None] * 5
+    points[8] = group.negate(points[8])
+    source = random.Random(1)
+    values = [source.randrange(group.order) for _ in points]
+    values[:4] = [0, 1, group.order - 1, values[9]]
+    assert compute(operation, points, values) == expected(operation, points, values)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 33])
+def test_equal_points_and_scalars(count):
+    """One bucket that all points are in, through many rounds; opposite points, which leave nothing."""
+    for operation in ("bn254.g1.msm", "bls12_381.g1.msm"):
+        group = ORACLES[operation]
+        point, value = group.multiply(77, group.generator), group.order // 5
+        once = group.multiply(count * value, point) if count else None
+        found = compute(operation, [point] * count, [value] * count)
+        assert found == coordinates(operation, [once]).tolist()
+        opposite = [point, group.negate(point)] * count
+        assert compute(operation, opposite, [value] * 2 * count) == coordinates(operation, [None]).tolist()
+
+
+def test_pieces(monkeypatch):
+    """Little memory, the device's or the caller's, gives the same sum; too little is refused."""
+    operation = "bn254.g1.msm"
+    points, source = some(operation, 300), random.Random(2)
+    values = [source.randrange(ORACLES[operation].order) for _ in points]
+    whole = compute(operation, points, values)
+    factor = sum(value * (index + 1) for index, value in enumerate(values))
+    group = ORACLES[operation]
+    assert whole == coordinates(operation, [group.multiply(factor % group.order, group.generator)]).tolist()
+    need = msm.choose(300, 8, group.order - 1).bytes()
+    assert compute(operation, points, values, need) == whole
+    assert compute(operation, points, values, need - 1) == whole
+    assert compute(operation, points, values, device=HostDevice(memory=need)) == whole
+    with pytest.raises(ArgumentError, match="memory_limit"):
+        compute(operation, points, values, 1000)
+    with pytest.raises(DeviceOutOfMemory):
+        compute(operation, points, values, device=HostDevice(memory=1000))
+
+
+@pytest.mark.parametrize("precompute", [1, 3, 1000])
+def test_resident(precompute):
+    operation = "bls12_381.g1.msm"
+    points = [*some(operation, 9), None]
+    source = random.Random(precompute)
+    group, device = MSM[operation], HostDevice()
+    resident = msm.prepare(group, device, coordinates(operation, points), precompute)
+    rows = [[source.randrange(group.order) for _ in points] for _ in range(2)]
+    scalars = np.concatenate([words(row) for row in rows])
+    found = msm.multiply_resident(group, device, resident, scalars)
+    assert found.tolist() == [expected(operation, points, row) for row in rows]
+
+
+def test_refused_points(operation):
+    """The first bad row is named, in later pieces too."""
+    group = ORACLES[operation]
+    good = coordinates(operation, some(operation, 40)).reshape(40, -1)
+    for row, value, match in ((23, group.p, "≥ p in row 23"), (31, 1, "not on the curve in row 31")):
+        bad = good.copy()
+        size = group.base.words
+        bad[row, -size:] = np.frombuffer(value.to_bytes(8 * size, "little"), "<u8")
+        bad[row + 5, 0] ^= np.uint64(1)
+        for limit in (None, msm.choose(30, MSM[operation].words, group.order - 1).bytes() * 2):
+            with pytest.raises(ArgumentError, match=match):
+                msm.multiply(MSM[operation], HostDevice(), bad.reshape(-1), words([1] * 40), limit)
+
+
+def test_plans_use_memory_as_they_say(operation):
+    """The twin counts what is allocated; the formula is an upper bound."""
+    points = some(operation, 60)
+    device = HostDevice()
+    most = 0
+    taken = device.free_bytes
+
+    def watch():
+        nonlocal most
+        most = max(most, device.taken)
+        return taken()
+
+    device.free_bytes = watch
+    compute(operation, points, list(range(1, 61)), device=device)
+    assert 0 < most <= msm.choose(60, MSM[operation].words, ORACLES[operation].order - 1).bytes()
