@@ -40,7 +40,13 @@ class Emitter:
         return self.builder.ashr(a, self.constant(bits))
 
     def scale(self, a: ir.Value, factor: int) -> ir.Value:
-        """a · factor for a small positive factor: shifts and additions where they are few."""
+        """a · factor for a small positive factor: shifts and additions where they are few.
+
+        Raises:
+            ValueError: the factor is not positive.
+        """
+        if factor < 1:
+            raise ValueError(f"a factor of {factor}; expected a positive one")
         if factor & (factor - 1) == 0:
             return self.shl(a, factor.bit_length() - 1)
         if bin(factor).count("1") == 2:
