@@ -357,6 +357,14 @@ def test_the_first_row_that_is_not_canonical_is_named(curve, row):
         ntt.multiply(curve, GOOD, flat)
 
 
+@pytest.mark.parametrize("n", [9, 1 << 61, (1 << 61) + 1, (1 << 63) - 1, 1 << 64, 10**30, np.uint64(1 << 63)])
+def test_a_divisor_of_a_higher_degree(curve, n):
+    """Whatever its degree is: no quotient, and nothing divisible but 0."""
+    assert ntt.divide_by_vanishing(curve, GOOD, n).shape == (0, 4)
+    with pytest.raises(ArgumentError, match="remainder"):
+        ntt.divide_by_vanishing(curve, random_array((8,)), n)
+
+
 def test_bad_polynomials(curve):
     with pytest.raises(ArgumentError, match="leading axes"):
         ntt.multiply(curve, np.zeros((2, 3, 4), np.uint64), np.zeros((3, 3, 4), np.uint64))
