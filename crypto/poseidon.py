@@ -141,7 +141,7 @@ def sponge_batch(
         (data,),
         offsets.size - 1,
         (((_WORDS,), np.uint64),),
-        options=(width, padded),
+        options=(spec.width, padded),
         backend=backend,
     )
     return digests
@@ -192,7 +192,7 @@ def _offsets(offsets: Any, count: int) -> npt.NDArray[np.int64]:
         or not offsets.size
     ):
         raise ArgumentError("messages", "other offsets", "int64 offsets of shape (n + 1,)")
-    if offsets[0] < 0 or offsets[-1] > count or (np.diff(offsets) < 0).any():
+    if offsets[0] < 0 or offsets[-1] > count or (offsets[1:] < offsets[:-1]).any():
         raise ArgumentError("messages", "offsets that are not", f"ascending offsets of 0 to {count}")
     return np.ascontiguousarray(offsets)
 

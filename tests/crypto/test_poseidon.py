@@ -329,7 +329,14 @@ GOOD = np.zeros((2, 2, 4), np.uint64)
             "width.*5",
         ),
         (lambda: poseidon.sponge_batch("bn254", GOOD, width=18), "width.*18"),
+        (lambda: poseidon.sponge_batch("bn254", GOOD, width=3.0), r"width.*3\.0"),
+        (lambda: poseidon.sponge_batch("bn254", GOOD, width=[3]), r"width.*\[3\]"),
         (lambda: poseidon.sponge_batch("bn254", (GOOD[0], np.array([0, 3]))), "messages.*offsets"),
+        # Differences that pass 2^63 are not negative any more.
+        (
+            lambda: poseidon.sponge_batch("bn254", (GOOD[0], np.array([0, 2**63 - 1, -2, 0]))),
+            "messages.*offsets",
+        ),
         (lambda: poseidon.sponge_batch("bn254", (GOOD[0], np.array([2, 1]))), "messages.*offsets"),
         (lambda: poseidon.sponge_batch("bn254", (GOOD[0], np.array([0.0, 1.0]))), "messages.*offsets"),
     ],
