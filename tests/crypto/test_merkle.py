@@ -188,6 +188,25 @@ def test_appending_is_building(hash, arity, backend):
     check_tree(tree, leaves)
 
 
+@pytest.mark.parametrize("hash", ["sha256", "poseidon_bn254"])
+@pytest.mark.parametrize("arity", [2, 3, 16])
+def test_appending_many(hash, arity, threads):
+    """More than a slice at once, behind a group that is there in part; what was taken before stays as it is."""
+    leaves = new_leaves(hash, 700)
+    tree = merkle.build(leaves[:37], hash, arity)
+    root, proofs, rows = tree.root, tree.prove_batch(range(37)), tree.level(0)
+    threads(2)
+    for start, stop in ((37, 400), (400, 700)):
+        tree.append(leaves[start:stop])
+        whole = merkle.build(leaves[:stop], hash, arity)
+        assert tree.root == whole.root
+        for level in range(tree.depth + 1):
+            assert np.array_equal(tree.level(level), whole.level(level))
+    assert (merkle.verify_batch(root, leaves[:37], proofs) == 1).all()
+    assert not (merkle.verify_batch(tree.root, leaves[:37], proofs) == 1).any()
+    assert np.array_equal(rows, whole.level(0)[:37])
+
+
 def test_appending_to_a_fixed_depth():
     leaves = new_leaves("sha256", 8)
     tree = merkle.build(leaves[:3], "sha256", depth=3)
