@@ -177,7 +177,7 @@ def build(
     >>> tree.size, tree.depth, tree.prove(2).siblings.shape
     (3, 2, (1, 2, 1, 32))
     """
-    tree_hash, data, levels = _checked(leaves, hash, arity, depth)
+    tree_hash, data, arity, levels = _checked(leaves, hash, arity, depth)
     dedicated = may_be_dedicated(tree_hash, backend)
     growth = fresh(data, arity, levels, tree_hash.empty(arity, levels), dedicated=dedicated)
     _run(tree_hash, growth, backend)
@@ -195,7 +195,7 @@ def root(
     >>> root(leaves, "sha256") == build(leaves, "sha256").root
     True
     """
-    tree_hash, data, levels = _checked(leaves, hash, arity, depth)
+    tree_hash, data, arity, levels = _checked(leaves, hash, arity, depth)
     lowest = 0
     while lowest < levels and arity ** (lowest + 1) <= _SUBTREE_LEAVES:
         lowest += 1
@@ -230,8 +230,8 @@ def _run_there(tree_hash: TreeHash, growth: Growth, leaves: DeviceArray, backend
         function(growth)
 
 
-def _checked(leaves: Any, hash: Any, arity: Any, depth: Any) -> tuple[TreeHash, Array, int]:
-    """Hash function, leaves and depth of a tree."""
+def _checked(leaves: Any, hash: Any, arity: Any, depth: Any) -> tuple[TreeHash, Array, int, int]:
+    """Hash function, leaves, arity and depth of a tree."""
     tree_hash = merkle_hashes.get(hash)
     arity = checked_arity(arity)
     data = tree_hash.canonical(tree_hash.leaves(leaves))
@@ -239,7 +239,7 @@ def _checked(leaves: Any, hash: Any, arity: Any, depth: Any) -> tuple[TreeHash, 
     levels = least if depth is None else checked_depth(depth, arity)
     if levels < least:
         raise ArgumentError("depth", repr(depth), f"{least} at least, for {len(data)} leaves")
-    return tree_hash, data, levels
+    return tree_hash, data, arity, levels
 
 
 def _fitting_depth(size: int, arity: int) -> int:

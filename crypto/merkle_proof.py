@@ -38,7 +38,7 @@ class Root:
         arity: children of a node, 2 … 16.
         size: the number of leaves.
         depth: levels above the leaves.
-        value: uint8 (32,), or uint64 (4,) for Poseidon.
+        value: uint8 (32,), or uint64 (4,) for Poseidon; a copy is kept, which nobody can write to.
 
     Raises:
         ArgumentError: another hash or arity, a size or depth that do not fit each other, a value that no root can have.
@@ -52,14 +52,20 @@ class Root:
 
     def __post_init__(self) -> None:
         tree_hash = merkle_hashes.get(self.hash)
-        checked_arity(self.arity)
-        depth = checked_depth(self.depth, self.arity)
-        if not _whole(self.size) or not 0 <= self.size <= self.arity**depth:
-            raise ArgumentError("size", repr(self.size), f"a number of leaves, {self.arity**depth} at most")
+        arity = checked_arity(self.arity)
+        depth = checked_depth(self.depth, arity)
+        if not _whole(self.size) or not 0 <= self.size <= arity**depth:
+            raise ArgumentError("size", repr(self.size), f"a number of leaves, {arity**depth} at most")
         shape, dtype = tree_hash.row
         if not isinstance(self.value, np.ndarray) or self.value.dtype != dtype or self.value.shape != shape:
             raise ArgumentError("value", repr(self.value), f"a {np.dtype(dtype)} array of shape {shape}")
-        tree_hash.canonical(self.value.view(np.uint64).reshape(1, WORDS), "value")
+        value = self.value.copy()
+        tree_hash.canonical(value.view(np.uint64).reshape(1, WORDS), "value")
+        value.flags.writeable = False
+        # NumPy's integers would wrap around in powers.
+        kept = {"arity": arity, "size": int(self.size), "depth": depth, "value": value}
+        for name, content in kept.items():
+            object.__setattr__(self, name, content)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.value, dtype, copy=copy)

@@ -16,6 +16,10 @@ Two uses of one permutation:
   starts as length · 2^64, and zeros fill the last block; an empty message is one block of zeros. Messages of any lengths
   (elements and offsets) are its variable-input-length hash: the capacity element starts as 2^64, and a one and then
   zeros follow the message up to the end of a block, in one more block where the last is full.
+
+Within each use no two messages are the same to the permutation. Between uses the paper's capacity elements keep all apart
+but these: the message (1) of the known length 1 and the empty message of any length, both 2^64 and a one; and the empty
+message of the known length 0 and `hash_batch` of zeros. Keep a protocol to one use, or separate them by what is hashed.
 """
 
 from __future__ import annotations
@@ -141,7 +145,7 @@ def sponge_batch(
         (data,),
         offsets.size - 1,
         (((_WORDS,), np.uint64),),
-        options=(width, padded),
+        options=(spec.width, padded),
         backend=backend,
     )
     return digests
@@ -192,7 +196,7 @@ def _offsets(offsets: Any, count: int) -> npt.NDArray[np.int64]:
         or not offsets.size
     ):
         raise ArgumentError("messages", "other offsets", "int64 offsets of shape (n + 1,)")
-    if offsets[0] < 0 or offsets[-1] > count or (np.diff(offsets) < 0).any():
+    if offsets[0] < 0 or offsets[-1] > count or (offsets[1:] < offsets[:-1]).any():
         raise ArgumentError("messages", "offsets that are not", f"ascending offsets of 0 to {count}")
     return np.ascontiguousarray(offsets)
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 import functools
 import math
 
+import numpy as np
+
 from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.params.grain import Grain
 from supervm.kernels.errors import ArgumentError
@@ -173,9 +175,11 @@ def specification(curve: str, width: int, variant: str) -> PoseidonSpec:
         ArgumentError: there is none.
     """
     makers = {"poseidon": poseidon, "poseidon2": poseidon2}
-    if variant not in makers:
+    if variant not in tuple(makers):
         raise ArgumentError("variant", repr(variant), " or ".join(map(repr, makers)))
-    return makers[variant](curve, width)
+    if not isinstance(width, (int, np.integer)):
+        raise ArgumentError("width", repr(width), "a whole number")
+    return makers[variant](curve, int(width))
 
 
 def _field(curve: str) -> FieldSpec:

@@ -76,17 +76,18 @@ def divide_by_vanishing(curve: str, coefficients: Elements, n: int) -> Elements:
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
         raise ArgumentError("n", repr(n), "a whole number, 1 or more")
     length = found.shape[-2]
-    count = max(0, length - int(n))
+    low = min(int(n), length)
+    count = length - low
     quotients = np.empty((*found.shape[:-2], count, 4), np.uint64)
     if not found.size:
         return quotients
-    remainder = np.zeros((min(int(n), length), 4), np.uint64)
+    remainder = np.zeros((low, 4), np.uint64)
     rows = found.reshape(-1, length, 4)
     for index, (row, quotient) in enumerate(zip(rows, quotients.reshape(len(rows), count, 4), strict=True)):
         kernels.divide_by_vanishing(
             FIELDS[curve, "scalar"],
             borrow(row).reshape(-1),
-            int(n),
+            low,
             quotient.reshape(-1),
             remainder.reshape(-1),
         )

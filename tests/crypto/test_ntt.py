@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from supervm.crypto import ntt
 from supervm.crypto.oracle import ntt as oracle
-from supervm.crypto.polynomials.arguments import SPECS, integers
+from supervm.crypto.polynomials.arguments import FIELDS, SPECS, integers
 from supervm.crypto.polynomials.transforms import Transformation
 from supervm.kernels import set_threads
-from supervm.kernels.cpu.ntt_plan import words_of
+from supervm.kernels.cpu.ntt_plan import Plan, Transform, words_of
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.registry import resolve
 
@@ -133,6 +133,18 @@ def test_large_transforms(curve, backend, log):
     points = [spec.generator * pow(root, k, spec.modulus) % spec.modulus for k in (0, 1, 12345 % (1 << log))]
     found = ntt.evaluate(curve, values, array(points))
     assert np.array_equal(found, natural[[0, 1, 12345 % (1 << log)]])
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_powers_for_the_longest_transforms(curve, inverse):
+    """The constants of a first pass, whose upper ones no transform here is long enough to read."""
+    spec, p = SPECS[curve], SPECS[curve].modulus
+    root, shift = spec.root_of_unity(1 << 26), 12345
+    found = Plan(FIELDS[curve, "scalar"], Transform(26, inverse, shift))._constants
+    if inverse:
+        root, shift = pow(root, -1, p), pow(shift, -1, p)
+    powers = [pow(base, 2**bit, p) for base in (root, shift) for bit in range(13)]
+    assert integers(found) == [*powers, *((pow(2, -26, p), shift) if inverse else (1, 1))]
 
 
 @pytest.mark.parametrize("size", [16, 128])
@@ -355,6 +367,14 @@ def test_the_first_row_that_is_not_canonical_is_named(curve, row):
         ntt.evaluate(curve, GOOD, flat)
     with pytest.raises(ArgumentError, match="'b'"):
         ntt.multiply(curve, GOOD, flat)
+
+
+@pytest.mark.parametrize("n", [9, 1 << 61, (1 << 61) + 1, (1 << 63) - 1, 1 << 64, 10**30, np.uint64(1 << 63)])
+def test_a_divisor_of_a_higher_degree(curve, n):
+    """Whatever its degree is: no quotient, and nothing divisible but 0."""
+    assert ntt.divide_by_vanishing(curve, GOOD, n).shape == (0, 4)
+    with pytest.raises(ArgumentError, match="remainder"):
+        ntt.divide_by_vanishing(curve, random_array((8,)), n)
 
 
 def test_bad_polynomials(curve):

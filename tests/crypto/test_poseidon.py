@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +272,24 @@ def test_sponges(operation, backend):
         assert integers(found) == [oracle.sponge(spec, message, fixed=True) for message in messages]
 
 
+@pytest.mark.parametrize("width", [2, 3, 4])
+def test_no_two_messages_have_one_digest(width):
+    """All short messages of zeros and ones in both uses, but for the pairs that the module's text names."""
+    digests = {}
+    for length in range(5):
+        messages = list(product((0, 1), repeat=length))
+        flat = [value for message in messages for value in message]
+        known = poseidon.sponge_batch("bn254", rows(flat, len(messages), length), width=width)
+        offsets = np.arange(len(messages) + 1, dtype=np.int64) * length
+        unknown = poseidon.sponge_batch("bn254", (rows(flat, len(flat)), offsets), width=width)
+        for fixed, found in ((True, known), (False, unknown)):
+            for message, digest in zip(messages, integers(found), strict=True):
+                digests.setdefault(digest, []).append((fixed, message))
+    assert [uses for uses in digests.values() if len(uses) > 1] == [[(False, ()), (True, (1,))]]
+    zeros = poseidon.hash_batch("bn254", np.zeros((1, width - 1, 4), np.uint64))
+    assert digests[integers(zeros)[0]] == [(True, ())]
+
+
 def test_a_part_of_the_elements(backend):
     """Offsets that do not begin at the first element, and do not reach the last."""
     spec = params.poseidon("bn254", 3)
@@ -329,7 +347,14 @@ GOOD = np.zeros((2, 2, 4), np.uint64)
             "width.*5",
         ),
         (lambda: poseidon.sponge_batch("bn254", GOOD, width=18), "width.*18"),
+        (lambda: poseidon.sponge_batch("bn254", GOOD, width=3.0), r"width.*3\.0"),
+        (lambda: poseidon.sponge_batch("bn254", GOOD, width=[3]), r"width.*\[3\]"),
         (lambda: poseidon.sponge_batch("bn254", (GOOD[0], np.array([0, 3]))), "messages.*offsets"),
+        # Differences that pass 2^63 are not negative any more.
+        (
+            lambda: poseidon.sponge_batch("bn254", (GOOD[0], np.array([0, 2**63 - 1, -2, 0]))),
+            "messages.*offsets",
+        ),
         (lambda: poseidon.sponge_batch("bn254", (GOOD[0], np.array([2, 1]))), "messages.*offsets"),
         (lambda: poseidon.sponge_batch("bn254", (GOOD[0], np.array([0.0, 1.0]))), "messages.*offsets"),
     ],

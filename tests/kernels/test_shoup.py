@@ -152,7 +152,9 @@ def test_sums(code, emitter):
         a, t = source.randrange(20 * p), source.randrange(3 * p)
         x, y = loosened(code, a, source), loosened(code, t, source)
         assert value_of(code, shoup.combine(emitter, code, x, y, 1, 0)) == a + t
-        assert value_of(code, shoup.combine(emitter, code, x, y, -1, 3)) == a - t + 3 * p
+        for multiple in (3, 6):
+            difference = shoup.combine(emitter, code, x, y, -1, multiple)
+            assert value_of(code, difference) == a - t + multiple * p
 
 
 def test_limbs_fit_their_words_through_every_level(code, emitter):
