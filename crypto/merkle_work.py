@@ -47,14 +47,15 @@ class Build(Work):
     def mismatches(self, function: Function, share: float, random: np.random.Generator) -> int:
         """Of how many random leaves the way to the root is wrong: the leaf's row, or a node that is not its children's hash.
 
-        Where lower levels are not kept, a random subtree takes the leaf's place.
+        Where lower levels are not kept, a random subtree takes the leaf's place. A way costs a hash for each level, and the
+        tree one or two for each leaf: the share is of the hashes, not of the ways.
         """
         growth = self.growth
         rows = growth.ends[0] - growth.starts[0]
         if not rows:
             return 0
         growth.pad()
-        count = min(rows, max(1, math.ceil(rows * share)))
+        count = rows if share >= 1 else min(rows, max(1, math.ceil(rows * share / (growth.steps + 1))))
         every = count == rows
         chosen = (
             np.arange(rows) if every else np.sort(random.choice(rows, count, replace=False, shuffle=False))
