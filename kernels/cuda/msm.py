@@ -9,8 +9,8 @@
 4. *Segments* of buckets give Σ (b + 1)·S_b by running sums; their rounds give the windows, which the CPU joins.
 
 Products, n points, w windows, B = 2^(bits − 1) buckets: 10·n·w for the sums, and for segments of SEGMENT buckets
-(28 + 23·bits/SEGMENT)·B·w for the reduction. At the 60 and 27 G/s of BN254's and BLS12-381's products on an H100 (DESIGN,
-3.3) 2^20 points of G1 take 3.3 and 7.7 ms for 198 and 207 M products, 2^24 take 43 and 98 ms for 2.6 G. Sorting moves 40
+(28 + 23·bits/SEGMENT)·B·w for the reduction. At the 60 and 27 G/s of products of eight and of twelve words on an H100
+(DESIGN, 3.3) 2^20 points take 3.3 and 7.7 ms for 198 and 207 M products, 2^24 take 43 and 98 ms for 2.6 G. Sorting moves 40
 bytes a pair for each of three digits: 0.7 ms for 2^20 points and 12 ms for 2^24. Bounds, not measurements.
 
 Device memory for n points at a time of c-word (32 bits) coordinates: 8·c·n·levels + 33·n for points and scalars, 24·n·w for

@@ -196,4 +196,4 @@ def test_points_and_scalars_of_a_sum_are_fetched(device):
     assert table.msm(scalars).tolist() == expected.tolist()
     assert "msm_points" not in device.launches[launched:]
     with pytest.raises(ArgumentError, match="shape"):
-        msm.msm("bn254", ResidentArray(points[..., 0]), scalars)
+        msm.msm("bn254", ResidentArray(points[:, 0].copy()), scalars)
