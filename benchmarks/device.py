@@ -77,7 +77,7 @@ def check(case: Case) -> None:
 
 
 class Prepared:
-    """One case at one batch size on the working device, ready to be timed both ways.
+    """One case at one batch size on the working device, ready to be timed both ways, or end to end where items are joined.
 
     Args:
         case: which.
@@ -93,6 +93,8 @@ class Prepared:
         self.case, self.size = case, size
         self.workload = case.workload(size)
         self._held = pinned.hold(self.workload)
+        if case.joined:
+            return
         work = _caught(self._held)
         work.run(registry.resolve(work.operation, "cuda").function)
         through = [array.copy() for array in _results(work)]

@@ -4,7 +4,7 @@
     python -m supervm.benchmarks.gpu [FOLDER]
 
 1. the tests under `tests/gpu`, which fail here, instead of being skipped, where there is no GPU;
-2. the three suites on the backend `cuda`, recorded in FOLDER, or else under `benchmarks/results/`;
+2. every suite but `execution` on the backend `cuda`, recorded in FOLDER, or else under `benchmarks/results/`;
 3. a summary. The exit code is 1 if a test failed or a suite did, after all of it ran; 3 without a GPU.
 
 Where nothing can be installed, `make .typing` and `PYTHONPATH=.typing` take the place of an installation; CuPy, Numba,
@@ -48,7 +48,7 @@ def main(folder: Path = FOLDER) -> int:
         except SupervmError as error:
             print(f"{suite}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             wrong.append(suite)
-    print(f"failed: {', '.join(wrong)}" if wrong else "tests passed, three suites recorded")
+    print(f"failed: {', '.join(wrong)}" if wrong else f"tests passed, {len(LISTED)} suites recorded")
     return 1 if wrong else 0
 
 

@@ -102,7 +102,7 @@ def run_suite(
     else:
         plans = [
             plan
-            for case in suite_cases(suite)
+            for case in _on(suite_cases(suite), backend)
             for plan in _plans(case, threads=threads, batch=batch, backend=backend)
         ]
     rows = []
@@ -123,6 +123,14 @@ def thread_counts() -> list[int]:
     """1, 2 and every core that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return sorted({1, min(2, cores), cores})
+
+
+def _on(cases: list[Case], backend: str | None) -> list[Case]:
+    """The cases whose operations list the backend, or all of them if none does: then it is told why."""
+    listed = [
+        case for case in cases if backend in {known.name for known in registry.backends(case.operation)}
+    ]
+    return listed or cases
 
 
 def _plans(case: Case, *, threads: int | None, batch: int | None, backend: str | None) -> Iterator[Plan]:
@@ -160,7 +168,8 @@ def _device_plans(case: Case, threads: int, batch: int | None) -> Iterator[Plan]
     sizes = device.sizes(case, batch)
     for size in sizes:
         beside_it = size == device.PEER_BATCH or len(sizes) == 1
-        yield Plan(case, "cuda", 1, size, kernels_only=True, beside=False)
+        if not case.joined:
+            yield Plan(case, "cuda", 1, size, kernels_only=True, beside=False)
         yield Plan(case, "cuda", threads, size, beside=beside_it)
 
 

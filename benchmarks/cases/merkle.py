@@ -34,4 +34,5 @@ def _case(hash: str, makers: list[Callable[[], Peer]]) -> Case:
         peers=peers,
         missing=missing,
         swept=True,
+        joined=True,
     )

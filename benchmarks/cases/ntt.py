@@ -28,4 +28,5 @@ def _case(curve: str) -> Case:
         peers=peers,
         missing=missing,
         swept=True,
+        joined=True,
     )

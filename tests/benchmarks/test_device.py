@@ -100,14 +100,30 @@ def test_without_a_device_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, tw
 
 @pytest.mark.parametrize("case", ALL, ids=[case.name for case in ALL])
 def test_every_case_runs_both_ways(twin: HostDevice, case: Case) -> None:
-    device.check(replace(case, checked_items=12))
-    ready = device.Prepared(case, 9, device.Pinned())
+    if "cuda" not in {backend.name for backend in registry.backends(case.operation)}:
+        pytest.skip(f"{case.operation} has no backend for a GPU")
+    device.check(replace(case, checked_items=16))
+    ready = device.Prepared(case, 8, device.Pinned())
     launched = len(twin.launches)
-    for contender in (ready.kernels(), ready.end_to_end()):
+    ways = [ready.end_to_end()] if case.joined else [ready.kernels(), ready.end_to_end()]
+    for contender in ways:
         contender.run()
-        assert contender.items == 9
+        assert contender.items == 8
         assert len(twin.launches) > launched
         launched = len(twin.launches)
+
+
+def test_joined_items_have_no_row_of_kernels_alone(twin: HostDevice) -> None:
+    transforms = suite_cases("ntt")[0]
+    plans = list(runner._plans(transforms, threads=1, batch=64, backend="cuda"))
+    assert [plan.kernels_only for plan in plans] == [False]
+
+
+def test_a_case_without_the_backend_is_left_out(twin: HostDevice) -> None:
+    listed = runner._on(suite_cases("msm"), "cuda")
+    assert "bn254.g1.msm" in {case.operation for case in listed}
+    assert "ed25519.msm" not in {case.operation for case in listed}
+    assert len(runner._on(suite_cases("msm"), None)) == len(suite_cases("msm"))
 
 
 def test_kernels_alone_move_nothing_but_the_first_time(

@@ -97,6 +97,19 @@ static unsigned atomicMax(unsigned *at, unsigned value)
     if (value > old) *at = value;
     return old;
 }
+static unsigned atomicMin(unsigned *at, unsigned value)
+{
+    now_and_then();
+    const unsigned old = *at;
+    if (value < old) *at = value;
+    return old;
+}
+static unsigned __brev(unsigned value)
+{
+    unsigned turned = 0;
+    for (unsigned bit = 0; bit < 32; ++bit) turned |= (value >> bit & 1) << (31 - bit);
+    return turned;
+}
 static unsigned __popc(unsigned value) { return (unsigned)__builtin_popcount(value); }
 static unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 {
