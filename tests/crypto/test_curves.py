@@ -203,6 +203,15 @@ def test_forms(backend, name):
     broken[3].reshape(4, -1)[2, 0] ^= np.uint64(1)
     with pytest.raises(ArgumentError, match="row 3"):
         group.normalise(broken, backend)
+    size = oracle.base.words
+    for points in (given["jacobian"], given["xyzz"]):
+        for part in range(points[4].size // size):  # the same number, p added to it
+            broken = points.copy()
+            found = broken[4].reshape(-1, size)[part]
+            number = int.from_bytes(found.tobytes(), "little") + oracle.p
+            found[:] = [number >> 64 * index & (1 << 64) - 1 for index in range(size)]
+            with pytest.raises(ArgumentError, match="row 4"):
+                group.normalise(broken, backend)
 
 
 @pytest.mark.parametrize("name", ["bn254.g1", "bls12_381.g2"])
