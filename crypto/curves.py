@@ -79,7 +79,7 @@ class Group:
             ArgumentError: data of another shape or dtype, an encoding that this group does not have, an unknown check.
             BackendUnavailable: the named backend cannot run here.
         """
-        if check not in CHECKS:
+        if not isinstance(check, str) or check not in CHECKS:
             raise ArgumentError("check", repr(check), f"one of {', '.join(CHECKS)}")
         if encoding == "limbs":
             words = self._rows(data, "data", 2)
@@ -124,7 +124,7 @@ class Group:
         made of decimal digits alone, z other than one and zero. Where z is zero x and y must be below p and say nothing.
         """
         words, flags = snarkjs.read(self.spec, points)
-        if check not in CHECKS:
+        if not isinstance(check, str) or check not in CHECKS:
             raise ArgumentError("check", repr(check), f"one of {', '.join(CHECKS)}")
         return self._decode(words, flags, False, CHECKS[check], backend)
 
@@ -193,12 +193,15 @@ class Group:
             ArgumentError: as `add`.
         """
         words = self._affine(points, "points", backend)
-        numbers = np.asarray(scalars)
-        if numbers.dtype != np.uint64 or numbers.ndim != 2 or numbers.shape[1] != 4:
-            found = f"{numbers.dtype} {numbers.shape}"
-            raise ArgumentError("scalars", found, "a uint64 array of shape (n, 4)")
-        same_count(len(words), "points", {"scalars": len(numbers)})
-        columns = (words, np.ascontiguousarray(numbers))
+        if (
+            not isinstance(scalars, np.ndarray)
+            or scalars.dtype != np.uint64
+            or scalars.ndim != 2
+            or scalars.shape[1] != 4
+        ):
+            raise ArgumentError("scalars", _came(scalars), "a uint64 array of shape (n, 4)")
+        same_count(len(words), "points", {"scalars": len(scalars)})
+        columns = (words, np.ascontiguousarray(scalars))
         results = self._run("multiply", columns, len(words), backend)
         self._refuse(results[1], "points")
         return self._formed(results[0], form)
@@ -244,10 +247,8 @@ class Group:
             or points.shape[1] not in coordinates
             or points.shape[2:] != self._shape
         ):
-            known = isinstance(points, np.ndarray)
-            found = f"{points.dtype} {points.shape}" if known else type(points).__name__
             shapes = (f"(n, {count}, {', '.join(map(str, self._shape))})" for count in coordinates)
-            raise ArgumentError(argument, found, f"a uint64 array of shape {' or '.join(shapes)}")
+            raise ArgumentError(argument, _came(points), f"a uint64 array of shape {' or '.join(shapes)}")
         row = points.shape[1] * self.spec.field.words
         return np.ascontiguousarray(points).reshape(len(points), row)
 
@@ -262,7 +263,7 @@ class Group:
 
     def _formed(self, words: Points, form: str) -> Points:
         """Rows of affine words as points of a form."""
-        if form not in FORMS:
+        if not isinstance(form, str) or form not in FORMS:
             raise ArgumentError("form", repr(form), f"one of {', '.join(FORMS)}")
         size, extra = self.spec.field.words, FORMS[form] - 2
         whole = np.zeros((len(words), 2 + extra, size), np.uint64)
@@ -313,6 +314,10 @@ class Group:
             raise ArgumentError(argument, f"row {bad[0]}, which is none", expected)
 
 
+def _came(array: Any) -> str:
+    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+
+
 def _infinity_flags(words: Points) -> Verdicts:
     return np.where(words.any(axis=1), 0, INFINITE).astype(np.int8)
 
@@ -327,7 +332,6 @@ class Curve:
     g2: Group
 
 
-@functools.cache
 def get(name: str) -> Curve:
     """`bn254` or `bls12_381`.
 
@@ -337,5 +341,10 @@ def get(name: str) -> Curve:
     names = sorted({key.partition(".")[0] for key in GROUPS})
     if name not in names:
         raise ArgumentError("name", repr(name), f"one of {', '.join(names)}")
+    return _get(name)
+
+
+@functools.cache
+def _get(name: str) -> Curve:
     g1, g2 = (Group(GROUPS[f"{name}.{group}"]) for group in ("g1", "g2"))
     return Curve(name, g1.order, g1, g2)

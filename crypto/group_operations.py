@@ -62,7 +62,7 @@ def _decode(
 
 
 def _subgroup(curve: Curve, rows: Words, verdicts: Small) -> None:
-    infinite = np.where(rows.reshape(len(rows), -1).any(axis=1), 0, 2).astype(np.int8)
+    infinite = np.where(rows.reshape(len(rows), 2 * curve.spec.field.words).any(axis=1), 0, 2).astype(np.int8)
     _decode(curve, rows, infinite, False, SUBGROUP, np.empty(rows.size, np.uint64), verdicts)
 
 

@@ -382,16 +382,17 @@ def _piece(group: GroupProgram, device: Device, count: int, limit: int | None) -
     """The plan for as many points at a time as fit."""
     free = int(device.free_bytes() * MOST_OF_FREE)
     budget = free if limit is None else min(free, limit)
-    points = count
+    points, least = count, 0
     while True:
         plan = choose(points, group.words, group.order - 1)
-        in_flight = 1 if points == count else 2
-        if in_flight * plan.bytes() <= budget and plan.entries <= MOST_ENTRIES:
+        need = plan.bytes() if points == count else 2 * plan.bytes()
+        least = min(least or need, need)
+        if need <= budget and plan.entries <= MOST_ENTRIES:
             return plan
         if points == 1:
             if limit is not None and budget == limit:
-                raise ArgumentError("memory_limit", f"{limit} bytes", f"{2 * plan.bytes()} bytes or more")
-            raise DeviceOutOfMemory(device.name, f"{2 * plan.bytes()} bytes are needed, {free} are free")
+                raise ArgumentError("memory_limit", f"{limit} bytes", f"{least} bytes or more")
+            raise DeviceOutOfMemory(device.name, f"{least} bytes are needed, {free} are free")
         points = -(-points // 2)
 
 

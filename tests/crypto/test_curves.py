@@ -203,6 +203,15 @@ def test_forms(backend, name):
     broken[3].reshape(4, -1)[2, 0] ^= np.uint64(1)
     with pytest.raises(ArgumentError, match="row 3"):
         group.normalise(broken, backend)
+    size = oracle.base.words
+    for points in (given["jacobian"], given["xyzz"]):
+        for part in range(points[4].size // size):  # the same number, p added to it
+            broken = points.copy()
+            found = broken[4].reshape(-1, size)[part]
+            number = int.from_bytes(found.tobytes(), "little") + oracle.p
+            found[:] = [number >> 64 * index & (1 << 64) - 1 for index in range(size)]
+            with pytest.raises(ArgumentError, match="row 4"):
+                group.normalise(broken, backend)
 
 
 @pytest.mark.parametrize("name", ["bn254.g1", "bls12_381.g2"])
@@ -226,6 +235,23 @@ def test_results_do_not_depend_on_threads_or_size(backend, name):
     for at, piece in zip((0, 700, 2304), pieces, strict=True):
         assert (piece == alone[at : at + count]).all()
     assert flags.tolist() == np.resize(flags[:count], 600).tolist()
+
+
+@pytest.mark.parametrize("name", ["bn254.g1", "bls12_381.g1"])
+def test_no_points(backend, name):
+    group = group_of(name)
+    none = array(name, [])
+    assert none.shape[0] == 0
+    for found in (
+        group.add(none, none, backend=backend),
+        group.multiply(none, words([]).reshape(0, 4), backend=backend),
+        group.normalise(none, backend),
+        group.from_bytes(none, "limbs", backend=backend)[0],
+        group.from_snarkjs(group.to_snarkjs(none, backend), backend=backend)[0],
+    ):
+        assert found.shape == none.shape
+    for verdicts in (group.on_curve(none, backend), group.in_subgroup(none, backend)):
+        assert verdicts.shape == (0,)
 
 
 # Arguments -------------------------------------------------------------------------------------------------
@@ -286,7 +312,7 @@ def test_wrong_arguments():
         for call in (group.double, group.sum, group.on_curve, group.in_subgroup, group.normalise):
             with pytest.raises(ArgumentError, match=r"uint64 array of shape \(n, 2, 4\)"):
                 call(given)
-    for given in (scalars[0], scalars.astype(np.int64), scalars[:, :3]):
+    for given in (scalars[0], scalars.astype(np.int64), scalars[:, :3], [[1], [2, 3]], None):
         with pytest.raises(ArgumentError, match=r"'scalars'.*\(n, 4\)"):
             group.multiply(points, given)
     with pytest.raises(ArgumentError, match=r"scalars.*1 items"):
@@ -297,3 +323,11 @@ def test_wrong_arguments():
         group.double(points, form="projective")
     with pytest.raises(ArgumentError, match="'backend'"):
         group.double(points, backend="gpu")
+    for call in (
+        lambda: group.double(points, form=["affine"]),
+        lambda: group.from_bytes(points, "limbs", check=["none"]),
+        lambda: group.from_snarkjs([], check=["none"]),
+        lambda: curves.get(["bn254"]),
+    ):
+        with pytest.raises(ArgumentError, match=r"\[.*\]"):
+            call()

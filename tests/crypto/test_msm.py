@@ -273,6 +273,11 @@ def test_subgroup_on_request(operation, backend):
     options = {"scalars": values, "backend": backend, "subgroup": True, **split(operation)}
     expected = msm.msm(points=good, **(options | {"subgroup": False}))
     assert msm.msm(points=good, **options).tolist() == expected.tolist()
+    none = options | {"scalars": values[:0]}
+    assert (
+        msm.msm(points=good[:0], **none).tolist()
+        == msm.msm(points=good, **options | {"scalars": 0 * values}).tolist()
+    )
     if operation == "bn254.g1.msm":
         return
     outside = array(operation, [outside_point(operation, group)])[0]

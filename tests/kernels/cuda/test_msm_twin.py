@@ -108,6 +108,34 @@ def test_pieces(monkeypatch):
         compute(operation, points, values, device=HostDevice(memory=1000))
 
 
+def test_the_least_memory_is_what_an_error_says():
+    """With it the sum is found, with a byte less it is not; a single piece needs no room for a second."""
+    operation = "bn254.g1.msm"
+    points, values = some(operation, 9), list(range(3, 12))
+    for count in (1, 2, 9):
+        given = operation, points[:count], values[:count]
+        with pytest.raises(ArgumentError) as caught:
+            compute(*given, 1000)
+        least = int(caught.value.expected.split()[0])
+        assert compute(*given, least) == expected(*given)
+        with pytest.raises(ArgumentError, match=f"expected {least} bytes"):
+            compute(*given, least - 1)
+
+
+def test_points_outside_the_subgroup():
+    """Sums are of points, not of multiples modulo the order."""
+    operation = "bls12_381.g1.msm"
+    group = ORACLES[operation]
+    other = group.curve_point(5)
+    small = group.multiply(group.order, other)
+    points = [(0, 2), (0, group.p - 2), other, small, group.negate(small), group.generator, None, (0, 2)]
+    source = random.Random(3)
+    values = [source.randrange(group.order) for _ in points]
+    assert compute(operation, points, values) == expected(operation, points, values)
+    equal = [values[0]] * len(points)
+    assert compute(operation, points, equal) == expected(operation, points, equal)
+
+
 @pytest.mark.parametrize("precompute", [1, 3, 1000])
 def test_resident(precompute):
     operation = "bls12_381.g1.msm"
