@@ -136,3 +136,18 @@ def test_an_unknown_suite_is_refused() -> None:
 def test_a_missing_package_is_named() -> None:
     with pytest.raises(PeerMissing, match="no-such-package"):
         version("no-such-package")
+
+
+def test_a_sweep_grows_on_one_thread_without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "SWEEP", (256, 1024))
+    rows = runner.run_suite("ntt", sweep=True)
+    assert [(row.operation, row.batch) for row in rows] == [
+        (f"{curve}.ntt", size) for curve in ("bn254", "bls12_381") for size in (256, 1024)
+    ]
+    assert all((row.threads, row.peers) == (1, ()) for row in rows)
+
+
+@pytest.mark.parametrize(("suite", "options"), [("hashes", {}), ("execution", {}), ("ntt", {"batch": 256})])
+def test_what_does_not_grow_is_refused(suite: str, options: dict[str, int]) -> None:
+    with pytest.raises(ArgumentError, match="sweep"):
+        runner.run_suite(suite, sweep=True, **options)

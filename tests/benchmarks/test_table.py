@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tables in the pages are those of the recorded results."""
 
+from dataclasses import replace
+
 import pytest
 
 from supervm.benchmarks import table
+from supervm.benchmarks.cases import SUITES
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.measure import Method
 from supervm.benchmarks.results import Recorded, latest
@@ -34,10 +37,14 @@ RUN = Recorded(
 )
 
 
-@pytest.mark.parametrize(("name", "make"), [("measured", table.measured), ("losses", table.losses)])
+MAKERS = [("measured", table.measured), ("losses", table.losses), ("growth", table.growth)]
+
+
+@pytest.mark.parametrize(("name", "make"), MAKERS)
 def test_the_page_holds_what_the_recorded_results_give(name: str, make) -> None:
-    runs = latest()
-    assert {run.suite for run in runs} == {"signatures", "hashes", "conflicts", "execution"}
+    runs = latest(sweep=name == "growth")
+    grown = {"msm", "ntt", "poseidon", "merkle"}
+    assert {run.suite for run in runs} == (grown if name == "growth" else set(SUITES))
     page = table.PAGES[name].read_text("utf-8")
     assert table.with_section(page, name, make(runs)) == page, "run `make table`"
 
@@ -66,3 +73,9 @@ def test_only_the_text_between_the_markers_changes(old: str) -> None:
 def test_a_page_without_markers_is_refused(page: str) -> None:
     with pytest.raises(ResultsMalformed, match="measured"):
         table.with_section(page, "measured", "text")
+
+
+def test_a_sweep_is_a_column_for_each_size() -> None:
+    rows = tuple(_row("ifma", 1, 1 << power, 1e6, 1.0) for power in (8, 10))
+    lines = table.growth([replace(RUN, command="supervm bench hashes --sweep", rows=rows)]).splitlines()
+    assert lines[-3:] == ["| ms a call | 2^8 | 2^10 |", "|---|---:|---:|", "| `sha256` | 0.26 | 1.02 |"]
