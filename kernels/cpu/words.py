@@ -39,30 +39,40 @@ def _clamped(builder: ir.IRBuilder, first: ir.Value, last: ir.Value, lane: int) 
     return builder.select(builder.icmp_signed("<", item, last), item, last)
 
 
+def _require_rows(array: Any) -> None:
+    if not (isinstance(array, types.Array) and array.dtype == types.uint64 and array.ndim == 1):
+        raise TypingError(f"rows are read from flat uint64 arrays, not {array}")
+
+
+def _read_rows(
+    context: Any, builder: ir.IRBuilder, array: Any, lanes: LanesType, count: int, args: Any
+) -> list[ir.Value]:
+    """`count` words of each lane's row; args: data, stride, column, first and last row."""
+    data, step, start, begin, end = args
+    words: list[ir.Value] = [ir.Constant(lanes.llvm, ir.Undefined)] * count
+    for lane in range(lanes.width):
+        base = builder.add(builder.mul(_clamped(builder, begin, end, lane), step), start)
+        row = element_pointer(context, builder, array, data, base)
+        for index in range(count):
+            word = builder.load(builder.gep(row, [ir.Constant(I64, index)]), align=8)
+            if lanes.width == 1:
+                words[index] = word
+            else:
+                words[index] = builder.insert_element(words[index], word, ir.Constant(I64, lane))
+    return words
+
+
 def _rows(big_endian: bool, count: int) -> Any:
     @intrinsic
     def operation(
         typingctx: Any, marker: Any, array: Any, stride: Any, column: Any, first: Any, last: Any
     ) -> Any:
         lanes = marker.lanes
-        if not (isinstance(array, types.Array) and array.dtype == types.uint64 and array.ndim == 1):
-            raise TypingError(f"rows are read from flat uint64 arrays, not {array}")
+        _require_rows(array)
         result = types.UniTuple(lanes, count)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _, data, step, start, begin, end = args
-            words: list[ir.Value] = [ir.Constant(lanes.llvm, ir.Undefined)] * count
-            for lane in range(lanes.width):
-                base = builder.add(builder.mul(_clamped(builder, begin, end, lane), step), start)
-                for index in range(count):
-                    pointer = element_pointer(
-                        context, builder, array, data, builder.add(base, ir.Constant(I64, index))
-                    )
-                    word = builder.load(pointer, align=8)
-                    if lanes.width == 1:
-                        words[index] = word
-                    else:
-                        words[index] = builder.insert_element(words[index], word, ir.Constant(I64, lane))
+            words = _read_rows(context, builder, array, lanes, count, args[1:])
             if big_endian:
                 words = [swapped(builder, lanes, word) for word in reversed(words)]
             return context.make_tuple(builder, result, words)
@@ -85,22 +95,11 @@ def read_element(
 ) -> Any:
     """The words of an element, c₀ first, of rows first, first + 1, …, each from `column` on; as `read_little` otherwise."""
     lanes, count = field.lanes, field.element.spec.words
-    if not (isinstance(array, types.Array) and array.dtype == types.uint64 and array.ndim == 1):
-        raise TypingError(f"rows are read from flat uint64 arrays, not {array}")
+    _require_rows(array)
     result = types.UniTuple(lanes, count)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, data, step, start, begin, end = args
-        words: list[ir.Value] = [ir.Constant(lanes.llvm, ir.Undefined)] * count
-        for lane in range(lanes.width):
-            base = builder.add(builder.mul(_clamped(builder, begin, end, lane), step), start)
-            row = element_pointer(context, builder, array, data, base)
-            for index in range(count):
-                word = builder.load(builder.gep(row, [ir.Constant(I64, index)]), align=8)
-                if lanes.width == 1:
-                    words[index] = word
-                else:
-                    words[index] = builder.insert_element(words[index], word, ir.Constant(I64, lane))
+        words = _read_rows(context, builder, array, lanes, count, args[1:])
         return context.make_tuple(builder, result, words)
 
     return result(field, array, types.int64, types.int64, types.int64, types.int64), codegen
