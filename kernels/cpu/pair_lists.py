@@ -25,37 +25,37 @@ from supervm.kernels.spec import EdwardsSpec
 
 def _forward(curve: Any, *_: Any) -> Any:
     """(inverse of the product of all denominators, whether there is none and the list has to be done by cases)."""
-    raise NotImplementedError
+    raise TypeError("called from compiled code only")
 
 
 def _backward(curve: Any, *_: Any) -> Any:
     """Write the sums."""
-    raise NotImplementedError
+    raise TypeError("called from compiled code only")
 
 
 def _forward_cases(curve: Any, *_: Any) -> Any:
     """As `_forward`, for any points: (inverse, whether any case occurred)."""
-    raise NotImplementedError
+    raise TypeError("called from compiled code only")
 
 
 def _backward_cases(curve: Any, *_: Any) -> Any:
     """As `_backward`, by cases."""
-    raise NotImplementedError
+    raise TypeError("called from compiled code only")
 
 
 def signed_point(curve: Any, x: Any, y: Any, negated: Any) -> Any:
     """(x, y), or its opposite where the mask is set; compiled code only."""
-    raise NotImplementedError
+    raise TypeError("called from compiled code only")
 
 
 def checked_point(curve: Any, x: Any, y: Any) -> Any:
     """Mask of the lanes whose point is on the curve; compiled code only."""
-    raise NotImplementedError
+    raise TypeError("called from compiled code only")
 
 
 def neutral(curve: Any, x_words: Any, y_words: Any) -> Any:
     """Mask of the lanes whose words are those of the neutral point; compiled code only."""
-    raise NotImplementedError
+    raise TypeError("called from compiled code only")
 
 
 _forward_weierstrass, _backward_weierstrass = pair_sums.forward, pair_sums.backward

@@ -49,7 +49,7 @@ def exchanged(typingctx: Any, a: Any, step: Any) -> Any:
 
 def invert_lanes(field: Any, a: Any, room: Any) -> Any:
     """The inverses of all lanes, none of which is 0, with one inversion; compiled code only."""
-    raise NotImplementedError
+    raise TypeError("called from compiled code only")
 
 
 @overload(invert_lanes)
