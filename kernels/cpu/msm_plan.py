@@ -28,8 +28,26 @@ GROUP_ENTRIES = 1 << 21
 """Entries of the windows that are worked on together, where a single window has no more."""
 
 
+class SharedWindows:
+    """Windows of so many bits, some of which share buckets through precomputed multiples of the points."""
+
+    bits: int
+    windows: int
+    shared: int
+
+    @property
+    def levels(self) -> int:
+        """Multiples of each point, itself included."""
+        return -(-self.windows // self.shared)
+
+    @property
+    def buckets(self) -> int:
+        """Buckets of a window."""
+        return 1 << (self.bits - 1)
+
+
 @dataclass(frozen=True)
-class Plan:
+class Plan(SharedWindows):
     """One way to cut the work.
 
     Args:
@@ -45,16 +63,6 @@ class Plan:
     bits: int
     windows: int
     shared: int
-
-    @property
-    def levels(self) -> int:
-        """Multiples of each point, itself included."""
-        return -(-self.windows // self.shared)
-
-    @property
-    def buckets(self) -> int:
-        """Buckets of a window."""
-        return 1 << (self.bits - 1)
 
     def additions(self) -> float:
         """The cost."""

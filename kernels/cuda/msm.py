@@ -30,7 +30,7 @@ import numpy.typing as npt
 from supervm.kernels.cpu import msm as cpu
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.lanes import LANES_64
-from supervm.kernels.cpu.msm_plan import offset, windows_of
+from supervm.kernels.cpu.msm_plan import SharedWindows, offset, windows_of
 from supervm.kernels.cpu.msm_points import NOT_CANONICAL
 from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE
 from supervm.kernels.cuda.conflicts_sort import Sorting, digits, sort_bytes
@@ -100,7 +100,7 @@ def constants(spec: GroupSpec) -> str:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(SharedWindows):
     """How a sum is cut.
 
     Args:
@@ -114,14 +114,6 @@ class Plan:
     bits: int
     windows: int
     shared: int
-
-    @property
-    def levels(self) -> int:
-        return -(-self.windows // self.shared)
-
-    @property
-    def buckets(self) -> int:
-        return 1 << (self.bits - 1)
 
     @property
     def entries(self) -> int:
