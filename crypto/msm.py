@@ -22,8 +22,7 @@ import numpy as np
 
 from supervm.crypto.arguments import flag
 from supervm.crypto.msm_call import GROUPS, MsmCall, Points, Words, require_subgroup
-from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.buckets import first_at_least
+from supervm.kernels.cpu.canonical import first_above
 from supervm.kernels.cuda.arrays import fetched
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve, run
@@ -163,10 +162,8 @@ def _scalars(operation: str, scalars: Any, count: int) -> Words:
         raise ArgumentError("scalars", _came(scalars), "a uint64 array of shape (n, 4) or (k, n, 4)")
     if scalars.shape[-2] != count:
         raise ArgumentError("scalars", f"{scalars.shape[-2]} items", f"{count} items, as many as 'points'")
-    order = GROUPS[operation].scalar_field.modulus
-    words = np.array([order >> (64 * index) & (2**64 - 1) for index in range(4)], np.uint64)
     rows = np.ascontiguousarray(scalars)
-    refused = first_at_least(borrow(rows).reshape(-1), words)
+    refused = first_above(rows, GROUPS[operation].scalar_field)
     if refused >= 0:
         which = str(refused) if rows.ndim == 2 else f"({refused // count}, {refused % count})"
         raise ArgumentError("scalars", f"the order of the group or more in row {which}", "scalars below it")

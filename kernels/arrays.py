@@ -32,3 +32,8 @@ def words(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     if flat.ctypes.data % 8 != 0:
         flat = flat.copy()
     return flat.view(np.uint64)
+
+
+def number_words(value: int, count: int) -> npt.NDArray[np.uint64]:
+    """A number below 2^(64·count) as uint64 (count,), little end first."""
+    return np.array([value >> (64 * index) & (2**64 - 1) for index in range(count)], np.uint64)

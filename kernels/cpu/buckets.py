@@ -32,23 +32,6 @@ def significant(scalars):
 
 
 @njit(nogil=True, cache=True)
-def first_at_least(scalars, order):
-    """The first scalar that is not below the order, −1 if all are.
-
-    Args:
-        scalars: flat uint64, four words each.
-        order: uint64 (4,).
-    """
-    for index in range(scalars.size // 4):
-        for word in range(3, -1, -1):
-            if scalars[4 * index + word] < order[word]:
-                break
-            if scalars[4 * index + word] > order[word] or word == 0:
-                return index
-    return -1
-
-
-@njit(nogil=True, cache=True)
 def sort_windows(scalars, infinite, offset, bits, windows, shared, first, last, digits, entries, starts):
     """Points sorted by window and bucket, for windows first … last − 1.
 

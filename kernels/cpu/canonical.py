@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from supervm.kernels.arrays import borrow
+from supervm.kernels.arrays import borrow, number_words
 from supervm.kernels.spec import FieldSpec
 
 # mypy: disallow_untyped_defs=False
@@ -39,6 +39,5 @@ def first_above(values: npt.NDArray[np.uint64], field: FieldSpec) -> int:
         values: uint64 (…, words), contiguous, little-endian words.
         field: whose modulus.
     """
-    mask = (1 << 64) - 1
-    modulus = np.array([field.modulus >> (64 * i) & mask for i in range(field.words)], np.uint64)
+    modulus = number_words(field.modulus, field.words)
     return int(first_not_below(borrow(values).reshape(-1), modulus, 0, values.size // field.words))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.kernels.arrays import number_words
 from supervm.kernels.cpu import inverse
 from supervm.kernels.cpu.bucket_reduction import reduction_rows, write_affine
 from supervm.kernels.cpu.buckets import significant, sort_windows
@@ -122,7 +123,7 @@ def multiples(curve: Curve, count: int) -> Words:
     words = row_words(curve)
     base = [part for value in curve.spec.base for part in (value if isinstance(value, tuple) else (value,))]
     width = words // len(base)
-    coordinates = np.concatenate([_words(part, width) for part in base])
+    coordinates = np.concatenate([number_words(part, width) for part in base])
     rows = np.empty(max(1, count) * words, np.uint64)
     rows[:words] = pack(curve, coordinates).rows
     scratch = Scratch(curve)
@@ -184,7 +185,7 @@ def multiply(packed: Packed, scalars: Words, limit: int | None = None) -> Words:
         return join(curve, np.zeros(words, np.uint64))
     plan = packed.plan or choose(packed.points, words, largest)
     sums = np.empty(plan.shared * words, np.uint64)
-    raise_by = _words(offset(plan.bits, plan.windows), 5)
+    raise_by = number_words(offset(plan.bits, plan.windows), 5)
 
     def windows(first: int, last: int) -> None:
         _windows(packed, plan, scalars, raise_by, first, last, sums[first * words : last * words])
@@ -232,10 +233,6 @@ def _largest(scalars: Words, order: int) -> int:
     """A bound of all scalars: 2^bits − 1 for the longest of them, and below the order."""
     joined = sum(int(word) << (64 * index) for index, word in enumerate(significant(scalars)))
     return int(min((1 << joined.bit_length()) - 1, order - 1))
-
-
-def _words(value: int, count: int) -> Words:
-    return np.array([value >> (64 * index) & (2**64 - 1) for index in range(count)], np.uint64)
 
 
 def _windows(
