@@ -68,7 +68,7 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python .typing
 	@touch $@
 
 $(VENV)/.full: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench,traces,docs]'
 	@touch $@
 
 # A Python without ensurepip (Debian packs it apart) still has its own pip, which can serve the environment.
