@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Defaults and checks of a client's options."""
+
+from __future__ import annotations
+
+from supervm.kernels.errors import ArgumentError
+
+__all__ = ["CLOSED", "ENDED", "FAREWELL", "MESSAGE_BYTES", "SWEEP", "checked_count"]
+
+MESSAGE_BYTES = 4 << 20
+"""What gRPC servers accept in one message unless they are told otherwise."""
+
+SWEEP = 0.25
+"""Seconds between two looks at the deadlines of a stream, at most."""
+
+FAREWELL = 5.0
+"""Seconds that a server has to end a stream after its last verdict."""
+
+CLOSED = "the stream is closed"
+ENDED = "the server ended the stream"
+
+
+def checked_count(argument: str, value: int) -> int:
+    """`value` if it is a whole number above 0.
+
+    Raises:
+        ArgumentError: anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ArgumentError(argument, repr(value), "a whole number, 1 or more")
+    return value
