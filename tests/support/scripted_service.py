@@ -41,6 +41,7 @@ class Script:
     Attributes:
         refusals: of the next requests, one each, before any is answered; in a stream too.
         breaks: in a stream: after so many requests the call is aborted, once for each entry.
+        stream_refusal: what every stream is aborted with, before it is read.
         ends: as `breaks`, but the call ends well.
         delay: seconds before an answer.
         requests, metadata: what came.
@@ -49,6 +50,7 @@ class Script:
     refusals: deque[Refusal] = field(default_factory=deque)
     breaks: deque[int] = field(default_factory=deque)
     ends: deque[int] = field(default_factory=deque)
+    stream_refusal: Refusal | None = None
     delay: float = 0.0
     requests: list[Any] = field(default_factory=list)
     metadata: list[dict[str, Any]] = field(default_factory=list)
@@ -75,6 +77,8 @@ class ScriptedService(VerificationServicer):  # type: ignore[misc]
         script = self.script
         breaks = script.breaks.popleft() if script.breaks else -1
         ends = script.ends.popleft() if script.ends else -1
+        if script.stream_refusal is not None:
+            _abort(context, script.stream_refusal)
         for number, request in enumerate(requests, 1):
             script.requests.append(request)
             if number == breaks:
@@ -96,8 +100,13 @@ class ScriptedService(VerificationServicer):  # type: ignore[misc]
 
 
 def _abort(context: Any, refusal: Refusal) -> NoReturn:
+    trailers: list[tuple[str, Any]] = []
+    if refusal.field:
+        said = pb.Refusal(code=refusal.code.value[0], field=refusal.field, message=refusal.message)
+        trailers.append(("supervm-refusal-bin", said.SerializeToString()))
     if refusal.retry_after_ms is not None:
-        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(refusal.retry_after_ms)),))
+        trailers.append(("grpc-retry-pushback-ms", str(refusal.retry_after_ms)))
+    context.set_trailing_metadata(tuple(trailers))
     context.abort(refusal.code, refusal.message)
     raise AssertionError("abort returns")
 

@@ -14,7 +14,7 @@ import grpc.aio
 from supervm.tiers.client import window
 from supervm.tiers.client.connection import failure
 from supervm.tiers.client.errors import ClientError, ServiceUnavailable
-from supervm.tiers.client.options import CLOSED, ENDED, FAREWELL, SWEEP
+from supervm.tiers.client.options import BROKEN, CLOSED, ENDED, FAREWELL, LISTENING, SWEEP
 from supervm.tiers.client.retry import Deadline, Retry
 from supervm.tiers.client.window import Signature, Window
 
@@ -40,6 +40,7 @@ class AsyncVerifyStream:
         self._window = Window(retry, pack, self._slots.release)
         self._wake = asyncio.Event()
         self._closing = False
+        self._unheard = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> AsyncVerifyStream:
@@ -61,6 +62,7 @@ class AsyncVerifyStream:
             serving.cancel()
             sweeping.cancel()
             await asyncio.gather(serving, sweeping, return_exceptions=True)
+            self._window.abandon(ServiceUnavailable(CLOSED))
         for _ in range(self._in_flight):
             self._slots.release()  # who still waits for room finds the stream closed
 
@@ -116,17 +118,31 @@ class AsyncVerifyStream:
             self._window.abandon(ServiceUnavailable(CLOSED))
 
     async def _exchange(self, call: Any) -> ClientError:
-        """Requests and replies of one call; how it ended."""
+        """Requests and replies of one call; how it ended.
+
+        A request that is written while the call ends takes the place of the server's status with an internal error of
+        gRPC's (`grpc.aio`, up to 1.85 at least). So the next call listens for a moment before it writes, and hears why.
+        """
+        reading = asyncio.create_task(self._read(call))
+        if self._unheard:
+            await asyncio.wait((reading,), timeout=LISTENING)
+        self._unheard = False
         writing = asyncio.create_task(self._write(call))
+        try:
+            error = await reading
+        finally:
+            for task in (reading, writing):
+                task.cancel()
+            await asyncio.gather(reading, writing, return_exceptions=True)
+        return ServiceUnavailable(BROKEN) if self._unheard else error
+
+    async def _read(self, call: Any) -> ClientError:
         try:
             while (reply := await call.read()) is not grpc.aio.EOF:
                 self._again(self._window.answer(reply))
-            return ServiceUnavailable(ENDED)
         except grpc.RpcError as broken:
             return failure(broken)
-        finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+        return ServiceUnavailable(ENDED)
 
     async def _write(self, call: Any) -> None:
         try:
@@ -138,8 +154,10 @@ class AsyncVerifyStream:
                 else:
                     await call.write(request)
             await call.done_writing()
-        except (grpc.RpcError, asyncio.InvalidStateError):
-            return  # the reader meets the same end, and knows what to do
+        except grpc.RpcError as broken:
+            self._unheard = broken.code() is grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]
+        except asyncio.InvalidStateError:
+            return  # the call has ended: the reader hears how
 
     def _again(self, repeated: tuple[float, list[Signature]] | None) -> None:
         if repeated is not None:

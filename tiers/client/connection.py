@@ -3,22 +3,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client.errors import ClientError, DeadlineExceeded, ServiceRefused, ServiceUnavailable
+from supervm.tiers.service.v1 import verification_pb2 as pb
 
 __all__ = ["Connection", "Tls", "failure", "refusal"]
 
 _PUSH_BACK = "grpc-retry-pushback-ms"
-_FIELD = re.compile(r"field '([^']*)': ")
+_REFUSAL = "supervm-refusal-bin"
+"""Trailer of an error with a `Refusal`, which has the field apart."""
 
 
 @dataclass(frozen=True)
@@ -103,27 +105,27 @@ def failure(error: Any) -> ClientError:
     Args:
         error: a `grpc.RpcError` of a call.
     """
-    trailing: Iterable[tuple[str, Any]] = error.trailing_metadata() or ()
-    push_back = next((str(value) for key, value in trailing if key == _PUSH_BACK), "")
+    trailing = dict(error.trailing_metadata() or ())
+    push_back = str(trailing.get(_PUSH_BACK, ""))
     # gRFC A6: a negative push-back, or one that is no number, asks not to try again.
     retry_after = int(push_back) / 1000 if push_back.isdecimal() else None
-    return refusal(error.code().name, error.details() or "", retry_after)
+    said = pb.Refusal()
+    with contextlib.suppress(DecodeError):
+        said.ParseFromString(trailing.get(_REFUSAL, b""))
+    return refusal(error.code().name, said.message or error.details() or "", retry_after, said.field)
 
 
-def refusal(code: str, message: str, retry_after: float | None, field: str = "") -> ClientError:
+def refusal(code: str, message: str, retry_after: float | None, field: str) -> ClientError:
     """The error for a status.
 
     Args:
         code: a status code's name.
-        message: the server's words; a field that they begin with is taken from them.
+        message: the server's words.
         retry_after: the push-back, in seconds.
-        field: the field of the request that is wrong, where it came apart.
+        field: the field of the request that is wrong, or empty.
     """
     if code == "UNAVAILABLE":
         return ServiceUnavailable(message, retry_after)
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceeded(message)
-    named = _FIELD.match(message)
-    if named and not field:
-        field, message = named[1], message[named.end() :]
     return ServiceRefused(code, field, message, retry_after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from supervm.kernels.errors import ArgumentError
 
-__all__ = ["CLOSED", "ENDED", "FAREWELL", "MESSAGE_BYTES", "SWEEP", "checked_count"]
+__all__ = ["BROKEN", "CLOSED", "ENDED", "FAREWELL", "LISTENING", "MESSAGE_BYTES", "SWEEP", "checked_count"]
 
 MESSAGE_BYTES = 4 << 20
 """What gRPC servers accept in one message unless they are told otherwise."""
@@ -16,7 +16,11 @@ SWEEP = 0.25
 FAREWELL = 5.0
 """Seconds that a server has to end a stream after its last verdict."""
 
+LISTENING = 0.1
+"""Seconds that a stream listens before it writes, where the one before it ended unheard."""
+
 CLOSED = "the stream is closed"
+BROKEN = "the connection broke while a request was written"
 ENDED = "the server ended the stream"
 
 
