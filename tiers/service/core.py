@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from supervm.crypto import ed25519, secp256k1
@@ -23,7 +24,7 @@ from supervm.tiers.service.admission import Queue, Rates
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import Kind, signatures
 from supervm.tiers.service.computation import Computation
-from supervm.tiers.service.gathering import Answer, Bytes, Gatherer, Pending, Verdicts, expired
+from supervm.tiers.service.gathering import Answer, Bytes, Gatherer, Pending, Sink, Verdicts, expired
 from supervm.tiers.service.lanes import Lane
 from supervm.tiers.service.meters import Meter, Unmetered
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -81,6 +82,30 @@ class Caller:
 LOCAL = Caller()
 
 
+class Waiter:
+    """A coroutine that waits for the verdicts of one request; see `gathering.Sink`."""
+
+    def __init__(self, future: asyncio.Future[Answer]) -> None:
+        self.gone = False
+        self._future = future
+
+    def deliver(self, request: Pending, answer: Answer) -> None:
+        if not self._future.done():
+            self._future.set_result(answer)
+
+    async def verdicts(self) -> bytes:
+        """Raises:
+        ServiceError: there are none.
+        """
+        try:
+            answer = await self._future
+        finally:
+            self.gone = True
+        if isinstance(answer, ServiceError):
+            raise answer.with_traceback(None)
+        return answer
+
+
 class VerificationService:
     """One method for each call; made, and used, in a running event loop.
 
@@ -109,7 +134,12 @@ class VerificationService:
         self._verifying = Lane("supervm-verify", self._loop)
         self._others = Lane("supervm-calls", self._loop)
         self._gatherer = Gatherer(
-            self._verifying, self._verify, self.limits.batch_items, self.limits.batch_age, self._failed
+            self._verifying,
+            self._verify,
+            self.limits.batch_items,
+            self.limits.batch_age,
+            self._failed,
+            self._verified,
         )
         self.meter.queue("service", lambda: self.queue.items)
 
@@ -117,32 +147,24 @@ class VerificationService:
 
     async def verify(self, request: pb.VerifyRequest, caller: Caller = LOCAL) -> pb.VerifyReply:
         """Verdicts of one batch."""
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        waiter = Waiter(self._loop.create_future())
+        self.submit(request, caller, waiter)
+        return pb.VerifyReply(id=request.id, verdicts=await waiter.verdicts())
 
-        def deliver(answer: Answer) -> None:
-            if not future.done():
-                future.set_result(answer)
-
-        pending = self.submit(request, caller, deliver)
-        try:
-            answer = await future
-        finally:
-            pending.gone = True
-        if isinstance(answer, ServiceError):
-            raise answer.with_traceback(None)
-        return pb.VerifyReply(id=request.id, verdicts=answer)
-
-    def submit(self, request: pb.VerifyRequest, caller: Caller, deliver: Callable[[Answer], None]) -> Pending:
-        """Have a request verified; `deliver` is called once, later, unless the returned request is marked as `gone`.
+    def submit(self, request: pb.VerifyRequest, caller: Caller, sink: Sink) -> None:
+        """Have a request verified; `sink` gets the verdicts later, and the request's id as the tag.
 
         Raises:
-            ServiceError: it is refused; `deliver` is not called.
+            ServiceError: it is refused; nothing is delivered.
         """
         columns = signatures(request)
-        leave = self._enter(caller, columns.items, request.ByteSize() + columns.items)
-        pending = Pending(columns, caller.deadline, deliver, leave)
-        self._gatherer.put(pending)
-        return pending
+        size = request.ByteSize() + columns.items
+        self._enter(caller, columns.items, size)
+        pending = Pending(columns, caller.deadline, sink, request.id, size)
+        if columns.items:
+            self._gatherer.put(pending)
+        else:
+            self._gatherer.settle(pending, b"")
 
     async def recover(self, request: pb.RecoverRequest, caller: Caller = LOCAL) -> pb.RecoverReply:
         """The keys that made signatures over digests."""
@@ -208,36 +230,38 @@ class VerificationService:
         """End the threads after what they compute; who still waits is told that the service stops."""
         self._enter_state(State.DRAINING)
         for lane in (self._verifying, self._others):
-            lane.close(_stopping())
+            lane.close(stopping())
 
     # Inside -----------------------------------------------------------------------------------------------
 
-    def _enter(self, caller: Caller, items: int, size: int) -> Callable[[], None]:
-        """Admit a request; what is returned takes it out of the queue."""
+    def _enter(self, caller: Caller, items: int, size: int) -> None:
+        """Admit a request; `_leave` takes it out again."""
         if self._state is State.DRAINING:
-            raise _stopping()
-        begun = time.monotonic()
-        if caller.deadline is not None and caller.deadline <= begun:
+            raise stopping()
+        if caller.deadline is not None and caller.deadline <= time.monotonic():
             raise expired()
         self._rates.spend(caller.name, items)
         self.queue.enter(items, size)
 
-        def leave() -> None:
-            self.queue.leave(items, size, time.monotonic() - begun)
-            if not self.queue.requests:
-                for waiting in self._idle:
-                    if not waiting.done():
-                        waiting.set_result(None)
-                self._idle.clear()
+    def _leave(self, items: int, size: int, begun: float) -> None:
+        self.queue.leave(items, size, time.monotonic() - begun)
+        if self._idle and not self.queue.requests:
+            for waiting in self._idle:
+                if not waiting.done():
+                    waiting.set_result(None)
+            self._idle.clear()
 
-        return leave
+    def _verified(self, request: Pending) -> None:
+        self._leave(request.columns.items, request.size, request.begun)
 
     async def _other(
         self, check: Callable[[Any, str], calls.Call[Reply]], request: Any, caller: Caller
     ) -> Reply:
         """Check a request, and compute its reply when its turn comes."""
         call = check(request, self._backend)
-        leave = self._enter(caller, max(1, call.items), request.ByteSize() + call.reply_size)
+        items, size = max(1, call.items), request.ByteSize() + call.reply_size
+        self._enter(caller, items, size)
+        leave = partial(self._leave, items, size, time.monotonic())
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._others.put(Computation(call.compute, caller.deadline, future, self._failed, leave))
         return await future
@@ -285,7 +309,8 @@ class VerificationService:
                 watcher(state)
 
 
-def _stopping() -> ServiceError:
+def stopping() -> ServiceError:
+    """What a request is told when the service takes no more."""
     return ServiceError(Code.UNAVAILABLE, "", "the service is stopping: ask another one, or later")
 
 

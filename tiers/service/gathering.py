@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,38 +37,35 @@ def expired() -> ServiceError:
     return ServiceError(Code.DEADLINE_EXCEEDED, "", "the deadline passed before the request's turn came")
 
 
+class Sink(Protocol):
+    """Who waits for verdicts.
+
+    Attributes:
+        gone: nobody waits any more.
+    """
+
+    gone: bool
+
+    def deliver(self, request: Pending, answer: Answer) -> None:
+        """Take the verdicts, packed int8, or why there are none. Called once, in the loop, unless the sink is gone."""
+
+
 class Pending:
     """A request that waits for its verdicts.
 
     Args:
         columns: its signatures.
         deadline: `time.monotonic()` after which nobody wants them, or None.
-        deliver: called once, in the loop, with the verdicts, packed int8, or why there are none; not called for a
-            request that is `gone`.
-        leave: called once, in the loop, when the request is out of the queue, whatever became of it.
-
-    Attributes:
-        gone: set where nobody waits any more.
+        sink: takes them.
+        tag: the sink's own.
+        size: bytes that the request and its answer take in the queue.
     """
 
-    __slots__ = ("columns", "deadline", "deliver", "gone", "leave")
+    __slots__ = ("begun", "columns", "deadline", "sink", "size", "tag")
 
-    def __init__(
-        self,
-        columns: Signatures,
-        deadline: float | None,
-        deliver: Callable[[Answer], None],
-        leave: Callable[[], None],
-    ) -> None:
-        self.columns, self.deadline = columns, deadline
-        self.deliver, self.leave = deliver, leave
-        self.gone = False
-
-    def settle(self, answer: Answer) -> None:
-        """Leave the queue and answer."""
-        self.leave()
-        if not self.gone:
-            self.deliver(answer)
+    def __init__(self, columns: Signatures, deadline: float | None, sink: Sink, tag: int, size: int) -> None:
+        self.columns, self.deadline, self.sink, self.tag, self.size = columns, deadline, sink, tag, size
+        self.begun = time.monotonic()
 
 
 class Batch:
@@ -78,8 +75,7 @@ class Batch:
         kind: of all.
         verify: does it.
         piece: signatures of a call, at most, if there is one request.
-        failed: turns what `verify` raised into an answer.
-        close: called when the batch takes no further request.
+        gatherer: that the batch belongs to.
     """
 
     def __init__(
@@ -87,12 +83,11 @@ class Batch:
         kind: Kind,
         verify: Verify,
         piece: int,
-        failed: Callable[[BaseException], ServiceError],
-        close: Callable[[Batch], None],
+        gatherer: Gatherer,
     ) -> None:
         self.kind, self.items = kind, 0
         self.queued = False
-        self._verify, self._piece, self._failed, self._close = verify, piece, failed, close
+        self._verify, self._piece, self._gatherer = verify, piece, gatherer
         self._requests: list[Pending] = []
         self._verdicts: Verdicts | None = None
         self._done = 0
@@ -105,14 +100,14 @@ class Batch:
     def start(self) -> bool:
         """Leave out who is gone or too late; see `Job`."""
         if not self._done:
-            self._close(self)
+            self._gatherer.close(self)
         now = time.monotonic()
         kept = []
         for request in self._requests:
-            if request.gone:
-                request.leave()
+            if request.sink.gone:
+                self._gatherer.leave(request)
             elif request.deadline is not None and request.deadline <= now:
-                request.settle(expired())
+                self._gatherer.settle(request, expired())
             else:
                 kept.append(request)
         self._requests = kept
@@ -138,14 +133,14 @@ class Batch:
         packed, first = self._verdicts.tobytes(), 0
         for request in self._requests:
             after = first + request.columns.items
-            request.settle(packed[first:after])
+            self._gatherer.settle(request, packed[first:after])
             first = after
 
     def fail(self, error: BaseException) -> None:
         """See `Job`."""
-        answer = self._failed(error)
+        answer = self._gatherer.failed(error)
         for request in self._requests:
-            request.settle(answer)
+            self._gatherer.settle(request, answer)
 
     def _gathered(self) -> Verdicts:
         columns = [request.columns for request in self._requests]
@@ -181,6 +176,7 @@ class Gatherer:
         full: signatures of a full batch.
         age: seconds after which a batch waits no longer to become full.
         failed: turns what `verify` raised into an answer.
+        leave: takes a request out of the queue, whatever became of it.
     """
 
     def __init__(
@@ -190,8 +186,10 @@ class Gatherer:
         full: int,
         age: float,
         failed: Callable[[BaseException], ServiceError],
+        leave: Callable[[Pending], None],
     ) -> None:
-        self._lane, self._verify, self._full, self._age, self._failed = lane, verify, full, age, failed
+        self._lane, self._verify, self._full, self._age = lane, verify, full, age
+        self.failed, self.leave = failed, leave
         self._open: dict[Kind, Batch] = {}
         self._loop = asyncio.get_running_loop()
 
@@ -205,7 +203,7 @@ class Gatherer:
             return
         found = self._open.get(kind)
         if found is not None and found.items + items > self._full:
-            self._closed(found)
+            self.close(found)
             self._queue(found)
             found = None
         if found is None:
@@ -213,20 +211,27 @@ class Gatherer:
             self._loop.call_later(self._age, self._queue, found)
         found.add(request)
         if found.items == self._full:
-            self._closed(found)
+            self.close(found)
             self._queue(found)
 
+    def close(self, batch: Batch) -> None:
+        """Put no further request into a batch."""
+        if self._open.get(batch.kind) is batch:
+            del self._open[batch.kind]
+
+    def settle(self, request: Pending, answer: Answer) -> None:
+        """Take a request out of the queue and answer it."""
+        self.leave(request)
+        if not request.sink.gone:
+            request.sink.deliver(request, answer)
+
     def _batch(self, kind: Kind) -> Batch:
-        return Batch(kind, self._verify, PIECE * self._full, self._failed, self._closed)
+        return Batch(kind, self._verify, PIECE * self._full, self)
 
     def _queue(self, batch: Batch) -> None:
         if not batch.queued:
             batch.queued = True
             self._lane.put(batch)
-
-    def _closed(self, batch: Batch) -> None:
-        if self._open.get(batch.kind) is batch:
-            del self._open[batch.kind]
 
 
 def _rows(packed: bytes, width: int) -> Bytes:
