@@ -93,7 +93,7 @@ def main() -> None:
 def _table_of(run: Recorded) -> str:
     if run.suite == SUITE:
         return _execution_table(run)
-    return _device_table(run) if _uses_device(run) else _table(run)
+    return _device_table(run) if run.uses_device else _table(run)
 
 
 def _execution_table(run: Recorded) -> str:
@@ -109,10 +109,6 @@ def _execution_table(run: Recorded) -> str:
         for row in run.rows
     ]
     return "\n".join([head, *lines])
-
-
-def _uses_device(run: Recorded) -> bool:
-    return any(row.backend == "cuda" for row in run.rows)
 
 
 def _device_table(run: Recorded) -> str:
