@@ -81,6 +81,20 @@ def measured(suite: str, rows: Sequence[Row], environment: dict[str, Any], comma
     return Recorded(suite, f"{now:%Y-%m-%dT%H:%M:%SZ}", command, method(), environment, tuple(rows))
 
 
+def command(
+    suite: str,
+    *,
+    sweep: bool = False,
+    threads: int | None = None,
+    batch: int | None = None,
+    backend: str | None = None,
+) -> str:
+    """The command line that measures the same again."""
+    flags = {"--threads": threads, "--batch": batch, "--backend": backend}
+    given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
+    return " ".join(["supervm bench", suite, *["--sweep"] * sweep, *given])
+
+
 def record(
     suite: str, rows: Sequence[Row], environment: dict[str, Any], command: str, folder: Path = FOLDER
 ) -> Path:
