@@ -7,6 +7,7 @@ SupervmError
 ├── RunsDisagree       two runs of one workload came to different states: nothing is reported
 ├── ServerFailed       a server that was started to be measured did not start, or did not end well
 ├── ServiceWrong       a service under load gave a wrong answer, or none
+├── NothingToCompare   two sides of recorded runs have no figure in common
 └── ResultsMalformed   a file under benchmarks/results/ does not have the recorded form
 """
 
@@ -66,6 +67,17 @@ class RunsDisagree(SupervmError):
         self.case = case
         self.found = found
         self.expected = expected
+
+
+class NothingToCompare(SupervmError):
+    """Recorded runs of two sides have no figure in common.
+
+    Args:
+        reason: why, in words.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"nothing can be compared: {reason}")
 
 
 class ResultsMalformed(SupervmError):
