@@ -28,11 +28,12 @@ ABOUT = {
     "poseidon": "A hash function that is cheap inside zero-knowledge proofs.",
     "merkle": "Trees of hashes, whose root commits to all leaves.",
     "execution": "Blocks of transactions, from the decoded batch to the committed state root.",
+    "service": "The verification service: a server and its clients on the same machine, over loopback.",
 }
 """Every suite and what it measures, in the order of reports."""
 
 SUITES = tuple(ABOUT)
-"""The suites of operations, and what runs whole blocks (`supervm.benchmarks.execution`)."""
+"""The suites of operations, and what runs whole blocks (`execution.py`) or a server (`service/`)."""
 
 Answers = list[Any]
 
@@ -129,7 +130,7 @@ def installed(makers: Sequence[Callable[[], Peer]]) -> tuple[list[Peer], list[st
 
 
 def suite_cases(suite: str) -> list[Case]:
-    """The cases of a suite, in the order in which they run; `execution` has none of this kind.
+    """The cases of a suite, in the order in which they run; `execution` and `service` have none of this kind.
 
     Raises:
         ArgumentError: no such suite.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -55,18 +56,26 @@ class Server:
 
 
 @contextmanager
-def server(*arguments: object, command: Iterable[str] = COMMAND) -> Iterator[Server]:
-    """Start a server and stop it afterwards; `supervm serve` with these arguments unless it is another command.
+def server(
+    *arguments: object, command: Iterable[str] = COMMAND, variables: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Start a server and stop it afterwards; who kills it meanwhile has it so.
+
+    Args:
+        arguments: of `supervm serve`, or of the other command.
+        command: what to run.
+        variables: of the environment, beside those of this process.
 
     Raises:
         ServerFailed: it ended before it was ready, or did not end well.
     """
     asked = [*command, *map(str, arguments)]
-    process = subprocess.Popen(asked, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        asked, stdout=subprocess.PIPE, text=True, env={**os.environ, **(variables or {})}
+    )
     try:
         yield Server(_first_object(process), process)
-        killed = process.poll() is not None
-        if not killed:
+        if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             if (code := process.wait(PATIENCE)) != 0:
                 raise ServerFailed("did not end well", f"exit code {code}")

@@ -53,7 +53,7 @@ class Tally:
         counts = np.histogram(np.array(self.done), edges)[0]
         rates = np.maximum(counts, 1e-9) * items / seconds
         # A part's time for as many items as the best part had: `Timing` compares times of equal work.
-        return Timing.of(1, list(1 / rates))
+        return Timing.of(1, (1 / rates).tolist())
 
     def percentile(self, share: float, begin: float = 0.0) -> float:
         """Seconds within which this share (0 to 1) of the answers after `begin` came; NaN without answers."""
