@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of texts to packed bytes and back. A list is joined and decoded as one text; nothing goes item by item but decimals."""
+"""Lists of texts to packed bytes and back. A list is decoded as one text; nothing goes item by item but decimals."""
 
 from __future__ import annotations
 
