@@ -58,6 +58,9 @@ class Settings:
     service_tls_key: str
     service_tls_clients: str
     service_drain_seconds: float
+    log_level: str
+    log_format: str
+    traces_endpoint: str
     work_allowed: tuple[str, ...]
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored_variables: tuple[str, ...] = ()
