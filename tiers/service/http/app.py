@@ -7,7 +7,6 @@ before a byte of it is parsed; it becomes the message that gRPC would have carri
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
@@ -17,7 +16,6 @@ from starlette.exceptions import HTTPException
 from supervm.tiers.environment import version
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.observability.routes import operations_router
-from supervm.tiers.service.access import Access
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.http.calls import calls_router
 from supervm.tiers.service.http.document import document_of
@@ -40,22 +38,15 @@ def create_app(
     metrics: Metrics,
     board: StatusBoard,
     settings: Settings,
-    access: Access | None = None,
 ) -> FastAPI:
     """The application, for an ASGI server in the service's event loop.
 
     Args:
-        service: what is called.
+        service: what is called, and who may call.
         metrics: counts requests, by path; exported at `/metrics`.
         board: for the status page, `/healthz` and `/readyz`.
-        settings: `service.message.bytes` bounds a body, and the message that it becomes; `service.tokens` names who may call.
-        access: who may call, where that is known already.
-
-    Raises:
-        BrokenFile: the file of tokens cannot be used.
+        settings: `service.message.bytes` bounds a body, and the message that it becomes.
     """
-    if access is None:
-        access = Access.of_file(Path(settings.service_tokens)) if settings.service_tokens else Access()
     # The pages that show the document load their scripts from elsewhere, which a service's own pages do not.
     app = FastAPI(
         title="SuperVM verification service",
@@ -65,12 +56,13 @@ def create_app(
         redoc_url=None,
         license_info={"name": "GPL-3.0-or-later", "identifier": "GPL-3.0-or-later"},
     )
-    app.include_router(calls_router(service, metrics, access, settings.service_message_bytes))
+    app.include_router(calls_router(service, metrics, settings.service_message_bytes))
     app.include_router(operations_router(metrics, board))
     app.add_exception_handler(ServiceError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _not_routed)
-    app.openapi = lambda: document_of(app, access.needs_token)  # type: ignore[method-assign]
+    app.add_exception_handler(Exception, _defect)
+    app.openapi = lambda: document_of(app, service.access.needs_token)  # type: ignore[method-assign]
     return app
 
 
@@ -86,3 +78,10 @@ async def _not_routed(request: Request, error: Any) -> Response:
     """A path or method that there is not."""
     detail = f"{request.method} {request.url.path}: see /openapi.json for what there is"
     return respond(error.status_code, Code.UNIMPLEMENTED.name, detail, headers=error.headers)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """What nobody foresaw; the ASGI server logs it."""
+    return respond(
+        500, Code.INTERNAL.name, f"a defect of the service, {type(error).__name__}; its log says more"
+    )

@@ -135,20 +135,19 @@ def _routes(service: VerificationService) -> tuple[Route, ...]:
     )
 
 
-def calls_router(service: VerificationService, meter: Meter, access: Access, most_bytes: int) -> APIRouter:
+def calls_router(service: VerificationService, meter: Meter, most_bytes: int) -> APIRouter:
     """The routes `/v1/…`.
 
     Args:
-        service: what is called.
+        service: what is called, and who may call.
         meter: counts requests, by path.
-        access: who may call.
         most_bytes: of a body, and of the message that it becomes.
     """
     router = APIRouter(tags=["verification"])
     for route in _routes(service):
         router.add_api_route(
             route.path,
-            _endpoint(route, meter, access, most_bytes),
+            _endpoint(route, service.access, meter, most_bytes),
             methods=["POST"],
             summary=route.summary,
             description=route.body.__doc__,
@@ -160,10 +159,10 @@ def calls_router(service: VerificationService, meter: Meter, access: Access, mos
     return router
 
 
-def _endpoint(route: Route, meter: Meter, access: Access, most_bytes: int) -> Any:
+def _endpoint(route: Route, access: Access, meter: Meter, most_bytes: int) -> Any:
     async def endpoint(request: Request, request_timeout: Timeout = None) -> Response:
         begun = time.monotonic()
-        code = "OK"
+        code = Code.INTERNAL.name
         try:
             host = request.client.host if request.client else "local"
             name = access.client(request.headers.get("authorization"), None, host)
@@ -172,9 +171,9 @@ def _endpoint(route: Route, meter: Meter, access: Access, most_bytes: int) -> An
             message = route.request(body)
             _fits(message.ByteSize(), most_bytes)
             reply = await _answered(request, route.method(message, Caller(name, deadline)), deadline)
-            return Response(
-                route.reply(body, reply).model_dump_json(exclude_none=True), media_type="application/json"
-            )
+            answer = route.reply(body, reply).model_dump_json(exclude_none=True)
+            code = "OK"
+            return Response(answer, media_type="application/json")
         except (ServiceError, ValidationError) as error:
             refused = error if isinstance(error, ServiceError) else _invalid(error)
             code = refused.code.name

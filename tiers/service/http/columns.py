@@ -35,7 +35,7 @@ def packed(field: str, texts: list[str], width: int) -> bytes:
         width: bytes of a row; 0 where all have the first one's length.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT that names the first item that is wrong.
+        ServiceError: INVALID_ARGUMENT that names an item that is wrong.
     """
     data, offsets = _decoded(field, texts)
     lengths = np.diff(offsets)
@@ -51,7 +51,7 @@ def ragged(field: str, texts: list[str]) -> pb.Rows:
     """Rows of any lengths, from texts as `packed` takes them.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT that names the first item that is wrong.
+        ServiceError: INVALID_ARGUMENT that names an item that is wrong.
     """
     data, offsets = _decoded(field, texts)
     return pb.Rows(data=data, offsets=offsets.astype("<u8").tobytes())
@@ -65,7 +65,7 @@ def numbers(field: str, texts: list[str]) -> bytes:
         texts: each decimal, or hexadecimal behind 0x.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT that names the first item that is wrong.
+        ServiceError: INVALID_ARGUMENT that names an item that is wrong.
     """
     buffer, starts, prefixed = _joined(field, texts)
     lengths = np.diff(starts) - 1 - 2 * prefixed
@@ -76,7 +76,7 @@ def numbers(field: str, texts: list[str]) -> bytes:
     filled = np.arange(_DIGITS) >= _DIGITS - lengths[:, None]
     digits[filled] = given
     try:
-        rows = np.frombuffer(binascii.unhexlify(digits), np.uint8).reshape(-1, NUMBER_BYTES)
+        rows = np.frombuffer(binascii.unhexlify(digits.data), np.uint8).reshape(-1, NUMBER_BYTES)
     except binascii.Error:
         _name_wrong_digits(field, texts, buffer, starts, prefixed)
     return rows[:, ::-1].tobytes()
@@ -129,7 +129,7 @@ def _decoded(field: str, texts: list[str]) -> tuple[bytes, Positions]:
         at = int(odd[0])
         _refuse(f"{field}[{at}]", f"{lengths[at]} digits", "hexadecimal digits, two for each byte")
     try:
-        data = binascii.unhexlify(_digits(buffer, starts, prefixed))
+        data = binascii.unhexlify(_digits(buffer, starts, prefixed).data)
     except binascii.Error:
         _name_wrong_digits(field, texts, buffer, starts, prefixed)
     return data, np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths // 2)))
