@@ -155,7 +155,7 @@ class AsyncVerifyStream:
                     await call.write(request)
             await call.done_writing()
         except grpc.RpcError as broken:
-            self._unheard = broken.code() is grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]
+            self._unheard = broken.code() is grpc.StatusCode.INTERNAL
         except asyncio.InvalidStateError:
             return  # the call has ended: the reader hears how
 

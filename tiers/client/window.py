@@ -12,7 +12,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client.calls import ECDSA_KEYS, ED25519_RULES
@@ -45,16 +45,6 @@ _STATUS = {
 }
 
 
-class Promise(Protocol):
-    """A future, of asyncio or of `concurrent.futures`."""
-
-    def done(self) -> bool: ...
-
-    def set_result(self, result: int) -> None: ...
-
-    def set_exception(self, exception: BaseException) -> None: ...
-
-
 class Kind(NamedTuple):
     """What signatures have in common that one request may hold."""
 
@@ -66,7 +56,7 @@ class Kind(NamedTuple):
 
 @dataclass(slots=True)
 class Signature:
-    """One to be verified; `signed` is a message, or with ECDSA a digest."""
+    """One to be verified; `signed` is a message, or with ECDSA a digest; `promise` a future, of either kind."""
 
     kind: Kind
     public_key: bytes
@@ -209,6 +199,8 @@ class Window:
         for items in (*self._sent.values(), *self._resting, self._waiting):
             for item in items:
                 self._break(item, error)
+                if not item.promise.cancelled():
+                    item.promise.exception()  # as if looked at: who leaves by an exception looks at nothing more
         self._sent.clear()
         self._resting.clear()
         self._waiting.clear()

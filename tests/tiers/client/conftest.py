@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,14 @@ def script() -> Script:
 def address(script: Script) -> Iterator[str]:
     with serving(script) as address:
         yield address
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address that is taken, and at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
 
 
 def _call_sync(address: str, method: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -189,9 +189,9 @@ def test_a_deadline(call, address, script, signatures):
         call(address, "verify_ed25519", *signatures(1)[:3], timeout=0.05)
 
 
-def test_nobody_there(call, signatures):
+def test_nobody_there(call, nobody, signatures):
     with pytest.raises(ServiceUnavailable) as error:
-        call("127.0.0.1:1", "verify_ed25519", *signatures(1)[:3], retry=QUICK)
+        call(nobody, "verify_ed25519", *signatures(1)[:3], retry=QUICK)
     assert isinstance(error.value, ConnectionError)
 
 
@@ -257,14 +257,14 @@ def test_mutual_tls_and_a_named_server(call, authority, signatures):
                 call(address, "verify_ed25519", keys, messages, signed, tls=wrong, retry=Retry(attempts=1))
 
 
-def test_wrong_options():
+def test_wrong_options(nobody):
     with pytest.raises(ArgumentError):
         Tls(certificate="client.pem")
     with pytest.raises(ArgumentError):
         Retry(attempts=0)
     with pytest.raises(ArgumentError):
-        Client("127.0.0.1:1", in_flight=0)
-    with Client("127.0.0.1:1", timeout=0) as client, pytest.raises(ArgumentError):
+        Client(nobody, in_flight=0)
+    with Client(nobody, timeout=0) as client, pytest.raises(ArgumentError):
         client.hash("sha256", [b""])
 
 

@@ -169,9 +169,9 @@ def test_a_refused_stream(stream, address, script, items, pack):
         assert (error.code, error.field) == ("UNAUTHENTICATED", "authorization")
 
 
-def test_nobody_there(stream, items):
+def test_nobody_there(stream, nobody, items):
     given, _ = items(3)
-    found = stream("127.0.0.1:1", given)
+    found = stream(nobody, given)
     assert all(isinstance(error, ServiceUnavailable) for error in found)
 
 
