@@ -133,14 +133,17 @@ class _Stream:
     async def run(self) -> None:
         """Send until the time is over, then wait for what is still to come."""
         try:
-            if self._pace.rate is None:
-                for _ in range(self._pace.in_flight):
-                    await self._send(time.perf_counter())
-                await self._exchange()
-            else:
-                await asyncio.gather(self._paced(), self._receive())
+            async with asyncio.timeout(self._pace.until - time.perf_counter() + GRACE):
+                if self._pace.rate is None:
+                    for _ in range(self._pace.in_flight):
+                        await self._send(time.perf_counter())
+                    await self._exchange()
+                else:
+                    await asyncio.gather(self._paced(), self._receive())
         except grpc.aio.AioRpcError as error:
             self._tally.error(error.code().name)
+        except TimeoutError:
+            self._call.cancel()
         for _ in self._waiting:
             self._tally.error("no answer")
 
@@ -148,7 +151,7 @@ class _Stream:
         while self._waiting:
             if not await self._answer():
                 return
-            if (now := time.perf_counter()) < self._pace.until:
+            if self._free and (now := time.perf_counter()) < self._pace.until:
                 await self._send(now)
         await self._call.done_writing()
 

@@ -7,6 +7,7 @@ right verdicts come from the library, in this process.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,14 +27,24 @@ from supervm.tiers.service.v1 import verification_pb2 as pb
 VERIFY = "/supervm.v1.Verification/Verify"
 STREAM = "/supervm.v1.Verification/VerifyStream"
 
+
+@dataclass(frozen=True)
+class Scheme:
+    """A scheme: its number in requests, its valid items by count, and the library's batch function."""
+
+    number: Any
+    make: Callable[[int], SignedItems]
+    verify: Callable[..., npt.NDArray[np.int8]]
+
+
 SCHEMES = {
-    "ed25519": (pb.SCHEME_ED25519, ed25519_items, ed25519.verify_batch),
-    "ecdsa": (
+    "ed25519": Scheme(pb.SCHEME_ED25519, ed25519_items, ed25519.verify_batch),
+    "ecdsa": Scheme(
         pb.SCHEME_ECDSA_SECP256K1,
         partial(ecdsa_items, key_bytes=33),
         secp256k1.ecdsa_verify_batch,
     ),
-    "schnorr": (pb.SCHEME_SCHNORR_SECP256K1, schnorr_items, secp256k1.schnorr_verify_batch),
+    "schnorr": Scheme(pb.SCHEME_SCHNORR_SECP256K1, schnorr_items, secp256k1.schnorr_verify_batch),
 }
 
 
@@ -75,7 +86,7 @@ class Signatures:
 
     def _request(self, part: SignedItems, **signed: Any) -> bytes:
         return pb.VerifyRequest(
-            scheme=SCHEMES[self.scheme][0],
+            scheme=SCHEMES[self.scheme].number,
             public_keys=part.keys.tobytes(),
             signatures=part.signatures.tobytes(),
             **signed,
@@ -84,9 +95,9 @@ class Signatures:
 
 def signatures(count: int, scheme: str = "ed25519") -> Signatures:
     """The same ones at every call, with the library's verdicts."""
-    _, make, verify = SCHEMES[scheme]
-    items = make(count).damaged()
-    return Signatures(scheme, items, verify(items.keys, items.messages, items.signatures))
+    one = SCHEMES[scheme]
+    items = one.make(count).damaged()
+    return Signatures(scheme, items, one.verify(items.keys, items.messages, items.signatures))
 
 
 def head(identity: int) -> bytes:

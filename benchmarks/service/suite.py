@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import uvloop
 
 from supervm.benchmarks.errors import ServiceWrong
@@ -129,7 +130,7 @@ def _singles(threads: int) -> list[Row]:
             found = measured(operation, load(ours, items))
             peer = measured("empty handler", load(nothing, all_valid))
             ratio = found.timing.rate / peer.timing.rate
-            beside = PeerRow("empty handler", _grpcio(), peer.timing.rate, ratio, peer.timing.spread)
+            beside = PeerRow("empty handler", grpc.__version__, peer.timing.rate, ratio, peer.timing.spread)
             if operation == "service.stream":
                 half = paced_p99(ours, items, found.timing.rate / 2)
                 found = Measured(found.timing, half)
@@ -157,7 +158,7 @@ def measured(
     """
     tally = Tally()
     begin = time.perf_counter() + WARM_SECONDS
-    uvloop.run(load(begin + ROUNDS * ROUND_SECONDS, tally))  # type: ignore[arg-type]
+    uvloop.run(load(begin + ROUNDS * ROUND_SECONDS, tally))
     checked(operation, tally)
     return Measured(tally.timing(begin, ROUND_SECONDS, ROUNDS, items), tally.percentile(0.99, begin))
 
@@ -209,9 +210,3 @@ def _row(operation: str, threads: int, batch: int, found: Measured, peer: PeerRo
         timing.spread,
         p99_ms=1e3 * found.p99,
     )
-
-
-def _grpcio() -> str:
-    from importlib.metadata import version as of_package
-
-    return of_package("grpcio")
