@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from supervm.crypto.selftest import SelfTest
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.errors import InputFileError
 from supervm.engine.report import BlockReport, Finding, ReplayReport
+from supervm.kernels import registry
 from supervm.kernels.errors import BackendUnavailable
 from supervm.tiers.cli import COMMANDS
 from supervm.tiers.signature_files.verification import SignatureChecks
@@ -396,7 +398,7 @@ def test_doctor(run: Callable[..., Result]) -> None:
     result = run("doctor", "--backend", "scalar", SUPERVM_BATCH_ITEMS="77")
     assert result.exit_code == 0, result.output
     assert "variable SUPERVM_BATCH_ITEMS" in result.stdout
-    assert "every backend gives the right answers" in result.stdout
+    assert "every backend in use gives the right answers" in result.stdout
     assert "wasmtime 50." in result.stdout
     assert "rocksdict 0." in result.stdout
     assert re.search(r"parallel +right", result.stdout)
@@ -422,11 +424,56 @@ def test_doctor_with_a_wrong_backend(run: Callable[..., Result], monkeypatch: py
         "supervm.tiers.inventory.known_answers",
         lambda operation, backend: SelfTest(operation, backend, backend != "scalar", "[1] is [2]"),
     )
-    result = run("doctor")
+    result = run("doctor", "--all")
     assert result.exit_code == 1
     assert "[1] is [2]" in result.stdout
     assert "wrong answers: sha256" in result.stdout
-    assert _answer(run("doctor", "--json"))["ok"] is False
+    assert _answer(run("doctor", "--all", "--json"))["ok"] is False
+    assert _answer(run("doctor", "--backend", "scalar", "--json"))["ok"] is False
+
+
+@pytest.mark.usefixtures("_only_sha256", "executed")
+def test_doctor_leaves_alone_what_is_not_in_use(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`ifma`, `scalar` and a GPU, whatever this machine has: who is tested and measured under which settings."""
+    tested: list[str] = []
+    measured: list[str] = []
+
+    def known_answers(operation: str, backend: str) -> SelfTest:
+        tested.append(backend)
+        return SelfTest(operation, backend, True, "agrees")
+
+    def function(messages: Any, out: Any) -> None:
+        measured.append("second")
+
+    row = {name: (function, lambda: "") for name in ("ifma", "scalar")}
+    row["cuda"] = (function, lambda: "no GPU")
+    monkeypatch.setitem(registry._table, "sha256", row)
+    monkeypatch.setattr("supervm.engine.scheduler.store.cache_root", lambda: tmp_path)
+    monkeypatch.setattr("supervm.tiers.inventory.known_answers", known_answers)
+
+    def tests_of(*arguments: str) -> list[str]:
+        tested.clear()
+        measured.clear()
+        result = run("doctor", *arguments)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.count("not tested") == 2 - len(tested)
+        assert ("Measured cost" in result.stdout) == bool(measured)
+        return tested
+
+    assert tests_of() == ["ifma"]
+    assert not measured
+    assert tests_of("--backend", "scalar") == ["scalar"]
+    assert tests_of("--all") == ["ifma", "scalar"]
+    assert measured
+    routes = [SimpleNamespace(backend=name, measured=(1,)) for name in ("ifma", "scalar")]
+    known = SimpleNamespace(operations=[SimpleNamespace(operation="sha256", routes=routes)])
+    doctor = importlib.import_module("supervm.tiers.commands.doctor")
+    settings = SimpleNamespace(backend="auto", origins={"backend": "default"})
+    tested.clear()
+    doctor._test(settings, known, every=False)
+    assert tested == ["ifma", "scalar"], "the scheduler may take it, since it has been measured"
 
 
 @pytest.mark.usefixtures("_only_sha256")
