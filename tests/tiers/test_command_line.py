@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,13 @@ def test_a_defect_is_not_a_failed_verification() -> None:
         ["bench"],
         ["bench", "nothing"],
         ["bench", "hashes", "--threads", "0"],
+        ["bench", "hashes", "--quick"],
+        ["bench", "hashes", "--out", "folder"],
+        ["bench", "all"],
+        ["bench", "all", "--out", "folder", "--batch", "8"],
+        ["bench", "all", "--out", "folder", "--sweep"],
+        ["bench", "all", "--out", "folder", "--backend", "scalar"],
+        ["bench", "all", "--out", "folder", "--quick", "--record"],
         ["run", "--mode", "fast"],
         ["run", "--schedule", "none"],
         ["run", "--workload", "nothing"],
@@ -363,6 +371,66 @@ def test_bench_with_a_peer_that_disagrees(
     result = run("bench", "hashes", "--json")
     assert result.exit_code == 1
     assert "item 7" in _answer(result)["error"]["message"]
+
+
+def _measures(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    """`run_suite` answers one row for every suite but one."""
+
+    def run_suite(suite: str, **options: Any) -> list[Row]:
+        if suite == failing:
+            raise PeerDisagrees("sha256", "scalar", "hashlib", 7, b"a", b"b")
+        return [replace(ROW, suite=suite)]
+
+    collection = importlib.import_module("supervm.benchmarks.reports.collection")
+    monkeypatch.setattr(collection, "run_suite", run_suite)
+    monkeypatch.setattr(collection, "SUITES", ("signatures", "hashes"))
+
+
+def test_bench_all_writes_files_and_a_page(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _measures(monkeypatch, failing="none")
+    result = run("bench", "all", "--quick", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "2 in 2 files" in result.stdout
+    answer = _answer(run("bench", "all", "--out", tmp_path, "--json"))
+    assert answer == {
+        "page": str(tmp_path / "report.html"),
+        "files": [str(tmp_path / "signatures.json"), str(tmp_path / "hashes.json")],
+        "failures": {},
+    }
+    assert all(Path(name).exists() for name in (answer["page"], *answer["files"]))
+
+
+def test_bench_all_goes_on_after_an_error_and_says_so(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept: list[str] = []
+    _measures(monkeypatch, failing="signatures")
+    importlib.import_module("supervm.tiers.commands.bench")
+    monkeypatch.setattr(
+        "supervm.tiers.commands.bench.keep", lambda suite, *rest: kept.append(suite) or tmp_path / "kept.json"
+    )
+    result = run("bench", "all", "--out", tmp_path, "--record", "--json")
+    assert result.exit_code == 1
+    answer = _answer(result)
+    assert answer["failures"]["signatures"]["type"] == "PeerDisagrees"
+    assert answer["files"] == [str(tmp_path / "hashes.json")]
+    assert kept == ["hashes"]
+    assert "item 7" in result.stderr
+
+
+def test_bench_all_without_matplotlib(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("collection", "page", "plots"):
+        monkeypatch.delitem(sys.modules, f"supervm.benchmarks.reports.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = run("bench", "all", "--out", tmp_path, "--json")
+    assert result.exit_code == 3
+    assert "matplotlib" in _answer(result)["error"]["message"]
+    assert "supervm-engine[bench]" in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
