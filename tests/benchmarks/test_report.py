@@ -79,6 +79,12 @@ def test_all_losses_and_nothing_else_are_listed_as_losses(runs: list[Recorded], 
     assert sorted(cells[-1] for cells in tables["Rows in which a peer was faster"]) == lost
 
 
+def test_a_loss_is_any_ratio_below_one() -> None:
+    assert content.slower([run([row(1e6, {"even": 1.0, "close": 0.999, "far": 0.1})])]).rows[0][-2] == "close"
+    assert len(content.slower([run([row(1e6, {"even": 1.0, "close": 0.999, "far": 0.1})])]).rows) == 2
+    assert content.slower([run([row(1e6, {"even": 1.0})])]) is None
+
+
 def test_nothing_is_loaded_and_nothing_runs(recorded: str) -> None:
     assert "http:" not in recorded
     assert "https:" not in recorded
