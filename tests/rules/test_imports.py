@@ -34,6 +34,7 @@ ONLY_IN = {
     "rich": {"tiers"},
     "grpc": {"tiers"},
     "prometheus_client": {"tiers"},
+    "matplotlib": {"benchmarks"},
 }
 MODULE_NAME = re.compile(r"supervm(\.\w+)+")
 ARITHMETIC_ROOMS = ("kernels", "crypto")
