@@ -122,7 +122,8 @@ def draw(status: Status, trouble: str = "") -> RenderableType:
             ],
         ),
     ]
-    return Group(*_heading(status, trouble), *(table for table in tables if table.row_count))
+    parts = [part for table in tables if table.row_count for part in (Text(""), table)]
+    return Group(*_heading(status, trouble), *parts)
 
 
 def _heading(status: Status, trouble: str) -> list[Text]:
@@ -161,7 +162,9 @@ def _table(title: str, columns: tuple[str, ...], rows: Iterable[Any]) -> Table:
     for row in rows:
         cells = msgspec.structs.astuple(row) if isinstance(row, msgspec.Struct) else row
         # Text, not markup: what another process sends means nothing to Rich.
-        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, (int, float)) else str(cell)) for cell in cells))
+        table.add_row(
+            *(Text(f"{cell:,.0f}" if isinstance(cell, (int, float)) else str(cell)) for cell in cells)
+        )
     return table
 
 

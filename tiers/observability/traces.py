@@ -66,10 +66,10 @@ class Tracer:
         end = time.time_ns()
         place = end - sum(_nanoseconds(seconds) for seconds in stats.stages.values())
         attributes: dict[str, Any] = {
-            "supervm.height": result.height,
-            "supervm.transactions": stats.transactions,
-            "supervm.rejected": stats.rejected,
-            "supervm.way": stats.way,
+            "block.height": result.height,
+            "block.transactions": stats.transactions,
+            "block.rejected": stats.rejected,
+            "block.way": stats.way,
         }
         span = self._tracer.start_span("block", attributes=attributes, start_time=place)
         context = set_span_in_context(span)

@@ -72,7 +72,7 @@ def test_the_stages_of_a_block_lie_end_to_end_inside_it(
     spans = named(exporter)
     block = spans.pop("block")
     assert block.attributes is not None
-    assert (block.attributes["supervm.height"], block.attributes["supervm.transactions"]) == (9, 8)
+    assert (block.attributes["block.height"], block.attributes["block.transactions"]) == (9, 8)
     assert list(spans) == ["verify", "execute", "commit"]
     place = block.start_time
     for span, seconds in zip(spans.values(), (0.004, 0.02, 0.008), strict=True):
