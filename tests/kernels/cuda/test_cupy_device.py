@@ -231,6 +231,14 @@ def test_errors_of_the_driver_are_errors_of_the_device(gpu, place, error, expect
 
 
 @pytest.mark.twin
+def test_what_is_held_is_both_pools(gpu):
+    device, fake = gpu
+    buffer = device.stream().allocate(1000)
+    assert buffer.size >= 1000
+    assert device.held_bytes() == fake.taken + 1  # the other pool of this fake holds one byte
+
+
+@pytest.mark.twin
 def test_the_pool_says_that_it_is_exhausted(gpu):
     device, fake = gpu
     stream = device.stream()
