@@ -28,6 +28,7 @@ from typing import Any, Literal, NamedTuple
 from supervm.benchmarks.errors import NothingToCompare, ResultsMalformed
 from supervm.benchmarks.results import Recorded, read
 from supervm.benchmarks.rows import PeerRow, Row
+from supervm.benchmarks.words import threads
 from supervm.kernels.errors import SupervmError
 
 LEAST_NOISE = 0.05
@@ -234,8 +235,7 @@ def _judge(suite: str, name: str, by: str, old: Figure, new: Figure) -> Comparis
 
 def _words(key: Key) -> str:
     copies = ", with transfers" if key.transfers == "included" else ""
-    threads = f"{key.threads} thread{'s' * (key.threads > 1)}"
-    return f"{key.operation}, {key.backend}{copies}, {threads}, batch {key.batch:,}"
+    return f"{key.operation}, {key.backend}{copies}, {threads(key.threads)}, batch {key.batch:,}"
 
 
 def load(path: Path) -> list[Recorded]:

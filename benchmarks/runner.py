@@ -176,8 +176,7 @@ def _device_plans(case: Case, threads: int, batch: int | None) -> Iterator[Plan]
     sizes = device.sizes(case, batch)
     for size in sizes:
         beside_it = size == device.PEER_BATCH or len(sizes) == 1
-        if not case.joined:
-            yield Plan(case, "cuda", 1, size, kernels_only=True, beside=False)
+        yield Plan(case, "cuda", 1, size, kernels_only=True, beside=False)
         yield Plan(case, "cuda", threads, size, beside=beside_it)
 
 

@@ -24,6 +24,11 @@ def short(value: float) -> str:
     return f"{value / scale:.3g}{suffix}"
 
 
+def threads(count: int) -> str:
+    """Such as `2 threads`."""
+    return f"{count} thread{'s' * (count > 1)}"
+
+
 def duration(seconds: float) -> str:
     """Three significant digits with ns, µs, ms or s."""
     for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):

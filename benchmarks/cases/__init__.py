@@ -95,7 +95,6 @@ class Case:
         checked_items: how many damaged and sound items a peer must answer as ours does before it is timed.
         swept: whether `--sweep` measures how it grows.
         alone: why no peer stands beside it, where none does.
-        joined: its items make one result, so that a GPU has a row end to end only: its kernels are many calls.
     """
 
     operation: str
@@ -110,7 +109,6 @@ class Case:
     checked_items: int = 256
     swept: bool = False
     alone: str = ""
-    joined: bool = False
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from supervm.benchmarks.results import Recorded
 from supervm.benchmarks.rows import PeerRow, Row
-from supervm.benchmarks.words import duration, ratio, short
+from supervm.benchmarks.words import duration, ratio, short, threads
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def scaling(run: Recorded) -> Part | None:
     if not found:
         return None
     bars = tuple(
-        Bar(row.operation, f"{row.threads} threads", times, f"{times:.2f}x")
+        Bar(row.operation, threads(row.threads), times, f"{times:.2f}x")
         for one, row in found
         for times in [row.items_per_second / one.items_per_second]
     )
@@ -186,7 +186,7 @@ def stages(run: Recorded) -> Part | None:
         return None
     names = list(dict.fromkeys(name for row in rows for name in row.stages or {}))
     stacks = {
-        f"{row.operation}, {row.threads} thread{'s' * (row.threads > 1)}": {
+        f"{row.operation}, {threads(row.threads)}": {
             name: seconds / row.batch * 1e6 for name, seconds in (row.stages or {}).items()
         }
         for row in rows
@@ -220,7 +220,7 @@ def crossovers(device: Recorded, others: Sequence[Recorded]) -> list[Part]:
         curves = {
             "GPU, copies included": through,
             "GPU, kernels alone": _curve(device, name, "none"),
-            f"CPU, {cpu.backend}, {cpu.threads} threads": tuple(
+            f"CPU, {cpu.backend}, {threads(cpu.threads)}": tuple(
                 (size, cpu.items_per_second) for size, _ in through
             ),
         }

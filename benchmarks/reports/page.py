@@ -21,9 +21,10 @@ STYLE = Path(__file__).with_name("page.css")
 TITLE = "SuperVM: what was measured"
 
 INTRODUCTION = """
-<p>SuperVM is an engine for blockchain nodes: it checks signatures, hashes, builds proofs' sums and transforms, and
-executes transactions, in large batches, on processors and graphics cards. This page shows how fast it does that, beside the
-libraries that people use for it today. All figures come from recorded runs and were not changed.</p>
+<p>SuperVM is an engine for blockchain nodes: it checks signatures, hashes, computes the sums and transforms of
+zero-knowledge proofs, and executes transactions, in large batches, on processors and graphics cards. This page shows how
+fast it does that, beside the libraries that people use for it today. All figures come from recorded runs and were not
+changed.</p>
 <p><strong>How to read it.</strong> A <em>rate</em> is items a second: signatures, hashes, points or transactions.
 A <em>ratio</em> is SuperVM's rate divided by another library's on the same items, both timed in turn in one process:
 5x means five times as fast, 0.5x half as fast. Before anything is timed, both must give the same answers.
@@ -133,7 +134,8 @@ def _overview(runs: Sequence[Recorded]) -> str:
             if part and isinstance(part.chart, content.Bars)
             else []
         )
-        won = f"{sum(ratio >= 1 for ratio in ratios)} of {len(ratios)}" if ratios else ""
+        wins = sum(ratio >= 1 for ratio in ratios)
+        won = Cell(f"{wins} of {len(ratios)}", wins) if ratios else ""
         span = [
             Cell(f"{value:.2f}x", value) if ratios else ""
             for value in (ratios[:1] + ratios[-1:] or (0.0, 0.0))

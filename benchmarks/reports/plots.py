@@ -10,7 +10,9 @@ from __future__ import annotations
 import functools
 import html
 import io
+import math
 import re
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -32,6 +34,9 @@ _ROLES = {
     **{color: f"--series-{number}" for number, color in enumerate(SERIES)},
 }
 MARKERS = "osD^vPX*h"
+
+STEPS = (1.0, 2.0, 5.0)
+"""Marks of a decade of a logarithmic axis."""
 
 WIDTH, ROW_HEIGHT, CURVES_HEIGHT = 8.6, 0.27, 3.6
 """Inches; a page is 72 points an inch."""
@@ -144,6 +149,9 @@ def _curves(chart: Lines) -> Figure:
         )  # fmt: skip
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    low, high = _bounds([y for points in chart.curves.values() for _, y in points])
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(LogLocator(10, STEPS if high / low < 1000 else (1.0,)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _si(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
@@ -161,7 +169,7 @@ def _stacks(chart: Stacks) -> Figure:
     names = list(dict.fromkeys(name for parts in chart.stacks.values() for name in parts))
     height = len(chart.stacks) * ROW_HEIGHT * 1.4 + 1.35
     figure, axes = _axes(height)
-    figure.subplots_adjust(left=0.4, right=0.98, bottom=0.6 / height, top=1 - 0.7 / height)
+    figure.subplots_adjust(left=0.45, right=0.98, bottom=0.6 / height, top=1 - 0.7 / height)
     labels = list(chart.stacks)
     ends = [0.0] * len(labels)
     for index, name in enumerate(names):
@@ -182,9 +190,18 @@ def _axes(height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
+    """The nearest marks below and above all values, so that any axis has two marks at least."""
+    first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    marks = [step * 10.0**power for power in range(first, last + 1) for step in STEPS]
+    return max(mark for mark in marks if mark <= min(values)), min(
+        mark for mark in marks if mark > max(values)
+    )
+
+
 def _plain_ticks(axes: Axes) -> None:
     """Ticks at 0.1, 0.2, 0.5, 1, 2, 5, 10, … as numbers."""
-    axes.xaxis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_locator(LogLocator(10, STEPS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", which="minor", length=0)

@@ -18,8 +18,10 @@ from typing import Any, NoReturn, TypeVar
 
 from supervm.crypto import ed25519, secp256k1
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, DeviceError
+from supervm.kernels.witness import witness
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service import calls
+from supervm.tiers.service.access import Access
 from supervm.tiers.service.admission import Queue, Rates
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import Kind, signatures
@@ -38,6 +40,12 @@ SCHEMES: dict[int, str] = {
     pb.SCHEME_ECDSA_SECP256K1: "ecdsa",
     pb.SCHEME_SCHNORR_SECP256K1: "schnorr",
 }
+OPERATIONS: dict[int, str] = {
+    pb.SCHEME_ED25519: "ed25519.verify",
+    pb.SCHEME_ECDSA_SECP256K1: "secp256k1.ecdsa_verify",
+    pb.SCHEME_SCHNORR_SECP256K1: "secp256k1.schnorr_verify",
+}
+"""Names of the schemes, and of what verifies them in the registry."""
 
 
 class State(StrEnum):
@@ -115,14 +123,21 @@ class VerificationService:
 
     Args:
         limits: of queue, batches and clients.
+        access: names clients; whoever carries messages asks it for the caller's name.
         backend: as in the settings.
         meter: what counts.
     """
 
     def __init__(
-        self, limits: Limits | None = None, *, backend: str = "auto", meter: Meter | None = None
+        self,
+        limits: Limits | None = None,
+        *,
+        access: Access | None = None,
+        backend: str = "auto",
+        meter: Meter | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self.access = access or Access()
         self.queue = Queue(self.limits.queue_items, self.limits.queue_bytes)
         self.meter: Meter = meter or Unmetered()
         self._backend = backend
@@ -141,7 +156,7 @@ class VerificationService:
             self._failed,
             self._verified,
         )
-        self.meter.queue("service", lambda: self.queue.items)
+        self.meter.queue("verify", lambda: self.queue.items)
 
     # Calls ------------------------------------------------------------------------------------------------
 
@@ -269,19 +284,20 @@ class VerificationService:
     def _verify(self, kind: Kind, keys: Bytes, signed: Any, packed: Bytes) -> Verdicts:
         """The library's batch function; on the lane's thread."""
         begun = time.perf_counter()
-        if kind.scheme == pb.SCHEME_ED25519:
-            verdicts = ed25519.verify_batch(keys, signed, packed, rule=kind.rule, backend=self._backend)
-        elif kind.scheme == pb.SCHEME_ECDSA_SECP256K1:
-            verdicts = secp256k1.ecdsa_verify_batch(
-                keys, signed, packed, low_s=kind.low_s, backend=self._backend
-            )
-        else:
-            verdicts = secp256k1.schnorr_verify_batch(keys, signed, packed, backend=self._backend)
-        self.meter.stage("service_verify", time.perf_counter() - begun)
-        self.meter.verified(SCHEMES[kind.scheme], self._backend, verdicts)
+        with witness() as seen:
+            verdicts = self._batch_function(kind)(keys, signed, packed)
+        self.meter.stage("verify", time.perf_counter() - begun)
+        self.meter.verified(SCHEMES[kind.scheme], seen.backend(OPERATIONS[kind.scheme]), verdicts)
         if self._state is State.FAILING:
             self._loop.call_soon_threadsafe(self._enter_state, State.READY)
         return verdicts
+
+    def _batch_function(self, kind: Kind) -> Callable[[Bytes, Any, Bytes], Verdicts]:
+        if kind.scheme == pb.SCHEME_ED25519:
+            return partial(ed25519.verify_batch, rule=kind.rule, backend=self._backend)
+        if kind.scheme == pb.SCHEME_ECDSA_SECP256K1:
+            return partial(secp256k1.ecdsa_verify_batch, low_s=kind.low_s, backend=self._backend)
+        return partial(secp256k1.schnorr_verify_batch, backend=self._backend)
 
     def _failed(self, error: BaseException) -> ServiceError:
         """What the callers of failed work are told; a backend that nothing could replace is everybody's business."""

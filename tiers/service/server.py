@@ -23,9 +23,10 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from supervm.tiers.errors import BrokenFile, ServiceError
-from supervm.tiers.service.access import Access
+from supervm.tiers.observability.traces import Tracer
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, State, VerificationService
+from supervm.tiers.service.observed_calls import observed_calls
 from supervm.tiers.service.streams import CALL as STREAM
 from supervm.tiers.service.streams import Stream, refusal
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -64,20 +65,23 @@ class GrpcServer:
     Args:
         service: what is called.
         transport: how.
-        access: who may.
+        tracer: of unary calls.
     """
 
-    def __init__(self, service: VerificationService, transport: Transport, access: Access) -> None:
-        self._service, self._transport, self._access = service, transport, access
+    def __init__(
+        self, service: VerificationService, transport: Transport, tracer: Tracer | None = None
+    ) -> None:
+        self._service, self._transport = service, transport
         self._streams: set[Stream] = set()
         self._telling: set[asyncio.Future[None]] = set()
         self._health = health_aio.HealthServicer()
         self._server = grpc.aio.server(
+            interceptors=observed_calls(tracer or Tracer()),
             options=(
                 ("grpc.max_receive_message_length", transport.message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
-            )
+            ),
         )
         self._register()
 
@@ -175,7 +179,7 @@ class GrpcServer:
 
     def _caller(self, context: Any) -> Caller:
         authorization = subject = None
-        if self._access.needs_token:
+        if self._service.access.needs_token:
             for key, value in context.invocation_metadata() or ():
                 if key == "authorization":
                     authorization = value
@@ -183,7 +187,7 @@ class GrpcServer:
             subject = _subject(context.auth_context())
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
-        return Caller(self._access.client(authorization, subject, _host(context.peer())), deadline)
+        return Caller(self._service.access.client(authorization, subject, _host(context.peer())), deadline)
 
     # State ------------------------------------------------------------------------------------------------
 
