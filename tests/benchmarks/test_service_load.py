@@ -216,7 +216,10 @@ def test_options_of_other_suites_are_refused() -> None:
 
 
 def test_a_server_that_does_not_start_is_an_error() -> None:
-    with pytest.raises(ServerFailed, match="before it was ready"), server("--grpc", "127.0.0.1:0", "--unheard-of"):
+    with (
+        pytest.raises(ServerFailed, match="before it was ready"),
+        server("--grpc", "127.0.0.1:0", "--unheard-of"),
+    ):
         pass
 
 
