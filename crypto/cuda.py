@@ -32,6 +32,7 @@ from supervm.kernels.cuda.msm import GroupProgram
 from supervm.kernels.merkle_levels import Growth
 from supervm.kernels.poseidon_spec import form_of
 from supervm.kernels.registry import register
+from supervm.kernels.spec import EdwardsSpec, GroupSpec
 
 _SHA256 = Program("sha2", hash_constants.sha2(SHA256))
 _SHA512 = Program("sha2", hash_constants.sha2(SHA512))
@@ -206,7 +207,11 @@ TREES: dict[str, Hasher] = {
 """What hashes Merkle trees on a GPU, by operation."""
 
 
-MSM = {f"{spec.name}.msm": GroupProgram(spec) for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
+_GROUPS: dict[str, GroupSpec | EdwardsSpec] = {
+    "ed25519": EDWARDS25519,
+    **{spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)},
+}
+MSM = {f"{name}.msm": GroupProgram(spec) for name, spec in _GROUPS.items()}
 """Groups whose multi-scalar multiplications run on a GPU, by operation."""
 
 
