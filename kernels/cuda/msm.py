@@ -9,13 +9,13 @@
 4. *Segments* of buckets give Σ (b + 1)·S_b by running sums; their rounds give the windows, which the CPU joins.
 
 Products, n points, w windows, B = 2^(bits − 1) buckets: 10·n·w for the sums, and for segments of SEGMENT buckets
-(28 + 23·bits/SEGMENT)·B·w for the reduction; on edwards25519 7, 18 and 17 in the place of 10, 28 and 23, so that the plans
+(28 + 23·bits/SEGMENT)·B·w for the reduction; on Edwards curves 7, 18 and 17 in the place of 10, 28 and 23, so that the plans
 are the same. At the 60 and 27 G/s of products of eight and of twelve words on an H100 (DESIGN, 3.3) 2^20 points take 3.3 and
 7.7 ms for 198 and 207 M products, 2^24 take 43 and 98 ms for 2.6 G. Sorting moves 40 bytes a pair for each of three digits:
 0.7 ms for 2^20 points and 12 ms for 2^24. Bounds, not measurements.
 
-Device memory for n points at a time of c-word (32 bits) coordinates, which stand in rows of r = 2·c words, 24 on
-edwards25519: 4·r·n·levels + 33·n for points and scalars, 24·n·w for sorting, 16·c·B·w for sums, (16·c + 4)·4·n·w/length for
+Device memory for n points at a time of c-word (32 bits) coordinates, which stand in rows of r = 2·c words, 24 on Edwards
+curves: 4·r·n·levels + 33·n for points and scalars, 24·n·w for sorting, 16·c·B·w for sums, (16·c + 4)·4·n·w/length for
 slots and twice (16·c + 4)·2·B·w/SEGMENT for segments (`Plan.bytes`). Two pieces are in flight, unless one is all.
 """
 
