@@ -14,10 +14,12 @@ from supervm.crypto.params import bls12_381, bn254, poseidon
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.crypto.params.secp256k1 import SECP256K1
+from supervm.kernels.cpu.group_decode import SUBGROUP
 from supervm.kernels.cuda import (
     devices,
     edwards_constants,
     fixed_base,
+    group_constants,
     hash_constants,
     ntt,
     poseidon_constants,
@@ -32,7 +34,6 @@ from supervm.kernels.cuda.msm import GroupProgram
 from supervm.kernels.merkle_levels import Growth
 from supervm.kernels.poseidon_spec import form_of
 from supervm.kernels.registry import register
-from supervm.kernels.spec import EdwardsSpec, GroupSpec
 
 _SHA256 = Program("sha2", hash_constants.sha2(SHA256))
 _SHA512 = Program("sha2", hash_constants.sha2(SHA512))
@@ -172,6 +173,68 @@ def _poseidon(operation: str) -> ItemProgram:
     )
 
 
+_GROUPS = {spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
+_GROUP_SUMS = {name: Program("group_sums", group_constants.sums(spec)) for name, spec in _GROUPS.items()}
+_GROUP_DECODE = {
+    name: Program("group_decode", group_constants.decoding(spec)) for name, spec in _GROUPS.items()
+}
+
+
+def _group_sums(name: str, kernel: str, inputs: tuple[str, ...], *arguments: str) -> ItemProgram:
+    """Points that a kernel leaves in XYZZ coordinates, made affine."""
+    program = _GROUP_SUMS[name]
+    return ItemProgram(
+        inputs=inputs,
+        outputs=("points", "verdicts"),
+        scratch={"sums": 32 * _GROUPS[name].field.words},
+        launches=(
+            Launch(program, kernel, (*arguments, "sums", "verdicts")),
+            Launch(program, "group_affine", ("sums", "points"), fixed_base.GROUP),
+        ),
+    )
+
+
+def _decode(name: str) -> ItemProgram:
+    program = _GROUP_DECODE[name]
+    decoded = ("rows", "lifted", "flags", "compressed", "check", "points", "verdicts")
+    return ItemProgram(
+        inputs=("rows", "flags"),
+        options=("compressed", "check"),
+        outputs=("points", "verdicts"),
+        scratch={"lifted": 16 * _GROUPS[name].field.words},
+        launches=(
+            Launch(program, "group_lift", ("rows", "flags", "compressed", "lifted")),
+            Launch(program, "group_decode", decoded),
+        ),
+    )
+
+
+def _subgroup(name: str) -> ItemProgram:
+    program = _GROUP_DECODE[name]
+    decoded = ("rows", "rows", "flags", 0, SUBGROUP, "points", "verdicts")
+    return ItemProgram(
+        inputs=("rows",),
+        outputs=("verdicts",),
+        scratch={"flags": 1, "points": 16 * _GROUPS[name].field.words},
+        launches=(
+            Launch(program, "group_flags", ("rows", "flags")),
+            Launch(program, "group_decode", decoded),
+        ),
+    )
+
+
+def _group(name: str) -> dict[str, ItemProgram]:
+    """The operations of `group_operations` on points of one group."""
+    columns = ("rows", "rows.width")
+    return {
+        f"{name}.decode": _decode(name),
+        f"{name}.subgroup": _subgroup(name),
+        f"{name}.add": _group_sums(name, "group_add", ("first", "second"), "first", "second"),
+        f"{name}.multiply": _group_sums(name, "group_multiply", ("given", "scalars"), "given", "scalars"),
+        f"{name}.normalise": _group_sums(name, "group_coordinates", ("rows",), *columns),
+    }
+
+
 PROGRAMS: dict[str, ItemProgram] = {
     "sha256": _hashing(_SHA256),
     "sha512": _hashing(_SHA512),
@@ -183,6 +246,7 @@ PROGRAMS: dict[str, ItemProgram] = {
     "secp256k1.ecdsa_recover": _ecdsa_recover(),
     "secp256k1.schnorr_verify": _schnorr(),
     **{operation: _poseidon(operation) for operation in poseidon.OPERATIONS},
+    **{operation: program for name in _GROUPS for operation, program in _group(name).items()},
 }
 """What runs on a GPU, by operation."""
 
@@ -207,11 +271,10 @@ TREES: dict[str, Hasher] = {
 """What hashes Merkle trees on a GPU, by operation."""
 
 
-_GROUPS: dict[str, GroupSpec | EdwardsSpec] = {
-    "ed25519": EDWARDS25519,
-    **{spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)},
+MSM = {
+    "ed25519.msm": GroupProgram(EDWARDS25519),
+    **{f"{name}.msm": GroupProgram(spec) for name, spec in _GROUPS.items()},
 }
-MSM = {f"{name}.msm": GroupProgram(spec) for name, spec in _GROUPS.items()}
 """Groups whose multi-scalar multiplications run on a GPU, by operation."""
 
 
@@ -231,6 +294,8 @@ def programs() -> dict[str, Program]:
         "ntt.bn254": ntt.program_of(bn254.FR),
         "ntt.bls12_381": ntt.program_of(bls12_381.FR),
         **{f"poseidon.{curve}": program for curve, program in _POSEIDON.items()},
+        **{f"{name}.sums": program for name, program in _GROUP_SUMS.items()},
+        **{f"{name}.decode": program for name, program in _GROUP_DECODE.items()},
         **{operation: group.program for operation, group in MSM.items()},
     }
 

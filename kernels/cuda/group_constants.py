@@ -6,7 +6,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cuda.constants import elements, montgomery_params, struct
+from supervm.kernels.cpu import group_decode
+from supervm.kernels.cpu.power import exponent
+from supervm.kernels.cuda.constants import WORD, elements, montgomery_params, number, setter, struct
 from supervm.kernels.cuda.edwards_constants import edwards
 from supervm.kernels.spec import Coordinate, EdwardsSpec, FieldSpec, GroupSpec, QuadraticSpec
 
@@ -21,15 +23,59 @@ _INVERSE = """\
 """
 
 
-def group(spec: GroupSpec | EdwardsSpec) -> str:
-    """The types Base, Curve and Point of a group."""
+REGISTER_WORDS = 36
+"""Coordinate words of all blocks of 128 threads that fit a multiprocessor's registers, as sums of points need them: found by
+compiling for sm_80 and sm_90 without spills."""
+
+
+def sums(spec: GroupSpec | EdwardsSpec) -> str:
+    """What `msm` and `group_sums` are specialised by: the types Base, Curve and Point of a group and POINT_BLOCKS, how many
+    blocks of a multiprocessor they leave registers for."""
     if isinstance(spec, EdwardsSpec):
         point = "using Base = Curve::Field;\nusing Point = EdwardsPoint<Curve>;\n"
-        return '#include "power.cuh"\n#include "edwards_sums.cuh"\n' + edwards(spec) + point
-    return weierstrass(spec, constant(spec, "b", spec.b))
+        return '#include "power.cuh"\n#include "edwards_sums.cuh"\n' + edwards(spec) + point + _blocks(spec)
+    return _weierstrass(spec) + _blocks(spec)
 
 
-def weierstrass(spec: GroupSpec, *members: str) -> str:
+def decoding(spec: GroupSpec) -> str:
+    """What `group_decode` is specialised by: the same, with powers for roots and the test of the subgroup in Curve."""
+    prime, test = prime_field(spec), spec.membership
+    words = 2 * prime.words
+    terms = [
+        sum((number & 0xFFFFFFFF) << WORD * index for index, number in enumerate(column))
+        for column in zip(*test.terms, strict=True)
+    ]
+    decode = [number(name, getattr(group_decode, name)) for name in _DECODING]
+    return "".join(
+        (
+            _weierstrass(
+                spec,
+                setter("half", (prime.modulus - 1) // 2, words),
+                setter("root_exponent", exponent(prime, "root"), words),
+                setter("inverse_root_exponent", exponent(prime, "inverse_root"), words),
+                f"    static constexpr u64 MULTIPLIER = {test.multiplier:#x}ull;\n",
+                number("MULTIPLIER_BITS", test.multiplier.bit_length()),
+                number("POWER", test.power),
+                number("TERMS", len(test.terms)),
+                setter("multiple_terms", terms[0], len(test.terms)),
+                setter("point_terms", terms[1], len(test.terms)),
+                _constant(spec, "map_x", test.map.x),
+                _constant(spec, "map_y", test.map.y),
+            ),
+            struct("Decoding", *decode),
+            _blocks(spec),
+        )
+    )
+
+
+_DECODING = ("MALFORMED", "INFINITE", "LARGER", "FIELD", "CURVE", "SUBGROUP")
+
+
+def _blocks(spec: GroupSpec | EdwardsSpec) -> str:
+    return f"constexpr int POINT_BLOCKS = {max(2, REGISTER_WORDS // (2 * spec.field.words))};\n"
+
+
+def _weierstrass(spec: GroupSpec, *members: str) -> str:
     """The types Prime, Base, Curve and Point of a curve y² = x³ + b, with members that Curve has besides."""
     if isinstance(spec.field, QuadraticSpec):
         field, inverse = "QuadraticField<Prime>", _INVERSE
@@ -41,7 +87,7 @@ def weierstrass(spec: GroupSpec, *members: str) -> str:
             '#include "power.cuh"\n#include "xyzz.cuh"\n',
             montgomery_params(prime_field(spec), "BaseParams"),
             f"using Prime = MontgomeryField<BaseParams>;\nusing Base = {field};\n",
-            struct("Curve", "    using Field = Base;\n", inverse, *members),
+            struct("Curve", "    using Field = Base;\n", inverse, _constant(spec, "b", spec.b), *members),
             "using Point = XyzzPoint<Curve>;\n",
         )
     )
@@ -52,7 +98,7 @@ def prime_field(spec: GroupSpec | EdwardsSpec) -> FieldSpec:
     return spec.field.base if isinstance(spec.field, QuadraticSpec) else spec.field
 
 
-def constant(spec: GroupSpec, name: str, value: Coordinate) -> str:
+def _constant(spec: GroupSpec, name: str, value: Coordinate) -> str:
     """A static function that returns a coordinate."""
     prime = prime_field(spec)
     radix, words = 1 << 64 * prime.words, 2 * prime.words

@@ -58,17 +58,7 @@ NEXT = 16
 
 MOST_BITS = 22
 
-REGISTER_WORDS = 36
-"""Coordinate words of all blocks of 128 threads that fit a multiprocessor's registers, as sums of points need them: found by
-compiling for sm_80 and sm_90 without spills."""
-
 MOST_ENTRIES = (1 << 31) - 1
-
-
-def constants(spec: GroupSpec | EdwardsSpec) -> str:
-    """The text that stands for `constants.cuh`: a group, and how many blocks its sums leave registers for."""
-    blocks = max(2, REGISTER_WORDS // (2 * spec.field.words))
-    return group_constants.group(spec) + f"constexpr int POINT_BLOCKS = {blocks};\n"
 
 
 @dataclass(frozen=True)
@@ -138,7 +128,7 @@ class GroupProgram:
 
     def __init__(self, spec: GroupSpec | EdwardsSpec) -> None:
         self.spec = spec
-        self.program = Program("msm", constants(spec))
+        self.program = Program("msm", group_constants.sums(spec))
         self.words = 2 * spec.field.words  # 32-bit words of a coordinate
         self.row_words = AFFINE_WORDS if isinstance(spec, EdwardsSpec) else 2 * self.words
         self.curve = Curve(spec, LANES_64)
