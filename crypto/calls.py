@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def compute(
     """
     resident = [column for column in map(_memory, inputs) if isinstance(column, DeviceArray)]
     if resident:
-        return _compute_there(operation, inputs, items, outputs, options, backend, resident[0])
+        function = resolve(operation, "cuda").function
+        return compute_there(function, inputs, items, outputs, options=options, backend=backend)
     results: tuple[Any, ...] = tuple(np.empty((items, *shape), dtype) for shape, dtype in outputs)
     run(Batch(operation, inputs, results, options), backend)
     return results
@@ -56,21 +58,22 @@ def _memory(column: Any) -> Any:
     return column.data if isinstance(column, Ragged) else column
 
 
-def _compute_there(
-    operation: str,
+def compute_there(
+    function: Callable[..., None],
     inputs: tuple[Any, ...],
     items: int,
     outputs: tuple[Output, ...],
-    options: tuple[Any, ...],
+    *,
+    options: tuple[Any, ...] = (),
     backend: str,
-    first: DeviceArray,
 ) -> tuple[Any, ...]:
+    """`compute` where an input lies on a GPU, by a function of the backend `cuda`."""
     if backend not in ("auto", "cuda"):
         raise ArgumentError("backend", repr(backend), "'auto' or 'cuda' for arrays that lie on a GPU")
-    function = resolve(operation, "cuda").function
-    device = first.device()
-    for column in map(_memory, inputs):
-        if isinstance(column, DeviceArray) and column.device() is not device:
+    resident = [column for column in map(_memory, inputs) if isinstance(column, DeviceArray)]
+    device = resident[0].device()
+    for column in resident:
+        if column.device() is not device:
             found = f"arrays on {device.name} and on {column.device().name}"
             raise ArgumentError("inputs", found, "arrays on one GPU")
     results = tuple(device.empty((items, *shape), dtype) for shape, dtype in outputs)

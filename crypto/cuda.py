@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import cuda_groups
+from supervm.crypto.calls import compute_there
 from supervm.crypto.params import bls12_381, bn254, poseidon
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cpu.group_decode import SUBGROUP
 from supervm.kernels.cuda import (
     devices,
     edwards_constants,
     fixed_base,
-    group_constants,
     hash_constants,
     ntt,
     poseidon_constants,
@@ -173,68 +173,6 @@ def _poseidon(operation: str) -> ItemProgram:
     )
 
 
-_GROUPS = {spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
-_GROUP_SUMS = {name: Program("group_sums", group_constants.sums(spec)) for name, spec in _GROUPS.items()}
-_GROUP_DECODE = {
-    name: Program("group_decode", group_constants.decoding(spec)) for name, spec in _GROUPS.items()
-}
-
-
-def _group_sums(name: str, kernel: str, inputs: tuple[str, ...], *arguments: str) -> ItemProgram:
-    """Points that a kernel leaves in XYZZ coordinates, made affine."""
-    program = _GROUP_SUMS[name]
-    return ItemProgram(
-        inputs=inputs,
-        outputs=("points", "verdicts"),
-        scratch={"sums": 32 * _GROUPS[name].field.words},
-        launches=(
-            Launch(program, kernel, (*arguments, "sums", "verdicts")),
-            Launch(program, "group_affine", ("sums", "points"), fixed_base.GROUP),
-        ),
-    )
-
-
-def _decode(name: str) -> ItemProgram:
-    program = _GROUP_DECODE[name]
-    decoded = ("rows", "lifted", "flags", "compressed", "check", "points", "verdicts")
-    return ItemProgram(
-        inputs=("rows", "flags"),
-        options=("compressed", "check"),
-        outputs=("points", "verdicts"),
-        scratch={"lifted": 16 * _GROUPS[name].field.words},
-        launches=(
-            Launch(program, "group_lift", ("rows", "flags", "compressed", "lifted")),
-            Launch(program, "group_decode", decoded),
-        ),
-    )
-
-
-def _subgroup(name: str) -> ItemProgram:
-    program = _GROUP_DECODE[name]
-    decoded = ("rows", "rows", "flags", 0, SUBGROUP, "points", "verdicts")
-    return ItemProgram(
-        inputs=("rows",),
-        outputs=("verdicts",),
-        scratch={"flags": 1, "points": 16 * _GROUPS[name].field.words},
-        launches=(
-            Launch(program, "group_flags", ("rows", "flags")),
-            Launch(program, "group_decode", decoded),
-        ),
-    )
-
-
-def _group(name: str) -> dict[str, ItemProgram]:
-    """The operations of `group_operations` on points of one group."""
-    columns = ("rows", "rows.width")
-    return {
-        f"{name}.decode": _decode(name),
-        f"{name}.subgroup": _subgroup(name),
-        f"{name}.add": _group_sums(name, "group_add", ("first", "second"), "first", "second"),
-        f"{name}.multiply": _group_sums(name, "group_multiply", ("given", "scalars"), "given", "scalars"),
-        f"{name}.normalise": _group_sums(name, "group_coordinates", ("rows",), *columns),
-    }
-
-
 PROGRAMS: dict[str, ItemProgram] = {
     "sha256": _hashing(_SHA256),
     "sha512": _hashing(_SHA512),
@@ -246,7 +184,7 @@ PROGRAMS: dict[str, ItemProgram] = {
     "secp256k1.ecdsa_recover": _ecdsa_recover(),
     "secp256k1.schnorr_verify": _schnorr(),
     **{operation: _poseidon(operation) for operation in poseidon.OPERATIONS},
-    **{operation: program for name in _GROUPS for operation, program in _group(name).items()},
+    **cuda_groups.OPERATIONS,
 }
 """What runs on a GPU, by operation."""
 
@@ -273,7 +211,7 @@ TREES: dict[str, Hasher] = {
 
 MSM = {
     "ed25519.msm": GroupProgram(EDWARDS25519),
-    **{f"{name}.msm": GroupProgram(spec) for name, spec in _GROUPS.items()},
+    **{f"{name}.msm": GroupProgram(spec) for name, spec in cuda_groups.GROUPS.items()},
 }
 """Groups whose multi-scalar multiplications run on a GPU, by operation."""
 
@@ -294,8 +232,7 @@ def programs() -> dict[str, Program]:
         "ntt.bn254": ntt.program_of(bn254.FR),
         "ntt.bls12_381": ntt.program_of(bls12_381.FR),
         **{f"poseidon.{curve}": program for curve, program in _POSEIDON.items()},
-        **{f"{name}.sums": program for name, program in _GROUP_SUMS.items()},
-        **{f"{name}.decode": program for name, program in _GROUP_DECODE.items()},
+        **cuda_groups.PROGRAMS,
         **{operation: group.program for operation, group in MSM.items()},
     }
 
@@ -337,6 +274,27 @@ def first_row_above(curve: str, elements: DeviceArray) -> int:
         run(_CANONICAL[curve], device, elements, verdicts)
     wrong = np.flatnonzero(verdicts != 1)
     return int(wrong[0]) if wrong.size else -1
+
+
+def points_there(
+    name: str, given: DeviceArray, options: tuple[int, ...], row: tuple[int, ...], backend: str
+) -> tuple[Any, Any]:
+    """Points and verdicts of what lies on a GPU, which stay there; `curves.Group.from_bytes` checks the arguments.
+
+    Args:
+        name: one of `cuda_groups.GROUPS`.
+        given: uint8 rows of bytes, or uint64 points.
+        options: the numbers of the encoding, for bytes, and the check.
+        row: shape of a point.
+        backend: as the caller gave it.
+    """
+    programs = cuda_groups.FROM_BYTES if given.dtype == np.uint8 else cuda_groups.FROM_WORDS
+    outputs = ((row, np.uint64), ((), np.int8))
+    function = functools.partial(_compute, programs[name])
+    points, verdicts = compute_there(
+        function, (given,), len(given), outputs, options=options, backend=backend
+    )
+    return points, verdicts
 
 
 def register_operation(operation: str) -> None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import functools
 import itertools
 
+import host_twin
 import numpy as np
 import pytest
+from host_device import HostDevice, HostStream, ResidentArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from py_ecc.bls import point_compression
@@ -15,6 +17,7 @@ from py_ecc.bls import point_compression
 from supervm.crypto import curves, point_encodings
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.crypto.oracle.point_encodings import ENCODINGS, decode, encode, length
+from supervm.kernels.cuda import batch, devices
 from supervm.kernels.errors import ArgumentError
 
 CASES = [(name, encoding) for encoding, form in ENCODINGS.items() for name in form.groups]
@@ -103,6 +106,53 @@ def test_every_edge_is_the_oracles(backend, name, encoding):
     assert verdicts.tolist() == [verdict for verdict, _ in expected]
     assert [row.tobytes() for row in found] == [raw(name, point) for _, point in expected]
     assert set(verdicts.tolist()) >= ({-1, 0, 1} if GROUPS[name].cofactor > 1 else {-1, 1})
+
+
+@pytest.fixture
+def device(monkeypatch):
+    if host_twin.missing():
+        pytest.skip(host_twin.missing())
+    one = HostDevice()
+    monkeypatch.setattr(devices, "_search", lambda: ((one,), ""))
+    return one
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(("name", "encoding"), BYTES)
+def test_bytes_on_a_gpu_stay_there(name, encoding, device, monkeypatch):
+    """Wherever they begin; nothing but results of fixed size is copied."""
+    monkeypatch.setattr(HostStream, "upload", None)
+    monkeypatch.setattr(HostStream, "download", None)
+    monkeypatch.setattr(batch, "PIECE_ITEMS", 50)
+    group, (items, expected) = group_of(name), inputs(name, encoding)
+    for shift in (0, 1):
+        memory = np.frombuffer(bytes(shift) + b"".join(items), np.uint8)
+        data = ResidentArray(memory[shift:].reshape(len(items), -1))
+        found, verdicts = group.from_bytes(data, encoding)
+        assert verdicts.get().tolist() == [verdict for verdict, _ in expected]
+        assert [row.tobytes() for row in found.get()] == [raw(name, point) for _, point in expected]
+    again, verdicts = group.from_bytes(found, "limbs")
+    assert np.array_equal(again.get(), found.get())
+    assert set(verdicts.get().tolist()) == {1}
+    with pytest.raises(ArgumentError, match=r"backend.*'scalar'"):
+        group.from_bytes(data, encoding, backend="scalar")
+    with pytest.raises(ArgumentError, match=r"data.*uint64"):
+        group.from_bytes(data, "limbs")
+    with pytest.raises(ArgumentError, match=r"data.*uint8"):
+        group.from_bytes(found, encoding)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(("name", "encoding"), BYTES)
+def test_checks_on_a_gpu_are_those_of_the_processor(name, encoding, device):
+    group, data = group_of(name), rows(inputs(name, encoding)[0])
+    for check in ("none", "field", "curve"):
+        here = group.from_bytes(data, encoding, check, "scalar")
+        for found in (
+            group.from_bytes(data, encoding, check, "cuda"),
+            [array.get() for array in group.from_bytes(ResidentArray(data), encoding, check)],
+        ):
+            assert all(np.array_equal(one, other) for one, other in zip(here, found, strict=True))
 
 
 @pytest.mark.parametrize(("name", "encoding"), BYTES)
