@@ -50,6 +50,10 @@ _SCHNORR = Program("schnorr", _CURVE + weierstrass_constants.tagged_hash(SHA256,
 _POSEIDON = {
     curve: Program("poseidon", poseidon_constants.poseidon(field)) for curve, field in poseidon.FIELDS.items()
 }
+_SPONGE = {
+    curve: Program("poseidon_sponge", poseidon_constants.poseidon(field))
+    for curve, field in poseidon.FIELDS.items()
+}
 
 
 def _hashing(program: Program) -> ItemProgram:
@@ -156,19 +160,39 @@ def _round_constants(operation: str) -> npt.NDArray[np.uint32]:
     return poseidon_constants.round_constants(poseidon.named(operation))
 
 
+def _permutation(operation: str) -> tuple[int, ...]:
+    """What kernels are told of a permutation: t, full and partial rounds, the form, where the capacity is."""
+    curve, variant, last = operation.split(".")
+    width, second = int(last[1:]), variant == "poseidon2"
+    partial = poseidon.rounds(curve, width, variant)
+    return width, poseidon.FULL_ROUNDS, partial, form_of(width, second), (width - 1) * second
+
+
 def _poseidon(operation: str) -> ItemProgram:
     """Hashes of rows of t − 1 elements, and permutations of rows of t."""
-    curve, variant, last = operation.split(".")
-    width = int(last[1:])
-    second = variant == "poseidon2"
-    partial = poseidon.rounds(curve, width, variant)
-    numbers = (width, poseidon.FULL_ROUNDS, partial, form_of(width, second), (width - 1) * second)
-    kernel = "poseidon_3" if width == 3 else "poseidon_any"
-    arguments = ("inputs", "inputs.width", "constants", *numbers, "outputs")
+    numbers = _permutation(operation)
+    kernel = "poseidon_3" if numbers[0] == 3 else "poseidon_any"
+    arguments: tuple[str | int, ...] = ("inputs", "inputs.width", "constants", *numbers, "outputs")
     return ItemProgram(
         inputs=("inputs",),
         outputs=("outputs",),
-        launches=(Launch(_POSEIDON[curve], kernel, arguments),),
+        launches=(Launch(_POSEIDON[operation.split(".")[0]], kernel, arguments),),
+        tables={"constants": Constants(operation, functools.partial(_round_constants, operation))},
+    )
+
+
+@functools.cache
+def _sponge(operation: str) -> ItemProgram:
+    """Messages of elements through the permutation of that operation."""
+    numbers = _permutation(operation)
+    kernel = "sponge_3" if numbers[0] == 3 else "sponge_any"
+    columns = ("messages.data", "messages.offsets", "padded", "constants")
+    arguments: tuple[str | int, ...] = (*columns, *numbers, "digests")
+    return ItemProgram(
+        inputs=("messages",),
+        options=("padded",),
+        outputs=("digests",),
+        launches=(Launch(_SPONGE[operation.split(".")[0]], kernel, arguments),),
         tables={"constants": Constants(operation, functools.partial(_round_constants, operation))},
     )
 
@@ -232,6 +256,7 @@ def programs() -> dict[str, Program]:
         "ntt.bn254": ntt.program_of(bn254.FR),
         "ntt.bls12_381": ntt.program_of(bls12_381.FR),
         **{f"poseidon.{curve}": program for curve, program in _POSEIDON.items()},
+        **{f"poseidon.{curve}.sponge": program for curve, program in _SPONGE.items()},
         **cuda_groups.PROGRAMS,
         **{operation: group.program for operation, group in MSM.items()},
     }
@@ -300,3 +325,12 @@ def points_there(
 def register_operation(operation: str) -> None:
     """List the GPU among the operation's backends."""
     register(operation, "cuda", functools.partial(_compute, PROGRAMS[operation]), devices.unavailable)
+
+
+def _compute_sponge(operation: str, messages: Any, width: int, padded: bool, digests: Any) -> None:
+    _compute(_sponge(operation.replace("sponge", f"t{width}")), messages, padded, digests)
+
+
+def register_sponge(operation: str) -> None:
+    """List the GPU among the backends of a sponge, whose width is an option."""
+    register(operation, "cuda", functools.partial(_compute_sponge, operation), devices.unavailable)

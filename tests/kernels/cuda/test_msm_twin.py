@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import host_twin
 import numpy as np
@@ -13,6 +14,7 @@ from msm_oracles import ORACLES
 
 from supervm.crypto import selftest
 from supervm.crypto.cuda import MSM
+from supervm.crypto.msm import msm as public_msm
 from supervm.crypto.oracle.adversarial_ed25519 import torsion
 from supervm.crypto.oracle.msm import msm as oracle_msm
 from supervm.kernels.cuda import devices, msm
@@ -184,6 +186,19 @@ def test_known_answers(operation, monkeypatch):
     monkeypatch.setattr(devices, "_search", lambda: ((HostDevice(),), ""))
     outcome = selftest.known_answers(operation, "cuda")
     assert outcome.ok, outcome.detail
+
+
+def test_the_subgroup_is_checked_there(monkeypatch):
+    device = HostDevice()
+    monkeypatch.setattr(devices, "_search", lambda: ((device,), ""))
+    operation = "bls12_381.g1.msm"
+    points = [*some(operation, 4), None, ORACLES[operation].curve_point(5)]
+    rows, scalars = coordinates(operation, points).reshape(6, 2, 6), words(range(6))[0]
+    call = partial(public_msm, "bls12_381", backend="cuda", subgroup=True)
+    assert call(rows[:5], scalars[:5]).reshape(-1).tolist() == expected(operation, points[:5], range(5))
+    assert "group_decode" in device.launches
+    with pytest.raises(ArgumentError, match="outside the subgroup in row 5"):
+        call(rows, scalars)
 
 
 def test_plans_use_memory_as_they_say(operation):
