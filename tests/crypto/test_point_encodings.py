@@ -108,6 +108,36 @@ def test_every_edge_is_the_oracles(backend, name, encoding):
     assert set(verdicts.tolist()) >= ({-1, 0, 1} if GROUPS[name].cofactor > 1 else {-1, 1})
 
 
+@functools.cache
+def abscissas_of_real_squares():
+    """x = s + t·u where x³ + b has no imaginary part, and that it is a square in Fp of, and those where it is none."""
+    group = GROUPS["bls12_381.g2"]
+    p, (_, imaginary) = group.p, group.spec.b
+    found = {True: [], False: []}
+    for t in range(1, 60):
+        square = (t**3 - imaginary) * pow(3 * t, -1, p) % p
+        if (s := group.base.sqrt(square)) is not None:
+            real, rest = group.right_side((s, t))
+            assert rest == 0
+            found[group.base.sqrt(real) is not None].append((s, t))
+    return found
+
+
+@pytest.mark.parametrize("square", [True, False])
+def test_roots_of_elements_of_the_prime_field(backend, square):
+    """Where the norm's root is the opposite of the element itself, and where it is not."""
+    name, encoding = "bls12_381.g2", "zcash_compressed"
+    group = GROUPS[name]
+    points = [
+        group.lift_x(x, larger) for x in abscissas_of_real_squares()[square] for larger in (True, False)
+    ]
+    assert len(points) > 10
+    data = rows([encode(name, point, encoding) for point in points])
+    found, verdicts = group_of(name).from_bytes(data, encoding, check="curve", backend=backend)
+    assert set(verdicts.tolist()) == {1}
+    assert [row.tobytes() for row in found] == [raw(name, point) for point in points]
+
+
 @pytest.fixture
 def device(monkeypatch):
     if host_twin.missing():
