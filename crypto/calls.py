@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ def compute(
     """
     device = place_of(map(_memory, inputs), backend)
     if device is not None:
-        return _compute_there(operation, inputs, items, outputs, options, device)
+        return compute_there(resolve(operation, "cuda").function, inputs, items, outputs, options, device)
     results: tuple[Any, ...] = tuple(np.empty((items, *shape), dtype) for shape, dtype in outputs)
     run(Batch(operation, inputs, results, options), backend)
     return results
@@ -81,15 +81,15 @@ def _memory(column: Any) -> Any:
     return column.data if isinstance(column, Ragged) else column
 
 
-def _compute_there(
-    operation: str,
+def compute_there(
+    function: Callable[..., None],
     inputs: tuple[Any, ...],
     items: int,
     outputs: tuple[Output, ...],
     options: tuple[Any, ...],
     device: Device,
 ) -> tuple[Any, ...]:
-    function = resolve(operation, "cuda").function
+    """`compute` where an input lies on this GPU, by a function of the backend `cuda`."""
     results = tuple(device.empty((items, *shape), dtype) for shape, dtype in outputs)
     views = tuple(map(DeviceArray, results))
     with device.use():

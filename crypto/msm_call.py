@@ -141,7 +141,7 @@ class MsmCall(Work):
 
 def require_subgroup(operation: str, points: Words, backend: str) -> None:
     """Check that points are in the subgroup of prime order, by the fast tests of `curves`; of edwards25519, whose cofactor
-    is 8, by multiplication with the order. What is not on the curve is left to whoever packs the points.
+    is 8, by multiplication with the order, on the processor. What is not on the curve is left to whoever packs the points.
 
     Raises:
         ArgumentError: naming the first row that is outside.
@@ -155,9 +155,7 @@ def require_subgroup(operation: str, points: Words, backend: str) -> None:
         outside = (products.reshape(-1, 8) != np.array([0] * 4 + [1, 0, 0, 0], np.uint64)).any(axis=1)
     else:
         name, group = spec.name.split(".")
-        tested = getattr(curves.get(name), group).in_subgroup(
-            points, "auto" if backend == "cuda" else backend
-        )
+        tested = getattr(curves.get(name), group).in_subgroup(points, backend)
         outside = tested == 0
     if outside.any():
         found = f"a point outside the subgroup in row {int(np.argmax(outside))}"
