@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import coincurve
@@ -56,7 +57,8 @@ def test_signatures_over_messages(limits: Limits | None, count: int) -> None:
         (pb.SCHEME_SCHNORR_SECP256K1, schnorr_signed),
     ):
         signed = [make(index) for index in range(count)]
-        reply = ask(lambda s, q=over_messages(scheme, signed, 7): s.verify(q), limits)
+        request = over_messages(scheme, signed, 7)
+        reply = ask(partial(VerificationService.verify, request=request), limits)
         assert (reply.id, reply.verdicts) == (7, expected(signed))
 
 
