@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from signed_requests import single
 
@@ -70,6 +72,19 @@ def test_it_serves_until_a_signal(tmp_path: Path) -> None:
             child.send_signal(signal.SIGTERM)
             assert child.wait(LIMIT) == 0
             assert list(idle) == []
+
+
+def test_http_beside_grpc_and_what_it_says_while_draining() -> None:
+    with process("--http", "127.0.0.1:0") as (child, ready), grpc.insecure_channel(ready["grpc"]) as channel:
+        reply = rpc.VerificationStub(channel).Verify(single(1), timeout=LIMIT)
+        assert reply.verdicts == b"\1"
+        base = f"http://{ready['http']}"
+        assert httpx.get(f"{base}/readyz", timeout=LIMIT).text == "ready\n"
+        metrics = httpx.get(f"{base}/metrics", timeout=LIMIT).text
+        assert re.search(r'supervm_verify_items_total\{.*scheme="ed25519".*\} 1\.0', metrics)
+        assert 'supervm_requests_total{call="Verify",code="OK"} 1.0' in metrics
+        child.send_signal(signal.SIGINT)
+        assert child.wait(LIMIT) == 0
 
 
 def test_what_does_not_fit_the_limit_is_cut_off() -> None:
