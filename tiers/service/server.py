@@ -175,6 +175,10 @@ class GrpcServer:
             await _abort(context, error)
 
     def _caller(self, context: Any) -> Caller:
+        remaining = context.time_remaining()
+        deadline = None if remaining is None else time.monotonic() + remaining
+        if not self._service.names_clients:  # nobody asks, and asking costs a unary call some microseconds
+            return Caller(deadline=deadline)
         authorization = subject = None
         if self._service.access.needs_token:
             for key, value in context.invocation_metadata() or ():
@@ -182,8 +186,6 @@ class GrpcServer:
                     authorization = value
         elif self._transport.client_certificates is not None:
             subject = _subject(context.auth_context())
-        remaining = context.time_remaining()
-        deadline = None if remaining is None else time.monotonic() + remaining
         return Caller(self._service.access.client(authorization, subject, _host(context.peer())), deadline)
 
     # State ------------------------------------------------------------------------------------------------
