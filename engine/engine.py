@@ -10,7 +10,7 @@ One thread deploys, executes and rolls back; any thread reads. What changes the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -29,7 +29,7 @@ from supervm.engine.config import EngineConfig
 from supervm.engine.errors import EngineClosed, StorageCorrupt
 from supervm.engine.execution.executor import BlockExecutor
 from supervm.engine.interning import InternedBatch, intern_batch
-from supervm.engine.pipeline import run_pipeline
+from supervm.engine.pipeline import Batches, run_pipeline
 from supervm.engine.result import BlockResult
 from supervm.engine.state.state import Position, State
 from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE
@@ -217,8 +217,12 @@ class Engine:
         block = self._runner.prepare(interned, refused, stages)
         return self._runner.run(block, self._timestamp(timestamp), stages)
 
-    def run(self, batches: Iterable[TransactionBatch | InternedBatch]) -> Iterator[BlockResult]:
+    def run(self, batches: Batches) -> Iterator[BlockResult]:
         """Execute blocks one after the other, verifying the next ones while one executes; results in order.
+
+        Args:
+            batches: the blocks, taken from another thread; a `TimedBatch` states its timestamp, else it is one more than
+                the last block's.
 
         Raises: as `execute`; blocks before the one that failed are part of the state.
         """

@@ -18,6 +18,7 @@ from supervm.crypto.oracle import sparse_merkle
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 from supervm.engine.errors import EngineClosed, StorageUnavailable
+from supervm.engine.pipeline import TimedBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
 from supervm.vm.contracts import load
@@ -224,3 +225,18 @@ def test_a_root_of_field_elements(tmp_path):
 def test_a_hash_that_is_not_there():
     with pytest.raises(ArgumentError, match="poseidon_bls12_381"):
         EngineConfig(hash="md5")
+
+
+def test_blocks_that_state_their_time():
+    workload = blocks_of("mixed", transactions=300, accounts=60, block_size=100)
+    times = [7, 7, 1_000]
+    with Engine.open() as engine, Engine.open() as other:
+        begin(engine, workload)
+        begin(other, workload)
+        timed = [TimedBatch(block, time) for block, time in zip(workload.blocks, times, strict=True)]
+        results = list(engine.run(timed))
+        alone = [other.execute(block, timestamp=time) for block, time in timed]
+        assert [result.timestamp for result in results] == times
+        assert [result.state_root for result in results] == [result.state_root for result in alone]
+        [untimed] = engine.run(list(workload.blocks)[:1])
+        assert untimed.timestamp == 1_001
