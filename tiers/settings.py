@@ -103,6 +103,11 @@ def load(
     )
 
 
+def profile_of(tier: Tier) -> dict[str, Any]:
+    """The table of a tier's profile."""
+    return _read_toml(PROFILES / tier.profile)
+
+
 Layer = dict[str, tuple[SettingValue, str]]
 
 
