@@ -32,7 +32,7 @@ from supervm.engine.interning import InternedBatch, intern_batch
 from supervm.engine.pipeline import Batches, run_pipeline
 from supervm.engine.result import BlockResult
 from supervm.engine.state.state import Position, State
-from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE
+from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE, account_keys
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, set_threads
@@ -248,6 +248,22 @@ class Engine:
         """Nonce and balance of an account."""
         value = self.state.get(bytes([ACCOUNT]) + _address(address)) or bytes(40)
         return int.from_bytes(value[:8]), int.from_bytes(value[8:])
+
+    def accounts(
+        self, addresses: Any, commit: int | None = None
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+        """Nonces, uint64 (n,), and balances, uint8 (n, 32) big-endian, of accounts; zero where there is none.
+
+        Args:
+            addresses: uint8 (n, 20).
+            commit: of a named snapshot; without, the last one.
+        """
+        keys = Messages.of(account_keys(addresses))
+        values, present = self.state.store.find(keys.ragged, commit)
+        found = np.zeros((len(keys), genesis.ACCOUNT_BYTES), np.uint8)
+        found[present] = values.reshape(-1, genesis.ACCOUNT_BYTES)
+        nonces = np.ascontiguousarray(found[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+        return nonces, np.ascontiguousarray(found[:, 8:])
 
     def prove(self, address: bytes, key: bytes | None = None) -> Proof:
         """Proof of what a contract stores under a key, or of nothing being there, against `state_root`.
