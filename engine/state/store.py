@@ -183,7 +183,7 @@ class StateStore:
             v.values_at(self.versions, numbers, mark, offsets, data)
         return Ragged(data, offsets), sizes >= 0
 
-    def find(self, keys: Ragged, watermark: int | None = None) -> tuple[Bytes, NDArray[np.bool_]]:
+    def find(self, keys: Ragged, watermark: int | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The values of keys at a watermark, by default the last published one; for any thread.
 
         Returns:
