@@ -6,11 +6,12 @@
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
 #   make bench    the benchmark suites; RECORD=--record keeps the results
 #   make gpu      on a machine with an NVIDIA GPU: its tests and all suites on it, recorded; EXTRA=cuda12 for CUDA 12
+#   make proto    the service's Python code from its .proto files
 #   make lint | format | type | table | warmup | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type pytest bench gpu table warmup clean
+.PHONY: run test setup lint format type pytest bench gpu table proto warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -54,6 +55,9 @@ gpu: $(VENV)/.full
 
 table: $(VENV)/.full
 	$(BIN)/python -m supervm.benchmarks.table
+
+proto: $(VENV)/.full
+	$(BIN)/python tests/generators/protocol_code.py
 
 warmup: $(VENV)/.base
 	$(BIN)/supervm warmup
