@@ -58,6 +58,13 @@ class Settings:
     service_tls_key: str
     service_tls_clients: str
     service_drain_seconds: float
+    node_grpc: str
+    node_http: str
+    node_upstream: str
+    node_cache_bytes: int
+    node_cache_seconds: float
+    node_pack_transactions: int
+    node_pack_seconds: float
     work_allowed: tuple[str, ...]
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored_variables: tuple[str, ...] = ()

@@ -80,7 +80,7 @@ def pack_block(number: int, parent: bytes, timestamp: int, encoded: Messages) ->
     head = np.zeros(1, _HEAD)
     head[0] = (_MAGIC, number, np.void(parent), timestamp, len(encoded))
     offsets = (encoded.offsets - first).astype("<u8")
-    body = head.tobytes() + offsets.tobytes() + np.asarray(encoded.data[first:last]).tobytes()
+    body: bytes = head.tobytes() + offsets.tobytes() + np.asarray(encoded.data[first:last]).tobytes()
     return body + hashlib.sha256(body).digest()
 
 

@@ -86,4 +86,21 @@ class WalletError(NodeError, ValueError):
 
 
 class UpstreamFailed(NodeError):
-    """The upstream node did not answer, or not as it should; what was queued stays queued."""
+    """The upstream node did not answer, or not as it should; what was queued stays queued.
+
+    Args:
+        address: of the upstream.
+        method: that was called.
+        code: name of the status.
+        details: what the upstream says.
+    """
+
+    def __init__(self, address: str, method: str, code: str, details: str) -> None:
+        super().__init__(f"upstream {address}, {method}: {code}: {details}")
+        self.address = address
+        self.method = method
+        self.code = code
+        self.details = details
+
+    def __reduce__(self) -> tuple[type[UpstreamFailed], tuple[str, str, str, str]]:
+        return type(self), (self.address, self.method, self.code, self.details)

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.errors import TaskRefused
+from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.settings import profile_of
 from supervm.tiers.tier import TIERS, Tier
 
@@ -80,3 +81,15 @@ def task_named(name: str) -> Task:
 def home_of(task: Task) -> Tier:
     """The lowest tier whose profile takes the task on."""
     return next(tier for tier in reversed(TIERS) if task in profile_of(tier)["work"]["allowed"])
+
+
+def route(router: TaskRouter, name: str) -> pb.RouteTaskReply:
+    """What a node answers about a task.
+
+    Raises:
+        ArgumentError: there is no such task.
+    """
+    task = task_named(name)
+    return pb.RouteTaskReply(
+        allowed=task in router.allowed, cost=task.cost, tier=home_of(task).name, needs_gpu=task.needs_gpu
+    )
