@@ -252,5 +252,5 @@ KEYS = (
     Key("work.allowed", Choices(TASKS), "task types that a node of this tier takes on"),
 )
 
-RESERVED_VARIABLES = (PREFIX + "TIER", PREFIX + "CONFIG", PREFIX + "CACHE_DIR")
-"""Variables read elsewhere: the tier and the file by `settings.load`, the folder of compiled kernels."""
+RESERVED_VARIABLES = (PREFIX + "TIER", PREFIX + "CONFIG", PREFIX + "CACHE_DIR", PREFIX + "WALLET_PASSPHRASE")
+"""Variables read elsewhere: tier and file by `settings.load`, the folder of compiled kernels, the wallet's passphrase."""

@@ -124,19 +124,23 @@ class EdgeService:
 
     def get_storage(self, request: pb.GetStorageRequest) -> pb.GetStorageReply:
         """From upstream."""
-        return self._ask("GetStorage", request)
+        reply: pb.GetStorageReply = self._ask("GetStorage", request)
+        return reply
 
     def get_proof(self, request: pb.GetProofRequest) -> pb.GetProofReply:
         """From upstream."""
-        return self._ask("GetProof", request)
+        reply: pb.GetProofReply = self._ask("GetProof", request)
+        return reply
 
     def get_block(self, request: pb.GetBlockRequest) -> pb.BlockInfo:
         """From upstream."""
-        return self._ask("GetBlock", request)
+        reply: pb.BlockInfo = self._ask("GetBlock", request)
+        return reply
 
     def get_receipts(self, request: pb.GetReceiptsRequest) -> pb.GetReceiptsReply:
         """From upstream."""
-        return self._ask("GetReceipts", request)
+        reply: pb.GetReceiptsReply = self._ask("GetReceipts", request)
+        return reply
 
     def list_snapshots(self, request: pb.ListSnapshotsRequest) -> pb.ListSnapshotsReply:
         """Raises: TaskRefused: an edge node has no state to keep."""

@@ -77,7 +77,7 @@ class NodeServer:
 
     def _handler(self, method: Any) -> Any:
         function = getattr(self._service, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
-        codec = {
+        codec: dict[str, Any] = {
             "request_deserializer": GetMessageClass(method.input_type).FromString,
             "response_serializer": GetMessageClass(method.output_type).SerializeToString,
         }
