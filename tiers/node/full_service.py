@@ -20,7 +20,7 @@ from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.inbox import Inbox, Noted
 from supervm.tiers.node.quick_check import account_check, stateless_check
 from supervm.tiers.node.records import BlockRecord
-from supervm.tiers.node.sources import SubmittedBlocks
+from supervm.tiers.node.sources import Offered, SubmittedBlocks
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, Answer, Submission
 from supervm.tiers.node.tasks import Task, TaskRouter, route
 from supervm.tiers.service.v1 import node_pb2 as pb
@@ -126,11 +126,11 @@ class FullService:
         block = unpack_block(data, "call")
         if block.number <= source.tip.number and self._node.records.hash_of(block.number) == block.hash:
             return block.number, True
-        while not source.offer(block, "call", _PATIENCE):
+        while (offered := source.offer(block, "call", _PATIENCE)) is Offered.NO_ROOM:
             if self._node.stopping or not active():
                 raise NodeError("the node stops; submit the block again when it runs")
         self._node.wake()
-        return block.number, False
+        return block.number, offered is Offered.KNOWN
 
     def get_block(self, request: pb.GetBlockRequest) -> pb.BlockInfo:
         """Raises: NotKept."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
@@ -100,6 +101,19 @@ class DirectorySource:
             log.warning("block %d is missing before others that are there; waiting for it", missing)
 
 
+class Offered(Enum):
+    """What became of a block that was offered."""
+
+    TAKEN = 0
+    KNOWN = 1
+    """The same block was taken before."""
+    NO_ROOM = 2
+
+
+REMEMBERED = 64
+"""Blocks besides those in the queue whose hashes are at hand; until then the records have them."""
+
+
 class SubmittedBlocks:
     """Blocks that calls submit, in a queue of `depth`.
 
@@ -111,6 +125,7 @@ class SubmittedBlocks:
     def __init__(self, tip: Tip, depth: int) -> None:
         self.tip, self._depth = tip, depth
         self._waiting: deque[Block] = deque()
+        self._hashes: dict[int, bytes] = {}
         self._room = threading.Condition()
 
     def take(self) -> Block | None:
@@ -120,18 +135,30 @@ class SubmittedBlocks:
             self._room.notify_all()
             return block
 
-    def offer(self, block: Block, source: str, patience: float) -> bool:
-        """Put the next block in the queue; False if there was no room within `patience` seconds.
+    def offer(self, block: Block, source: str, patience: float) -> Offered:
+        """Put the next block in the queue, waiting for room `patience` seconds at most.
 
         Raises:
             BlockRefused: it cannot follow; nothing changed.
         """
         with self._room:
-            if not self._room.wait_for(lambda: len(self._waiting) < self._depth, patience):
-                return False
-            self.tip.advance(block, source)
-            self._waiting.append(block)
-            return True
+            # Who waits for room may find that another call had the same block.
+            room = self._room.wait_for(lambda: self._has(block) or len(self._waiting) < self._depth, patience)
+            if self._has(block):
+                return Offered.KNOWN
+            if not room:
+                return Offered.NO_ROOM
+            self._append(block, source)
+            return Offered.TAKEN
+
+    def _has(self, block: Block) -> bool:
+        return self._hashes.get(block.number) == block.hash
+
+    def _append(self, block: Block, source: str) -> None:
+        self.tip.advance(block, source)
+        self._waiting.append(block)
+        self._hashes[block.number] = block.hash
+        self._hashes.pop(block.number - self._depth - REMEMBERED, None)
 
     def holds(self, number: int) -> bool:
         """See `Source`: what waits here is gone with the process."""
@@ -140,9 +167,7 @@ class SubmittedBlocks:
     def put(self, number: int, data: bytes) -> None:
         """See `Source`; there is always room for it."""
         with self._room:
-            block = unpack_block(data, "this node")
-            self.tip.advance(block, "this node")
-            self._waiting.append(block)
+            self._append(unpack_block(data, "this node"), "this node")
 
     @property
     def waiting(self) -> int:

@@ -14,7 +14,7 @@ from node_chains import SMALL, block_files
 from supervm.engine.transaction_encoding import encode
 from supervm.tiers.node.blocks import file_name, pack_block, read_block, unpack_block, write_block
 from supervm.tiers.node.errors import BlockRefused
-from supervm.tiers.node.sources import DirectorySource, SubmittedBlocks, Tip
+from supervm.tiers.node.sources import DirectorySource, Offered, SubmittedBlocks, Tip
 
 WORKLOAD = blocks_of("mixed", **SMALL)
 
@@ -122,9 +122,10 @@ def test_a_gap_is_told_once(tmp_path, caplog):
 def test_a_queue_has_room_for_so_many(tmp_path):
     blocks = [unpack_block(data, "") for data in block_files(tmp_path, WORKLOAD)]
     source = SubmittedBlocks(Tip(0, blocks[0].parent, 0), 2)
-    assert source.offer(blocks[0], "call", 0)
-    assert source.offer(blocks[1], "call", 0)
-    assert not source.offer(blocks[2], "call", 0.01)
+    assert source.offer(blocks[0], "call", 0) is Offered.TAKEN
+    assert source.offer(blocks[1], "call", 0) is Offered.TAKEN
+    assert source.offer(blocks[0], "call", 0) is Offered.KNOWN
+    assert source.offer(blocks[2], "call", 0.01) is Offered.NO_ROOM
     assert (source.waiting, source.tip.number) == (2, 2)
     assert source.take() is blocks[0]
-    assert source.offer(blocks[2], "call", 0)
+    assert source.offer(blocks[2], "call", 0) is Offered.TAKEN
