@@ -135,11 +135,11 @@ def sign(
     """Sign a transaction and queue it; no connection is needed."""
     with console.reporting(as_json), Wallet(wallet, _passphrase()) as opened:
         queued = opened.sign(
-            from_hex(sender, "from", 20),
-            from_hex(to, "to", 20),
+            from_hex("from", sender, 20),
+            from_hex("to", to, 20),
             value=value,
             entry=entry.encode(),
-            input=from_hex(data, "input"),
+            input=from_hex("input", data),
             gas_limit=gas_limit,
             gas_price=gas_price,
         )
@@ -163,7 +163,7 @@ def check(
 ) -> None:
     """Have the wallet's accounts proved. Without `--root`, against the root that the upstream states."""
     with console.reporting(as_json), Wallet(wallet) as opened, Upstream(upstream) as node_above:
-        trusted = None if root is None else from_hex(root, "root", 32)
+        trusted = None if root is None else from_hex("root", root, 32)
         found = check_accounts(opened, node_above, trusted)
         _answer({"accounts": [_account_json(each) for each in found]}, as_json)
 
