@@ -18,6 +18,8 @@ PREFIX = "SUPERVM_"
 BYTE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 TASKS = ("consensus", "zk_proof", "transaction_execution", "query", "local_operation")
 """Task types that a node may be allowed to do, the heaviest kinds first."""
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("json", "text")
 STRATEGIES = tuple(strategy.value for strategy in Strategy)
 
 SettingValue = int | float | str | tuple[str, ...]
@@ -160,6 +162,23 @@ class FileName:
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """Where to send to, http://HOST:PORT or https://HOST:PORT; '' is nowhere."""
+
+    @property
+    def expected(self) -> str:
+        return "http://HOST:PORT or https://HOST:PORT, or '' for nowhere"
+
+    def of_text(self, text: str) -> SettingValue:
+        return self.of_value(text.strip())
+
+    def of_value(self, value: object) -> SettingValue:
+        if not isinstance(value, str) or not re.fullmatch(r"(https?://[^\s/:@]+:[0-9]{1,5})?", value):
+            raise Mismatch(repr(value))
+        return value
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few words."""
 
@@ -204,7 +223,7 @@ class Key:
     """A setting: its dotted name, kind, meaning, and the command line's flag for it ('' if it has none)."""
 
     name: str
-    kind: Count | ByteCount | Share | Quantity | Address | FileName | Choice | Choices
+    kind: Count | ByteCount | Share | Quantity | Address | FileName | Endpoint | Choice | Choices
     meaning: str
     flag: str = ""
 
@@ -249,6 +268,9 @@ KEYS = (
     Key("node.cache.seconds", Quantity(0), "after which an L3 node asks for an account again"),
     Key("node.pack.transactions", Count(0), "of a block that L1 and L2 pack, at most; 0 packs none"),
     Key("node.pack.seconds", Quantity(0), "how long transactions wait for others of their block"),
+    Key("log.level", Choice(LOG_LEVELS), "the least that a running process logs"),
+    Key("log.format", Choice(LOG_FORMATS), "lines of JSON, or of text for people"),
+    Key("traces.endpoint", Endpoint(), "an OTLP collector for traces; needs supervm-engine[traces]"),
     Key("work.allowed", Choices(TASKS), "task types that a node of this tier takes on"),
 )
 

@@ -46,9 +46,12 @@ class SchedulerCollector(Collector):
             else:
                 family.add_metric(labels, reading.total)
         yield from families.values()
-        yield GaugeMetricFamily(
+        memory = GaugeMetricFamily(
             DEVICE_MEMORY, "Bytes that this process holds on a device.", labels=("device",)
         )
+        for device, held in scheduler.device_memory().items() if scheduler is not None else ():
+            memory.add_metric([device], held)
+        yield memory
 
 
 def _families() -> dict[str, CounterMetricFamily | SummaryMetricFamily]:

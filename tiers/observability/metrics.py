@@ -64,7 +64,7 @@ class Metrics:
 
         Args:
             scheme: such as "ed25519".
-            backend: what computed it, as `scheduler.witness` tells.
+            backend: what computed it, as `supervm.kernels.witness` tells.
             verdicts: int8 (n,), 1 valid, 0 invalid, −1 malformed.
         """
         for name, verdict in VERDICTS.items():
@@ -91,6 +91,8 @@ class Metrics:
         taken = np.bincount(receipts.path[receipts.accepted], minlength=len(PATHS))
         for counter, count in zip(self._routing, taken, strict=True):
             counter.inc(int(count))
+        self._fast_ratio.set(stats.fast_target)
+        self._fallbacks.inc(stats.fell_back)
         self._reexecutions.inc(stats.repeated)
         self._queues.labels("execute").set(stats.waiting)
         for stage, seconds in stats.stages.items():

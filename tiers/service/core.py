@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -18,8 +18,10 @@ from typing import Any, NoReturn, TypeVar
 
 from supervm.crypto import ed25519, secp256k1
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, DeviceError
+from supervm.kernels.witness import witness
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service import calls
+from supervm.tiers.service.access import Access
 from supervm.tiers.service.admission import Queue, Rates
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import Kind, signatures
@@ -38,6 +40,16 @@ SCHEMES: dict[int, str] = {
     pb.SCHEME_ECDSA_SECP256K1: "ecdsa",
     pb.SCHEME_SCHNORR_SECP256K1: "schnorr",
 }
+OPERATIONS: dict[int, str] = {
+    pb.SCHEME_ED25519: "ed25519.verify",
+    pb.SCHEME_ECDSA_SECP256K1: "secp256k1.ecdsa_verify",
+    pb.SCHEME_SCHNORR_SECP256K1: "secp256k1.schnorr_verify",
+}
+"""Names of the schemes, and of what verifies them in the registry."""
+
+
+HELD = 2
+"""Copies of a request while it waits: the packed message, which its carrier keeps, and its columns."""
 
 
 class State(StrEnum):
@@ -115,14 +127,21 @@ class VerificationService:
 
     Args:
         limits: of queue, batches and clients.
+        access: names clients; whoever carries messages asks it for the caller's name.
         backend: as in the settings.
         meter: what counts.
     """
 
     def __init__(
-        self, limits: Limits | None = None, *, backend: str = "auto", meter: Meter | None = None
+        self,
+        limits: Limits | None = None,
+        *,
+        access: Access | None = None,
+        backend: str = "auto",
+        meter: Meter | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self.access = access or Access()
         self.queue = Queue(self.limits.queue_items, self.limits.queue_bytes)
         self.meter: Meter = meter or Unmetered()
         self._backend = backend
@@ -141,7 +160,7 @@ class VerificationService:
             self._failed,
             self._verified,
         )
-        self.meter.queue("service", lambda: self.queue.items)
+        self.meter.queue("verify", lambda: self.queue.items)
 
     # Calls ------------------------------------------------------------------------------------------------
 
@@ -149,7 +168,9 @@ class VerificationService:
         """Verdicts of one batch."""
         waiter = Waiter(self._loop.create_future())
         self.submit(request, caller, waiter)
-        return pb.VerifyReply(id=request.id, verdicts=await waiter.verdicts())
+        identity = request.id
+        del request  # the queue has its columns; megabytes need not wait twice
+        return pb.VerifyReply(id=identity, verdicts=await waiter.verdicts())
 
     def submit(self, request: pb.VerifyRequest, caller: Caller, sink: Sink) -> None:
         """Have a request verified; `sink` gets the verdicts later, and the request's id as the tag.
@@ -158,7 +179,7 @@ class VerificationService:
             ServiceError: it is refused; nothing is delivered.
         """
         columns = signatures(request)
-        size = request.ByteSize() + columns.items
+        size = HELD * request.ByteSize() + columns.items
         self._enter(caller, columns.items, size)
         pending = Pending(columns, caller.deadline, sink, request.id, size)
         if columns.items:
@@ -166,31 +187,37 @@ class VerificationService:
         else:
             self._gatherer.settle(pending, b"")
 
-    async def recover(self, request: pb.RecoverRequest, caller: Caller = LOCAL) -> pb.RecoverReply:
+    def recover(
+        self, request: pb.RecoverRequest, caller: Caller = LOCAL
+    ) -> Coroutine[Any, Any, pb.RecoverReply]:
         """The keys that made signatures over digests."""
-        return await self._other(calls.recover, request, caller)
+        return self._other(calls.recover, request, caller)
 
-    async def hash(self, request: pb.HashRequest, caller: Caller = LOCAL) -> pb.HashReply:
+    def hash(self, request: pb.HashRequest, caller: Caller = LOCAL) -> Coroutine[Any, Any, pb.HashReply]:
         """Digests of messages."""
-        return await self._other(calls.hashes_of, request, caller)
+        return self._other(calls.hashes_of, request, caller)
 
-    async def merkle_root(self, request: pb.MerkleRootRequest, caller: Caller = LOCAL) -> pb.MerkleRootReply:
+    def merkle_root(
+        self, request: pb.MerkleRootRequest, caller: Caller = LOCAL
+    ) -> Coroutine[Any, Any, pb.MerkleRootReply]:
         """The root over leaves."""
-        return await self._other(calls.merkle_root, request, caller)
+        return self._other(calls.merkle_root, request, caller)
 
-    async def msm(self, request: pb.MsmRequest, caller: Caller = LOCAL) -> pb.MsmReply:
+    def msm(self, request: pb.MsmRequest, caller: Caller = LOCAL) -> Coroutine[Any, Any, pb.MsmReply]:
         """A sum of multiples of points."""
-        return await self._other(calls.sum_of_products, request, caller)
+        return self._other(calls.sum_of_products, request, caller)
 
-    async def poseidon(self, request: pb.PoseidonRequest, caller: Caller = LOCAL) -> pb.PoseidonReply:
+    def poseidon(
+        self, request: pb.PoseidonRequest, caller: Caller = LOCAL
+    ) -> Coroutine[Any, Any, pb.PoseidonReply]:
         """Poseidon of rows of field elements."""
-        return await self._other(calls.field_hashes, request, caller)
+        return self._other(calls.field_hashes, request, caller)
 
-    async def detect_conflicts(
+    def detect_conflicts(
         self, request: pb.DetectConflictsRequest, caller: Caller = LOCAL
-    ) -> pb.DetectConflictsReply:
+    ) -> Coroutine[Any, Any, pb.DetectConflictsReply]:
         """Waves of a block's transactions."""
-        return await self._other(calls.detected_conflicts, request, caller)
+        return self._other(calls.detected_conflicts, request, caller)
 
     async def verify_groth16(self, request: pb.VerifyGroth16Request, caller: Caller = LOCAL) -> NoReturn:
         """Raises:
@@ -259,7 +286,8 @@ class VerificationService:
     ) -> Reply:
         """Check a request, and compute its reply when its turn comes."""
         call = check(request, self._backend)
-        items, size = max(1, call.items), request.ByteSize() + call.reply_size
+        items, size = max(1, call.items), HELD * request.ByteSize() + call.reply_size
+        del request
         self._enter(caller, items, size)
         leave = partial(self._leave, items, size, time.monotonic())
         future: asyncio.Future[Reply] = self._loop.create_future()
@@ -269,19 +297,20 @@ class VerificationService:
     def _verify(self, kind: Kind, keys: Bytes, signed: Any, packed: Bytes) -> Verdicts:
         """The library's batch function; on the lane's thread."""
         begun = time.perf_counter()
-        if kind.scheme == pb.SCHEME_ED25519:
-            verdicts = ed25519.verify_batch(keys, signed, packed, rule=kind.rule, backend=self._backend)
-        elif kind.scheme == pb.SCHEME_ECDSA_SECP256K1:
-            verdicts = secp256k1.ecdsa_verify_batch(
-                keys, signed, packed, low_s=kind.low_s, backend=self._backend
-            )
-        else:
-            verdicts = secp256k1.schnorr_verify_batch(keys, signed, packed, backend=self._backend)
-        self.meter.stage("service_verify", time.perf_counter() - begun)
-        self.meter.verified(SCHEMES[kind.scheme], self._backend, verdicts)
+        with witness() as seen:
+            verdicts = self._batch_function(kind)(keys, signed, packed)
+        self.meter.stage("verify", time.perf_counter() - begun)
+        self.meter.verified(SCHEMES[kind.scheme], seen.backend(OPERATIONS[kind.scheme]), verdicts)
         if self._state is State.FAILING:
             self._loop.call_soon_threadsafe(self._enter_state, State.READY)
         return verdicts
+
+    def _batch_function(self, kind: Kind) -> Callable[[Bytes, Any, Bytes], Verdicts]:
+        if kind.scheme == pb.SCHEME_ED25519:
+            return partial(ed25519.verify_batch, rule=kind.rule, backend=self._backend)
+        if kind.scheme == pb.SCHEME_ECDSA_SECP256K1:
+            return partial(secp256k1.ecdsa_verify_batch, low_s=kind.low_s, backend=self._backend)
+        return partial(secp256k1.schnorr_verify_batch, backend=self._backend)
 
     def _failed(self, error: BaseException) -> ServiceError:
         """What the callers of failed work are told; a backend that nothing could replace is everybody's business."""

@@ -23,9 +23,10 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from supervm.tiers.errors import BrokenFile, ServiceError
-from supervm.tiers.service.access import Access
+from supervm.tiers.observability.traces import Tracer
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, State, VerificationService
+from supervm.tiers.service.observed_calls import observed_calls
 from supervm.tiers.service.streams import CALL as STREAM
 from supervm.tiers.service.streams import Stream, refusal
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -64,20 +65,23 @@ class GrpcServer:
     Args:
         service: what is called.
         transport: how.
-        access: who may.
+        tracer: of unary calls.
     """
 
-    def __init__(self, service: VerificationService, transport: Transport, access: Access) -> None:
-        self._service, self._transport, self._access = service, transport, access
+    def __init__(
+        self, service: VerificationService, transport: Transport, tracer: Tracer | None = None
+    ) -> None:
+        self._service, self._transport = service, transport
         self._streams: set[Stream] = set()
         self._telling: set[asyncio.Future[None]] = set()
         self._health = health_aio.HealthServicer()
         self._server = grpc.aio.server(
+            interceptors=observed_calls(tracer or Tracer()),
             options=(
                 ("grpc.max_receive_message_length", transport.message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
-            )
+            ),
         )
         self._register()
 
@@ -127,14 +131,12 @@ class GrpcServer:
         }
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: grpc.unary_unary_rpc_method_handler(
-                self._unary(name, kind, method),
-                request_deserializer=_reader(kind),
-                response_serializer=_written,
+                self._unary(name, kind, method), response_serializer=_written
             )
             for name, (kind, method) in calls.items()
         }
         handlers[STREAM] = grpc.stream_stream_rpc_method_handler(
-            self._stream, request_deserializer=_reader(pb.VerifyRequest), response_serializer=_written
+            self._stream, request_deserializer=_request_of_stream, response_serializer=_written
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -144,14 +146,13 @@ class GrpcServer:
     def _unary(self, name: str, kind: type[Message], method: Method) -> Any:
         meter = self._service.meter
 
-        async def call(request: Message | None, context: Any) -> Message:
+        read = _reader(kind)
+
+        # What a call gets, gRPC keeps until its answer. That is the packed message, so that the message itself can go.
+        async def call(packed: bytes, context: Any) -> Message:
             begun = time.perf_counter()
             try:
-                if request is None:
-                    raise ServiceError(
-                        Code.INVALID_ARGUMENT, "", f"a message that is no {kind.DESCRIPTOR.name}"
-                    )
-                reply = await method(request, self._caller(context))
+                reply = await method(read(packed), self._caller(context))
             except ServiceError as error:
                 meter.request(name, error.code.name, time.perf_counter() - begun)
                 await _abort(context, error)
@@ -175,7 +176,7 @@ class GrpcServer:
 
     def _caller(self, context: Any) -> Caller:
         authorization = subject = None
-        if self._access.needs_token:
+        if self._service.access.needs_token:
             for key, value in context.invocation_metadata() or ():
                 if key == "authorization":
                     authorization = value
@@ -183,7 +184,7 @@ class GrpcServer:
             subject = _subject(context.auth_context())
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
-        return Caller(self._access.client(authorization, subject, _host(context.peer())), deadline)
+        return Caller(self._service.access.client(authorization, subject, _host(context.peer())), deadline)
 
     # State ------------------------------------------------------------------------------------------------
 
@@ -229,16 +230,26 @@ async def _abort(context: Any, error: ServiceError) -> None:
     await context.abort(STATUSES[error.code], error.text, tuple(trailers))
 
 
-def _reader(kind: type[Message]) -> Callable[[bytes], Message | None]:
-    """Reads a message; None is what cannot be read, so that the answer can say so."""
+def _reader(kind: type[Message]) -> Callable[[bytes], Message]:
+    """Reads a message, or raises INVALID_ARGUMENT."""
 
-    def read(packed: bytes) -> Message | None:
+    def read(packed: bytes) -> Message:
         try:
             return kind.FromString(packed)
         except DecodeError:
-            return None
+            raise ServiceError(
+                Code.INVALID_ARGUMENT, "", f"a message that is no {kind.DESCRIPTOR.name}"
+            ) from None
 
     return read
+
+
+def _request_of_stream(packed: bytes) -> pb.VerifyRequest | None:
+    """None is what cannot be read: an exception here would end the stream as a defect of the service."""
+    try:
+        return pb.VerifyRequest.FromString(packed)
+    except DecodeError:
+        return None
 
 
 def _written(message: Message) -> bytes:
