@@ -150,11 +150,16 @@ def run_full(
     if places.genesis is None or places.state is None:
         raise ArgumentError("genesis", "no genesis file, or no directory", "--genesis FILE and --state DIR")
     keep = settings.storage_blocks
+    metrics = Metrics()
     config = engine_config(
-        settings, hardware, signatures=signatures, sync=sync, keep_receipts=keep or KEPT_FOR_EVER
+        settings,
+        hardware,
+        signatures=signatures,
+        sync=sync,
+        keep_receipts=keep or KEPT_FOR_EVER,
+        on_verified=metrics.verified,
     )
     with ExitStack() as stack:
-        metrics = Metrics()
         board = StatusBoard(metrics, settings, hardware)
         placing = stack.enter_context(scheduling(settings, hardware))
         if placing is not None:
