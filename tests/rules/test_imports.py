@@ -46,7 +46,9 @@ CUPY_MODULE = "supervm.kernels.cuda.cupy_device"
 
 
 def sources(room: str) -> Iterator[Path]:
-    return (path for path in sorted((ROOT / room).rglob("*.py")) if "__pycache__" not in path.parts)
+    """The room's Python files but generated ones, which name gRPC services as if they were modules."""
+    paths = sorted((ROOT / room).rglob("*.py"))
+    return (path for path in paths if "__pycache__" not in path.parts and "_pb2" not in path.name)
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:

@@ -14,9 +14,11 @@ import pytest
 from engine_runs import blocks_of
 from node_chains import SMALL, sequential_roots, write_chain
 
+from supervm.engine.config import EngineConfig
 from supervm.engine.workloads import write_workload
 from supervm.kernels.threads import set_threads
 from supervm.tiers.node.blocks import file_name
+from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.service.v1 import node_pb2 as pb
 
@@ -99,6 +101,22 @@ def test_wallet_commands(run, tmp_path):
     assert result.exit_code == 2
     assert "the wallet has no account" in result.stderr
     assert own in run("node", "account", *wallet).stdout
+
+
+def test_a_genesis_of_balances(run, tmp_path):
+    rich, poor = "aa" * 20, "0x" + "bb" * 20
+    file = tmp_path / "genesis.work"
+    result = run("node", "genesis", file, "--credit", f"{rich}={1 << 200}", "--credit", f"{poor}=7", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["genesis_hash"] == file.read_bytes()[-32:].hex()
+    with FullNode(tmp_path / "node", file, EngineConfig()) as node:
+        assert node.number == 0
+        assert node.engine.account(bytes.fromhex(rich)) == (0, 1 << 200)
+        assert node.engine.account(b"\xbb" * 20) == (0, 7)
+    for wrong in (rich, f"{rich}=-1", f"{rich}={1 << 256}", "aa=1"):
+        result = run("node", "genesis", tmp_path / "other", "--credit", wrong)
+        assert result.exit_code == 2
+        assert "argument 'credit'" in result.stderr
 
 
 @contextmanager
