@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import urllib.request
-from contextlib import contextmanager
 
 import pytest
 from engine_runs import blocks_of
 from node_chains import SMALL, sequential_roots, write_chain
+from node_processes import process
 
 from supervm.engine.config import EngineConfig
 from supervm.engine.workloads import write_workload
@@ -25,7 +23,6 @@ from supervm.tiers.service.v1 import node_pb2 as pb
 NAME = "mixed"
 WORKLOAD = blocks_of(NAME, **SMALL)
 LAST = len(WORKLOAD)
-PROGRAM = "from supervm.tiers.cli import main; main()"
 
 
 @pytest.fixture(autouse=True)
@@ -117,25 +114,6 @@ def test_a_genesis_of_balances(run, tmp_path):
         result = run("node", "genesis", tmp_path / "other", "--credit", wrong)
         assert result.exit_code == 2
         assert "argument 'credit'" in result.stderr
-
-
-@contextmanager
-def process(*arguments):
-    """A node in a process of its own, and what it says when it is ready."""
-    command = [sys.executable, "-c", PROGRAM, *map(str, arguments), "--json"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    try:
-        text = ""
-        for line in child.stdout:
-            text += line
-            if line == "}\n":
-                break
-        yield child, json.loads(text)
-    finally:
-        if child.poll() is None:
-            child.kill()
-        child.communicate()
 
 
 def test_a_signal_ends_it_in_order_and_it_goes_on(tmp_path, chain):
