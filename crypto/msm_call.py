@@ -25,6 +25,7 @@ from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cuda import devices
 from supervm.kernels.cuda import msm as cuda_kernels
+from supervm.kernels.cuda.device import Device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register, resolve
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
@@ -57,20 +58,30 @@ class Points:
     """Points that several calls share, with what each backend made of them.
 
     Args:
-        coordinates: uint64 (n, 2, L) or (n, 2, 2, L).
+        coordinates: uint64 (n, 2, L) or (n, 2, 2, L), a NumPy array or a `DeviceArray`; None once they were left.
         precompute: multiples of each point.
         kept: whether what a backend makes of them is kept for later calls.
+        home: the only device that has them, once their coordinates were left.
     """
 
-    coordinates: Words
+    coordinates: Any
     precompute: int = 1
     kept: bool = False
+    home: Device | None = None
     _made: dict[str, Any] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self.count, self.shape = len(self.coordinates), self.coordinates.shape[1:]
+        self.bytes = int(self.coordinates.nbytes)
+
+    def leave(self, device: Device) -> None:
+        """Let go of the coordinates, which may be the caller's: what was made of them on a device is all that stays."""
+        self.coordinates, self.home = None, device
+
     @property
     def flat(self) -> Words:
-        """The coordinates as kernels take them."""
+        """The coordinates as kernels of a processor take them."""
         return borrow(np.ascontiguousarray(self.coordinates)).reshape(-1)
 
     def made(self, key: str, make: Callable[[], Made]) -> Made:
@@ -89,14 +100,14 @@ class MsmCall(Work):
     Args:
         operation: one of `GROUPS`.
         points: n points.
-        scalars: uint64 (k, n, 4), below the order.
+        scalars: uint64 (k, n, 4), below the order; a NumPy array, or a `DeviceArray` on the device that computes.
         memory_limit: bytes beside the arguments, or None.
         result: uint64 (k, 2, L) or (k, 2, 2, L), written.
     """
 
     operation: str
     points: Points
-    scalars: Words
+    scalars: Any
     memory_limit: int | None
     result: Words
 
@@ -106,7 +117,7 @@ class MsmCall(Work):
 
     @property
     def bytes(self) -> int:  # type: ignore[override]
-        return self.points.coordinates.nbytes + self.scalars.nbytes
+        return int(self.points.bytes + self.scalars.nbytes)
 
     def run(self, function: Function) -> None:
         function(self.points, self.scalars, self.memory_limit, self.result)
@@ -167,15 +178,15 @@ def _compute(
 
 
 def _compute_there(
-    operation: str, points: Points, scalars: Words, memory_limit: int | None, result: Words
+    operation: str, points: Points, scalars: Any, memory_limit: int | None, result: Words
 ) -> None:
     group, device = cuda.MSM[operation], devices.working_device()
     if points.kept:
-        make = partial(cuda_kernels.prepare, group, device, points.flat, points.precompute)
+        make = partial(cuda_kernels.prepare, group, device, points.coordinates, points.precompute)
         resident = points.made(f"cuda {device.index}", make)
-        found = cuda_kernels.multiply_resident(group, device, resident, borrow(scalars))
+        found = cuda_kernels.multiply_resident(group, device, resident, scalars)
     else:
-        found = cuda_kernels.multiply(group, device, points.flat, borrow(scalars), memory_limit)
+        found = cuda_kernels.multiply(group, device, points.coordinates, scalars, memory_limit)
     result[...] = found.reshape(result.shape)
 
 

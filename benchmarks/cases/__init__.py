@@ -19,8 +19,21 @@ from supervm.kernels.errors import ArgumentError
 LISTED = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle")
 """Suites of operations that the registry lists; each has a module here."""
 
-SUITES = (*LISTED, "execution")
-"""These, and what runs whole blocks (`supervm.benchmarks.execution`)."""
+ABOUT = {
+    "signatures": "Checking digital signatures: Ed25519, and ECDSA and BIP-340 over secp256k1.",
+    "hashes": "Digests of many short messages: SHA-2, Keccak-256, BLAKE2b, Ethereum addresses.",
+    "conflicts": "Finding which transactions of a block touch the same keys, and which can run side by side.",
+    "msm": "Sums of curve points times scalars, the main cost of making a zero-knowledge proof.",
+    "ntt": "Number-theoretic transforms, which multiply polynomials over a finite field.",
+    "poseidon": "A hash function that is cheap inside zero-knowledge proofs.",
+    "merkle": "Trees of hashes, whose root commits to all leaves.",
+    "execution": "Blocks of transactions, from the decoded batch to the committed state root.",
+    "service": "The verification service: a server and its clients on the same machine, over loopback.",
+}
+"""Every suite and what it measures, in the order of reports."""
+
+SUITES = tuple(ABOUT)
+"""The suites of operations, and what runs whole blocks (`execution.py`) or a server (`service/`)."""
 
 Answers = list[Any]
 
@@ -82,7 +95,6 @@ class Case:
         checked_items: how many damaged and sound items a peer must answer as ours does before it is timed.
         swept: whether `--sweep` measures how it grows.
         alone: why no peer stands beside it, where none does.
-        joined: its items make one result, so that a GPU has a row end to end only: its kernels are many calls.
     """
 
     operation: str
@@ -97,7 +109,6 @@ class Case:
     checked_items: int = 256
     swept: bool = False
     alone: str = ""
-    joined: bool = False
 
     @property
     def name(self) -> str:
@@ -117,7 +128,7 @@ def installed(makers: Sequence[Callable[[], Peer]]) -> tuple[list[Peer], list[st
 
 
 def suite_cases(suite: str) -> list[Case]:
-    """The cases of a suite, in the order in which they run; `execution` has none of this kind.
+    """The cases of a suite, in the order in which they run; `execution` and `service` have none of this kind.
 
     Raises:
         ArgumentError: no such suite.

@@ -13,6 +13,8 @@ Products, n points, w windows, B = 2^(bits − 1) buckets: 10·n·w for the sums
 (DESIGN, 3.3) 2^20 points take 3.3 and 7.7 ms for 198 and 207 M products, 2^24 take 43 and 98 ms for 2.6 G. Sorting moves 40
 bytes a pair for each of three digits: 0.7 ms for 2^20 points and 12 ms for 2^24. Bounds, not measurements.
 
+Points and scalars that lie on the device are read where they are; others are sent.
+
 Device memory for n points at a time of c-word (32 bits) coordinates: 8·c·n·levels + 33·n for points and scalars, 24·n·w for
 sorting, 16·c·B·w for sums, (16·c + 4)·4·n·w/length for slots and twice (16·c + 4)·2·B·w/SEGMENT for segments
 (`Plan.bytes`). Two pieces are in flight, unless one is all.
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +34,21 @@ from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.lanes import LANES_64
 from supervm.kernels.cpu.msm_plan import SharedWindows, offset, windows_of
 from supervm.kernels.cpu.msm_points import NOT_CANONICAL
+from supervm.kernels.cuda.arrays import DeviceArray, there
 from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE
 from supervm.kernels.cuda.conflicts_sort import Sorting, digits, sort_bytes
 from supervm.kernels.cuda.constants import elements, montgomery_params, struct, words_of
 from supervm.kernels.cuda.device import Buffer, Device, Program, Stream
+from supervm.kernels.cuda.refused import Refused
 from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
 from supervm.kernels.spec import GroupSpec, QuadraticSpec
 
 Words = npt.NDArray[np.uint64]
+
+Rows: TypeAlias = "Words | DeviceArray"
+"""Rows of words on the host or on the device that computes."""
+
+WORD_BYTES, SCALAR_BYTES = 4, 32
 
 SEGMENT = 8
 """Buckets of a thread in the reduction."""
@@ -172,44 +181,52 @@ class GroupProgram:
     def order(self) -> int:
         return self.spec.order
 
-    def place(self, stream: Stream, coordinates: Words, plan: Plan, first: int = 0) -> Resident:
-        """Points, flat canonical words, to the device. Waits for the stream.
+    def place(self, stream: Stream, coordinates: Rows, plan: Plan, first: int = 0) -> Resident:
+        """Points, rows of canonical words, as sums take them. Waits for the stream.
 
         Raises:
             ArgumentError: naming the first point that is not canonical or not on the curve.
         """
         count, row = plan.points, 8 * self.words
-        given = stream.allocate(max(16, count * row))
         rows = stream.allocate(max(16, count * row * plan.levels))
-        infinite, refused = stream.allocate(max(16, count)), stream.allocate(16)
-        stream.upload(np.full(4, 0xFFFFFFFF, np.uint32), refused)
-        if count:
-            stream.upload(coordinates, given)
-        stream.launch_items(self.program, "msm_points", count, count, 0, given, rows, infinite, refused)
+        given, infinite = there(stream, coordinates, WORD_BYTES), stream.allocate(max(16, count))
+        refused = Refused(stream)
+        stream.launch_items(self.program, "msm_points", count, count, 0, given, rows, infinite, refused.least)
         for level in range(1, plan.levels):
             source, target = (np.uint64(rows.address + (level - back) * count * row) for back in (1, 0))
             stream.launch_items(
                 self.program, "msm_multiples", count, count, plan.bits * plan.shared, infinite, source, target
             )
-        found = np.empty(4, np.uint32)
-        stream.download(refused, found)
-        stream.wait()
-        if found[0] != 0xFFFFFFFF:
-            index, reason = divmod(int(found[0]), 2)
+        found = refused.found()
+        if found >= 0:
+            index, reason = divmod(found, 2)
             what = "a coordinate ≥ p" if reason == NOT_CANONICAL else "a point that is not on the curve"
             raise ArgumentError(
                 "points", f"{what} in row {first + index}", "canonical coordinates of points on the curve"
             )
         return Resident(plan, rows, infinite)
 
-    def queue(self, stream: Stream, resident: Resident, scalars: Words) -> _Pending:
-        """Queue the sums of all windows for flat scalars; `scalars` must not change before the stream was waited for."""
+    def first_not_below(self, stream: Stream, scalars: DeviceArray) -> int:
+        """The first scalar, leading axes flattened, that is not below the order; −1 if all are. Waits for the stream."""
+        order, count = np.array(words_of(self.order, 8), np.uint32), scalars.nbytes // SCALAR_BYTES
+        refused, bound = Refused(stream), there(stream, order, WORD_BYTES)
+        stream.launch_items(
+            self.program,
+            "msm_scalars",
+            count,
+            count,
+            there(stream, scalars, WORD_BYTES),
+            bound,
+            refused.least,
+        )
+        return refused.found()
+
+    def queue(self, stream: Stream, resident: Resident, scalars: Rows) -> _Pending:
+        """Queue the sums of all windows for (n, 4) scalars, which must not change before the stream was waited for."""
         plan = resident.plan
         shift = np.array(words_of(offset(plan.bits, plan.windows), 12), np.uint32)
         none = plan.shared * plan.buckets
-        given, offsets = stream.allocate(32 * plan.points), stream.allocate(48)
-        stream.upload(scalars, given)
-        stream.upload(shift, offsets)
+        given, offsets = there(stream, scalars, WORD_BYTES), there(stream, shift, WORD_BYTES)
         keys, entries = ([stream.allocate(size * plan.entries) for _ in range(2)] for size in (8, 4))
         stream.launch_items(
             self.program, "msm_keys", plan.points, plan.points, plan.bits, plan.windows, plan.shared, none,
@@ -310,14 +327,15 @@ def _affine(spec: GroupSpec, numbers: list[int]) -> list[int]:
     return [numbers[0] * pow(numbers[2], -1, p) % p, numbers[1] * pow(numbers[3], -1, p) % p]
 
 
-def prepare(group: GroupProgram, device: Device, coordinates: Words, precompute: int) -> Resident:
-    """Points, flat canonical words, to stay on a device with multiples.
+def prepare(group: GroupProgram, device: Device, coordinates: Rows, precompute: int) -> Resident:
+    """Points, as `multiply` takes them, to stay on a device with multiples.
 
     Raises:
         ArgumentError: as `GroupProgram.place`, or more points than entries can number.
         DeviceOutOfMemory: they do not fit beside one sum.
     """
-    count = coordinates.size // group.words
+    rows = _rows(group, coordinates)
+    count = len(rows)
     plan = choose(count, group.words, group.order - 1, precompute)
     if plan.entries > MOST_ENTRIES:
         raise ArgumentError(
@@ -325,7 +343,7 @@ def prepare(group: GroupProgram, device: Device, coordinates: Words, precompute:
         )
     with device.use():
         _require(device, plan.bytes())
-        return group.place(device.stream(), coordinates, plan)
+        return group.place(device.stream(), rows, plan)
 
 
 def _require(device: Device, need: int) -> None:
@@ -333,23 +351,25 @@ def _require(device: Device, need: int) -> None:
         raise DeviceOutOfMemory(device.name, f"{need} bytes are needed, {device.free_bytes()} are free")
 
 
-def multiply_resident(group: GroupProgram, device: Device, resident: Resident, scalars: Words) -> Words:
-    """Σ sᵢ·Pᵢ for each row of scalars, uint64 (k, n, 4), over points that lie on the device."""
+def multiply_resident(group: GroupProgram, device: Device, resident: Resident, scalars: Rows) -> Words:
+    """Σ sᵢ·Pᵢ for each row of scalars, uint64 (k, n, 4) here or on the device, over points that were prepared there."""
     sums = np.zeros((len(scalars), group.words), np.uint64)
     if not resident.plan.points:
         return sums
     with device.use():
-        for row, each in zip(sums, scalars, strict=True):
-            row[:] = group.queue(device.stream(), resident, np.ascontiguousarray(each).reshape(-1)).finish()
+        for row, each in zip(sums, _each(scalars), strict=True):
+            row[:] = group.queue(device.stream(), resident, each).finish()
     return sums
 
 
 def multiply(
-    group: GroupProgram, device: Device, coordinates: Words, scalars: Words, limit: int | None
+    group: GroupProgram, device: Device, coordinates: Rows, scalars: Rows, limit: int | None
 ) -> Words:
-    """Σ sᵢ·Pᵢ for each row of scalars, uint64 (k, n, 4), over points in host memory, in pieces that fit the device.
+    """Σ sᵢ·Pᵢ for each row of scalars, in pieces that fit the device.
 
     Args:
+        coordinates: n points, uint64 (n, …) in host memory, flat or not, or on the device.
+        scalars: uint64 (k, n, 4), likewise.
         limit: bytes of device memory to stay within, or None.
 
     Raises:
@@ -362,12 +382,28 @@ def multiply(
         return sums
     with device.use():
         plan = _piece(group, device, count, limit)
-        partial: list[list[Words]] = [[] for _ in scalars]
-        for index, found in _pieces(group, device, coordinates, scalars, plan.points):
+        partial: list[list[Words]] = [[] for _ in sums]
+        for index, found in _pieces(group, device, _rows(group, coordinates), _each(scalars), plan.points):
             partial[index].append(found)
     for row, parts in zip(sums, partial, strict=True):
         row[:] = cpu.join(group.curve, np.concatenate(parts))
     return sums
+
+
+def _rows(group: GroupProgram, coordinates: Rows) -> Rows:
+    """Points as (n, words)."""
+    if isinstance(coordinates, DeviceArray):
+        return coordinates.reshaped((len(coordinates), group.words))
+    return np.ascontiguousarray(coordinates).reshape(-1, group.words)
+
+
+def _each(scalars: Rows) -> list[Rows]:
+    """The (n, 4) scalars of every sum."""
+    if not isinstance(scalars, DeviceArray):
+        return list(np.ascontiguousarray(scalars))
+    sums, count, _ = scalars.shape
+    flat = scalars.reshaped((sums * count, 4))
+    return [flat[start : start + count] for start in range(0, sums * count, count)]
 
 
 def _piece(group: GroupProgram, device: Device, count: int, limit: int | None) -> Plan:
@@ -389,19 +425,18 @@ def _piece(group: GroupProgram, device: Device, count: int, limit: int | None) -
 
 
 def _pieces(
-    group: GroupProgram, device: Device, coordinates: Words, scalars: Words, points: int
+    group: GroupProgram, device: Device, coordinates: Rows, scalars: list[Rows], points: int
 ) -> Iterator[tuple[int, Words]]:
     """(row of scalars, sum) for every piece and row; a piece is copied while the one before is computed."""
-    count, words = scalars.shape[1], group.words
+    count = len(coordinates)
     waiting: tuple[int, _Pending] | None = None
     for start in range(0, count, points):
         stop = min(start + points, count)
         stream = device.stream()
-        plan = choose(stop - start, words, group.order - 1)
-        resident = group.place(stream, coordinates[start * words : stop * words], plan, start)
+        plan = choose(stop - start, group.words, group.order - 1)
+        resident = group.place(stream, coordinates[start:stop], plan, start)
         for index, each in enumerate(scalars):
-            part = np.ascontiguousarray(each[start:stop]).reshape(-1)
-            queued = index, group.queue(stream, resident, part)
+            queued = index, group.queue(stream, resident, each[start:stop])
             if waiting:
                 yield waiting[0], waiting[1].finish()
             waiting = queued

@@ -366,6 +366,10 @@ def test_bad_options():
     good, values = array("bn254.g1.msm", some("bn254.g1.msm", 3)[0]), scalars([1, 2, 3])
     for argument, value in (
         ("curve", "secp256k1"),
+        ("curve", ["bn254"]),
+        ("curve", np.array(["bn254", "bn254"])),
+        ("group", ["g1"]),
+        ("group", np.array(["g1", "g1"])),
         ("group", "g3"),
         ("group", "x"),
         ("memory_limit", 0),

@@ -15,19 +15,11 @@ from py_ecc.bls import point_compression
 from supervm.crypto import curves, point_encodings
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.crypto.oracle.point_encodings import ENCODINGS, decode, encode, length
-from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.errors import ArgumentError
 
+OPERATION = "bn254.g1.decode"
 CASES = [(name, encoding) for encoding, form in ENCODINGS.items() for name in form.groups]
 BYTES = [pytest.param(*case, id="-".join(case)) for case in CASES]
-
-
-@pytest.fixture(params=["ifma", "scalar"])
-def backend(request):
-    """Each CPU backend by name; these operations have no other."""
-    if request.param == "ifma" and ifma_unavailable():
-        pytest.skip(f"ifma: {ifma_unavailable()}")
-    return request.param
 
 
 def group_of(name):

@@ -15,7 +15,7 @@ import pytest
 from supervm.crypto import poseidon
 from supervm.crypto.oracle import poseidon as oracle
 from supervm.crypto.params import poseidon as params
-from supervm.kernels import get_threads, registry, set_threads
+from supervm.kernels import get_threads, set_threads
 from supervm.kernels.cpu.poseidon import hash_into
 from supervm.kernels.errors import ArgumentError
 
@@ -99,14 +99,6 @@ TESTED = [
     "bls12_381.poseidon2.t3",
     "bls12_381.poseidon2.t8",
 ]
-
-
-@pytest.fixture
-def backend(backend):
-    """Each backend that has these operations."""
-    if backend not in {found.name for found in registry.backends("bn254.poseidon.t3")}:
-        pytest.skip(f"Poseidon has no backend {backend}")
-    return backend
 
 
 def rows(numbers, *shape):

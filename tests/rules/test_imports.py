@@ -34,8 +34,10 @@ ONLY_IN = {
     "rich": {"tiers"},
     "grpc": {"tiers"},
     "prometheus_client": {"tiers"},
+    "matplotlib": {"benchmarks"},
 }
-MODULE_NAME = re.compile(r"supervm(\.\w+)+")
+MODULE_NAME = re.compile(rf"supervm\.({'|'.join(ROOMS)})(\.\w+)*")
+"""Text that names a module. `supervm.v1` is a package of protobuf, and no room."""
 ARITHMETIC_ROOMS = ("kernels", "crypto")
 ALWAYS_THERE = {"numpy", "numba", "llvmlite"}
 WHERE_USED = {"kernels": {"cupy"}, "crypto": {"pyarrow"}}

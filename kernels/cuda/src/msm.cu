@@ -32,6 +32,19 @@ KERNEL(msm_points, 128, 1)(u32 count, u32 first, const u32 *given, u32 *rows, u8
     }
 }
 
+// `refused` is the least index of a scalar that is not below the order.
+KERNEL(msm_scalars, 128, 1)(u32 count, const u32 *scalars, const u32 *order, u32 *refused)
+{
+    u32 bound[8];
+    UNROLL for (int i = 0; i < 8; ++i) bound[i] = order[i];
+    for_items(item, count)
+    {
+        u32 words[8];
+        UNROLL for (int i = 0; i < 8; ++i) words[i] = scalars[(u64)item * 8 + i];
+        if (!less_words(words, bound)) atomic_min(refused, item);
+    }
+}
+
 // The bucket of every point in every window, as a key to sort by: (window mod shared)·buckets + |digit| − 1, or `none`. The
 // offset 2^(bits − 1) in every window has been added to what a digit is read from: see `buckets.py`.
 KERNEL(msm_keys, 128, 1)
