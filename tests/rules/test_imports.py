@@ -34,7 +34,6 @@ ONLY_IN = {
     "rich": {"tiers"},
     "grpc": {"tiers"},
     "prometheus_client": {"tiers"},
-    "matplotlib": {"benchmarks"},
 }
 MODULE_NAME = re.compile(rf"supervm\.({'|'.join(ROOMS)})(\.\w+)*")
 """Text that names a module. `supervm.v1` is a package of protobuf, and no room."""
@@ -48,9 +47,7 @@ CUPY_MODULE = "supervm.kernels.cuda.cupy_device"
 
 
 def sources(room: str) -> Iterator[Path]:
-    """The room's Python files but generated ones, which name gRPC services as if they were modules."""
-    paths = sorted((ROOT / room).rglob("*.py"))
-    return (path for path in paths if "__pycache__" not in path.parts and "_pb2" not in path.name)
+    return (path for path in sorted((ROOT / room).rglob("*.py")) if "__pycache__" not in path.parts)
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
