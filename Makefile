@@ -6,11 +6,12 @@
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
 #   make bench    the benchmark suites; RECORD=--record keeps the results
 #   make gpu      on a machine with an NVIDIA GPU: its tests and all suites on it, recorded; EXTRA=cuda12 for CUDA 12
+#   make docs     the documentation as a site: build/site/index.html
 #   make lint | format | type | table | warmup | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type pytest bench gpu table warmup clean
+.PHONY: run test setup lint format type pytest bench gpu table docs warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -54,6 +55,9 @@ gpu: $(VENV)/.full
 
 table: $(VENV)/.full
 	$(BIN)/python -m supervm.benchmarks.table
+
+docs: $(VENV)/.full
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 warmup: $(VENV)/.base
 	$(BIN)/supervm warmup

@@ -38,7 +38,7 @@ RUN = ("python", "console")
 PLAIN = ("", "text", "ini", "protobuf")
 """Drawings, grammars and shapes of output, which are no commands and no code of ours."""
 
-A_COMMAND = re.compile(r"^\s*(?:\$ |>>> |(?:supervm|make|pip|python3?|pytest|curl) \S)", re.MULTILINE)
+A_COMMAND = re.compile(r"^\s*(?:\$ |>>> |(?:supervm|make|pip|python3?|pytest|curl) (?!.* \| ))", re.MULTILINE)
 
 
 def _name(page: Path) -> str:

@@ -145,7 +145,7 @@ def _missing(parts: Sequence[Sequence[str]], rows: Sequence[str]) -> str:
 def _shape(line: str) -> str:
     """A line without its numbers and the widths that follow from them."""
     cut = re.split(r"([0-9a-f]{40,})", line)
-    cut[::2] = [re.sub(r"\d[\d.,]*", "#", text) for text in cut[::2]]
+    cut[::2] = [re.sub(r"\d+(?:[.,]\d+)*", "#", text) for text in cut[::2]]
     text = re.sub(r"# (?:[kMG]|[KMGT]i)?(?=B\b|/s)", "# ", "".join(cut))
     text = re.sub(r"# (?:n|µ|m)?s\b", "# s", text)
     return re.sub(r"\s+", " ", re.sub(r"([─━])[─━]*", r"\1", text)).strip()
