@@ -19,10 +19,10 @@ from typing import IO
 import doc_python
 from doc_pages import ROOT, difference
 
-COMMAND_SECONDS = 240
-"""Longest wait for a command, for a server's shown output, or for a Python example."""
+COMMAND_SECONDS = 900
+"""Longest wait for a command, for a server's shown output, or for a Python example; `doctor` compiles everything once."""
 
-PAGE_SECONDS = 900
+PAGE_SECONDS = 1800
 """After so long everything that a page started is ended, whatever became of the tests."""
 
 END_SECONDS = 20
