@@ -6,12 +6,13 @@
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
 #   make bench    the benchmark suites; RECORD=--record keeps the results
 #   make gpu      on a machine with an NVIDIA GPU: its tests and all suites on it, recorded; EXTRA=cuda12 for CUDA 12
+#   make proto    the service's Python code from its .proto files
 #   make docs     the documentation as a site: build/site/index.html
 #   make lint | format | type | table | warmup | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type pytest bench gpu table docs warmup clean
+.PHONY: run test setup lint format type pytest bench gpu table proto docs warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -55,6 +56,9 @@ gpu: $(VENV)/.full
 
 table: $(VENV)/.full
 	$(BIN)/python -m supervm.benchmarks.table
+
+proto: $(VENV)/.full
+	$(BIN)/python tests/generators/protocol_code.py
 
 docs: $(VENV)/.full
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

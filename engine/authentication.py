@@ -12,9 +12,11 @@ from supervm.crypto import ed25519, secp256k1
 from supervm.crypto.messages import Messages
 from supervm.engine import ragged
 from supervm.engine.addresses import ed25519_addresses, even_keys, secp256k1_addresses
+from supervm.engine.config import OnVerified
 from supervm.engine.ethereum.senders import above_half_order
 from supervm.engine.transaction_encoding import signing_digests
 from supervm.engine.transactions import Scheme, TransactionBatch
+from supervm.kernels.witness import witness
 from supervm.vm.outcomes import Reason
 
 Bytes = NDArray[np.uint8]
@@ -25,12 +27,15 @@ _KEY_BYTES = 32
 _SIGNATURE_BYTES = {Scheme.ED25519: 96, Scheme.ECDSA: 65, Scheme.BIP340: 96}
 
 
-def authenticate(batch: TransactionBatch, *, backend: str = "auto") -> Bytes:
+def authenticate(
+    batch: TransactionBatch, *, backend: str = "auto", on_verified: OnVerified | None = None
+) -> Bytes:
     """Check every signature, and that its key is the sender's (docs/execution-rules.md, "Rejection").
 
     Args:
         batch: n transactions.
         backend: `auto`, which asks the scheduler if one is installed, or a backend that every operation has.
+        on_verified: told of the verdicts of each scheme, and which backend they are from.
 
     Returns:
         uint8 (n,) in the order of the transactions: 0 if the sender signed it, else the first that applies of
@@ -46,13 +51,16 @@ def authenticate(batch: TransactionBatch, *, backend: str = "auto") -> Bytes:
         return reasons
     digests = signing_digests(batch, backend=backend)
     sizes = ragged.lengths(batch.signature)
-    for scheme, check in _CHECKS.items():
+    for scheme, (operation, check) in _CHECKS.items():
         width = _SIGNATURE_BYTES[scheme]
         rows = np.flatnonzero((batch.scheme == scheme) & (sizes == width))
         if not len(rows):
             continue
         signatures = ragged.taken_rows(batch.signature, rows, width)
-        verdicts, addresses = check(signatures, np.ascontiguousarray(digests[rows]), backend)
+        with witness() as seen:
+            verdicts, addresses = check(signatures, np.ascontiguousarray(digests[rows]), backend)
+        if on_verified is not None:
+            on_verified(_LABELS[scheme], seen.backend(operation), verdicts)
         wrong = (addresses != batch.sender[rows]).any(axis=1)
         reasons[rows] = np.select(
             [verdicts == -1, verdicts == 0, wrong],
@@ -90,8 +98,12 @@ def _split(signatures: Bytes) -> tuple[Bytes, Bytes]:
     )
 
 
-_CHECKS: dict[Scheme, Check] = {
-    Scheme.ED25519: _ed25519,
-    Scheme.ECDSA: _ecdsa,
-    Scheme.BIP340: _bip340,
+_CHECKS: dict[Scheme, tuple[str, Check]] = {
+    Scheme.ED25519: ("ed25519.verify", _ed25519),
+    Scheme.ECDSA: ("secp256k1.ecdsa_recover", _ecdsa),
+    Scheme.BIP340: ("secp256k1.schnorr_verify", _bip340),
 }
+"""The operation that decides, and the whole check."""
+
+_LABELS = {Scheme.ED25519: "ed25519", Scheme.ECDSA: "ecdsa", Scheme.BIP340: "schnorr"}
+"""Names of schemes outside of transactions."""

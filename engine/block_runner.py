@@ -51,7 +51,7 @@ class _Run:
     block: Block
     fast: Flags
     course: Course = field(default_factory=Course)
-    touched_fast: bool = False
+    touched_fast: int = 0
     waves: int = 0
     stages: dict[str, float] = field(default_factory=dict)
 
@@ -102,7 +102,7 @@ class BlockRunner:
         """Which transactions are refused by their signature or proof, uint8 (n,): `Reason` or 0."""
         refused = np.zeros(len(batch), np.uint8)
         if self._config.signatures:
-            refused = authenticate(batch, backend=self._config.backend)
+            refused = authenticate(batch, backend=self._config.backend, on_verified=self._config.on_verified)
         private = np.flatnonzero(batch.private & (refused == 0))
         if private.size and self._config.verifier is None:
             refused[private] = Reason.NO_VERIFIER
@@ -204,7 +204,7 @@ class BlockRunner:
         touched = block.columns[c.FLAGS][block.calls] & TOUCHED_FAST_FLAG
         if run.fast.any() and touched.any():
             # A contract read or moved the balance of an account that the fast path had moved ahead of its turn.
-            run.touched_fast = True
+            run.touched_fast = int(run.fast.sum())
             run.fast = np.zeros(len(block), np.bool_)
             if self._config.mode is not Mode.SEQUENTIAL:
                 executor.undo()
@@ -289,6 +289,7 @@ class BlockRunner:
     def _stats(self, run: _Run, receipts: Receipts) -> BlockStats:
         accepted, course = receipts.accepted, run.course
         fast = int(run.fast.sum())
+        target = self._router.target if self._router is not None else 1.0
         if self._router is not None:
             self._router.learn(self._admitted, run.fast, receipts.success)
         consensus = max(1, int(run.block.live.sum()) - fast)
@@ -302,7 +303,9 @@ class BlockRunner:
             repeated=course.repeated,
             turned=course.turned,
             undeclared=course.undeclared,
-            touched_fast=run.touched_fast,
+            touched_fast=run.touched_fast > 0,
+            fell_back=run.touched_fast,
+            fast_target=target,
             conflict_rate=course.repeated / consensus,
             waves=run.waves,
             stages=run.stages,

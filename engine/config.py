@@ -24,6 +24,9 @@ MOST_THREADS = 255
 Verifier = Callable[[TransactionBatch], NDArray[np.bool_]]
 """Which of these private transactions have a valid proof: bool (n,)."""
 
+OnVerified = Callable[[str, str, NDArray[np.int8]], None]
+"""Takes the scheme ("ed25519", "ecdsa", "schnorr"), the backend that computed, and the verdicts of a batch of signatures."""
+
 
 class Mode(StrEnum):
     """How blocks are executed; the results are the same."""
@@ -116,6 +119,7 @@ class EngineConfig:
         fee_collector: the account that fees go to, 20 bytes.
         fee_split: percentages of tiers L1 to L4 that a block's fees are reported with.
         verifier: of private transactions' proofs; without, they are rejected.
+        on_verified: told of every batch of signatures: scheme, backend, int8 verdicts; from the thread that verifies.
         collection: of old versions.
         router: the adaptive router; None leaves every transfer that can take the fast path on it.
         sync: whether a persisted commit waits for the disk.
@@ -135,6 +139,7 @@ class EngineConfig:
     fee_collector: bytes = FEE_COLLECTOR
     fee_split: tuple[int, int, int, int] = (40, 30, 20, 10)
     verifier: Verifier | None = None
+    on_verified: OnVerified | None = None
     collection: Collection = field(default_factory=Collection)
     router: Router | None = None
     sync: bool = False

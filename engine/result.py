@@ -20,6 +20,8 @@ class BlockStats:
         turned: speculation gave up for block order.
         undeclared: a transaction touched what it had not declared.
         touched_fast: the block was executed again, since a contract touched an account of the fast path.
+        fell_back: transactions that the fast path lost by that.
+        fast_target: share of transfers that the router let try the fast path; 1 without a router.
         conflict_rate: repeated ÷ transactions of the consensus path.
         waves: of the block, 0 where it was not cut into waves.
         waiting: verified blocks that waited when this one was taken from the queue.
@@ -36,6 +38,8 @@ class BlockStats:
     turned: bool = False
     undeclared: bool = False
     touched_fast: bool = False
+    fell_back: int = 0
+    fast_target: float = 1.0
     conflict_rate: float = 0.0
     waves: int = 0
     waiting: int = 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, UnknownOperation
+from supervm.kernels.witness import computed
 from supervm.kernels.work import Work
 
 BACKENDS = ("cuda", "ifma", "scalar")
@@ -77,7 +78,9 @@ def run(work: Work, backend: str = "auto") -> None:
     if backend == "auto" and dispatcher is not None:
         dispatcher(work)
     else:
-        work.run(resolve(work.operation, backend).function)
+        found = resolve(work.operation, backend)
+        work.run(found.function)
+        computed(work.operation, found.name)
 
 
 def resolve(operation: str, backend: str = "auto") -> Backend:

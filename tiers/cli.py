@@ -23,6 +23,7 @@ COMMANDS = {
     "replay": "Verify and replay Ethereum blocks.",
     "run": "Execute a workload in blocks, in parallel and one by one, and compare.",
     "contract": "Check contracts, deploy them, call them, and pay for it.",
+    "serve": "Serve verification over gRPC and HTTP until a signal stops it.",
     "bench": "Measure operations beside the libraries that people use today.",
     "status": "Summarise this machine: tier, threads, backends, compiled kernels, versions.",
 }

@@ -3,7 +3,8 @@
 
 SupervmError
 ├── SettingError (ValueError)   a setting that does not exist or has a wrong value → 2
-└── BrokenFile (ValueError)     a file that cannot be read as what it should be → 2
+├── BrokenFile (ValueError)     a file that cannot be read as what it should be → 2
+└── ServiceError (RuntimeError) a request that the service did not carry out; its code goes to the caller
 
 Elsewhere: `ArgumentError`, `UnknownOperation` and the engine's `InputFileError` → 2; `BackendUnavailable`, a
 lack of memory and what the operating system refuses → 3. 1 is left to answers that are wrong.
@@ -11,7 +12,10 @@ lack of memory and what the operating system refuses → 3. 1 is left to answers
 
 from __future__ import annotations
 
+import math
+
 from supervm.kernels.errors import SupervmError
+from supervm.tiers.service.codes import Code
 
 DONE = 0
 VERIFICATION_FAILED = 1
@@ -57,6 +61,37 @@ class BrokenFile(SupervmError, ValueError):
 
     def __reduce__(self) -> tuple[type[BrokenFile], tuple[str, str, str]]:
         return type(self), (self.path, self.place, self.problem)
+
+
+class ServiceError(SupervmError, RuntimeError):
+    """The service does not carry out a request.
+
+    Args:
+        code: the standard status.
+        field: the request's field that is wrong; '' if none is.
+        message: what came, what is expected, what to do.
+        retry_after: seconds after which to try again; 0 if that is of no use.
+    """
+
+    def __init__(self, code: Code, field: str, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(f"{code.name}: field '{field}': {message}" if field else f"{code.name}: {message}")
+        self.code = code
+        self.field = field
+        self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def text(self) -> str:
+        """What callers read: the field, if one is wrong, and the message."""
+        return f"field '{self.field}': {self.message}" if self.field else self.message
+
+    @property
+    def retry_after_ms(self) -> int:
+        """`retry_after` in whole milliseconds, rounded up."""
+        return math.ceil(self.retry_after * 1000)
+
+    def __reduce__(self) -> tuple[type[ServiceError], tuple[Code, str, str, float]]:
+        return type(self), (self.code, self.field, self.message, self.retry_after)
 
 
 def exit_code(error: BaseException) -> int:

@@ -44,6 +44,23 @@ class Settings:
     memory_budget: int
     storage_engine: str
     storage_blocks: int
+    service_grpc: str
+    service_http: str
+    service_batch_items: int
+    service_batch_milliseconds: float
+    service_queue_items: int
+    service_queue_bytes: int
+    service_message_bytes: int
+    service_stream_requests: int
+    service_client_rate: int
+    service_tokens: str
+    service_tls_certificate: str
+    service_tls_key: str
+    service_tls_clients: str
+    service_drain_seconds: float
+    log_level: str
+    log_format: str
+    traces_endpoint: str
     work_allowed: tuple[str, ...]
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored_variables: tuple[str, ...] = ()

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ PREFIX = "SUPERVM_"
 BYTE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 TASKS = ("consensus", "zk_proof", "transaction_execution", "query", "local_operation")
 """Task types that a node may be allowed to do, the heaviest kinds first."""
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("json", "text")
 STRATEGIES = tuple(strategy.value for strategy in Strategy)
 
 SettingValue = int | float | str | tuple[str, ...]
@@ -93,6 +96,89 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Quantity:
+    """A number of at least `minimum`, in a unit that the name says."""
+
+    minimum: float
+
+    @property
+    def expected(self) -> str:
+        return f"a number, {self.minimum:g} or more"
+
+    def of_text(self, text: str) -> SettingValue:
+        try:
+            return self.of_value(float(text))
+        except ValueError:
+            raise Mismatch(repr(text)) from None
+
+    def of_value(self, value: object) -> SettingValue:
+        if (
+            not isinstance(value, (int, float))
+            or isinstance(value, bool)
+            or not self.minimum <= value < math.inf
+        ):
+            raise Mismatch(repr(value))
+        return float(value)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen, HOST:PORT; port 0 is any free one. 'off' is nowhere."""
+
+    @property
+    def expected(self) -> str:
+        return "HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051, or 'off'"
+
+    def of_text(self, text: str) -> SettingValue:
+        return self.of_value(text.strip())
+
+    def of_value(self, value: object) -> SettingValue:
+        match = (
+            re.fullmatch(r"([^\s:/]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})", value)
+            if isinstance(value, str)
+            else None
+        )
+        if value != "off" and (match is None or int(match[2]) > 65535):
+            raise Mismatch(repr(value))
+        assert isinstance(value, str)
+        return value
+
+
+@dataclass(frozen=True)
+class FileName:
+    """The name of a file; '' is none."""
+
+    @property
+    def expected(self) -> str:
+        return "the name of a file, or '' for none"
+
+    def of_text(self, text: str) -> SettingValue:
+        return text
+
+    def of_value(self, value: object) -> SettingValue:
+        if not isinstance(value, str):
+            raise Mismatch(repr(value))
+        return value
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where to send to, http://HOST:PORT or https://HOST:PORT; '' is nowhere."""
+
+    @property
+    def expected(self) -> str:
+        return "http://HOST:PORT or https://HOST:PORT, or '' for nowhere"
+
+    def of_text(self, text: str) -> SettingValue:
+        return self.of_value(text.strip())
+
+    def of_value(self, value: object) -> SettingValue:
+        if not isinstance(value, str) or not re.fullmatch(r"(https?://[^\s/:@]+:[0-9]{1,5})?", value):
+            raise Mismatch(repr(value))
+        return value
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few words."""
 
@@ -137,7 +223,7 @@ class Key:
     """A setting: its dotted name, kind, meaning, and the command line's flag for it ('' if it has none)."""
 
     name: str
-    kind: Count | ByteCount | Share | Choice | Choices
+    kind: Count | ByteCount | Share | Quantity | Address | FileName | Endpoint | Choice | Choices
     meaning: str
     flag: str = ""
 
@@ -161,6 +247,23 @@ KEYS = (
     Key("memory.budget", ByteCount(1 << 20), "bytes for batches in flight"),
     Key("storage.engine", Choice(("rocksdb", "lru", "sqlite")), "where a node keeps state"),
     Key("storage.blocks", Count(0), "blocks of history that a node keeps; 0 is all"),
+    Key("service.grpc", Address(), "where `supervm serve` listens for gRPC", "--grpc"),
+    Key("service.http", Address(), "where it listens for HTTP", "--http"),
+    Key("service.batch.items", Count(1), "signatures of small requests that are verified together"),
+    Key("service.batch.milliseconds", Quantity(0), "how long a small request waits for others"),
+    Key("service.queue.items", Count(1), "items accepted and not answered, at most"),
+    Key("service.queue.bytes", ByteCount(1 << 16), "bytes of them and of their answers, at most"),
+    Key("service.message.bytes", ByteCount(1 << 10), "bytes of a request, at most"),
+    Key("service.stream.requests", Count(1), "requests in flight in one stream; then no more are read"),
+    Key("service.client.rate", Count(0), "items a second of one client; 0 is without a limit"),
+    Key("service.tokens", FileName(), "a file of bearer tokens; then calls need one", "--tokens"),
+    Key("service.tls.certificate", FileName(), "a PEM file; then the ports speak TLS", "--tls-certificate"),
+    Key("service.tls.key", FileName(), "a PEM file, the certificate's key", "--tls-key"),
+    Key("service.tls.clients", FileName(), "a PEM file of who signs callers' certificates", "--tls-clients"),
+    Key("service.drain.seconds", Quantity(0), "how long a stop waits for accepted requests"),
+    Key("log.level", Choice(LOG_LEVELS), "the least that a running process logs"),
+    Key("log.format", Choice(LOG_FORMATS), "lines of JSON, or of text for people"),
+    Key("traces.endpoint", Endpoint(), "an OTLP collector for traces; needs supervm-engine[traces]"),
     Key("work.allowed", Choices(TASKS), "task types that a node of this tier takes on"),
 )
 

@@ -33,6 +33,9 @@ class Device(Protocol):
     def use(self) -> AbstractContextManager[Any]:
         """Make it the current device of this thread."""
 
+    def held_bytes(self) -> int:
+        """Device memory that this process holds."""
+
 
 class Ticket:
     """A call that waits for a device, runs there, or has ended.

@@ -25,6 +25,7 @@ from supervm.kernels.errors import (
     DeviceOutOfMemory,
     DeviceTimeout,
 )
+from supervm.kernels.witness import computed
 from supervm.kernels.work import Batch, Work
 
 NO_DEVICE, UNAVAILABLE = "no_device", "unavailable"
@@ -73,6 +74,7 @@ class Guard:
         begun = time.perf_counter()
         work.run(route.function)
         spent = time.perf_counter() - begun
+        computed(work.operation, route.executor.backend)
         route.seconds.add(spent)
         if route.model is not None:
             route.model.observe(work.items, work.bytes if size < 0 else size, spent)
@@ -199,6 +201,7 @@ class GuardedRun:
             guard.mismatched(plan, route, wrong)
             return False
         work.publish(found)
+        computed(work.operation, route.executor.backend)
         ended = time.perf_counter()
         # With nobody before it and somebody waiting, all that passed is its cost; else what it can be charged with.
         own = ended - self._begun if waited and self._alone else self._ticket.seconds + ended - arrived

@@ -126,8 +126,11 @@ class Scheduler:
         plan = self._plans.get(work.operation) or self._plan(work.operation)
         items = work.items
         plan.items.add(items)
-        if not items or not (plan.devices or plan.others):
+        if not items:
             work.run(plan.cpu.function)
+            return
+        if not (plan.devices or plan.others):
+            self._guard.on_cpu(plan.cpu, work)
             return
         if plan.unmeasured:
             self._measure(plan)
@@ -210,6 +213,15 @@ class Scheduler:
     def metrics(self) -> tuple[Reading, ...]:
         """Every counter as it is now."""
         return self._metrics.snapshot()
+
+    def device_memory(self) -> dict[str, int]:
+        """Bytes that this process holds on each device, by name; a device that does not answer is left out."""
+        held = {}
+        for executor in self._devices:
+            if executor.ready:
+                with suppress(DeviceError):
+                    held[executor.name] = executor.device.held_bytes()
+        return held
 
     def _operation(self, name: str) -> OperationReport:
         try:

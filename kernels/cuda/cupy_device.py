@@ -84,6 +84,10 @@ class CupyDevice(Device):
             free, _ = _runtime.memGetInfo()
             return int(free) + int(self.pool.free_bytes())
 
+    def held_bytes(self) -> int:
+        with self.errors(), cupy.cuda.Device(self.index):
+            return int(self.pool.total_bytes()) + int(cupy.get_default_memory_pool().total_bytes())
+
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         with self.errors(), cupy.cuda.Device(self.index):
             try:

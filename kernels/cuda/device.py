@@ -143,6 +143,10 @@ class Device(ABC):
         """Device memory that could be allocated now."""
 
     @abstractmethod
+    def held_bytes(self) -> int:
+        """Device memory that this process holds, whether it is in use or waits to be used again."""
+
+    @abstractmethod
     def stream(self) -> Stream:
         """A new queue."""
 

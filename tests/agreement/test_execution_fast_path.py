@@ -84,6 +84,7 @@ def test_a_wrong_declaration_about_balances_is_found_out(engines: Engines, victi
     story.block([*pays[:where], lie, *pays[where:], *_quiet(story, 62, 12)])
     stats = engines.run_all(story.scenario())
     assert all(_every(stats, "touched_fast"))
+    assert set(_every(stats, "fell_back")) == {len(pays)}
     assert set(_every(stats, "fast")) == {0}
 
 

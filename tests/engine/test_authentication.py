@@ -175,6 +175,21 @@ def test_a_mixed_batch_keeps_its_order(backend: str) -> None:
     assert found.tolist() == [items[k][1] for k in order]
 
 
+def test_verdicts_are_told_by_scheme_and_backend(backend: str) -> None:
+    wrong = [REFUSED["ecdsa another transaction"][0], REFUSED["bip340 r at p"][0]]
+    told: list[tuple[str, str, list[int]]] = []
+    authenticate(
+        batch_of([*VALID, *wrong]),
+        backend=backend,
+        on_verified=lambda scheme, computed, verdicts: told.append((scheme, computed, verdicts.tolist())),
+    )
+    assert [(scheme, computed) for scheme, computed, _ in told] == [
+        (scheme, backend) for scheme in ("ed25519", "ecdsa", "schnorr")
+    ]
+    assert [set(verdicts) for _, _, verdicts in told] == [{1}, {1}, {1, -1}]
+    assert sum(len(verdicts) for _, _, verdicts in told) == len(VALID) + len(wrong)
+
+
 def test_an_ed25519_signature_is_none_of_bip340() -> None:
     made, _ = REFUSED["ed25519 as bip340"]
     assert authenticate(batch_of([made])).tolist()[0] in (MALFORMED, BAD)

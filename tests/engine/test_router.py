@@ -39,8 +39,11 @@ def test_the_target_rises_without_conflicts_and_states_are_equal():
             fund(engine)
         for nonce in range(6):
             result = routed.execute(block(nonce))
-            assert result.state_root == plain.execute(block(nonce)).state_root
+            other = plain.execute(block(nonce))
+            assert result.state_root == other.state_root
+            assert other.stats.fast_target == 1.0
             shares.append(result.stats.fast / len(result.receipts))
+            assert result.stats.fast_target == pytest.approx(shares[-1])
         assert shares[0] == pytest.approx(0.70)
         assert shares == sorted(shares)
         assert shares[-1] == pytest.approx(0.90)

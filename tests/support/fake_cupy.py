@@ -110,6 +110,9 @@ class FakeCupy(types.ModuleType):
             def free_bytes(self) -> int:
                 return 0
 
+            def total_bytes(self) -> int:
+                return fake.taken
+
         class PinnedMemoryPool:
             def malloc(self, size: int) -> Any:
                 return _buffer(size)
@@ -125,7 +128,9 @@ class FakeCupy(types.ModuleType):
         self.streams: dict[int, Stream] = {}
         self.current: list[Stream] = []
         self.RawModule = RawModule
-        self.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
+        self.get_default_memory_pool = lambda: types.SimpleNamespace(
+            free_all_blocks=lambda: None, total_bytes=lambda: 1
+        )
         runtime = types.SimpleNamespace(
             CUDARuntimeError=CUDARuntimeError,
             memcpyHostToDevice=1,

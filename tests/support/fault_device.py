@@ -59,6 +59,12 @@ class FaultDevice:
     lost: bool = False
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
 
+    def held_bytes(self) -> int:
+        """As many bytes as items have reached it; nothing answers on a device that is lost."""
+        if self.lost:
+            raise DeviceLost(self.name, "lost (injected)")
+        return sum(self.calls)
+
     @contextmanager
     def use(self) -> Iterator[None]:
         _current.device = self

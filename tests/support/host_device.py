@@ -112,6 +112,9 @@ class HostDevice(Device):
     def free_bytes(self) -> int:
         return self.memory - self.taken
 
+    def held_bytes(self) -> int:
+        return self.taken
+
     def empty(self, shape: tuple[int, ...], dtype: Any) -> ResidentArray:
         return ResidentArray(np.full(shape, PATTERN, np.uint8).astype(dtype))
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -33,10 +35,21 @@ def settings_of(
     backend: str | None = None,
     batch: int | None = None,
     strategy: str | None = None,
+    more: Mapping[str, str | None] = MappingProxyType({}),
 ) -> tuple[Hardware, Settings]:
-    """Detect the machine and collect the settings; warns of variables that name no setting."""
+    """Detect the machine and collect the settings; warns of variables that name no setting.
+
+    Args:
+        more: dotted name → what a command's own flag gave, or None.
+    """
     hardware = detect()
-    flags = {"workers": threads, "backend": backend, "batch.items": batch, "strategy": strategy}
+    flags: dict[str, object] = {
+        "workers": threads,
+        "backend": backend,
+        "batch.items": batch,
+        "strategy": strategy,
+    }
+    flags |= more
     settings = load(hardware, flags=flags, tier=tier, config=config)
     for name in settings.ignored_variables:
         console.warn(f"the variable {name} names no setting and is ignored")

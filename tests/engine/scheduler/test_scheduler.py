@@ -263,6 +263,26 @@ def test_what_is_counted(make, device):
         assert seconds.total > 0
 
 
+def test_one_executor_is_timed_too(make):
+    scheduler = make()
+    for items in (10, 0, 20):
+        run(scheduler, items)
+    (seconds,) = [reading for reading in scheduler.metrics() if reading.name == SECONDS]
+    assert dict(seconds.labels) == {"operation": OPERATION, "backend": "scalar"}
+    assert seconds.count == 2
+    assert seconds.total > 0
+
+
+def test_memory_of_devices(make, device):
+    lend(OPERATION, 2)
+    scheduler = make(device)
+    run(scheduler, 50)
+    assert scheduler.device_memory() == {device.name: 50}
+    device.lost = True
+    assert scheduler.device_memory() == {}
+    assert make().device_memory() == {}
+
+
 def test_metrics_know_their_names():
     metrics = Metrics()
     for name, labels in LABELS.items():

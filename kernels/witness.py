@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backends computed what a thread asked for.
+
+Callers of batch functions never see where their work ran, and with a scheduler nobody can say beforehand. Whoever must know
+it (for a label, a trace) asks inside a block:
+
+    with witness() as seen:
+        verdicts = ed25519.verify_batch(keys, messages, signatures)
+    seen.backend("ed25519.verify")      # "ifma"; "cuda+ifma" where a batch was cut, or done again in part
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_here = threading.local()
+
+
+class Witness:
+    """What a thread has seen inside a `witness` block."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, set[str]] = {}
+
+    def backend(self, operation: str) -> str:
+        """The backends whose results of this operation were kept, by name and joined with +; "none" without items."""
+        return "+".join(sorted(self._seen.get(operation, ()))) or "none"
+
+    def add(self, operation: str, backend: str) -> None:
+        """A backend's result was kept."""
+        self._seen.setdefault(operation, set()).add(backend)
+
+
+@contextmanager
+def witness() -> Iterator[Witness]:
+    """See what this thread asks for inside the block; an outer block does not see it."""
+    outer: Witness | None = getattr(_here, "witness", None)
+    _here.witness = seen = Witness()
+    try:
+        yield seen
+    finally:
+        _here.witness = outer
+
+
+def computed(operation: str, backend: str) -> None:
+    """Tell this thread's witness, if there is one, that a backend's result is what the caller gets."""
+    seen: Witness | None = getattr(_here, "witness", None)
+    if seen is not None:
+        seen.add(operation, backend)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`supervm serve`: the verification service."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from supervm.tiers import console
+from supervm.tiers.commands import options
+from supervm.tiers.errors import ENVIRONMENT_PROBLEM
+from supervm.tiers.service.serving import Ready
+from supervm.tiers.service.serving import serve as serve_until_stopped
+
+Grpc = Annotated[str | None, typer.Option("--grpc", help="HOST:PORT for gRPC; port 0 is any free one.")]
+Http = Annotated[str | None, typer.Option("--http", help="HOST:PORT for HTTP, or 'off'.")]
+Tokens = Annotated[str | None, typer.Option("--tokens", help="A file of bearer tokens, NAME TOKEN a line.")]
+Certificate = Annotated[str | None, typer.Option("--tls-certificate", help="A PEM file.")]
+PrivateKey = Annotated[str | None, typer.Option("--tls-key", help="A PEM file.")]
+Clients = Annotated[
+    str | None, typer.Option("--tls-clients", help="A PEM file of who signs callers' certificates.")
+]
+
+
+def serve(
+    grpc: Grpc = None,
+    http: Http = None,
+    tokens: Tokens = None,
+    tls_certificate: Certificate = None,
+    tls_key: PrivateKey = None,
+    tls_clients: Clients = None,
+    tier: options.TierName = None,
+    config: options.ConfigFile = None,
+    threads: options.Threads = None,
+    backend: options.Backend = None,
+    strategy: options.Strategy = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Serve verification over gRPC and HTTP until a signal stops it.
+
+    The first SIGTERM or SIGINT drains: what was accepted is answered, within `service.drain.seconds`. A second one stops at
+    once. Exit code 0 if everything accepted was answered, else 3. With `--json` the object appears when the service is
+    ready.
+    """
+    begun = time.perf_counter()
+
+    def ready(found: Ready) -> None:
+        seconds = time.perf_counter() - begun
+        if as_json:
+            console.print_json({**asdict(found), "seconds": seconds})
+        else:
+            for name, address in (("gRPC", found.grpc), ("HTTP", found.http)):
+                if address:
+                    console.answers().print(f"{name} on {address}")
+
+    flags = {
+        "service.grpc": grpc,
+        "service.http": http,
+        "service.tokens": tokens,
+        "service.tls.certificate": tls_certificate,
+        "service.tls.key": tls_key,
+        "service.tls.clients": tls_clients,
+    }
+    with console.reporting(as_json):
+        import uvloop
+
+        hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, flags)
+        answered = uvloop.run(serve_until_stopped(settings, hardware, ready))
+    if not answered:
+        console.warn("requests were cut off before they were answered")
+        raise typer.Exit(ENVIRONMENT_PROBLEM)

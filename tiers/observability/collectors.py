@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Metrics that are made when they are read: the scheduler's counters, the build, and what nothing computes yet."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from supervm.engine.scheduler.metrics import FALLBACKS, ITEMS, LABELS, MISMATCHES, SECONDS
+from supervm.tiers.environment import commit, version
+
+if TYPE_CHECKING:
+    from supervm.engine.scheduler import Scheduler
+
+DEVICE_MEMORY = "supervm_device_memory_bytes"
+
+
+class SchedulerCollector(Collector):
+    """The counters of a scheduler, if there is one.
+
+    Attributes:
+        scheduler: whose; it may be replaced at any time.
+    """
+
+    def __init__(self) -> None:
+        self.scheduler: Scheduler | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        families = _families()
+        scheduler = self.scheduler
+        for reading in scheduler.metrics() if scheduler is not None else ():
+            family = families[reading.name]
+            labels = [value for _, value in reading.labels]
+            if isinstance(family, SummaryMetricFamily):
+                family.add_metric(labels, count_value=reading.count, sum_value=reading.total)
+            else:
+                family.add_metric(labels, reading.total)
+        yield from families.values()
+        memory = GaugeMetricFamily(
+            DEVICE_MEMORY, "Bytes that this process holds on a device.", labels=("device",)
+        )
+        for device, held in scheduler.device_memory().items() if scheduler is not None else ():
+            memory.add_metric([device], held)
+        yield memory
+
+
+def _families() -> dict[str, CounterMetricFamily | SummaryMetricFamily]:
+    return {
+        FALLBACKS: CounterMetricFamily(
+            FALLBACKS, "Times that work did not run on the device it was meant for.", labels=LABELS[FALLBACKS]
+        ),
+        MISMATCHES: CounterMetricFamily(
+            MISMATCHES,
+            "Batches of a device that were thrown away, since a sampled result was wrong.",
+            labels=LABELS[MISMATCHES],
+        ),
+        SECONDS: SummaryMetricFamily(
+            SECONDS, "Seconds of each batch, transfers and sampling included.", labels=LABELS[SECONDS]
+        ),
+        ITEMS: SummaryMetricFamily(ITEMS, "Items of each batch.", labels=LABELS[ITEMS]),
+    }
+
+
+class PrivacyCollector(Collector):
+    """The metrics of the earlier system's verifier of privacy proofs. The engine has none: all are 0."""
+
+    def collect(self) -> Iterator[Metric]:
+        batch = "vm_privacy_zk_batch_verify"
+        for name, meaning in (
+            (f"{batch}_total", "Privacy proofs verified."),
+            (f"{batch}_failed_total", "Privacy proofs that were wrong."),
+            (f"{batch}_batches_total", "Batches of privacy proofs."),
+        ):
+            yield CounterMetricFamily(name, f"{meaning} No verifier yet: 0.", value=0)
+        for name, meaning in (
+            (f"{batch}_batch_latency_ms", "Milliseconds of the last batch of privacy proofs."),
+            (f"{batch}_avg_latency_ms", "Mean milliseconds of a batch of privacy proofs."),
+            (f"{batch}_tps", "Privacy proofs a second."),
+            ("vm_privacy_zk_verify_p50_latency_ms", "Median milliseconds of a privacy proof."),
+            (
+                "vm_privacy_zk_verify_p95_latency_ms",
+                "95th percentile of the milliseconds of a privacy proof.",
+            ),
+        ):
+            yield GaugeMetricFamily(name, f"{meaning} No verifier yet: 0.", value=0)
+
+
+class BuildCollector(Collector):
+    """`supervm_build_info`: 1, labelled with what runs."""
+
+    def __init__(self) -> None:
+        built = commit()
+        self._labels = {
+            "version": version(),
+            "commit": built["id"] if built else "",
+            "python": platform.python_version(),
+        }
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("supervm_build", "What runs here.", value=self._labels)

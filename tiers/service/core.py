@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verification service, whatever carries its messages: requests in, replies or a `ServiceError` out.
+
+gRPC (`server.py`) and HTTP call the same methods, so that limits, queue and drain are one. Nothing is computed on the
+event loop: signatures are gathered and verified on one thread, all other calls take turns on another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+from supervm.crypto import ed25519, secp256k1
+from supervm.kernels.errors import ArgumentError, BackendUnavailable, DeviceError
+from supervm.kernels.witness import witness
+from supervm.tiers.errors import ServiceError
+from supervm.tiers.service import calls
+from supervm.tiers.service.access import Access
+from supervm.tiers.service.admission import Queue, Rates
+from supervm.tiers.service.codes import Code
+from supervm.tiers.service.columns import Kind, signatures
+from supervm.tiers.service.computation import Computation
+from supervm.tiers.service.gathering import Answer, Bytes, Gatherer, Pending, Sink, Verdicts, expired
+from supervm.tiers.service.lanes import Lane
+from supervm.tiers.service.meters import Meter, Unmetered
+from supervm.tiers.service.v1 import verification_pb2 as pb
+
+Reply = TypeVar("Reply")
+
+log = logging.getLogger(__name__)
+
+SCHEMES: dict[int, str] = {
+    pb.SCHEME_ED25519: "ed25519",
+    pb.SCHEME_ECDSA_SECP256K1: "ecdsa",
+    pb.SCHEME_SCHNORR_SECP256K1: "schnorr",
+}
+OPERATIONS: dict[int, str] = {
+    pb.SCHEME_ED25519: "ed25519.verify",
+    pb.SCHEME_ECDSA_SECP256K1: "secp256k1.ecdsa_verify",
+    pb.SCHEME_SCHNORR_SECP256K1: "secp256k1.schnorr_verify",
+}
+"""Names of the schemes, and of what verifies them in the registry."""
+
+
+class State(StrEnum):
+    """What the service says of itself."""
+
+    READY = "ready"
+    DRAINING = "draining"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the service takes on; the settings of the same names say what each one means.
+
+    Args:
+        batch_items: signatures of a full batch.
+        batch_age: seconds.
+        queue_items, queue_bytes: accepted and not answered.
+        client_rate: items a second and client; 0 is without a limit.
+    """
+
+    batch_items: int = 4096
+    batch_age: float = 0.002
+    queue_items: int = 1 << 18
+    queue_bytes: int = 256 << 20
+    client_rate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request.
+
+    Args:
+        name: the client whose rate it counts against.
+        deadline: `time.monotonic()` after which nobody wants the answer, or None.
+    """
+
+    name: str = "local"
+    deadline: float | None = None
+
+
+LOCAL = Caller()
+
+
+class Waiter:
+    """A coroutine that waits for the verdicts of one request; see `gathering.Sink`."""
+
+    def __init__(self, future: asyncio.Future[Answer]) -> None:
+        self.gone = False
+        self._future = future
+
+    def deliver(self, request: Pending, answer: Answer) -> None:
+        if not self._future.done():
+            self._future.set_result(answer)
+
+    async def verdicts(self) -> bytes:
+        """Raises:
+        ServiceError: there are none.
+        """
+        try:
+            answer = await self._future
+        finally:
+            self.gone = True
+        if isinstance(answer, ServiceError):
+            raise answer.with_traceback(None)
+        return answer
+
+
+class VerificationService:
+    """One method for each call; made, and used, in a running event loop.
+
+    Every method raises `ServiceError`: INVALID_ARGUMENT names the field; RESOURCE_EXHAUSTED where the queue is full or the
+    client too fast; UNAVAILABLE while draining; DEADLINE_EXCEEDED; INTERNAL where nothing could compute. A cancelled call
+    is dropped from the queue.
+
+    Args:
+        limits: of queue, batches and clients.
+        access: names clients; whoever carries messages asks it for the caller's name.
+        backend: as in the settings.
+        meter: what counts.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        access: Access | None = None,
+        backend: str = "auto",
+        meter: Meter | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.access = access or Access()
+        self.queue = Queue(self.limits.queue_items, self.limits.queue_bytes)
+        self.meter: Meter = meter or Unmetered()
+        self._backend = backend
+        self._rates = Rates(self.limits.client_rate)
+        self._state = State.READY
+        self._watchers: list[Callable[[State], None]] = []
+        self._idle: list[asyncio.Future[None]] = []
+        self._loop = asyncio.get_running_loop()
+        self._verifying = Lane("supervm-verify", self._loop)
+        self._others = Lane("supervm-calls", self._loop)
+        self._gatherer = Gatherer(
+            self._verifying,
+            self._verify,
+            self.limits.batch_items,
+            self.limits.batch_age,
+            self._failed,
+            self._verified,
+        )
+        self.meter.queue("verify", lambda: self.queue.items)
+
+    # Calls ------------------------------------------------------------------------------------------------
+
+    async def verify(self, request: pb.VerifyRequest, caller: Caller = LOCAL) -> pb.VerifyReply:
+        """Verdicts of one batch."""
+        waiter = Waiter(self._loop.create_future())
+        self.submit(request, caller, waiter)
+        return pb.VerifyReply(id=request.id, verdicts=await waiter.verdicts())
+
+    def submit(self, request: pb.VerifyRequest, caller: Caller, sink: Sink) -> None:
+        """Have a request verified; `sink` gets the verdicts later, and the request's id as the tag.
+
+        Raises:
+            ServiceError: it is refused; nothing is delivered.
+        """
+        columns = signatures(request)
+        size = request.ByteSize() + columns.items
+        self._enter(caller, columns.items, size)
+        pending = Pending(columns, caller.deadline, sink, request.id, size)
+        if columns.items:
+            self._gatherer.put(pending)
+        else:
+            self._gatherer.settle(pending, b"")
+
+    async def recover(self, request: pb.RecoverRequest, caller: Caller = LOCAL) -> pb.RecoverReply:
+        """The keys that made signatures over digests."""
+        return await self._other(calls.recover, request, caller)
+
+    async def hash(self, request: pb.HashRequest, caller: Caller = LOCAL) -> pb.HashReply:
+        """Digests of messages."""
+        return await self._other(calls.hashes_of, request, caller)
+
+    async def merkle_root(self, request: pb.MerkleRootRequest, caller: Caller = LOCAL) -> pb.MerkleRootReply:
+        """The root over leaves."""
+        return await self._other(calls.merkle_root, request, caller)
+
+    async def msm(self, request: pb.MsmRequest, caller: Caller = LOCAL) -> pb.MsmReply:
+        """A sum of multiples of points."""
+        return await self._other(calls.sum_of_products, request, caller)
+
+    async def poseidon(self, request: pb.PoseidonRequest, caller: Caller = LOCAL) -> pb.PoseidonReply:
+        """Poseidon of rows of field elements."""
+        return await self._other(calls.field_hashes, request, caller)
+
+    async def detect_conflicts(
+        self, request: pb.DetectConflictsRequest, caller: Caller = LOCAL
+    ) -> pb.DetectConflictsReply:
+        """Waves of a block's transactions."""
+        return await self._other(calls.detected_conflicts, request, caller)
+
+    async def verify_groth16(self, request: pb.VerifyGroth16Request, caller: Caller = LOCAL) -> NoReturn:
+        """Raises:
+        ServiceError: UNIMPLEMENTED.
+        """
+        raise _no_pairings("Groth16 proofs")
+
+    async def verify_bls(self, request: pb.VerifyBlsRequest, caller: Caller = LOCAL) -> NoReturn:
+        """Raises:
+        ServiceError: UNIMPLEMENTED.
+        """
+        raise _no_pairings("BLS signatures")
+
+    # State ------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """What health checks are told."""
+        return self._state
+
+    def watch(self, watcher: Callable[[State], None]) -> None:
+        """Call `watcher` with every new state."""
+        self._watchers.append(watcher)
+
+    def drain(self) -> None:
+        """Refuse requests from now on; those that were accepted are answered."""
+        self._enter_state(State.DRAINING)
+
+    async def idle(self) -> None:
+        """Wait until every accepted request is answered."""
+        if self.queue.requests:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._idle.append(future)
+            await future
+
+    def close(self) -> None:
+        """End the threads after what they compute; who still waits is told that the service stops."""
+        self._enter_state(State.DRAINING)
+        for lane in (self._verifying, self._others):
+            lane.close(stopping())
+
+    # Inside -----------------------------------------------------------------------------------------------
+
+    def _enter(self, caller: Caller, items: int, size: int) -> None:
+        """Admit a request; `_leave` takes it out again."""
+        if self._state is State.DRAINING:
+            raise stopping()
+        if caller.deadline is not None and caller.deadline <= time.monotonic():
+            raise expired()
+        self._rates.spend(caller.name, items)
+        self.queue.enter(items, size)
+
+    def _leave(self, items: int, size: int, begun: float) -> None:
+        self.queue.leave(items, size, time.monotonic() - begun)
+        if self._idle and not self.queue.requests:
+            for waiting in self._idle:
+                if not waiting.done():
+                    waiting.set_result(None)
+            self._idle.clear()
+
+    def _verified(self, request: Pending) -> None:
+        self._leave(request.columns.items, request.size, request.begun)
+
+    async def _other(
+        self, check: Callable[[Any, str], calls.Call[Reply]], request: Any, caller: Caller
+    ) -> Reply:
+        """Check a request, and compute its reply when its turn comes."""
+        call = check(request, self._backend)
+        items, size = max(1, call.items), request.ByteSize() + call.reply_size
+        self._enter(caller, items, size)
+        leave = partial(self._leave, items, size, time.monotonic())
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._others.put(Computation(call.compute, caller.deadline, future, self._failed, leave))
+        return await future
+
+    def _verify(self, kind: Kind, keys: Bytes, signed: Any, packed: Bytes) -> Verdicts:
+        """The library's batch function; on the lane's thread."""
+        begun = time.perf_counter()
+        with witness() as seen:
+            verdicts = self._batch_function(kind)(keys, signed, packed)
+        self.meter.stage("verify", time.perf_counter() - begun)
+        self.meter.verified(SCHEMES[kind.scheme], seen.backend(OPERATIONS[kind.scheme]), verdicts)
+        if self._state is State.FAILING:
+            self._loop.call_soon_threadsafe(self._enter_state, State.READY)
+        return verdicts
+
+    def _batch_function(self, kind: Kind) -> Callable[[Bytes, Any, Bytes], Verdicts]:
+        if kind.scheme == pb.SCHEME_ED25519:
+            return partial(ed25519.verify_batch, rule=kind.rule, backend=self._backend)
+        if kind.scheme == pb.SCHEME_ECDSA_SECP256K1:
+            return partial(secp256k1.ecdsa_verify_batch, low_s=kind.low_s, backend=self._backend)
+        return partial(secp256k1.schnorr_verify_batch, backend=self._backend)
+
+    def _failed(self, error: BaseException) -> ServiceError:
+        """What the callers of failed work are told; a backend that nothing could replace is everybody's business."""
+        if isinstance(error, ServiceError):
+            return error
+        if isinstance(error, ArgumentError):
+            return calls.of_argument(error)
+        if isinstance(error, MemoryError):
+            return ServiceError(
+                Code.RESOURCE_EXHAUSTED, "", "too little memory: send less at once", self.queue.retry_after
+            )
+        if isinstance(error, (DeviceError, BackendUnavailable)):
+            log.error("nothing can compute: %s", error)
+            self._enter_state(State.FAILING)
+            return ServiceError(Code.INTERNAL, "", f"nothing can compute: {error}")
+        log.error("a request failed", exc_info=error)
+        return ServiceError(
+            Code.INTERNAL, "", f"a defect of the service, {type(error).__name__}; its log says more"
+        )
+
+    def _enter_state(self, state: State) -> None:
+        if state is not self._state and self._state is not State.DRAINING:
+            self._state = state
+            for watcher in self._watchers:
+                watcher(state)
+
+
+def stopping() -> ServiceError:
+    """What a request is told when the service takes no more."""
+    return ServiceError(Code.UNAVAILABLE, "", "the service is stopping: ask another one, or later")
+
+
+def _no_pairings(what: str) -> ServiceError:
+    return ServiceError(Code.UNIMPLEMENTED, "", f"{what} are not verified yet: the engine has no pairings")

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small requests of one kind are verified together, and each gets its own verdicts.
+
+A batch waits until it is full or old, then for its turn; until its turn comes it takes further requests, so that batches
+grow under load. A request that fills a batch alone is one, and is cut into pieces between which others have their turn.
+Requests that were cancelled or have expired are left out when the turn comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.tiers.errors import ServiceError
+from supervm.tiers.service.codes import Code
+from supervm.tiers.service.columns import DIGEST, SIGNATURE, Kind, Signatures
+from supervm.tiers.service.lanes import Lane
+
+Verdicts = npt.NDArray[np.int8]
+Bytes = npt.NDArray[np.uint8]
+Verify: TypeAlias = Callable[[Kind, Bytes, object, Bytes], Verdicts]
+"""(kind, keys (n, width), (data, offsets) or digests (n, 32), signatures (n, 64)) → int8 (n,)."""
+
+Answer: TypeAlias = "bytes | ServiceError"
+
+PIECE = 8
+"""A request is cut into pieces of so many full batches: long enough for every core, short enough for those who wait."""
+
+
+def expired() -> ServiceError:
+    """What a request is told whose time is over."""
+    return ServiceError(Code.DEADLINE_EXCEEDED, "", "the deadline passed before the request's turn came")
+
+
+class Sink(Protocol):
+    """Who waits for verdicts.
+
+    Attributes:
+        gone: nobody waits any more.
+    """
+
+    gone: bool
+
+    def deliver(self, request: Pending, answer: Answer) -> None:
+        """Take the verdicts, packed int8, or why there are none. Called once, in the loop, unless the sink is gone."""
+
+
+class Pending:
+    """A request that waits for its verdicts.
+
+    Args:
+        columns: its signatures.
+        deadline: `time.monotonic()` after which nobody wants them, or None.
+        sink: takes them.
+        tag: the sink's own.
+        size: bytes that the request and its answer take in the queue.
+    """
+
+    __slots__ = ("begun", "columns", "deadline", "sink", "size", "tag")
+
+    def __init__(self, columns: Signatures, deadline: float | None, sink: Sink, tag: int, size: int) -> None:
+        self.columns, self.deadline, self.sink, self.tag, self.size = columns, deadline, sink, tag, size
+        self.begun = time.monotonic()
+
+
+class Batch:
+    """Requests of one kind that are verified by one call, or one request by several.
+
+    Args:
+        kind: of all.
+        verify: does it.
+        piece: signatures of a call, at most, if there is one request.
+        gatherer: that the batch belongs to.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        verify: Verify,
+        piece: int,
+        gatherer: Gatherer,
+    ) -> None:
+        self.kind, self.items = kind, 0
+        self.queued = False
+        self._verify, self._piece, self._gatherer = verify, piece, gatherer
+        self._requests: list[Pending] = []
+        self._verdicts: Verdicts | None = None
+        self._done = 0
+
+    def add(self, request: Pending) -> None:
+        """Take a request of this kind in."""
+        self._requests.append(request)
+        self.items += request.columns.items
+
+    def start(self) -> bool:
+        """Leave out who is gone or too late; see `Job`."""
+        if not self._done:
+            self._gatherer.close(self)
+        now = time.monotonic()
+        kept = []
+        for request in self._requests:
+            if request.sink.gone:
+                self._gatherer.leave(request)
+            elif request.deadline is not None and request.deadline <= now:
+                self._gatherer.settle(request, expired())
+            else:
+                kept.append(request)
+        self._requests = kept
+        return bool(kept)
+
+    def step(self) -> bool:
+        """Verify all of them, or a piece of the only one; see `Job`."""
+        if len(self._requests) > 1:
+            self._verdicts = self._gathered()
+            return False
+        (request,) = self._requests
+        items = request.columns.items
+        if self._verdicts is None:
+            self._verdicts = np.empty(items, np.int8)
+        first, after = self._done, min(self._done + self._piece, items)
+        self._verdicts[first:after] = self._part(request.columns, first, after)
+        self._done = after
+        return after < items
+
+    def finish(self) -> None:
+        """See `Job`."""
+        assert self._verdicts is not None
+        packed, first = self._verdicts.tobytes(), 0
+        for request in self._requests:
+            after = first + request.columns.items
+            self._gatherer.settle(request, packed[first:after])
+            first = after
+
+    def fail(self, error: BaseException) -> None:
+        """See `Job`."""
+        answer = self._gatherer.failed(error)
+        for request in self._requests:
+            self._gatherer.settle(request, answer)
+
+    def _gathered(self) -> Verdicts:
+        columns = [request.columns for request in self._requests]
+        whole = Signatures(
+            self.kind,
+            sum(one.items for one in columns),
+            b"".join([one.keys for one in columns]),
+            b"".join([one.signatures for one in columns]),
+            b"".join([one.signed for one in columns]),
+            b"".join([one.lengths for one in columns]),
+        )
+        return self._part(whole, 0, whole.items)
+
+    def _part(self, columns: Signatures, first: int, after: int) -> Verdicts:
+        """Verdicts of the signatures from `first` until `after`."""
+        kind = columns.kind
+        keys = _rows(columns.keys, kind.key_width)[first:after]
+        signatures = _rows(columns.signatures, SIGNATURE)[first:after]
+        if not columns.lengths and columns.items:
+            return self._verify(kind, keys, _rows(columns.signed, DIGEST)[first:after], signatures)
+        offsets = np.zeros(columns.items + 1, np.int64)
+        np.cumsum(np.frombuffer(columns.lengths, np.int64), out=offsets[1:])
+        messages = (np.frombuffer(columns.signed, np.uint8), offsets[first : after + 1])
+        return self._verify(kind, keys, messages, signatures)
+
+
+class Gatherer:
+    """Puts requests into batches, and batches into a lane.
+
+    Args:
+        lane: where batches are verified.
+        verify: the batch functions.
+        full: signatures of a full batch.
+        age: seconds after which a batch waits no longer to become full.
+        failed: turns what `verify` raised into an answer.
+        leave: takes a request out of the queue, whatever became of it.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        verify: Verify,
+        full: int,
+        age: float,
+        failed: Callable[[BaseException], ServiceError],
+        leave: Callable[[Pending], None],
+    ) -> None:
+        self._lane, self._verify, self._full, self._age = lane, verify, full, age
+        self.failed, self.leave = failed, leave
+        self._open: dict[Kind, Batch] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def put(self, request: Pending) -> None:
+        """Have a request verified, with others if it is small."""
+        kind, items = request.columns.kind, request.columns.items
+        if items >= self._full:
+            batch = self._batch(kind)
+            batch.add(request)
+            self._queue(batch)
+            return
+        found = self._open.get(kind)
+        if found is not None and found.items + items > self._full:
+            self.close(found)
+            self._queue(found)
+            found = None
+        if found is None:
+            found = self._open[kind] = self._batch(kind)
+            self._loop.call_later(self._age, self._queue, found)
+        found.add(request)
+        if found.items == self._full:
+            self.close(found)
+            self._queue(found)
+
+    def close(self, batch: Batch) -> None:
+        """Put no further request into a batch."""
+        if self._open.get(batch.kind) is batch:
+            del self._open[batch.kind]
+
+    def settle(self, request: Pending, answer: Answer) -> None:
+        """Take a request out of the queue and answer it."""
+        self.leave(request)
+        if not request.sink.gone:
+            request.sink.deliver(request, answer)
+
+    def _batch(self, kind: Kind) -> Batch:
+        return Batch(kind, self._verify, PIECE * self._full, self)
+
+    def _queue(self, batch: Batch) -> None:
+        if not batch.queued:
+            batch.queued = True
+            self._lane.put(batch)
+
+
+def _rows(packed: bytes, width: int) -> Bytes:
+    return np.frombuffer(packed, np.uint8).reshape(-1, width)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the service tells whoever counts. `supervm.tiers.observability.metrics.Metrics` does; `Unmetered` does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Meter(Protocol):
+    """The part of `Metrics` that the service needs."""
+
+    def verified(self, scheme: str, backend: str, verdicts: npt.NDArray[np.int8]) -> None:
+        """Signatures were verified."""
+
+    def stage(self, stage: str, seconds: float) -> None:
+        """A stage took so long."""
+
+    def queue(self, stage: str, depth: Callable[[], float]) -> None:
+        """How to read the depth of a queue."""
+
+    def request(self, call: str, code: str, seconds: float) -> None:
+        """A request was answered."""
+
+
+class Unmetered:
+    """Counts nothing."""
+
+    def verified(self, scheme: str, backend: str, verdicts: npt.NDArray[np.int8]) -> None:
+        pass
+
+    def stage(self, stage: str, seconds: float) -> None:
+        pass
+
+    def queue(self, stage: str, depth: Callable[[], float]) -> None:
+        pass
+
+    def request(self, call: str, code: str, seconds: float) -> None:
+        pass

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gRPC before the service: `supervm.v1.Verification`, health and reflection.
+
+An error's status has the field in its text; the trailer `supervm-refusal-bin` has it as a `Refusal`, and
+`grpc-retry-pushback-ms` says when to try again, or with a negative number that this is of no use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from supervm.tiers.errors import BrokenFile, ServiceError
+from supervm.tiers.service.codes import Code
+from supervm.tiers.service.core import Caller, State, VerificationService
+from supervm.tiers.service.streams import CALL as STREAM
+from supervm.tiers.service.streams import Stream, refusal
+from supervm.tiers.service.v1 import verification_pb2 as pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Verification"].full_name
+PUSH_BACK = "grpc-retry-pushback-ms"
+REFUSAL = "supervm-refusal-bin"
+STATUSES = {status.value[0]: status for status in grpc.StatusCode}
+
+Method = Callable[[Any, Caller], Awaitable[Message]]
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How the port is served.
+
+    Args:
+        address: HOST:PORT; port 0 is any free one.
+        message_bytes: of a request, at most.
+        stream_requests: in flight in one stream.
+        certificate, key: PEM files; None for no TLS.
+        client_certificates: a PEM file of authorities; callers then need a certificate of one of them.
+    """
+
+    address: str = "127.0.0.1:0"
+    message_bytes: int = 16 << 20
+    stream_requests: int = 64
+    certificate: Path | None = None
+    key: Path | None = None
+    client_certificates: Path | None = None
+
+
+class GrpcServer:
+    """The port.
+
+    Args:
+        service: what is called.
+        transport: how.
+    """
+
+    def __init__(self, service: VerificationService, transport: Transport) -> None:
+        self._service, self._transport = service, transport
+        self._streams: set[Stream] = set()
+        self._telling: set[asyncio.Future[None]] = set()
+        self._health = health_aio.HealthServicer()
+        self._server = grpc.aio.server(
+            options=(
+                ("grpc.max_receive_message_length", transport.message_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+            )
+        )
+        self._register()
+
+    async def start(self) -> str:
+        """Listen; returns the address.
+
+        Raises:
+            OSError: the address cannot be listened on.
+            BrokenFile: a file of certificates or keys.
+        """
+        address = self._transport.address
+        try:
+            if self._transport.certificate is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, self._credentials())
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}: {error}") from None
+        await self._tell(self._service.state)
+        self._service.watch(self._state_changed)
+        await self._server.start()
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    def stop_streams(self, reason: ServiceError) -> None:
+        """End every stream when what is in flight in it is answered."""
+        for stream in self._streams:
+            stream.stop(reason)
+
+    async def stop(self, grace: float) -> None:
+        """Take no further call, and cut off what is not answered within `grace` seconds."""
+        await self._server.stop(grace)
+
+    # Calls ------------------------------------------------------------------------------------------------
+
+    def _register(self) -> None:
+        service = self._service
+        calls: dict[str, tuple[type[Message], Method]] = {
+            "Verify": (pb.VerifyRequest, service.verify),
+            "Recover": (pb.RecoverRequest, service.recover),
+            "Hash": (pb.HashRequest, service.hash),
+            "MerkleRoot": (pb.MerkleRootRequest, service.merkle_root),
+            "Msm": (pb.MsmRequest, service.msm),
+            "Poseidon": (pb.PoseidonRequest, service.poseidon),
+            "DetectConflicts": (pb.DetectConflictsRequest, service.detect_conflicts),
+            "VerifyGroth16": (pb.VerifyGroth16Request, service.verify_groth16),
+            "VerifyBls": (pb.VerifyBlsRequest, service.verify_bls),
+        }
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            name: grpc.unary_unary_rpc_method_handler(
+                self._unary(name, kind, method),
+                request_deserializer=_reader(kind),
+                response_serializer=_written,
+            )
+            for name, (kind, method) in calls.items()
+        }
+        handlers[STREAM] = grpc.stream_stream_rpc_method_handler(
+            self._stream, request_deserializer=_reader(pb.VerifyRequest), response_serializer=_written
+        )
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    def _unary(self, name: str, kind: type[Message], method: Method) -> Any:
+        meter = self._service.meter
+
+        async def call(request: Message | None, context: Any) -> Message:
+            begun = time.perf_counter()
+            try:
+                if request is None:
+                    raise ServiceError(
+                        Code.INVALID_ARGUMENT, "", f"a message that is no {kind.DESCRIPTOR.name}"
+                    )
+                reply = await method(request, self._caller(context))
+            except ServiceError as error:
+                meter.request(name, error.code.name, time.perf_counter() - begun)
+                await _abort(context, error)
+                raise  # not reached: aborting raises
+            meter.request(name, "OK", time.perf_counter() - begun)
+            return reply
+
+        return call
+
+    async def _stream(self, _: Any, context: Any) -> None:
+        try:
+            caller = self._caller(context)
+            stream = Stream(self._service, caller, context, grpc.aio.EOF, self._transport.stream_requests)
+            self._streams.add(stream)
+            try:
+                await stream.run()
+            finally:
+                self._streams.discard(stream)
+        except ServiceError as error:
+            await _abort(context, error)
+
+    def _caller(self, context: Any) -> Caller:
+        authorization = subject = None
+        if self._service.access.needs_token:
+            for key, value in context.invocation_metadata() or ():
+                if key == "authorization":
+                    authorization = value
+        elif self._transport.client_certificates is not None:
+            subject = _subject(context.auth_context())
+        remaining = context.time_remaining()
+        deadline = None if remaining is None else time.monotonic() + remaining
+        return Caller(self._service.access.client(authorization, subject, _host(context.peer())), deadline)
+
+    # State ------------------------------------------------------------------------------------------------
+
+    def _state_changed(self, state: State) -> None:
+        telling = asyncio.ensure_future(self._tell(state))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    async def _tell(self, state: State) -> None:
+        """Say it to whoever checks or watches the service's health."""
+        if state is State.DRAINING:
+            await self._health.enter_graceful_shutdown()
+            return
+        serving = health_pb2.HealthCheckResponse.ServingStatus.Value(
+            "SERVING" if state is State.READY else "NOT_SERVING"
+        )
+        for name in ("", SERVICE):
+            await self._health.set(name, serving)
+
+    def _credentials(self) -> grpc.ServerCredentials:
+        transport = self._transport
+        assert transport.certificate is not None
+        certificate = _pem(transport.certificate)
+        if transport.key is None:
+            raise BrokenFile(str(transport.certificate), "", "a certificate without a file of its key")
+        key = _pem(transport.key)
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(transport.certificate, transport.key)
+        except (ssl.SSLError, OSError) as error:
+            raise BrokenFile(str(transport.certificate), "", f"no certificate of that key: {error}") from None
+        authorities = transport.client_certificates
+        return grpc.ssl_server_credentials(
+            [(key, certificate)],
+            root_certificates=None if authorities is None else _pem(authorities),
+            require_client_auth=authorities is not None,
+        )
+
+
+async def _abort(context: Any, error: ServiceError) -> None:
+    trailers: list[tuple[str, str | bytes]] = [(REFUSAL, refusal(error).SerializeToString())]
+    if error.code is Code.RESOURCE_EXHAUSTED:
+        trailers.append((PUSH_BACK, str(error.retry_after_ms or -1)))
+    await context.abort(STATUSES[error.code], error.text, tuple(trailers))
+
+
+def _reader(kind: type[Message]) -> Callable[[bytes], Message | None]:
+    """Reads a message; None is what cannot be read, so that the answer can say so."""
+
+    def read(packed: bytes) -> Message | None:
+        try:
+            return kind.FromString(packed)
+        except DecodeError:
+            return None
+
+    return read
+
+
+def _written(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _host(peer: str) -> str:
+    """The address in gRPC's name of a peer, such as ipv4:127.0.0.1:50000 or ipv6:%5B::1%5D:50000."""
+    kind, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else peer
+
+
+def _subject(identity: Any) -> str | None:
+    """The common name of the peer's certificate, or else its first alternative name."""
+    for key in ("x509_common_name", "x509_subject_alternative_name"):
+        for value in identity.get(key, ()):
+            return str(value.decode("utf-8", "replace"))
+    return None
+
+
+def _pem(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BrokenFile(str(path), "", error.strerror or str(error)) from None

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A process that serves: from settings to ports, and from a signal to the end.
+
+The first SIGTERM or SIGINT drains: health says NOT_SERVING, new requests are refused with UNAVAILABLE, accepted ones are
+answered, streams end. A second one, or the end of `service.drain.seconds`, cuts off what is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervm.engine.scheduler import Scheduler
+from supervm.kernels.errors import BackendUnavailable
+from supervm.tiers.compose import scheduling, threads
+from supervm.tiers.errors import ServiceError, SettingError
+from supervm.tiers.hardware import Hardware
+from supervm.tiers.known_answers import known_answers
+from supervm.tiers.observability import status
+from supervm.tiers.observability.metrics import Metrics
+from supervm.tiers.observability.status import StatusBoard
+from supervm.tiers.service.access import Access
+from supervm.tiers.service.core import OPERATIONS, Limits, VerificationService, stopping
+from supervm.tiers.service.server import GrpcServer, Transport
+from supervm.tiers.settings import Settings
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+OFF = "off"
+CUT_OFF_SECONDS = 1.0
+"""How long calls that are over may take to reach their callers."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a service says of itself when it listens.
+
+    Args:
+        process: its number.
+        grpc, http: addresses; None where it does not listen.
+        tls: 'off', 'on', or 'mutual' where callers need a certificate.
+        tokens: whether callers need a token.
+    """
+
+    process: int
+    grpc: str | None
+    http: str | None
+    tls: str
+    tokens: bool
+    tier: str
+    backend: str
+    threads: int
+
+
+def limits(settings: Settings) -> Limits:
+    """The limits that the settings state."""
+    return Limits(
+        batch_items=settings.service_batch_items,
+        batch_age=settings.service_batch_milliseconds / 1000,
+        queue_items=settings.service_queue_items,
+        queue_bytes=settings.service_queue_bytes,
+        client_rate=settings.service_client_rate,
+    )
+
+
+def transport(settings: Settings) -> Transport:
+    """How the settings have the ports served.
+
+    Raises:
+        SettingError: a key, or authorities of callers, without a certificate.
+    """
+    certificate, key = settings.service_tls_certificate, settings.service_tls_key
+    for name, value in (("key", key), ("clients", settings.service_tls_clients)):
+        if value and not certificate:
+            raise SettingError(
+                settings.origins[f"service.tls.{name}"],
+                f"service.tls.{name}",
+                "a file, and no service.tls.certificate",
+                "both of them, or neither",
+            )
+    return Transport(
+        address=settings.service_grpc,
+        message_bytes=settings.service_message_bytes,
+        stream_requests=settings.service_stream_requests,
+        certificate=_path(certificate),
+        key=_path(key),
+        client_certificates=_path(settings.service_tls_clients),
+    )
+
+
+async def serve(
+    settings: Settings, hardware: Hardware, ready: Callable[[Ready], None], metrics: Metrics | None = None
+) -> bool:
+    """Serve until a signal stops it.
+
+    Args:
+        ready: called once, when every port listens.
+        metrics: what counts, if it shall be seen from outside.
+
+    Returns:
+        Whether everything that was accepted is answered.
+
+    Raises:
+        SettingError, BrokenFile: settings, certificates or tokens that cannot be used.
+        BackendUnavailable: what is to compute cannot, or gives wrong answers.
+        OSError: an address that cannot be listened on.
+    """
+    how = transport(settings)
+    access = Access.of_file(Path(settings.service_tokens)) if settings.service_tokens else Access()
+    metrics = metrics or Metrics()
+    board = StatusBoard(metrics, settings, hardware)
+    with scheduling(settings, hardware) as scheduler:
+        if isinstance(scheduler, Scheduler):
+            metrics.watch(scheduler)
+        check(settings.backend)
+        service = VerificationService(
+            limits(settings), access=access, backend=settings.backend, meter=metrics
+        )
+        service.watch(lambda state: board.become(status.State(state.value)))
+        ports = Ports(service, settings, how, metrics, board)
+        try:
+            grpc, http = await ports.start()
+            board.become(status.State.READY)
+            ready(
+                Ready(
+                    process=os.getpid(),
+                    grpc=grpc,
+                    http=http,
+                    tls="off" if how.certificate is None else "mutual" if how.client_certificates else "on",
+                    tokens=access.needs_token,
+                    tier=settings.tier.name,
+                    backend=settings.backend,
+                    threads=threads(settings, hardware),
+                )
+            )
+            return await _until_stopped(service, ports, settings.service_drain_seconds)
+        finally:
+            service.close()
+
+
+def check(backend: str) -> None:
+    """Verify signatures whose verdicts are known, which also loads what verifies them.
+
+    Raises:
+        BackendUnavailable: a verdict is wrong, or there is none.
+    """
+    for operation in OPERATIONS.values():
+        test = known_answers(operation, backend)
+        if not test.ok:
+            raise BackendUnavailable(backend, f"{operation}: {test.detail}; `supervm doctor` says more")
+
+
+class Ports:
+    """What the service listens on: gRPC, HTTP or both."""
+
+    def __init__(
+        self,
+        service: VerificationService,
+        settings: Settings,
+        how: Transport,
+        metrics: Metrics,
+        board: StatusBoard,
+    ) -> None:
+        if OFF == settings.service_grpc == settings.service_http:
+            raise SettingError(
+                settings.origins["service.grpc"], "service.grpc", "'off', and service.http too", "an address"
+            )
+        self._grpc = None if settings.service_grpc == OFF else GrpcServer(service, how)
+        self._http = None
+        if settings.service_http != OFF:
+            from supervm.tiers.service.http_port import HttpPort
+
+            # Loaded where it is wanted alone: it takes longer to import than everything else.
+            module = importlib.import_module("supervm.tiers.service.http.app")
+            app = module.create_app(service, metrics, board, settings)
+            self._http = HttpPort(app, settings.service_http, how)
+
+    async def start(self) -> tuple[str | None, str | None]:
+        """Listen; the addresses of gRPC and HTTP."""
+        grpc = await self._grpc.start() if self._grpc else None
+        return grpc, await self._http.start() if self._http else None
+
+    def stop_streams(self, reason: ServiceError) -> None:
+        """End streams when what is in flight in them is answered."""
+        if self._grpc:
+            self._grpc.stop_streams(reason)
+
+    async def stop(self, grace: float) -> None:
+        """Close; calls that are over may take `grace` seconds to reach their callers, or none are waited for."""
+        if self._grpc:
+            await self._grpc.stop(grace)
+        if self._http:
+            await self._http.stop(at_once=not grace)
+
+
+async def _until_stopped(service: VerificationService, ports: Ports, limit: float) -> bool:
+    """Wait for a signal, and drain; whether nothing was cut off."""
+    loop = asyncio.get_running_loop()
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    try:
+        await signals.get()
+        service.drain()
+        draining = asyncio.ensure_future(_drain(service, ports))
+        again = asyncio.ensure_future(signals.get())
+        done, _ = await asyncio.wait({draining, again}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+        if draining in done:
+            await draining
+            return True
+        draining.cancel()
+        with suppress(asyncio.CancelledError):
+            await draining
+        await ports.stop(0)
+        return False
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def _drain(service: VerificationService, ports: Ports) -> None:
+    ports.stop_streams(stopping())
+    await service.idle()
+    await ports.stop(CUT_OFF_SECONDS)
+
+
+def _path(name: str) -> Path | None:
+    return Path(name) if name else None

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A stream of requests: read as long as few are in flight, answered in the order in which verdicts come.
+
+There is no task for a request: one reads, and one writes whatever answers have come since it wrote last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from supervm.tiers.errors import ServiceError
+from supervm.tiers.service.codes import Code
+from supervm.tiers.service.core import Caller, VerificationService
+from supervm.tiers.service.gathering import Answer, Pending
+from supervm.tiers.service.v1 import verification_pb2 as pb
+
+CALL = "VerifyStream"
+
+
+class Stream:
+    """One call of `VerifyStream`; see `gathering.Sink`.
+
+    Args:
+        service: verifies.
+        caller: who sends.
+        context: of gRPC, with `read` and `write`.
+        end: what `read` returns at the end.
+        most: requests in flight; while there are so many, no more are read.
+    """
+
+    def __init__(
+        self, service: VerificationService, caller: Caller, context: Any, end: object, most: int
+    ) -> None:
+        self.gone = False
+        self._service, self._caller, self._context, self._end, self._most = (
+            service,
+            caller,
+            context,
+            end,
+            most,
+        )
+        self._replies: list[pb.VerifyReply] = []
+        self._in_flight = 0
+        self._ended = False
+        self._reason: ServiceError | None = None
+        self._wake, self._room = asyncio.Event(), asyncio.Event()
+
+    async def run(self) -> None:
+        """Answer requests until the caller ends the stream, or it is stopped.
+
+        Raises:
+            ServiceError: why the stream ends before the caller ended it.
+        """
+        reader = asyncio.ensure_future(self._read())
+        try:
+            while not self._ended or self._in_flight:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._write()
+            if self._reason is not None:
+                raise self._reason
+        finally:
+            self.gone = True
+            reader.cancel()
+
+    def stop(self, reason: ServiceError) -> None:
+        """Read no further; end for this reason when what is in flight is answered."""
+        if not self._ended:
+            self._ended, self._reason = True, reason
+            self._wake.set()
+
+    def deliver(self, request: Pending, answer: Answer) -> None:
+        if isinstance(answer, ServiceError):
+            self._refuse(request.tag, answer, request.begun)
+            return
+        self._replies.append(pb.VerifyReply(id=request.tag, verdicts=answer))
+        self._wake.set()
+        self._service.meter.request(CALL, "OK", time.monotonic() - request.begun)
+
+    def _refuse(self, tag: int, error: ServiceError, begun: float) -> None:
+        self._replies.append(pb.VerifyReply(id=tag, refusal=refusal(error)))
+        self._wake.set()
+        self._service.meter.request(CALL, error.code.name, time.monotonic() - begun)
+
+    async def _read(self) -> None:
+        service, caller, context, end = self._service, self._caller, self._context, self._end
+        try:
+            while not self._ended:
+                request = await context.read()
+                if request is end:
+                    break
+                if request is None:
+                    self.stop(ServiceError(Code.INVALID_ARGUMENT, "", "a message that is no VerifyRequest"))
+                    return
+                self._in_flight += 1
+                try:
+                    service.submit(request, caller, self)
+                except ServiceError as error:
+                    self._refuse(request.id, error, time.monotonic())
+                while self._in_flight >= self._most:
+                    self._room.clear()
+                    await self._room.wait()
+        finally:
+            self._ended = True
+            self._wake.set()
+
+    async def _write(self) -> None:
+        """Write what has come; a request is in flight until then, so that a caller who does not read is not read."""
+        while self._replies:
+            replies, self._replies = self._replies, []
+            for reply in replies:
+                await self._context.write(reply)
+                self._in_flight -= 1
+            self._room.set()
+
+
+def refusal(error: ServiceError) -> pb.Refusal:
+    """The error as a message."""
+    return pb.Refusal(
+        code=error.code, field=error.field, message=error.message, retry_after_ms=error.retry_after_ms
+    )
