@@ -10,7 +10,7 @@ One thread deploys, executes and rolls back; any thread reads. What changes the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -29,10 +29,10 @@ from supervm.engine.config import EngineConfig
 from supervm.engine.errors import EngineClosed, StorageCorrupt
 from supervm.engine.execution.executor import BlockExecutor
 from supervm.engine.interning import InternedBatch, intern_batch
-from supervm.engine.pipeline import run_pipeline
+from supervm.engine.pipeline import Batches, run_pipeline
 from supervm.engine.result import BlockResult
 from supervm.engine.state.state import Position, State
-from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE
+from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE, account_keys
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, set_threads
@@ -217,8 +217,12 @@ class Engine:
         block = self._runner.prepare(interned, refused, stages)
         return self._runner.run(block, self._timestamp(timestamp), stages)
 
-    def run(self, batches: Iterable[TransactionBatch | InternedBatch]) -> Iterator[BlockResult]:
+    def run(self, batches: Batches) -> Iterator[BlockResult]:
         """Execute blocks one after the other, verifying the next ones while one executes; results in order.
+
+        Args:
+            batches: the blocks, taken from another thread; a `TimedBatch` states its timestamp, else it is one more than
+                the last block's.
 
         Raises: as `execute`; blocks before the one that failed are part of the state.
         """
@@ -244,6 +248,22 @@ class Engine:
         """Nonce and balance of an account."""
         value = self.state.get(bytes([ACCOUNT]) + _address(address)) or bytes(40)
         return int.from_bytes(value[:8]), int.from_bytes(value[8:])
+
+    def accounts(
+        self, addresses: Any, commit: int | None = None
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+        """Nonces, uint64 (n,), and balances, uint8 (n, 32) big-endian, of accounts; zero where there is none.
+
+        Args:
+            addresses: uint8 (n, 20).
+            commit: of a named snapshot; without, the last one.
+        """
+        keys = Messages.of(account_keys(addresses))
+        values, present = self.state.store.find(keys.ragged, commit)
+        found = np.zeros((len(keys), genesis.ACCOUNT_BYTES), np.uint8)
+        found[present] = values.reshape(-1, genesis.ACCOUNT_BYTES)
+        nonces = np.ascontiguousarray(found[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+        return nonces, np.ascontiguousarray(found[:, 8:])
 
     def prove(self, address: bytes, key: bytes | None = None) -> Proof:
         """Proof of what a contract stores under a key, or of nothing being there, against `state_root`.

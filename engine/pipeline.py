@@ -30,8 +30,19 @@ _WAIT_SECONDS = 0.05
 """How often a stage that waits looks whether it is to stop."""
 
 
+class TimedBatch(NamedTuple):
+    """A block that states its time: seconds, 0 to 2^63 − 1."""
+
+    batch: TransactionBatch
+    timestamp: int
+
+
+Batches = Iterable[TransactionBatch | InternedBatch | TimedBatch]
+
+
 class _Verified(NamedTuple):
     batch: TransactionBatch | Block
+    timestamp: int | None
     refused: NDArray[np.uint8]
     stages: dict[str, float]
 
@@ -40,9 +51,7 @@ _Item = _Verified | BaseException | None
 """A verified block; what ended the verification; or the end."""
 
 
-def run_pipeline(
-    engine: Engine, runner: BlockRunner, batches: Iterable[TransactionBatch | InternedBatch], depth: int
-) -> Iterator[BlockResult]:
+def run_pipeline(engine: Engine, runner: BlockRunner, batches: Batches, depth: int) -> Iterator[BlockResult]:
     """Execute blocks in order.
 
     Args:
@@ -89,16 +98,18 @@ def run_pipeline(
                 block = runner.prepare(interned, item.refused, stages)
             elif not runner.is_current(block):
                 block = runner.prepare(block.interned, item.refused, stages)
-            result = runner.run(block, engine.state.position.timestamp + 1, stages)
+            timestamp = engine.state.position.timestamp + 1 if item.timestamp is None else item.timestamp
+            result = runner.run(block, timestamp, stages)
             yield replace(result, stats=replace(result.stats, waiting=waiting))
     finally:
         stop.set()
         thread.join()
 
 
-def _verified(runner: BlockRunner, batch: TransactionBatch | InternedBatch) -> _Verified:
+def _verified(runner: BlockRunner, given: TransactionBatch | InternedBatch | TimedBatch) -> _Verified:
     """A batch after the stages that need no state: one whose keys are numbered is laid out for execution as well."""
     began = perf_counter()
+    batch, timestamp = given if isinstance(given, TimedBatch) else (given, None)
     plain = batch.batch if isinstance(batch, InternedBatch) else batch
     if isinstance(batch, InternedBatch):
         runner.check(batch)
@@ -107,5 +118,5 @@ def _verified(runner: BlockRunner, batch: TransactionBatch | InternedBatch) -> _
     refused = runner.verify(plain)
     stages = {"verify": perf_counter() - began, "decode": 0.0}
     if isinstance(batch, InternedBatch):
-        return _Verified(runner.prepare(batch, refused, stages), refused, stages)
-    return _Verified(plain, refused, stages)
+        return _Verified(runner.prepare(batch, refused, stages), timestamp, refused, stages)
+    return _Verified(plain, timestamp, refused, stages)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -16,6 +17,7 @@ from supervm.engine import ragged
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns, item8, item64
 from supervm.kernels.cpu.memory import copy, load32
+from supervm.kernels.errors import ArgumentError
 from supervm.vm.host_chain import EVENT_HEADER
 from supervm.vm.outcomes import Reason, is_rejection
 
@@ -111,6 +113,43 @@ class Receipts:
             for column in (head, *columns)
         )
 
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Receipts:
+        """Decode, strictly: receipts have one encoding.
+
+        Raises:
+            ArgumentError: anything else than what `to_bytes` gives.
+        """
+        head = np.frombuffer(data[:_HEAD_BYTES], "<u8") if len(data) >= _HEAD_BYTES else np.zeros(3, "<u8")
+        version, count, event_count = map(int, head)
+        fixed = _HEAD_BYTES + _RECEIPT_BYTES * count + 8 * event_count
+        if version != VERSION or fixed > len(data):
+            raise ArgumentError(
+                "data", f"{len(data)} bytes, version {version}", f"receipts, version {VERSION}"
+            )
+        place = _HEAD_BYTES
+
+        def column(dtype: str, length: int) -> NDArray[Any]:
+            nonlocal place
+            values = np.frombuffer(data, dtype, length, place)
+            place += values.nbytes
+            return values.astype(values.dtype.newbyteorder("="))
+
+        path, reason = column("<u1", count), column("<u1", count)
+        gas, returned = column("<u8", count), column("<i8", count)
+        lengths = [column("<i8", length) for length in (count, count, event_count)]
+        outputs, event_offsets, bounds = map(ragged.offsets_of, lengths)
+        rest = len(data) - fixed
+        most = max(rest, event_count)  # a sum of what is within it does not overflow
+        sound = all(not length.size or 0 <= length.min() <= length.max() <= most for length in lengths)
+        if not sound or event_offsets[-1] != event_count or outputs[-1] + bounds[-1] != rest:
+            raise ArgumentError(
+                "data", f"{rest} bytes behind the columns", "the lengths that the columns state"
+            )
+        output = column("<u1", int(outputs[-1]))
+        events = Messages(column("<u1", int(bounds[-1])), bounds)
+        return cls(path, reason, gas, returned, Messages(output, outputs), event_offsets, events)
+
     def equals(self, other: Receipts) -> bool:
         """Whether every receipt is the same."""
         return self.to_bytes() == other.to_bytes()
@@ -118,6 +157,9 @@ class Receipts:
 
 VERSION = 1
 """Of the canonical encoding of receipts."""
+
+_HEAD_BYTES, _RECEIPT_BYTES = 24, 34
+"""Bytes of its head, and of what each receipt has in the columns of fixed width."""
 
 
 def gather_receipts(columns: Columns, path: NDArray[np.uint8], left: NDArray[np.int64]) -> Receipts:

@@ -7,6 +7,7 @@ inside of it, and what is persisted has been written at its end. Kernels are to 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from supervm.engine.interning import InternedBatch
 from supervm.engine.receipts import Receipts
 from supervm.engine.result import BlockResult
 from supervm.engine.workloads.generate import generate
-from supervm.engine.workloads.workload import Genesis, Parameters, Workload
+from supervm.engine.workloads.workload import Deployment, Genesis, Parameters, Workload
 from supervm.kernels.errors import ArgumentError
 from supervm.vm import contracts
 
@@ -177,23 +178,34 @@ def _execute(
     return results, stages, ended - began
 
 
-def place_genesis(engine: Engine, genesis: Genesis) -> None:
-    """Make a genesis the state of an engine that has none.
+def place_genesis(engine: Engine, genesis: Genesis) -> int:
+    """Make a genesis the state of an engine that has none, or go on where that was broken off; the height after it.
+
+    Each step is a commit of its own, so the engine's height says which of them were made.
 
     Raises:
         ArgumentError: an unknown contract, an address that is not the deployment's, or entries that cannot be.
     """
-    for each in genesis.deployments:
-        address = engine.deploy(contracts.load(each.contract), each.salt)
-        if address != each.address:
-            found = f"contract '{each.contract}' at {each.address.hex()}"
-            raise ArgumentError("workload", found, f"{address.hex()}, where this version deploys it")
+    steps: list[Callable[[], object]] = [
+        functools.partial(_deploy, engine, deployment) for deployment in genesis.deployments
+    ]
     if len(genesis.addresses):
-        engine.credit(genesis.addresses, genesis.balances)
+        steps.append(functools.partial(engine.credit, genesis.addresses, genesis.balances))
     if len(genesis.object_ids):
-        engine.create_objects(genesis.object_ids, genesis.object_owners, genesis.object_kinds)
+        objects = (genesis.object_ids, genesis.object_owners, genesis.object_kinds)
+        steps.append(functools.partial(engine.create_objects, *objects))
     if len(genesis.keys):
-        engine.preset(genesis.keys, genesis.values)
+        steps.append(functools.partial(engine.preset, genesis.keys, genesis.values))
+    for step in steps[engine.height :]:
+        step()
+    return len(steps)
+
+
+def _deploy(engine: Engine, deployment: Deployment) -> None:
+    address = engine.deploy(contracts.load(deployment.contract), deployment.salt)
+    if address != deployment.address:
+        found = f"contract '{deployment.contract}' at {deployment.address.hex()}"
+        raise ArgumentError("workload", found, f"{address.hex()}, where this version deploys it")
 
 
 def first_difference(first: WorkloadRun, second: WorkloadRun) -> Difference | None:

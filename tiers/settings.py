@@ -61,6 +61,13 @@ class Settings:
     log_level: str
     log_format: str
     traces_endpoint: str
+    node_grpc: str
+    node_http: str
+    node_upstream: str
+    node_cache_bytes: int
+    node_cache_seconds: float
+    node_pack_transactions: int
+    node_pack_seconds: float
     work_allowed: tuple[str, ...]
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored_variables: tuple[str, ...] = ()
@@ -118,6 +125,11 @@ def load(
         ignored_variables=_ignored(environment),
         **fixed,
     )
+
+
+def profile_of(tier: Tier) -> dict[str, Any]:
+    """The table of a tier's profile."""
+    return _read_toml(PROFILES / tier.profile)
 
 
 Layer = dict[str, tuple[SettingValue, str]]

@@ -264,8 +264,15 @@ KEYS = (
     Key("log.level", Choice(LOG_LEVELS), "the least that a running process logs"),
     Key("log.format", Choice(LOG_FORMATS), "lines of JSON, or of text for people"),
     Key("traces.endpoint", Endpoint(), "an OTLP collector for traces; needs supervm-engine[traces]"),
+    Key("node.grpc", Address(), "where `supervm node` listens for gRPC", "--grpc"),
+    Key("node.http", Address(), "where it listens for an operator's HTTP", "--http"),
+    Key("node.upstream", Address(), "the node that L3 and L4 turn to", "--upstream"),
+    Key("node.cache.bytes", ByteCount(1 << 10), "memory of the accounts that an L3 node keeps"),
+    Key("node.cache.seconds", Quantity(0), "after which an L3 node asks for an account again"),
+    Key("node.pack.transactions", Count(0), "of a block that L1 and L2 pack, at most; 0 packs none"),
+    Key("node.pack.seconds", Quantity(0), "how long transactions wait for others of their block"),
     Key("work.allowed", Choices(TASKS), "task types that a node of this tier takes on"),
 )
 
-RESERVED_VARIABLES = (PREFIX + "TIER", PREFIX + "CONFIG", PREFIX + "CACHE_DIR")
-"""Variables read elsewhere: the tier and the file by `settings.load`, the folder of compiled kernels."""
+RESERVED_VARIABLES = (PREFIX + "TIER", PREFIX + "CONFIG", PREFIX + "CACHE_DIR", PREFIX + "WALLET_PASSPHRASE")
+"""Variables read elsewhere: tier and file by `settings.load`, the folder of compiled kernels, the wallet's passphrase."""

@@ -183,6 +183,20 @@ class StateStore:
             v.values_at(self.versions, numbers, mark, offsets, data)
         return Ragged(data, offsets), sizes >= 0
 
+    def find(self, keys: Ragged, watermark: int | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The values of keys at a watermark, by default the last published one; for any thread.
+
+        Returns:
+            (the values there are, one behind the other; whether each key has one).
+        """
+        with self._lock:
+            numbers = self.keys.find(keys)
+            known = np.flatnonzero(numbers >= 0)
+            values, has = self.values(numbers[known], self.watermark if watermark is None else watermark)
+        present = np.zeros(len(numbers), np.bool_)
+        present[known] = has
+        return values.data, present
+
     @contextmanager
     def reading(self, watermark: int | None = None) -> Iterator[int]:
         """Keep what a watermark sees, by default the last published one, until the block ends; its number."""

@@ -18,6 +18,7 @@ from supervm.crypto.oracle import sparse_merkle
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 from supervm.engine.errors import EngineClosed, StorageUnavailable
+from supervm.engine.pipeline import TimedBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
 from supervm.vm.contracts import load
@@ -224,3 +225,40 @@ def test_a_root_of_field_elements(tmp_path):
 def test_a_hash_that_is_not_there():
     with pytest.raises(ArgumentError, match="poseidon_bls12_381"):
         EngineConfig(hash="md5")
+
+
+def test_blocks_that_state_their_time():
+    workload = blocks_of("mixed", transactions=300, accounts=60, block_size=100)
+    times = [7, 7, 1_000]
+    with Engine.open() as engine, Engine.open() as other:
+        begin(engine, workload)
+        begin(other, workload)
+        timed = [TimedBatch(block, time) for block, time in zip(workload.blocks, times, strict=True)]
+        results = list(engine.run(timed))
+        alone = [other.execute(block, timestamp=time) for block, time in timed]
+        assert [result.timestamp for result in results] == times
+        assert [result.state_root for result in results] == [result.state_root for result in alone]
+        [untimed] = engine.run(list(workload.blocks)[:1])
+        assert untimed.timestamp == 1_001
+
+
+def test_many_accounts_are_what_each_is_alone():
+    workload = blocks_of("transfers", transactions=300, accounts=60, block_size=150)
+    with Engine.open() as engine:
+        begin(engine, workload)
+        first, second = workload.blocks
+        engine.execute(first)
+        before = engine.snapshot("before")
+        seen = [engine.account(address.tobytes()) for address in workload.genesis.addresses]
+        engine.execute(second)
+        strangers = np.full((2, 20), 9, np.uint8)
+        addresses = np.concatenate([strangers[:1], workload.genesis.addresses[::-1], strangers])
+        for commit, expected in (
+            (None, [engine.account(address.tobytes()) for address in addresses]),
+            (before.commit, [(0, 0), *seen[::-1], (0, 0), (0, 0)]),
+        ):
+            nonces, balances = engine.accounts(addresses, commit)
+            amounts = [int.from_bytes(balance.tobytes()) for balance in balances]
+            assert list(zip(nonces.tolist(), amounts, strict=True)) == expected
+        nonces, balances = engine.accounts(np.zeros((0, 20), np.uint8))
+        assert (nonces.shape, balances.shape) == ((0,), (0, 32))

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes with a server on a free port."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from node_chains import opened, running
+
+from supervm.tiers.node.full_node import FullNode
+from supervm.tiers.node.full_service import FullService
+from supervm.tiers.node.inbox import Inbox
+from supervm.tiers.node.packing import Packer
+from supervm.tiers.node.server import NodeServer
+from supervm.tiers.node.tasks import Task, TaskRouter
+from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.tier import L2, Tier
+
+
+class Served(NamedTuple):
+    """A node, what answers its calls, and a connection to it."""
+
+    node: FullNode
+    service: FullService
+    inbox: Inbox | None
+    upstream: Upstream
+
+
+def start_node(
+    stack: ExitStack,
+    folder: Path,
+    chain: Path,
+    *,
+    pack: int = 0,
+    tier: Tier = L2,
+    tasks: Any = tuple(Task),
+    **more: Any,
+) -> Served:
+    """Run a node, with its own blocks of up to `pack` transactions, until the stack unwinds."""
+    node = opened(folder, chain, **more)
+    inbox = None
+    if pack:
+        inbox = Inbox(folder / "inbox.sqlite")
+        stack.callback(inbox.close)
+        node.idle = Packer(node, inbox, pack, 0.0).idle
+    service = FullService(node, TaskRouter(tier, tasks), inbox)
+    server = NodeServer(service, "127.0.0.1:0")
+    stack.enter_context(running(node))
+    stack.callback(server.stop, 0.2)
+    server.start()
+    return Served(node, service, inbox, stack.enter_context(Upstream(server.address)))

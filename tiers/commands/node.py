@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`supervm node`: a node of any tier; and what belongs to one: block files, and a wallet's accounts and queue."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from supervm.engine.workloads import read_workload, write_workload
+from supervm.kernels.errors import ArgumentError
+from supervm.tiers import console
+from supervm.tiers.commands import options
+from supervm.tiers.hexadecimal import from_hex
+from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block
+from supervm.tiers.node.light_client import check_accounts, replay_queue
+from supervm.tiers.node.running import EDGE, FULL, Places, Ready, role_of, run_edge, run_full, run_mobile
+from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.node.wallet import Account, Queued, Wallet
+from supervm.tiers.settings_keys import PREFIX
+from supervm.vm.outcomes import Reason
+
+app = typer.Typer(add_completion=False, invoke_without_command=True)
+
+WalletFolder = Annotated[Path, typer.Option("--wallet", help="The wallet's directory.")]
+UpstreamAddress = Annotated[str, typer.Option("--upstream", help="HOST:PORT of a node of a higher tier.")]
+
+
+@app.callback()
+def node(
+    context: typer.Context,
+    genesis: Annotated[Path | None, typer.Option(help="The genesis file (L1, L2).")] = None,
+    state: Annotated[Path | None, typer.Option(help="The node's own directory (L1, L2).")] = None,
+    blocks: Annotated[
+        Path | None, typer.Option(help="Follow the block files of this directory; else blocks are submitted.")
+    ] = None,
+    wallet: Annotated[Path | None, typer.Option(help="The wallet's directory (L4).")] = None,
+    grpc: Annotated[str | None, typer.Option(help="HOST:PORT for gRPC, or 'off'.")] = None,
+    http: Annotated[str | None, typer.Option(help="HOST:PORT for an operator's HTTP, or 'off'.")] = None,
+    upstream: Annotated[str | None, typer.Option(help="HOST:PORT of a higher tier's node (L3, L4).")] = None,
+    until: Annotated[int | None, typer.Option(help="Stop after this block.")] = None,
+    signatures: Annotated[
+        bool,
+        typer.Option("--signatures/--no-signatures", help="Whether the chain's transactions are signed."),
+    ] = True,
+    sync: Annotated[bool, typer.Option("--sync/--no-sync", help="Wait for the disk at every block.")] = False,
+    tier: options.TierName = None,
+    config: options.ConfigFile = None,
+    threads: options.Threads = None,
+    backend: options.Backend = None,
+    strategy: options.Strategy = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Run a node of this machine's tier until a signal stops it.
+
+    SIGTERM and SIGINT stop it after the block in hand; after any end it goes on where it was. A block file that cannot
+    follow ends it with exit code 2. With `--json` the object appears when the node is ready, with `--until` at its end.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    flags = {"node.grpc": grpc, "node.http": http, "node.upstream": upstream}
+    places = Places(genesis, state, blocks, wallet)
+    with console.reporting(as_json):
+        hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, flags)
+
+        def ready(found: Ready) -> None:
+            _show_ready(found, as_json and until is None)
+
+        if role_of(settings) == FULL or genesis is not None or blocks is not None:
+            outcome = run_full(
+                settings, hardware, places, ready, signatures=signatures, sync=sync, until=until
+            )
+            words = f"stopped after block {outcome.number}, root {outcome.state_root}"
+            console.notes().print(f"{words}; {outcome.blocks:,} blocks, {outcome.rate:,.0f} transactions/s")
+            if as_json and until is not None:
+                console.print_json({**asdict(outcome), "tps": outcome.rate})
+        elif role_of(settings) == EDGE:
+            run_edge(settings, hardware, ready, signatures=signatures)
+        else:
+            run_mobile(settings, hardware, places, _passphrase(), ready)
+
+
+@app.command()
+def split(
+    workload: Annotated[Path, typer.Argument(help="A workload file (`supervm run --save`).")],
+    folder: Annotated[Path, typer.Argument(help="Where the genesis and the blocks go.")],
+    as_json: options.AsJson = False,
+) -> None:
+    """Make a genesis file and block files of a workload."""
+    with console.reporting(as_json):
+        found = read_workload(workload)
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ArgumentError("folder", f"{folder}, which is not empty", "a directory that is new or empty")
+        nothing = replace(
+            found, transactions=found.transactions.slice(0, 0), block_offsets=found.block_offsets[:1]
+        )
+        write_workload(folder / GENESIS_FILE, nothing)
+        hash = genesis_hash_of(folder / GENESIS_FILE)
+        last = 0
+        for last, data in enumerate(chain_of(found.blocks, hash), 1):
+            write_block(folder, last, data)
+        answer = {"genesis": str(folder / GENESIS_FILE), "genesis_hash": hash.hex(), "blocks": last}
+        _answer(answer, as_json)
+
+
+@app.command()
+def account(
+    wallet: WalletFolder,
+    new: Annotated[bool, typer.Option("--new", help="Make another one.")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """List a wallet's accounts as they were proved last, or make one."""
+    with console.reporting(as_json), Wallet(wallet, _passphrase()) as opened:
+        if new:
+            opened.create()
+        _answer({"accounts": [_account_json(each) for each in opened.accounts()]}, as_json)
+
+
+@app.command()
+def sign(
+    wallet: WalletFolder,
+    sender: Annotated[str, typer.Option("--from", help="An account of the wallet.")],
+    to: Annotated[str, typer.Option(help="Recipient, or contract.")],
+    value: Annotated[int, typer.Option(help="Amount.")] = 0,
+    entry: Annotated[str, typer.Option(help="Entry point of a call.")] = "",
+    data: Annotated[str, typer.Option("--input", help="Its input, in hexadecimal.")] = "",
+    gas_limit: Annotated[int, typer.Option(help="Gas limit.")] = 100_000,
+    gas_price: Annotated[int, typer.Option(help="Gas price.")] = 1,
+    as_json: options.AsJson = False,
+) -> None:
+    """Sign a transaction and queue it; no connection is needed."""
+    with console.reporting(as_json), Wallet(wallet, _passphrase()) as opened:
+        queued = opened.sign(
+            from_hex(sender, "from", 20),
+            from_hex(to, "to", 20),
+            value=value,
+            entry=entry.encode(),
+            input=from_hex(data, "input"),
+            gas_limit=gas_limit,
+            gas_price=gas_price,
+        )
+        _answer(_queued_json(queued), as_json)
+
+
+@app.command()
+def replay(wallet: WalletFolder, upstream: UpstreamAddress, as_json: options.AsJson = False) -> None:
+    """Send the queue, as often as you like: nothing happens twice."""
+    with console.reporting(as_json), Wallet(wallet) as opened, Upstream(upstream) as node_above:
+        found = replay_queue(opened, node_above)
+        _answer({"transactions": [_queued_json(each) for each in found]}, as_json)
+
+
+@app.command()
+def check(
+    wallet: WalletFolder,
+    upstream: UpstreamAddress,
+    root: Annotated[str | None, typer.Option(help="A state root that you trust, in hexadecimal.")] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Have the wallet's accounts proved. Without `--root`, against the root that the upstream states."""
+    with console.reporting(as_json), Wallet(wallet) as opened, Upstream(upstream) as node_above:
+        trusted = None if root is None else from_hex(root, "root", 32)
+        found = check_accounts(opened, node_above, trusted)
+        _answer({"accounts": [_account_json(each) for each in found]}, as_json)
+
+
+def _passphrase() -> str:
+    return os.environ.get(PREFIX + "WALLET_PASSPHRASE", "")
+
+
+def _show_ready(found: Ready, as_json: bool) -> None:
+    if as_json:
+        console.print_json(asdict(found))
+        return
+    where = ", ".join(
+        f"{name} on {at}" for name, at in (("gRPC", found.grpc), ("HTTP", found.http)) if at is not None
+    )
+    console.notes().print(
+        f"{found.tier} {found.role} node at block {found.number}; {where or 'listens nowhere'}"
+    )
+
+
+def _answer(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        console.print_json(answer)
+        return
+    for name, value in answer.items():
+        for row in value if isinstance(value, list) else [{name: value}]:
+            console.print_pairs((key, "none" if item is None else str(item)) for key, item in row.items())
+
+
+def _account_json(account: Account) -> dict[str, Any]:
+    return {
+        "address": account.address.hex(),
+        "nonce": account.nonce,
+        "balance": None if account.balance is None else str(account.balance),
+        "block": account.number,
+        "state_root": None if account.root is None else account.root.hex(),
+    }
+
+
+def _queued_json(queued: Queued) -> dict[str, Any]:
+    return {
+        "hash": queued.hash.hex(),
+        "nonce": queued.nonce,
+        "state": queued.state.value,
+        "block": queued.number or None,
+        "reason": Reason(queued.reason).name if queued.reason else None,
+    }

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The errors of a node.
+
+SupervmError
+└── NodeError
+    ├── BlockRefused (ValueError)   a block that cannot follow: source, block, what was found and expected
+    ├── WrongChain (ValueError)     a state, a wallet or an upstream of another genesis
+    ├── TaskRefused (ValueError)    a task that this tier does not take on: task, tier, where it belongs
+    ├── NotKept (LookupError)       a block, its receipts or a snapshot that the node does not have
+    ├── ProofRefused (ValueError)   an upstream's answer that its proof does not show
+    ├── WalletError (ValueError)    an account that the wallet does not have, or a key that it cannot open
+    └── UpstreamFailed              the upstream node did not answer, or not as it should
+"""
+
+from __future__ import annotations
+
+from supervm.kernels.errors import SupervmError
+
+
+class NodeError(SupervmError):
+    """Base of a node's errors."""
+
+
+class BlockRefused(NodeError, ValueError):
+    """A block that cannot follow the last one; the state is what it was.
+
+    Args:
+        source: where it came from: a file's path, 'stream' or a peer's address.
+        block: its number, or None if that cannot be read.
+        found: what is there, in words.
+        expected: what is accepted.
+    """
+
+    def __init__(self, source: str, block: int | None, found: str, expected: str) -> None:
+        place = source if block is None else f"{source}, block {block}"
+        super().__init__(f"{place}: found {found}, expected {expected}")
+        self.source = source
+        self.block = block
+        self.found = found
+        self.expected = expected
+
+    def __reduce__(self) -> tuple[type[BlockRefused], tuple[str, int | None, str, str]]:
+        return type(self), (self.source, self.block, self.found, self.expected)
+
+
+class WrongChain(NodeError, ValueError):
+    """What belongs to one genesis met what belongs to another."""
+
+
+class TaskRefused(NodeError, ValueError):
+    """A task that this tier does not take on.
+
+    Args:
+        task: its type.
+        cost: its cost.
+        tier: this node's.
+        belongs: the lowest tier that takes it on.
+        needs_gpu: whether it needs a GPU there.
+    """
+
+    def __init__(self, task: str, cost: int, tier: str, belongs: str, needs_gpu: bool) -> None:
+        gpu = "with a GPU" if needs_gpu else "no GPU needed"
+        super().__init__(
+            f"task '{task}' (cost {cost}) is not for a node of tier {tier}: it belongs to {belongs} or above, {gpu}"
+        )
+        self.task = task
+        self.cost = cost
+        self.tier = tier
+        self.belongs = belongs
+        self.needs_gpu = needs_gpu
+
+    def __reduce__(self) -> tuple[type[TaskRefused], tuple[str, int, str, str, bool]]:
+        return type(self), (self.task, self.cost, self.tier, self.belongs, self.needs_gpu)
+
+
+class NotKept(NodeError, LookupError):
+    """A block, its receipts or a snapshot that the node does not have."""
+
+
+class ProofRefused(NodeError, ValueError):
+    """An upstream's answer that its proof does not show, or a root that is not the trusted one."""
+
+
+class WalletError(NodeError, ValueError):
+    """An account that the wallet does not have, a key that it cannot open, or a package that it needs."""
+
+
+class UpstreamFailed(NodeError):
+    """The upstream node did not answer, or not as it should; what was queued stays queued.
+
+    Args:
+        address: of the upstream.
+        method: that was called.
+        code: name of the status.
+        details: what the upstream says.
+    """
+
+    def __init__(self, address: str, method: str, code: str, details: str) -> None:
+        super().__init__(f"upstream {address}, {method}: {code}: {details}")
+        self.address = address
+        self.method = method
+        self.code = code
+        self.details = details
+
+    def __reduce__(self) -> tuple[type[UpstreamFailed], tuple[str, str, str, str]]:
+        return type(self), (self.address, self.method, self.code, self.details)

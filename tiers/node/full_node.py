@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node that executes: L1 and L2. Blocks from a source through the engine's pipeline, state and records on disk.
+
+The thread that calls `run` executes. What else changes the engine (snapshots) or must not meet a block half done (proofs)
+is handed to it by `call` and done between two blocks.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from supervm.engine.config import EngineConfig
+from supervm.engine.engine import Engine
+from supervm.engine.pipeline import TimedBatch
+from supervm.engine.result import BlockResult
+from supervm.engine.workload_run import place_genesis
+from supervm.engine.workloads import read_workload
+from supervm.kernels.errors import ArgumentError
+from supervm.tiers.node.blocks import genesis_hash_of
+from supervm.tiers.node.errors import NodeError, WrongChain
+from supervm.tiers.node.records import ChainRecords
+from supervm.tiers.node.sources import DirectorySource, Source, SubmittedBlocks, Tip
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.02
+"""How long an idle node waits before it looks for a block."""
+
+KEPT_FOR_EVER = 1 << 40
+"""Blocks to keep where the profile says all."""
+
+T = TypeVar("T")
+Observer = Callable[[int, BlockResult], None]
+"""Told of each block that became part of the state: its number, and what came of it."""
+
+
+def _do_nothing() -> None:
+    """What an idle node does unless it packs blocks."""
+
+
+class FullNode:
+    """A node on a directory of its own; use it as a context manager.
+
+    Attributes:
+        engine: whose state any thread may read.
+        records: of the chain.
+        source: of the blocks.
+        genesis_hash: 32 bytes.
+        idle: called on the executing thread whenever no block is there.
+        problem: why `run` ended, '' if it did not or was told to.
+
+    Args:
+        folder: for the state, created if it is not there.
+        genesis: the genesis file; a state that has blocks already must have begun with the same.
+        config: of the engine.
+        blocks: a directory of block files; None takes submitted blocks.
+        keep_blocks: of which receipts and records are kept; 0 keeps all.
+        observers: told of each block, on the executing thread.
+
+    Raises:
+        InputFileError: the genesis file cannot be used.
+        WrongChain: the state is of another chain.
+        ArgumentError: `blocks` is no directory.
+        StorageError: the state cannot be opened.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        genesis: Path,
+        config: EngineConfig,
+        *,
+        blocks: Path | None = None,
+        keep_blocks: int = 0,
+        observers: tuple[Observer, ...] = (),
+    ) -> None:
+        if blocks is not None and not blocks.is_dir():
+            raise ArgumentError("blocks", f"{blocks}, which is none", "a directory of block files")
+        origin = read_workload(genesis).genesis
+        self.genesis_hash = genesis_hash_of(genesis)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self._observers = folder, observers
+        self._stop, self._news = threading.Event(), threading.Event()
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        self._progress = threading.Condition()
+        self.problem = ""
+        self.idle: Callable[[], None] = _do_nothing
+        # The engine's lock on its storage keeps a second node away from the records too.
+        self.engine = Engine.open(folder / "state", config)
+        try:
+            keep = keep_blocks or KEPT_FOR_EVER
+            self._check_beginning(folder)
+            self.records = ChainRecords(
+                folder / "chain.sqlite", self.genesis_hash, keep=keep, sync=config.sync
+            )
+            self._base = place_genesis(self.engine, origin)
+            self.source = self._source(blocks, config.queue_depth)
+        except BaseException:
+            self.engine.close()
+            raise
+
+    def _check_beginning(self, folder: Path) -> None:
+        """A state without records was made by something else than a node."""
+        if self.engine.height and not (folder / "chain.sqlite").exists():
+            raise WrongChain(f"{folder / 'state'}: a state that no node began; use another directory")
+
+    def _source(self, blocks: Path | None, depth: int) -> Source:
+        number = self.engine.height - self._base
+        self._commits = self.engine.state.position.commit - number
+        self._persisted = number
+        self.records.reconcile(number, self.engine.state_root, self.engine.receipts(self.engine.height))
+        tip = Tip(*(self.records.last() or (0, self.genesis_hash, 0)))
+        return DirectorySource(blocks, tip) if blocks is not None else SubmittedBlocks(tip, depth)
+
+    def __enter__(self) -> FullNode:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what waits and close the state; `run` must have ended."""
+        self.stop()
+        self._serve_calls()
+        self.engine.close()
+        self.records.close()
+
+    # ---------------------------------------------------------------------------------------------- executing
+
+    def run(self, until: int | None = None) -> None:
+        """Execute blocks as they come, until `stop`, or the block `until`, is part of the state and on disk.
+
+        Raises:
+            BlockRefused: a file cannot follow; those before it were executed, it and those after it were not.
+            StorageFailed: a block could not be persisted; start again to go on from the last whole one.
+        """
+        try:
+            while not self._stop.is_set() and (until is None or self.number < until):
+                self._execute_available(until)
+                self._flush()
+                self._serve_calls()
+                self.idle()
+                self._news.wait(POLL_SECONDS)
+                self._news.clear()
+        except BaseException as error:
+            self.problem = str(error)
+            raise
+        finally:
+            self._stop.set()
+            self._flush_quietly()
+            self._serve_calls()
+
+    def stop(self) -> None:
+        """Stop after the block in hand; from any thread, and from a signal's handler."""
+        self._stop.set()
+        self._news.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop, or had to."""
+        return self._stop.is_set()
+
+    def wake(self) -> None:
+        """Look for a block now."""
+        self._news.set()
+
+    def _execute_available(self, until: int | None) -> None:
+        for result in self.engine.run(self._available(until)):
+            number = result.height - self._base
+            self.records.finish(number, result.state_root, result.receipts)
+            for observer in self._observers:
+                observer(number, result)
+            self._note_persisted()
+            self._serve_calls()
+            if self._stop.is_set():
+                return
+
+    def _available(self, until: int | None) -> Iterator[TimedBatch]:
+        """The blocks that are there now; read by the pipeline's first thread, ahead of their execution."""
+        while not self._stop.is_set() and (until is None or self.source.tip.number < until):
+            block = self.source.take()
+            if block is None:
+                return
+            self.records.begin(block)
+            yield TimedBatch(block.transactions, block.timestamp)
+
+    def _flush(self) -> None:
+        storage = self.engine.state.storage
+        if storage is not None and self._persisted < self.number:
+            storage.flush()
+            self._note_persisted()
+
+    def _flush_quietly(self) -> None:
+        """At the end: what keeps the storage from writing was told already, or will be by `close`."""
+        try:
+            self._flush()
+        except Exception:
+            log.debug("the last blocks could not be flushed", exc_info=True)
+
+    def _note_persisted(self) -> None:
+        storage = self.engine.state.storage
+        assert storage is not None
+        with self._progress:
+            self._persisted = max(self._persisted, storage.written - self._commits)
+            self._progress.notify_all()
+
+    # ---------------------------------------------------------------------------------------------- for other threads
+
+    @property
+    def number(self) -> int:
+        """Of the last block that is part of the state; 0 before the first."""
+        return self.engine.height - self._base
+
+    def height_of(self, number: int) -> int:
+        """The engine's height after a block: the commits of the genesis count."""
+        return number + self._base
+
+    def number_at(self, height: int) -> int:
+        """The block after which the engine had this height."""
+        return height - self._base
+
+    def wait_persisted(self, number: int, seconds: float) -> bool:
+        """Whether a block is on disk, after waiting for it so long at most."""
+        with self._progress:
+            return self._progress.wait_for(lambda: self._persisted >= number, seconds)
+
+    def call(self, function: Callable[[], T], seconds: float = 30.0) -> T:
+        """Call a function on the executing thread, between two blocks; what it returns or raises.
+
+        Raises:
+            NodeError: the node stops.
+            TimeoutError: there was no moment between two blocks for so long.
+        """
+        answer: Future[T] = Future()
+        if self._stop.is_set():
+            raise NodeError("the node stops; ask again when it runs")
+        self._calls.put((function, answer))
+        self._news.set()
+        return answer.result(seconds)
+
+    def _serve_calls(self) -> None:
+        while True:
+            try:
+                function, answer = self._calls.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                answer.set_result(function())
+            except BaseException as error:
+                answer.set_exception(error)

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The calls of `supervm.v1.Node` on a node that executes. Messages in, messages out; errors say what is wrong."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from supervm.engine.receipts import Receipts
+from supervm.engine.result import BlockResult
+from supervm.engine.state.state import Position
+from supervm.kernels.errors import ArgumentError, SupervmError
+from supervm.tiers.node.blocks import unpack_block
+from supervm.tiers.node.errors import NodeError, NotKept
+from supervm.tiers.node.full_node import FullNode
+from supervm.tiers.node.inbox import Inbox, Noted
+from supervm.tiers.node.quick_check import account_check, stateless_check
+from supervm.tiers.node.records import BlockRecord
+from supervm.tiers.node.sources import Offered, SubmittedBlocks
+from supervm.tiers.node.submission import IN_BLOCK, REFUSED, Answer, Submission
+from supervm.tiers.node.tasks import Task, TaskRouter, route
+from supervm.tiers.service.v1 import node_pb2 as pb
+
+MOST_WAITING = 1_000_000
+"""Transactions that wait for a block, at most."""
+
+MOST_ACCOUNTS = 100_000
+"""Accounts of one question."""
+
+READ_AHEAD = 2
+"""Blocks of a call that are read before the first of them is acknowledged."""
+
+_PATIENCE = 0.1
+
+
+class FullService:
+    """The calls; each from any thread.
+
+    Args:
+        node: what executes.
+        router: which tasks it takes on.
+        inbox: transactions that wait; None where the node packs no blocks.
+    """
+
+    def __init__(self, node: FullNode, router: TaskRouter, inbox: Inbox | None = None) -> None:
+        self._node, self._router, self._inbox = node, router, inbox
+
+    def get_status(self, request: pb.GetStatusRequest) -> pb.NodeStatus:
+        """Always answered."""
+        node = self._node
+        state = "failing" if node.problem else "draining" if node.stopping else "ready"
+        return pb.NodeStatus(
+            tier=self._router.tier.name,
+            state=state,
+            problem=node.problem,
+            number=node.number,
+            state_root=node.engine.state_root,
+            genesis_hash=node.genesis_hash,
+            tasks=sorted(self._router.allowed),
+            waiting_transactions=self._inbox.waiting if self._inbox is not None else 0,
+        )
+
+    def route_task(self, request: pb.RouteTaskRequest) -> pb.RouteTaskReply:
+        """Always answered."""
+        return route(self._router, request.task)
+
+    # ---------------------------------------------------------------------------------------------- blocks
+
+    def submit_blocks(
+        self, requests: Iterator[pb.SubmitBlocksRequest], active: Callable[[], bool]
+    ) -> Iterator[pb.BlockAcknowledgement]:
+        """Take blocks and acknowledge each once it is on disk.
+
+        Args:
+            requests: one block each.
+            active: whether the caller still listens.
+
+        Raises:
+            TaskRefused, NodeError: this node does not take blocks, or stops.
+            BlockRefused: a block that cannot follow.
+        """
+        self._router.require(Task.TRANSACTION_EXECUTION)
+        if not isinstance(self._node.source, SubmittedBlocks):
+            raise NodeError("this node follows a directory; start it without --blocks to submit blocks")
+        taken: queue.Queue[tuple[int, bool] | BaseException | None] = queue.Queue(READ_AHEAD)
+        reader = threading.Thread(target=self._read, args=(requests, active, taken), daemon=True)
+        reader.start()
+        while (item := taken.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            number, known = item
+            while not self._node.wait_persisted(number, _PATIENCE):
+                if self._node.stopping and not self._node.wait_persisted(number, 0):
+                    raise NodeError(
+                        self._node.problem or "the node stops; submit the block again when it runs"
+                    )
+            yield _acknowledgement(self._node.records.block(number), known)
+
+    def _read(
+        self,
+        requests: Iterator[pb.SubmitBlocksRequest],
+        active: Callable[[], bool],
+        taken: queue.Queue[tuple[int, bool] | BaseException | None],
+    ) -> None:
+        """Take blocks as they come; what goes wrong is told behind those that were taken."""
+        last: BaseException | None = None
+        try:
+            for request in requests:
+                taken.put(self._take(request.block, active))
+        except SupervmError as error:
+            last = error
+        except Exception:
+            if active():
+                raise
+        finally:
+            taken.put(last)
+
+    def _take(self, data: bytes, active: Callable[[], bool]) -> tuple[int, bool]:
+        """The number of a block that was taken, and whether it was before."""
+        source = self._node.source
+        assert isinstance(source, SubmittedBlocks)
+        block = unpack_block(data, "call")
+        if block.number <= source.tip.number and self._node.records.hash_of(block.number) == block.hash:
+            return block.number, True
+        while (offered := source.offer(block, "call", _PATIENCE)) is Offered.NO_ROOM:
+            if self._node.stopping or not active():
+                raise NodeError("the node stops; submit the block again when it runs")
+        self._node.wake()
+        return block.number, offered is Offered.KNOWN
+
+    def get_block(self, request: pb.GetBlockRequest) -> pb.BlockInfo:
+        """Raises: NotKept."""
+        self._router.require(Task.QUERY)
+        return _info(self._node.records.block(request.number or self._node.number))
+
+    def get_receipts(self, request: pb.GetReceiptsRequest) -> pb.GetReceiptsReply:
+        """Raises: NotKept."""
+        self._router.require(Task.QUERY)
+        return pb.GetReceiptsReply(receipts=self._receipts(request.number))
+
+    def _receipts(self, number: int) -> bytes:
+        receipts = None
+        if 1 <= number <= self._node.number:
+            receipts = self._node.engine.receipts(self._node.height_of(number))
+        if receipts is None:
+            raise NotKept(f"the receipts of block {number} are not kept")
+        return receipts
+
+    # ---------------------------------------------------------------------------------------------- transactions
+
+    def submit_transactions(self, request: pb.SubmitTransactionsRequest) -> pb.SubmitTransactionsReply:
+        """Note transactions for a later block, each once.
+
+        Raises:
+            TaskRefused, NodeError: this node packs no blocks.
+            ArgumentError: a request that cannot be read; nothing of it was noted.
+        """
+        self._router.require(Task.TRANSACTION_EXECUTION)
+        inbox = self._inbox
+        if inbox is None:
+            raise NodeError("this node packs no blocks; set node.pack.transactions above 0")
+        submission = Submission.of(request)
+        answer, keys = Answer(submission), [row.tobytes() for row in submission.hashes]
+        noted = inbox.find(keys)
+        new = np.array([each is None for each in noted], np.bool_)
+        answer.known = ~new
+        if new.any():
+            self._admit(inbox, submission, keys, np.flatnonzero(new), answer)
+        self._tell(noted, answer)
+        return answer.reply()
+
+    def _admit(
+        self, inbox: Inbox, submission: Submission, keys: list[bytes], rows: np.ndarray, answer: Answer
+    ) -> None:
+        """Note those of these transactions that the quick check does not refuse."""
+        config, batch = self._node.engine.config, submission.batch.take(rows)
+        if inbox.waiting + len(rows) > MOST_WAITING:
+            raise NodeError(f"{inbox.waiting:,} transactions wait already; submit these later")
+        reasons = stateless_check(
+            batch, chain_id=config.chain_id, signatures=config.signatures, backend=config.backend
+        )
+        nonces, balances = self._node.engine.accounts(batch.sender)
+        reasons = account_check(batch, reasons, nonces, balances)
+        answer.reasons[rows] = reasons
+        answer.states[rows[reasons != 0]] = REFUSED
+        kept = rows[reasons == 0].tolist()
+        inbox.add([keys[row] for row in kept], [submission.encoded[row] for row in kept])
+        self._node.wake()
+
+    def _tell(self, noted: list[Noted | None], answer: Answer) -> None:
+        """What became of those that were known: their blocks, and what the receipts say."""
+        receipts: dict[int, Receipts] = {}
+        for row, each in enumerate(noted):
+            if each is None or each.number is None or each.number > self._node.number:
+                continue
+            if each.number not in receipts:
+                receipts[each.number] = Receipts.from_bytes(self._receipts(each.number))
+            answer.states[row], answer.numbers[row] = IN_BLOCK, each.number
+            answer.reasons[row] = receipts[each.number].reason[each.place]
+
+    # ---------------------------------------------------------------------------------------------- state
+
+    def get_accounts(self, request: pb.GetAccountsRequest) -> pb.GetAccountsReply:
+        """Raises: ArgumentError, NotKept."""
+        self._router.require(Task.QUERY)
+        count, rest = divmod(len(request.addresses), 20)
+        if rest or count > MOST_ACCOUNTS:
+            expected = f"rows of 20 bytes, at most {MOST_ACCOUNTS:,}"
+            raise ArgumentError("addresses", f"{len(request.addresses)} bytes", expected)
+        addresses = np.frombuffer(request.addresses, np.uint8).reshape(count, 20)
+        with self._at(request.snapshot) as position:
+            nonces, balances = self._node.engine.accounts(addresses, position.commit)
+        return pb.GetAccountsReply(
+            number=self._node.number_at(position.height),
+            state_root=position.root,
+            nonces=nonces.tolist(),
+            balances=balances.tobytes(),
+        )
+
+    def get_storage(self, request: pb.GetStorageRequest) -> pb.GetStorageReply:
+        """Raises: ArgumentError, NotKept."""
+        self._router.require(Task.QUERY)
+        if len(request.contract) != 20:
+            raise ArgumentError("contract", f"{len(request.contract)} bytes", "20 bytes")
+        key = b"\1" + request.contract + request.key
+        with self._at(request.snapshot) as position:
+            value = self._node.engine.state.get(key, position.commit)
+        return pb.GetStorageReply(
+            number=self._node.number_at(position.height), state_root=position.root, value=value
+        )
+
+    def get_proof(self, request: pb.GetProofRequest) -> pb.GetProofReply:
+        """Raises: ArgumentError."""
+        self._router.require(Task.QUERY)
+        if not request.key:
+            raise ArgumentError("key", "nothing", "a key of the state")
+
+        def prove() -> pb.GetProofReply:
+            engine = self._node.engine
+            return pb.GetProofReply(
+                number=self._node.number,
+                state_root=engine.state_root,
+                value=engine.state.get(request.key),
+                proof=engine.prove(request.key).to_bytes(),
+                hash_function=engine.config.hash,
+            )
+
+        return self._node.call(prove)
+
+    @contextmanager
+    def _at(self, snapshot: str) -> Iterator[Position]:
+        """A snapshot, or the last block, whose values stay readable inside of the block."""
+        engine = self._node.engine
+        if snapshot:
+            position = engine.snapshots.get(snapshot)
+            if position is None:
+                raise NotKept(f"there is no snapshot '{snapshot}'")
+            with engine.state.store.reading(position.commit):
+                yield position
+            return
+        while True:
+            with engine.state.store.reading() as mark:
+                # A commit raises the watermark a moment before the position.
+                position = engine.state.position
+                if position.commit == mark:
+                    yield position
+                    return
+
+    # ---------------------------------------------------------------------------------------------- snapshots
+
+    def list_snapshots(self, request: pb.ListSnapshotsRequest) -> pb.ListSnapshotsReply:
+        """The named snapshots, by number."""
+        self._router.require(Task.LOCAL_OPERATION)
+        found = sorted(self._node.engine.snapshots.items(), key=lambda item: item[1].height)
+        return pb.ListSnapshotsReply(snapshots=[self._snapshot(name, at) for name, at in found])
+
+    def create_snapshot(self, request: pb.CreateSnapshotRequest) -> pb.Snapshot:
+        """Raises: ArgumentError."""
+        self._router.require(Task.LOCAL_OPERATION)
+        position = self._node.call(lambda: self._node.engine.snapshot(request.name))
+        return self._snapshot(request.name, position)
+
+    def drop_snapshot(self, request: pb.DropSnapshotRequest) -> pb.DropSnapshotReply:
+        """Raises: NotKept."""
+        self._router.require(Task.LOCAL_OPERATION)
+        if request.name not in self._node.engine.snapshots:
+            raise NotKept(f"there is no snapshot '{request.name}'")
+        self._node.call(lambda: self._node.engine.forget(request.name))
+        return pb.DropSnapshotReply()
+
+    def _snapshot(self, name: str, position: Position) -> pb.Snapshot:
+        return pb.Snapshot(name=name, number=self._node.number_at(position.height), state_root=position.root)
+
+
+def prune_inbox(inbox: Inbox, keep: int) -> Callable[[int, BlockResult], None]:
+    """An observer that forgets transactions with their blocks."""
+    return lambda number, result: inbox.prune(number - keep + 1)
+
+
+def _acknowledgement(record: BlockRecord, known: bool) -> pb.BlockAcknowledgement:
+    return pb.BlockAcknowledgement(
+        number=record.number,
+        hash=record.hash,
+        state_root=record.root,
+        transactions=record.transactions,
+        committed=record.committed,
+        failed=record.failed,
+        rejected=record.rejected,
+        known=known,
+    )
+
+
+def _info(record: BlockRecord) -> pb.BlockInfo:
+    return pb.BlockInfo(
+        number=record.number,
+        hash=record.hash,
+        parent=record.parent,
+        timestamp=record.timestamp,
+        state_root=record.root,
+        transactions=record.transactions,
+        committed=record.committed,
+        failed=record.failed,
+        rejected=record.rejected,
+        gas=record.gas,
+    )

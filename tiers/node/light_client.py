@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a mobile node, L4, does when it is connected: send what is queued, and check its own accounts by proofs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from supervm.crypto.sparse_merkle import HASHES, verify_proof
+from supervm.tiers.node.errors import ProofRefused
+from supervm.tiers.node.submission import IN_BLOCK, REFUSED, request_of
+from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.node.wallet import OPEN, Account, Progress, Queued, Wallet
+
+AT_ONCE = 1_000
+"""Transactions of a submission."""
+
+_STATES = {IN_BLOCK: Progress.IN_BLOCK, REFUSED: Progress.REFUSED}
+
+
+def replay_queue(wallet: Wallet, upstream: Upstream) -> list[Queued]:
+    """Send what is queued, in the order it was signed, and what was sent but is in no known block; how far each is then.
+
+    It may be called again at any time: the upstream knows a transaction by its hash, and a nonce is spent once.
+
+    Raises:
+        UpstreamFailed: nothing more was sent; what was not answered is sent again the next time.
+    """
+    waiting, told = wallet.queue(OPEN), []
+    for first in range(0, len(waiting), AT_ONCE):
+        part = waiting[first : first + AT_ONCE]
+        reply = upstream.submit_transactions(request_of([each.data for each in part]))
+        found = [
+            replace(
+                each,
+                state=_STATES.get(reply.states[place], Progress.SENT),
+                number=reply.numbers[place],
+                reason=reply.reasons[place],
+            )
+            for place, each in enumerate(part)
+        ]
+        wallet.note(found)
+        told += found
+    return told
+
+
+def check_accounts(wallet: Wallet, upstream: Upstream, root: bytes | None = None) -> list[Account]:
+    """Have every own account proved, and remember it.
+
+    Args:
+        root: of a state that the caller trusts, 32 bytes; without, the one that the upstream states, the same for all
+            accounts that are proved at one block.
+
+    Raises:
+        ProofRefused: an answer that its proof does not show, or under another root.
+        UpstreamFailed: no answer.
+    """
+    roots: dict[int, bytes] = {}
+    found = []
+    for own in wallet.accounts():
+        account, number, stated = _checked(upstream, own.address, root)
+        if roots.setdefault(number, stated) != stated:
+            raise ProofRefused(
+                f"the upstream {upstream.address} states two roots for block {number}; do not trust it"
+            )
+        wallet.note_proved(account)
+        found.append(account)
+    return found
+
+
+def _checked(upstream: Upstream, address: bytes, root: bytes | None) -> tuple[Account, int, bytes]:
+    """An account as it was proved, at which block and under which root."""
+    key = b"\0" + address
+    reply = upstream.get_proof(key)
+    value = reply.value if reply.HasField("value") else None
+    if root is not None and reply.state_root != root:
+        raise ProofRefused(
+            f"account {address.hex()}: the upstream is at block {reply.number} with root {reply.state_root.hex()}, "
+            f"not at the trusted {root.hex()}; take the root of that block from where you trust it"
+        )
+    known = reply.hash_function in HASHES and len(reply.state_root) == 32
+    if (
+        not known
+        or not verify_proof(reply.state_root, key, value, reply.proof, hash=reply.hash_function)
+        or (value is not None and len(value) != 40)
+    ):
+        raise ProofRefused(
+            f"account {address.hex()}: the proof of block {reply.number} does not show what the upstream "
+            f"{upstream.address} says; do not trust it"
+        )
+    whole = value or bytes(40)
+    account = Account(
+        address, int.from_bytes(whole[:8]), int.from_bytes(whole[8:]), reply.number, reply.state_root
+    )
+    return account, reply.number, reply.state_root

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The quick check: what of a batch of transactions needs no execution to be refused.
+
+It knows signatures, and nonce and balance of each sender as they were a moment ago. Reasons are those that a block would
+give (docs/execution-rules.md, Rejection), in their order; a nonce ahead of the sender's may fit by then, and passes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supervm.engine.authentication import authenticate
+from supervm.engine.block_kernels import intrinsic_gas
+from supervm.engine.execution import amounts
+from supervm.engine.transactions import TransactionBatch
+from supervm.kernels.arrays import borrow
+from supervm.vm.limits import GAS_LIMIT
+from supervm.vm.outcomes import Reason
+
+Bytes = NDArray[np.uint8]
+
+STALE_REASONS = (Reason.BAD_NONCE, Reason.INSUFFICIENT_BALANCE)
+"""Reasons that come from the senders' accounts, and may be gone once those are read anew."""
+
+_LAST_NONCE = np.uint64((1 << 64) - 1)
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+
+def stateless_check(
+    batch: TransactionBatch, *, chain_id: int, signatures: bool = True, backend: str = "auto"
+) -> Bytes:
+    """What no account can save, `Reason` or 0, uint8 (n,).
+
+    Args:
+        batch: n transactions.
+        chain_id: of the chain.
+        signatures: whether signatures are checked, as the engine's setting.
+        backend: as of `authenticate`.
+
+    Raises: as `authenticate`.
+    """
+    reasons = authenticate(batch, backend=backend) if signatures else np.zeros(len(batch), np.uint8)
+    intrinsic = np.empty(len(batch), np.uint64)
+    intrinsic_gas(
+        borrow(batch.entry.offsets), borrow(batch.input.offsets), borrow(batch.object_offsets), intrinsic
+    )
+    later = np.select(
+        [
+            batch.chain_id != np.uint64(chain_id),
+            batch.private,
+            batch.gas_limit > np.uint64(GAS_LIMIT),
+            batch.gas_limit < intrinsic,
+        ],
+        [Reason.WRONG_CHAIN, Reason.NO_VERIFIER, Reason.GAS_LIMIT_TOO_HIGH, Reason.GAS_LIMIT_TOO_LOW],
+        Reason.NONE,
+    )
+    return np.where(reasons != 0, reasons, later).astype(np.uint8)
+
+
+def account_check(
+    batch: TransactionBatch, reasons: Bytes, nonces: NDArray[np.uint64], balances: Bytes
+) -> Bytes:
+    """What the senders' accounts refuse besides, uint8 (n,): `Reason` or 0.
+
+    Args:
+        batch: n transactions.
+        reasons: what `stateless_check` said.
+        nonces, balances: of each transaction's sender, uint64 (n,) and uint8 (n, 32) big-endian.
+    """
+    spent = (batch.nonce < nonces) | (batch.nonce == _LAST_NONCE)
+    needed, overflows = amounts.add(amounts.from_big_endian(batch.value), _most_fees(batch))
+    poor = overflows | amounts.below(amounts.from_big_endian(balances), needed)
+    later = np.select([spent, poor], [Reason.BAD_NONCE, Reason.INSUFFICIENT_BALANCE], Reason.NONE)
+    return np.where(reasons != 0, reasons, later).astype(np.uint8)
+
+
+def _most_fees(batch: TransactionBatch) -> NDArray[np.uint64]:
+    """Gas limit × gas price, limbs (n, 4); gas limits that no block takes count as the highest that one does."""
+    limit = np.minimum(batch.gas_limit, np.uint64(GAS_LIMIT))
+    low, high = (batch.gas_price & _LOW) * limit, (batch.gas_price >> _HALF) * limit
+    fees = np.zeros((len(batch), 4), np.uint64)
+    fees[:, 0] = low + (high << _HALF)
+    fees[:, 1] = (high >> _HALF) + (fees[:, 0] < low)
+    return fees

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a node remembers of the chain beside the state: the genesis it began with, and the blocks it executed.
+
+A block's row is written before the block is executed and completed after it. The engine's storage decides how far the chain
+is: at the next start `reconcile` drops rows beyond it, and completes the last one from its receipts.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from supervm.engine.receipts import Receipts
+from supervm.tiers.node.blocks import Block
+from supervm.tiers.node.errors import NotKept, WrongChain
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS genesis (hash BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS blocks (
+    number INTEGER PRIMARY KEY, hash BLOB NOT NULL, parent BLOB NOT NULL, timestamp INTEGER NOT NULL,
+    transactions INTEGER NOT NULL, root BLOB, committed INTEGER, failed INTEGER, rejected INTEGER, gas INTEGER
+);
+"""
+
+
+@dataclass(frozen=True)
+class BlockRecord:
+    """A block that is part of the state.
+
+    Args:
+        number, timestamp: of the block.
+        hash, parent: 32 bytes each.
+        transactions: how many it has.
+        root: of the state after it, 32 bytes.
+        committed, failed, rejected: as `BlockStats` counts them.
+        gas: used by all of them.
+    """
+
+    number: int
+    hash: bytes
+    parent: bytes
+    timestamp: int
+    transactions: int
+    root: bytes
+    committed: int
+    failed: int
+    rejected: int
+    gas: int
+
+
+_COLUMNS = ", ".join(BlockRecord.__dataclass_fields__)
+
+
+def connect(path: Path, *, sync: bool) -> sqlite3.Connection:
+    """A database whose commits survive the death of the process, and with `sync` a power loss too; each statement
+    outside of a transaction is one. Whoever shares it between threads takes turns."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+    return connection
+
+
+class ChainRecords:
+    """The records; every method may be called from any thread.
+
+    Args:
+        path: of the database, created if it is not there.
+        genesis_hash: of the chain, 32 bytes.
+        keep: blocks that are kept; older ones are dropped.
+        sync: whether each record waits for the disk.
+
+    Raises:
+        WrongChain: the database belongs to another genesis.
+    """
+
+    def __init__(self, path: Path, genesis_hash: bytes, *, keep: int, sync: bool = False) -> None:
+        self._connection, self._lock, self._keep = connect(path, sync=sync), threading.Lock(), keep
+        try:
+            self._connection.executescript(_TABLES)
+            found = self._connection.execute("SELECT hash FROM genesis").fetchone()
+            if found is None:
+                self._connection.execute("INSERT INTO genesis VALUES (?)", (genesis_hash,))
+            elif found[0] != genesis_hash:
+                raise WrongChain(
+                    f"{path}: the state belongs to genesis {found[0].hex()}, the given one is {genesis_hash.hex()}; "
+                    "use another directory for another chain"
+                )
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    def begin(self, block: Block) -> None:
+        """A block is about to be executed."""
+        row = (block.number, block.hash, block.parent, block.timestamp, len(block.transactions))
+        self._execute(
+            "INSERT OR REPLACE INTO blocks (number, hash, parent, timestamp, transactions) VALUES (?, ?, ?, ?, ?)",
+            row,
+        )
+
+    def finish(self, number: int, root: bytes, receipts: Receipts) -> None:
+        """A block is part of the state."""
+        committed = int(receipts.accepted.sum())
+        failed = committed - int(receipts.success.sum())
+        counts = (committed, failed, len(receipts) - committed, int(receipts.gas.sum(dtype=np.uint64)))
+        self._execute(
+            "UPDATE blocks SET root = ?, committed = ?, failed = ?, rejected = ?, gas = ? WHERE number = ?",
+            (root, *counts, number),
+        )
+        self._execute("DELETE FROM blocks WHERE number <= ?", (number - self._keep,))
+
+    def reconcile(self, number: int, root: bytes, receipts: bytes | None) -> None:
+        """Make the records those of a state.
+
+        Args:
+            number: of the last block that the state has.
+            root: of the state.
+            receipts: of that block, if they are stored.
+
+        Raises:
+            WrongChain: that block was never noted here: the directory was put together from two.
+        """
+        self._execute("DELETE FROM blocks WHERE number > ?", (number,))
+        if not number:
+            return
+        row = self._execute("SELECT root FROM blocks WHERE number = ?", (number,))
+        if row is None:
+            raise WrongChain(
+                f"the state is at block {number}, of which there is no record; restore a copy of both"
+            )
+        if row[0] is None and receipts is not None:
+            self.finish(number, root, Receipts.from_bytes(receipts))
+
+    def last(self) -> tuple[int, bytes, int] | None:
+        """Number, hash and timestamp of the last block; None before the first."""
+        found: tuple[int, bytes, int] | None = self._execute(
+            "SELECT number, hash, timestamp FROM blocks ORDER BY number DESC LIMIT 1"
+        )
+        return found
+
+    def hash_of(self, number: int) -> bytes | None:
+        """The hash of a block that was begun; None if it is not kept."""
+        found = self._execute("SELECT hash FROM blocks WHERE number = ?", (number,))
+        return None if found is None else bytes(found[0])
+
+    def block(self, number: int) -> BlockRecord:
+        """A block that is part of the state.
+
+        Raises:
+            NotKept: it is not, or no longer kept.
+        """
+        found = self._execute(
+            f"SELECT {_COLUMNS} FROM blocks WHERE number = ? AND root IS NOT NULL", (number,)
+        )
+        if found is None:
+            raise NotKept(
+                f"block {number} is not kept: this node has the last {self._keep:,} up to its own last block"
+            )
+        return BlockRecord(*found)
+
+    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+        """The first row that a statement gives."""
+        with self._lock:
+            row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+            return row

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A process that is a node: from settings to a running one, and from a signal to its end.
+
+What a node keeps its state in says what it is: `rocksdb` executes (L1, L2), `lru` is an edge node (L3), `sqlite` a mobile
+one (L4). SIGTERM and SIGINT stop it after the block in hand.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervm.engine.result import BlockResult
+from supervm.kernels.errors import ArgumentError
+from supervm.kernels.threads import set_threads
+from supervm.tiers.compose import engine_config, scheduling, threads
+from supervm.tiers.hardware import Hardware
+from supervm.tiers.node.account_cache import AccountCache
+from supervm.tiers.node.edge_service import EdgeService
+from supervm.tiers.node.errors import UpstreamFailed
+from supervm.tiers.node.full_node import KEPT_FOR_EVER, FullNode
+from supervm.tiers.node.full_service import FullService, prune_inbox
+from supervm.tiers.node.inbox import Inbox
+from supervm.tiers.node.light_client import check_accounts, replay_queue
+from supervm.tiers.node.operations import OperationsServer
+from supervm.tiers.node.packing import Packer
+from supervm.tiers.node.server import NodeServer
+from supervm.tiers.node.sources import SubmittedBlocks
+from supervm.tiers.node.tasks import Task, TaskRouter
+from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.node.wallet import Wallet
+from supervm.tiers.observability.metrics import Metrics
+from supervm.tiers.observability.routes import operations_router
+from supervm.tiers.observability.status import State, StatusBoard
+from supervm.tiers.settings import Settings
+
+FULL, EDGE, MOBILE = "full", "edge", "mobile"
+ROLES = {"rocksdb": FULL, "lru": EDGE, "sqlite": MOBILE}
+"""What a node is, by the setting `storage.engine`."""
+
+MOBILE_SECONDS = 5.0
+"""How often a mobile node sends its queue and checks its accounts."""
+
+OFF = "off"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Files and directories that a node is given.
+
+    Args:
+        genesis: the genesis file, and `state`, the node's own directory, of a node that executes.
+        blocks: the directory of block files that it follows; None takes submitted blocks.
+        wallet: the directory of a mobile node.
+    """
+
+    genesis: Path | None = None
+    state: Path | None = None
+    blocks: Path | None = None
+    wallet: Path | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a node says of itself when it runs; addresses are None where it does not listen."""
+
+    process: int
+    tier: str
+    role: str
+    grpc: str | None
+    http: str | None
+    number: int
+    state_root: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a node did from its start to its stop.
+
+    Args:
+        number, state_root: where it stands.
+        blocks, transactions, committed: that it executed.
+        seconds: from the first look for a block until the last one was on disk.
+    """
+
+    number: int
+    state_root: str
+    blocks: int
+    transactions: int
+    committed: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Committed transactions a second."""
+        return self.committed / self.seconds if self.seconds else 0.0
+
+
+@dataclass
+class _Counter:
+    """Counts what a node executes."""
+
+    blocks: int = 0
+    transactions: int = 0
+    committed: int = 0
+
+    def __call__(self, number: int, result: BlockResult) -> None:
+        self.blocks += 1
+        self.transactions += result.stats.transactions
+        self.committed += result.stats.committed
+
+
+def role_of(settings: Settings) -> str:
+    """What a node of these settings is."""
+    return ROLES[settings.storage_engine]
+
+
+def run_full(
+    settings: Settings,
+    hardware: Hardware,
+    places: Places,
+    ready: Callable[[Ready], None],
+    *,
+    signatures: bool = True,
+    sync: bool = False,
+    until: int | None = None,
+) -> Outcome:
+    """Run a node that executes until a signal stops it, or the block `until` is on disk.
+
+    Args:
+        ready: called once, when it listens.
+        signatures: whether the chain's transactions are signed.
+        sync: whether each block waits for the disk.
+
+    Raises:
+        TaskRefused: the tier does not execute.
+        ArgumentError: no genesis or no directory was given.
+        BlockRefused, WrongChain, InputFileError, StorageError, OSError: as `FullNode` and its servers.
+    """
+    router = TaskRouter(settings.tier, settings.work_allowed)
+    router.require(Task.TRANSACTION_EXECUTION)
+    if places.genesis is None or places.state is None:
+        raise ArgumentError("genesis", "no genesis file, or no directory", "--genesis FILE and --state DIR")
+    keep = settings.storage_blocks
+    config = engine_config(
+        settings, hardware, signatures=signatures, sync=sync, keep_receipts=keep or KEPT_FOR_EVER
+    )
+    with ExitStack() as stack:
+        metrics = Metrics()
+        board = StatusBoard(metrics, settings, hardware)
+        placing = stack.enter_context(scheduling(settings, hardware))
+        if placing is not None:
+            metrics.watch(placing)  # type: ignore[arg-type]
+        counter = _Counter()
+        inbox = _inbox(stack, places.state, settings, sync)
+        observers: list[Callable[[int, BlockResult], None]] = [counter, _told(metrics, board)]
+        if inbox is not None and keep:
+            observers.append(prune_inbox(inbox, keep))
+        node = stack.enter_context(
+            FullNode(
+                places.state,
+                places.genesis,
+                config,
+                blocks=places.blocks,
+                keep_blocks=keep,
+                observers=tuple(observers),
+            )
+        )
+        if inbox is not None:
+            packer = Packer(node, inbox, settings.node_pack_transactions, settings.node_pack_seconds)
+            node.idle = packer.idle
+        if isinstance(node.source, SubmittedBlocks):
+            source = node.source
+            metrics.queue("blocks", lambda: float(source.waiting))
+        service = FullService(node, router, inbox)
+        grpc, http = _serve(stack, settings, service, metrics, board)
+        stack.enter_context(_on_signal(node.stop))
+        board.become(State.READY)
+        ready(_ready(settings, hardware, FULL, (grpc, http), node.number, node.engine.state_root))
+        began = time.perf_counter()
+        try:
+            node.run(until)
+        except BaseException as error:
+            board.become(State.FAILING, str(error))
+            raise
+        seconds = time.perf_counter() - began
+        board.become(State.DRAINING)
+        counts = (counter.blocks, counter.transactions, counter.committed)
+        return Outcome(node.number, node.engine.state_root.hex(), *counts, seconds)
+
+
+def run_edge(
+    settings: Settings, hardware: Hardware, ready: Callable[[Ready], None], *, signatures: bool = True
+) -> None:
+    """Run an edge node until a signal stops it.
+
+    Raises:
+        TaskRefused: the tier answers no questions.
+        ArgumentError: no upstream was given.
+        OSError: an address cannot be listened on.
+    """
+    router = TaskRouter(settings.tier, settings.work_allowed)
+    router.require(Task.QUERY)
+    set_threads(threads(settings, hardware))
+    stopped = threading.Event()
+    with ExitStack() as stack:
+        metrics = Metrics()
+        board = StatusBoard(metrics, settings, hardware)
+        stack.enter_context(scheduling(settings, hardware))
+        upstream = stack.enter_context(Upstream(_upstream(settings)))
+        cache = AccountCache(settings.node_cache_bytes, settings.node_cache_seconds)
+        service = EdgeService(upstream, router, cache, signatures=signatures, backend=settings.backend)
+        grpc, http = _serve(stack, settings, service, metrics, board)
+        stack.enter_context(_on_signal(stopped.set))
+        board.become(State.READY)
+        ready(_ready(settings, hardware, EDGE, (grpc, http), 0, b""))
+        stopped.wait()
+
+
+def run_mobile(
+    settings: Settings, hardware: Hardware, places: Places, passphrase: str, ready: Callable[[Ready], None]
+) -> None:
+    """Run a mobile node: send its queue and check its accounts, again and again, until a signal stops it.
+
+    An upstream that does not answer is tried again; a proof that does not hold ends it.
+
+    Raises:
+        ArgumentError: no wallet or no upstream was given.
+        ProofRefused: see `check_accounts`.
+    """
+    TaskRouter(settings.tier, settings.work_allowed).require(Task.LOCAL_OPERATION)
+    if places.wallet is None:
+        raise ArgumentError("wallet", "none", "--wallet DIR")
+    stopped = threading.Event()
+    with (
+        Upstream(_upstream(settings)) as upstream,
+        Wallet(places.wallet, passphrase) as wallet,
+        _on_signal(stopped.set),
+    ):
+        ready(_ready(settings, hardware, MOBILE, (None, None), 0, b""))
+        while not stopped.is_set():
+            try:
+                replay_queue(wallet, upstream)
+                check_accounts(wallet, upstream)
+            except UpstreamFailed:
+                pass  # offline: the queue stays
+            stopped.wait(MOBILE_SECONDS)
+
+
+def _upstream(settings: Settings) -> str:
+    if settings.node_upstream == OFF:
+        raise ArgumentError("upstream", "none", "--upstream HOST:PORT of a node of a higher tier")
+    return settings.node_upstream
+
+
+def _inbox(stack: ExitStack, folder: Path, settings: Settings, sync: bool) -> Inbox | None:
+    if not settings.node_pack_transactions:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    inbox = Inbox(folder / "inbox.sqlite", sync=sync)
+    stack.callback(inbox.close)
+    return inbox
+
+
+def _told(metrics: Metrics, board: StatusBoard) -> Callable[[int, BlockResult], None]:
+    def tell(number: int, result: BlockResult) -> None:
+        metrics.block(result)
+        board.block(result)
+
+    return tell
+
+
+def _serve(
+    stack: ExitStack, settings: Settings, service: Any, metrics: Metrics, board: StatusBoard
+) -> tuple[str | None, str | None]:
+    """Start the servers that the settings ask for; their addresses."""
+    grpc = http = None
+    if settings.node_grpc != OFF:
+        server = NodeServer(service, settings.node_grpc, metrics.request)
+        stack.callback(server.stop)
+        server.start()
+        grpc = server.address
+    if settings.node_http != OFF:
+        pages = OperationsServer(operations_router(metrics, board), settings.node_http)
+        stack.callback(pages.stop)
+        pages.start()
+        http = pages.address
+    return grpc, http
+
+
+def _ready(
+    settings: Settings,
+    hardware: Hardware,
+    role: str,
+    addresses: tuple[str | None, str | None],
+    number: int,
+    root: bytes,
+) -> Ready:
+    return Ready(
+        os.getpid(), settings.tier.name, role, *addresses, number, root.hex(), threads(settings, hardware)
+    )
+
+
+@contextmanager
+def _on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at SIGTERM and SIGINT; on the main thread, the only one that signals reach."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a node's blocks come from: a directory of files, or calls that submit them. Both check what follows what."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from supervm.tiers.node.blocks import Block, file_name, read_block, unpack_block, write_block
+from supervm.tiers.node.errors import BlockRefused
+
+log = logging.getLogger(__name__)
+
+
+class Tip:
+    """The last block that was taken, executed or about to be.
+
+    Args:
+        number, hash, timestamp: its; number 0 stands for the genesis.
+    """
+
+    def __init__(self, number: int, hash: bytes, timestamp: int) -> None:
+        self.number, self.hash, self.timestamp = number, hash, timestamp
+
+    def advance(self, block: Block, source: str) -> None:
+        """Take the next block.
+
+        Raises:
+            BlockRefused: it is not the next one; nothing changed.
+        """
+        if block.number != self.number + 1:
+            raise BlockRefused(source, block.number, f"number {block.number}", f"number {self.number + 1}")
+        if block.parent != self.hash:
+            found = f"parent {block.parent.hex()}"
+            raise BlockRefused(source, block.number, found, f"{self.hash.hex()}, the block before")
+        if block.timestamp < self.timestamp:
+            found = f"timestamp {block.timestamp}"
+            raise BlockRefused(source, block.number, found, f"at least {self.timestamp}, as the block before")
+        self.number, self.hash, self.timestamp = block.number, block.hash, block.timestamp
+
+
+class Source(Protocol):
+    """Where blocks come from. One thread takes them."""
+
+    tip: Tip
+
+    def take(self) -> Block | None:
+        """The next block; None if it is not there yet.
+
+        Raises:
+            BlockRefused: what is there cannot follow.
+        """
+
+    def holds(self, number: int) -> bool:
+        """Whether a block after the tip is there for good, so that it will be taken."""
+
+    def put(self, number: int, data: bytes) -> None:
+        """Add a block file that this node has made."""
+
+
+class DirectorySource:
+    """Blocks in files that are renamed into a directory under their names (`blocks.file_name`).
+
+    Args:
+        folder: the directory.
+        tip: the block that the first one follows.
+    """
+
+    def __init__(self, folder: Path, tip: Tip) -> None:
+        self.folder, self.tip = folder, tip
+        self._told = 0
+
+    def take(self) -> Block | None:
+        """See `Source`; a file that is refused stays where it is."""
+        path = self.folder / file_name(self.tip.number + 1)
+        try:
+            block = read_block(path)
+        except FileNotFoundError:
+            self._tell_of_gap()
+            return None
+        self.tip.advance(block, str(path))
+        return block
+
+    def holds(self, number: int) -> bool:
+        """See `Source`."""
+        return (self.folder / file_name(number)).exists()
+
+    def put(self, number: int, data: bytes) -> None:
+        """See `Source`."""
+        write_block(self.folder, number, data)
+
+    def _tell_of_gap(self) -> None:
+        """Say once that a block is missing before others that are there."""
+        missing = self.tip.number + 1
+        if self._told != missing and (self.folder / file_name(missing + 1)).exists():
+            self._told = missing
+            log.warning("block %d is missing before others that are there; waiting for it", missing)
+
+
+class Offered(Enum):
+    """What became of a block that was offered."""
+
+    TAKEN = 0
+    KNOWN = 1
+    """The same block was taken before."""
+    NO_ROOM = 2
+
+
+REMEMBERED = 64
+"""Blocks besides those in the queue whose hashes are at hand; until then the records have them."""
+
+
+class SubmittedBlocks:
+    """Blocks that calls submit, in a queue of `depth`.
+
+    Args:
+        tip: the block that the first one follows.
+        depth: blocks that wait, at most.
+    """
+
+    def __init__(self, tip: Tip, depth: int) -> None:
+        self.tip, self._depth = tip, depth
+        self._waiting: deque[Block] = deque()
+        self._hashes: dict[int, bytes] = {}
+        self._room = threading.Condition()
+
+    def take(self) -> Block | None:
+        """See `Source`."""
+        with self._room:
+            block = self._waiting.popleft() if self._waiting else None
+            self._room.notify_all()
+            return block
+
+    def offer(self, block: Block, source: str, patience: float) -> Offered:
+        """Put the next block in the queue, waiting for room `patience` seconds at most.
+
+        Raises:
+            BlockRefused: it cannot follow; nothing changed.
+        """
+        with self._room:
+            # Who waits for room may find that another call had the same block.
+            room = self._room.wait_for(lambda: self._has(block) or len(self._waiting) < self._depth, patience)
+            if self._has(block):
+                return Offered.KNOWN
+            if not room:
+                return Offered.NO_ROOM
+            self._append(block, source)
+            return Offered.TAKEN
+
+    def _has(self, block: Block) -> bool:
+        return self._hashes.get(block.number) == block.hash
+
+    def _append(self, block: Block, source: str) -> None:
+        self.tip.advance(block, source)
+        self._waiting.append(block)
+        self._hashes[block.number] = block.hash
+        self._hashes.pop(block.number - self._depth - REMEMBERED, None)
+
+    def holds(self, number: int) -> bool:
+        """See `Source`: what waits here is gone with the process."""
+        return False
+
+    def put(self, number: int, data: bytes) -> None:
+        """See `Source`; there is always room for it."""
+        with self._room:
+            self._append(unpack_block(data, "this node"), "this node")
+
+    @property
+    def waiting(self) -> int:
+        """Blocks in the queue."""
+        return len(self._waiting)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls to another node. A call that fails changes nothing here; whether it changed something there is asked again."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import grpc
+
+from supervm.tiers.node.errors import UpstreamFailed
+from supervm.tiers.service.v1 import node_pb2 as pb
+from supervm.tiers.service.v1.node_pb2_grpc import NodeStub
+
+PATIENCE_SECONDS = 20.0
+"""How long a call may take."""
+
+MOST_MESSAGE_BYTES = (1 << 30) + (1 << 20)
+"""Of a message: a block file, and a little more."""
+
+CHANNEL_OPTIONS = [
+    ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
+]
+
+
+class Upstream:
+    """Another node; use it as a context manager. Every method may be called from any thread.
+
+    Args:
+        address: HOST:PORT.
+        seconds: patience with each call.
+    """
+
+    def __init__(self, address: str, seconds: float = PATIENCE_SECONDS) -> None:
+        self.address, self._seconds = address, seconds
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = NodeStub(self._channel)
+
+    def __enter__(self) -> Upstream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def get_status(self) -> pb.NodeStatus:
+        """What the node says of itself. Errors as `call`."""
+        status: pb.NodeStatus = self.call("GetStatus", pb.GetStatusRequest())
+        return status
+
+    def get_accounts(self, addresses: bytes) -> pb.GetAccountsReply:
+        """Nonces and balances of packed addresses at the last block. Errors as `call`."""
+        reply: pb.GetAccountsReply = self.call("GetAccounts", pb.GetAccountsRequest(addresses=addresses))
+        if len(reply.nonces) * 20 != len(addresses) or len(reply.balances) != 32 * len(reply.nonces):
+            raise self._nonsense("GetAccounts", f"{len(reply.nonces)} accounts for {len(addresses) // 20}")
+        return reply
+
+    def get_proof(self, key: bytes) -> pb.GetProofReply:
+        """A proof of what stands under a key of the state. Errors as `call`."""
+        reply: pb.GetProofReply = self.call("GetProof", pb.GetProofRequest(key=key))
+        return reply
+
+    def submit_transactions(self, request: pb.SubmitTransactionsRequest) -> pb.SubmitTransactionsReply:
+        """Submit transactions. Errors as `call`."""
+        reply: pb.SubmitTransactionsReply = self.call("SubmitTransactions", request)
+        count = len(request.offsets) // 8 - 1
+        columns = (reply.states, reply.reasons, reply.numbers, reply.known)
+        if len(reply.hashes) != 32 * count or any(len(column) != count for column in columns):
+            raise self._nonsense("SubmitTransactions", f"other columns than of {count} transactions")
+        return reply
+
+    def call(self, method: str, request: Any) -> Any:
+        """Any call that asks once and is answered once.
+
+        Raises:
+            UpstreamFailed: it was not answered, or refused; `code` and `details` say how.
+        """
+        try:
+            return getattr(self._stub, method)(request, timeout=self._seconds)
+        except grpc.RpcError as error:
+            raise UpstreamFailed(self.address, method, error.code().name, error.details() or "") from None
+
+    def _nonsense(self, method: str, found: str) -> UpstreamFailed:
+        return UpstreamFailed(self.address, method, "INTERNAL", f"an answer with {found}")

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Accounts of a mobile node, L4, in SQLite: keys, transactions that were signed and wait, balances that were proved.
+
+Keys are Ed25519, made and used through `cryptography`, and stored as PKCS #8, encrypted where there is a passphrase. A
+transaction is queued before it is sent anywhere and known by its hash, so it may be sent as often as answers get lost.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from supervm.crypto.messages import Messages
+from supervm.engine.addresses import ed25519_addresses
+from supervm.engine.transaction_encoding import encode, signing_digests, transaction_hashes
+from supervm.engine.transactions import DEFAULT_GAS_LIMIT, Scheme, TransactionBatch
+from supervm.kernels.errors import ArgumentError
+from supervm.tiers.node.errors import WalletError
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS accounts (
+    address BLOB PRIMARY KEY, key BLOB NOT NULL, nonce INTEGER NOT NULL DEFAULT 0, balance BLOB, number INTEGER, root BLOB
+);
+CREATE TABLE IF NOT EXISTS transactions (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, sender BLOB NOT NULL, nonce INTEGER NOT NULL,
+    data BLOB NOT NULL, state TEXT NOT NULL, number INTEGER NOT NULL DEFAULT 0, reason INTEGER NOT NULL DEFAULT 0
+);
+"""
+
+
+class Progress(StrEnum):
+    """How far a signed transaction is."""
+
+    QUEUED = "queued"
+    """Not known to have arrived anywhere."""
+    SENT = "sent"
+    """An upstream has it and will put it into a block."""
+    IN_BLOCK = "in block"
+    """Part of a block, see its number and reason."""
+    REFUSED = "refused"
+    """No block will have it, see the reason."""
+
+
+OPEN = (Progress.QUEUED, Progress.SENT)
+"""What is sent again."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A signed transaction: its hash, 32 bytes, its encoding, and how far it is; `number` is its block, 0 before."""
+
+    hash: bytes
+    sender: bytes
+    nonce: int
+    data: bytes
+    state: Progress
+    number: int
+    reason: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """An own account as it was proved last, at block `number` with this state root; None if it never was."""
+
+    address: bytes
+    nonce: int
+    balance: int | None
+    number: int | None
+    root: bytes | None
+
+
+class Wallet:
+    """A wallet in a directory; use it as a context manager, from one thread.
+
+    Args:
+        folder: its directory, created for its owner alone if it is not there.
+        passphrase: that keys are encrypted with; '' leaves them plain.
+    """
+
+    def __init__(self, folder: Path, passphrase: str = "") -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / "wallet.sqlite"
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._passphrase = passphrase.encode() or None
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.executescript(_TABLES)
+
+    def __enter__(self) -> Wallet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    # ---------------------------------------------------------------------------------------------- accounts
+
+    def create(self) -> bytes:
+        """Make a key; the address of its account, 20 bytes.
+
+        Raises:
+            WalletError: `cryptography` is not installed.
+        """
+        library = _library()
+        key = library.private.generate()
+        public = key.public_key().public_bytes(library.encoding.Raw, library.public_format.Raw)
+        address: bytes = ed25519_addresses(np.frombuffer(public, np.uint8)[None])[0].tobytes()
+        if self._passphrase is None:
+            protection = library.plain()
+        else:
+            protection = library.encrypted(self._passphrase)
+        stored = key.private_bytes(library.encoding.PEM, library.private_format.PKCS8, protection)
+        self._connection.execute("INSERT INTO accounts (address, key) VALUES (?, ?)", (address, stored))
+        return address
+
+    def accounts(self) -> list[Account]:
+        """All accounts, in the order they were made."""
+        rows = self._connection.execute(
+            "SELECT address, nonce, balance, number, root FROM accounts ORDER BY rowid"
+        ).fetchall()
+        return [
+            Account(address, nonce, None if balance is None else int.from_bytes(balance), number, root)
+            for address, nonce, balance, number, root in rows
+        ]
+
+    def note_proved(self, account: Account) -> None:
+        """Remember an account as it was proved."""
+        assert account.balance is not None
+        self._connection.execute(
+            "UPDATE accounts SET nonce = ?, balance = ?, number = ?, root = ? WHERE address = ?",
+            (account.nonce, account.balance.to_bytes(32), account.number, account.root, account.address),
+        )
+
+    # ---------------------------------------------------------------------------------------------- transactions
+
+    def sign(
+        self,
+        sender: bytes,
+        to: bytes,
+        *,
+        value: int = 0,
+        entry: bytes = b"",
+        input: bytes = b"",
+        gas_limit: int = DEFAULT_GAS_LIMIT,
+        gas_price: int = 1,
+        chain_id: int = 1,
+    ) -> Queued:
+        """Sign a transaction and queue it, with the nonce that follows those queued before.
+
+        Raises:
+            WalletError: no such account, or its key cannot be opened.
+            ArgumentError: what no transaction can hold.
+        """
+        key = self._key(sender)
+        if len(to) != 20:
+            raise ArgumentError("to", f"{len(to)} bytes", "an address, 20 bytes")
+        with self._transaction():
+            nonce = self._next_nonce(sender)
+            unsigned = TransactionBatch.of(
+                sender=sender, nonce=nonce, to=to, value=value, entry=entry, input=input, gas_limit=gas_limit,
+                gas_price=gas_price, chain_id=chain_id, scheme=Scheme.ED25519,
+            )  # fmt: skip
+            library = _library()
+            public = key.public_key().public_bytes(library.encoding.Raw, library.public_format.Raw)
+            signature = public + key.sign(signing_digests(unsigned)[0].tobytes())
+            batch = replace(unsigned, signature=Messages.of([signature]))
+            found = Queued(
+                transaction_hashes(batch)[0].tobytes(), sender, nonce, encode(batch)[0], Progress.QUEUED, 0, 0
+            )
+            self._connection.execute(
+                "INSERT INTO transactions (hash, sender, nonce, data, state) VALUES (?, ?, ?, ?, ?)",
+                (found.hash, sender, nonce, found.data, found.state),
+            )
+        return found
+
+    def queue(self, states: Sequence[Progress] = tuple(Progress)) -> list[Queued]:
+        """Signed transactions in these states, in the order they were signed."""
+        marks = ", ".join("?" * len(states))
+        rows = self._connection.execute(
+            f"SELECT hash, sender, nonce, data, state, number, reason FROM transactions WHERE state IN ({marks})"
+            " ORDER BY position",
+            tuple(states),
+        ).fetchall()
+        return [
+            Queued(hash, sender, nonce, data, Progress(state), number, reason)
+            for hash, sender, nonce, data, state, number, reason in rows
+        ]
+
+    def note(self, found: Sequence[Queued]) -> None:
+        """Remember how far transactions are, all of them or none."""
+        with self._transaction():
+            self._connection.executemany(
+                "UPDATE transactions SET state = ?, number = ?, reason = ? WHERE hash = ?",
+                [(each.state, each.number, each.reason, each.hash) for each in found],
+            )
+
+    def _next_nonce(self, sender: bytes) -> int:
+        """Above the proved one, and above those of transactions that were not refused."""
+        row = self._connection.execute(
+            "SELECT MAX(a.nonce, COALESCE((SELECT MAX(t.nonce) + 1 FROM transactions t"
+            " WHERE t.sender = a.address AND t.state != ?), 0)) FROM accounts a WHERE a.address = ?",
+            (Progress.REFUSED, sender),
+        ).fetchone()
+        return int(row[0])
+
+    def _key(self, address: bytes) -> Any:
+        row = self._connection.execute("SELECT key FROM accounts WHERE address = ?", (address,)).fetchone()
+        if row is None:
+            raise WalletError(f"the wallet has no account {address.hex()}; `supervm node account` lists them")
+        try:
+            return _library().load(row[0], self._passphrase)
+        except (ValueError, TypeError):
+            raise WalletError(
+                f"the key of {address.hex()} does not open; set SUPERVM_WALLET_PASSPHRASE to its passphrase"
+            ) from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        with self._connection:
+            yield
+
+
+@dataclass(frozen=True)
+class _Library:
+    """What is used of `cryptography`."""
+
+    private: Any
+    encoding: Any
+    public_format: Any
+    private_format: Any
+    plain: Any
+    encrypted: Any
+    load: Any
+
+
+def _library() -> _Library:
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    except ImportError:
+        raise WalletError(
+            "signing needs the package 'cryptography'; pip install 'supervm-engine[wallet]' brings it"
+        ) from None
+    return _Library(
+        Ed25519PrivateKey,
+        serialization.Encoding,
+        serialization.PublicFormat,
+        serialization.PrivateFormat,
+        serialization.NoEncryption,
+        serialization.BestAvailableEncryption,
+        serialization.load_pem_private_key,
+    )
