@@ -5,8 +5,8 @@ Callers of batch functions never see where their work ran, and with a scheduler 
 it (for a label, a trace) asks inside a block:
 
     with witness() as seen:
-        verdicts = ed25519.verify_batch(keys, messages, signatures)
-    seen.backend("ed25519.verify")      # "ifma"; "cuda+ifma" where a batch was cut, or done again in part
+        digests = sha256_batch(messages)
+    seen.backend("sha256")      # "ifma"; "cuda+ifma" where a batch was cut, or done again in part
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
 SupervmError
 ├── SettingError (ValueError)   a setting that does not exist or has a wrong value → 2
 ├── BrokenFile (ValueError)     a file that cannot be read as what it should be → 2
+├── NoAnswer                    a process that was asked over HTTP and did not answer → 3
 └── ServiceError (RuntimeError) a request that the service did not carry out; its code goes to the caller
 
 Elsewhere: `ArgumentError`, `UnknownOperation` and the engine's `InputFileError` → 2; `BackendUnavailable`, a
@@ -92,6 +93,23 @@ class ServiceError(SupervmError, RuntimeError):
 
     def __reduce__(self) -> tuple[type[ServiceError], tuple[Code, str, str, float]]:
         return type(self), (self.code, self.field, self.message, self.retry_after)
+
+
+class NoAnswer(SupervmError):
+    """A running process was asked for something and did not answer, or not with that.
+
+    Args:
+        address: what was asked.
+        problem: what happened, in words.
+    """
+
+    def __init__(self, address: str, problem: str) -> None:
+        super().__init__(f"{address}: {problem}; is a service or node running there?")
+        self.address = address
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[NoAnswer], tuple[str, str]]:
+        return type(self), (self.address, self.problem)
 
 
 def exit_code(error: BaseException) -> int:

@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from supervm.crypto.messages import Messages
 from supervm.engine.receipts import Path, Receipts
 from supervm.engine.result import BlockResult, BlockStats
+from supervm.engine.scheduler.metrics import LABELS, Reading
+from supervm.engine.scheduler.report import ExecutorReport, SchedulerReport
 from supervm.tiers import Hardware
 from supervm.tiers.observability.metrics import Metrics
 from supervm.tiers.observability.routes import operations_router
@@ -90,3 +92,39 @@ def served(observed: Observed) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+class EverySeries:
+    """In a scheduler's place: one series of each of its metrics, and one device."""
+
+    def metrics(self) -> tuple[Reading, ...]:
+        return tuple(
+            Reading(name, tuple((label, "x") for label in labels), 1, 1.0) for name, labels in LABELS.items()
+        )
+
+    def device_memory(self) -> dict[str, int]:
+        return {"x": 1}
+
+    def report(self, operations: object) -> SchedulerReport:
+        return SchedulerReport("auto", (ExecutorReport("x", "gpu", "open", "why"),), "", (), "")
+
+
+def busy() -> Observed:
+    """One in which everything that has a metric has happened."""
+    one = Observed()
+    one.metrics.watch(EverySeries())  # type: ignore[arg-type]
+    one.metrics.verified("ed25519", "ifma", np.array([1, 0, -1], np.int8))
+    one.metrics.request("Verify", "OK", 0.01)
+    one.metrics.queue("gather", lambda: 1)
+    one.metrics.conflicts(1)
+    one.block(block_result())
+    return one
+
+
+def exported() -> dict[str, set[str]]:
+    """Name of every sample → its labels, without buckets' `le`."""
+    found: dict[str, set[str]] = {}
+    for family in busy().metrics.registry.collect():
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(set(sample.labels) - {"le"})
+    return found

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`supervm status`: this machine in a few lines."""
+"""`supervm status`: this machine in a few lines, or a running service or node, again and again."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import msgspec
+import typer
 from rich.table import Table
 
 from supervm.kernels import CACHE_FOLDER
@@ -16,10 +20,23 @@ from supervm.tiers.kernel_cache import kernel_cache
 def status(
     tier: options.TierName = None,
     config: options.ConfigFile = None,
+    watch: Annotated[
+        str | None,
+        typer.Option("--watch", help="Show a running service or node at this address of HTTP, until Ctrl-C."),
+    ] = None,
+    every: Annotated[
+        float, typer.Option("--every", min=0.1, help="Seconds between two questions of --watch.")
+    ] = 1.0,
     as_json: options.AsJson = False,
 ) -> None:
-    """Summarise this machine: tier, threads, backends, compiled kernels, versions."""
+    """Summarise this machine: tier, threads, backends, compiled kernels, versions.
+
+    With --watch, show what a running service or node does; with --json too, print that once.
+    """
     with console.reporting(as_json):
+        if watch is not None:
+            _show_running(watch, every, as_json)
+            return
         hardware, settings = options.settings_of(tier, config)
         states = [
             inventory.backend_states(name, settings.backend, settings.origins["backend"])
@@ -54,3 +71,12 @@ def status(
         table.add_row("", ", ".join(modules))
         table.add_row("versions", ", ".join(f"{name} {number}" for name, number in versions().items()))
         console.answers().print(table)
+
+
+def _show_running(address: str, every: float, as_json: bool) -> None:
+    from supervm.tiers import status_view
+
+    if as_json:
+        console.print_json(msgspec.to_builtins(status_view.ask(address)))
+    else:
+        status_view.watch(address, every)
