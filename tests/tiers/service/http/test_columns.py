@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lists of texts to bytes, against Python's own conversions, item by item."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervm.tiers.errors import ServiceError
+from supervm.tiers.service.codes import Code
+from supervm.tiers.service.http.columns import as_hex, as_numbers, numbers, packed, ragged
+
+DIGITS = re.compile(r"(0[xX])?([0-9a-fA-F]{2})*")
+NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,64}|[0-9]{1,78}")
+TEXTS = st.lists(st.text("0123xXaAfF", max_size=6) | st.text(max_size=4))
+
+
+def bytes_of(text):
+    """What a text says, or None."""
+    return bytes.fromhex(re.sub("^0[xX]", "", text)) if DIGITS.fullmatch(text) else None
+
+
+def number_of(text):
+    if not NUMBER.fullmatch(text):
+        return None
+    value = int(text, 16) if text[:2].lower() == "0x" else int(text)
+    return value if value < 1 << 256 else None
+
+
+def wrong_places(texts, read):
+    return [f"f[{at}]" for at, text in enumerate(texts) if read(text) is None]
+
+
+@given(TEXTS)
+def test_ragged_is_fromhex(texts):
+    places = wrong_places(texts, bytes_of)
+    if places:
+        with pytest.raises(ServiceError) as error:
+            ragged("f", texts)
+        assert error.value.field in places
+        return
+    rows = ragged("f", texts)
+    expected = [bytes_of(text) for text in texts]
+    assert rows.data == b"".join(expected)
+    assert np.diff(np.frombuffer(rows.offsets, "<u8")).tolist() == [len(row) for row in expected]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["0x", "0X", ""]).flatmap(
+            lambda head: st.binary(max_size=9).map(lambda b: head + b.hex())
+        )
+    )
+)
+def test_every_prefix(texts):
+    rows = ragged("f", texts)
+    assert rows.data == b"".join(bytes_of(text) for text in texts)
+
+
+@given(
+    st.lists(
+        st.integers(0, 2**256 - 1).flatmap(lambda n: st.sampled_from([str(n), hex(n), f"0X{n:064X}"]))
+        | st.sampled_from(
+            ["0", "0x", "", "-1", "1_0", " 1", "１", "0x" + "0" * 65, "9" * 78, "9" * 79, "1,2"]
+        )
+    )
+)
+def test_numbers_are_int(texts):
+    places = wrong_places(texts, number_of)
+    if places:
+        with pytest.raises(ServiceError) as error:
+            numbers("f", texts)
+        assert error.value.field in places
+        return
+    expected = b"".join(number_of(text).to_bytes(32, "little") for text in texts)
+    assert numbers("f", texts) == expected
+
+
+@given(st.lists(st.integers(0, 2**256 - 1), min_size=1))
+def test_hexadecimal_numbers_of_every_width(values):
+    texts = [hex(value) for value in values]
+    found = numbers("f", texts)
+    assert found == b"".join(value.to_bytes(32, "little") for value in values)
+    assert [int(text, 16) for text in as_numbers(found)] == values
+
+
+def test_wrong_digits_among_hexadecimal_numbers():
+    with pytest.raises(ServiceError) as error:
+        numbers("f", ["0x1", "0xg", "0x2"])
+    assert error.value.field == "f[1]"
+
+
+@pytest.mark.parametrize(
+    ("texts", "width", "place"),
+    [
+        (["00" * 32, "0x" + "00" * 31], 32, 1),
+        (["00", "0000"], 0, 1),
+        (["", "00"], 1, 0),
+        (["00", "0x0", "00"], 1, 1),
+        (["00", "0g"], 1, 1),
+        (["00", "0x0x"], 1, 1),
+        (["00", "é0"], 1, 1),
+        (["00", "\ud800\ud800"], 1, 1),
+        (["00", "0 "], 1, 1),
+        (["00", "00,00", "00"], 1, 1),
+        (["00", "0,"], 1, 1),
+    ],
+)
+def test_a_wrong_item_is_named(texts, width, place):
+    with pytest.raises(ServiceError) as error:
+        packed("keys", texts, width)
+    assert error.value.code is Code.INVALID_ARGUMENT
+    assert error.value.field == f"keys[{place}]"
+
+
+def test_rows_and_back():
+    rows = [bytes([index]) * 33 for index in range(5)]
+    texts = as_hex(b"".join(rows), 33)
+    assert texts == ["0x" + row.hex() for row in rows]
+    assert packed("f", texts, 33) == packed("f", texts, 0) == b"".join(rows)
+    assert as_hex(b"", 32) == as_numbers(b"") == []
+    assert packed("f", [], 32) == numbers("f", []) == b""
+    assert ragged("f", []).offsets == bytes(8)

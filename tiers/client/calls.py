@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each method of a client sends and how its replies become a result: pure functions, for both kinds of client.
+
+A batch becomes as many requests as the message limit asks for; they are made when they are sent, so that a batch is not
+held twice, and their replies are put together in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from supervm.crypto.messages import Messages, MessagesLike
+from supervm.kernels.errors import ArgumentError
+from supervm.tiers.client.columns import RowsLike, cuts, numbers, rows, same_count, table, wire_rows
+from supervm.tiers.service.v1 import verification_pb2 as pb
+
+__all__ = [
+    "ED25519_RULES",
+    "HASH_FUNCTIONS",
+    "Call",
+    "Conflicts",
+    "detect_conflicts",
+    "hash_messages",
+    "merkle_root",
+    "msm",
+    "poseidon",
+    "recover",
+    "verify_ecdsa",
+    "verify_ed25519",
+    "verify_schnorr",
+]
+
+Verdicts = npt.NDArray[np.int8]
+Bytes = npt.NDArray[np.uint8]
+Result = TypeVar("Result")
+
+ED25519_RULES = {
+    "dalek": pb.ED25519_RULE_DALEK,
+    "strict": pb.ED25519_RULE_STRICT,
+    "zip215": pb.ED25519_RULE_ZIP215,
+}
+HASH_FUNCTIONS = {
+    "sha256": (pb.HASH_FUNCTION_SHA256, 32),
+    "sha512": (pb.HASH_FUNCTION_SHA512, 64),
+    "keccak256": (pb.HASH_FUNCTION_KECCAK256, 32),
+    "blake2b": (pb.HASH_FUNCTION_BLAKE2B, 64),
+}
+"""The protocol's number of each function, and the bytes of its digest."""
+
+CONFLICT_RULES = {"versioned": pb.CONFLICT_RULE_VERSIONED, "locking": pb.CONFLICT_RULE_LOCKING}
+ECDSA_KEYS = (33, 64, 65)
+_SEGMENT = 256
+"""Bytes that a request may take beside its items: tags, lengths, names."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[Result]):
+    """One call of a client.
+
+    Args:
+        method: of the service.
+        requests: its requests, made one by one.
+        join: from all replies, in the order of the requests, to the result.
+    """
+
+    method: str
+    requests: Iterator[Message]
+    join: Callable[[Sequence[Any]], Result]
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """What depends on what in a block of n transactions, as `supervm.engine.conflicts.Conflicts` has it.
+
+    Args:
+        wave: int32 (n,), the longest path from the start of the block to each transaction, from 0.
+        wave_count: how many waves there are; 0 for an empty block.
+        edge_offsets: int64 (n + 1,); (0,) if edges were not asked for.
+        edges: int32; those of transaction i are `edges[edge_offsets[i]:edge_offsets[i + 1]]`.
+        hot_keys, hot_counts: uint64 and int64 (h,), the most accessed keys; empty if they were not asked for.
+    """
+
+    wave: npt.NDArray[np.int32]
+    wave_count: int
+    edge_offsets: npt.NDArray[np.int64]
+    edges: npt.NDArray[np.int32]
+    hot_keys: npt.NDArray[np.uint64]
+    hot_counts: npt.NDArray[np.int64]
+
+
+def verify_ed25519(
+    public_keys: RowsLike, messages: MessagesLike, signatures: RowsLike, rule: str, limit: int
+) -> Call[Verdicts]:
+    return _over_messages(
+        pb.VerifyRequest(scheme=pb.SCHEME_ED25519, rule=_named(ED25519_RULES, "rule", rule)),
+        public_keys,
+        messages,
+        signatures,
+        limit,
+    )
+
+
+def verify_schnorr(
+    public_keys: RowsLike, messages: MessagesLike, signatures: RowsLike, limit: int
+) -> Call[Verdicts]:
+    request = pb.VerifyRequest(scheme=pb.SCHEME_SCHNORR_SECP256K1)
+    return _over_messages(request, public_keys, messages, signatures, limit)
+
+
+def _over_messages(
+    common: pb.VerifyRequest,
+    public_keys: RowsLike,
+    messages: MessagesLike,
+    signatures: RowsLike,
+    limit: int,
+) -> Call[Verdicts]:
+    signed, keys = rows(signatures, "signatures", (64,)), rows(public_keys, "public_keys", (32,))
+    batch = Messages.of(messages)
+    same_count(len(signed), "signatures", public_keys=len(keys), messages=len(batch))
+
+    def requests() -> Iterator[pb.VerifyRequest]:
+        for start, stop in cuts(len(signed), 32 + 64 + 8 + 1, limit - _SEGMENT, batch):
+            yield pb.VerifyRequest(
+                scheme=common.scheme,
+                rule=common.rule,
+                public_keys=keys[start:stop].tobytes(),
+                signatures=signed[start:stop].tobytes(),
+                messages=wire_rows(batch, start, stop),
+            )
+
+    return Call("Verify", requests(), _verdicts)
+
+
+def verify_ecdsa(
+    public_keys: RowsLike, digests: RowsLike, signatures: RowsLike, low_s: bool, limit: int
+) -> Call[Verdicts]:
+    signed, hashed = rows(signatures, "signatures", (64,)), rows(digests, "digests", (32,))
+    keys = rows(public_keys, "public_keys", ECDSA_KEYS, len(signed))
+    same_count(len(signed), "signatures", public_keys=len(keys), digests=len(hashed))
+
+    def requests() -> Iterator[pb.VerifyRequest]:
+        for start, stop in cuts(len(signed), keys.shape[1] + 32 + 64 + 1, limit - _SEGMENT):
+            yield pb.VerifyRequest(
+                scheme=pb.SCHEME_ECDSA_SECP256K1,
+                allow_high_s=not low_s,
+                public_keys=keys[start:stop].tobytes(),
+                digests=hashed[start:stop].tobytes(),
+                signatures=signed[start:stop].tobytes(),
+            )
+
+    return Call("Verify", requests(), _verdicts)
+
+
+def _verdicts(replies: Sequence[pb.VerifyReply]) -> Verdicts:
+    return numbers([reply.verdicts for reply in replies], "i1")
+
+
+def recover(digests: RowsLike, signatures: RowsLike, limit: int) -> Call[tuple[Bytes, Verdicts]]:
+    hashed, signed = rows(digests, "digests", (32,)), rows(signatures, "signatures", (65,))
+    same_count(len(hashed), "digests", signatures=len(signed))
+
+    def requests() -> Iterator[pb.RecoverRequest]:
+        for start, stop in cuts(len(hashed), 32 + 65 + 64 + 1, limit - _SEGMENT):
+            yield pb.RecoverRequest(
+                digests=hashed[start:stop].tobytes(), signatures=signed[start:stop].tobytes()
+            )
+
+    def join(replies: Sequence[pb.RecoverReply]) -> tuple[Bytes, Verdicts]:
+        keys = numbers([reply.public_keys for reply in replies], "u1", 64)
+        return keys, numbers([reply.verdicts for reply in replies], "i1")
+
+    return Call("Recover", requests(), join)
+
+
+def hash_messages(function: str, messages: MessagesLike, limit: int) -> Call[Bytes]:
+    number, width = _named(HASH_FUNCTIONS, "function", function)
+    batch = Messages.of(messages)
+
+    def requests() -> Iterator[pb.HashRequest]:
+        for start, stop in cuts(len(batch), 8 + width, limit - _SEGMENT, batch):
+            yield pb.HashRequest(function=number, messages=wire_rows(batch, start, stop))
+
+    def join(replies: Sequence[pb.HashReply]) -> Bytes:
+        return numbers([reply.digests for reply in replies], "u1", width)
+
+    return Call("Hash", requests(), join)
+
+
+def merkle_root(
+    leaves: RowsLike | npt.NDArray[np.uint64], hash: str, arity: int, limit: int
+) -> Call[npt.NDArray[Any]]:
+    elements = isinstance(leaves, np.ndarray) and leaves.dtype == np.uint64
+    data = (
+        table(leaves, "leaves", np.uint64, 4) if elements else rows(cast(RowsLike, leaves), "leaves", (32,))
+    )
+    request = pb.MerkleRootRequest(hash=hash, arity=arity, leaves=data.tobytes())
+
+    def join(replies: Sequence[pb.MerkleRootReply]) -> npt.NDArray[Any]:
+        return numbers([replies[0].root], "<u8" if elements else "u1")
+
+    return Call("MerkleRoot", _whole(request, "leaves", limit), join)
+
+
+def msm(
+    curve: str,
+    points: npt.NDArray[Any],
+    scalars: npt.NDArray[np.uint64],
+    group: str,
+    encoding: str,
+    subgroup: bool,
+    limit: int,
+) -> Call[npt.NDArray[Any]]:
+    limbs = encoding == "limbs"
+    dtype: type[np.generic] = np.uint64 if limbs else np.uint8
+    shape = ((2, 2, -1) if group == "g2" else (2, -1)) if limbs else (-1,)
+    given, factors = table(points, "points", dtype, *shape), table(scalars, "scalars", np.uint64, 4)
+    same_count(len(given), "points", scalars=len(factors))
+    request = pb.MsmRequest(
+        curve=curve,
+        group=group,
+        encoding="" if limbs else encoding,
+        points=given.tobytes(),
+        scalars=factors.tobytes(),
+        check_subgroup=subgroup,
+    )
+
+    def join(replies: Sequence[pb.MsmReply]) -> npt.NDArray[Any]:
+        return numbers([replies[0].point], "<u8" if limbs else "u1").reshape(given.shape[1:])
+
+    return Call("Msm", _whole(request, "points", limit), join)
+
+
+def poseidon(curve: str, inputs: npt.NDArray[np.uint64], limit: int) -> Call[npt.NDArray[np.uint64]]:
+    given = table(inputs, "inputs", np.uint64, -1, 4)
+    each = given.shape[1]
+
+    def requests() -> Iterator[pb.PoseidonRequest]:
+        for start, stop in cuts(len(given), 32 * (each + 1), limit - _SEGMENT):
+            yield pb.PoseidonRequest(field=curve, inputs_per_hash=each, inputs=given[start:stop].tobytes())
+
+    def join(replies: Sequence[pb.PoseidonReply]) -> npt.NDArray[np.uint64]:
+        return numbers([reply.digests for reply in replies], "<u8", 4)
+
+    return Call("Poseidon", requests(), join)
+
+
+def detect_conflicts(
+    read_offsets: npt.NDArray[Any],
+    read_keys: npt.NDArray[np.uint64],
+    write_offsets: npt.NDArray[Any],
+    write_keys: npt.NDArray[np.uint64],
+    rule: str,
+    edges: bool,
+    hot_keys: bool,
+    limit: int,
+) -> Call[Conflicts]:
+    request = pb.DetectConflictsRequest(
+        rule=_named(CONFLICT_RULES, "rule", rule),
+        reads=table(read_keys, "read_keys", np.uint64).tobytes(),
+        read_offsets=table(read_offsets, "read_offsets", np.int64).tobytes(),
+        writes=table(write_keys, "write_keys", np.uint64).tobytes(),
+        write_offsets=table(write_offsets, "write_offsets", np.int64).tobytes(),
+        want_edges=edges,
+        want_hot_keys=hot_keys,
+    )
+    return Call("DetectConflicts", _whole(request, "read_keys", limit), _conflicts)
+
+
+def _conflicts(replies: Sequence[pb.DetectConflictsReply]) -> Conflicts:
+    (reply,) = replies
+    wave = numbers([reply.waves], "<i4")
+    return Conflicts(
+        wave,
+        int(wave.max()) + 1 if wave.size else 0,
+        numbers([reply.edge_offsets], "<i8"),
+        numbers([reply.edges], "<i4"),
+        numbers([reply.hot_keys], "<u8"),
+        numbers([reply.hot_counts], "<i8"),
+    )
+
+
+def _whole(request: Message, argument: str, limit: int) -> Iterator[Message]:
+    """A request that cannot be cut."""
+    size = request.ByteSize()
+    if size > limit:
+        raise ArgumentError(argument, f"a request of {size} bytes", f"at most 'message_bytes', {limit}")
+    return iter((request,))
+
+
+def _named(table: dict[str, Any], argument: str, name: str) -> Any:
+    if not isinstance(name, str) or name not in table:
+        raise ArgumentError(argument, repr(name), ", ".join(map(repr, table)))
+    return table[name]

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a client reaches the service and proves who it is, and what a failed call says in this package's errors."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+
+from supervm.kernels.errors import ArgumentError
+from supervm.tiers.client.errors import ClientError, DeadlineExceeded, ServiceRefused, ServiceUnavailable
+from supervm.tiers.service.v1 import verification_pb2 as pb
+
+__all__ = ["Connection", "Tls", "failure", "refusal"]
+
+_PUSH_BACK = "grpc-retry-pushback-ms"
+_REFUSAL = "supervm-refusal-bin"
+"""Trailer of an error with a `Refusal`, which has the field apart."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files in PEM, and whom to expect.
+
+    Args:
+        root: certificates that the server's is signed by; None for those of the system.
+        certificate, key: the client's own, for a server that asks for one (mTLS); both or neither.
+        server_name: the name in the server's certificate, where it is not that of the address.
+
+    Raises:
+        ArgumentError: a certificate without its key, or the other way round.
+    """
+
+    root: Path | str | None = None
+    certificate: Path | str | None = None
+    key: Path | str | None = None
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            lacking = "certificate" if self.certificate is None else "key"
+            raise ArgumentError(lacking, "None", "both files, certificate and key, or neither")
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """What gRPC takes; the files are read now."""
+        root, key, certificate = (_content(path) for path in (self.root, self.key, self.certificate))
+        return grpc.ssl_channel_credentials(root, key, certificate)
+
+
+def _content(path: Path | str | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An address with what is needed to talk to it.
+
+    Args:
+        target: `host:port`, or another name that gRPC resolves, such as `unix:///run/supervm.sock`.
+        tls: None for plain text.
+        token: sent as a bearer token with every call.
+    """
+
+    target: str
+    tls: Tls | None
+    token: str | None
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Sent with every call."""
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
+
+    def channel(self) -> grpc.Channel:
+        """For synchronous calls."""
+        if self.tls is None:
+            return grpc.insecure_channel(self.target, self._options())
+        return grpc.secure_channel(self.target, self.tls.credentials(), self._options())
+
+    def aio_channel(self) -> grpc.aio.Channel:
+        """For asyncio."""
+        if self.tls is None:
+            return grpc.aio.insecure_channel(self.target, self._options())
+        return grpc.aio.secure_channel(self.target, self.tls.credentials(), self._options())
+
+    def _options(self) -> list[tuple[str, Any]]:
+        """Requests are cut here and retried here; a channel of its own, so that clients do not share a connection."""
+        options: list[tuple[str, Any]] = [
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.enable_retries", 0),
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+        if self.tls is not None and self.tls.server_name is not None:
+            options.append(("grpc.ssl_target_name_override", self.tls.server_name))
+        return options
+
+
+def failure(error: Any) -> ClientError:
+    """What a call of gRPC failed with, as an error of this package.
+
+    Args:
+        error: a `grpc.RpcError` of a call.
+    """
+    trailing = dict(error.trailing_metadata() or ())
+    push_back = str(trailing.get(_PUSH_BACK, ""))
+    # gRFC A6: a negative push-back, or one that is no number, asks not to try again.
+    retry_after = int(push_back) / 1000 if push_back.isdecimal() else None
+    said = pb.Refusal()
+    with contextlib.suppress(DecodeError):
+        said.ParseFromString(trailing.get(_REFUSAL, b""))
+    return refusal(error.code().name, said.message or error.details() or "", retry_after, said.field)
+
+
+def refusal(code: str, message: str, retry_after: float | None, field: str) -> ClientError:
+    """The error for a status.
+
+    Args:
+        code: a status code's name.
+        message: the server's words.
+        retry_after: the push-back, in seconds.
+        field: the field of the request that is wrong, or empty.
+    """
+    if code == "UNAVAILABLE":
+        return ServiceUnavailable(message, retry_after)
+    if code == "DEADLINE_EXCEEDED":
+        return DeadlineExceeded(message)
+    return ServiceRefused(code, field, message, retry_after)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HTTP/JSON before the service, for people and scripts: docs/http.md.
+
+A request is a body of JSON, whatever its Content-Type says, so that `curl -d` will do. Who calls is known, and its size,
+before a byte of it is parsed; it becomes the message that gRPC would have carried, and goes the same way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from supervm.tiers.environment import version
+from supervm.tiers.errors import ServiceError
+from supervm.tiers.observability.routes import operations_router
+from supervm.tiers.service.codes import Code
+from supervm.tiers.service.http.calls import calls_router
+from supervm.tiers.service.http.document import document_of
+from supervm.tiers.service.http.problems import of_validation, problem, respond
+
+if TYPE_CHECKING:
+    from supervm.tiers.observability.metrics import Metrics
+    from supervm.tiers.observability.status import StatusBoard
+    from supervm.tiers.service.core import VerificationService
+    from supervm.tiers.settings import Settings
+
+DESCRIPTION = """Signatures, hashes, Merkle roots, multi-scalar multiplication, Poseidon and conflict detection in batches.
+
+Bytes are hexadecimal digits, with or without `0x`. An invalid signature is an answer, not an error: there is a verdict for
+every item. Errors are problem details (RFC 9457) that name the member that is wrong."""
+
+
+def create_app(
+    service: VerificationService,
+    metrics: Metrics,
+    board: StatusBoard,
+    settings: Settings,
+) -> FastAPI:
+    """The application, for an ASGI server in the service's event loop.
+
+    Args:
+        service: what is called, and who may call.
+        metrics: counts requests, by path; exported at `/metrics`.
+        board: for the status page, `/healthz` and `/readyz`.
+        settings: `service.message.bytes` bounds a body, and the message that it becomes.
+    """
+    # The pages that show the document load their scripts from elsewhere, which a service's own pages do not.
+    app = FastAPI(
+        title="SuperVM verification service",
+        version=version(),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        license_info={"name": "GPL-3.0-or-later", "identifier": "GPL-3.0-or-later"},
+    )
+    app.include_router(calls_router(service, metrics, settings.service_message_bytes))
+    app.include_router(operations_router(metrics, board))
+    app.add_exception_handler(ServiceError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _not_routed)
+    app.add_exception_handler(Exception, _defect)
+    app.openapi = lambda: document_of(app, service.access.needs_token)  # type: ignore[method-assign]
+    return app
+
+
+async def _refused(request: Request, error: Any) -> Response:
+    return problem(error)
+
+
+async def _invalid(request: Request, error: Any) -> Response:
+    return problem(of_validation(error.errors()))
+
+
+async def _not_routed(request: Request, error: Any) -> Response:
+    """A path or method that there is not."""
+    detail = f"{request.method} {request.url.path}: see /openapi.json for what there is"
+    return respond(error.status_code, Code.UNIMPLEMENTED.name, detail, headers=error.headers)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """What nobody foresaw; the ASGI server logs it."""
+    return respond(
+        500, Code.INTERNAL.name, f"a defect of the service, {type(error).__name__}; its log says more"
+    )

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The routes of the calls: a body to a message, to the service, to an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import APIRouter, Header, Request, Response
+from google.protobuf.message import Message
+from pydantic import BaseModel, ValidationError
+
+from supervm.tiers.errors import ServiceError
+from supervm.tiers.service.access import Access
+from supervm.tiers.service.codes import Code
+from supervm.tiers.service.core import Caller, VerificationService
+from supervm.tiers.service.http import conversion, models
+from supervm.tiers.service.http.document import ERRORS, body_of
+from supervm.tiers.service.http.problems import of_validation, problem
+from supervm.tiers.service.meters import Meter
+
+LONGEST_TIMEOUT = 86_400.0
+
+Timeout = Annotated[
+    float | None,
+    Header(
+        alias="Request-Timeout",
+        gt=0,
+        le=LONGEST_TIMEOUT,
+        allow_inf_nan=False,
+        description="Seconds after which nobody wants the answer any more: then it is 504.",
+        examples=[2.5],
+    ),
+]
+
+
+class Route(NamedTuple):
+    """A call by HTTP.
+
+    Args:
+        path, summary: of the route.
+        body, answer: their models.
+        request: from the body to the message.
+        reply: from body and reply to the answer; None for a call that answers UNIMPLEMENTED.
+        method: of the service.
+    """
+
+    path: str
+    summary: str
+    body: type[BaseModel]
+    answer: type[BaseModel]
+    request: Callable[[Any], Message]
+    reply: Callable[[Any, Any], BaseModel]
+    method: Callable[[Any, Caller], Awaitable[Any]]
+
+
+def _routes(service: VerificationService) -> tuple[Route, ...]:
+    to, of = conversion, models
+    return (
+        Route(
+            "/v1/verify",
+            "Verify signatures",
+            of.VerifyBody,
+            of.VerifyAnswer,
+            to.verify,
+            to.verdicts,
+            service.verify,
+        ),
+        Route(
+            "/v1/recover",
+            "Recover the public keys of ECDSA signatures over secp256k1",
+            of.RecoverBody,
+            of.RecoverAnswer,
+            to.recover,
+            to.recovered,
+            service.recover,
+        ),
+        Route("/v1/hash", "Hash messages", of.HashBody, of.HashAnswer, to.hashed, to.digests, service.hash),
+        Route(
+            "/v1/merkle-root",
+            "The root of the Merkle tree over leaves",
+            of.MerkleRootBody,
+            of.MerkleRootAnswer,
+            to.merkle_root,
+            to.root,
+            service.merkle_root,
+        ),
+        Route(
+            "/v1/msm",
+            "Multi-scalar multiplication",
+            of.MsmBody,
+            of.MsmAnswer,
+            to.msm,
+            to.point,
+            service.msm,
+        ),
+        Route(
+            "/v1/poseidon",
+            "Poseidon hashes",
+            of.PoseidonBody,
+            of.PoseidonAnswer,
+            to.poseidon,
+            to.field_digests,
+            service.poseidon,
+        ),
+        Route(
+            "/v1/conflicts",
+            "Detect conflicts between the transactions of a block",
+            of.ConflictsBody,
+            of.ConflictsAnswer,
+            to.conflicts,
+            to.waves,
+            service.detect_conflicts,
+        ),
+        Route(
+            "/v1/verify-groth16",
+            "Verify Groth16 proofs: 501 until the engine has pairings",
+            of.Groth16Body,
+            of.VerifyAnswer,
+            to.groth16,
+            to.verdicts,
+            service.verify_groth16,
+        ),
+        Route(
+            "/v1/verify-bls",
+            "Verify BLS signatures: 501 until the engine has pairings",
+            of.BlsBody,
+            of.VerifyAnswer,
+            to.bls,
+            to.verdicts,
+            service.verify_bls,
+        ),
+    )
+
+
+def calls_router(service: VerificationService, meter: Meter, most_bytes: int) -> APIRouter:
+    """The routes `/v1/…`.
+
+    Args:
+        service: what is called, and who may call.
+        meter: counts requests, by path.
+        most_bytes: of a body, and of the message that it becomes.
+    """
+    router = APIRouter(tags=["verification"])
+    for route in _routes(service):
+        router.add_api_route(
+            route.path,
+            _endpoint(route, service.access, meter, most_bytes),
+            methods=["POST"],
+            summary=route.summary,
+            description=route.body.__doc__,
+            operation_id=route.path.removeprefix("/v1/").replace("-", "_"),
+            response_model=route.answer,
+            responses=ERRORS,
+            openapi_extra=body_of(route.body),
+        )
+    return router
+
+
+def _endpoint(route: Route, access: Access, meter: Meter, most_bytes: int) -> Any:
+    async def endpoint(request: Request, request_timeout: Timeout = None) -> Response:
+        begun = time.monotonic()
+        code = Code.INTERNAL.name
+        try:
+            host = request.client.host if request.client else "local"
+            name = access.client(request.headers.get("authorization"), None, host)
+            deadline = None if request_timeout is None else begun + request_timeout
+            body = route.body.model_validate_json(await _content(request, most_bytes))
+            message = route.request(body)
+            _fits(message.ByteSize(), most_bytes)
+            reply = await _answered(request, route.method(message, Caller(name, deadline)), deadline)
+            answer = route.reply(body, reply).model_dump_json(exclude_none=True)
+            code = "OK"
+            return Response(answer, media_type="application/json")
+        except (ServiceError, ValidationError) as error:
+            refused = error if isinstance(error, ServiceError) else _invalid(error)
+            code = refused.code.name
+            return problem(refused)
+        finally:
+            meter.request(route.path, code, time.monotonic() - begun)
+
+    return endpoint
+
+
+def _invalid(error: ValidationError) -> ServiceError:
+    return of_validation(error.errors(include_url=False, include_context=False, include_input=False))
+
+
+def _fits(size: int, most_bytes: int) -> None:
+    if size > most_bytes:
+        text = f"found {size} bytes or more, expected at most {most_bytes}: send less at once"
+        raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text)
+
+
+async def _content(request: Request, most_bytes: int) -> bytes:
+    """The body, read no further than a byte too many."""
+    stated = request.headers.get("content-length", "")
+    if stated.isdecimal():
+        _fits(int(stated), most_bytes)
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        _fits(len(content), most_bytes)
+    return bytes(content)
+
+
+async def _answered(request: Request, call: Awaitable[Any], deadline: float | None) -> Any:
+    """What the service says, unless the deadline passes or the caller goes away first.
+
+    Raises:
+        ServiceError: DEADLINE_EXCEEDED, CANCELLED, or the service's own.
+    """
+    working, gone = asyncio.ensure_future(call), asyncio.ensure_future(_gone(request))
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    try:
+        done, _ = await asyncio.wait({working, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if working in done:
+            return working.result()
+        if gone in done:
+            raise ServiceError(Code.CANCELLED, "", "the caller went away")
+        raise ServiceError(Code.DEADLINE_EXCEEDED, "Request-Timeout", "no answer came before it was over")
+    finally:
+        working.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the connection is closed; nothing else comes after the body."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

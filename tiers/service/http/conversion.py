@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bodies to the protocol's requests, and its replies to answers.
+
+Each function of a body raises `ServiceError`, INVALID_ARGUMENT, and names the member of the body that is wrong. What a
+request means is checked by the service, as for gRPC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from supervm.tiers.errors import ServiceError
+from supervm.tiers.service.codes import Code
+from supervm.tiers.service.http import models
+from supervm.tiers.service.http.columns import as_hex, as_numbers, numbers, packed, ragged
+from supervm.tiers.service.v1 import verification_pb2 as pb
+
+SCHEMES = {
+    "ed25519": pb.SCHEME_ED25519,
+    "ecdsa": pb.SCHEME_ECDSA_SECP256K1,
+    "schnorr": pb.SCHEME_SCHNORR_SECP256K1,
+}
+RULES = {
+    "dalek": pb.ED25519_RULE_DALEK,
+    "strict": pb.ED25519_RULE_STRICT,
+    "zip215": pb.ED25519_RULE_ZIP215,
+}
+HASHES = {
+    "sha256": (pb.HASH_FUNCTION_SHA256, 32),
+    "sha512": (pb.HASH_FUNCTION_SHA512, 64),
+    "keccak256": (pb.HASH_FUNCTION_KECCAK256, 32),
+    "blake2b": (pb.HASH_FUNCTION_BLAKE2B, 64),
+}
+CONFLICT_RULES = {"versioned": pb.CONFLICT_RULE_VERSIONED, "locking": pb.CONFLICT_RULE_LOCKING}
+
+
+def verify(body: models.VerifyBody) -> pb.VerifyRequest:
+    request = pb.VerifyRequest(scheme=SCHEMES[body.scheme], allow_high_s=body.allow_high_s)
+    ecdsa = body.scheme == "ecdsa"
+    signed, unsigned = ("digests", "messages") if ecdsa else ("messages", "digests")
+    texts = getattr(body, signed)
+    if texts is None or getattr(body, unsigned) is not None:
+        member, found = (signed, "none") if texts is None else (unsigned, "a list")
+        expected = f"'{signed}', and no '{unsigned}', for {body.scheme}"
+        raise ServiceError(Code.INVALID_ARGUMENT, member, f"found {found}, expected {expected}")
+    _same("signatures", len(body.signatures), public_keys=len(body.public_keys), **{signed: len(texts)})
+    request.public_keys = packed("public_keys", body.public_keys, 0 if ecdsa else 32)
+    request.signatures = packed("signatures", body.signatures, 64)
+    if ecdsa:
+        request.digests = packed("digests", texts, 32)
+    else:
+        request.messages.CopyFrom(ragged("messages", texts))
+    if body.scheme == "ed25519":
+        request.rule = RULES[body.rule]
+    return request
+
+
+def verdicts(body: Any, reply: pb.VerifyReply) -> models.VerifyAnswer:
+    return models.VerifyAnswer.model_construct(verdicts=_verdicts(reply.verdicts))
+
+
+def recover(body: models.RecoverBody) -> pb.RecoverRequest:
+    _same("digests", len(body.digests), signatures=len(body.signatures))
+    return pb.RecoverRequest(
+        digests=packed("digests", body.digests, 32), signatures=packed("signatures", body.signatures, 65)
+    )
+
+
+def recovered(body: models.RecoverBody, reply: pb.RecoverReply) -> models.RecoverAnswer:
+    return models.RecoverAnswer.model_construct(
+        public_keys=as_hex(reply.public_keys, 64), verdicts=_verdicts(reply.verdicts)
+    )
+
+
+def hashed(body: models.HashBody) -> pb.HashRequest:
+    return pb.HashRequest(function=HASHES[body.function][0], messages=ragged("messages", body.messages))
+
+
+def digests(body: models.HashBody, reply: pb.HashReply) -> models.HashAnswer:
+    return models.HashAnswer.model_construct(digests=as_hex(reply.digests, HASHES[body.function][1]))
+
+
+def merkle_root(body: models.MerkleRootBody) -> pb.MerkleRootRequest:
+    of_numbers = body.hash.startswith("poseidon")
+    leaves = numbers("leaves", body.leaves) if of_numbers else packed("leaves", body.leaves, 32)
+    return pb.MerkleRootRequest(hash=body.hash, arity=body.arity, leaves=leaves)
+
+
+def root(body: models.MerkleRootBody, reply: pb.MerkleRootReply) -> models.MerkleRootAnswer:
+    of_numbers = body.hash.startswith("poseidon")
+    (text,) = as_numbers(reply.root) if of_numbers else as_hex(reply.root, len(reply.root))
+    return models.MerkleRootAnswer.model_construct(root=text)
+
+
+def msm(body: models.MsmBody) -> pb.MsmRequest:
+    _same("points", len(body.points), scalars=len(body.scalars))
+    return pb.MsmRequest(
+        curve=body.curve,
+        group=body.group,
+        encoding=body.encoding,
+        points=packed("points", body.points, 0),
+        scalars=numbers("scalars", body.scalars),
+        check_subgroup=body.check_subgroup,
+    )
+
+
+def point(body: models.MsmBody, reply: pb.MsmReply) -> models.MsmAnswer:
+    return models.MsmAnswer.model_construct(point="0x" + reply.point.hex())
+
+
+def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
+    lengths = _lengths(body.inputs)
+    width = int(lengths[0]) if lengths.size else 1
+    wrong = np.flatnonzero(lengths != width)
+    if wrong.size:
+        at = int(wrong[0])
+        expected = f"{width}, as in the first row"
+        raise ServiceError(
+            Code.INVALID_ARGUMENT, f"inputs[{at}]", f"found {lengths[at]} numbers, expected {expected}"
+        )
+    flat = list(chain.from_iterable(body.inputs))
+    return pb.PoseidonRequest(field=body.field, inputs_per_hash=width, inputs=numbers("inputs", flat))
+
+
+def field_digests(body: models.PoseidonBody, reply: pb.PoseidonReply) -> models.PoseidonAnswer:
+    return models.PoseidonAnswer.model_construct(digests=as_numbers(reply.digests))
+
+
+def conflicts(body: models.ConflictsBody) -> pb.DetectConflictsRequest:
+    _same("reads", len(body.reads), writes=len(body.writes))
+    request = pb.DetectConflictsRequest(
+        rule=CONFLICT_RULES[body.rule], want_edges=body.want_edges, want_hot_keys=body.want_hot_keys
+    )
+    request.reads, request.read_offsets = _keys(body.reads)
+    request.writes, request.write_offsets = _keys(body.writes)
+    return request
+
+
+def waves(body: models.ConflictsBody, reply: pb.DetectConflictsReply) -> models.ConflictsAnswer:
+    columns = {
+        "waves": (reply.waves, "<i4", True),
+        "edge_offsets": (reply.edge_offsets, "<i8", body.want_edges),
+        "edges": (reply.edges, "<i4", body.want_edges),
+        "hot_keys": (reply.hot_keys, "<u8", body.want_hot_keys),
+        "hot_counts": (reply.hot_counts, "<i8", body.want_hot_keys),
+    }
+    wanted = {
+        name: np.frombuffer(data, dtype).tolist() for name, (data, dtype, wish) in columns.items() if wish
+    }
+    return models.ConflictsAnswer.model_construct(**wanted)
+
+
+def groth16(body: models.Groth16Body) -> pb.VerifyGroth16Request:
+    return pb.VerifyGroth16Request(
+        curve=body.curve,
+        verifying_key=packed("verifying_key", [body.verifying_key], 0),
+        proofs=packed("proofs", body.proofs, 0),
+        public_inputs=numbers("public_inputs", list(chain.from_iterable(body.public_inputs))),
+    )
+
+
+def bls(body: models.BlsBody) -> pb.VerifyBlsRequest:
+    return pb.VerifyBlsRequest(
+        public_keys=packed("public_keys", body.public_keys, 0),
+        signatures=packed("signatures", body.signatures, 0),
+        messages=ragged("messages", body.messages),
+    )
+
+
+def _same(of: str, expected: int, **others: int) -> None:
+    for member, found in others.items():
+        if found != expected:
+            wanted = f"{expected}, as many as '{of}'"
+            raise ServiceError(Code.INVALID_ARGUMENT, member, f"found {found} items, expected {wanted}")
+
+
+def _verdicts(data: bytes) -> list[int]:
+    found: list[int] = np.frombuffer(data, np.int8).tolist()
+    return found
+
+
+def _lengths(lists: Sequence[Sequence[Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.fromiter(map(len, lists), np.int64, len(lists))
+
+
+def _keys(lists: list[list[int]]) -> tuple[bytes, bytes]:
+    """Keys of all transactions one after the other, and where those of each begin."""
+    offsets = np.zeros(len(lists) + 1, "<i8")
+    np.cumsum(_lengths(lists), out=offsets[1:])
+    keys = np.fromiter(chain.from_iterable(lists), "<u8", int(offsets[-1]))
+    return keys.tobytes(), offsets.tobytes()

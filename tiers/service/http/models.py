@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bodies of requests and answers. Texts are checked column by column in `columns`; here only that they are texts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
+
+HEX_PATTERN = "^(0[xX])?([0-9a-fA-F]{2})*$"
+NUMBER_PATTERN = "^(0[xX][0-9a-fA-F]{1,64}|[0-9]{1,78})$"
+
+# A wrong item ends the check: a finding for each of a million would take more memory than they do.
+Hex: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": HEX_PATTERN})]
+HexList: TypeAlias = Annotated[list[Hex], FailFast()]
+Number: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": NUMBER_PATTERN})]
+NumberList: TypeAlias = Annotated[list[Number], FailFast()]
+Word: TypeAlias = Annotated[int, Field(ge=0, le=(1 << 64) - 1)]
+WordLists: TypeAlias = Annotated[list[Annotated[list[Word], FailFast()]], FailFast()]
+Verdict: TypeAlias = Annotated[int, Field(ge=-1, le=1)]
+Verdicts: TypeAlias = Annotated[
+    list[Verdict],
+    Field(description="For each item, in order: 1 valid, 0 invalid, -1 malformed."),
+]
+
+
+def _example(**members: Any) -> ConfigDict:
+    return ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [members]})
+
+
+_KEY = "0xd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+_SIGNATURE = (
+    "0xe5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555"
+    "fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
+)
+_DIGEST = "0x18c547e4f7b0f325ad1e56f57e26c745b09a3e503d86e00e5255ff7f715d3d1c"
+_RECOVERABLE = (
+    "0x73b1693892219d736caba55bdb67216e485557ea6b6af75f37096c9aa6a5a75f"
+    "eeb940b1d03b21e36b0e47e79769f095fe2ab855bd91e3a38756b7d75a9c454901"
+)
+_GENERATOR = "0x" + f"{1:064x}" + f"{2:064x}"
+
+
+class VerifyBody(BaseModel):
+    """Signatures of one scheme."""
+
+    model_config = _example(
+        scheme="ed25519", public_keys=[_KEY], messages=["0x"], signatures=[_SIGNATURE], rule="strict"
+    )
+
+    scheme: Literal["ed25519", "ecdsa", "schnorr"] = Field(
+        description="`ecdsa` is ECDSA over secp256k1, `schnorr` is BIP-340."
+    )
+    public_keys: HexList = Field(description="32 bytes each (Ed25519, Schnorr), or all 33, 64 or 65 (ECDSA).")
+    signatures: HexList = Field(description="64 bytes each.")
+    messages: HexList | None = Field(None, description="Ed25519 and Schnorr: as many, of any lengths.")
+    digests: HexList | None = Field(None, description="ECDSA: as many, 32 bytes each.")
+    rule: Literal["dalek", "strict", "zip215"] = Field(
+        "dalek", description="Ed25519: which signatures are valid, see docs/verification-rules.md."
+    )
+    allow_high_s: bool = Field(False, description="ECDSA: accept s above half of the order too.")
+
+
+class VerifyAnswer(BaseModel):
+    """A verdict for each signature."""
+
+    verdicts: Verdicts
+
+
+class RecoverBody(BaseModel):
+    """Signatures over secp256k1 whose keys are wanted."""
+
+    model_config = _example(digests=[_DIGEST], signatures=[_RECOVERABLE])
+
+    digests: HexList = Field(description="32 bytes each.")
+    signatures: HexList = Field(description="65 bytes each: r, s and the recovery id from 0 to 3.")
+
+
+class RecoverAnswer(BaseModel):
+    """A key for each signature."""
+
+    public_keys: list[Hex] = Field(description="64 bytes each, x and y; zero where the verdict is not 1.")
+    verdicts: Verdicts
+
+
+class HashBody(BaseModel):
+    """Messages to be hashed."""
+
+    model_config = _example(function="keccak256", messages=["0x", "616263"])
+
+    function: Literal["sha256", "sha512", "keccak256", "blake2b"]
+    messages: HexList = Field(description="Of any lengths.")
+
+
+class HashAnswer(BaseModel):
+    """A digest for each message."""
+
+    digests: list[Hex]
+
+
+class MerkleRootBody(BaseModel):
+    """Leaves of a Merkle tree."""
+
+    model_config = _example(hash="poseidon_bn254", leaves=["1", "0x2", "3"])
+
+    hash: Literal["sha256", "keccak256", "poseidon_bn254", "poseidon_bls12_381"]
+    arity: int = Field(2, ge=2, le=16, description="Children of a node.")
+    leaves: Annotated[list[str], FailFast()] = Field(
+        description="32 bytes each, hexadecimal; for Poseidon numbers below the modulus, decimal or with 0x."
+    )
+
+
+class MerkleRootAnswer(BaseModel):
+    """The root."""
+
+    root: Hex = Field(description="32 bytes; for Poseidon a number.")
+
+
+class MsmBody(BaseModel):
+    """Points, and what each is multiplied by."""
+
+    model_config = _example(curve="bn254", points=[_GENERATOR, _GENERATOR], scalars=["2", "0x3"])
+
+    curve: Literal["bn254", "bls12_381", "ed25519"]
+    group: Literal["g1", "g2"] = "g1"
+    encoding: Literal[
+        "limbs",
+        "big",
+        "little",
+        "eip196",
+        "eip197",
+        "eip2537",
+        "zcash_compressed",
+        "zcash_uncompressed",
+        "arkworks",
+    ] = Field("big", description="Of points and sum, see docs/curves.md; ed25519 has `limbs` only.")
+    points: HexList = Field(description="Each in the encoding.")
+    scalars: NumberList = Field(description="As many, below the order: decimal, or hexadecimal with 0x.")
+    check_subgroup: bool = Field(False, description="Refuse points outside the subgroup.")
+
+
+class MsmAnswer(BaseModel):
+    """The sum of the products."""
+
+    point: Hex = Field(description="In the encoding.")
+
+
+class PoseidonBody(BaseModel):
+    """Inputs of Poseidon hashes."""
+
+    model_config = _example(field="bn254", inputs=[["1", "2"], ["0x3", "0x4"]])
+
+    field: Literal["bn254", "bls12_381"] = Field(description="The curve whose scalar field is meant.")
+    inputs: Annotated[list[NumberList], FailFast()] = Field(
+        description="1 to 16 numbers below the modulus for each hash, as many for all."
+    )
+
+
+class PoseidonAnswer(BaseModel):
+    """A digest for each row of inputs."""
+
+    digests: list[Number]
+
+
+class ConflictsBody(BaseModel):
+    """What the transactions of a block read and write."""
+
+    model_config = _example(reads=[[7], [5], []], writes=[[5], [6], [7]], want_edges=True)
+
+    rule: Literal["versioned", "locking"] = "versioned"
+    reads: WordLists = Field(description="Keys below 2^64, a list for each transaction.")
+    writes: WordLists = Field(description="As many lists.")
+    want_edges: bool = False
+    want_hot_keys: bool = False
+
+
+class ConflictsAnswer(BaseModel):
+    """The order that a block imposes on its transactions."""
+
+    waves: list[int] = Field(description="For each transaction the longest path to it, from 0.")
+    edge_offsets: list[int] | None = Field(
+        None, description="Transaction i depends on those in edges from edge_offsets[i] on."
+    )
+    edges: list[int] | None = None
+    hot_keys: list[int] | None = Field(None, description="The most accessed keys, most accessed first.")
+    hot_counts: list[int] | None = None
+
+
+class Groth16Body(BaseModel):
+    """Proofs; not verified yet."""
+
+    model_config = _example(curve="bn254", verifying_key="0x", proofs=[], public_inputs=[])
+
+    curve: Literal["bn254", "bls12_381"]
+    verifying_key: Hex
+    proofs: HexList
+    public_inputs: Annotated[list[NumberList], FailFast()]
+
+
+class BlsBody(BaseModel):
+    """BLS signatures; not verified yet."""
+
+    model_config = _example(public_keys=[], signatures=[], messages=[])
+
+    public_keys: HexList
+    signatures: HexList
+    messages: HexList
