@@ -4,15 +4,17 @@
 #   make run      create the environment and replay the bundled Ethereum blocks
 #   make test     create the environment, then lint, type check and test
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
-#   make bench    the benchmark suites; RECORD=--record keeps the results
+#   make bench    the benchmark suites, into build/bench; RECORD=--record keeps the results
 #   make gpu      on a machine with an NVIDIA GPU: its tests and all suites on it, recorded; EXTRA=cuda12 for CUDA 12
-#   make proto    the service's Python code from its .proto files
+#   make table    the tables of the READMEs and benchmarks/README.md, from the recorded results
+#   make report   the page docs/benchmarks/report.html, from the recorded results
 #   make docs     the documentation as a site: build/site/index.html
-#   make lint | format | type | table | warmup | clean
+#   make proto    the service's Python code from its .proto files
+#   make lint | format | type | warmup | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type pytest bench gpu table proto docs warmup clean
+.PHONY: run test setup lint format type pytest bench gpu table report docs proto warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -22,6 +24,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; d
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
 BLOCKS := benchmarks/data/ethereum/*
 RECORD ?=
+OUT ?= build/bench
 EXTRA ?= cuda13
 # Cold on two cores the tests take 190 s in two processes and 335 s in one.
 WORKERS ?= 2
@@ -48,7 +51,7 @@ type: $(VENV)/.full
 	$(BIN)/mypy $(ROOMS:%=-p supervm.%)
 
 bench: $(VENV)/.full
-	for suite in signatures hashes conflicts msm ntt poseidon merkle execution; do $(BIN)/supervm bench $$suite $(RECORD) || exit; done
+	$(BIN)/supervm bench all --out $(OUT) $(RECORD)
 
 gpu: $(VENV)/.full
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'
@@ -56,6 +59,9 @@ gpu: $(VENV)/.full
 
 table: $(VENV)/.full
 	$(BIN)/python -m supervm.benchmarks.table
+
+report: $(VENV)/.full
+	$(BIN)/python -m supervm.benchmarks.reports
 
 proto: $(VENV)/.full
 	$(BIN)/python tests/generators/protocol_code.py

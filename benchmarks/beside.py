@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from supervm.benchmarks.cases import Answers, Case, Peer, Workload
 from supervm.benchmarks.errors import PeerDisagrees
-from supervm.benchmarks.measure import Contender, best_rates
+from supervm.benchmarks.measure import Contender, Timing, timings
 from supervm.benchmarks.rows import PeerRow
 
 PEER_SECONDS = 0.03
@@ -50,13 +50,14 @@ def contender(peer: Peer, workload: Workload) -> Contender:
     if peer.whole:
         return Contender(peer.prepare(workload), workload.items)
     few = min(32, workload.items)
-    rate = best_rates([Contender(peer.prepare(workload.part(0, few)), few)], budget=0.0)[0]
+    rate = timings([Contender(peer.prepare(workload.part(0, few)), few)], budget=0.0)[0].rate
     items = max(few, min(workload.items, int(rate * PEER_SECONDS)))
     return Contender(peer.prepare(workload.part(0, items)), items)
 
 
-def peer_rows(peers: Sequence[Peer], ours: float, rates: Sequence[float]) -> tuple[PeerRow, ...]:
-    """What the row says of each peer, from our rate and theirs."""
+def peer_rows(peers: Sequence[Peer], ours: Timing, theirs: Sequence[Timing]) -> tuple[PeerRow, ...]:
+    """What the row says of each peer, from our times and theirs."""
     return tuple(
-        PeerRow(peer.name, peer.version, rate, ours / rate) for peer, rate in zip(peers, rates, strict=True)
+        PeerRow(peer.name, peer.version, its.rate, ours.rate / its.rate, its.spread)
+        for peer, its in zip(peers, theirs, strict=True)
     )

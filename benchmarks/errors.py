@@ -5,6 +5,7 @@ SupervmError
 ├── PeerDisagrees      a peer and ours answered one item differently: nothing is timed
 ├── PeerMissing        a package of the `bench` extra is not installed
 ├── RunsDisagree       two runs of one workload came to different states: nothing is reported
+├── NothingToCompare   two sides of recorded runs have no figure in common
 └── ResultsMalformed   a file under benchmarks/results/ does not have the recorded form
 """
 
@@ -64,6 +65,17 @@ class RunsDisagree(SupervmError):
         self.case = case
         self.found = found
         self.expected = expected
+
+
+class NothingToCompare(SupervmError):
+    """Recorded runs of two sides have no figure in common.
+
+    Args:
+        reason: why, in words.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"nothing can be compared: {reason}")
 
 
 class ResultsMalformed(SupervmError):

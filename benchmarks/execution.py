@@ -19,6 +19,7 @@ from time import perf_counter
 import numpy as np
 
 from supervm.benchmarks.errors import RunsDisagree
+from supervm.benchmarks.measure import Timing
 from supervm.benchmarks.rows import PeerRow, Row
 from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig, Mode
@@ -84,9 +85,12 @@ class Case:
 
 
 @dataclass
-class _Best:
-    seconds: float = float("inf")
+class _Runs:
+    """What the runs of a setting showed; `stages` are those of the best one."""
+
+    seconds: list[float] = field(default_factory=list)
     committed: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
     roots: set[bytes] = field(default_factory=set)
 
 
@@ -166,25 +170,27 @@ def _rows(case: Case, settings: list[Setting]) -> Iterator[Row]:
     workload = generate(case.workload, case.parameters)
     for setting in settings:
         warm(setting.config, signed=setting.signatures)
-    best = {setting: _Best() for setting in settings}
+    runs = {setting: _Runs() for setting in settings}
     for _ in range(ROUNDS):
         for setting in settings:
-            _run(case, workload, setting, best[setting])
-    roots = set().union(*(each.roots for each in best.values()))
+            _run(case, workload, setting, runs[setting])
+    roots = set().union(*(each.roots for each in runs.values()))
     if len(roots) > 1:
         raise RunsDisagree(case.operation, f"{len(roots)} different state roots", "one")
-    rates = {setting: each.committed / each.seconds for setting, each in best.items()}
+    shown = {setting: Timing.of(each.committed, each.seconds) for setting, each in runs.items()}
     first = settings[0]
-    for setting in settings:
+    alone = shown[first]
+    for setting, own in shown.items():
         beside = []
         if setting != first:
-            beside = [PeerRow(first.name, version(), rates[first], rates[setting] / rates[first])]
+            beside = [PeerRow(first.name, version(), alone.rate, own.rate / alone.rate, alone.spread)]
         name = case.operation if not setting.persisted else f"{case.operation} [persisted]"
-        yield _row(name, setting.threads, len(workload.transactions), rates[setting], tuple(beside))
+        row = _row(name, setting.threads, len(workload.transactions), own, tuple(beside))
+        yield replace(row, stages=runs[setting].stages)
 
 
-def _run(case: Case, workload: Workload, setting: Setting, best: _Best) -> None:
-    """Run a workload once, without Python's garbage collection, and keep the better time."""
+def _run(case: Case, workload: Workload, setting: Setting, runs: _Runs) -> None:
+    """Run a workload once, without Python's garbage collection, and keep what it showed."""
     gc.collect()
     gc.disable()
     try:
@@ -196,8 +202,11 @@ def _run(case: Case, workload: Workload, setting: Setting, best: _Best) -> None:
     if not run.conserved or run.rejected:
         found = f"{run.rejected} rejected, {'all' if run.conserved else 'not all'} money there"
         raise RunsDisagree(case.operation, found, "none rejected, all money there")
-    best.seconds, best.committed = min(best.seconds, run.seconds), run.committed
-    best.roots.add(run.state_root)
+    runs.seconds.append(run.seconds)
+    runs.committed = run.committed
+    if run.seconds == min(runs.seconds):
+        runs.stages = run.stages
+    runs.roots.add(run.state_root)
 
 
 def _opening(keys: int) -> Row:
@@ -211,16 +220,18 @@ def _opening(keys: int) -> Row:
                 names = storage_keys(np.zeros(20, np.uint8), np.ascontiguousarray(rows[:, :32]))
                 engine.preset(Messages.of(names), Messages.of(np.ascontiguousarray(rows[:, 32:])))
             root = engine.state_root
-        seconds = float("inf")
+        seconds = []
         for _ in range(ROUNDS):
             began = perf_counter()
             with Engine.open(folder) as engine:
-                seconds = min(seconds, perf_counter() - began)
+                seconds.append(perf_counter() - began)
                 if engine.state_root != root:
                     raise RunsDisagree("state.open", engine.state_root.hex(), root.hex())
-    return _row("state.open", 1, keys, keys / seconds, ())
+    return _row("state.open", 1, keys, Timing.of(keys, seconds), ())
 
 
-def _row(operation: str, threads: int, batch: int, rate: float, beside: tuple[PeerRow, ...]) -> Row:
+def _row(operation: str, threads: int, batch: int, own: Timing, beside: tuple[PeerRow, ...]) -> Row:
     backend = registry.resolve("sha256").name
-    return Row(SUITE, operation, backend, threads, batch, rate, 1e9 / rate, "none", beside)
+    return Row(
+        SUITE, operation, backend, threads, batch, own.rate, 1e9 / own.rate, "none", beside, own.spread
+    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import os
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,14 +30,33 @@ class Contender:
     items: int
 
 
-def best_rates(contenders: Sequence[Contender], budget: float) -> list[float]:
-    """Items per second of each contender's best run; each has run once before the first round.
+@dataclass(frozen=True)
+class Timing:
+    """What the timed runs of a contender showed.
+
+    Args:
+        rate: items a second, of the best run.
+        spread: the median run's time ÷ the best one's − 1: how far a usual run was from the figure that counts.
+    """
+
+    rate: float
+    spread: float
+
+    @classmethod
+    def of(cls, items: int, seconds: Sequence[float]) -> Timing:
+        """From the seconds of every run, each of so many items."""
+        best = min(seconds)
+        return cls(items / best, statistics.median(seconds) / best - 1)
+
+
+def timings(contenders: Sequence[Contender], budget: float) -> list[Timing]:
+    """Best run and spread of each contender; each has run once before the first round.
 
     Args:
         contenders: in the order in which they take turns; the first is ours.
         budget: seconds after which no new round starts, once there were `MIN_ROUNDS`.
     """
-    best = [float("inf")] * len(contenders)
+    taken: list[list[float]] = [[] for _ in contenders]
     for contender in contenders:
         contender.run()
     collecting = gc.isenabled()
@@ -54,7 +74,7 @@ def best_rates(contenders: Sequence[Contender], budget: float) -> list[float]:
                     start = time.perf_counter()
                     contender.run()
                     end = time.perf_counter()
-                    best[index] = min(best[index], end - start)
+                    taken[index].append(end - start)
                     if end - turn >= share:
                         break
                 if index == 0:
@@ -62,7 +82,7 @@ def best_rates(contenders: Sequence[Contender], budget: float) -> list[float]:
     finally:
         if collecting:
             gc.enable()
-    return [contender.items / seconds for contender, seconds in zip(contenders, best, strict=True)]
+    return [Timing.of(contender.items, seconds) for contender, seconds in zip(contenders, taken, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -94,4 +114,4 @@ def loop_overhead_ns(items: int = 20_000) -> float:
     def run() -> list[int]:
         return [len(first) for first, _second, _third in triples]
 
-    return 1e9 / best_rates([Contender(run, items)], budget=0.05)[0]
+    return 1e9 / timings([Contender(run, items)], budget=0.05)[0].rate

@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 Transfers = Literal["none", "included"]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,14 @@ class PeerRow:
         version: of the installed package.
         items_per_second: its best round.
         ratio: ours ÷ the peer's, in items per second; above 1 means that SuperVM is faster.
+        spread: its median run's time ÷ its best one's − 1; None in files that were recorded before it was kept.
     """
 
     name: str
     version: str
-    items_per_second: float
-    ratio: float
+    items_per_second: Positive
+    ratio: Positive
+    spread: NotNegative | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,9 @@ class Row:
             is the kernels alone, on inputs that lie on the device.
         peers: the libraries measured beside it, in the same process, round by round; none where they stand beside
             another row of the case, or are not installed.
+        spread: our median run's time ÷ our best one's − 1; None in files that were recorded before it was kept.
+        stages: of a row of `execution`, the seconds of each stage of its best run, which overlap; None elsewhere, and in
+            files that were recorded before they were kept.
     """
 
     suite: str
@@ -49,16 +58,26 @@ class Row:
     backend: str
     threads: int
     batch: int
-    items_per_second: float
-    ns_per_item: float
+    items_per_second: Positive
+    ns_per_item: Positive
     transfers: Transfers
     peers: tuple[PeerRow, ...]
+    spread: NotNegative | None = None
+    stages: dict[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The row as plain dictionaries and lists, in the order above."""
-        return {**asdict(self), "peers": [asdict(peer) for peer in self.peers]}
+        """The row as plain dictionaries and lists, in the order above; without what is None."""
+        return {**_known(asdict(self)), "peers": [_known(asdict(peer)) for peer in self.peers]}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Row:
-        """The inverse of `to_json`."""
-        return cls(**{**row, "peers": tuple(PeerRow(**peer) for peer in row["peers"])})
+        """The inverse of `to_json`.
+
+        Raises:
+            msgspec.ValidationError: a field is missing, or of another type or range; the message says which.
+        """
+        return msgspec.convert(row, cls)
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

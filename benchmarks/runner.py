@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from supervm.benchmarks import beside, device, execution
 from supervm.benchmarks.cases import Case, Workload, suite_cases
-from supervm.benchmarks.measure import Contender, best_rates
+from supervm.benchmarks.measure import Contender, timings
 from supervm.benchmarks.rows import Row
 from supervm.kernels import get_threads, registry, set_threads
 from supervm.kernels.errors import ArgumentError
@@ -66,6 +66,7 @@ def run_suite(
     batch: int | None = None,
     backend: str | None = None,
     sweep: bool = False,
+    seconds: float | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
     """Measure a suite and return its rows.
@@ -79,6 +80,7 @@ def run_suite(
             `cuda` gives two rows a size: kernels alone, and end to end.
         sweep: how the suite's usual cases grow, at 2^8, 2^10, … 2^22 items, instead of its rows: on the backend that a
             caller gets, on one thread unless told otherwise, without peers.
+        seconds: after which a row starts no new round once it had the fewest that count; None for `ROW_SECONDS`.
         progress: told about each row before it runs.
 
     Raises:
@@ -106,7 +108,7 @@ def run_suite(
             for plan in _plans(case, threads=threads, batch=batch, backend=backend)
         ]
     rows = []
-    measuring = _Measuring(suite)
+    measuring = _Measuring(suite, seconds)
     before = get_threads()
     try:
         for done, plan in enumerate(plans):
@@ -178,10 +180,12 @@ class _Measuring:
 
     Args:
         suite: what the rows belong to.
+        seconds: after which a row starts no new round; None for `ROW_SECONDS`.
     """
 
-    def __init__(self, suite: str) -> None:
+    def __init__(self, suite: str, seconds: float | None) -> None:
         self._suite = suite
+        self._seconds = seconds
         self._agreed: set[tuple[str, str]] = set()
         self._pinned = device.Pinned()
         self._prepared: device.Prepared | None = None
@@ -196,17 +200,19 @@ class _Measuring:
             self._agreed.add((plan.case.name, plan.backend))
         workload, ours = self._on_device(plan) if plan.backend == "cuda" else _on_cpu(plan)
         peers = plan.case.peers if plan.beside else ()
-        rates = best_rates([ours] + [beside.contender(peer, workload) for peer in peers], ROW_SECONDS)
+        contenders = [ours] + [beside.contender(peer, workload) for peer in peers]
+        own, *theirs = timings(contenders, ROW_SECONDS if self._seconds is None else self._seconds)
         return Row(
             suite=self._suite,
             operation=plan.case.name,
             backend=plan.backend,
             threads=plan.threads,
             batch=plan.batch,
-            items_per_second=rates[0],
-            ns_per_item=1e9 / rates[0],
+            items_per_second=own.rate,
+            ns_per_item=1e9 / own.rate,
             transfers="included" if plan.backend == "cuda" and not plan.kernels_only else "none",
-            peers=beside.peer_rows(peers, rates[0], rates[1:]),
+            peers=beside.peer_rows(peers, own, theirs),
+            spread=own.spread,
         )
 
     def _on_device(self, plan: Plan) -> tuple[Workload, Contender]:

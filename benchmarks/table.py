@@ -19,7 +19,8 @@ from supervm.benchmarks import chinese
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.execution import SUITE
 from supervm.benchmarks.results import Recorded, latest
-from supervm.benchmarks.rows import PeerRow, Row
+from supervm.benchmarks.rows import Row
+from supervm.benchmarks.words import rate, ratio, short
 
 DEVICE_BATCH = 1 << 20
 """The batch whose rates stand in a device's table, or the largest that was measured."""
@@ -52,7 +53,7 @@ def losses(runs: Sequence[Recorded]) -> str:
                 if peer.ratio < 1:
                     lines.append(
                         f"| `{row.operation}` | {row.backend} | {row.threads} | {row.batch:,} "
-                        f"| {_rate(row)} | {peer.name} {_number(peer.items_per_second)}/s | {_ratio(peer)} |"
+                        f"| {rate(row)} | {peer.name} {short(peer.items_per_second)}/s | {ratio(peer)} |"
                     )
     head = (
         "| operation | backend | threads | batch | ours | peer | ratio |\n|---|---|---:|---:|---:|---:|---:|"
@@ -106,7 +107,7 @@ def main() -> None:
 def _table_of(run: Recorded) -> str:
     if run.suite == SUITE:
         return _execution_table(run)
-    return _device_table(run) if _uses_device(run) else _table(run)
+    return _device_table(run) if run.uses_device else _table(run)
 
 
 def _execution_table(run: Recorded) -> str:
@@ -116,16 +117,12 @@ def _execution_table(run: Recorded) -> str:
         "|---|---:|---:|---:|---:|---|"
     )
     lines = [
-        f"| `{row.operation}` | {row.batch:,} | {row.threads} | {_rate(row)} | {row.ns_per_item:,.0f} | "
-        + "; ".join(f"{peer.name}, one thread: {_ratio(peer)}" for peer in row.peers)
+        f"| `{row.operation}` | {row.batch:,} | {row.threads} | {rate(row)} | {row.ns_per_item:,.0f} | "
+        + "; ".join(f"{peer.name}, one thread: {ratio(peer)}" for peer in row.peers)
         + " |"
         for row in run.rows
     ]
     return "\n".join([head, *lines])
-
-
-def _uses_device(run: Recorded) -> bool:
-    return any(row.backend == "cuda" for row in run.rows)
 
 
 def _device_table(run: Recorded) -> str:
@@ -159,11 +156,11 @@ def _device_line(rows: Sequence[Row]) -> str:
     cells = [
         f"`{shown.operation}`",
         f"{shown.batch:,}",
-        _rate(alone) if alone else "",
-        _rate(shown),
+        rate(alone) if alone else "",
+        rate(shown),
         f"{least.batch:,} in {least.batch * least.ns_per_item / 1000:,.0f} µs" if least is not shown else "",
         "; ".join(
-            f"{peer.name} {peer.version}: {_ratio(peer)} at {row.batch:,}"
+            f"{peer.name} {peer.version}: {ratio(peer)} at {row.batch:,}"
             for row in through
             for peer in row.peers
         ),
@@ -210,28 +207,12 @@ def _line(rows: Iterable[Row], most: int) -> str:
         f"`{one.operation}`",
         one.backend,
         f"{one.batch:,}",
-        _rate(one),
-        _rate(many) if many else "",
+        rate(one),
+        rate(many) if many else "",
         f"{single.ns_per_item / 1000:.0f} µs" if single else "",
-        "; ".join(f"{peer.name} {peer.version}: {_ratio(peer)}" for peer in one.peers),
+        "; ".join(f"{peer.name} {peer.version}: {ratio(peer)}" for peer in one.peers),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _rate(row: Row) -> str:
-    return f"{_number(row.items_per_second)}/s"
-
-
-def _ratio(peer: PeerRow) -> str:
-    return f"{peer.ratio:.2f}x" if peer.ratio < 10 else f"{peer.ratio:.0f}x"
-
-
-def _number(value: float) -> str:
-    """Three significant digits with k, M or G."""
-    if value >= 1e9:
-        return f"{value / 1e9:.3g} G"
-    scale, suffix = (1e6, " M") if value >= 1e6 else (1e3, " k") if value >= 1e3 else (1.0, " ")
-    return f"{value / scale:.3g}{suffix}"
 
 
 if __name__ == "__main__":

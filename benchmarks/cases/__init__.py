@@ -19,8 +19,20 @@ from supervm.kernels.errors import ArgumentError
 LISTED = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle")
 """Suites of operations that the registry lists; each has a module here."""
 
-SUITES = (*LISTED, "execution")
-"""These, and what runs whole blocks (`supervm.benchmarks.execution`)."""
+ABOUT = {
+    "signatures": "Checking digital signatures: Ed25519, and ECDSA and BIP-340 over secp256k1.",
+    "hashes": "Digests of many short messages: SHA-2, Keccak-256, BLAKE2b, Ethereum addresses.",
+    "conflicts": "Finding which transactions of a block touch the same keys, and which can run side by side.",
+    "msm": "Sums of curve points times scalars, the main cost of making a zero-knowledge proof.",
+    "ntt": "Number-theoretic transforms, which multiply polynomials over a finite field.",
+    "poseidon": "A hash function that is cheap inside zero-knowledge proofs.",
+    "merkle": "Trees of hashes, whose root commits to all leaves.",
+    "execution": "Blocks of transactions, from the decoded batch to the committed state root.",
+}
+"""Every suite and what it measures, in the order of reports."""
+
+SUITES = tuple(ABOUT)
+"""The suites of operations, and what runs whole blocks (`supervm.benchmarks.execution`)."""
 
 Answers = list[Any]
 

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from supervm.benchmarks.cases import SUITES
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.measure import Method, method
@@ -49,7 +51,7 @@ class Recorded:
         hardware = self.environment["hardware"]
         names = [
             hardware["cpu"],
-            *dict.fromkeys(gpu["name"] for gpu in hardware["gpus"] if self._uses_device),
+            *dict.fromkeys(gpu["name"] for gpu in hardware["gpus"] if self.uses_device),
         ]
         words = re.sub(r"\((r|tm)\)|\b(cpu|processor|with)\b|@", " ", " ".join(names).lower())
         return "-".join([*re.findall(r"[a-z0-9.]+", words), str(hardware["cores"]), "cores"])
@@ -60,23 +62,47 @@ class Recorded:
         return "--sweep" in self.command
 
     @property
-    def _uses_device(self) -> bool:
+    def uses_device(self) -> bool:
+        """Whether it has rows of a GPU."""
         return any(row.backend == "cuda" for row in self.rows)
 
     def to_json(self) -> dict[str, Any]:
-        """The file's content."""
+        """The file's content, as plain dictionaries and lists."""
         return {**asdict(self), "rows": [row.to_json() for row in self.rows]}
+
+    def text(self) -> str:
+        """The file's content."""
+        return json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n"
+
+
+def measured(suite: str, rows: Sequence[Row], environment: dict[str, Any], command: str) -> Recorded:
+    """The run that has just been measured."""
+    now = datetime.datetime.now(datetime.UTC)
+    return Recorded(suite, f"{now:%Y-%m-%dT%H:%M:%SZ}", command, method(), environment, tuple(rows))
+
+
+def command(
+    suite: str,
+    *,
+    sweep: bool = False,
+    threads: int | None = None,
+    batch: int | None = None,
+    backend: str | None = None,
+) -> str:
+    """The command line that measures the same again."""
+    flags = {"--threads": threads, "--batch": batch, "--backend": backend}
+    given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
+    return " ".join(["supervm bench", suite, *["--sweep"] * sweep, *given])
 
 
 def record(
     suite: str, rows: Sequence[Row], environment: dict[str, Any], command: str, folder: Path = FOLDER
 ) -> Path:
     """Write a run into `folder` and return the new file; an earlier one of the same day stays."""
-    now = datetime.datetime.now(datetime.UTC)
-    run = Recorded(suite, f"{now:%Y-%m-%dT%H:%M:%SZ}", command, method(), environment, tuple(rows))
-    stem = f"{now:%Y-%m-%d}-{run.machine}-{suite}{'-sweep' if run.sweep else ''}"
+    run = measured(suite, rows, environment, command)
+    stem = f"{run.recorded[:10]}-{run.machine}-{suite}{'-sweep' if run.sweep else ''}"
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(run.to_json(), indent=1, ensure_ascii=False) + "\n"
+    text = run.text()
     count = 1
     while True:
         path = folder / (f"{stem}.json" if count == 1 else f"{stem}-{count}.json")
@@ -96,11 +122,14 @@ def read(path: Path) -> Recorded:
         ResultsMalformed: the file does not have the recorded form.
     """
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-        rows = tuple(Row.from_json(row) for row in run.pop("rows"))
-        return Recorded(rows=rows, method=Method(**run.pop("method")), **run)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ResultsMalformed(f"{path.name}: {error!r}") from error
+        run = msgspec.json.decode(path.read_bytes(), type=Recorded)
+        if run.suite not in SUITES:
+            raise ResultsMalformed(f"{path.name}: found suite '{run.suite}', expected {', '.join(SUITES)}")
+        run.machine  # noqa: B018  what every reader asks for must be there
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
+        words = f"no {error} in its environment" if isinstance(error, KeyError) else str(error)
+        raise ResultsMalformed(f"{path.name}: {words}") from error
+    return run
 
 
 def latest(folder: Path = FOLDER, *, sweep: bool = False) -> list[Recorded]:

@@ -165,7 +165,7 @@ def test_a_wrong_answer_is_found_before_anything_is_timed(
     twin: HostDevice, two_cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed: list[Any] = []
-    monkeypatch.setattr(runner, "best_rates", lambda *contenders: timed.append(contenders))
+    monkeypatch.setattr(runner, "timings", lambda *contenders: timed.append(contenders))
     spoil(monkeypatch, lambda size, number: True)
     with pytest.raises(PeerDisagrees, match=r"item 11 .* our backend") as caught:
         rows_of()

@@ -61,6 +61,34 @@ def test_the_latest_run_of_each_machine_and_suite(tmp_path: Path) -> None:
     assert results.latest(tmp_path) == [results.read(new)]
 
 
+def test_files_from_before_spreads_were_kept_are_read_and_written_as_they_were() -> None:
+    path = next(results.FOLDER.glob("*signatures-5.json"))
+    run = results.read(path)
+    assert run.rows[0].spread is None
+    assert run.text() == path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"items_per_second": 2000000.0', '"items_per_second": 0.0', r"rows\[0\]\.items_per_second"),
+        ('"items_per_second": 2000000.0', '"items_per_second": NaN', "malformed"),
+        ('"ratio": 2.0', '"ratio": "2.0"', r"peers\[0\]\.ratio"),
+        ('"threads": 1', '"thread": 1', "threads"),
+        ('"suite": "hashes",\n "recorded"', '"suite": "speed",\n "recorded"', "suite 'speed'"),
+        ('"hardware"', '"software"', "no 'hardware'"),
+        ('"peers"', '"spread": -0.1, "peers"', "spread"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = _record(tmp_path)
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    with pytest.raises(ResultsMalformed, match=said):
+        results.read(path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rows": [{"suite": "hashes"}]}', '{"rows": 3}'])
 def test_a_file_of_another_form_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.json"

@@ -25,8 +25,9 @@ ROW_KEYS = [
     "ns_per_item",
     "transfers",
     "peers",
+    "spread",
 ]
-PEER_KEYS = ["name", "version", "items_per_second", "ratio"]
+PEER_KEYS = ["name", "version", "items_per_second", "ratio", "spread"]
 
 
 @pytest.fixture(autouse=True)

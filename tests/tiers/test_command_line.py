@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from supervm.benchmarks.errors import PeerDisagrees
-from supervm.benchmarks.rows import PeerRow, Row
 from supervm.crypto.selftest import SelfTest
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.errors import InputFileError
@@ -107,6 +105,13 @@ def test_a_defect_is_not_a_failed_verification() -> None:
         ["bench"],
         ["bench", "nothing"],
         ["bench", "hashes", "--threads", "0"],
+        ["bench", "hashes", "--quick"],
+        ["bench", "hashes", "--out", "folder"],
+        ["bench", "all"],
+        ["bench", "all", "--out", "folder", "--batch", "8"],
+        ["bench", "all", "--out", "folder", "--sweep"],
+        ["bench", "all", "--out", "folder", "--backend", "scalar"],
+        ["bench", "all", "--out", "folder", "--quick", "--record"],
         ["run", "--mode", "fast"],
         ["run", "--schedule", "none"],
         ["run", "--workload", "nothing"],
@@ -308,61 +313,6 @@ def test_replay_of_a_broken_file(run: Callable[..., Result], replayed: Callable[
     result = run("replay", "46147", "--json")
     assert result.exit_code == 2
     assert "46147/block.json, transaction 3, field 'to'" in _answer(result)["error"]["message"]
-
-
-ROW = Row("hashes", "sha256", "scalar", 1, 65536, 2e6, 500.0, "none", (PeerRow("hashlib", "3.5", 1e6, 2.0),))
-
-
-def test_bench_prints_rows(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def run_suite(suite: str, **options: Any) -> list[Row]:
-        options.pop("progress")(0, 1, "sha256")
-        asked.append({"suite": suite, **options})
-        return [ROW]
-
-    importlib.import_module("supervm.tiers.commands.bench")
-    monkeypatch.setattr("supervm.tiers.commands.bench.run_suite", run_suite)
-    result = run("bench", "hashes", "--threads", 2, "--batch", 8, "--backend", "scalar")
-    assert result.exit_code == 0, result.output
-    assert asked == [{"suite": "hashes", "threads": 2, "batch": 8, "backend": "scalar", "sweep": False}]
-    assert "hashlib 3.5: 2.00x" in result.stdout
-    answer = _answer(run("bench", "hashes", "--json"))
-    assert set(answer) == {"environment", "rows"}
-    assert answer["rows"] == [ROW.to_json()]
-
-
-def test_bench_keeps_a_record_with_its_command(
-    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    kept: list[tuple[Any, ...]] = []
-
-    def keep(*record: Any) -> Path:
-        kept.append(record)
-        return tmp_path / "kept.json"
-
-    importlib.import_module("supervm.tiers.commands.bench")
-    monkeypatch.setattr("supervm.tiers.commands.bench.run_suite", lambda suite, **options: [ROW])
-    monkeypatch.setattr("supervm.tiers.commands.bench.keep", keep)
-    result = run("bench", "hashes", "--batch", 8, "--record", "--json")
-    assert result.exit_code == 0, result.output
-    assert kept[0][:2] == ("hashes", [ROW])
-    assert kept[0][3] == "supervm bench hashes --batch 8"
-    assert "kept.json" in result.stderr
-    assert _answer(result)["rows"]
-
-
-def test_bench_with_a_peer_that_disagrees(
-    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run_suite(suite: str, **options: Any) -> list[Row]:
-        raise PeerDisagrees("sha256", "scalar", "hashlib", 7, b"a", b"b")
-
-    importlib.import_module("supervm.tiers.commands.bench")
-    monkeypatch.setattr("supervm.tiers.commands.bench.run_suite", run_suite)
-    result = run("bench", "hashes", "--json")
-    assert result.exit_code == 1
-    assert "item 7" in _answer(result)["error"]["message"]
 
 
 @pytest.fixture

@@ -3,20 +3,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from supervm.benchmarks.cases import SUITES, missing_peers
+from supervm.benchmarks.results import command
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.runner import run_suite
+from supervm.engine.errors import MissingPackage
+from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options
 from supervm.tiers.environment import environment
-from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE
+from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, exit_code
 from supervm.tiers.hardware import detect
+
+ALL = "all"
 
 CODES = {
     "PeerDisagrees": VERIFICATION_FAILED,
@@ -26,7 +32,7 @@ CODES = {
 
 
 def bench(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help=f"{', '.join(SUITES[:-1])} or {SUITES[-1]}.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help=f"{', '.join(SUITES)} or all.")],
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Only this number; else 1, 2 and every core.")
     ] = None,
@@ -41,6 +47,12 @@ def bench(
     record: Annotated[
         bool, typer.Option("--record", help="Keep the result under benchmarks/results/.")
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Of all: where files and page go.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Of all: small batches and no sweeps, to see that it works.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Measure operations beside the libraries that people use today.
@@ -48,8 +60,14 @@ def bench(
     Every peer's answers are compared with ours before anything is timed; exit code 1 if they differ. A
     ratio is ours divided by the peer's, in items per second. With --backend cuda each batch size has two
     rows: kernels alone, with inputs and results on the device, and end to end; peers stand beside one.
+    `all` measures every suite and writes a file of results for each, and one page with plots, into --out DIR.
     """
     with console.reporting(as_json, CODES):
+        if suite == ALL:
+            narrowed = sweep or batch is not None or backend is not None
+            return _bench_all(out, threads, quick, record, as_json, narrowed)
+        if out is not None or quick:
+            raise ArgumentError("suite", f"{suite} with --out or --quick", "these go with all")
         with console.progress_line() as line:
             line.update(f"preparing {suite}")
 
@@ -64,7 +82,8 @@ def bench(
             console.notes().print(f"not installed, so not measured beside: {', '.join(missing)}")
         measured = environment(detect())
         if record:
-            path = keep(suite, rows, measured, _command(suite, threads, batch, backend, sweep))
+            again = command(suite, sweep=sweep, threads=threads, batch=batch, backend=backend)
+            path = keep(suite, rows, measured, again)
             console.notes().print(f"recorded in {console.plain(str(path))}")
         if as_json:
             console.print_json({"environment": measured, "rows": [row.to_json() for row in rows]})
@@ -72,11 +91,43 @@ def bench(
             console.answers().print(_table(rows))
 
 
-def _command(suite: str, threads: int | None, batch: int | None, backend: str | None, sweep: bool) -> str:
-    """The command line that measures the same again."""
-    flags = {"--threads": threads, "--batch": batch, "--backend": backend}
-    given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
-    return " ".join(["supervm bench", suite, *["--sweep"] * sweep, *given])
+def _bench_all(
+    out: Path | None, threads: int | None, quick: bool, record: bool, as_json: bool, narrowed: bool
+) -> None:
+    """Every suite into a folder; where some cannot be measured, the highest of their exit codes, after the others were."""
+    if out is None or narrowed or (record and quick):
+        raise ArgumentError(
+            "suite",
+            f"all {'without --out' if out is None else 'with options of one suite, or --quick with --record'}",
+            "all --out DIR, with --threads, --json, and --quick or --record",
+        )
+    try:
+        from supervm.benchmarks.reports.collection import measure_all
+    except ModuleNotFoundError as absent:
+        raise MissingPackage(absent.name or "matplotlib", "drawing plots") from absent
+    with console.progress_line() as line:
+        line.update("preparing")
+
+        def progress(suite: str, done: int, total: int, name: str) -> None:
+            line.update(f"{suite}: {name}, {done + 1} of {total}", done / total)
+
+        found = measure_all(out, environment(detect()), threads=threads, quick=quick, progress=progress)
+    for run in found.runs if record else ():
+        path = keep(run.suite, run.rows, run.environment, run.command)
+        console.notes().print(f"recorded in {console.plain(str(path))}")
+    for name, error in found.failures.items():
+        console.warn(f"{name} was not measured: {error}")
+    if as_json:
+        failures = {name: console.error_json(error) for name, error in found.failures.items()}
+        files = [str(path) for path in found.files]
+        console.print_json({"page": str(found.page), "files": files, "failures": failures})
+    else:
+        rows = sum(len(run.rows) for run in found.runs)
+        pairs = [("rows", f"{rows:,} in {len(found.files)} files"), ("page", str(found.page))]
+        console.print_pairs((name, console.plain(value)) for name, value in pairs)
+    if found.failures:
+        codes = [CODES.get(type(error).__name__, exit_code(error)) for error in found.failures.values()]
+        raise typer.Exit(max(codes))
 
 
 def _table(rows: list[Row]) -> Table:
