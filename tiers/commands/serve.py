@@ -12,6 +12,7 @@ import typer
 from supervm.tiers import console
 from supervm.tiers.commands import options
 from supervm.tiers.errors import ENVIRONMENT_PROBLEM
+from supervm.tiers.observability.observing import observing
 from supervm.tiers.service.serving import Ready
 from supervm.tiers.service.serving import serve as serve_until_stopped
 
@@ -68,7 +69,8 @@ def serve(
         import uvloop
 
         hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, flags)
-        answered = uvloop.run(serve_until_stopped(settings, hardware, ready))
+        with observing(settings, hardware) as seen:
+            answered = uvloop.run(serve_until_stopped(settings, hardware, ready, seen))
     if not answered:
         console.warn("requests were cut off before they were answered")
         raise typer.Exit(ENVIRONMENT_PROBLEM)

@@ -28,6 +28,12 @@ class Observation:
     board: StatusBoard
     tracer: Tracer
 
+    @classmethod
+    def of(cls, settings: Settings, hardware: Hardware, traces: Tracer | None = None) -> Observation:
+        """Metrics and a board from their beginning."""
+        metrics = Metrics()
+        return cls(metrics, StatusBoard(metrics, settings, hardware), traces or Tracer())
+
     def watch(self, scheduler: object) -> None:
         """Export a scheduler's counters; `compose.scheduling` gives something else where a backend is named."""
         if isinstance(scheduler, Scheduler):
@@ -44,8 +50,7 @@ def observing(settings: Settings, hardware: Hardware) -> Iterator[Observation]:
     traces = tracer(settings.traces_endpoint)
     start_logs(settings.log_level, settings.log_format)
     try:
-        metrics = Metrics()
-        yield Observation(metrics, StatusBoard(metrics, settings, hardware), traces)
+        yield Observation.of(settings, hardware, traces)
     finally:
         traces.close()
         stop_logs()

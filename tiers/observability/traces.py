@@ -35,6 +35,11 @@ class Tracer:
         self._provider = provider
         self._tracer = provider.get_tracer("supervm", version()) if provider is not None else None
 
+    @property
+    def on(self) -> bool:
+        """Whether spans go anywhere."""
+        return self._tracer is not None
+
     @contextmanager
     def request(self, call: str, carrier: Mapping[str, str] | None = None) -> Iterator[Span | None]:
         """A span around a request; an error that leaves the block is recorded in it.

@@ -23,8 +23,10 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from supervm.tiers.errors import BrokenFile, ServiceError
+from supervm.tiers.observability.traces import Tracer
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, State, VerificationService
+from supervm.tiers.service.observed_calls import observed_calls
 from supervm.tiers.service.streams import CALL as STREAM
 from supervm.tiers.service.streams import Stream, refusal
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -63,19 +65,23 @@ class GrpcServer:
     Args:
         service: what is called.
         transport: how.
+        tracer: of unary calls.
     """
 
-    def __init__(self, service: VerificationService, transport: Transport) -> None:
+    def __init__(
+        self, service: VerificationService, transport: Transport, tracer: Tracer | None = None
+    ) -> None:
         self._service, self._transport = service, transport
         self._streams: set[Stream] = set()
         self._telling: set[asyncio.Future[None]] = set()
         self._health = health_aio.HealthServicer()
         self._server = grpc.aio.server(
+            interceptors=observed_calls(tracer or Tracer()),
             options=(
                 ("grpc.max_receive_message_length", transport.message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
-            )
+            ),
         )
         self._register()
 

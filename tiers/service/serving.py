@@ -16,15 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervm.engine.scheduler import Scheduler
 from supervm.kernels.errors import BackendUnavailable
 from supervm.tiers.compose import scheduling, threads
 from supervm.tiers.errors import ServiceError, SettingError
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.known_answers import known_answers
 from supervm.tiers.observability import status
-from supervm.tiers.observability.metrics import Metrics
-from supervm.tiers.observability.status import StatusBoard
+from supervm.tiers.observability.observing import Observation
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.core import OPERATIONS, Limits, VerificationService, stopping
 from supervm.tiers.service.server import GrpcServer, Transport
@@ -94,13 +92,13 @@ def transport(settings: Settings) -> Transport:
 
 
 async def serve(
-    settings: Settings, hardware: Hardware, ready: Callable[[Ready], None], metrics: Metrics | None = None
+    settings: Settings, hardware: Hardware, ready: Callable[[Ready], None], seen: Observation | None = None
 ) -> bool:
     """Serve until a signal stops it.
 
     Args:
         ready: called once, when every port listens.
-        metrics: what counts, if it shall be seen from outside.
+        seen: what counts and traces, if it shall be seen from outside; see `observing`.
 
     Returns:
         Whether everything that was accepted is answered.
@@ -112,17 +110,16 @@ async def serve(
     """
     how = transport(settings)
     access = Access.of_file(Path(settings.service_tokens)) if settings.service_tokens else Access()
-    metrics = metrics or Metrics()
-    board = StatusBoard(metrics, settings, hardware)
+    seen = seen or Observation.of(settings, hardware)
+    metrics, board = seen.metrics, seen.board
     with scheduling(settings, hardware) as scheduler:
-        if isinstance(scheduler, Scheduler):
-            metrics.watch(scheduler)
+        seen.watch(scheduler)
         check(settings.backend)
         service = VerificationService(
             limits(settings), access=access, backend=settings.backend, meter=metrics
         )
         service.watch(lambda state: board.become(status.State(state.value)))
-        ports = Ports(service, settings, how, metrics, board)
+        ports = Ports(service, settings, how, seen)
         try:
             grpc, http = await ports.start()
             board.become(status.State.READY)
@@ -163,21 +160,20 @@ class Ports:
         service: VerificationService,
         settings: Settings,
         how: Transport,
-        metrics: Metrics,
-        board: StatusBoard,
+        seen: Observation,
     ) -> None:
         if OFF == settings.service_grpc == settings.service_http:
             raise SettingError(
                 settings.origins["service.grpc"], "service.grpc", "'off', and service.http too", "an address"
             )
-        self._grpc = None if settings.service_grpc == OFF else GrpcServer(service, how)
+        self._grpc = None if settings.service_grpc == OFF else GrpcServer(service, how, seen.tracer)
         self._http = None
         if settings.service_http != OFF:
             from supervm.tiers.service.http_port import HttpPort
 
             # Loaded where it is wanted alone: it takes longer to import than everything else.
             module = importlib.import_module("supervm.tiers.service.http.app")
-            app = module.create_app(service, metrics, board, settings)
+            app = module.create_app(service, seen.metrics, seen.board, settings)
             self._http = HttpPort(app, settings.service_http, how)
 
     async def start(self) -> tuple[str | None, str | None]:

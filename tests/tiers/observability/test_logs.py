@@ -88,11 +88,14 @@ def test_requests_keep_apart_in_tasks(stream: io.StringIO) -> None:
         await asyncio.gather(*(handle(identity) for identity in ("a", "b", "c")))
 
     asyncio.run(both())
+    with request_id("d"), request_id("e"):
+        log.info("inside")
     log.info("outside")
     assert [(found["message"], found.get("request")) for found in lines(stream)] == [
         ("a", "a"),
         ("b", "b"),
         ("c", "c"),
+        ("inside", "e"),
         ("outside", None),
     ]
     assert re.fullmatch("[0-9a-f]{16}", new_request_id())

@@ -167,7 +167,7 @@ def test_the_status_reads_the_same_counters(scheduler: Scheduler, device: FaultD
     observed.metrics.watch(scheduler)
     device.faults = Faults(wrong_items=1)
     registry.run(rows_batch(60))
-    observed.metrics.verified("ecdsa", "ifma", np.array([1, -1], np.int8))
+    observed.metrics.verified("ecdsa", "ifma", np.array([1, -1, 1], np.int8))
     observed.metrics.request("Verify", "OK", 0.5)
     observed.block(block_result(7))
     status = observed.board.snapshot()
@@ -178,7 +178,7 @@ def test_the_status_reads_the_same_counters(scheduler: Scheduler, device: FaultD
     assert status.mismatches == {OPERATION: 1}
     assert [(one.backend, one.batches) for one in status.kernels] == [("scalar", 1)]
     (verified,) = status.verified
-    assert (verified.valid, verified.invalid, verified.malformed) == (1, 0, 1)
+    assert (verified.valid, verified.invalid, verified.malformed) == (2, 0, 1)
     (request,) = status.requests
     assert (request.call, request.codes, request.mean) == ("Verify", {"OK": 1}, 0.5)
     assert {one.stage: one.count for one in status.stages} == {"verify": 1, "execute": 1, "commit": 1}
@@ -219,6 +219,11 @@ def test_a_window_forgets() -> None:
     assert sum(window.history) == 0
     now[0] = 1e6 + 1
     assert window.history[-1] == 1
+    for _ in range(3 * SECONDS):
+        now[0] += 1
+        window.add(7)
+    assert window.history == [7.0] * (SECONDS - 1)
+    assert window.rate == 7
 
 
 def test_the_routes_tell_what_an_orchestrator_asks() -> None:

@@ -61,7 +61,6 @@ def create_app(
     app.add_exception_handler(ServiceError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _not_routed)
-    app.add_exception_handler(Exception, _defect)
     app.openapi = lambda: document_of(app, service.access.needs_token)  # type: ignore[method-assign]
     return app
 
@@ -78,10 +77,3 @@ async def _not_routed(request: Request, error: Any) -> Response:
     """A path or method that there is not."""
     detail = f"{request.method} {request.url.path}: see /openapi.json for what there is"
     return respond(error.status_code, Code.UNIMPLEMENTED.name, detail, headers=error.headers)
-
-
-async def _defect(request: Request, error: Exception) -> Response:
-    """What nobody foresaw; the ASGI server logs it."""
-    return respond(
-        500, Code.INTERNAL.name, f"a defect of the service, {type(error).__name__}; its log says more"
-    )

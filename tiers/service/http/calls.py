@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, NamedTuple
@@ -20,6 +21,8 @@ from supervm.tiers.service.http import conversion, models
 from supervm.tiers.service.http.document import ERRORS, body_of
 from supervm.tiers.service.http.problems import of_validation, problem
 from supervm.tiers.service.meters import Meter
+
+log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT = 86_400.0
 
@@ -178,6 +181,10 @@ def _endpoint(route: Route, access: Access, meter: Meter, most_bytes: int) -> An
             refused = error if isinstance(error, ServiceError) else _invalid(error)
             code = refused.code.name
             return problem(refused)
+        except Exception as error:
+            log.exception("a request to %s failed", route.path)
+            text = f"a defect of the service, {type(error).__name__}; its log says more"
+            return problem(ServiceError(Code.INTERNAL, "", text))
         finally:
             meter.request(route.path, code, time.monotonic() - begun)
 

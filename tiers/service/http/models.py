@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 HEX_PATTERN = "^(0[xX])?([0-9a-fA-F]{2})*$"
 NUMBER_PATTERN = "^(0[xX][0-9a-fA-F]{1,64}|[0-9]{1,78})$"
 
 # A wrong item ends the check: a finding for each of a million would take more memory than they do.
 Hex: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": HEX_PATTERN})]
-HexList: TypeAlias = Annotated[list[Hex], FailFast()]
+HexList: TypeAlias = Annotated[list[Hex], Field(fail_fast=True)]
 Number: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": NUMBER_PATTERN})]
-NumberList: TypeAlias = Annotated[list[Number], FailFast()]
+NumberList: TypeAlias = Annotated[list[Number], Field(fail_fast=True)]
 Word: TypeAlias = Annotated[int, Field(ge=0, le=(1 << 64) - 1)]
-WordLists: TypeAlias = Annotated[list[Annotated[list[Word], FailFast()]], FailFast()]
+WordLists: TypeAlias = Annotated[list[Annotated[list[Word], Field(fail_fast=True)]], Field(fail_fast=True)]
 Verdict: TypeAlias = Annotated[int, Field(ge=-1, le=1)]
 Verdicts: TypeAlias = Annotated[
     list[Verdict],
@@ -105,7 +105,7 @@ class MerkleRootBody(BaseModel):
 
     hash: Literal["sha256", "keccak256", "poseidon_bn254", "poseidon_bls12_381"]
     arity: int = Field(2, ge=2, le=16, description="Children of a node.")
-    leaves: Annotated[list[str], FailFast()] = Field(
+    leaves: Annotated[list[str], Field(fail_fast=True)] = Field(
         description="32 bytes each, hexadecimal; for Poseidon numbers below the modulus, decimal or with 0x."
     )
 
@@ -151,7 +151,7 @@ class PoseidonBody(BaseModel):
     model_config = _example(field="bn254", inputs=[["1", "2"], ["0x3", "0x4"]])
 
     field: Literal["bn254", "bls12_381"] = Field(description="The curve whose scalar field is meant.")
-    inputs: Annotated[list[NumberList], FailFast()] = Field(
+    inputs: Annotated[list[NumberList], Field(fail_fast=True)] = Field(
         description="1 to 16 numbers below the modulus for each hash, as many for all."
     )
 
@@ -194,7 +194,7 @@ class Groth16Body(BaseModel):
     curve: Literal["bn254", "bls12_381"]
     verifying_key: Hex
     proofs: HexList
-    public_inputs: Annotated[list[NumberList], FailFast()]
+    public_inputs: Annotated[list[NumberList], Field(fail_fast=True)]
 
 
 class BlsBody(BaseModel):

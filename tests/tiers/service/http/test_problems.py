@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is refused: with which status, which field, and without harm to the next request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+
+import pytest
+
+from supervm.tiers.errors import ServiceError
+from supervm.tiers.service.codes import Code
+from supervm.tiers.service.core import Limits
+from supervm.tiers.service.http.problems import problem
+
+TOKEN = "0123456789abcdef-token"
+HASH = {"function": "sha256", "messages": ["00"]}
+KEY, SIGNATURE = "00" * 32, "00" * 64
+VERIFY = {"scheme": "ed25519", "public_keys": [KEY], "messages": [""], "signatures": [SIGNATURE]}
+ECDSA = {"scheme": "ecdsa", "public_keys": ["02" + KEY], "digests": [KEY], "signatures": [SIGNATURE]}
+POINT = "00" * 64
+
+
+def assert_problem(response, status, code, field=None):
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    found = response.json()
+    assert (found["status"], found["code"], found.get("field")) == (status, code, field)
+    assert found["title"]
+    assert found["detail"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/verify", VERIFY | {"scheme": "rsa"}, "scheme"),
+        ("/v1/verify", VERIFY | {"rule": "lax"}, "rule"),
+        ("/v1/verify", VERIFY | {"public_keys": [KEY[2:]]}, "public_keys[0]"),
+        ("/v1/verify", VERIFY | {"public_keys": [KEY, KEY]}, "public_keys"),
+        ("/v1/verify", VERIFY | {"signatures": [SIGNATURE[:-1] + "g"]}, "signatures[0]"),
+        ("/v1/verify", VERIFY | {"signatures": SIGNATURE}, "signatures"),
+        ("/v1/verify", VERIFY | {"signatures": [1]}, "signatures[0]"),
+        ("/v1/verify", VERIFY | {"messages": None}, "messages"),
+        ("/v1/verify", VERIFY | {"digests": [KEY]}, "digests"),
+        ("/v1/verify", VERIFY | {"extra": 1}, "extra"),
+        ("/v1/verify", VERIFY | {"allow_high_s": 1}, "allow_high_s"),
+        ("/v1/verify", ECDSA | {"messages": [""]}, "messages"),
+        ("/v1/verify", ECDSA | {"digests": None}, "digests"),
+        ("/v1/verify", ECDSA | {"public_keys": [KEY]}, "public_keys"),
+        ("/v1/recover", {"digests": [KEY], "signatures": [SIGNATURE]}, "signatures[0]"),
+        ("/v1/hash", HASH | {"function": "md5"}, "function"),
+        ("/v1/merkle-root", {"hash": "sha256", "leaves": ["12"]}, "leaves[0]"),
+        ("/v1/merkle-root", {"hash": "sha256", "leaves": [], "arity": 17}, "arity"),
+        ("/v1/merkle-root", {"hash": "poseidon_bn254", "leaves": ["1", "-1"]}, "leaves[1]"),
+        ("/v1/merkle-root", {"hash": "poseidon_bn254", "leaves": [str(2**255)]}, "leaves"),
+        ("/v1/msm", {"curve": "bn254", "points": [POINT], "scalars": []}, "scalars"),
+        ("/v1/msm", {"curve": "bn254", "points": ["00"], "scalars": ["1"]}, "points"),
+        ("/v1/msm", {"curve": "bn254", "points": ["01" * 64], "scalars": ["1"]}, "points"),
+        ("/v1/msm", {"curve": "bn254", "points": [POINT], "scalars": [str(2**255)]}, "scalars"),
+        ("/v1/msm", {"curve": "ed25519", "points": [POINT], "scalars": ["1"]}, "encoding"),
+        ("/v1/poseidon", {"field": "bn254", "inputs": [["1"], ["1", "2"]]}, "inputs[1]"),
+        ("/v1/poseidon", {"field": "bn254", "inputs": [["1"] * 17]}, "inputs_per_hash"),
+        ("/v1/poseidon", {"field": "bn254", "inputs": [[1]]}, "inputs[0][0]"),
+        ("/v1/conflicts", {"reads": [[1]], "writes": []}, "writes"),
+        ("/v1/conflicts", {"reads": [[-1]], "writes": [[]]}, "reads[0][0]"),
+        ("/v1/conflicts", {"reads": [[2**64]], "writes": [[]]}, "reads[0][0]"),
+        ("/v1/conflicts", {"reads": [[1.5]], "writes": [[]]}, "reads[0][0]"),
+    ],
+)
+def test_a_wrong_member_is_named(http, path, body, field):
+    assert_problem(http.post(path, body), 400, "INVALID_ARGUMENT", field)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"function":"sha256","messages":["00"]} trailing',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"function":"sha256","messages":[' + b"[" * 5000,
+        b'{"function":"sha256","messages":[' + b",".join([b"1"] * 200_000) + b"]}",
+        b'{"function":"sha256","messages":[' + b"9" * 100_000 + b"]}",
+        b'{"function":"sha256","messages":["\\ud800"]}',
+        b'{"function":"sha256","messages":[NaN]}',
+    ],
+    ids=lambda content: repr(content[:24]),
+)
+def test_bad_json(http, content):
+    response = http.client.post("/v1/hash", content=content)
+    assert response.status_code == 400
+    assert response.json()["code"] == "INVALID_ARGUMENT"
+    http.ask("/v1/hash", HASH)
+
+
+@pytest.mark.parametrize("path", ["/v1/verify-groth16", "/v1/verify-bls"])
+def test_what_is_not_there_yet(http, path):
+    body = {
+        "/v1/verify-groth16": {"curve": "bn254", "verifying_key": "", "proofs": [], "public_inputs": []},
+        "/v1/verify-bls": {"public_keys": [], "signatures": [], "messages": []},
+    }[path]
+    assert_problem(http.post(path, body), 501, "UNIMPLEMENTED")
+
+
+def test_other_paths_and_methods(http):
+    assert_problem(http.post("/v1/nothing", {}), 404, "UNIMPLEMENTED")
+    response = http.client.get("/v1/hash")
+    assert_problem(response, 405, "UNIMPLEMENTED")
+    assert response.headers["allow"] == "POST"
+
+
+def test_tokens(served):
+    with served(tokens=(("someone", TOKEN.encode()),)) as one:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
+            response = one.post("/v1/hash", HASH, **headers)
+            assert_problem(response, 401, "UNAUTHENTICATED", "authorization")
+            assert response.headers["www-authenticate"] == "Bearer"
+        # Who is not known has no body read.
+        response = one.client.post("/v1/hash", content=b"[" * 1000)
+        assert response.status_code == 401
+        assert one.post("/v1/hash", HASH, Authorization=f"Bearer {TOKEN}").status_code == 200
+        document = one.client.get("/openapi.json").json()
+        assert document["paths"]["/v1/hash"]["post"]["security"] == [{"bearer": []}]
+        assert one.client.get("/healthz").status_code == 200
+
+
+def test_sizes(served):
+    with served(service_message_bytes=2000) as one:
+        one.ask("/v1/hash", HASH)
+        large = {"function": "sha256", "messages": ["00"] * 1000}
+        assert_problem(one.post("/v1/hash", large), 413, "RESOURCE_EXHAUSTED")
+        # A body that does not say how long it is, and a short one whose message is long: 8 bytes of offset for each ''.
+        parts = iter([json.dumps(large).encode()])
+        response = one.client.post("/v1/hash", content=parts)
+        assert_problem(response, 413, "RESOURCE_EXHAUSTED")
+        small = json.dumps({"function": "sha256", "messages": [""] * 500}, separators=(",", ":"))
+        assert len(small) < 2000
+        assert_problem(one.client.post("/v1/hash", content=small), 413, "RESOURCE_EXHAUSTED")
+        one.ask("/v1/hash", HASH)
+
+
+def test_a_request_that_never_fits_the_queue(served):
+    with served(limits=Limits(queue_items=3)) as one:
+        assert_problem(one.post("/v1/hash", HASH | {"messages": [""] * 4}), 413, "RESOURCE_EXHAUSTED")
+
+
+def test_a_rate(served):
+    with served(limits=Limits(client_rate=2)) as one:
+        assert one.post("/v1/hash", HASH | {"messages": [""] * 40}).status_code == 200
+        response = one.post("/v1/hash", HASH)
+        found = assert_problem(response, 429, "RESOURCE_EXHAUSTED")
+        assert 1 <= int(response.headers["retry-after"]) <= 20
+        assert found["retry_after"] <= int(response.headers["retry-after"])
+
+
+def test_a_full_queue_says_when_to_come_back(http, monkeypatch):
+    async def full(request, caller):
+        raise ServiceError(Code.RESOURCE_EXHAUSTED, "", "the queue is full", 0.25)
+
+    # The routes hold the method itself, so that the part below it is replaced.
+    monkeypatch.setattr(http.service, "_other", lambda *arguments: full(*arguments[:2]))
+    response = http.post("/v1/hash", HASH)
+    assert assert_problem(response, 429, "RESOURCE_EXHAUSTED")["retry_after"] == 0.25
+    assert response.headers["retry-after"] == "1"
+
+
+def test_a_deadline(http, monkeypatch):
+    seen = []
+
+    async def slow(check, request, caller):
+        seen.append(caller.deadline - time.monotonic())
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    monkeypatch.setattr(http.service, "_other", slow)
+    response = http.post("/v1/hash", HASH, **{"Request-Timeout": "0.2"})
+    assert_problem(response, 504, "DEADLINE_EXCEEDED", "Request-Timeout")
+    assert 0 < seen[0] <= 0.2
+    assert seen[1] == "cancelled"
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "soon", "1e9", ""])
+def test_wrong_deadlines(http, timeout):
+    response = http.post("/v1/hash", HASH, **{"Request-Timeout": timeout})
+    assert_problem(response, 400, "INVALID_ARGUMENT", "Request-Timeout")
+
+
+def test_whoever_goes_away_is_not_worked_for(http, monkeypatch):
+    seen = []
+
+    async def slow(check, request, caller):
+        seen.append("begun")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    monkeypatch.setattr(http.service, "_other", slow)
+    body = json.dumps(HASH).encode()
+    host, port = http.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as caller:
+        head = f"POST /v1/hash HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        caller.sendall(head.encode() + body)
+        _until(lambda: seen)
+    _until(lambda: len(seen) == 2)
+    assert seen == ["begun", "cancelled"]
+
+
+def _until(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came")
+
+
+def test_a_draining_service(served):
+    with served() as one:
+        one.service.drain()
+        response = one.post("/v1/hash", HASH)
+        assert_problem(response, 503, "UNAVAILABLE")
+        assert response.headers["retry-after"] == "1"
+
+
+def test_a_defect_is_a_problem_without_its_inside(http, monkeypatch):
+    async def broken(*arguments):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(http.service, "_other", broken)
+    response = http.post("/v1/hash", HASH)
+    assert_problem(response, 500, "INTERNAL")
+    assert "secret" not in response.text
+    assert 'code="INTERNAL"' in http.client.get("/metrics").text
+
+
+@pytest.mark.parametrize("code", Code)
+def test_every_code_has_a_status(code):
+    response = problem(ServiceError(code, "f", "m", 1.5))
+    assert 400 <= response.status_code < 600
+    assert json.loads(response.body)["field"] == "f"
+    assert response.headers["retry-after"] == "2"

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`supervm serve` as a process: what it says when it is ready, and how signals end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from signed_requests import single
+
+from supervm.crypto.selftest import SelfTest
+from supervm.tiers.service import serving
+from supervm.tiers.service.v1 import verification_pb2_grpc as rpc
+
+LIMIT = 120.0
+
+
+@contextmanager
+def process(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A serving process and what it printed when it was ready."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SUPERVM_")}
+    if "SUPERVM_CACHE_DIR" in os.environ:
+        environment["SUPERVM_CACHE_DIR"] = os.environ["SUPERVM_CACHE_DIR"]
+    program = "from supervm.tiers.cli import main; main()"
+    command = [sys.executable, "-c", program, "serve", "--grpc", "127.0.0.1:0", "--json", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment | variables
+    ) as serving:
+        try:
+            assert serving.stdout is not None
+            text = ""
+            for line in serving.stdout:
+                text += line
+                if line == "}\n":
+                    break
+            yield serving, json.loads(text)
+        finally:
+            serving.kill()
+
+
+def test_it_serves_until_a_signal(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("me 0123456789abcdef\n")
+    with process("--tokens", str(tokens), "--tier", "L3") as (child, ready):
+        assert ready.pop("seconds") > 0
+        address = ready.pop("grpc")
+        assert ready.pop("threads") >= 1
+        assert ready == {
+            "process": child.pid,
+            "http": None,
+            "tls": "off",
+            "tokens": True,
+            "tier": "L3",
+            "backend": "auto",
+        }
+        with grpc.insecure_channel(address) as channel:
+            metadata = (("authorization", "Bearer 0123456789abcdef"),)
+            reply = rpc.VerificationStub(channel).Verify(single(1), timeout=LIMIT, metadata=metadata)
+            assert reply.verdicts == b"\1"
+            idle = rpc.VerificationStub(channel).VerifyStream(iter(()), timeout=LIMIT, metadata=metadata)
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(LIMIT) == 0
+            assert list(idle) == []
+
+
+def test_what_does_not_fit_the_limit_is_cut_off() -> None:
+    """An open HTTP/2 call that never ends: a Health.Watch; a stream of requests would be ended by the drain."""
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with (
+        process(SUPERVM_SERVICE_DRAIN_SECONDS="0") as (child, ready),
+        grpc.insecure_channel(ready["grpc"]) as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=LIMIT)
+        assert next(watch).status == 1
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(LIMIT) == 3
+        assert child.stderr is not None
+        assert "cut off" in child.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--grpc", "nowhere"), 2, "HOST:PORT"),
+        (("--grpc", "off"), 2, "service.grpc"),
+        (("--tls-key", "key.pem"), 2, "service.tls.certificate"),
+        (("--tls-certificate", "none.pem", "--tls-key", "none.pem"), 2, "none.pem"),
+        (("--tokens", "no such file"), 2, "no such file"),
+        (("--grpc", "192.0.2.1:1"), 3, "192.0.2.1:1"),
+    ],
+)
+def test_what_cannot_be_served(
+    run: Callable[..., Any], arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    result = run("serve", "--json", *arguments)
+    assert result.exit_code == code, result.output
+    assert told in result.output
+
+
+def test_a_backend_that_is_wrong_does_not_serve(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(operation: str, backend: str) -> SelfTest:
+        return SelfTest(operation, backend, operation != "secp256k1.schnorr_verify", "row 3 is 0, expected 1")
+
+    monkeypatch.setattr(serving, "known_answers", wrong)
+    result = run("serve", "--json", "--grpc", "127.0.0.1:0")
+    assert result.exit_code == 3
+    assert "schnorr_verify: row 3 is 0, expected 1" in result.output

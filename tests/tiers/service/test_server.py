@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gRPC port: calls, streams, refusals, deadlines, cancellation, limits, health, reflection, drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from served import HeldService, Served, served
+from signed_requests import ed25519_signed, expected, over_messages, single
+
+from supervm.kernels.errors import DeviceLost
+from supervm.tiers.service.core import Limits, State, stopping
+from supervm.tiers.service.server import PUSH_BACK, REFUSAL, SERVICE, Transport
+from supervm.tiers.service.v1 import verification_pb2 as pb
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    """A coroutine within a minute."""
+    asyncio.run(asyncio.wait_for(test(), 60))  # type: ignore[arg-type]
+
+
+async def refused(call: Awaitable[Any]) -> tuple[grpc.StatusCode, pb.Refusal, dict[str, Any]]:
+    """The status of a refused call, what the trailer says, and all trailers."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    trailers = dict(caught.value.trailing_metadata() or ())
+    refusal = pb.Refusal.FromString(trailers.get(REFUSAL, b""))
+    return caught.value.code(), refusal, trailers
+
+
+async def health(to: Served, name: str = SERVICE) -> int:
+    stub = health_pb2_grpc.HealthStub(to.channel)
+    return (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status
+
+
+SERVING, NOT_SERVING = 1, 2
+
+
+def test_unary_calls() -> None:
+    async def test() -> None:
+        async with served() as to:
+            replies = await asyncio.gather(*(to.stub.Verify(single(index)) for index in range(200)))
+            assert [(reply.id, reply.verdicts) for reply in replies] == [
+                (index, expected([ed25519_signed(index)])) for index in range(200)
+            ]
+            reply = await to.stub.MerkleRoot(pb.MerkleRootRequest(hash="sha256", leaves=bytes(96)))
+            assert len(reply.root) == 32
+            for call, request in (
+                (to.stub.VerifyGroth16, pb.VerifyGroth16Request()),
+                (to.stub.VerifyBls, pb.VerifyBlsRequest()),
+            ):
+                assert (await refused(call(request)))[0] is grpc.StatusCode.UNIMPLEMENTED
+
+    run(test)
+
+
+def test_a_bad_field_is_named_in_text_and_trailer() -> None:
+    async def test() -> None:
+        async with served() as to:
+            code, refusal, trailers = await refused(
+                to.stub.Verify(pb.VerifyRequest(scheme=1, signatures=b"x"))
+            )
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert (refusal.code, refusal.field) == (code.value[0], "signatures")
+            assert PUSH_BACK not in trailers
+
+    run(test)
+
+
+def test_a_stream_answers_each_request_and_goes_on_after_a_bad_one() -> None:
+    async def test() -> None:
+        async with served(transport=Transport(stream_requests=4)) as to:
+            stream = to.stub.VerifyStream()
+
+            async def send() -> None:
+                for index in range(100):
+                    bad = pb.VerifyRequest(id=index, scheme=1, signatures=b"x")
+                    await stream.write(bad if index == 50 else single(index))
+                await stream.done_writing()
+
+            sending = asyncio.ensure_future(send())
+            replies = {reply.id: reply async for reply in stream}
+            await sending
+            assert sorted(replies) == list(range(100))
+            bad = replies.pop(50)
+            assert (bad.refusal.code, bad.refusal.field, bad.verdicts) == (3, "signatures", b"")
+            assert all(reply.verdicts == expected([ed25519_signed(i)]) for i, reply in replies.items())
+            assert not any(reply.HasField("refusal") for reply in replies.values())
+            assert await stream.code() is grpc.StatusCode.OK
+
+    run(test)
+
+
+def test_no_more_are_read_than_may_be_in_flight() -> None:
+    async def test() -> None:
+        service = HeldService()
+        async with served(service=service, transport=Transport(stream_requests=3)) as to:
+            stream = to.stub.VerifyStream()
+            for index in range(10):
+                await stream.write(single(index))
+            await asyncio.sleep(0.2)
+            assert service.queue.requests == 3
+            service.release.set()
+            await stream.done_writing()
+            assert len([reply async for reply in stream]) == 10
+
+    run(test)
+
+
+def test_a_full_queue_refuses_at_once_with_a_time_to_try_again() -> None:
+    async def test() -> None:
+        service = HeldService(Limits(queue_items=5))
+        async with served(service=service) as to:
+            accepted = [to.stub.Verify(single(index)) for index in range(5)]
+            await _until(lambda: service.queue.requests == 5)
+            code, refusal, trailers = await refused(to.stub.Verify(single(9)))
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert refusal.retry_after_ms > 0
+            assert trailers[PUSH_BACK] == str(refusal.retry_after_ms)
+            stream = to.stub.VerifyStream()
+            await stream.write(single(8))
+            reply = await stream.read()
+            assert (reply.id, reply.refusal.code) == (8, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
+            assert reply.refusal.retry_after_ms > 0
+            await stream.done_writing()
+            service.release.set()
+            assert [reply.id for reply in await asyncio.gather(*accepted)] == [0, 1, 2, 3, 4]
+            assert (service.queue.items, service.queue.size, service.queue.requests) == (0, 0, 0)
+            assert (await to.stub.Verify(single(1))).verdicts == b"\1"
+
+    run(test)
+
+
+def test_what_never_fits_is_refused_without_a_time() -> None:
+    async def test() -> None:
+        async with served(Limits(queue_items=5)) as to:
+            large = over_messages(pb.SCHEME_ED25519, [ed25519_signed(index) for index in range(6)])
+            code, refusal, trailers = await refused(to.stub.Verify(large))
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert (refusal.retry_after_ms, trailers[PUSH_BACK]) == (0, "-1")
+
+    run(test)
+
+
+def test_a_message_above_the_limit() -> None:
+    async def test() -> None:
+        async with served(transport=Transport(message_bytes=2000)) as to:
+            large = over_messages(pb.SCHEME_ED25519, [ed25519_signed(index) for index in range(60)])
+            assert (await refused(to.stub.Verify(large)))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert (await to.stub.Verify(single(1))).verdicts == b"\1"
+            assert to.service.queue.requests == 0
+
+    run(test)
+
+
+def test_expired_and_cancelled_requests_are_not_computed() -> None:
+    async def test() -> None:
+        service = HeldService(Limits(batch_items=1))
+        async with served(service=service) as to:
+            held = [to.stub.Verify(single(index)) for index in range(2)]  # the lane's thread has these
+            await _until(lambda: service.queue.requests == 2)
+            late = to.stub.Verify(single(3), timeout=0.1)
+            left = to.stub.Verify(single(4))
+            stream = to.stub.VerifyStream()
+            await stream.write(single(5))
+            await _until(lambda: service.queue.requests == 5)
+            left.cancel()
+            stream.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await left
+            assert (await refused(late))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
+            await asyncio.sleep(0.1)
+            service.release.set()
+            await asyncio.gather(*held)
+            await _until(lambda: service.queue.requests == 0)
+            assert service.computed == 2
+
+    run(test)
+
+
+def test_one_client_is_too_fast_and_others_are_not_disturbed() -> None:
+    async def test() -> None:
+        async with served(Limits(client_rate=5)) as to:
+            signed = [ed25519_signed(index) for index in range(50)]
+            await to.stub.Verify(over_messages(pb.SCHEME_ED25519, signed))
+            code, refusal, _ = await refused(to.stub.Verify(single(9)))
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert 0 < refusal.retry_after_ms <= 9000
+            await to.service.verify(single(1))  # another client: nobody's address
+
+    run(test)
+
+
+def test_health_and_its_changes() -> None:
+    async def test() -> None:
+        async with served() as to:
+            assert await health(to) == await health(to, "") == SERVING
+            watch = health_pb2_grpc.HealthStub(to.channel).Watch(
+                health_pb2.HealthCheckRequest(service=SERVICE)
+            )
+            assert (await watch.read()).status == SERVING
+            to.service.drain()
+            assert (await watch.read()).status == NOT_SERVING
+            assert await health(to) == await health(to, "") == NOT_SERVING
+
+    run(test)
+
+
+def test_a_lost_device_is_internal_and_health_says_so_until_something_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        async with served() as to:
+            sound = to.service._batch_function
+
+            def lost(*_: object) -> Any:
+                raise DeviceLost("gpu 0", "fell off the bus")
+
+            monkeypatch.setattr(to.service, "_batch_function", lambda kind: lost)
+            code, refusal, _ = await refused(to.stub.Verify(single(1)))
+            assert code is grpc.StatusCode.INTERNAL
+            assert "fell off the bus" in refusal.message
+            assert await health(to) == NOT_SERVING
+            assert to.service.state is State.FAILING
+            monkeypatch.setattr(to.service, "_batch_function", sound)
+            assert (await to.stub.Verify(single(1))).verdicts == b"\1"
+            await _until(lambda: to.service.state is State.READY)
+            assert await health(to) == SERVING
+
+    run(test)
+
+
+def test_reflection_shows_the_published_protocol() -> None:
+    async def test() -> None:
+        async with served() as to:
+            stub = reflection_pb2_grpc.ServerReflectionStub(to.channel)
+            asked = [
+                reflection_pb2.ServerReflectionRequest(list_services=""),
+                reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE),
+            ]
+            names, files = [reply async for reply in stub.ServerReflectionInfo(iter(asked))]
+            assert SERVICE in {service.name for service in names.list_services_response.service}
+            found = FileDescriptorProto.FromString(files.file_descriptor_response.file_descriptor_proto[0])
+            assert found.name == "supervm/v1/verification.proto"
+
+    run(test)
+
+
+def test_drain_answers_what_was_accepted_and_refuses_the_rest() -> None:
+    async def test() -> None:
+        service = HeldService()
+        async with served(service=service) as to:
+            unary, stream = to.stub.Verify(single(1)), to.stub.VerifyStream()
+            await stream.write(single(2))
+            await _until(lambda: service.queue.requests == 2)
+            service.drain()
+            to.server.stop_streams(stopping())
+            assert (await refused(to.stub.Verify(single(3))))[0] is grpc.StatusCode.UNAVAILABLE
+            idle = asyncio.ensure_future(service.idle())
+            await asyncio.sleep(0.05)
+            assert not idle.done()
+            service.release.set()
+            assert (await unary).verdicts == b"\1"
+            reply = await stream.read()
+            assert (reply.id, reply.verdicts) == (2, b"\1")
+            assert (await refused(stream.read()))[0] is grpc.StatusCode.UNAVAILABLE
+            await idle
+
+    run(test)
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.002)
