@@ -186,10 +186,12 @@ class FullNode:
 
     def _available(self, until: int | None) -> Iterator[TimedBatch]:
         """The blocks that are there now; read by the pipeline's first thread, ahead of their execution."""
-        while not self._stop.is_set() and (until is None or self.source.tip.number < until):
+        taken = self.number
+        while not self._stop.is_set() and (until is None or taken < until):
             block = self.source.take()
             if block is None:
                 return
+            taken = block.number
             self.records.begin(block)
             yield TimedBatch(block.transactions, block.timestamp)
 

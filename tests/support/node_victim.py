@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A process that forks children which run a node until they are killed.
+
+It has loaded all code before, so that a child begins at once, and has no thread when it forks. It reads the node's and the
+chain's directory and a number of threads for each child, and says `pid N`, then what the child says (`opened NUMBER`, `block
+NUMBER`), and `ended` once the child is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from engine_runs import blocks_of
+from node_chains import opened, write_chain
+
+from supervm.kernels.threads import set_threads
+
+WORKLOAD = {"transactions": 3_000, "accounts": 100, "block_size": 10, "hot_keys": 2, "hot_share": 0.2}
+PAUSE = 0.001
+
+
+def say(words: str) -> None:
+    """One line, in one write."""
+    os.write(1, f"{words}\n".encode())
+
+
+def tell(number: int, result: object) -> None:
+    """A block is done, and the next one waits a little."""
+    say(f"block {number}")
+    time.sleep(PAUSE)
+
+
+def run(folder: Path, chain: Path, threads: int) -> None:
+    """Go on from where the state stands, and wait for the end."""
+    node = opened(folder, chain, config={"threads": threads}, observers=(tell,))
+    say(f"opened {node.number}")
+    node.run()
+
+
+def warm_up() -> None:
+    """Load what a child will use."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_chain(Path(folder) / "chain", blocks_of("token", transactions=20, accounts=10, block_size=10))
+        with opened(Path(folder) / "node", Path(folder) / "chain") as node:
+            node.run(until=2)
+    set_threads(1)
+
+
+if __name__ == "__main__":
+    warm_up()
+    say("ready")
+    for line in sys.stdin:
+        folder, chain, threads = line.split()
+        child = os.fork()
+        if not child:
+            try:
+                run(Path(folder), Path(chain), int(threads))
+            finally:
+                os._exit(1)
+        say(f"pid {child}")
+        os.waitpid(child, 0)
+        say("ended")

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 at random moments: a node goes on where it was, and ends where one by one ends."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import node_victim
+from engine_runs import blocks_of
+from node_chains import opened, sequential_roots, write_chain
+
+from supervm.engine.receipts import Receipts
+
+KILLS = 12
+
+
+def test_kills_at_random_moments(tmp_path):
+    workload = blocks_of("token", **node_victim.WORKLOAD)
+    write_chain(tmp_path / "chain", workload)
+    roots, chosen = sequential_roots("token", **node_victim.WORKLOAD), random.Random(6)
+    environment = {**os.environ, "PYTHONPATH": str(Path(node_victim.__file__).parent)}
+    victim = subprocess.Popen(
+        [sys.executable, node_victim.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert victim.stdin is not None
+    assert victim.stdout is not None
+    said, opened_at = 0, []
+    with victim:
+        assert victim.stdout.readline() == "ready\n"
+        for kill in range(KILLS):
+            victim.stdin.write(f"{tmp_path / 'node'} {tmp_path / 'chain'} {1 + kill % 2}\n")
+            victim.stdin.flush()
+            pid = int(victim.stdout.readline().removeprefix("pid "))
+            # Some die before they have opened, most after a few blocks, at any point of one.
+            lines = chosen.choice([0, 1, 3, 8, 20])
+            found = []
+            while len(found) < lines:
+                found.append(victim.stdout.readline().split())
+                if int(found[-1][1]) == len(roots):
+                    break
+            time.sleep(chosen.random() * 0.004)
+            os.kill(pid, signal.SIGKILL)
+            while (line := victim.stdout.readline()) != "ended\n":
+                assert line, "the victim died"
+                found.append(line.split())
+            blocks = [int(number) for what, number in found if what == "block"]
+            for what, number in found[:1]:
+                assert what == "opened"
+                opened_at.append(int(number))
+                # What was said is not on disk yet for up to the blocks that wait for it.
+                assert said - 8 <= int(number) <= said + 1
+                assert blocks == list(range(int(number) + 1, int(number) + 1 + len(blocks)))
+                said = max([int(number), *blocks])
+        victim.stdin.close()
+    assert len(set(opened_at)) > KILLS // 3
+    with opened(tmp_path / "node", tmp_path / "chain") as node:
+        assert node.number < len(roots)
+        node.run(until=len(roots))
+        assert node.engine.state_root == roots[-1]
+        for number, root in enumerate(roots, 1):
+            record = node.records.block(number)
+            receipts = Receipts.from_bytes(node.engine.receipts(node.height_of(number)))
+            assert (record.root, record.committed) == (root, int(receipts.accepted.sum()))
