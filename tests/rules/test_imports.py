@@ -35,7 +35,8 @@ ONLY_IN = {
     "grpc": {"tiers"},
     "prometheus_client": {"tiers"},
 }
-MODULE_NAME = re.compile(r"supervm(\.\w+)+")
+MODULE_NAME = re.compile(rf"supervm\.({'|'.join(ROOMS)})(\.\w+)*")
+"""Text that names a module. `supervm.v1` is a package of protobuf, and no room."""
 ARITHMETIC_ROOMS = ("kernels", "crypto")
 ALWAYS_THERE = {"numpy", "numba", "llvmlite"}
 WHERE_USED = {"kernels": {"cupy"}, "crypto": {"pyarrow"}}
