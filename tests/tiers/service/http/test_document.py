@@ -10,20 +10,17 @@ import jsonschema_rs
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.checks import CHECKS
+from schemathesis.specs.openapi import checks
 
 from supervm.tiers.service.http import models
 
 CALLS = 9
-SECONDS_EACH = 2.5
+SECONDS_EACH = 1.0
 KEPT = [
-    CHECKS.get_one(name)
-    for name in (
-        "status_code_conformance",
-        "content_type_conformance",
-        "response_headers_conformance",
-        "response_schema_conformance",
-    )
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
 ]
 
 
@@ -66,6 +63,28 @@ def test_examples_fit_their_schemas(body):
     body.model_validate_json(json.dumps(example))
 
 
+def _ask(operation, mode, seen):
+    """Generated cases of an operation, as many as there is time for."""
+    limit = time.monotonic() + SECONDS_EACH
+
+    @settings(
+        max_examples=15,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode)))
+    def ask(case):
+        if time.monotonic() < limit:
+            response = case.call(timeout=60)
+            case.validate_response(response, checks=KEPT)
+            assert response.status_code < 500 or response.status_code in (501, 504)
+            seen.add((operation.path, response.status_code))
+
+    ask()
+
+
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_whatever_is_sent_the_answer_is_as_documented(http, document, mode):
     schema = schemathesis.openapi.from_dict(document)
@@ -73,27 +92,7 @@ def test_whatever_is_sent_the_answer_is_as_documented(http, document, mode):
     seen = set()
     for result in schema.get_all_operations():
         operation = result.ok()
-        if not operation.path.startswith("/v1/"):
-            continue
-        generation = schemathesis.GenerationMode(mode)
-        limit = time.monotonic() + SECONDS_EACH / 2
-
-        @settings(
-            max_examples=40,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(operation.as_strategy(generation_mode=generation))
-        def ask(case, limit=limit):
-            if time.monotonic() > limit:
-                return
-            response = case.call(session=None, timeout=60)
-            case.validate_response(response, checks=KEPT)
-            assert response.status_code < 500 or response.status_code == 501
-            seen.add((case.operation.path, response.status_code))
-
-        ask()
+        if operation.path.startswith("/v1/"):
+            _ask(operation, mode, seen)
     assert len({path for path, _ in seen}) == CALLS
     assert {status for _, status in seen} >= ({200, 501} if mode == "positive" else {400})

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The examples in other languages, against a real service; skipped, with the reason, where their tools are not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from service_process import service_process
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = ROOT / "docs" / "examples"
+PROTO = ROOT / "tiers" / "service" / "proto" / "supervm" / "v1" / "verification.proto"
+TOKEN = "0123456789abcdef-example"
+PATIENCE = 300
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """What a service that asks for tokens says of itself."""
+    tokens = tmp_path_factory.mktemp("tokens") / "tokens"
+    tokens.write_text(f"example {TOKEN}\n")
+    with service_process("--http", "127.0.0.1:0", "--tokens", tokens) as ready:
+        yield ready
+
+
+def _run(*command, token=TOKEN, **options):
+    environment = {**os.environ, "SUPERVM_TOKEN": token}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env=environment, check=False, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """The folder of the Node.js example with its packages, outside the source tree."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    folder = tmp_path_factory.mktemp("node")
+    for name in ("package.json", "verify.js"):
+        shutil.copy(EXAMPLES / "node" / name, folder)
+    done = _run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
+    if done.returncode:
+        pytest.skip(f"npm cannot install the example's packages: {done.stderr.strip()[-200:]}")
+    return folder
+
+
+@pytest.mark.slow
+def test_node(node, service):
+    done = _run("node", "verify.js", service["grpc"], PROTO, cwd=node)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"batch": [1, 1, 0, -1], "stream": [1, 1, 0, -1]}
+
+
+@pytest.mark.slow
+def test_node_without_a_known_token(node, service):
+    done = _run("node", "verify.js", service["grpc"], PROTO, cwd=node, token="wrong")
+    assert done.returncode == 1
+    assert "UNAUTHENTICATED" in done.stderr
+
+
+def test_versions_are_pinned():
+    package = json.loads((EXAMPLES / "node" / "package.json").read_text())
+    assert all(version[0].isdigit() for version in package["dependencies"].values())
+
+
+def test_curl(service):
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    script = EXAMPLES / "curl" / "verify.sh"
+    done = _run("sh", script, f"http://{service['http']}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"verdicts": [1, 0]}
+    done = _run("sh", script, f"http://{service['http']}", token="")
+    assert done.returncode == 22
+    assert json.loads(done.stdout)["code"] == "UNAUTHENTICATED"
