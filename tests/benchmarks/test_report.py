@@ -79,6 +79,13 @@ def test_all_losses_and_nothing_else_are_listed_as_losses(runs: list[Recorded], 
     assert sorted(cells[-1] for cells in tables["Rows in which a peer was faster"]) == lost
 
 
+def test_a_loss_is_any_ratio_below_one() -> None:
+    table = content.slower([run([row(1e6, {"even": 1.0, "close": 0.999, "far": 0.1})])])
+    assert table is not None
+    assert [cells[-2] for cells in table.rows] == ["close", "far"]
+    assert content.slower([run([row(1e6, {"even": 1.0})])]) is None
+
+
 def test_nothing_is_loaded_and_nothing_runs(recorded: str) -> None:
     assert "http:" not in recorded
     assert "https:" not in recorded

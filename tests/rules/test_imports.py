@@ -34,6 +34,7 @@ ONLY_IN = {
     "rich": {"tiers"},
     "grpc": {"tiers"},
     "prometheus_client": {"tiers"},
+    "matplotlib": {"benchmarks"},
 }
 MODULE_NAME = re.compile(rf"supervm\.({'|'.join(ROOMS)})(\.\w+)*")
 """Text that names a module. `supervm.v1` is a package of protobuf, and no room."""
