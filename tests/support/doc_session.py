@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import IO
 
 import doc_python
-from doc_pages import ROOT, difference
+from doc_pages import OMITTED, ROOT, difference
 
 COMMAND_SECONDS = 900
 """Longest wait for a command, for a server's shown output, or for a Python example; `doctor` compiles everything once."""
@@ -78,12 +78,13 @@ class Session:
         return int(line.split()[1]), "".join(printed)
 
     def server(self, text: str, shown: Sequence[str], varies: bool) -> str:
-        """Starts a command that goes on; how its output differs from what the page shows, once it can be told."""
+        """Starts a command that goes on, and waits for what the page shows, between whatever else it logs."""
         self._servers += 1
         log = self.folder / f".server-{self._servers}.log"
         self.command(f"{text.rstrip('& ')} >{log.name} 2>&1 &")
+        expected = [OMITTED, *shown, OMITTED] if shown else []
         until = time.monotonic() + COMMAND_SECONDS
-        while (found := difference(shown, log.read_text("utf-8") if log.exists() else "", varies)) and (
+        while (found := difference(expected, log.read_text("utf-8") if log.exists() else "", varies)) and (
             time.monotonic() < until
         ):
             if self.command("jobs -r")[1].strip() == "":
