@@ -3,7 +3,7 @@
 
 What the kernels alone are given is what the public function hands to its backend, caught on the way. Before a batch is
 timed, its results on either path are compared, at every size: a batch that lies on the device is one piece, one that
-comes from the host is cut into many.
+comes from the host is cut into many. How calls are computed where their arrays lie is in `resident`.
 """
 
 from __future__ import annotations
@@ -14,22 +14,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.benchmarks import beside
+from supervm.benchmarks import beside, resident
 from supervm.benchmarks.cases import Case, Workload
 from supervm.benchmarks.errors import PeerDisagrees
 from supervm.benchmarks.measure import Contender
-from supervm.crypto.cuda import PROGRAMS
-from supervm.engine.conflicts import Detection
 from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
 from supervm.kernels import registry
-from supervm.kernels.cuda import batch, conflicts, devices
+from supervm.kernels.cuda import devices
 from supervm.kernels.cuda.device import Device
-from supervm.kernels.work import Batch, Work
+from supervm.kernels.work import Work
 
 Array = NDArray[Any]
 
@@ -77,7 +75,7 @@ def check(case: Case) -> None:
 
 
 class Prepared:
-    """One case at one batch size on the working device, ready to be timed both ways, or end to end where items are joined.
+    """One case at one batch size on the working device, ready to be timed both ways.
 
     Args:
         case: which.
@@ -93,14 +91,12 @@ class Prepared:
         self.case, self.size = case, size
         self.workload = case.workload(size)
         self._held = pinned.hold(self.workload)
-        if case.joined:
-            return
         work = _caught(self._held)
         work.run(registry.resolve(work.operation, "cuda").function)
-        through = [array.copy() for array in _results(work)]
-        self._resident = _resident(work, devices.working_device())
+        through = [array.copy() for array in resident.results_of(work)]
+        self._resident = resident.placed(work, devices.working_device())
         for mine, other in zip(self._resident.results(), through, strict=True):
-            differ = np.flatnonzero((mine != other).reshape(size, -1).any(axis=1))
+            differ = np.flatnonzero((mine != other).reshape(len(mine), -1).any(axis=1))
             if differ.size:
                 at = int(differ[0])
                 raise PeerDisagrees(
@@ -159,70 +155,6 @@ class Pinned:
         place = self._block[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
         place[...] = array
         return place
-
-
-class _OnDevice(Protocol):
-    """A call whose inputs lie on the device."""
-
-    def compute(self, times: int) -> object:
-        """Run its kernels so many times and wait for them."""
-
-    def results(self) -> list[Array]:
-        """Run them and bring back what they found, one array a result."""
-
-
-class _Items:
-    """A batch of independent items."""
-
-    def __init__(self, work: Batch, device: Device) -> None:
-        self._work = work
-        arguments = (*work.inputs, *work.options, *work.outputs)
-        self._resident = batch.Resident(PROGRAMS[work.operation], device, *arguments)
-        self.compute = self._resident.compute
-
-    def results(self) -> list[Array]:
-        for array in self._work.outputs:
-            array.view(np.uint8).fill(0xA5)  # what the public function left there must not pass for a result
-        self.compute(2)  # twice, as a round does: the first must leave to the second what that needs
-        self._resident.collect()
-        return _results(self._work)
-
-
-class _Block:
-    """A block of transactions: sorting, links and waves, the tail of them on the CPU; no heat counts, no edges."""
-
-    def __init__(self, work: Detection, device: Device) -> None:
-        self._work, self._device = work, device
-        with device.use():
-            self._stream = device.stream()
-            self._block = conflicts.place(self._stream, work.accesses)
-            self._stream.wait()
-
-    def compute(self, times: int) -> object:
-        with self._device.use():
-            for _ in range(times):
-                waves, _count = conflicts.waves_on(self._stream, self._block, self._work.locking)
-            return waves
-
-    def results(self) -> list[Array]:
-        found: Any = self.compute(1)
-        waves = np.empty(self._work.items, np.int32)
-        with self._device.use():
-            self._stream.download(found, waves)
-            self._stream.wait()
-        return [waves]
-
-
-def _resident(work: Work, device: Device) -> _OnDevice:
-    if isinstance(work, Detection):
-        return _Block(work, device)
-    assert isinstance(work, Batch)
-    return _Items(work, device)
-
-
-def _results(work: Work) -> list[Array]:
-    """What a call has written."""
-    return [work.result.wave] if isinstance(work, Detection) else list(getattr(work, "outputs", ()))
 
 
 class _Caught(Exception):

@@ -5,6 +5,8 @@ SupervmError
 ├── PeerDisagrees      a peer and ours answered one item differently: nothing is timed
 ├── PeerMissing        a package of the `bench` extra is not installed
 ├── RunsDisagree       two runs of one workload came to different states: nothing is reported
+├── ServerFailed       a server that was started to be measured did not start, or did not end well
+├── ServiceWrong       a service under load gave a wrong answer, or none
 ├── NothingToCompare   two sides of recorded runs have no figure in common
 └── ResultsMalformed   a file under benchmarks/results/ does not have the recorded form
 """
@@ -80,3 +82,31 @@ class NothingToCompare(SupervmError):
 
 class ResultsMalformed(SupervmError):
     """A recorded file cannot be read; the message names the file and what is wrong."""
+
+
+class ServerFailed(SupervmError):
+    """A server process did not do what it was started for.
+
+    Args:
+        what: it did, in words.
+        found: its exit code or output.
+    """
+
+    def __init__(self, what: str, found: str) -> None:
+        super().__init__(f"the server {what}: {found}; its messages stand above")
+        self.what = what
+        self.found = found
+
+
+class ServiceWrong(SupervmError):
+    """A service under load did what no service may: nothing is reported.
+
+    Args:
+        case: the row's operation, or the load.
+        found: what happened, in words.
+    """
+
+    def __init__(self, case: str, found: str) -> None:
+        super().__init__(f"{case}: {found}; expected the library's verdict for every accepted request")
+        self.case = case
+        self.found = found

@@ -37,7 +37,7 @@ class Row:
     """One operation on one backend with one thread count and one batch size.
 
     Args:
-        suite: `signatures`, `hashes`, `conflicts` or `execution`.
+        suite: one of `supervm.benchmarks.cases.SUITES`.
         operation: the registry's name; a workload or rule other than the usual one follows in brackets.
         backend: `ifma`, `scalar` or `cuda`.
         threads: how many threads ours used.
@@ -51,6 +51,8 @@ class Row:
         spread: our median run's time ÷ our best one's − 1; None in files that were recorded before it was kept.
         stages: of a row of `execution`, the seconds of each stage of its best run, which overlap; None elsewhere, and in
             files that were recorded before they were kept.
+        p99_ms: of a row of `service`, milliseconds within which 99 of 100 requests were answered; for single signatures in
+            streams that come at half of the row's rate. None elsewhere.
     """
 
     suite: str
@@ -64,6 +66,7 @@ class Row:
     peers: tuple[PeerRow, ...]
     spread: NotNegative | None = None
     stages: dict[str, float] | None = None
+    p99_ms: Positive | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The row as plain dictionaries and lists, in the order above; without what is None."""

@@ -15,6 +15,8 @@ from supervm.benchmarks import beside, device, execution
 from supervm.benchmarks.cases import Case, Workload, suite_cases
 from supervm.benchmarks.measure import Contender, timings
 from supervm.benchmarks.rows import Row
+from supervm.benchmarks.service.suite import SUITE as SERVICE
+from supervm.benchmarks.service.suite import run_service
 from supervm.kernels import get_threads, registry, set_threads
 from supervm.kernels.errors import ArgumentError
 
@@ -87,18 +89,22 @@ def run_suite(
         ArgumentError: an unknown suite, a number below 1, or a sweep of a suite in which nothing grows, or of one size.
         BackendUnavailable: the named backend does not run here.
         RunsDisagree: runs of a workload came to different states.
+        ServiceWrong, ServerFailed: the service under load was wrong, or did not run.
         PeerDisagrees: a peer and ours gave different answers for one item, or a device and the CPU.
         DeviceError: the device failed.
     """
     for name, value in (("threads", threads), ("batch", batch)):
         if value is not None and value < 1:
             raise ArgumentError(name, str(value), "1 or more")
-    if suite == execution.SUITE:
+    if suite in (execution.SUITE, SERVICE):
         if sweep:
             raise ArgumentError("sweep", f"--sweep of {suite}", "a suite with sizes that grow, such as msm")
         if backend not in (None, "auto"):
-            raise ArgumentError("backend", repr(backend), "none for this suite: blocks take what they need")
+            raise ArgumentError("backend", repr(backend), "none for this suite: it takes what it needs")
+    if suite == execution.SUITE:
         return execution.run_execution(threads=threads, transactions=batch, progress=progress)
+    if suite == SERVICE:
+        return run_service(threads=threads, batch=batch, progress=progress)
     if sweep:
         plans = _sweep_plans(suite, threads=threads, batch=batch, backend=backend)
     else:
@@ -170,8 +176,7 @@ def _device_plans(case: Case, threads: int, batch: int | None) -> Iterator[Plan]
     sizes = device.sizes(case, batch)
     for size in sizes:
         beside_it = size == device.PEER_BATCH or len(sizes) == 1
-        if not case.joined:
-            yield Plan(case, "cuda", 1, size, kernels_only=True, beside=False)
+        yield Plan(case, "cuda", 1, size, kernels_only=True, beside=False)
         yield Plan(case, "cuda", threads, size, beside=beside_it)
 
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from supervm.kernels.cuda.arrays import DeviceArray
+from supervm.kernels.cuda.device import Device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve, run
 from supervm.kernels.work import Batch, Ragged
@@ -43,12 +45,35 @@ def compute(
         BackendUnavailable: the named backend cannot run here.
         DeviceError: inputs lie on a GPU, and it failed.
     """
-    resident = [column for column in map(_memory, inputs) if isinstance(column, DeviceArray)]
-    if resident:
-        return _compute_there(operation, inputs, items, outputs, options, backend, resident[0])
+    device = place_of(map(_memory, inputs), backend)
+    if device is not None:
+        return compute_there(resolve(operation, "cuda").function, inputs, items, outputs, options, device)
     results: tuple[Any, ...] = tuple(np.empty((items, *shape), dtype) for shape, dtype in outputs)
     run(Batch(operation, inputs, results, options), backend)
     return results
+
+
+def place_of(inputs: Iterable[Any], backend: str) -> Device | None:
+    """The GPU on which inputs lie, or None if none of them lies on any.
+
+    Args:
+        inputs: `DeviceArray`, or anything that lies on no GPU.
+        backend: as the caller gave it.
+
+    Raises:
+        ArgumentError: an input lies on a GPU and `backend` names a processor's, or inputs lie on different GPUs.
+        BackendUnavailable: that GPU cannot be used here.
+    """
+    found = [each.device() for each in inputs if isinstance(each, DeviceArray)]
+    if not found:
+        return None
+    if backend not in ("auto", "cuda"):
+        raise ArgumentError("backend", repr(backend), "'auto' or 'cuda' for arrays that lie on a GPU")
+    for other in found[1:]:
+        if other is not found[0]:
+            came = f"arrays on {found[0].name} and on {other.name}"
+            raise ArgumentError("inputs", came, "arrays on one GPU")
+    return found[0]
 
 
 def _memory(column: Any) -> Any:
@@ -56,23 +81,15 @@ def _memory(column: Any) -> Any:
     return column.data if isinstance(column, Ragged) else column
 
 
-def _compute_there(
-    operation: str,
+def compute_there(
+    function: Callable[..., None],
     inputs: tuple[Any, ...],
     items: int,
     outputs: tuple[Output, ...],
     options: tuple[Any, ...],
-    backend: str,
-    first: DeviceArray,
+    device: Device,
 ) -> tuple[Any, ...]:
-    if backend not in ("auto", "cuda"):
-        raise ArgumentError("backend", repr(backend), "'auto' or 'cuda' for arrays that lie on a GPU")
-    function = resolve(operation, "cuda").function
-    device = first.device()
-    for column in map(_memory, inputs):
-        if isinstance(column, DeviceArray) and column.device() is not device:
-            found = f"arrays on {device.name} and on {column.device().name}"
-            raise ArgumentError("inputs", found, "arrays on one GPU")
+    """`compute` where an input lies on this GPU, by a function of the backend `cuda`."""
     results = tuple(device.empty((items, *shape), dtype) for shape, dtype in outputs)
     views = tuple(map(DeviceArray, results))
     with device.use():

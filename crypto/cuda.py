@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import cuda_groups
+from supervm.crypto.calls import compute_there, place_of
 from supervm.crypto.params import bls12_381, bn254, poseidon
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
@@ -47,6 +49,10 @@ _TAG = hashlib.sha256(b"BIP0340/challenge").digest()
 _SCHNORR = Program("schnorr", _CURVE + weierstrass_constants.tagged_hash(SHA256, _TAG))
 _POSEIDON = {
     curve: Program("poseidon", poseidon_constants.poseidon(field)) for curve, field in poseidon.FIELDS.items()
+}
+_SPONGE = {
+    curve: Program("poseidon_sponge", poseidon_constants.poseidon(field))
+    for curve, field in poseidon.FIELDS.items()
 }
 
 
@@ -154,19 +160,39 @@ def _round_constants(operation: str) -> npt.NDArray[np.uint32]:
     return poseidon_constants.round_constants(poseidon.named(operation))
 
 
+def _permutation(operation: str) -> tuple[int, ...]:
+    """What kernels are told of a permutation: t, full and partial rounds, the form, where the capacity is."""
+    curve, variant, last = operation.split(".")
+    width, second = int(last[1:]), variant == "poseidon2"
+    partial = poseidon.rounds(curve, width, variant)
+    return width, poseidon.FULL_ROUNDS, partial, form_of(width, second), (width - 1) * second
+
+
 def _poseidon(operation: str) -> ItemProgram:
     """Hashes of rows of t − 1 elements, and permutations of rows of t."""
-    curve, variant, last = operation.split(".")
-    width = int(last[1:])
-    second = variant == "poseidon2"
-    partial = poseidon.rounds(curve, width, variant)
-    numbers = (width, poseidon.FULL_ROUNDS, partial, form_of(width, second), (width - 1) * second)
-    kernel = "poseidon_3" if width == 3 else "poseidon_any"
-    arguments = ("inputs", "inputs.width", "constants", *numbers, "outputs")
+    numbers = _permutation(operation)
+    kernel = "poseidon_3" if numbers[0] == 3 else "poseidon_any"
+    arguments: tuple[str | int, ...] = ("inputs", "inputs.width", "constants", *numbers, "outputs")
     return ItemProgram(
         inputs=("inputs",),
         outputs=("outputs",),
-        launches=(Launch(_POSEIDON[curve], kernel, arguments),),
+        launches=(Launch(_POSEIDON[operation.split(".")[0]], kernel, arguments),),
+        tables={"constants": Constants(operation, functools.partial(_round_constants, operation))},
+    )
+
+
+@functools.cache
+def _sponge(operation: str) -> ItemProgram:
+    """Messages of elements through the permutation of that operation."""
+    numbers = _permutation(operation)
+    kernel = "sponge_3" if numbers[0] == 3 else "sponge_any"
+    columns = ("messages.data", "messages.offsets", "padded", "constants")
+    arguments: tuple[str | int, ...] = (*columns, *numbers, "digests")
+    return ItemProgram(
+        inputs=("messages",),
+        options=("padded",),
+        outputs=("digests",),
+        launches=(Launch(_SPONGE[operation.split(".")[0]], kernel, arguments),),
         tables={"constants": Constants(operation, functools.partial(_round_constants, operation))},
     )
 
@@ -182,6 +208,7 @@ PROGRAMS: dict[str, ItemProgram] = {
     "secp256k1.ecdsa_recover": _ecdsa_recover(),
     "secp256k1.schnorr_verify": _schnorr(),
     **{operation: _poseidon(operation) for operation in poseidon.OPERATIONS},
+    **cuda_groups.OPERATIONS,
 }
 """What runs on a GPU, by operation."""
 
@@ -206,7 +233,10 @@ TREES: dict[str, Hasher] = {
 """What hashes Merkle trees on a GPU, by operation."""
 
 
-MSM = {f"{spec.name}.msm": GroupProgram(spec) for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
+MSM = {
+    "ed25519.msm": GroupProgram(EDWARDS25519),
+    **{f"{name}.msm": GroupProgram(spec) for name, spec in cuda_groups.GROUPS.items()},
+}
 """Groups whose multi-scalar multiplications run on a GPU, by operation."""
 
 
@@ -226,6 +256,8 @@ def programs() -> dict[str, Program]:
         "ntt.bn254": ntt.program_of(bn254.FR),
         "ntt.bls12_381": ntt.program_of(bls12_381.FR),
         **{f"poseidon.{curve}": program for curve, program in _POSEIDON.items()},
+        **{f"poseidon.{curve}.sponge": program for curve, program in _SPONGE.items()},
+        **cuda_groups.PROGRAMS,
         **{operation: group.program for operation, group in MSM.items()},
     }
 
@@ -269,6 +301,36 @@ def first_row_above(curve: str, elements: DeviceArray) -> int:
     return int(wrong[0]) if wrong.size else -1
 
 
+def points_there(
+    name: str, given: DeviceArray, options: tuple[int, ...], row: tuple[int, ...], backend: str
+) -> tuple[Any, Any]:
+    """Points and verdicts of what lies on a GPU, which stay there; `curves.Group.from_bytes` checks the arguments.
+
+    Args:
+        name: one of `cuda_groups.GROUPS`.
+        given: uint8 rows of bytes, or uint64 points.
+        options: the numbers of the encoding, for bytes, and the check.
+        row: shape of a point.
+        backend: as the caller gave it.
+    """
+    programs = cuda_groups.FROM_BYTES if given.dtype == np.uint8 else cuda_groups.FROM_WORDS
+    outputs = ((row, np.uint64), ((), np.int8))
+    function = functools.partial(_compute, programs[name])
+    device = place_of([given], backend)
+    assert device is not None
+    points, verdicts = compute_there(function, (given,), len(given), outputs, options, device)
+    return points, verdicts
+
+
 def register_operation(operation: str) -> None:
     """List the GPU among the operation's backends."""
     register(operation, "cuda", functools.partial(_compute, PROGRAMS[operation]), devices.unavailable)
+
+
+def _compute_sponge(operation: str, messages: Any, width: int, padded: bool, digests: Any) -> None:
+    _compute(_sponge(operation.replace("sponge", f"t{width}")), messages, padded, digests)
+
+
+def register_sponge(operation: str) -> None:
+    """List the GPU among the backends of a sponge, whose width is an option."""
+    register(operation, "cuda", functools.partial(_compute_sponge, operation), devices.unavailable)

@@ -24,10 +24,12 @@ import numpy.typing as npt
 from supervm.crypto import snarkjs
 from supervm.crypto.arguments import rows, same_count
 from supervm.crypto.calls import compute
+from supervm.crypto.cuda import points_there
 from supervm.crypto.group_operations import GROUPS
 from supervm.crypto.point_encodings import base_field, encoding_of, negated, read, write
 from supervm.crypto.signatures.batch import VERDICT, Verdicts
 from supervm.kernels.cpu.group_decode import CURVE, FIELD, INFINITE, NONE, SUBGROUP
+from supervm.kernels.cuda.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.spec import GroupSpec
 
@@ -64,12 +66,13 @@ class Group:
         """Points from their encodings.
 
         Args:
-            data: uint8 (n, bytes of the encoding); for `limbs`, points as this class has them.
+            data: uint8 (n, bytes of the encoding); for `limbs`, points as this class has them. An array on a GPU is read
+                there, and so the results are arrays there.
             encoding: `limbs`, `big`, `little`, `eip196`, `eip197`, `eip2537`, `zcash_compressed`, `zcash_uncompressed` or
                 `arkworks`; what each accepts is in `docs/curves.md` and `supervm.crypto.oracle.point_encodings`.
             check: `none`, `field` (coordinates below p), `curve` or `subgroup`, each with those before it. A compressed
                 point is on the curve in any case.
-            backend: `auto`, `ifma` or `scalar`.
+            backend: `auto`, `ifma`, `scalar` or `cuda`.
 
         Returns:
             Affine points, zeros where a verdict is not 1, and int8 (n,): 1 valid, 0 a point of the curve that is not in
@@ -82,12 +85,17 @@ class Group:
         if not isinstance(check, str) or check not in CHECKS:
             raise ArgumentError("check", repr(check), f"one of {', '.join(CHECKS)}")
         if encoding == "limbs":
+            view = viewed(data, "data")
+            if isinstance(view, DeviceArray):
+                self._require_shape(view, "data", 2)
+                return points_there(self.name, view, (CHECKS[check],), (2, *self._shape), backend)
             words = self._rows(data, "data", 2)
             return self._decode(words, _infinity_flags(words), False, CHECKS[check], backend)
         form = encoding_of(self.spec, encoding)
         given = rows(data, "data", form.length(self.spec))
-        if not isinstance(given, np.ndarray):
-            raise ArgumentError("data", "an array on a GPU", "a NumPy array")
+        if isinstance(given, DeviceArray):
+            options = (*form.numbers, CHECKS[check])
+            return points_there(self.name, given, options, (2, *self._shape), backend)
         words, flags = read(self.spec, form, given)
         return self._decode(words, flags, form.compressed, CHECKS[check], backend)
 
@@ -159,7 +167,7 @@ class Group:
         Args:
             a, b: n points each, in any form.
             form: of the result: `affine`, `jacobian` or `xyzz`.
-            backend: `auto`, `ifma` or `scalar`.
+            backend: `auto`, `ifma`, `scalar` or `cuda`.
 
         Raises:
             ArgumentError: another shape or dtype, other lengths, or a point that is not on the curve, by its row.
@@ -240,8 +248,13 @@ class Group:
 
     def _rows(self, points: Any, argument: str, *coordinates: int) -> Points:
         """Points as rows of words."""
+        self._require_shape(points, argument, *coordinates)
+        row = points.shape[1] * self.spec.field.words
+        return np.ascontiguousarray(points).reshape(len(points), row)
+
+    def _require_shape(self, points: Any, argument: str, *coordinates: int) -> None:
         if (
-            not isinstance(points, np.ndarray)
+            not isinstance(points, (np.ndarray, DeviceArray))
             or points.dtype != np.uint64
             or points.ndim != 2 + len(self._shape)
             or points.shape[1] not in coordinates
@@ -249,8 +262,6 @@ class Group:
         ):
             shapes = (f"(n, {count}, {', '.join(map(str, self._shape))})" for count in coordinates)
             raise ArgumentError(argument, _came(points), f"a uint64 array of shape {' or '.join(shapes)}")
-        row = points.shape[1] * self.spec.field.words
-        return np.ascontiguousarray(points).reshape(len(points), row)
 
     def _affine(self, points: Any, argument: str, backend: str) -> Points:
         """Points of any form as rows of affine words."""
@@ -315,7 +326,8 @@ class Group:
 
 
 def _came(array: Any) -> str:
-    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+    known = isinstance(array, (np.ndarray, DeviceArray))
+    return f"{array.dtype} {array.shape}" if known else type(array).__name__
 
 
 def _infinity_flags(words: Points) -> Verdicts:

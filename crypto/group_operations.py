@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto import cuda
 from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.signatures.batch import for_slices
 from supervm.kernels.arrays import borrow
@@ -95,3 +96,7 @@ for (_name, _backend), _curve in CURVES.items():
             partial(_FUNCTIONS[_operation], _curve),
             ifma_unavailable if _backend == "ifma" else (lambda: ""),
         )
+
+for _name in GROUPS:
+    for _operation in OPERATIONS:
+        cuda.register_operation(f"{_name}.{_operation}")

@@ -20,10 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from supervm.crypto import cuda
 from supervm.crypto.arguments import flag
+from supervm.crypto.calls import place_of
 from supervm.crypto.msm_call import GROUPS, MsmCall, Points, Words, require_subgroup
 from supervm.kernels.cpu.canonical import first_above
-from supervm.kernels.cuda.arrays import fetched
+from supervm.kernels.cuda.arrays import DeviceArray, fetched, viewed
+from supervm.kernels.cuda.device import Device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve, run
 from supervm.kernels.spec import QuadraticSpec
@@ -46,25 +49,29 @@ def msm(
     Args:
         curve: `bn254`, `bls12_381` or `ed25519`.
         points: uint64 (n, 2, L), or (n, 2, 2, L) in G2.
-        scalars: uint64 (n, 4), below the order; or (k, n, 4) for k sums over the same points. Arrays that lie on a GPU are
-            fetched; to keep points there, `prepare` them.
+        scalars: uint64 (n, 4), below the order; or (k, n, 4) for k sums over the same points.
         group: `g1` or `g2`; of edwards25519 there is one, which goes by `g1`.
         backend: `auto`, `ifma`, `scalar` or `cuda`.
         subgroup: check that the points are in the subgroup of prime order.
         memory_limit: bytes beside the arguments; None for what is fastest.
 
+    Points or scalars that lie on a GPU, or both, are checked and summed there, without a copy of them, by `auto` and `cuda`;
+    of edwards25519 they are fetched. `subgroup` fetches the points for its check.
+
     Returns:
-        uint64 (2, L) or (2, 2, L); with a leading k for scalars (k, n, 4).
+        uint64 (2, L) or (2, 2, L); with a leading k for scalars (k, n, 4). Always a NumPy array: the processor ends a sum.
 
     Raises:
         ArgumentError: another shape or dtype, different lengths, a point that is not canonical, not on the curve or not in
-            the subgroup if that is asked, a scalar of the order or above (the first row is named), too low a limit.
+            the subgroup if that is asked, a scalar of the order or above (the first row is named), too low a limit, arrays
+            on different GPUs, or on one and a backend that is not.
         BackendUnavailable: the named backend cannot run here.
+        DeviceError: an array lies on a GPU, and it failed.
     """
     operation = _operation(curve, group)
     checked = Points(_points(operation, points))
     if flag(subgroup, "subgroup"):
-        require_subgroup(operation, checked.coordinates, backend)
+        require_subgroup(operation, fetched(points, "points"), backend)
     return _run(operation, checked, scalars, backend, _limit(memory_limit))
 
 
@@ -75,7 +82,7 @@ class Table:
         self._operation, self._points, self._backend = operation, points, backend
 
     def __len__(self) -> int:
-        return len(self._points.coordinates)
+        return self._points.count
 
     def msm(self, scalars: Words) -> Words:
         """As `msm.msm` over these points.
@@ -98,7 +105,8 @@ def prepare(
     """Check and pack points for many sums.
 
     Args:
-        curve, points, group, backend, subgroup: as `msm` takes them; the points are copied.
+        curve, points, group, backend, subgroup: as `msm` takes them. The table has a copy of the points; of those that lie
+            on a GPU it is there, in the form that sums take, and sums over the table are computed there.
         precompute: multiples of each point that are stored, itself included: with k of them, k windows share buckets, which
             saves most of the buckets' own cost and takes k times the memory.
 
@@ -107,40 +115,60 @@ def prepare(
     operation = _operation(curve, group)
     if isinstance(precompute, bool) or not isinstance(precompute, int) or not 1 <= precompute <= 256:
         raise ArgumentError("precompute", repr(precompute), "a whole number in 1 … 256")
-    checked = Points(_points(operation, points).copy(), precompute, kept=True)
-    chosen = resolve(operation, backend)
+    found = _points(operation, points)
+    device = place_of([found], backend)
+    checked = Points(found.copy() if device is None else found, precompute, kept=True)
+    chosen = resolve(operation, backend if device is None else "cuda")
     if flag(subgroup, "subgroup"):
-        require_subgroup(operation, checked.coordinates, backend)
-    none = np.zeros((1, len(checked.coordinates), 4), np.uint64)
-    chosen.function(checked, none, None, np.empty((1, *checked.coordinates.shape[1:]), np.uint64))
+        require_subgroup(operation, fetched(points, "points"), backend)
+    no_sums = np.empty((0, checked.count, 4), np.uint64), None, np.empty((0, *checked.shape), np.uint64)
+    if device is None:
+        chosen.function(checked, *no_sums)
+    else:
+        with device.use():
+            device.synchronize()  # whatever writes the points may be on a stream that nobody named
+            chosen.function(checked, *no_sums)
+        checked.leave(device)
     return Table(operation, checked, backend)
 
 
 def _operation(curve: Any, group: Any) -> str:
     """The operation of a curve and a group."""
     known = sorted({operation.split(".")[0] for operation in GROUPS})
-    if curve not in known:
+    if not isinstance(curve, str) or curve not in known:
         raise ArgumentError("curve", repr(curve), " or ".join(map(repr, known)))
+    if not isinstance(group, str):
+        raise ArgumentError("group", repr(group), "'g1' or 'g2'")
     found = {f"{curve}.{group}.msm", f"{curve}.msm" if group == "g1" else ""} & GROUPS.keys()
     if not found:
         raise ArgumentError("group", repr(group), "'g1'" if f"{curve}.msm" in GROUPS else "'g1' or 'g2'")
     return found.pop()
 
 
-def _points(operation: str, points: Any) -> Words:
-    """Checked for shape and dtype; an array that lies on a GPU is fetched."""
-    points = fetched(points, "points")
+def _seen(operation: str, array: Any, argument: str) -> Any:
+    """A view of an array that lies on a GPU, fetched if the operation runs on none; anything else as it is."""
+    return viewed(array, argument) if operation in cuda.MSM else fetched(array, argument)
+
+
+def _points(operation: str, points: Any) -> Any:
+    """Checked for shape and dtype: a contiguous NumPy array or a `DeviceArray`."""
+    points = _seen(operation, points, "points")
     field = GROUPS[operation].field
     shape = (2, 2, field.base.words) if isinstance(field, QuadraticSpec) else (2, field.words)
-    if not isinstance(points, np.ndarray) or points.dtype != np.uint64 or points.shape[1:] != shape:
+    if (
+        not isinstance(points, (np.ndarray, DeviceArray))
+        or points.dtype != np.uint64
+        or points.shape[1:] != shape
+    ):
         raise ArgumentError(
             "points", _came(points), f"a uint64 array of shape (n, {', '.join(map(str, shape))})"
         )
-    return np.ascontiguousarray(points)
+    return points if isinstance(points, DeviceArray) else np.ascontiguousarray(points)
 
 
 def _came(array: Any) -> str:
-    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+    known = isinstance(array, (np.ndarray, DeviceArray))
+    return f"{array.dtype} {array.shape}" if known else type(array).__name__
 
 
 def _limit(memory_limit: Any) -> int | None:
@@ -151,10 +179,10 @@ def _limit(memory_limit: Any) -> int | None:
     return int(memory_limit)
 
 
-def _scalars(operation: str, scalars: Any, count: int) -> Words:
-    """Checked, and as (k, n, 4)."""
+def _scalars(scalars: Any, count: int) -> Any:
+    """Checked for shape and dtype, and as (k, n, 4): a contiguous NumPy array or a `DeviceArray`."""
     if (
-        not isinstance(scalars, np.ndarray)
+        not isinstance(scalars, (np.ndarray, DeviceArray))
         or scalars.dtype != np.uint64
         or scalars.ndim not in (2, 3)
         or scalars.shape[-1] != 4
@@ -162,21 +190,44 @@ def _scalars(operation: str, scalars: Any, count: int) -> Words:
         raise ArgumentError("scalars", _came(scalars), "a uint64 array of shape (n, 4) or (k, n, 4)")
     if scalars.shape[-2] != count:
         raise ArgumentError("scalars", f"{scalars.shape[-2]} items", f"{count} items, as many as 'points'")
-    rows = np.ascontiguousarray(scalars)
-    refused = first_above(rows, GROUPS[operation].scalar_field)
+    shape = (len(scalars) if scalars.ndim == 3 else 1, count, 4)
+    if isinstance(scalars, DeviceArray):
+        return scalars.reshaped(shape)
+    return np.ascontiguousarray(scalars).reshape(shape)
+
+
+def _accept(refused: int, count: int, dimensions: int) -> None:
+    """Raise an error if the number of a scalar that is not below the order is none below 0."""
     if refused >= 0:
-        which = str(refused) if rows.ndim == 2 else f"({refused // count}, {refused % count})"
+        which = str(refused) if dimensions == 2 else f"({refused // count}, {refused % count})"
         raise ArgumentError("scalars", f"the order of the group or more in row {which}", "scalars below it")
-    return rows.reshape(-1, count, 4) if rows.ndim == 2 and count else rows.reshape(_sums(rows), count, 4)
 
 
-def _sums(rows: Words) -> int:
-    return 1 if rows.ndim == 2 else len(rows)
+def _place(points: Points, rows: Any, backend: str) -> Device | None:
+    """The GPU where a sum is computed because arguments lie there, or None."""
+    found = place_of([points.coordinates, rows], backend)
+    if found is not None and points.home is not None and found is not points.home:
+        came = f"an array on {found.name}"
+        raise ArgumentError("scalars", came, f"one on {points.home.name}, where the points are")
+    return points.home or found
 
 
 def _run(operation: str, points: Points, scalars: Any, backend: str, limit: int | None) -> Words:
-    scalars = fetched(scalars, "scalars")
-    rows = _scalars(operation, scalars, len(points.coordinates))
-    result = np.empty((len(rows), *points.coordinates.shape[1:]), np.uint64)
-    run(MsmCall(operation, points, rows, limit, result), backend)
+    scalars = _seen(operation, scalars, "scalars")
+    rows = _scalars(scalars, points.count)
+    device = _place(points, rows, backend)
+    if not isinstance(rows, DeviceArray):
+        _accept(first_above(rows, GROUPS[operation].scalar_field), points.count, scalars.ndim)
+    result = np.empty((len(rows), *points.shape), np.uint64)
+    call = MsmCall(operation, points, rows, limit, result)
+    if device is None:
+        run(call, backend)
+    else:
+        function = resolve(operation, "cuda").function
+        with device.use():
+            device.synchronize()  # whatever writes the arrays may be on a stream that nobody named
+            if isinstance(rows, DeviceArray):
+                refused = cuda.MSM[operation].first_not_below(device.stream(), rows)
+                _accept(refused, points.count, scalars.ndim)
+            call.run(function)
     return result[0] if scalars.ndim == 2 else result

@@ -25,6 +25,7 @@ from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cuda import devices
 from supervm.kernels.cuda import msm as cuda_kernels
+from supervm.kernels.cuda.device import Device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register, resolve
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
@@ -57,20 +58,30 @@ class Points:
     """Points that several calls share, with what each backend made of them.
 
     Args:
-        coordinates: uint64 (n, 2, L) or (n, 2, 2, L).
+        coordinates: uint64 (n, 2, L) or (n, 2, 2, L), a NumPy array or a `DeviceArray`; None once they were left.
         precompute: multiples of each point.
         kept: whether what a backend makes of them is kept for later calls.
+        home: the only device that has them, once their coordinates were left.
     """
 
-    coordinates: Words
+    coordinates: Any
     precompute: int = 1
     kept: bool = False
+    home: Device | None = None
     _made: dict[str, Any] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self.count, self.shape = len(self.coordinates), self.coordinates.shape[1:]
+        self.bytes = int(self.coordinates.nbytes)
+
+    def leave(self, device: Device) -> None:
+        """Let go of the coordinates, which may be the caller's: what was made of them on a device is all that stays."""
+        self.coordinates, self.home = None, device
+
     @property
     def flat(self) -> Words:
-        """The coordinates as kernels take them."""
+        """The coordinates as kernels of a processor take them."""
         return borrow(np.ascontiguousarray(self.coordinates)).reshape(-1)
 
     def made(self, key: str, make: Callable[[], Made]) -> Made:
@@ -89,14 +100,14 @@ class MsmCall(Work):
     Args:
         operation: one of `GROUPS`.
         points: n points.
-        scalars: uint64 (k, n, 4), below the order.
+        scalars: uint64 (k, n, 4), below the order; a NumPy array, or a `DeviceArray` on the device that computes.
         memory_limit: bytes beside the arguments, or None.
         result: uint64 (k, 2, L) or (k, 2, 2, L), written.
     """
 
     operation: str
     points: Points
-    scalars: Words
+    scalars: Any
     memory_limit: int | None
     result: Words
 
@@ -106,7 +117,7 @@ class MsmCall(Work):
 
     @property
     def bytes(self) -> int:  # type: ignore[override]
-        return self.points.coordinates.nbytes + self.scalars.nbytes
+        return int(self.points.bytes + self.scalars.nbytes)
 
     def run(self, function: Function) -> None:
         function(self.points, self.scalars, self.memory_limit, self.result)
@@ -130,7 +141,7 @@ class MsmCall(Work):
 
 def require_subgroup(operation: str, points: Words, backend: str) -> None:
     """Check that points are in the subgroup of prime order, by the fast tests of `curves`; of edwards25519, whose cofactor
-    is 8, by multiplication with the order. What is not on the curve is left to whoever packs the points.
+    is 8, by multiplication with the order, on the processor. What is not on the curve is left to whoever packs the points.
 
     Raises:
         ArgumentError: naming the first row that is outside.
@@ -144,9 +155,7 @@ def require_subgroup(operation: str, points: Words, backend: str) -> None:
         outside = (products.reshape(-1, 8) != np.array([0] * 4 + [1, 0, 0, 0], np.uint64)).any(axis=1)
     else:
         name, group = spec.name.split(".")
-        tested = getattr(curves.get(name), group).in_subgroup(
-            points, "auto" if backend == "cuda" else backend
-        )
+        tested = getattr(curves.get(name), group).in_subgroup(points, backend)
         outside = tested == 0
     if outside.any():
         found = f"a point outside the subgroup in row {int(np.argmax(outside))}"
@@ -167,15 +176,15 @@ def _compute(
 
 
 def _compute_there(
-    operation: str, points: Points, scalars: Words, memory_limit: int | None, result: Words
+    operation: str, points: Points, scalars: Any, memory_limit: int | None, result: Words
 ) -> None:
     group, device = cuda.MSM[operation], devices.working_device()
     if points.kept:
-        make = partial(cuda_kernels.prepare, group, device, points.flat, points.precompute)
+        make = partial(cuda_kernels.prepare, group, device, points.coordinates, points.precompute)
         resident = points.made(f"cuda {device.index}", make)
-        found = cuda_kernels.multiply_resident(group, device, resident, borrow(scalars))
+        found = cuda_kernels.multiply_resident(group, device, resident, scalars)
     else:
-        found = cuda_kernels.multiply(group, device, points.flat, borrow(scalars), memory_limit)
+        found = cuda_kernels.multiply(group, device, points.coordinates, scalars, memory_limit)
     result[...] = found.reshape(result.shape)
 
 

@@ -55,6 +55,12 @@ class Encoding:
         """Bytes of a point."""
         return self.parts(spec) * self.part_bytes(spec)
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The encoding as `group_decode.cu` takes it."""
+        kind = ("", "zcash", "arkworks").index(self.flags)
+        return self.little, self.imaginary_first, self.padding, kind, self.compressed
+
 
 _BN254, _BLS12_381 = ("bn254.g1", "bn254.g2"), ("bls12_381.g1", "bls12_381.g2")
 ENCODINGS = {

@@ -120,7 +120,7 @@ def sponge_batch(
             offsets) with uint64 (m, 4) and int64 (n + 1,), message i being elements[offsets[i]:offsets[i + 1]].
         width: t; a permutation takes t − 1 elements.
         variant: `poseidon` or `poseidon2`.
-        backend: `auto`, `ifma` or `scalar`.
+        backend: `auto`, `ifma`, `scalar` or `cuda`.
 
     Returns:
         uint64 (n, 4).
@@ -182,9 +182,9 @@ def _elements(array: Any, argument: str, dimensions: int) -> Any:
 
 
 def _here(array: Any) -> Any:
-    """An array that a sponge takes: none that lies on a GPU."""
+    """An array that a sponge takes: none that lies on a GPU yet, since offsets are made and checked here."""
     if isinstance(viewed(array, "messages"), DeviceArray):
-        raise ArgumentError("messages", "an array on a GPU", "a NumPy array; sponges run on processors")
+        raise ArgumentError("messages", "an array on a GPU", "a NumPy array")
     return array
 
 
@@ -233,6 +233,8 @@ def _register() -> None:
             register(operation, backend, functools.partial(_sponge, operation, backend), reason)
     for operation in OPERATIONS:
         cuda.register_operation(operation)
+    for operation in SPONGES:
+        cuda.register_sponge(operation)
 
 
 _register()

@@ -37,3 +37,10 @@ def words(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
 def number_words(value: int, count: int) -> npt.NDArray[np.uint64]:
     """A number below 2^(64·count) as uint64 (count,), little end first."""
     return np.array([value >> (64 * index) & (2**64 - 1) for index in range(count)], np.uint64)
+
+
+def integers(rows: npt.NDArray[np.uint64]) -> list[int]:
+    """The numbers whose words, little end first, are the rows (the last axis) of an array, in the order of memory."""
+    data = np.ascontiguousarray(rows, "<u8")
+    width, raw = 8 * data.shape[-1], data.tobytes()
+    return [int.from_bytes(raw[at : at + width], "little") for at in range(0, len(raw), width)]

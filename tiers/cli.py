@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from supervm.tiers.errors import ENVIRONMENT_PROBLEM
 
 COMMANDS = {
-    "doctor": "Show hardware, tier, settings and backends, test every backend against known answers, and measure them.",
+    "doctor": "Show hardware, tier, settings and backends, and test and measure the backends in use.",
     "warmup": "Compile every kernel ahead of its first use.",
     "verify": "Verify a file of signatures: JSON Lines, Parquet or Arrow.",
     "replay": "Verify and replay Ethereum blocks.",

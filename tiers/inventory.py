@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Container
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -97,11 +98,11 @@ def backend_states(operation: str, backend: str, origin: str) -> OperationState:
     return OperationState(operation, tuple(states), problem)
 
 
-def tested(state: OperationState) -> OperationState:
-    """The same, after a known-answer test of every backend that can run here."""
+def tested(state: OperationState, names: Container[str]) -> OperationState:
+    """The same, after a known-answer test of the backends of these names that can run here."""
     backends = []
     for backend in state.backends:
-        if backend.available:
+        if backend.available and backend.name in names:
             outcome = known_answers(state.name, backend.name)
             backend = replace(backend, known_answers=outcome.ok, detail=outcome.detail)
         backends.append(backend)

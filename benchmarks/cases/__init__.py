@@ -28,11 +28,12 @@ ABOUT = {
     "poseidon": "A hash function that is cheap inside zero-knowledge proofs.",
     "merkle": "Trees of hashes, whose root commits to all leaves.",
     "execution": "Blocks of transactions, from the decoded batch to the committed state root.",
+    "service": "The verification service: a server and its clients on the same machine, over loopback.",
 }
 """Every suite and what it measures, in the order of reports."""
 
 SUITES = tuple(ABOUT)
-"""The suites of operations, and what runs whole blocks (`supervm.benchmarks.execution`)."""
+"""The suites of operations, and what runs whole blocks (`execution.py`) or a server (`service/`)."""
 
 Answers = list[Any]
 
@@ -94,7 +95,6 @@ class Case:
         checked_items: how many damaged and sound items a peer must answer as ours does before it is timed.
         swept: whether `--sweep` measures how it grows.
         alone: why no peer stands beside it, where none does.
-        joined: its items make one result, so that a GPU has a row end to end only: its kernels are many calls.
     """
 
     operation: str
@@ -109,7 +109,6 @@ class Case:
     checked_items: int = 256
     swept: bool = False
     alone: str = ""
-    joined: bool = False
 
     @property
     def name(self) -> str:
@@ -129,7 +128,7 @@ def installed(makers: Sequence[Callable[[], Peer]]) -> tuple[list[Peer], list[st
 
 
 def suite_cases(suite: str) -> list[Case]:
-    """The cases of a suite, in the order in which they run; `execution` has none of this kind.
+    """The cases of a suite, in the order in which they run; `execution` and `service` have none of this kind.
 
     Raises:
         ArgumentError: no such suite.

@@ -34,5 +34,4 @@ def _case(hash: str, makers: list[Callable[[], Peer]]) -> Case:
         peers=peers,
         missing=missing,
         swept=True,
-        joined=True,
     )

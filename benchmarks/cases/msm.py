@@ -38,5 +38,4 @@ def _case(curve: str, group: str, makers: list[Callable[[], Peer]], batch: int) 
         missing=missing,
         checked_items=CHECKED,
         swept=group == "g1",
-        joined=True,
     )

@@ -28,5 +28,4 @@ def _case(curve: str) -> Case:
         peers=peers,
         missing=missing,
         swept=True,
-        joined=True,
     )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from supervm.benchmarks.cases import Answers, Peer
 from supervm.benchmarks.peers import version
-from supervm.benchmarks.workloads.fields import integers
 from supervm.benchmarks.workloads.msm import MsmItems
+from supervm.kernels.arrays import integers
 
 PACKAGE = "py_arkworks_bls12381"
 BYTES = 48

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from supervm.benchmarks.cases import Answers, Peer
 from supervm.benchmarks.peers import version
-from supervm.benchmarks.workloads.fields import integers
 from supervm.benchmarks.workloads.merkle import MerkleItems
 from supervm.benchmarks.workloads.poseidon import PoseidonItems
+from supervm.kernels.arrays import integers
 
 PACKAGE = "light-poseidon-python"
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from supervm.benchmarks.cases import Answers, Peer
 from supervm.benchmarks.peers import version
-from supervm.benchmarks.workloads.fields import integers
 from supervm.benchmarks.workloads.msm import MsmItems
 from supervm.benchmarks.workloads.signatures import SignedItems
 from supervm.crypto.oracle import edwards
+from supervm.kernels.arrays import integers
 
 
 def ed25519() -> Peer:

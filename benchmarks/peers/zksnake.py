@@ -12,9 +12,9 @@ from typing import Any
 
 from supervm.benchmarks.cases import Answers, Peer
 from supervm.benchmarks.peers import version
-from supervm.benchmarks.workloads.fields import integers
 from supervm.benchmarks.workloads.msm import MsmItems
 from supervm.benchmarks.workloads.ntt import NttItems
+from supervm.kernels.arrays import integers
 
 
 def _algebra(part: str) -> Any:

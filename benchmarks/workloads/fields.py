@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random elements of prime fields as rows of 64-bit words, and back to integers."""
+"""Random elements of prime fields as rows of 64-bit words."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +18,3 @@ def random_elements(modulus: int, count: int, salt: int) -> Words:
     rows = random.integers(0, 1 << 64, (count, words), dtype=np.uint64)
     rows[:, -1] %= np.uint64(modulus >> 64 * (words - 1))  # below the modulus' own top word: always canonical
     return rows
-
-
-def integers(rows: Any) -> list[int]:
-    """Each row (the last axis) as an integer."""
-    data = np.ascontiguousarray(rows, np.uint64)
-    width = 8 * data.shape[-1]
-    raw = data.tobytes()
-    return [int.from_bytes(raw[at : at + width], "little") for at in range(0, len(raw), width)]

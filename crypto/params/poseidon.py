@@ -175,8 +175,10 @@ def specification(curve: str, width: int, variant: str) -> PoseidonSpec:
         ArgumentError: there is none.
     """
     makers = {"poseidon": poseidon, "poseidon2": poseidon2}
-    if variant not in tuple(makers):
+    if not isinstance(variant, str) or variant not in makers:
         raise ArgumentError("variant", repr(variant), " or ".join(map(repr, makers)))
+    if not isinstance(curve, str):
+        raise ArgumentError("curve", repr(curve), " or ".join(map(repr, FIELDS)))
     if not isinstance(width, (int, np.integer)):
         raise ArgumentError("width", repr(width), "a whole number")
     return makers[variant](curve, int(width))

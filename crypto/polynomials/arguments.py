@@ -43,7 +43,7 @@ def spec_of(curve: str) -> FieldSpec:
     Raises:
         ArgumentError: no such curve.
     """
-    if curve not in SPECS:
+    if not isinstance(curve, str) or curve not in SPECS:
         raise ArgumentError("curve", repr(curve), " or ".join(map(repr, SPECS)))
     return SPECS[curve]
 
@@ -100,12 +100,6 @@ def first_not_canonical(spec: FieldSpec, array: Elements) -> int:
     return min(found, default=-1)
 
 
-def integers(array: Elements) -> list[int]:
-    """Elements as integers, all axes flattened."""
-    data = np.ascontiguousarray(array, "<u8").tobytes()
-    return [int.from_bytes(data[at : at + 32], "little") for at in range(0, len(data), 32)]
-
-
 def shift_of(spec: FieldSpec, coset: Any) -> int:
     """The shift g of a coset g·H: 1 for None, the field's generator for True and "generator".
 
@@ -114,7 +108,7 @@ def shift_of(spec: FieldSpec, coset: Any) -> int:
     """
     if coset is None:
         return 1
-    if coset is True or coset == "generator":
+    if coset is True or (isinstance(coset, str) and coset == "generator"):
         return spec.generator
     if isinstance(coset, bool) or not isinstance(coset, (int, np.integer)) or int(coset) % spec.modulus == 0:
         raise ArgumentError(

@@ -7,6 +7,7 @@ import numpy as np
 
 from supervm.crypto.polynomials.arguments import (
     FIELDS,
+    SPECS,
     Elements,
     elements,
     fastest,
@@ -125,12 +126,21 @@ def divide_values_by_vanishing(
     check_size(spec, size)
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1 or n & (n - 1) or n > size:
         raise ArgumentError("n", repr(n), f"a power of two up to {size}, the number of values")
-    p, root = spec.modulus, spec.root_of_unity(size // int(n))
-    vanishing = [(pow(shift, int(n), p) * pow(root, i, p) - 1) % p for i in range(size // int(n))]
-    if 0 in vanishing:
+    if pow(shift, size, spec.modulus) == 1:  # a power of the root, so that the coset is the group itself
         raise ArgumentError("coset", repr(coset), f"a shift whose coset holds no root of X^{n} − 1")
-    inverses = words_of([spec.inverse(value) for value in vanishing]).reshape(-1, 4)
-    return _multiply_values(curve, found, inverses)
+    return _multiply_values(curve, found, _vanishing_inverses(curve, shift, int(n), size // int(n)))
+
+
+def _vanishing_inverses(curve: str, shift: int, n: int, count: int) -> Elements:
+    """1/(gⁿ·ω^i − 1) for i below a power of two, which is the order of ω; none of them is 1/0."""
+    spec, field = SPECS[curve], fastest(curve)
+    if count % field.lanes.width:
+        field = FIELDS[curve, "scalar"]
+    p, root, width = spec.modulus, spec.root_of_unity(count), field.lanes.width
+    starts = words_of([pow(shift, n, p) * pow(root, lane, p) % p for lane in range(width)])
+    inverses = np.empty((count, 4), np.uint64)
+    kernels.inverses_less_one(field, starts, words_of([pow(root, width, p)]), inverses.reshape(-1))
+    return inverses
 
 
 def _multiply_values(curve: str, a: Elements, b: Elements) -> Elements:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from supervm.crypto.polynomials.arguments import SPECS, Elements, fastest, first_not_canonical, integers
+from supervm.crypto.polynomials.arguments import SPECS, Elements, fastest, first_not_canonical
 from supervm.crypto.polynomials.values import value_at
-from supervm.kernels.arrays import borrow
+from supervm.kernels.arrays import borrow, integers
 from supervm.kernels.cpu.ntt_plan import Transform, orders, words_of
 from supervm.kernels.cpu.polynomials import barycentric_sums
 
@@ -46,7 +46,7 @@ def _from_values(curve: str, values: Elements, what: Transform, point: int) -> i
     if whole:
         step = words_of([pow(root, width, p)])
         barycentric_sums(field, borrow(values[:whole]).reshape(-1), starts, step, words_of([point]), sums)
-    total = sum(integers(sums))
+    total = sum(integers(sums.reshape(-1, 4)))
     for index, value in enumerate(integers(values[whole:]), whole):
         node = what.shift * pow(root, index, p)
         total += value * node * spec.inverse(point - node)

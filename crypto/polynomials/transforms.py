@@ -71,7 +71,7 @@ def ntt(
     """
     spec = spec_of(curve)
     values = viewed(values, "values")
-    if order not in ORDERS:
+    if not isinstance(order, str) or order not in ORDERS:
         raise ArgumentError("order", repr(order), " or ".join(map(repr, ORDERS)))
     shift = shift_of(spec, coset)
     options = (flag(inverse, "inverse"), shift, order == "bit_reversed")

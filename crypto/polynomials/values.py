@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from supervm.crypto.polynomials.arguments import SPECS, Elements, elements, fastest, integers, spec_of
-from supervm.kernels.arrays import borrow
+from supervm.crypto.polynomials.arguments import SPECS, Elements, elements, fastest, spec_of
+from supervm.kernels.arrays import borrow, integers
 from supervm.kernels.cpu.ntt import fill_factors
 from supervm.kernels.cpu.ntt_plan import in_all, row_words, words_of
 from supervm.kernels.cpu.polynomials import CHAINS, evaluate_parts, evaluate_points
@@ -64,7 +64,7 @@ def value_at(curve: str, coefficients: Elements, point: int) -> int:
     parts = np.empty(4 * block, np.uint64)
     evaluate_parts(field, borrow(coefficients[:whole]).reshape(-1), top.reshape(-1), table, parts)
     value = 0
-    for part in reversed(integers(parts)):
+    for part in reversed(integers(parts.reshape(-1, 4))):
         value = (value * point + part) % p
     return value
 

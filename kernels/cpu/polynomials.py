@@ -107,6 +107,34 @@ def divide_by_vanishing(field, coefficients, n, quotient, remainder):
 
 
 @njit(nogil=True, cache=True)
+def inverses_less_one(field, starts, step, out):
+    """1/(x − 1) for the x of a geometric sequence, none of which may be 1.
+
+    Args:
+        field: a marker.
+        starts: the first x of each lane.
+        step: what they are multiplied by from group to group.
+        out: a whole number of groups of `width`, written.
+    """
+    lanes = shoup.lanes_of(field)
+    step_words, words = 4 * ln.lane_width(lanes), fe.storage(field)
+    room = np.empty(2 * _CHUNK * words, np.uint64)
+    x = fe.from_words(field, load_run(lanes, starts, 0))
+    ratio = fe.from_words(field, words_everywhere(field, step, 0))
+    one = fe.constant(field, 1)
+    groups = out.size // step_words
+    for first in range(0, groups, _CHUNK):
+        count = min(_CHUNK, groups - first)
+        for index in range(count):
+            fe.store(room, index * words, fe.sub(x, one))
+            x = fe.mul(x, ratio)
+        invert_rows(field, room, 0, _CHUNK * words, words, count)
+        for index in range(count):
+            found = fe.to_words(fe.load(field, room, index * words))
+            store_run(out, step_words * (first + index), found)
+
+
+@njit(nogil=True, cache=True)
 def barycentric_sums(field, values, starts, step, point, sums):
     """Σ yᵢ·xᵢ/(z − xᵢ), a sum for each lane; no xᵢ may be z.
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.kernels.cuda import devices
-from supervm.kernels.cuda.device import Device
+from supervm.kernels.cuda.device import Buffer, Device, Stream
 from supervm.kernels.errors import ArgumentError
 
 
@@ -120,6 +120,24 @@ def viewed(array: Any, argument: str) -> Any:
 def fetched(array: Any, argument: str) -> Any:
     """A copy in host memory of an array that lies on a GPU; anything else as it is."""
     return DeviceArray(array, argument).fetched() if on_device(array) else array
+
+
+def there(stream: Stream, array: Any, unit: int) -> Buffer:
+    """An array that lies on the device, where it is; or a copy of another, which must live until the stream is waited for.
+
+    Args:
+        stream: of that device.
+        array: a `DeviceArray`, or a contiguous NumPy array.
+        unit: bytes that kernels read at a time; what lies at no multiple of them is copied too.
+    """
+    if isinstance(array, DeviceArray) and array.address % unit == 0:
+        return array
+    copy = stream.allocate(max(unit, array.nbytes))
+    if isinstance(array, DeviceArray):
+        stream.copy(array, copy)
+    elif array.size:
+        stream.upload(array, copy)
+    return copy
 
 
 def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ def montgomery_params(spec: FieldSpec, name: str) -> str:
     if inverse == (1 << WORD) - 1:
         # Known to be −1, it lets ptxas negate operands of the reduction's products, which takes their halves apart: a third
         # more multiplications. From constant memory it is a number like any other.
-        before, read = f"CONSTANT u32 {name}Inverse = {inverse:#x}u;\n", f"{name}Inverse"
+        before, read = f"OPAQUE_CONSTANT u32 {name}Inverse = {inverse:#x}u;\n", f"{name}Inverse"
     return before + struct(
         name,
         number("WORDS", words),

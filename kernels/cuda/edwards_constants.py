@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Twisted Edwards curves as C++: what the source `eddsa` is specialised by, and the points its table is made from."""
+"""Twisted Edwards curves as C++: what `eddsa` and `msm` are specialised by, and the points that a table is made from."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ def table_words(spec: EdwardsSpec) -> int:
     return table_entries(spec) * AFFINE_WORDS
 
 
+def edwards(spec: EdwardsSpec, *members: str) -> str:
+    """The type Curve of `edwards.cuh`, over a field that folds, with members that it has besides."""
+    names = ("d", "d2", "sqrt_minus_one", "base_x", "base_y")
+    return fold_params(spec.field, "FieldParams") + struct(
+        "Curve",
+        "    using Params = FieldParams;\n",
+        "    using Field = FoldField<FieldParams>;\n",
+        *members,
+        elements("Field", ((name, getattr(spec, name)) for name in names)),
+    )
+
+
 def eddsa_constants(spec: EdwardsSpec, hashing: Sha2Spec) -> str:
     """The text that stands for `constants.cuh` in `eddsa`.
 
@@ -37,27 +49,17 @@ def eddsa_constants(spec: EdwardsSpec, hashing: Sha2Spec) -> str:
         hashing: a hash with digests of 64 bytes, of R ‖ A ‖ M.
     """
     offset = sum(WINDOW_MULTIPLES << WINDOW_BITS * window for window in range(windows(spec)))
-    names = ("d", "d2", "sqrt_minus_one", "base_x", "base_y")
-    return "".join(
-        [
-            fold_params(spec.field, "FieldParams"),
-            montgomery_params(spec.scalar_field, "OrderParams"),
-            sha2(hashing, "ChallengeHash"),
-            struct(
-                "Curve",
-                "    using Params = FieldParams;\n",
-                "    using Field = FoldField<FieldParams>;\n",
-                "    using Order = MontgomeryField<OrderParams>;\n",
-                "    using Hash = ChallengeHash;\n",
-                number("WINDOW_BITS", WINDOW_BITS),
-                number("WINDOW_MULTIPLES", WINDOW_MULTIPLES),
-                number("WINDOWS", windows(spec)),
-                number("GROUP", GROUP),
-                setter("window_offset", offset, 9),
-                elements("Field", ((name, getattr(spec, name)) for name in names)),
-            ),
-        ]
+    curve = edwards(
+        spec,
+        "    using Order = MontgomeryField<OrderParams>;\n",
+        "    using Hash = ChallengeHash;\n",
+        number("WINDOW_BITS", WINDOW_BITS),
+        number("WINDOW_MULTIPLES", WINDOW_MULTIPLES),
+        number("WINDOWS", windows(spec)),
+        number("GROUP", GROUP),
+        setter("window_offset", offset, 9),
     )
+    return montgomery_params(spec.scalar_field, "OrderParams") + sha2(hashing, "ChallengeHash") + curve
 
 
 def window_bases(spec: EdwardsSpec) -> npt.NDArray[np.uint32]:

@@ -9,20 +9,23 @@
 4. *Segments* of buckets give Σ (b + 1)·S_b by running sums; their rounds give the windows, which the CPU joins.
 
 Products, n points, w windows, B = 2^(bits − 1) buckets: 10·n·w for the sums, and for segments of SEGMENT buckets
-(28 + 23·bits/SEGMENT)·B·w for the reduction. At the 60 and 27 G/s of products of eight and of twelve words on an H100
-(DESIGN, 3.3) 2^20 points take 3.3 and 7.7 ms for 198 and 207 M products, 2^24 take 43 and 98 ms for 2.6 G. Sorting moves 40
-bytes a pair for each of three digits: 0.7 ms for 2^20 points and 12 ms for 2^24. Bounds, not measurements.
+(28 + 23·bits/SEGMENT)·B·w for the reduction; on Edwards curves 7, 18 and 17 in the place of 10, 28 and 23, so that the plans
+are the same. At the 60 and 27 G/s of products of eight and of twelve words on an H100 (DESIGN, 3.3) 2^20 points take 3.3 and
+7.7 ms for 198 and 207 M products, 2^24 take 43 and 98 ms for 2.6 G. Sorting moves 40 bytes a pair for each of three digits:
+0.7 ms for 2^20 points and 12 ms for 2^24. Bounds, not measurements.
 
-Device memory for n points at a time of c-word (32 bits) coordinates: 8·c·n·levels + 33·n for points and scalars, 24·n·w for
-sorting, 16·c·B·w for sums, (16·c + 4)·4·n·w/length for slots and twice (16·c + 4)·2·B·w/SEGMENT for segments
-(`Plan.bytes`). Two pieces are in flight, unless one is all.
+Points and scalars that lie on the device are read where they are; others are sent.
+
+Device memory for n points at a time of c-word (32 bits) coordinates, which stand in rows of r = 2·c words, 24 on Edwards
+curves: 4·r·n·levels + 33·n for points and scalars, 24·n·w for sorting, 16·c·B·w for sums, (16·c + 4)·4·n·w/length for
+slots and twice (16·c + 4)·2·B·w/SEGMENT for segments (`Plan.bytes`). Two pieces are in flight, unless one is all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +35,23 @@ from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.lanes import LANES_64
 from supervm.kernels.cpu.msm_plan import SharedWindows, offset, windows_of
 from supervm.kernels.cpu.msm_points import NOT_CANONICAL
+from supervm.kernels.cuda import group_constants
+from supervm.kernels.cuda.arrays import DeviceArray, there
 from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE
 from supervm.kernels.cuda.conflicts_sort import Sorting, digits, sort_bytes
-from supervm.kernels.cuda.constants import elements, montgomery_params, struct, words_of
+from supervm.kernels.cuda.constants import words_of
 from supervm.kernels.cuda.device import Buffer, Device, Program, Stream
+from supervm.kernels.cuda.edwards_constants import AFFINE_WORDS
+from supervm.kernels.cuda.refused import Refused
 from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
-from supervm.kernels.spec import GroupSpec, QuadraticSpec
+from supervm.kernels.spec import EdwardsSpec, GroupSpec
 
 Words = npt.NDArray[np.uint64]
+
+Rows: TypeAlias = "Words | DeviceArray"
+"""Rows of words on the host or on the device that computes."""
+
+WORD_BYTES, SCALAR_BYTES = 4, 32
 
 SEGMENT = 8
 """Buckets of a thread in the reduction."""
@@ -55,48 +67,7 @@ NEXT = 16
 
 MOST_BITS = 22
 
-REGISTER_WORDS = 36
-"""Coordinate words of all blocks of 128 threads that fit a multiprocessor's registers, as sums of points need them: found by
-compiling for sm_80 and sm_90 without spills."""
-
 MOST_ENTRIES = (1 << 31) - 1
-
-
-def constants(spec: GroupSpec) -> str:
-    """The types Base and Curve of a group."""
-    extension = spec.field if isinstance(spec.field, QuadraticSpec) else None
-    prime = extension.base if extension else spec.field
-    assert not isinstance(prime, QuadraticSpec)
-    radix, p, words = 1 << 64 * prime.words, prime.modulus, 2 * prime.words
-    parts = spec.b if isinstance(spec.b, tuple) else (spec.b,)
-    names = ("b_real", "b_imaginary")[: len(parts)] if extension else ("b_real",)
-    prime_elements = elements(
-        "Prime", [(name, part * radix % p) for name, part in zip(names, parts, strict=True)], words
-    )
-    if extension:
-        base = "using Base = QuadraticField<Prime>;\n"
-        members = (
-            "    static METHOD Base b() { return {b_real(), b_imaginary()}; }\n",
-            "    static METHOD Base inverse(const Base &a)\n    {\n"
-            "        const Prime norm = a.real.squared() + a.imaginary.squared(), i = BaseParams::inverse(norm);\n"
-            "        return {a.real * i, -(a.imaginary * i)};\n    }\n",
-        )
-    else:
-        base = "using Base = Prime;\n"
-        members = (
-            "    static METHOD Base b() { return b_real(); }\n",
-            "    static METHOD Base inverse(const Base &a) { return BaseParams::inverse(a); }\n",
-        )
-    return "".join(
-        (
-            '#include "power.cuh"\n#include "quadratic_field.cuh"\n',
-            montgomery_params(prime, "BaseParams"),
-            "using Prime = MontgomeryField<BaseParams>;\n",
-            base,
-            struct("Curve", prime_elements, *members),
-            f"constexpr int POINT_BLOCKS = {max(2, REGISTER_WORDS // (2 * spec.field.words))};\n",
-        )
-    )
 
 
 @dataclass(frozen=True)
@@ -106,11 +77,13 @@ class Plan(SharedWindows):
     Args:
         points: at a time.
         words: 32-bit words of a coordinate.
+        row_words: 32-bit words of a point to be added, and of each of its multiples.
         bits, windows, shared: as in `msm_plan`.
     """
 
     points: int
     words: int
+    row_words: int
     bits: int
     windows: int
     shared: int
@@ -133,19 +106,19 @@ class Plan(SharedWindows):
         """Device memory of one piece."""
         entries, row = max(1, self.entries), 16 * self.words + 4
         slots = 2 * -(-entries // self.length)
-        rows = self.points * (8 * self.words * self.levels + 33)
+        rows = self.points * (4 * self.row_words * self.levels + 33)
         sums = self.shared * (self.buckets + 1) * (row - 4)
         sorting = 24 * entries + sort_bytes(entries)
         segments = 2 * self.shared * -(-self.buckets // SEGMENT) * row
         return rows + sums + sorting + 2 * slots * row + 2 * segments + 32 * ALLOCATION_UNIT
 
 
-def choose(points: int, words: int, largest: int, precompute: int = 1) -> Plan:
+def choose(group: GroupProgram, points: int, precompute: int = 1) -> Plan:
     """The cheapest plan for n points."""
 
     def plan(bits: int) -> Plan:
-        windows = windows_of(largest, bits)
-        return Plan(points, words, bits, windows, -(-windows // precompute))
+        windows = windows_of(group.order - 1, bits)
+        return Plan(points, group.words, group.row_words, bits, windows, -(-windows // precompute))
 
     return min((plan(bits) for bits in range(2, MOST_BITS + 1)), key=Plan.products)
 
@@ -162,54 +135,66 @@ class Resident:
 class GroupProgram:
     """A group on devices."""
 
-    def __init__(self, spec: GroupSpec) -> None:
+    def __init__(self, spec: GroupSpec | EdwardsSpec) -> None:
         self.spec = spec
-        self.program = Program("msm", constants(spec))
+        self.program = Program("msm", group_constants.sums(spec))
         self.words = 2 * spec.field.words  # 32-bit words of a coordinate
+        self.row_words = AFFINE_WORDS if isinstance(spec, EdwardsSpec) else 2 * self.words
         self.curve = Curve(spec, LANES_64)
 
     @property
     def order(self) -> int:
-        return self.spec.order
+        return self.spec.scalar_field.modulus
 
-    def place(self, stream: Stream, coordinates: Words, plan: Plan, first: int = 0) -> Resident:
-        """Points, flat canonical words, to the device. Waits for the stream.
+    def neutral(self, count: int) -> Words:
+        """uint64 (count, words of an affine point): the neutral point, what cleared memory says."""
+        return np.tile(group_constants.affine(self.spec, np.zeros(4 * self.words, np.uint32)), (count, 1))
+
+    def place(self, stream: Stream, coordinates: Rows, plan: Plan, first: int = 0) -> Resident:
+        """Points, rows of canonical words, as sums take them. Waits for the stream.
 
         Raises:
             ArgumentError: naming the first point that is not canonical or not on the curve.
         """
-        count, row = plan.points, 8 * self.words
-        given = stream.allocate(max(16, count * row))
+        count, row = plan.points, 4 * self.row_words
         rows = stream.allocate(max(16, count * row * plan.levels))
-        infinite, refused = stream.allocate(max(16, count)), stream.allocate(16)
-        stream.upload(np.full(4, 0xFFFFFFFF, np.uint32), refused)
-        if count:
-            stream.upload(coordinates, given)
-        stream.launch_items(self.program, "msm_points", count, count, 0, given, rows, infinite, refused)
+        given, infinite = there(stream, coordinates, WORD_BYTES), stream.allocate(max(16, count))
+        refused = Refused(stream)
+        stream.launch_items(self.program, "msm_points", count, count, 0, given, rows, infinite, refused.least)
         for level in range(1, plan.levels):
             source, target = (np.uint64(rows.address + (level - back) * count * row) for back in (1, 0))
-            stream.launch_items(
-                self.program, "msm_multiples", count, count, plan.bits * plan.shared, infinite, source, target
-            )
-        found = np.empty(4, np.uint32)
-        stream.download(refused, found)
-        stream.wait()
-        if found[0] != 0xFFFFFFFF:
-            index, reason = divmod(int(found[0]), 2)
+            doublings = plan.bits * plan.shared
+            stream.launch_items(self.program, "msm_multiples", count, count, doublings, source, target)
+        found = refused.found()
+        if found >= 0:
+            index, reason = divmod(found, 2)
             what = "a coordinate ≥ p" if reason == NOT_CANONICAL else "a point that is not on the curve"
             raise ArgumentError(
                 "points", f"{what} in row {first + index}", "canonical coordinates of points on the curve"
             )
         return Resident(plan, rows, infinite)
 
-    def queue(self, stream: Stream, resident: Resident, scalars: Words) -> _Pending:
-        """Queue the sums of all windows for flat scalars; `scalars` must not change before the stream was waited for."""
+    def first_not_below(self, stream: Stream, scalars: DeviceArray) -> int:
+        """The first scalar, leading axes flattened, that is not below the order; −1 if all are. Waits for the stream."""
+        order, count = np.array(words_of(self.order, 8), np.uint32), scalars.nbytes // SCALAR_BYTES
+        refused, bound = Refused(stream), there(stream, order, WORD_BYTES)
+        stream.launch_items(
+            self.program,
+            "msm_scalars",
+            count,
+            count,
+            there(stream, scalars, WORD_BYTES),
+            bound,
+            refused.least,
+        )
+        return refused.found()
+
+    def queue(self, stream: Stream, resident: Resident, scalars: Rows) -> _Pending:
+        """Queue the sums of all windows for (n, 4) scalars, which must not change before the stream was waited for."""
         plan = resident.plan
         shift = np.array(words_of(offset(plan.bits, plan.windows), 12), np.uint32)
         none = plan.shared * plan.buckets
-        given, offsets = stream.allocate(32 * plan.points), stream.allocate(48)
-        stream.upload(scalars, given)
-        stream.upload(shift, offsets)
+        given, offsets = there(stream, scalars, WORD_BYTES), there(stream, shift, WORD_BYTES)
         keys, entries = ([stream.allocate(size * plan.entries) for _ in range(2)] for size in (8, 4))
         stream.launch_items(
             self.program, "msm_keys", plan.points, plan.points, plan.bits, plan.windows, plan.shared, none,
@@ -262,20 +247,6 @@ class GroupProgram:
             )
             count, entries = 2 * stretches, slots
 
-    def affine(self, points: npt.NDArray[np.uint32]) -> Words:
-        """Canonical words of points in XYZZ coordinates, Montgomery form; zeros for infinity."""
-        field = self.spec.field
-        prime = field.base if isinstance(field, QuadraticSpec) else field
-        back = prime.inverse(1 << 64 * prime.words)
-        out = []
-        for row in points.reshape(-1, 4 * self.words):
-            numbers = [
-                int.from_bytes(part.astype("<u4").tobytes(), "little") * back % prime.modulus
-                for part in row.reshape(-1, 2 * prime.words)
-            ]
-            out += [part.to_bytes(8 * prime.words, "little") for part in _affine(self.spec, numbers)]
-        return np.frombuffer(b"".join(out), "<u8").astype(np.uint64)
-
 
 @dataclass(frozen=True, eq=False)
 class _Pending:
@@ -290,42 +261,27 @@ class _Pending:
     def finish(self) -> Words:
         """The sum as canonical words; waits for the stream."""
         self.stream.wait()
-        return cpu.join(self.group.curve, self.group.affine(self.result), self.plan.bits)
+        affine = group_constants.affine(self.group.spec, self.result)
+        return cpu.join(self.group.curve, affine, self.plan.bits)
 
 
-def _affine(spec: GroupSpec, numbers: list[int]) -> list[int]:
-    """The parts of x = X/ZZ and y = Y/ZZZ; zeros where ZZ is 0."""
-    if isinstance(spec.field, QuadraticSpec):
-        pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-        if pairs[2] == (0, 0):
-            return [0] * 4
-        affine = [
-            spec.field.multiply(value, spec.field.inverse(divisor))
-            for value, divisor in zip(pairs[:2], pairs[2:], strict=True)
-        ]
-        return [part for pair in affine for part in pair]
-    p = spec.field.modulus
-    if numbers[2] == 0:
-        return [0] * 2
-    return [numbers[0] * pow(numbers[2], -1, p) % p, numbers[1] * pow(numbers[3], -1, p) % p]
-
-
-def prepare(group: GroupProgram, device: Device, coordinates: Words, precompute: int) -> Resident:
-    """Points, flat canonical words, to stay on a device with multiples.
+def prepare(group: GroupProgram, device: Device, coordinates: Rows, precompute: int) -> Resident:
+    """Points, as `multiply` takes them, to stay on a device with multiples.
 
     Raises:
         ArgumentError: as `GroupProgram.place`, or more points than entries can number.
         DeviceOutOfMemory: they do not fit beside one sum.
     """
-    count = coordinates.size // group.words
-    plan = choose(count, group.words, group.order - 1, precompute)
+    rows = _rows(group, coordinates)
+    count = len(rows)
+    plan = choose(group, count, precompute)
     if plan.entries > MOST_ENTRIES:
         raise ArgumentError(
             "points", f"{count} points", f"{MOST_ENTRIES // plan.windows} on a device at most"
         )
     with device.use():
         _require(device, plan.bytes())
-        return group.place(device.stream(), coordinates, plan)
+        return group.place(device.stream(), rows, plan)
 
 
 def _require(device: Device, need: int) -> None:
@@ -333,41 +289,59 @@ def _require(device: Device, need: int) -> None:
         raise DeviceOutOfMemory(device.name, f"{need} bytes are needed, {device.free_bytes()} are free")
 
 
-def multiply_resident(group: GroupProgram, device: Device, resident: Resident, scalars: Words) -> Words:
-    """Σ sᵢ·Pᵢ for each row of scalars, uint64 (k, n, 4), over points that lie on the device."""
-    sums = np.zeros((len(scalars), group.words), np.uint64)
+def multiply_resident(group: GroupProgram, device: Device, resident: Resident, scalars: Rows) -> Words:
+    """Σ sᵢ·Pᵢ for each row of scalars, uint64 (k, n, 4) here or on the device, over points that were prepared there."""
+    sums = group.neutral(len(scalars))
     if not resident.plan.points:
         return sums
     with device.use():
-        for row, each in zip(sums, scalars, strict=True):
-            row[:] = group.queue(device.stream(), resident, np.ascontiguousarray(each).reshape(-1)).finish()
+        for row, each in zip(sums, _each(scalars), strict=True):
+            row[:] = group.queue(device.stream(), resident, each).finish()
     return sums
 
 
 def multiply(
-    group: GroupProgram, device: Device, coordinates: Words, scalars: Words, limit: int | None
+    group: GroupProgram, device: Device, coordinates: Rows, scalars: Rows, limit: int | None
 ) -> Words:
-    """Σ sᵢ·Pᵢ for each row of scalars, uint64 (k, n, 4), over points in host memory, in pieces that fit the device.
+    """Σ sᵢ·Pᵢ for each row of scalars, in pieces that fit the device.
 
     Args:
+        coordinates: n points, uint64 (n, …) in host memory, flat or not, or on the device.
+        scalars: uint64 (k, n, 4), likewise.
         limit: bytes of device memory to stay within, or None.
 
     Raises:
         ArgumentError: as `GroupProgram.place`, or too low a limit.
         DeviceOutOfMemory: not even a few points fit.
     """
-    count, words = scalars.shape[1], group.words
-    sums = np.zeros((len(scalars), words), np.uint64)
+    count = scalars.shape[1]
+    sums = group.neutral(len(scalars))
     if not count:
         return sums
     with device.use():
         plan = _piece(group, device, count, limit)
-        partial: list[list[Words]] = [[] for _ in scalars]
-        for index, found in _pieces(group, device, coordinates, scalars, plan.points):
+        partial: list[list[Words]] = [[] for _ in sums]
+        for index, found in _pieces(group, device, _rows(group, coordinates), _each(scalars), plan.points):
             partial[index].append(found)
     for row, parts in zip(sums, partial, strict=True):
         row[:] = cpu.join(group.curve, np.concatenate(parts))
     return sums
+
+
+def _rows(group: GroupProgram, coordinates: Rows) -> Rows:
+    """Points as (n, words)."""
+    if isinstance(coordinates, DeviceArray):
+        return coordinates.reshaped((len(coordinates), group.words))
+    return np.ascontiguousarray(coordinates).reshape(-1, group.words)
+
+
+def _each(scalars: Rows) -> list[Rows]:
+    """The (n, 4) scalars of every sum."""
+    if not isinstance(scalars, DeviceArray):
+        return list(np.ascontiguousarray(scalars))
+    sums, count, _ = scalars.shape
+    flat = scalars.reshaped((sums * count, 4))
+    return [flat[start : start + count] for start in range(0, sums * count, count)]
 
 
 def _piece(group: GroupProgram, device: Device, count: int, limit: int | None) -> Plan:
@@ -376,7 +350,7 @@ def _piece(group: GroupProgram, device: Device, count: int, limit: int | None) -
     budget = free if limit is None else min(free, limit)
     points, least = count, 0
     while True:
-        plan = choose(points, group.words, group.order - 1)
+        plan = choose(group, points)
         need = plan.bytes() if points == count else 2 * plan.bytes()
         least = min(least or need, need)
         if need <= budget and plan.entries <= MOST_ENTRIES:
@@ -389,19 +363,18 @@ def _piece(group: GroupProgram, device: Device, count: int, limit: int | None) -
 
 
 def _pieces(
-    group: GroupProgram, device: Device, coordinates: Words, scalars: Words, points: int
+    group: GroupProgram, device: Device, coordinates: Rows, scalars: list[Rows], points: int
 ) -> Iterator[tuple[int, Words]]:
     """(row of scalars, sum) for every piece and row; a piece is copied while the one before is computed."""
-    count, words = scalars.shape[1], group.words
+    count = len(coordinates)
     waiting: tuple[int, _Pending] | None = None
     for start in range(0, count, points):
         stop = min(start + points, count)
         stream = device.stream()
-        plan = choose(stop - start, words, group.order - 1)
-        resident = group.place(stream, coordinates[start * words : stop * words], plan, start)
+        plan = choose(group, stop - start)
+        resident = group.place(stream, coordinates[start:stop], plan, start)
         for index, each in enumerate(scalars):
-            part = np.ascontiguousarray(each[start:stop]).reshape(-1)
-            queued = index, group.queue(stream, resident, part)
+            queued = index, group.queue(stream, resident, each[start:stop])
             if waiting:
                 yield waiting[0], waiting[1].finish()
             waiting = queued

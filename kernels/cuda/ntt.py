@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from supervm.kernels.cpu.ntt_plan import Transform, words_of
-from supervm.kernels.cuda.arrays import DeviceArray
+from supervm.kernels.cuda.arrays import DeviceArray, there
 from supervm.kernels.cuda.constants import montgomery_params
 from supervm.kernels.cuda.device import Array, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceOutOfMemory
@@ -47,6 +47,9 @@ LOG_WHOLE = 16
 """Twists by a root of order up to 2^16 have all powers in a table of 2 MiB; others multiply two powers."""
 
 NUMBER_BYTES = 32
+
+QUAD_BYTES = 16
+"""What kernels read at a time."""
 
 _MOST_OF_FREE = 0.9
 _MOST_BLOCKS = 1 << 16
@@ -214,7 +217,7 @@ class _Work:
     def resident(self, source: DeviceArray, target: DeviceArray) -> None:
         """Between arrays of the device, which may be the same only where that is in place."""
         middle: Any = self.stream.allocate(source.nbytes) if self.middles else target
-        self._run(_aligned(self.stream, source), middle, target, len(source))
+        self._run(there(self.stream, source, QUAD_BYTES), middle, target, len(source))
         self.stream.wait()
 
     def copied(self, source: Array, target: Array) -> None:
@@ -255,15 +258,6 @@ class _Work:
                 *self.twists[place],
                 *self.scale,
             )
-
-
-def _aligned(stream: Stream, array: DeviceArray) -> Buffer:
-    """The array itself, or a copy where kernels could not read it in sixteen bytes."""
-    if array.address % 16 == 0:
-        return array
-    copy = stream.allocate(array.nbytes)
-    stream.copy(array, copy)
-    return copy
 
 
 def _powers(spec: FieldSpec, base: int, start: int, count: int) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from host_device import HostDevice, HostStream
 
-from supervm.benchmarks import beside, cases, device, runner
+from supervm.benchmarks import beside, cases, device, resident, runner
 from supervm.benchmarks.cases import Case, suite_cases
 from supervm.benchmarks.errors import PeerDisagrees, PeerMissing
 from supervm.kernels import registry
@@ -105,21 +105,15 @@ def test_every_case_runs_both_ways(twin: HostDevice, case: Case) -> None:
     device.check(replace(case, checked_items=16))
     ready = device.Prepared(case, 8, device.Pinned())
     launched = len(twin.launches)
-    ways = [ready.end_to_end()] if case.joined else [ready.kernels(), ready.end_to_end()]
-    for contender in ways:
+    for contender in (ready.kernels(), ready.end_to_end()):
         contender.run()
         assert contender.items == 8
         assert len(twin.launches) > launched
         launched = len(twin.launches)
 
 
-def test_joined_items_have_no_row_of_kernels_alone(twin: HostDevice) -> None:
-    transforms = suite_cases("ntt")[0]
-    plans = list(runner._plans(transforms, threads=1, batch=64, backend="cuda"))
-    assert [plan.kernels_only for plan in plans] == [False]
-
-
-def test_a_case_without_the_backend_is_left_out(twin: HostDevice) -> None:
+def test_a_case_without_the_backend_is_left_out(twin: HostDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(registry._table["ed25519.msm"], "cuda")
     listed = runner._on(suite_cases("msm"), "cuda")
     assert "bn254.g1.msm" in {case.operation for case in listed}
     assert "ed25519.msm" not in {case.operation for case in listed}
@@ -137,6 +131,56 @@ def test_kernels_alone_move_nothing_but_the_first_time(
     assert not moved
     ready.end_to_end().run()
     assert moved
+
+
+@pytest.mark.parametrize(
+    ("suite", "sent", "fetched"),
+    [("msm", {48}, 1), ("ntt", set(), 0), ("merkle", set(), 1)],
+    ids=["windows' offset, sums of windows", "nothing", "root"],
+)
+def test_arrays_of_a_sum_a_transform_and_a_tree_stay_there(
+    twin: HostDevice, monkeypatch: pytest.MonkeyPatch, suite: str, sent: set[int], fetched: int
+) -> None:
+    ready = device.Prepared(suite_cases(suite)[0], 64, device.Pinned())
+    uploads: list[int] = []
+    downloads: list[int] = []
+    upload, download = HostStream.upload, HostStream.download
+
+    def watched_upload(self: HostStream, host: Any, buffer: Any, offset: int = 0) -> None:
+        uploads.append(host.nbytes)
+        upload(self, host, buffer, offset)
+
+    def watched_download(self: HostStream, buffer: Any, host: Any, offset: int = 0) -> None:
+        downloads.append(host.nbytes)
+        download(self, buffer, host, offset)
+
+    monkeypatch.setattr(HostStream, "upload", watched_upload)
+    monkeypatch.setattr(HostStream, "download", watched_download)
+    launched = len(twin.launches)
+    ready._resident.compute(3)
+    assert len(twin.launches) > launched
+    assert "msm_points" not in twin.launches[launched:]
+    assert set(uploads) == sent
+    assert len([size for size in downloads if size]) == 3 * fetched
+
+
+@pytest.mark.parametrize("suite", ["msm", "ntt", "merkle"])
+def test_a_sum_a_transform_and_a_tree_are_compared_on_both_paths(
+    twin: HostDevice, monkeypatch: pytest.MonkeyPatch, suite: str
+) -> None:
+    """What the kernels alone are given is spoiled on its way to the device."""
+    honest = resident._sent
+
+    def spoiled(place: Any, array: Any) -> Any:
+        array = array.copy()
+        array.reshape(-1).view(np.uint8)[0] ^= 1
+        return honest(place, array)
+
+    case = suite_cases(suite)[0]
+    device.Prepared(case, 8, device.Pinned())
+    monkeypatch.setattr(resident, "_sent", spoiled)
+    with pytest.raises(PeerDisagrees, match="kernels alone"):
+        device.Prepared(case, 8, device.Pinned())
 
 
 def test_a_round_repeats_a_short_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +246,7 @@ def test_kernels_that_write_nothing_do_not_pass(
     twin: HostDevice, two_cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The outputs hold the right results already, from the public function."""
-    monkeypatch.setattr(device.batch.Resident, "collect", lambda self: None)
+    monkeypatch.setattr(resident.batch.Resident, "collect", lambda self: None)
     with pytest.raises(PeerDisagrees, match="kernels alone"):
         device.Prepared(two_cases[0], 8, device.Pinned())
 
@@ -250,6 +294,26 @@ def test_inputs_lie_in_pinned_memory(pinned_arrays: list[Any], monkeypatch: pyte
     assert {size for _, size in sent} == {40 * 32, 40 * 64, 41 * 8}
     start, size = pinned_arrays[0].ctypes.data, pinned_arrays[0].nbytes
     assert all(start <= address and address + length <= start + size for address, length in sent)
+
+
+def test_points_and_scalars_of_a_sum_are_sent_from_pinned_memory(
+    pinned_arrays: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+    honest = HostStream.upload
+
+    def upload(self: HostStream, host: Any, buffer: Any, offset: int = 0) -> None:
+        sent.append((host.ctypes.data, host.nbytes))
+        honest(self, host, buffer, offset)
+
+    case = next(case for case in ALL if case.name == "bn254.g1.msm")
+    ready = device.Prepared(case, 40, device.Pinned())
+    monkeypatch.setattr(HostStream, "upload", upload)
+    ready.end_to_end().run()
+    start, size = pinned_arrays[0].ctypes.data, pinned_arrays[0].nbytes
+    inside = {length for address, length in sent if start <= address < start + size}
+    assert inside == {40 * 64, 40 * 32}
+    assert all(length < 64 for address, length in sent if not start <= address < start + size)
 
 
 def test_pinned_memory_grows_and_is_used_again(pinned_arrays: list[Any]) -> None:

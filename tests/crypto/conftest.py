@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tests of this room's public functions run on every backend, the CUDA sources among them, as the host twin."""
+"""The tests of this room's public functions run on every backend, the CUDA sources among them, as the host twin.
+
+A module whose operations have fewer backends names one of them as `OPERATION`.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,17 @@ import host_twin
 import pytest
 from host_device import HostDevice
 
+from supervm.kernels import registry
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cuda import devices
 
 
 @pytest.fixture(params=["ifma", "scalar", pytest.param("cuda", marks=pytest.mark.twin)])
 def backend(request, monkeypatch):
-    """Each backend by name; one that cannot run here is skipped with the reason."""
+    """Each backend by name; one that cannot run here, or that the module's operation lacks, is skipped with the reason."""
+    operation = getattr(request.module, "OPERATION", None)
+    if operation and request.param not in {found.name for found in registry.backends(operation)}:
+        pytest.skip(f"{operation} has no backend {request.param}")
     reasons = {"ifma": ifma_unavailable, "scalar": lambda: "", "cuda": host_twin.missing}
     reason = reasons[request.param]()
     if reason:

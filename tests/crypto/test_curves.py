@@ -14,20 +14,12 @@ import pytest
 
 from supervm.crypto import curves
 from supervm.crypto.oracle.pairing_groups import GROUPS
-from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 NAMES = list(GROUPS)
-
-
-@pytest.fixture(params=["ifma", "scalar"])
-def backend(request):
-    """Each CPU backend by name; these operations have no other."""
-    if request.param == "ifma" and ifma_unavailable():
-        pytest.skip(f"ifma: {ifma_unavailable()}")
-    return request.param
+OPERATION = "bn254.g1.add"
 
 
 def group_of(name):

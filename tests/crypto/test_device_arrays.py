@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from host_device import HostDevice, ResidentArray
 
-from supervm.crypto import curves, ed25519, hashes, msm, poseidon, secp256k1
+from supervm.crypto import ed25519, hashes, poseidon, secp256k1
 from supervm.crypto.messages import Messages
 from supervm.crypto.oracle import adversarial_ed25519
 from supervm.crypto.oracle import ed25519 as oracle
@@ -181,19 +181,3 @@ def test_field_elements_stay_there(device):
         poseidon.hash_batch("bn254", ResidentArray(elements))
     with pytest.raises(ArgumentError, match=r"messages.*GPU"):
         poseidon.sponge_batch("bn254", ResidentArray(elements))
-
-
-def test_points_and_scalars_of_a_sum_are_fetched(device):
-    points = np.repeat(curves.get("bn254").g1.generator[None], 3, axis=0)
-    scalars = np.array([[1, 0, 0, 0], [2, 0, 0, 0], [3, 0, 0, 0]], np.uint64)
-    for backend in ("scalar", "cuda"):
-        expected = msm.msm("bn254", points, scalars, backend="scalar")
-        found = msm.msm("bn254", ResidentArray(points), ResidentArray(scalars), backend=backend)
-        assert found.tolist() == expected.tolist()
-    table = msm.prepare("bn254", ResidentArray(points), precompute=2, backend="cuda")
-    assert table.msm(ResidentArray(scalars)).tolist() == expected.tolist()
-    launched = len(device.launches)
-    assert table.msm(scalars).tolist() == expected.tolist()
-    assert "msm_points" not in device.launches[launched:]
-    with pytest.raises(ArgumentError, match="shape"):
-        msm.msm("bn254", ResidentArray(points[:, 0].copy()), scalars)

@@ -14,7 +14,8 @@ import pytest
 
 from supervm.crypto import ntt, poseidon
 from supervm.crypto.params import poseidon as params
-from supervm.crypto.polynomials.arguments import SPECS, integers
+from supervm.crypto.polynomials.arguments import SPECS
+from supervm.kernels.arrays import integers
 from supervm.kernels.cpu.ntt_plan import words_of
 
 

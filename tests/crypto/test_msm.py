@@ -11,47 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msm_oracles import ORACLES
 from py_ecc import optimized_bls12_381, optimized_bn128
 
 from supervm.crypto import msm
 from supervm.crypto.msm_call import CURVES, GROUPS, MsmCall, Points
-from supervm.crypto.oracle import edwards
 from supervm.crypto.oracle.msm import ed25519_msm
 from supervm.crypto.oracle.msm import msm as oracle_msm
-from supervm.crypto.oracle.pairing_groups import Group, Prime
-from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.kernels import threads
 from supervm.kernels.cpu import msm as kernels
 from supervm.kernels.cpu.features import ifma_unavailable
 from supervm.kernels.cpu.msm_plan import choose, offset, windows_of
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve
-from supervm.kernels.spec import GroupSpec
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
-
-
-class EdwardsGroup:
-    """edwards25519 with the interface of the other oracles; None is the neutral point too."""
-
-    order, degree, p, base = edwards.L, 1, edwards.P, EDWARDS25519.field
-    generator = EDWARDS25519.base
-    field = Prime(EDWARDS25519.field)
-
-    def multiply(self, scalar, point):
-        return ed25519_msm([point], [scalar])
-
-    def add(self, first, second):
-        return ed25519_msm([first, second], [1, 1])
-
-    def negate(self, point):
-        return -point[0] % self.p, point[1]
-
-
-ORACLES = {
-    operation: Group(spec) if isinstance(spec, GroupSpec) else EdwardsGroup()
-    for operation, spec in GROUPS.items()
-}
 
 
 @pytest.fixture(params=["ifma", "scalar"])
@@ -366,6 +340,10 @@ def test_bad_options():
     good, values = array("bn254.g1.msm", some("bn254.g1.msm", 3)[0]), scalars([1, 2, 3])
     for argument, value in (
         ("curve", "secp256k1"),
+        ("curve", ["bn254"]),
+        ("curve", np.array(["bn254", "bn254"])),
+        ("group", ["g1"]),
+        ("group", np.array(["g1", "g1"])),
         ("group", "g3"),
         ("group", "x"),
         ("memory_limit", 0),

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from supervm.crypto import ntt
 from supervm.crypto.oracle import ntt as oracle
-from supervm.crypto.polynomials.arguments import FIELDS, SPECS, integers
+from supervm.crypto.polynomials.arguments import FIELDS, SPECS
 from supervm.crypto.polynomials.transforms import Transformation
 from supervm.kernels import set_threads
+from supervm.kernels.arrays import integers
 from supervm.kernels.cpu.ntt_plan import Plan, Transform, words_of
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.registry import resolve
@@ -144,7 +145,7 @@ def test_powers_for_the_longest_transforms(curve, inverse):
     if inverse:
         root, shift = pow(root, -1, p), pow(shift, -1, p)
     powers = [pow(base, 2**bit, p) for base in (root, shift) for bit in range(13)]
-    assert integers(found) == [*powers, *((pow(2, -26, p), shift) if inverse else (1, 1))]
+    assert integers(found.reshape(-1, 4)) == [*powers, *((pow(2, -26, p), shift) if inverse else (1, 1))]
 
 
 @pytest.mark.parametrize("size", [16, 128])
@@ -240,7 +241,7 @@ def test_divide_by_vanishing(curve, length, n):
             ntt.divide_by_vanishing(curve, np.array(both[::-1]), n)
 
 
-@pytest.mark.parametrize(("size", "n"), [(1, 1), (4, 2), (32, 32), (64, 16), (64, 4)])
+@pytest.mark.parametrize(("size", "n"), [(1, 1), (4, 2), (32, 32), (64, 16), (64, 4), (64, 1), (4096, 1)])
 def test_divide_values_by_vanishing(curve, size, n):
     """Values on a coset, divided there, are the values of the quotient."""
     spec = SPECS[curve]
@@ -325,6 +326,12 @@ GOOD = np.zeros((8, 4), np.uint64)
     ("change", "message"),
     [
         ({"curve": "bn128"}, "'curve'"),
+        ({"curve": ["bn254"]}, "'curve'"),
+        ({"curve": np.array(["bn254", "bn254"])}, "'curve'"),
+        ({"order": ["natural"]}, "'order'"),
+        ({"order": np.array(["natural", "natural"])}, "'order'"),
+        ({"coset": np.array([5, 7])}, "'coset'"),
+        ({"coset": ["generator"]}, "'coset'"),
         ({"order": "reversed"}, "'order'"),
         ({"inverse": 1}, "'inverse'"),
         ({"coset": 0}, "'coset'"),

@@ -6,8 +6,10 @@ from __future__ import annotations
 import functools
 import itertools
 
+import host_twin
 import numpy as np
 import pytest
+from host_device import HostDevice, HostStream, ResidentArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from py_ecc.bls import point_compression
@@ -15,19 +17,12 @@ from py_ecc.bls import point_compression
 from supervm.crypto import curves, point_encodings
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.crypto.oracle.point_encodings import ENCODINGS, decode, encode, length
-from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cuda import batch, devices
 from supervm.kernels.errors import ArgumentError
 
+OPERATION = "bn254.g1.decode"
 CASES = [(name, encoding) for encoding, form in ENCODINGS.items() for name in form.groups]
 BYTES = [pytest.param(*case, id="-".join(case)) for case in CASES]
-
-
-@pytest.fixture(params=["ifma", "scalar"])
-def backend(request):
-    """Each CPU backend by name; these operations have no other."""
-    if request.param == "ifma" and ifma_unavailable():
-        pytest.skip(f"ifma: {ifma_unavailable()}")
-    return request.param
 
 
 def group_of(name):
@@ -112,6 +107,83 @@ def test_every_edge_is_the_oracles(backend, name, encoding):
     assert verdicts.tolist() == [verdict for verdict, _ in expected]
     assert [row.tobytes() for row in found] == [raw(name, point) for _, point in expected]
     assert set(verdicts.tolist()) >= ({-1, 0, 1} if GROUPS[name].cofactor > 1 else {-1, 1})
+
+
+@functools.cache
+def abscissas_of_real_squares():
+    """x = s + t·u where x³ + b has no imaginary part, and that it is a square in Fp of, and those where it is none."""
+    group = GROUPS["bls12_381.g2"]
+    p, (_, imaginary) = group.p, group.spec.b
+    found = {True: [], False: []}
+    for t in range(1, 60):
+        square = (t**3 - imaginary) * pow(3 * t, -1, p) % p
+        if (s := group.base.sqrt(square)) is not None:
+            real, rest = group.right_side((s, t))
+            assert rest == 0
+            found[group.base.sqrt(real) is not None].append((s, t))
+    return found
+
+
+@pytest.mark.parametrize("square", [True, False])
+def test_roots_of_elements_of_the_prime_field(backend, square):
+    """Where the norm's root is the opposite of the element itself, and where it is not."""
+    name, encoding = "bls12_381.g2", "zcash_compressed"
+    group = GROUPS[name]
+    points = [
+        group.lift_x(x, larger) for x in abscissas_of_real_squares()[square] for larger in (True, False)
+    ]
+    assert len(points) > 10
+    data = rows([encode(name, point, encoding) for point in points])
+    found, verdicts = group_of(name).from_bytes(data, encoding, check="curve", backend=backend)
+    assert set(verdicts.tolist()) == {1}
+    assert [row.tobytes() for row in found] == [raw(name, point) for point in points]
+
+
+@pytest.fixture
+def device(monkeypatch):
+    if host_twin.missing():
+        pytest.skip(host_twin.missing())
+    one = HostDevice()
+    monkeypatch.setattr(devices, "_search", lambda: ((one,), ""))
+    return one
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(("name", "encoding"), BYTES)
+def test_bytes_on_a_gpu_stay_there(name, encoding, device, monkeypatch):
+    """Wherever they begin; nothing but results of fixed size is copied."""
+    monkeypatch.setattr(HostStream, "upload", None)
+    monkeypatch.setattr(HostStream, "download", None)
+    monkeypatch.setattr(batch, "PIECE_ITEMS", 50)
+    group, (items, expected) = group_of(name), inputs(name, encoding)
+    for shift in (0, 1):
+        memory = np.frombuffer(bytes(shift) + b"".join(items), np.uint8)
+        data = ResidentArray(memory[shift:].reshape(len(items), -1))
+        found, verdicts = group.from_bytes(data, encoding)
+        assert verdicts.get().tolist() == [verdict for verdict, _ in expected]
+        assert [row.tobytes() for row in found.get()] == [raw(name, point) for _, point in expected]
+    again, verdicts = group.from_bytes(found, "limbs")
+    assert np.array_equal(again.get(), found.get())
+    assert set(verdicts.get().tolist()) == {1}
+    with pytest.raises(ArgumentError, match=r"backend.*'scalar'"):
+        group.from_bytes(data, encoding, backend="scalar")
+    with pytest.raises(ArgumentError, match=r"data.*uint64"):
+        group.from_bytes(data, "limbs")
+    with pytest.raises(ArgumentError, match=r"data.*uint8"):
+        group.from_bytes(found, encoding)
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize(("name", "encoding"), BYTES)
+def test_checks_on_a_gpu_are_those_of_the_processor(name, encoding, device):
+    group, data = group_of(name), rows(inputs(name, encoding)[0])
+    for check in ("none", "field", "curve"):
+        here = group.from_bytes(data, encoding, check, "scalar")
+        for found in (
+            group.from_bytes(data, encoding, check, "cuda"),
+            [array.get() for array in group.from_bytes(ResidentArray(data), encoding, check)],
+        ):
+            assert all(np.array_equal(one, other) for one, other in zip(here, found, strict=True))
 
 
 @pytest.mark.parametrize(("name", "encoding"), BYTES)

@@ -15,7 +15,7 @@ import pytest
 from supervm.crypto import poseidon
 from supervm.crypto.oracle import poseidon as oracle
 from supervm.crypto.params import poseidon as params
-from supervm.kernels import get_threads, registry, set_threads
+from supervm.kernels import get_threads, set_threads
 from supervm.kernels.cpu.poseidon import hash_into
 from supervm.kernels.errors import ArgumentError
 
@@ -99,14 +99,6 @@ TESTED = [
     "bls12_381.poseidon2.t3",
     "bls12_381.poseidon2.t8",
 ]
-
-
-@pytest.fixture
-def backend(backend):
-    """Each backend that has these operations."""
-    if backend not in {found.name for found in registry.backends("bn254.poseidon.t3")}:
-        pytest.skip(f"Poseidon has no backend {backend}")
-    return backend
 
 
 def rows(numbers, *shape):
@@ -241,23 +233,18 @@ def test_threads_change_nothing(backend):
         for threads in (1, 2, 3):
             set_threads(threads)
             hashed = poseidon.hash_batch("bls12_381", inputs, backend=backend)
-            sponged = integers(poseidon.sponge_batch("bls12_381", messages, backend=_cpu(backend)))
+            sponged = integers(poseidon.sponge_batch("bls12_381", messages, backend=backend))
             found.append((integers(hashed), sponged))
     finally:
         set_threads(before)
     assert found[0] == found[1] == found[2]
 
 
-def _cpu(backend):
-    """Sponges run on processors alone."""
-    return "scalar" if backend == "cuda" else backend
-
-
 @pytest.mark.parametrize("operation", ["bn254.poseidon.t3", "bls12_381.poseidon.t5", "bn254.poseidon2.t4"])
 def test_sponges(operation, backend):
     spec = params.named(operation)
     curve, variant, _ = operation.split(".")
-    options = {"width": spec.width, "variant": variant, "backend": _cpu(backend)}
+    options = {"width": spec.width, "variant": variant, "backend": backend}
     chosen = random.Random(3)
     lengths = [0, 1, 2, 3, 4, 5, 11, *(chosen.randrange(10) for _ in range(14))]
     numbers = drawn(spec, sum(lengths), operation)
@@ -295,7 +282,7 @@ def test_a_part_of_the_elements(backend):
     spec = params.poseidon("bn254", 3)
     numbers = drawn(spec, 9, 9)
     offsets = np.array([2, 5, 8], np.int64)
-    found = poseidon.sponge_batch("bn254", (rows(numbers, 9), offsets), backend=_cpu(backend))
+    found = poseidon.sponge_batch("bn254", (rows(numbers, 9), offsets), backend=backend)
     assert integers(found) == [oracle.sponge(spec, numbers[a : a + 3], fixed=False) for a in (2, 5)]
 
 
@@ -325,7 +312,7 @@ def test_values_that_are_not_canonical(backend):
             with pytest.raises(ArgumentError, match=r"states.*row 3"):
                 poseidon.permute_batch(curve, inputs, backend=backend)
             with pytest.raises(ArgumentError, match=r"messages.*row 3"):
-                poseidon.sponge_batch(curve, inputs, backend=_cpu(backend))
+                poseidon.sponge_batch(curve, inputs, backend=backend)
 
 
 GOOD = np.zeros((2, 2, 4), np.uint64)

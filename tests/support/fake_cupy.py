@@ -53,6 +53,8 @@ class FakeCupy(types.ModuleType):
         devices: how many.
         capability: of each.
         memory: bytes of each.
+
+    `launched` has the device and the kernel of every launch, `copied` the kind and the bytes of every copy.
     """
 
     def __init__(self, devices: int = 1, capability: tuple[int, int] = (9, 0), memory: int = 1 << 30) -> None:
@@ -62,6 +64,7 @@ class FakeCupy(types.ModuleType):
         self.fail: dict[str, Exception] = {}
         self.programs: dict[str, Program] = {}
         self.launched: list[tuple[int, str]] = []
+        self.copied: list[tuple[int, int]] = []
         self.visits: list[int] = []
         fake = self
 
@@ -83,6 +86,7 @@ class FakeCupy(types.ModuleType):
         class Stream:
             def __init__(self, non_blocking: bool = False) -> None:
                 self.queue: list[Callable[[], None]] = []
+                self.held: list[_Memory] = []
                 self.ptr = id(self)
                 fake.streams[self.ptr] = self
 
@@ -98,6 +102,7 @@ class FakeCupy(types.ModuleType):
                 for step in self.queue:
                     step()
                 self.queue.clear()
+                self.held.clear()
 
         class MemoryPool:
             def malloc(self, size: int) -> _Memory:
@@ -105,7 +110,11 @@ class FakeCupy(types.ModuleType):
                 if fake.taken + size > fake.memory:
                     raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
                 fake.taken += size
-                return _Memory(size)
+                memory = _Memory(size)
+                fake.current[-1].held.append(
+                    memory
+                )  # given back, it goes to the same stream: what is queued may use it
+                return memory
 
             def free_bytes(self) -> int:
                 return 0
@@ -177,6 +186,7 @@ class FakeCupy(types.ModuleType):
 
     def _copy(self, to: int, source: int, size: int, kind: int, stream: int) -> None:
         self.may_fail("copy")
+        self.copied.append((kind, size))
         self.streams[stream].queue.append(lambda: ctypes.memmove(to, source, size) and None)
 
     def _set(self, to: int, value: int, size: int, stream: int) -> None:

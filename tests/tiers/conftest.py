@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import itertools
 import json
 import os
@@ -166,3 +167,9 @@ def json_lines_file(tmp_path: Path, json_line: Callable[..., str]) -> Callable[[
         return path
 
     return write
+
+
+@pytest.fixture
+def _only_sha256(monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.import_module("supervm.crypto.hashes")
+    monkeypatch.setattr("supervm.tiers.inventory.operations", lambda: ["sha256"])

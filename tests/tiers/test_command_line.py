@@ -16,14 +16,12 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from supervm.crypto.selftest import SelfTest
-from supervm.engine.config import EngineConfig, Mode, Schedule
+from supervm.engine.config import EngineConfig, Schedule
 from supervm.engine.errors import InputFileError
 from supervm.engine.report import BlockReport, Finding, ReplayReport
 from supervm.kernels.errors import BackendUnavailable
 from supervm.tiers.cli import COMMANDS
 from supervm.tiers.signature_files.verification import SignatureChecks
-from supervm.vm.errors import RuntimeProblem
 
 
 @pytest.fixture(autouse=True)
@@ -313,100 +311,6 @@ def test_replay_of_a_broken_file(run: Callable[..., Result], replayed: Callable[
     result = run("replay", "46147", "--json")
     assert result.exit_code == 2
     assert "46147/block.json, transaction 3, field 'to'" in _answer(result)["error"]["message"]
-
-
-@pytest.fixture
-def _only_sha256(monkeypatch: pytest.MonkeyPatch) -> None:
-    importlib.import_module("supervm.crypto.hashes")
-    monkeypatch.setattr("supervm.tiers.inventory.operations", lambda: ["sha256"])
-
-
-Executions = list[tuple[str, str | Exception]]
-
-
-@pytest.fixture
-def executed(monkeypatch: pytest.MonkeyPatch) -> Executions:
-    """Gives every mode the outcomes of a list that tests fill, and '' (right) where it has none."""
-    outcomes: Executions = []
-
-    def wrong(mode: Mode, threads: int) -> str:
-        for name, outcome in outcomes:
-            if name == mode.value:
-                if isinstance(outcome, Exception):
-                    raise outcome
-                return outcome
-        return ""
-
-    monkeypatch.setattr("supervm.engine.known_answer.wrong", wrong)
-    return outcomes
-
-
-@pytest.mark.usefixtures("_only_sha256", "executed")
-def test_doctor(run: Callable[..., Result]) -> None:
-    result = run("doctor", "--backend", "scalar", SUPERVM_BATCH_ITEMS="77")
-    assert result.exit_code == 0, result.output
-    assert "variable SUPERVM_BATCH_ITEMS" in result.stdout
-    assert "every backend gives the right answers" in result.stdout
-    assert "wasmtime 50." in result.stdout
-    assert "rocksdict 0." in result.stdout
-    assert re.search(r"parallel +right", result.stdout)
-    answer = _answer(run("doctor", "--backend", "scalar", "--json"))
-    assert [(one["mode"], one["known_answer"]) for one in answer["execution"]] == [
-        ("parallel", True),
-        ("sequential", True),
-    ]
-    assert answer["environment"]["versions"]["wasmtime"].startswith("50.")
-    assert answer["ok"] is True
-    assert answer["settings"]["backend"] == {"value": "scalar", "origin": "flag --backend"}
-    operation = answer["operations"][0]
-    assert (operation["name"], operation["chosen"]) == ("sha256", "scalar")
-    scalar = next(backend for backend in operation["backends"] if backend["name"] == "scalar")
-    assert scalar["known_answers"] is True
-    assert scalar["reason"] == "asked for by flag --backend"
-    assert answer["kernel_cache"]["specialisations"] >= 0
-
-
-@pytest.mark.usefixtures("_only_sha256", "executed")
-def test_doctor_with_a_wrong_backend(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "supervm.tiers.inventory.known_answers",
-        lambda operation, backend: SelfTest(operation, backend, backend != "scalar", "[1] is [2]"),
-    )
-    result = run("doctor")
-    assert result.exit_code == 1
-    assert "[1] is [2]" in result.stdout
-    assert "wrong answers: sha256" in result.stdout
-    assert _answer(run("doctor", "--json"))["ok"] is False
-
-
-@pytest.mark.usefixtures("_only_sha256")
-def test_doctor_with_a_wrong_execution(run: Callable[..., Result], executed: Executions) -> None:
-    executed.append(("parallel", "the state root is 01, expected 02"))
-    result = run("doctor")
-    assert result.exit_code == 1
-    assert re.search(r"parallel +WRONG: the state root is 01, expected 02", result.stdout)
-    assert "wrong answers: parallel execution" in result.stdout
-    assert "every backend" not in result.stdout
-    executed[0] = ("sequential", ZeroDivisionError("defect"))
-    answer = _answer(run("doctor", "--json"))
-    assert answer["ok"] is False
-    assert answer["execution"][1]["detail"] == "ZeroDivisionError: defect"
-
-
-@pytest.mark.usefixtures("_only_sha256")
-def test_doctor_where_no_contract_can_run(run: Callable[..., Result], executed: Executions) -> None:
-    executed += [(mode, RuntimeProblem("wasmtime", "version 49")) for mode in ("parallel", "sequential")]
-    result = run("doctor")
-    assert result.exit_code == 3
-    assert re.search(r"parallel +cannot run: wasmtime: version 49", result.stdout)
-    assert "every backend" not in result.stdout
-
-
-@pytest.mark.usefixtures("_only_sha256", "executed")
-def test_doctor_where_the_named_backend_is_absent(run: Callable[..., Result]) -> None:
-    result = run("doctor", "--backend", "cuda", "--json")
-    assert result.exit_code == 3
-    assert "cuda" in _answer(result)["operations"][0]["problem"]
 
 
 @pytest.mark.usefixtures("_only_sha256")

@@ -124,7 +124,10 @@ def refusal(code: str, message: str, retry_after: float | None, field: str) -> C
         retry_after: the push-back, in seconds.
         field: the field of the request that is wrong, or empty.
     """
-    if code == "UNAVAILABLE":
+    if code in (
+        "UNAVAILABLE",
+        "CANCELLED",
+    ):  # not by this side, which gets no error for that: the server was stopped
         return ServiceUnavailable(message, retry_after)
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceeded(message)

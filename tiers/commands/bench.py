@@ -14,10 +14,12 @@ from supervm.benchmarks.results import command
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.runner import run_suite
+from supervm.benchmarks.service.suite import SUITE as SERVICE
 from supervm.engine.errors import MissingPackage
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options
+from supervm.tiers.commands.bench_endurance import endure
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, exit_code
 from supervm.tiers.hardware import detect
@@ -27,6 +29,7 @@ ALL = "all"
 CODES = {
     "PeerDisagrees": VERIFICATION_FAILED,
     "RunsDisagree": VERIFICATION_FAILED,
+    "ServiceWrong": VERIFICATION_FAILED,
     "ResultsMalformed": WRONG_USE,
 }
 
@@ -53,6 +56,12 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Of all: small batches and no sweeps, to see that it works.")
     ] = False,
+    soak: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Of service: a mixed load for so long.")
+    ] = None,
+    overload: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Of service: five times what it can do.")
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Measure operations beside the libraries that people use today.
@@ -63,6 +72,12 @@ def bench(
     `all` measures every suite and writes a file of results for each, and one page with plots, into --out DIR.
     """
     with console.reporting(as_json, CODES):
+        if soak is not None or overload is not None:
+            if suite != SERVICE or batch or backend or sweep or record or out or quick:
+                raise ArgumentError(
+                    "suite", f"{suite} with --soak or --overload", "service, and --threads at most"
+                )
+            return endure(soak, overload, threads, as_json)
         if suite == ALL:
             narrowed = sweep or batch is not None or backend is not None
             return _bench_all(out, threads, quick, record, as_json, narrowed)

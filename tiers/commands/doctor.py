@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from supervm.engine.config import MOST_THREADS, Mode
+from supervm.engine.scheduler import Scheduler
 from supervm.engine.scheduler.report import RouteReport, SchedulerReport
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import compose, console, inventory
@@ -27,6 +28,9 @@ from supervm.tiers.tier import choose, reason_for
 
 
 def doctor(
+    every: Annotated[
+        bool, typer.Option("--all", help="Test and measure every backend that can run here, in use or not.")
+    ] = False,
     tier: options.TierName = None,
     config: options.ConfigFile = None,
     threads: options.Threads = None,
@@ -34,16 +38,21 @@ def doctor(
     strategy: options.Strategy = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show hardware, tier, settings and backends, test every backend against known answers, and measure them.
+    """Show hardware, tier, settings and backends, and test and measure the backends in use.
 
     A block is executed too. Exit code 1 if a backend or that block gives a wrong answer, 3 if an operation has
     no backend that may run, or contracts cannot run.
     """
     with console.reporting(as_json):
         hardware, settings = options.settings_of(tier, config, threads, backend, strategy=strategy)
-        states = _test(settings)
-        executions = _execute(threads_of(settings, hardware))
-        costs = _measure(settings, hardware)
+        names = inventory.operations()
+        scheduler = compose.scheduler(settings, hardware, all_cpu_backends=every)
+        try:
+            states = _test(settings, scheduler.report(names), every)
+            executions = _execute(threads_of(settings, hardware))
+            costs = _measure(scheduler, names)
+        finally:
+            scheduler.close()
         cache = kernel_cache(CACHE_FOLDER)
         code = _exit_code(states, executions)
         if as_json:
@@ -55,19 +64,26 @@ def doctor(
             _show_operations(out, states)
             _show_costs(out, costs)
             _show_executions(out, executions)
-            _show_verdict(out, states, executions, cache)
+            _show_verdict(out, states, executions, cache, every)
     if code:
         raise typer.Exit(code)
 
 
-def _test(settings: Settings) -> list[OperationState]:
-    names = inventory.operations()
+def _test(settings: Settings, known: SchedulerReport, every: bool) -> list[OperationState]:
+    """Known answers of the backends in use, or of every one: what is not in use need not be compiled.
+
+    In use are the backend that the settings lead to and, where they leave the choice, what the scheduler may take instead.
+    """
     states = []
     with console.progress_line() as line:
-        for place, name in enumerate(names):
-            line.update(f"testing {name}, {place + 1} of {len(names)}", place / len(names))
+        for place, operation in enumerate(known.operations):
+            name, share = operation.operation, place / len(known.operations)
+            line.update(f"testing {name}, {place + 1} of {len(known.operations)}", share)
             state = inventory.backend_states(name, settings.backend, settings.origins["backend"])
-            states.append(inventory.tested(state))
+            used = {one.name for one in state.backends if one.chosen or every}
+            if settings.backend == "auto":
+                used |= {route.backend for route in operation.routes}
+            states.append(inventory.tested(state, used))
     return states
 
 
@@ -77,18 +93,13 @@ def _execute(threads: int) -> list[ExecutionState]:
         return [check_execution(mode, min(threads, MOST_THREADS)) for mode in Mode]
 
 
-def _measure(settings: Settings, hardware: Hardware) -> SchedulerReport:
-    """What every operation costs on every executor, timed now unless it is known from before."""
-    scheduler = compose.scheduler(settings, hardware, all_cpu_backends=True)
-    names = inventory.operations()
-    try:
-        with console.progress_line() as line:
-            for place, name in enumerate(names):
-                line.update(f"measuring {name}, {place + 1} of {len(names)}", place / len(names))
-                scheduler.calibrate([name])
-        return scheduler.report(names)
-    finally:
-        scheduler.close()
+def _measure(scheduler: Scheduler, names: list[str]) -> SchedulerReport:
+    """What operations cost on their executors, timed now unless it is known from before or there is no choice of them."""
+    with console.progress_line() as line:
+        for place, name in enumerate(names):
+            line.update(f"measuring {name}, {place + 1} of {len(names)}", place / len(names))
+            scheduler.calibrate([name])
+    return scheduler.report(names)
 
 
 def _exit_code(states: list[OperationState], executions: list[ExecutionState]) -> int:
@@ -169,7 +180,10 @@ def _show_operations(out: Console, states: list[OperationState]) -> None:
     for state in states:
         shown = [one for one in state.backends if one.available or (one.name, one.reason) not in everywhere]
         for place, backend in enumerate(shown):
-            outcome = {None: "", True: "[green]right[/]", False: "[bold red]WRONG[/] "}[backend.known_answers]
+            unknown = "not tested" if backend.available else ""
+            outcome = {None: unknown, True: "[green]right[/]", False: "[bold red]WRONG[/] "}[
+                backend.known_answers
+            ]
             if backend.known_answers is False:
                 outcome += console.plain(backend.detail)
             table.add_row(
@@ -185,7 +199,12 @@ def _show_operations(out: Console, states: list[OperationState]) -> None:
 
 
 def _show_costs(out: Console, costs: SchedulerReport) -> None:
-    """One row an executor: the fitted line, and from how many items on it beats the processor's best."""
+    """One row an executor: the fitted line, and from how many items on it beats the processor's best.
+
+    Nothing where no operation has been timed: with one executor there is nothing to compare.
+    """
+    if not any(route.measured for operation in costs.operations for route in operation.routes):
+        return
     table = Table("operation", "executor", "µs a call", "ns an item", "cheaper", title_justify="left")
     table.title = f"Measured cost (strategy {costs.strategy})"
     for column in table.columns[2:4]:
@@ -225,7 +244,11 @@ def _show_executions(out: Console, executions: list[ExecutionState]) -> None:
 
 
 def _show_verdict(
-    out: Console, states: list[OperationState], executions: list[ExecutionState], cache: KernelCache
+    out: Console,
+    states: list[OperationState],
+    executions: list[ExecutionState],
+    cache: KernelCache,
+    every: bool,
 ) -> None:
     size = cache.size / (1 << 20)
     out.print(f"compiled kernels: {cache.specialisations}, {size:.1f} MiB in {console.plain(cache.folder)}")
@@ -237,4 +260,5 @@ def _show_verdict(
     if wrong:
         out.print(f"[bold red]wrong answers:[/] {', '.join(wrong)}")
     elif not _exit_code(states, executions):
-        out.print("[green]every backend gives the right answers[/]")
+        which = "every backend" if every else "every backend in use"
+        out.print(f"[green]{which} gives the right answers[/]")

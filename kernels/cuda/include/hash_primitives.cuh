@@ -6,8 +6,6 @@
 
 #ifdef __CUDACC__
 
-#define CONSTANT static __constant__ const
-
 // Four bytes of (hi, lo): nibble i of the selector, 0 … 7, says which becomes byte i.
 DEVICE u32 pick_bytes(u32 lo, u32 hi, u32 selector) { return __byte_perm(lo, hi, selector); }
 
@@ -20,8 +18,6 @@ DEVICE void load_quad(const u32 *from, u32 &a, u32 &b, u32 &c, u32 &d)
 DEVICE void store_quad(u32 *to, u32 a, u32 b, u32 c, u32 d) { *(uint4 *)to = make_uint4(a, b, c, d); }
 
 #else
-
-#define CONSTANT static const __attribute__((unused))
 
 DEVICE u32 pick_bytes(u32 lo, u32 hi, u32 selector)
 {

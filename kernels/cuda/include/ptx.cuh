@@ -26,7 +26,8 @@ typedef long long i64;
 #define OUTLINE static __device__ __noinline__
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
-#define CONSTANT static __constant__
+#define CONSTANT static __constant__ const
+#define OPAQUE_CONSTANT static __constant__  // read from memory: the compiler takes its value for unknown
 
 DEVICE u32 add_cc(u32 a, u32 b) { u32 r; asm volatile("add.cc.u32 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b)); return r; }
 DEVICE u32 addc_cc(u32 a, u32 b) { u32 r; asm volatile("addc.cc.u32 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b)); return r; }
@@ -74,7 +75,8 @@ DEVICE u32 reverse_bits(u32 a) { return __brev(a); }
 #define OUTLINE static __attribute__((noinline, unused))
 #define UNROLL
 #define ROLLED
-#define CONSTANT static const
+#define CONSTANT static const __attribute__((unused))
+#define OPAQUE_CONSTANT CONSTANT
 
 static u32 carry_flag;
 

@@ -11,6 +11,7 @@
 #include "power.cuh"
 #include "fold_sums.cuh"
 #include "montgomery_field.cuh"
+#include "shared_inversion.cuh"
 
 template <class F> struct Affine {
     F x, y;
@@ -124,34 +125,4 @@ template <int N> DEVICE void load_column(u32 (&words)[N], const u32 *column, u32
 template <int N> DEVICE void store_column(u32 *column, u32 first, u32 item, u32 count, const u32 (&words)[N])
 {
     UNROLL for (int i = 0; i < N; ++i) column[(u64)(first + i) * count + item] = words[i];
-}
-
-// One inversion for the items thread, thread + threads, thread + 2·threads, … (GROUP at most): `load(item)` gives what
-// to invert, never 0, and is asked twice before
-// `use(item, inverse)` takes the inverse. Montgomery's trick.
-static constexpr u32 GROUP = 16;
-DEVICE u32 group_threads(u32 count) { return (count + GROUP - 1) / GROUP; }
-
-template <class Params, class F, class Load, class Use>
-DEVICE void share_inversion(u32 thread, u32 threads, u32 count, const F &one, Load load, Use use)
-{
-    F before[GROUP], total = one;
-    ROLLED for (u32 k = 0; k < GROUP; ++k)
-    {
-        const u32 item = thread + k * threads;
-        if (item < count) {
-            before[k] = total;
-            total = total * load(item);
-        }
-    }
-    total = Params::inverse(total);
-    ROLLED for (u32 k = GROUP; k-- > 0;)
-    {
-        const u32 item = thread + k * threads;
-        if (item < count) {
-            const F inverse = total * before[k];
-            total = total * load(item);
-            use(item, inverse);
-        }
-    }
 }

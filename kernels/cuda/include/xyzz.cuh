@@ -5,17 +5,39 @@
 #pragma once
 #include "quadratic_field.cuh"
 
-template <class F> struct XyzzPoint {
-    static constexpr int WORDS = 4 * F::WORDS;
+// `C` is the `Curve` of a GroupSpec. A row in memory is an affine point, x and then y.
+template <class C> struct XyzzPoint {
+    typedef typename C::Field F;
+    static constexpr int WORDS = 4 * F::WORDS, ROW = 2 * F::WORDS;
     F X, Y, ZZ, ZZZ;
 
-    static METHOD XyzzPoint infinity() { return {F::zero(), F::zero(), F::zero(), F::zero()}; }
+    static METHOD XyzzPoint neutral() { return {F::zero(), F::zero(), F::zero(), F::zero()}; }
     METHOD bool infinite() const { return ZZ.is_zero(); }
+
+    static METHOD bool is_neutral(const u32 *words)
+    {
+        u32 any = 0;
+        for (int i = 0; i < ROW; ++i) any |= words[i];
+        return any == 0;
+    }
+    static METHOD bool on_curve(const F &x, const F &y) { return y.squared() == x.squared() * x + C::b(); }
+    static METHOD void store_row(u32 *row, const F &x, const F &y)
+    {
+        store_element(row, x);
+        store_element(row + F::WORDS, y);
+    }
+    METHOD void affine(F &x, F &y) const
+    {
+        const F inverse = C::inverse(ZZZ), step = ZZ * inverse;  // 1/Z³ and 1/Z
+        x = X * step.squared();
+        y = Y * inverse;
+    }
 };
 
 // 2P: six products, three squares. A call: in sums it is the exception. A point of order two gives ZZ = 0 by itself.
-template <class F> OUTLINE void double_point(XyzzPoint<F> &P)
+template <class C> OUTLINE void double_point(XyzzPoint<C> &P)
 {
+    typedef typename C::Field F;
     const F U = P.Y.doubled(), V = U.squared(), W = U * V, S = P.X * V, XX = P.X.squared(), M = XX.doubled() + XX;
     P.X = M.squared() - S.doubled();
     P.Y = M * (S - P.X) - W * P.Y;
@@ -24,7 +46,7 @@ template <class F> OUTLINE void double_point(XyzzPoint<F> &P)
 }
 
 // What both sums end with, given P = U₂ − U₁, R = S₂ − S₁ and the factors of ZZ and ZZZ.
-template <class F> DEVICE void finish_sum(XyzzPoint<F> &A, const F &U, const F &S, const F &P, const F &R)
+template <class C, class F> DEVICE void finish_sum(XyzzPoint<C> &A, const F &U, const F &S, const F &P, const F &R)
 {
     const F PP = P.squared(), PPP = P * PP, Q = U * PP;
     A.X = R.squared() - PPP - Q.doubled();
@@ -34,7 +56,7 @@ template <class F> DEVICE void finish_sum(XyzzPoint<F> &A, const F &U, const F &
 }
 
 // A += (x, y): eight products, two squares.
-template <class F> DEVICE void add_affine(XyzzPoint<F> &A, const F &x, const F &y)
+template <class C, class F> DEVICE void add_affine(XyzzPoint<C> &A, const F &x, const F &y)
 {
     if (A.infinite()) {
         A = {x, y, F::one(), F::one()};
@@ -45,7 +67,7 @@ template <class F> DEVICE void add_affine(XyzzPoint<F> &A, const F &x, const F &
         if (R.is_zero())
             double_point(A);
         else
-            A = XyzzPoint<F>::infinity();
+            A = XyzzPoint<C>::neutral();
         return;
     }
     finish_sum(A, A.X, A.Y, P, R);
@@ -53,8 +75,9 @@ template <class F> DEVICE void add_affine(XyzzPoint<F> &A, const F &x, const F &
 
 // A += B: twelve products, two squares. A call: sums with affine points are most of the work, and this would be most of the
 // code.
-template <class F> OUTLINE void add_point(XyzzPoint<F> &A, const XyzzPoint<F> &B)
+template <class C> OUTLINE void add_point(XyzzPoint<C> &A, const XyzzPoint<C> &B)
 {
+    typedef typename C::Field F;
     if (B.infinite()) return;
     if (A.infinite()) {
         A = B;
@@ -65,7 +88,7 @@ template <class F> OUTLINE void add_point(XyzzPoint<F> &A, const XyzzPoint<F> &B
         if (R.is_zero())
             double_point(A);
         else
-            A = XyzzPoint<F>::infinity();
+            A = XyzzPoint<C>::neutral();
         return;
     }
     A.ZZ = A.ZZ * B.ZZ;
@@ -73,17 +96,29 @@ template <class F> OUTLINE void add_point(XyzzPoint<F> &A, const XyzzPoint<F> &B
     finish_sum(A, U, S, P, R);
 }
 
-template <class F> DEVICE void load_xyzz(XyzzPoint<F> &A, const u32 *words)
+// A ± the point of a row.
+template <class C> DEVICE void add_row(XyzzPoint<C> &A, const u32 *row, bool negative)
 {
-    load_element(A.X, words);
-    load_element(A.Y, words + F::WORDS);
-    load_element(A.ZZ, words + 2 * F::WORDS);
-    load_element(A.ZZZ, words + 3 * F::WORDS);
+    typename C::Field x, y;
+    load_element(x, row);
+    load_element(y, row + C::Field::WORDS);
+    if (negative) y = -y;
+    add_affine(A, x, y);
 }
-template <class F> DEVICE void store_xyzz(u32 *words, const XyzzPoint<F> &A)
+
+template <class C> DEVICE void load_point(XyzzPoint<C> &A, const u32 *words)
 {
+    constexpr int WORDS = C::Field::WORDS;
+    load_element(A.X, words);
+    load_element(A.Y, words + WORDS);
+    load_element(A.ZZ, words + 2 * WORDS);
+    load_element(A.ZZZ, words + 3 * WORDS);
+}
+template <class C> DEVICE void store_point(u32 *words, const XyzzPoint<C> &A)
+{
+    constexpr int WORDS = C::Field::WORDS;
     store_element(words, A.X);
-    store_element(words + F::WORDS, A.Y);
-    store_element(words + 2 * F::WORDS, A.ZZ);
-    store_element(words + 3 * F::WORDS, A.ZZZ);
+    store_element(words + WORDS, A.Y);
+    store_element(words + 2 * WORDS, A.ZZ);
+    store_element(words + 3 * WORDS, A.ZZZ);
 }

@@ -1,34 +1,44 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Multi-scalar multiplication by Pippenger's buckets; what calls these kernels is `supervm.kernels.cuda.msm`.
 //
-// `Base`, the field of coordinates, `Curve` with b() and inverse(), and POINT_BLOCKS, the blocks of a multiprocessor that sums of
-// points have registers for, are generated from a GroupSpec.
+// `Base`, the field of coordinates, `Point`, a group as `run_sums.cuh` takes it, and POINT_BLOCKS, the blocks of a multiprocessor
+// that sums of points have registers for, are generated from a GroupSpec or an EdwardsSpec.
 #include "constants.cuh"
 #include "launch.cuh"
 #include "run_sums.cuh"
 
 constexpr u32 NEGATED = 1u << 31;
-constexpr int POINT = XyzzPoint<Base>::WORDS;
 
-// Points as they are given, canonical words of x and y, all zero for infinity, to elements as they stand in memory. `refused`
-// is the least 2·index + 1 of a point that is not on the curve, or 2·index where a coordinate is p or more.
+// Points as they are given, canonical words of x and y, to rows; `infinite` says which are the neutral one. `refused` is the least
+// 2·index + 1 of a point that is not on the curve, or 2·index where a coordinate is p or more.
 KERNEL(msm_points, 128, 1)(u32 count, u32 first, const u32 *given, u32 *rows, u8 *infinite, u32 *refused)
 {
     for_items(item, count)
     {
         const u32 *words = given + (u64)item * 2 * Base::WORDS;
-        u32 any = 0;
-        for (int i = 0; i < 2 * Base::WORDS; ++i) any |= words[i];
+        const bool none = Point::is_neutral(words);
         Base x, y;
         const bool below_x = read_element(x, words), below_y = read_element(y, words + Base::WORDS);
-        const bool good = any == 0 || y.squared() == x.squared() * x + Curve::b();
+        const bool good = none || Point::on_curve(x, y);
         if (!(below_x && below_y))
             atomic_min(refused, 2 * (first + item));
         else if (!good)
             atomic_min(refused, 2 * (first + item) + 1);
-        infinite[item] = any == 0;
-        store_element(rows + (u64)item * 2 * Base::WORDS, x);
-        store_element(rows + (u64)item * 2 * Base::WORDS + Base::WORDS, y);
+        infinite[item] = none;
+        Point::store_row(rows + (u64)item * Point::ROW, x, y);
+    }
+}
+
+// `refused` is the least index of a scalar that is not below the order.
+KERNEL(msm_scalars, 128, 1)(u32 count, const u32 *scalars, const u32 *order, u32 *refused)
+{
+    u32 bound[8];
+    UNROLL for (int i = 0; i < 8; ++i) bound[i] = order[i];
+    for_items(item, count)
+    {
+        u32 words[8];
+        UNROLL for (int i = 0; i < 8; ++i) words[i] = scalars[(u64)item * 8 + i];
+        if (!less_words(words, bound)) atomic_min(refused, item);
     }
 }
 
@@ -67,16 +77,11 @@ KERNEL(msm_first, 128, POINT_BLOCKS)
     for_items(stretch, stretches)
     {
         const auto key = [&](u32 i) { return (u32)keys[i] | ((u32)keys[i] == none ? EMPTY : 0); };
-        const auto add = [&](XyzzPoint<Base> &A, u32 i) {
+        const auto add = [&](Point &A, u32 i) {
             const u32 entry = entries[i];
-            const u32 *row = rows + (u64)(entry & ~NEGATED) * 2 * Base::WORDS;
-            Base x, y;
-            load_element(x, row);
-            load_element(y, row + Base::WORDS);
-            if (entry & NEGATED) y = -y;
-            add_affine(A, x, y);
+            add_row(A, rows + (u64)(entry & ~NEGATED) * Point::ROW, entry & NEGATED);
         };
-        sum_stretch<Base>(stretch, length, count, key, add, sums, slot_keys, slots);
+        sum_stretch<Point>(stretch, length, count, key, add, sums, slot_keys, slots);
     }
 }
 
@@ -87,12 +92,12 @@ KERNEL(msm_next, 128, POINT_BLOCKS)
     for_items(stretch, stretches)
     {
         const auto key = [&](u32 i) { return keys[i]; };
-        const auto add = [&](XyzzPoint<Base> &A, u32 i) {
-            XyzzPoint<Base> B;
-            load_xyzz(B, points + (u64)i * POINT);
+        const auto add = [&](Point &A, u32 i) {
+            Point B;
+            load_point(B, points + (u64)i * Point::WORDS);
             add_point(A, B);
         };
-        sum_stretch<Base>(stretch, length, count, key, add, sums, slot_keys, slots);
+        sum_stretch<Point>(stretch, length, count, key, add, sums, slot_keys, slots);
     }
 }
 
@@ -105,40 +110,33 @@ KERNEL(msm_segments, 128, POINT_BLOCKS)
     {
         const u32 window = item / segments, first = item % segments * length;
         const u32 stop = buckets - first < length ? buckets : first + length;
-        XyzzPoint<Base> plain = XyzzPoint<Base>::infinity(), weighted = plain, B;
+        Point plain = Point::neutral(), weighted = plain, B;
         ROLLED for (u32 bucket = stop; bucket-- > first;) {
-            load_xyzz(B, sums + ((u64)window * buckets + bucket) * POINT);
+            load_point(B, sums + ((u64)window * buckets + bucket) * Point::WORDS);
             add_point(plain, B);
             add_point(weighted, plain);
         }
-        XyzzPoint<Base> multiple = XyzzPoint<Base>::infinity();
+        Point multiple = Point::neutral();
         ROLLED for (int bit = 31; bit >= 0; --bit) {
             if (first >> bit) double_point(multiple);
             if (first >> bit & 1) add_point(multiple, plain);
         }
         add_point(weighted, multiple);
         keys[item] = window;
-        store_xyzz(points + (u64)item * POINT, weighted);
+        store_point(points + (u64)item * Point::WORDS, weighted);
     }
 }
 
-// Rows of `source` times 2^doublings, for a group without points of even order.
-KERNEL(msm_multiples, 128, 1)(u32 count, u32 doublings, const u8 *infinite, const u32 *source, u32 *target)
+// Rows of `source` times 2^doublings.
+KERNEL(msm_multiples, 128, 1)(u32 count, u32 doublings, const u32 *source, u32 *target)
 {
     for_items(item, count)
     {
-        const u32 *row = source + (u64)item * 2 * Base::WORDS;
-        XyzzPoint<Base> A;
-        load_element(A.X, row);
-        load_element(A.Y, row + Base::WORDS);
-        A.ZZ = A.ZZZ = Base::one();
+        Point A = Point::neutral();
+        add_row(A, source + (u64)item * Point::ROW, false);
         ROLLED for (u32 i = 0; i < doublings; ++i) double_point(A);
-        if (!infinite[item]) {
-            const Base inverse = Curve::inverse(A.ZZZ), step = A.ZZ * inverse;  // 1/Z³ and 1/Z
-            A.X = A.X * step.squared();
-            A.Y = A.Y * inverse;
-        }
-        store_element(target + (u64)item * 2 * Base::WORDS, A.X);
-        store_element(target + (u64)item * 2 * Base::WORDS + Base::WORDS, A.Y);
+        Base x, y;
+        A.affine(x, y);
+        Point::store_row(target + (u64)item * Point::ROW, x, y);
     }
 }

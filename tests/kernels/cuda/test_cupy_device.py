@@ -12,7 +12,9 @@ import sys
 import numpy as np
 import pytest
 from fake_cupy import CUDADriverError, CUDARuntimeError, FakeCupy
+from host_device import ResidentArray
 
+from supervm.crypto import curves, msm
 from supervm.crypto.cuda import PROGRAMS
 from supervm.kernels.cuda import batch, current, devices
 from supervm.kernels.errors import BackendUnavailable, DeviceError, DeviceLost, DeviceOutOfMemory
@@ -77,6 +79,24 @@ def test_a_batch_runs_through_two_streams(gpu, monkeypatch, piece):
     assert right(messages, out)
     assert len(fake.streams) == (2 if piece == 7 else 1)
     assert fake.launched == [(0, "hash_messages")] * -(-50 // piece)
+
+
+@pytest.mark.twin
+def test_a_sum_over_arrays_of_the_device_copies_none_of_them(gpu):
+    """What is sent are the order, the windows' offset and where refusals are noted; back come those and the windows."""
+    _, fake = gpu
+    points = np.repeat(curves.get("bn254").g1.generator[None], 400, axis=0)
+    scalars = np.random.default_rng(4).integers(0, 1 << 60, (400, 4), np.uint64)
+    expected = msm.msm("bn254", points, scalars, backend="scalar").tolist()
+    there = ResidentArray(points), ResidentArray(scalars)
+    assert msm.msm("bn254", *there).tolist() == expected
+    table = msm.prepare("bn254", there[0])
+    assert table.msm(there[1]).tolist() == expected
+    to, back = fake.cuda.runtime.memcpyHostToDevice, fake.cuda.runtime.memcpyDeviceToHost
+    assert sorted(size for kind, size in fake.copied if kind == to) == [4] * 4 + [32] * 2 + [48] * 2
+    assert all(size < scalars.nbytes for kind, size in fake.copied if kind == back)
+    assert {kind for kind, _ in fake.copied} == {to, back}
+    assert fake.launched.count((0, "msm_points")) == 2
 
 
 @pytest.mark.twin
@@ -208,6 +228,14 @@ def test_errors_of_the_driver_are_errors_of_the_device(gpu, place, error, expect
     with pytest.raises(expected, match="Fake GPU") as caught:
         batch.run(SHA256, device, messages, out)
     assert type(caught.value) is expected
+
+
+@pytest.mark.twin
+def test_what_is_held_is_both_pools(gpu):
+    device, fake = gpu
+    buffer = device.stream().allocate(1000)
+    assert buffer.size >= 1000
+    assert device.held_bytes() == fake.taken + 1  # the other pool of this fake holds one byte
 
 
 @pytest.mark.twin

@@ -4,24 +4,26 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import host_twin
 import numpy as np
 import pytest
 from host_device import HostDevice
+from msm_oracles import ORACLES
 
+from supervm.crypto import selftest
 from supervm.crypto.cuda import MSM
+from supervm.crypto.msm import msm as public_msm
+from supervm.crypto.oracle.adversarial_ed25519 import torsion
 from supervm.crypto.oracle.msm import msm as oracle_msm
-from supervm.crypto.oracle.pairing_groups import Group
-from supervm.kernels.cuda import msm
+from supervm.kernels.cuda import devices, msm
 from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
 
 pytestmark = [
     pytest.mark.twin,
     pytest.mark.skipif(bool(host_twin.missing()), reason=host_twin.missing() or "a compiler is there"),
 ]
-
-ORACLES = {operation: Group(program.spec) for operation, program in MSM.items()}
 
 
 @pytest.fixture(params=list(MSM))
@@ -32,10 +34,11 @@ def operation(request):
 def coordinates(operation, points):
     group = ORACLES[operation]
     zero = (0,) * group.degree
+    neutral = (0, 1) if operation == "ed25519.msm" else (zero, zero)
     data = [
         part.to_bytes(8 * group.base.words, "little")
         for point in points
-        for value in (point or (zero, zero))
+        for value in (point or neutral)
         for part in (value if isinstance(value, tuple) else group.field.parts(value))
     ]
     return np.frombuffer(b"".join(data), "<u8").astype(np.uint64)
@@ -79,7 +82,7 @@ def test_mixed_points_and_scalars(operation):
 @pytest.mark.parametrize("count", [0, 1, 2, 33])
 def test_equal_points_and_scalars(count):
     """One bucket that all points are in, through many rounds; opposite points, which leave nothing."""
-    for operation in ("bn254.g1.msm", "bls12_381.g1.msm"):
+    for operation in ("bn254.g1.msm", "bls12_381.g1.msm", "ed25519.msm"):
         group = ORACLES[operation]
         point, value = group.multiply(77, group.generator), group.order // 5
         once = group.multiply(count * value, point) if count else None
@@ -98,7 +101,7 @@ def test_pieces(monkeypatch):
     factor = sum(value * (index + 1) for index, value in enumerate(values))
     group = ORACLES[operation]
     assert whole == coordinates(operation, [group.multiply(factor % group.order, group.generator)]).tolist()
-    need = msm.choose(300, 8, group.order - 1).bytes()
+    need = msm.choose(MSM[operation], 300).bytes()
     assert compute(operation, points, values, need) == whole
     assert compute(operation, points, values, need - 1) == whole
     assert compute(operation, points, values, device=HostDevice(memory=need)) == whole
@@ -136,9 +139,25 @@ def test_points_outside_the_subgroup():
     assert compute(operation, points, equal) == expected(operation, points, equal)
 
 
+def test_points_of_small_order_on_edwards25519():
+    """The whole torsion, on its own and beside points of the subgroup; x = 0 and y = 0 among it."""
+    operation = "ed25519.msm"
+    group, source = ORACLES[operation], random.Random(4)
+    small = []
+    for x, y, z, _ in torsion():
+        inverse = pow(z, -1, group.p)
+        small.append((x * inverse % group.p, y * inverse % group.p))
+    assert len(set(small)) == 8
+    points = [*small, *(group.add(point, group.generator) for point in small)] * 3
+    values = [source.randrange(group.order) for _ in points]
+    assert compute(operation, points, values) == expected(operation, points, values)
+    equal = [values[0]] * len(points)
+    assert compute(operation, points, equal) == expected(operation, points, equal)
+
+
+@pytest.mark.parametrize("operation", ["bls12_381.g1.msm", "ed25519.msm"])
 @pytest.mark.parametrize("precompute", [1, 3, 1000])
-def test_resident(precompute):
-    operation = "bls12_381.g1.msm"
+def test_resident(operation, precompute):
     points = [*some(operation, 9), None]
     source = random.Random(precompute)
     group, device = MSM[operation], HostDevice()
@@ -158,9 +177,28 @@ def test_refused_points(operation):
         size = group.base.words
         bad[row, -size:] = np.frombuffer(value.to_bytes(8 * size, "little"), "<u8")
         bad[row + 5, 0] ^= np.uint64(1)
-        for limit in (None, msm.choose(30, MSM[operation].words, group.order - 1).bytes() * 2):
+        for limit in (None, msm.choose(MSM[operation], 30).bytes() * 2):
             with pytest.raises(ArgumentError, match=match):
                 msm.multiply(MSM[operation], HostDevice(), bad.reshape(-1), words([1] * 40), limit)
+
+
+def test_known_answers(operation, monkeypatch):
+    monkeypatch.setattr(devices, "_search", lambda: ((HostDevice(),), ""))
+    outcome = selftest.known_answers(operation, "cuda")
+    assert outcome.ok, outcome.detail
+
+
+def test_the_subgroup_is_checked_there(monkeypatch):
+    device = HostDevice()
+    monkeypatch.setattr(devices, "_search", lambda: ((device,), ""))
+    operation = "bls12_381.g1.msm"
+    points = [*some(operation, 4), None, ORACLES[operation].curve_point(5)]
+    rows, scalars = coordinates(operation, points).reshape(6, 2, 6), words(range(6))[0]
+    call = partial(public_msm, "bls12_381", backend="cuda", subgroup=True)
+    assert call(rows[:5], scalars[:5]).reshape(-1).tolist() == expected(operation, points[:5], range(5))
+    assert "group_decode" in device.launches
+    with pytest.raises(ArgumentError, match="outside the subgroup in row 5"):
+        call(rows, scalars)
 
 
 def test_plans_use_memory_as_they_say(operation):
@@ -177,4 +215,4 @@ def test_plans_use_memory_as_they_say(operation):
 
     device.free_bytes = watch
     compute(operation, points, list(range(1, 61)), device=device)
-    assert 0 < most <= msm.choose(60, MSM[operation].words, ORACLES[operation].order - 1).bytes()
+    assert 0 < most <= msm.choose(MSM[operation], 60).bytes()

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import host_twin
 import numpy as np
 import pytest
+from host_device import HostDevice
 
-from supervm.crypto import cuda
+from supervm.crypto import cuda, poseidon, selftest
 from supervm.crypto.oracle import poseidon as oracle
-from supervm.crypto.params.poseidon import FIELDS, named
-from supervm.kernels.cuda import poseidon_constants
+from supervm.crypto.params.poseidon import FIELDS, SPONGES, named
+from supervm.kernels.cuda import batch, devices, poseidon_constants
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.poseidon_spec import PoseidonSpec, form_of
 from supervm.kernels.spec import FieldSpec
@@ -87,6 +89,40 @@ def test_rounds_are_those_of_the_parameters() -> None:
         form = form_of(spec.width, spec.first is not None)
         expected = (spec.width, spec.full_rounds, spec.partial_rounds, form, spec.capacity)
         assert arguments[3:8] == expected
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> HostDevice:
+    one = HostDevice()
+    monkeypatch.setattr(devices, "_search", lambda: ((one,), ""))
+    return one
+
+
+@pytest.mark.parametrize("operation", SPONGES)
+def test_known_answers_of_sponges(operation: str, device: HostDevice) -> None:
+    outcome = selftest.known_answers(operation, "cuda")
+    assert outcome.ok, outcome.detail
+
+
+@pytest.mark.parametrize("width", [2, 3, 5, 17])
+def test_sponges_in_pieces(width: int, device: HostDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages around one and two blocks, the longest of which makes no room for others; offsets of later pieces."""
+    monkeypatch.setattr(batch, "PIECE_ITEMS", 7)
+    monkeypatch.setattr(batch, "PIECE_BYTES", 32 * 3 * width)
+    spec = named(f"bls12_381.poseidon.t{width}")
+    chosen = random.Random(width)
+    lengths = [*range(2 * width + 1), 0, 5 * width]
+    numbers = [chosen.randrange(spec.field.modulus) for _ in range(sum(lengths))]
+    elements = words(numbers).view(np.uint64).reshape(-1, 4)
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    found = poseidon.sponge_batch("bls12_381", (elements, offsets), width=width, backend="cuda")
+    messages = [numbers[a:b] for a, b in pairwise(offsets.tolist())]
+    assert integers(found.view(np.uint32)) == [
+        oracle.sponge(spec, message, fixed=False) for message in messages
+    ]
+    expected = "sponge_3" if width == 3 else "sponge_any"
+    assert set(device.launches) == {expected}
+    assert len(device.launches) > len(lengths) // 7
 
 
 @pytest.mark.parametrize("curve", FIELDS)

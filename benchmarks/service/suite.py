@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The suite `service`: a server in a process of its own and clients in this one, over loopback, on the same cores.
+
+`service.batch4096` stands beside the library itself, `service.stream` and `service.unary` beside a server whose handlers do
+nothing. Signatures are Ed25519, one in four damaged, and every answer is compared with the library's.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import uvloop
+
+from supervm.benchmarks.errors import ServiceWrong
+from supervm.benchmarks.measure import Contender, Timing, timings
+from supervm.benchmarks.rows import PeerRow, Row
+from supervm.benchmarks.service import empty
+from supervm.benchmarks.service.load import Pace, streams, unary
+from supervm.benchmarks.service.process import Server, server
+from supervm.benchmarks.service.requests import Signatures, signatures
+from supervm.benchmarks.service.tally import Tally
+from supervm.crypto import ed25519
+from supervm.kernels import get_threads, registry, set_threads
+from supervm.tiers.environment import version
+
+SUITE = "service"
+
+BATCH = 4096
+BATCHES = 4
+"""Different requests of that size."""
+BATCH_CLIENTS, BATCH_IN_FLIGHT = 2, 2
+
+CLIENTS = 64
+STREAM_IN_FLIGHT = 32
+SINGLES = 4096
+"""Different single signatures."""
+
+WARM_SECONDS, ROUND_SECONDS, ROUNDS = 1.0, 2.0, 3
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One load, measured.
+
+    Args:
+        timing: items a second, and their spread over the rounds.
+        p99: seconds within which 99 of 100 answers came.
+    """
+
+    timing: Timing
+    p99: float
+
+
+def run_service(
+    *, threads: int | None = None, batch: int | None = None, progress: Progress | None = None
+) -> list[Row]:
+    """Measure the suite.
+
+    Args:
+        threads: of the server's batches; by default 1 and every core for large requests, 1 for single signatures.
+        batch: signatures of a large request, in place of 4,096.
+        progress: told about each step before it runs: done, in all, name.
+
+    Raises:
+        ServiceWrong: a verdict is not the library's, or a request got none.
+        ServerFailed: the server did not start, or did not end well.
+    """
+    tell = progress or (lambda done, total, name: None)
+    counts = [threads] if threads else sorted({1, os.cpu_count() or 1})
+    steps = len(counts) + 1
+    rows = []
+    for done, count in enumerate(counts):
+        tell(done, steps, f"service.batch{batch or BATCH}, {count} threads")
+        rows.append(_batches(count, batch or BATCH))
+    tell(steps - 1, steps, "service.stream and service.unary")
+    return rows + _singles(threads or 1)
+
+
+def _batches(threads: int, size: int) -> Row:
+    """Large requests, beside the library on as many threads."""
+    operation = f"service.batch{size}"
+    items = signatures(BATCHES * size)
+    requests = [(items.batch(first, size), items.reply(first, size)) for first in range(0, len(items), size)]
+    with server("--grpc", "127.0.0.1:0", "--http", "off", "--threads", threads) as running:
+
+        def load(until: float, tally: Tally) -> Coroutine[Any, Any, None]:
+            return unary(running.grpc, requests, Pace(BATCH_CLIENTS, BATCH_IN_FLIGHT, until), tally)
+
+        before = _library(items, threads, size)
+        found = measured(operation, load, size)
+        after = _library(items, threads, size)
+    library = max(before, after, key=lambda timing: timing.rate)
+    peer = PeerRow("the library itself", version(), library.rate, found.timing.rate / library.rate)
+    return _row(operation, threads, size, found, peer)
+
+
+def _library(items: Signatures, threads: int, size: int) -> Timing:
+    """The batch function on the same signatures, while the server has nothing to do."""
+    parts = [items.items.part(first, first + size) for first in range(0, len(items), size)]
+
+    def run() -> None:
+        for part in parts:
+            ed25519.verify_batch(part.keys, part.messages, part.signatures)
+
+    usual = get_threads()
+    set_threads(threads)
+    try:
+        return timings([Contender(run, len(items))], WARM_SECONDS)[0]
+    finally:
+        set_threads(usual)
+
+
+def _singles(threads: int) -> list[Row]:
+    """One signature a message, and one a call; each beside handlers that do nothing."""
+    items = signatures(SINGLES)
+    all_valid = signatures_answered_with_one(items)
+    with (
+        server("--grpc", "127.0.0.1:0", "--http", "off", "--threads", threads) as ours,
+        server(command=empty.COMMAND) as nothing,
+    ):
+        rows = []
+        for operation, load in (("service.stream", _stream_load), ("service.unary", _unary_load)):
+            found = measured(operation, load(ours, items))
+            peer = measured("empty handler", load(nothing, all_valid))
+            ratio = found.timing.rate / peer.timing.rate
+            beside = PeerRow("empty handler", grpc.__version__, peer.timing.rate, ratio, peer.timing.spread)
+            if operation == "service.stream":
+                half = paced_p99(ours, items, found.timing.rate / 2)
+                found = Measured(found.timing, half)
+            rows.append(_row(operation, threads, 1, found, beside))
+        return rows
+
+
+def signatures_answered_with_one(items: Signatures) -> Signatures:
+    """The same requests, with what the empty handler says to them."""
+    return Signatures(items.scheme, items.items, items.verdicts * 0 + 1)
+
+
+def measured(
+    operation: str, load: Callable[[float, Tally], Coroutine[Any, Any, object]], items: int = 1
+) -> Measured:
+    """Run a load for a warm-up and the rounds.
+
+    Args:
+        operation: for the error.
+        load: (until, tally) → what to await.
+        items: of a request.
+
+    Raises:
+        ServiceWrong: see `checked`.
+    """
+    tally = Tally()
+    begin = time.perf_counter() + WARM_SECONDS
+    uvloop.run(load(begin + ROUNDS * ROUND_SECONDS, tally))
+    checked(operation, tally)
+    return Measured(tally.timing(begin, ROUND_SECONDS, ROUNDS, items), tally.percentile(0.99, begin))
+
+
+def paced_p99(running: Server, items: Signatures, rate: float) -> float:
+    """Seconds within which 99 of 100 single signatures are answered that come at this rate over the same streams."""
+    tally = Tally()
+    begin = time.perf_counter() + WARM_SECONDS
+    until = begin + ROUNDS * ROUND_SECONDS
+    uvloop.run(streams(running.grpc, items, Pace(CLIENTS, STREAM_IN_FLIGHT, until, rate), tally))
+    checked("service.stream at half of its load", tally)
+    return tally.percentile(0.99, begin)
+
+
+def checked(case: str, tally: Tally) -> None:
+    """Raises:
+    ServiceWrong: there were wrong verdicts, errors or refusals.
+    """
+    if tally.wrong or tally.failed or tally.refused or not tally.done:
+        errors = ", ".join(f"{count} × {name}" for name, count in tally.failed.items()) or "no errors"
+        raise ServiceWrong(
+            case,
+            f"{len(tally.done)} answers, {tally.wrong} of them wrong, {len(tally.refused)} refusals, {errors}",
+        )
+
+
+def _stream_load(running: Server, items: Signatures) -> Callable[[float, Tally], Coroutine[Any, Any, None]]:
+    return lambda until, tally: streams(running.grpc, items, Pace(CLIENTS, STREAM_IN_FLIGHT, until), tally)
+
+
+def _unary_load(running: Server, items: Signatures) -> Callable[[float, Tally], Coroutine[Any, Any, None]]:
+    requests = [(items.single(index), items.reply(index, 1)) for index in range(len(items))]
+    return lambda until, tally: unary(running.grpc, requests, Pace(CLIENTS, 1, until), tally)
+
+
+def _row(operation: str, threads: int, batch: int, found: Measured, peer: PeerRow) -> Row:
+    backend = registry.resolve("ed25519.verify").name
+    timing = found.timing
+    return Row(
+        SUITE,
+        operation,
+        backend,
+        threads,
+        batch,
+        timing.rate,
+        1e9 / timing.rate,
+        "none",
+        (peer,),
+        timing.spread,
+        p99_ms=1e3 * found.p99,
+    )
