@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -46,6 +46,10 @@ OPERATIONS: dict[int, str] = {
     pb.SCHEME_SCHNORR_SECP256K1: "secp256k1.schnorr_verify",
 }
 """Names of the schemes, and of what verifies them in the registry."""
+
+
+HELD = 2
+"""Copies of a request while it waits: the packed message, which its carrier keeps, and its columns."""
 
 
 class State(StrEnum):
@@ -164,7 +168,9 @@ class VerificationService:
         """Verdicts of one batch."""
         waiter = Waiter(self._loop.create_future())
         self.submit(request, caller, waiter)
-        return pb.VerifyReply(id=request.id, verdicts=await waiter.verdicts())
+        identity = request.id
+        del request  # the queue has its columns; megabytes need not wait twice
+        return pb.VerifyReply(id=identity, verdicts=await waiter.verdicts())
 
     def submit(self, request: pb.VerifyRequest, caller: Caller, sink: Sink) -> None:
         """Have a request verified; `sink` gets the verdicts later, and the request's id as the tag.
@@ -173,7 +179,7 @@ class VerificationService:
             ServiceError: it is refused; nothing is delivered.
         """
         columns = signatures(request)
-        size = request.ByteSize() + columns.items
+        size = HELD * request.ByteSize() + columns.items
         self._enter(caller, columns.items, size)
         pending = Pending(columns, caller.deadline, sink, request.id, size)
         if columns.items:
@@ -181,31 +187,37 @@ class VerificationService:
         else:
             self._gatherer.settle(pending, b"")
 
-    async def recover(self, request: pb.RecoverRequest, caller: Caller = LOCAL) -> pb.RecoverReply:
+    def recover(
+        self, request: pb.RecoverRequest, caller: Caller = LOCAL
+    ) -> Coroutine[Any, Any, pb.RecoverReply]:
         """The keys that made signatures over digests."""
-        return await self._other(calls.recover, request, caller)
+        return self._other(calls.recover, request, caller)
 
-    async def hash(self, request: pb.HashRequest, caller: Caller = LOCAL) -> pb.HashReply:
+    def hash(self, request: pb.HashRequest, caller: Caller = LOCAL) -> Coroutine[Any, Any, pb.HashReply]:
         """Digests of messages."""
-        return await self._other(calls.hashes_of, request, caller)
+        return self._other(calls.hashes_of, request, caller)
 
-    async def merkle_root(self, request: pb.MerkleRootRequest, caller: Caller = LOCAL) -> pb.MerkleRootReply:
+    def merkle_root(
+        self, request: pb.MerkleRootRequest, caller: Caller = LOCAL
+    ) -> Coroutine[Any, Any, pb.MerkleRootReply]:
         """The root over leaves."""
-        return await self._other(calls.merkle_root, request, caller)
+        return self._other(calls.merkle_root, request, caller)
 
-    async def msm(self, request: pb.MsmRequest, caller: Caller = LOCAL) -> pb.MsmReply:
+    def msm(self, request: pb.MsmRequest, caller: Caller = LOCAL) -> Coroutine[Any, Any, pb.MsmReply]:
         """A sum of multiples of points."""
-        return await self._other(calls.sum_of_products, request, caller)
+        return self._other(calls.sum_of_products, request, caller)
 
-    async def poseidon(self, request: pb.PoseidonRequest, caller: Caller = LOCAL) -> pb.PoseidonReply:
+    def poseidon(
+        self, request: pb.PoseidonRequest, caller: Caller = LOCAL
+    ) -> Coroutine[Any, Any, pb.PoseidonReply]:
         """Poseidon of rows of field elements."""
-        return await self._other(calls.field_hashes, request, caller)
+        return self._other(calls.field_hashes, request, caller)
 
-    async def detect_conflicts(
+    def detect_conflicts(
         self, request: pb.DetectConflictsRequest, caller: Caller = LOCAL
-    ) -> pb.DetectConflictsReply:
+    ) -> Coroutine[Any, Any, pb.DetectConflictsReply]:
         """Waves of a block's transactions."""
-        return await self._other(calls.detected_conflicts, request, caller)
+        return self._other(calls.detected_conflicts, request, caller)
 
     async def verify_groth16(self, request: pb.VerifyGroth16Request, caller: Caller = LOCAL) -> NoReturn:
         """Raises:
@@ -274,7 +286,8 @@ class VerificationService:
     ) -> Reply:
         """Check a request, and compute its reply when its turn comes."""
         call = check(request, self._backend)
-        items, size = max(1, call.items), request.ByteSize() + call.reply_size
+        items, size = max(1, call.items), HELD * request.ByteSize() + call.reply_size
+        del request
         self._enter(caller, items, size)
         leave = partial(self._leave, items, size, time.monotonic())
         future: asyncio.Future[Reply] = self._loop.create_future()

@@ -131,14 +131,12 @@ class GrpcServer:
         }
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: grpc.unary_unary_rpc_method_handler(
-                self._unary(name, kind, method),
-                request_deserializer=_reader(kind),
-                response_serializer=_written,
+                self._unary(name, kind, method), response_serializer=_written
             )
             for name, (kind, method) in calls.items()
         }
         handlers[STREAM] = grpc.stream_stream_rpc_method_handler(
-            self._stream, request_deserializer=_reader(pb.VerifyRequest), response_serializer=_written
+            self._stream, request_deserializer=_request_of_stream, response_serializer=_written
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -148,14 +146,13 @@ class GrpcServer:
     def _unary(self, name: str, kind: type[Message], method: Method) -> Any:
         meter = self._service.meter
 
-        async def call(request: Message | None, context: Any) -> Message:
+        read = _reader(kind)
+
+        # What a call gets, gRPC keeps until its answer. That is the packed message, so that the message itself can go.
+        async def call(packed: bytes, context: Any) -> Message:
             begun = time.perf_counter()
             try:
-                if request is None:
-                    raise ServiceError(
-                        Code.INVALID_ARGUMENT, "", f"a message that is no {kind.DESCRIPTOR.name}"
-                    )
-                reply = await method(request, self._caller(context))
+                reply = await method(read(packed), self._caller(context))
             except ServiceError as error:
                 meter.request(name, error.code.name, time.perf_counter() - begun)
                 await _abort(context, error)
@@ -233,16 +230,26 @@ async def _abort(context: Any, error: ServiceError) -> None:
     await context.abort(STATUSES[error.code], error.text, tuple(trailers))
 
 
-def _reader(kind: type[Message]) -> Callable[[bytes], Message | None]:
-    """Reads a message; None is what cannot be read, so that the answer can say so."""
+def _reader(kind: type[Message]) -> Callable[[bytes], Message]:
+    """Reads a message, or raises INVALID_ARGUMENT."""
 
-    def read(packed: bytes) -> Message | None:
+    def read(packed: bytes) -> Message:
         try:
             return kind.FromString(packed)
         except DecodeError:
-            return None
+            raise ServiceError(
+                Code.INVALID_ARGUMENT, "", f"a message that is no {kind.DESCRIPTOR.name}"
+            ) from None
 
     return read
+
+
+def _request_of_stream(packed: bytes) -> pb.VerifyRequest | None:
+    """None is what cannot be read: an exception here would end the stream as a defect of the service."""
+    try:
+        return pb.VerifyRequest.FromString(packed)
+    except DecodeError:
+        return None
 
 
 def _written(message: Message) -> bytes:

@@ -135,7 +135,7 @@ async def serve(
                     threads=threads(settings, hardware),
                 )
             )
-            return await _until_stopped(service, ports, settings.service_drain_seconds)
+            return await until_stopped(service, ports, settings.service_drain_seconds)
         finally:
             service.close()
 
@@ -194,8 +194,8 @@ class Ports:
             await self._http.stop(at_once=not grace)
 
 
-async def _until_stopped(service: VerificationService, ports: Ports, limit: float) -> bool:
-    """Wait for a signal, and drain; whether nothing was cut off."""
+async def until_stopped(service: VerificationService, ports: Ports, limit: float) -> bool:
+    """Wait for a signal, and drain until a second one or for `limit` seconds; whether no request was cut off."""
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in SIGNALS:
@@ -210,11 +210,12 @@ async def _until_stopped(service: VerificationService, ports: Ports, limit: floa
         if draining in done:
             await draining
             return True
+        cut_off = service.queue.requests
         draining.cancel()
         with suppress(asyncio.CancelledError):
             await draining
         await ports.stop(0)
-        return False
+        return not cut_off
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)

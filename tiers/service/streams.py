@@ -61,6 +61,7 @@ class Stream:
                 await self._write()
             if self._reason is not None:
                 raise self._reason
+            await reader
         finally:
             self.gone = True
             reader.cancel()

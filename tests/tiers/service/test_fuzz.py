@@ -63,7 +63,7 @@ def damaged(source: random.Random, sound: bytes) -> bytes:
 
 
 async def status(to: Served, method: str, message: bytes) -> grpc.StatusCode:
-    call = to.channel.unary_unary(f"/{SERVICE}/{method}")(message, timeout=30)
+    call = to.channel.unary_unary(f"/{SERVICE}/{method}")(message, timeout=300)
     return await call.code()
 
 
@@ -98,7 +98,7 @@ def test_damaged_messages_in_streams() -> None:
             for _ in range(ROUNDS):
                 messages = [single(1).SerializeToString()]
                 messages += [damaged(source, messages[0]) for _ in range(source.randrange(5))]
-                stream = to.channel.stream_stream(f"/{SERVICE}/VerifyStream")(iter(messages), timeout=30)
+                stream = to.channel.stream_stream(f"/{SERVICE}/VerifyStream")(iter(messages), timeout=300)
                 replies = []
                 try:
                     async for reply in stream:

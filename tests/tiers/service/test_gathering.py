@@ -181,17 +181,17 @@ def test_a_large_request_goes_alone_in_pieces_between_which_others_have_their_tu
         bench = Bench(age=0)
         bench.held.clear()
         large = Caller(KINDS[0], bytes(range(100)) + bytes(100), 0)
-        small = Caller(KINDS[2], b"a", 0)
+        small = [Caller(kind, b"a", 0) for kind in KINDS]
         bench.gatherer.put(large.pending())
         await asyncio.sleep(0.01)
-        bench.gatherer.put(small.pending())
+        for caller in small:
+            bench.gatherer.put(caller.pending())
         await asyncio.sleep(0.01)
         bench.held.set()
-        await _until(lambda: len(bench.left) == 2)
-        sizes = [items for _, items in bench.calls]
-        assert sizes.index(1) < len(sizes) - 1
-        assert sizes == [64, 1, 64, 64, 8]
-        assert (large.answers, small.answers) == ([large.marks], [b"a"])
+        await _until(lambda: len(bench.left) == 4)
+        assert [items for _, items in bench.calls] == [64, 1, 1, 1, 64, 64, 8]
+        assert large.answers == [large.marks]
+        assert [caller.answers for caller in small] == [[b"a"]] * 3
         bench.lane.close(RuntimeError())
 
     asyncio.run(run())

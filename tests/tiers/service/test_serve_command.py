@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from signed_requests import single
 
@@ -66,26 +68,21 @@ def test_it_serves_until_a_signal(tmp_path: Path) -> None:
             metadata = (("authorization", "Bearer 0123456789abcdef"),)
             reply = rpc.VerificationStub(channel).Verify(single(1), timeout=LIMIT, metadata=metadata)
             assert reply.verdicts == b"\1"
-            idle = rpc.VerificationStub(channel).VerifyStream(iter(()), timeout=LIMIT, metadata=metadata)
             child.send_signal(signal.SIGTERM)
             assert child.wait(LIMIT) == 0
-            assert list(idle) == []
 
 
-def test_what_does_not_fit_the_limit_is_cut_off() -> None:
-    """An open HTTP/2 call that never ends: a Health.Watch; a stream of requests would be ended by the drain."""
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-    with (
-        process(SUPERVM_SERVICE_DRAIN_SECONDS="0") as (child, ready),
-        grpc.insecure_channel(ready["grpc"]) as channel,
-    ):
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=LIMIT)
-        assert next(watch).status == 1
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(LIMIT) == 3
-        assert child.stderr is not None
-        assert "cut off" in child.stderr.read()
+def test_http_beside_grpc_and_what_it_says_while_draining() -> None:
+    with process("--http", "127.0.0.1:0") as (child, ready), grpc.insecure_channel(ready["grpc"]) as channel:
+        reply = rpc.VerificationStub(channel).Verify(single(1), timeout=LIMIT)
+        assert reply.verdicts == b"\1"
+        base = f"http://{ready['http']}"
+        assert httpx.get(f"{base}/readyz", timeout=LIMIT).text == "ready\n"
+        metrics = httpx.get(f"{base}/metrics", timeout=LIMIT).text
+        assert re.search(r'supervm_verify_items_total\{.*scheme="ed25519".*\} 1\.0', metrics)
+        assert 'supervm_requests_total{call="Verify",code="OK"} 1.0' in metrics
+        child.send_signal(signal.SIGINT)
+        assert child.wait(LIMIT) == 0
 
 
 @pytest.mark.parametrize(

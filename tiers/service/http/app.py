@@ -17,6 +17,7 @@ from supervm.tiers.environment import version
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.observability.routes import operations_router
 from supervm.tiers.service.codes import Code
+from supervm.tiers.service.http.bodies import MOST_BYTES, Bodies
 from supervm.tiers.service.http.calls import calls_router
 from supervm.tiers.service.http.document import document_of
 from supervm.tiers.service.http.problems import of_validation, problem, respond
@@ -45,7 +46,7 @@ def create_app(
         service: what is called, and who may call.
         metrics: counts requests, by path; exported at `/metrics`.
         board: for the status page, `/healthz` and `/readyz`.
-        settings: `service.message.bytes` bounds a body, and the message that it becomes.
+        settings: `service.message.bytes` bounds a body, and the message that it becomes; `service.queue.bytes` all bodies.
     """
     # The pages that show the document load their scripts from elsewhere, which a service's own pages do not.
     app = FastAPI(
@@ -56,7 +57,8 @@ def create_app(
         redoc_url=None,
         license_info={"name": "GPL-3.0-or-later", "identifier": "GPL-3.0-or-later"},
     )
-    app.include_router(calls_router(service, metrics, settings.service_message_bytes))
+    bodies = Bodies(min(settings.service_message_bytes, MOST_BYTES), settings.service_queue_bytes)
+    app.include_router(calls_router(service, metrics, bodies))
     app.include_router(operations_router(metrics, board))
     app.add_exception_handler(ServiceError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

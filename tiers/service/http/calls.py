@@ -18,6 +18,7 @@ from supervm.tiers.service.access import Access
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, VerificationService
 from supervm.tiers.service.http import conversion, models
+from supervm.tiers.service.http.bodies import Bodies
 from supervm.tiers.service.http.document import ERRORS, body_of
 from supervm.tiers.service.http.problems import of_validation, problem
 from supervm.tiers.service.meters import Meter
@@ -46,7 +47,7 @@ class Route(NamedTuple):
         path, summary: of the route.
         body, answer: their models.
         request: from the body to the message.
-        reply: from body and reply to the answer; None for a call that answers UNIMPLEMENTED.
+        reply: from message and reply to the answer.
         method: of the service.
     """
 
@@ -138,19 +139,19 @@ def _routes(service: VerificationService) -> tuple[Route, ...]:
     )
 
 
-def calls_router(service: VerificationService, meter: Meter, most_bytes: int) -> APIRouter:
+def calls_router(service: VerificationService, meter: Meter, bodies: Bodies) -> APIRouter:
     """The routes `/v1/…`.
 
     Args:
         service: what is called, and who may call.
         meter: counts requests, by path.
-        most_bytes: of a body, and of the message that it becomes.
+        bodies: reads them.
     """
     router = APIRouter(tags=["verification"])
     for route in _routes(service):
         router.add_api_route(
             route.path,
-            _endpoint(route, service.access, meter, most_bytes),
+            _endpoint(route, service.access, meter, bodies),
             methods=["POST"],
             summary=route.summary,
             description=route.body.__doc__,
@@ -162,7 +163,7 @@ def calls_router(service: VerificationService, meter: Meter, most_bytes: int) ->
     return router
 
 
-def _endpoint(route: Route, access: Access, meter: Meter, most_bytes: int) -> Any:
+def _endpoint(route: Route, access: Access, meter: Meter, bodies: Bodies) -> Any:
     async def endpoint(request: Request, request_timeout: Timeout = None) -> Response:
         begun = time.monotonic()
         code = Code.INTERNAL.name
@@ -170,11 +171,11 @@ def _endpoint(route: Route, access: Access, meter: Meter, most_bytes: int) -> An
             host = request.client.host if request.client else "local"
             name = access.client(request.headers.get("authorization"), None, host)
             deadline = None if request_timeout is None else begun + request_timeout
-            body = route.body.model_validate_json(await _content(request, most_bytes))
-            message = route.request(body)
-            _fits(message.ByteSize(), most_bytes)
+            async with bodies.read(request) as content:
+                message = route.request(route.body.model_validate_json(content))
+            bodies.check_size(message.ByteSize())
             reply = await _answered(request, route.method(message, Caller(name, deadline)), deadline)
-            answer = route.reply(body, reply).model_dump_json(exclude_none=True)
+            answer = route.reply(message, reply).model_dump_json(exclude_none=True)
             code = "OK"
             return Response(answer, media_type="application/json")
         except (ServiceError, ValidationError) as error:
@@ -193,24 +194,6 @@ def _endpoint(route: Route, access: Access, meter: Meter, most_bytes: int) -> An
 
 def _invalid(error: ValidationError) -> ServiceError:
     return of_validation(error.errors(include_url=False, include_context=False, include_input=False))
-
-
-def _fits(size: int, most_bytes: int) -> None:
-    if size > most_bytes:
-        text = f"found {size} bytes or more, expected at most {most_bytes}: send less at once"
-        raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text)
-
-
-async def _content(request: Request, most_bytes: int) -> bytes:
-    """The body, read no further than a byte too many."""
-    stated = request.headers.get("content-length", "")
-    if stated.isdecimal():
-        _fits(int(stated), most_bytes)
-    content = bytearray()
-    async for part in request.stream():
-        content += part
-        _fits(len(content), most_bytes)
-    return bytes(content)
 
 
 async def _answered(request: Request, call: Awaitable[Any], deadline: float | None) -> Any:

@@ -30,10 +30,16 @@ RULES = {
     "zip215": pb.ED25519_RULE_ZIP215,
 }
 HASHES = {
-    "sha256": (pb.HASH_FUNCTION_SHA256, 32),
-    "sha512": (pb.HASH_FUNCTION_SHA512, 64),
-    "keccak256": (pb.HASH_FUNCTION_KECCAK256, 32),
-    "blake2b": (pb.HASH_FUNCTION_BLAKE2B, 64),
+    "sha256": pb.HASH_FUNCTION_SHA256,
+    "sha512": pb.HASH_FUNCTION_SHA512,
+    "keccak256": pb.HASH_FUNCTION_KECCAK256,
+    "blake2b": pb.HASH_FUNCTION_BLAKE2B,
+}
+DIGEST_BYTES = {
+    pb.HASH_FUNCTION_SHA256: 32,
+    pb.HASH_FUNCTION_SHA512: 64,
+    pb.HASH_FUNCTION_KECCAK256: 32,
+    pb.HASH_FUNCTION_BLAKE2B: 64,
 }
 CONFLICT_RULES = {"versioned": pb.CONFLICT_RULE_VERSIONED, "locking": pb.CONFLICT_RULE_LOCKING}
 
@@ -59,7 +65,7 @@ def verify(body: models.VerifyBody) -> pb.VerifyRequest:
     return request
 
 
-def verdicts(body: Any, reply: pb.VerifyReply) -> models.VerifyAnswer:
+def verdicts(request: Any, reply: pb.VerifyReply) -> models.VerifyAnswer:
     return models.VerifyAnswer.model_construct(verdicts=_verdicts(reply.verdicts))
 
 
@@ -70,18 +76,18 @@ def recover(body: models.RecoverBody) -> pb.RecoverRequest:
     )
 
 
-def recovered(body: models.RecoverBody, reply: pb.RecoverReply) -> models.RecoverAnswer:
+def recovered(request: pb.RecoverRequest, reply: pb.RecoverReply) -> models.RecoverAnswer:
     return models.RecoverAnswer.model_construct(
         public_keys=as_hex(reply.public_keys, 64), verdicts=_verdicts(reply.verdicts)
     )
 
 
 def hashed(body: models.HashBody) -> pb.HashRequest:
-    return pb.HashRequest(function=HASHES[body.function][0], messages=ragged("messages", body.messages))
+    return pb.HashRequest(function=HASHES[body.function], messages=ragged("messages", body.messages))
 
 
-def digests(body: models.HashBody, reply: pb.HashReply) -> models.HashAnswer:
-    return models.HashAnswer.model_construct(digests=as_hex(reply.digests, HASHES[body.function][1]))
+def digests(request: pb.HashRequest, reply: pb.HashReply) -> models.HashAnswer:
+    return models.HashAnswer.model_construct(digests=as_hex(reply.digests, DIGEST_BYTES[request.function]))
 
 
 def merkle_root(body: models.MerkleRootBody) -> pb.MerkleRootRequest:
@@ -90,8 +96,8 @@ def merkle_root(body: models.MerkleRootBody) -> pb.MerkleRootRequest:
     return pb.MerkleRootRequest(hash=body.hash, arity=body.arity, leaves=leaves)
 
 
-def root(body: models.MerkleRootBody, reply: pb.MerkleRootReply) -> models.MerkleRootAnswer:
-    of_numbers = body.hash.startswith("poseidon")
+def root(request: pb.MerkleRootRequest, reply: pb.MerkleRootReply) -> models.MerkleRootAnswer:
+    of_numbers = request.hash.startswith("poseidon")
     (text,) = as_numbers(reply.root) if of_numbers else as_hex(reply.root, len(reply.root))
     return models.MerkleRootAnswer.model_construct(root=text)
 
@@ -108,7 +114,7 @@ def msm(body: models.MsmBody) -> pb.MsmRequest:
     )
 
 
-def point(body: models.MsmBody, reply: pb.MsmReply) -> models.MsmAnswer:
+def point(request: pb.MsmRequest, reply: pb.MsmReply) -> models.MsmAnswer:
     return models.MsmAnswer.model_construct(point="0x" + reply.point.hex())
 
 
@@ -126,7 +132,7 @@ def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
     return pb.PoseidonRequest(field=body.field, inputs_per_hash=width, inputs=numbers("inputs", flat))
 
 
-def field_digests(body: models.PoseidonBody, reply: pb.PoseidonReply) -> models.PoseidonAnswer:
+def field_digests(request: pb.PoseidonRequest, reply: pb.PoseidonReply) -> models.PoseidonAnswer:
     return models.PoseidonAnswer.model_construct(digests=as_numbers(reply.digests))
 
 
@@ -140,13 +146,13 @@ def conflicts(body: models.ConflictsBody) -> pb.DetectConflictsRequest:
     return request
 
 
-def waves(body: models.ConflictsBody, reply: pb.DetectConflictsReply) -> models.ConflictsAnswer:
+def waves(request: pb.DetectConflictsRequest, reply: pb.DetectConflictsReply) -> models.ConflictsAnswer:
     columns = {
         "waves": (reply.waves, "<i4", True),
-        "edge_offsets": (reply.edge_offsets, "<i8", body.want_edges),
-        "edges": (reply.edges, "<i4", body.want_edges),
-        "hot_keys": (reply.hot_keys, "<u8", body.want_hot_keys),
-        "hot_counts": (reply.hot_counts, "<i8", body.want_hot_keys),
+        "edge_offsets": (reply.edge_offsets, "<i8", request.want_edges),
+        "edges": (reply.edges, "<i4", request.want_edges),
+        "hot_keys": (reply.hot_keys, "<u8", request.want_hot_keys),
+        "hot_counts": (reply.hot_counts, "<i8", request.want_hot_keys),
     }
     wanted = {
         name: np.frombuffer(data, dtype).tolist() for name, (data, dtype, wish) in columns.items() if wish

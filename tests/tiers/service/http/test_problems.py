@@ -147,6 +147,22 @@ def test_sizes(served):
         one.ask("/v1/hash", HASH)
 
 
+def test_room_for_bodies(served):
+    """One that stays unfinished takes the room of the next, and gives it back when its caller goes away."""
+    with served(service_queue_bytes=1 << 16) as one:
+        host, port = one.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as caller:
+            head = b"POST /v1/hash HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+            caller.sendall(head + b" " * 50_000)
+            padded = b" " * 30_000 + json.dumps(HASH).encode()
+            _until(lambda: one.client.post("/v1/hash", content=padded).status_code == 429)
+            response = one.client.post("/v1/hash", content=padded)
+            assert_problem(response, 429, "RESOURCE_EXHAUSTED")
+            assert response.headers["retry-after"] == "1"
+            one.ask("/v1/hash", HASH)
+        _until(lambda: one.client.post("/v1/hash", content=padded).status_code == 200)
+
+
 def test_a_request_that_never_fits_the_queue(served):
     with served(limits=Limits(queue_items=3)) as one:
         assert_problem(one.post("/v1/hash", HASH | {"messages": [""] * 4}), 413, "RESOURCE_EXHAUSTED")

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signals to a service that has a request in flight; and the HTTP port by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+import trustme
+from served import HeldService
+from signed_requests import single
+
+from supervm.tiers import Hardware
+from supervm.tiers.observability.observing import Observation
+from supervm.tiers.service.http_port import HttpPort
+from supervm.tiers.service.server import Transport
+from supervm.tiers.service.serving import Ports, transport, until_stopped
+from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
+from supervm.tiers.settings import load
+
+Stopping = Callable[[HeldService, "asyncio.Future[bool]", "asyncio.Future[Any]"], Awaitable[None]]
+
+
+def stopped(limit: float, act: Stopping) -> None:
+    """Run `act` with a held service, what becomes of it, and a call in flight."""
+    hardware = Hardware(cores=1, memory=1 << 30)
+    settings = load(hardware, flags={"service.grpc": "127.0.0.1:0"}, environment={})
+
+    async def test() -> None:
+        service = HeldService()
+        ports = Ports(service, settings, transport(settings), Observation.of(settings, hardware))
+        address, http = await ports.start()
+        assert address is not None
+        assert http is None
+        outcome = asyncio.ensure_future(until_stopped(service, ports, limit))
+        async with grpc.aio.insecure_channel(address) as channel:
+            call = asyncio.ensure_future(_verdicts(VerificationStub(channel)))
+            while not service.queue.requests:
+                await asyncio.sleep(0.002)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await act(service, outcome, call)
+        service.release.set()
+        service.close()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+async def _verdicts(stub: Any) -> bytes:
+    verdicts: bytes = (await stub.Verify(single(1))).verdicts
+    return verdicts
+
+
+async def _cut_off(call: asyncio.Future[Any]) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+def test_a_signal_waits_for_what_was_accepted() -> None:
+    async def act(service: HeldService, outcome: asyncio.Future[bool], call: asyncio.Future[Any]) -> None:
+        await asyncio.sleep(0.1)
+        assert not outcome.done()
+        service.release.set()
+        assert await call == b"\1"
+        assert await outcome
+
+    stopped(30, act)
+
+
+def test_a_second_signal_cuts_off() -> None:
+    async def act(service: HeldService, outcome: asyncio.Future[bool], call: asyncio.Future[Any]) -> None:
+        await asyncio.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not await outcome
+        await _cut_off(call)
+
+    stopped(30, act)
+
+
+def test_so_does_the_limit() -> None:
+    async def act(service: HeldService, outcome: asyncio.Future[bool], call: asyncio.Future[Any]) -> None:
+        assert not await outcome
+        await _cut_off(call)
+
+    stopped(0.1, act)
+
+
+async def _echo(scope: Any, receive: Any, send: Any) -> None:
+    """An application that answers everything; it has no life span."""
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+def test_the_http_port_speaks_tls_where_grpc_does(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    certificate, key, authorities = (tmp_path / name for name in ("cert", "key", "ca"))
+    issued.private_key_pem.write_to_path(key)
+    certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    authority.cert_pem.write_to_path(authorities)
+    trusting, known = ssl.create_default_context(), ssl.create_default_context()
+    for context in (trusting, known):
+        authority.configure_trust(context)
+    authority.issue_cert("caller").configure_cert(known)
+
+    async def test() -> None:
+        port = HttpPort(
+            _echo,
+            "127.0.0.1:0",
+            Transport(certificate=certificate, key=key, client_certificates=authorities),
+        )
+        url = f"https://localhost:{(await port.start()).rpartition(':')[2]}/here"
+        async with httpx.AsyncClient(verify=known) as client:
+            assert (await client.get(url)).text == "/here"
+        async with httpx.AsyncClient(verify=trusting) as client:
+            with pytest.raises((httpx.TransportError, ssl.SSLError)):
+                await client.get(url)
+        await port.stop(at_once=False)
+
+    asyncio.run(test())
+
+
+def test_an_http_address_in_use() -> None:
+    async def test() -> None:
+        first = HttpPort(_echo, "127.0.0.1:0", Transport())
+        address = await first.start()
+        with pytest.raises(OSError, match="in use"):
+            await HttpPort(_echo, address, Transport()).start()
+        await first.stop(at_once=True)
+
+    asyncio.run(test())

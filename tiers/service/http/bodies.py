@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads bodies of requests: no further than they may be long, and no more of them at a time than there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Request
+
+from supervm.tiers.errors import ServiceError
+from supervm.tiers.service.codes import Code
+
+MOST_BYTES = 16 << 20
+"""Texts take many times their bytes while they are parsed; who sends more uses gRPC."""
+
+RETRY_AFTER = 0.5
+
+
+class Bodies:
+    """For all requests of an application.
+
+    Args:
+        most_bytes: of a body, and of the message that it becomes.
+        room: bytes of all bodies that are being read or parsed.
+    """
+
+    def __init__(self, most_bytes: int, room: int) -> None:
+        self._most_bytes, self._room = most_bytes, room
+        self._held = 0
+
+    def check_size(self, size: int) -> None:
+        """Raises:
+        ServiceError: RESOURCE_EXHAUSTED, without a time to try again, for more than a body or message may have.
+        """
+        if size > self._most_bytes:
+            text = f"found {size} bytes or more, expected at most {self._most_bytes}: send less at once"
+            raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text)
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """The body; its room is free again when it is left.
+
+        Raises:
+            ServiceError: RESOURCE_EXHAUSTED, where it is too long or there is no room.
+        """
+        stated = request.headers.get("content-length", "")
+        if stated.isdecimal():
+            self.check_size(int(stated))
+        content = bytearray()
+        try:
+            async for part in request.stream():
+                content += part
+                self._held += len(part)
+                self.check_size(len(content))
+                if self._held > self._room:
+                    text = f"{self._held} bytes of bodies are being read, of {self._room}: try again later"
+                    raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text, RETRY_AFTER)
+            yield bytes(content)
+        finally:
+            self._held -= len(content)
