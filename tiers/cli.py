@@ -24,7 +24,7 @@ COMMANDS = {
     "run": "Execute a workload in blocks, in parallel and one by one, and compare.",
     "contract": "Check contracts, deploy them, call them, and pay for it.",
     "serve": "Serve verification over gRPC and HTTP until a signal stops it.",
-    "node": "Run a node: follow blocks, answer questions about the state; or a wallet's accounts and queue.",
+    "node": "Run a node of this machine's tier until a signal stops it.",
     "bench": "Measure operations beside the libraries that people use today.",
     "status": "Summarise this machine: tier, threads, backends, compiled kernels, versions.",
 }

@@ -58,9 +58,6 @@ class Settings:
     service_tls_key: str
     service_tls_clients: str
     service_drain_seconds: float
-    log_level: str
-    log_format: str
-    traces_endpoint: str
     node_grpc: str
     node_http: str
     node_upstream: str
@@ -68,6 +65,9 @@ class Settings:
     node_cache_seconds: float
     node_pack_transactions: int
     node_pack_seconds: float
+    log_level: str
+    log_format: str
+    traces_endpoint: str
     work_allowed: tuple[str, ...]
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored_variables: tuple[str, ...] = ()

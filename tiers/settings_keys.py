@@ -261,9 +261,6 @@ KEYS = (
     Key("service.tls.key", FileName(), "a PEM file, the certificate's key", "--tls-key"),
     Key("service.tls.clients", FileName(), "a PEM file of who signs callers' certificates", "--tls-clients"),
     Key("service.drain.seconds", Quantity(0), "how long a stop waits for accepted requests"),
-    Key("log.level", Choice(LOG_LEVELS), "the least that a running process logs"),
-    Key("log.format", Choice(LOG_FORMATS), "lines of JSON, or of text for people"),
-    Key("traces.endpoint", Endpoint(), "an OTLP collector for traces; needs supervm-engine[traces]"),
     Key("node.grpc", Address(), "where `supervm node` listens for gRPC", "--grpc"),
     Key("node.http", Address(), "where it listens for an operator's HTTP", "--http"),
     Key("node.upstream", Address(), "the node that L3 and L4 turn to", "--upstream"),
@@ -271,6 +268,9 @@ KEYS = (
     Key("node.cache.seconds", Quantity(0), "after which an L3 node asks for an account again"),
     Key("node.pack.transactions", Count(0), "of a block that L1 and L2 pack, at most; 0 packs none"),
     Key("node.pack.seconds", Quantity(0), "how long transactions wait for others of their block"),
+    Key("log.level", Choice(LOG_LEVELS), "the least that a running process logs"),
+    Key("log.format", Choice(LOG_FORMATS), "lines of JSON, or of text for people"),
+    Key("traces.endpoint", Endpoint(), "an OTLP collector for traces; needs supervm-engine[traces]"),
     Key("work.allowed", Choices(TASKS), "task types that a node of this tier takes on"),
 )
 

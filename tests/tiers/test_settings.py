@@ -53,7 +53,7 @@ def test_flag_before_variable_before_file_before_profile(tmp_path: Path) -> None
     }
     settings = load(EDGE, flags={"batch.items": 100, "workers": None}, environment=environment)
     shown = settings.to_json()
-    process = {name: shown.pop(name) for name in list(shown) if name.startswith("service.")}
+    process = {name: shown.pop(name) for name in list(shown) if name.startswith(("service.", "node."))}
     assert process["service.batch.items"] == {"value": 4096, "origin": "profile l2_miner.toml"}
     assert shown == {
         "tier": {"value": "L2", "origin": f"file {path}"},
@@ -65,6 +65,9 @@ def test_flag_before_variable_before_file_before_profile(tmp_path: Path) -> None
         "memory.budget": {"value": 16 << 30, "origin": "profile l2_miner.toml"},
         "storage.engine": {"value": "rocksdb", "origin": "profile l2_miner.toml"},
         "storage.blocks": {"value": 10_000, "origin": "profile l2_miner.toml"},
+        "log.level": {"value": "info", "origin": "profile l2_miner.toml"},
+        "log.format": {"value": "json", "origin": "profile l2_miner.toml"},
+        "traces.endpoint": {"value": "", "origin": "profile l2_miner.toml"},
         "work.allowed": {
             "value": ("transaction_execution", "query", "local_operation"),
             "origin": "profile l2_miner.toml",

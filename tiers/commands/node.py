@@ -8,9 +8,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
-from supervm.engine.workloads import read_workload, write_workload
+from supervm.engine.transactions import TransactionBatch
+from supervm.engine.workloads import Genesis, Parameters, Workload, read_workload, write_workload
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options
@@ -84,6 +87,25 @@ def node(
 
 
 @app.command()
+def genesis(
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    credit: Annotated[
+        list[str] | None, typer.Option(help="ADDRESS=AMOUNT: an account with money; may come often.")
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make the genesis file of a chain whose state begins with these balances."""
+    with console.reporting(as_json):
+        pairs = [each.partition("=") for each in credit or []]
+        addresses = [from_hex("credit", address, 20) for address, _, _ in pairs]
+        amounts = [_amount(amount).to_bytes(32) for _, _, amount in pairs]
+        state = Genesis(_rows(addresses, 20), _rows(amounts, 32))
+        nothing = TransactionBatch.concatenate([])
+        write_workload(file, Workload("genesis", Parameters(), state, nothing, np.zeros(1, np.int64)))
+        _answer({"genesis": str(file), "genesis_hash": genesis_hash_of(file).hex()}, as_json)
+
+
+@app.command()
 def split(
     workload: Annotated[Path, typer.Argument(help="A workload file (`supervm run --save`).")],
     folder: Annotated[Path, typer.Argument(help="Where the genesis and the blocks go.")],
@@ -135,11 +157,11 @@ def sign(
     """Sign a transaction and queue it; no connection is needed."""
     with console.reporting(as_json), Wallet(wallet, _passphrase()) as opened:
         queued = opened.sign(
-            from_hex(sender, "from", 20),
-            from_hex(to, "to", 20),
+            from_hex("from", sender, 20),
+            from_hex("to", to, 20),
             value=value,
             entry=entry.encode(),
-            input=from_hex(data, "input"),
+            input=from_hex("input", data),
             gas_limit=gas_limit,
             gas_price=gas_price,
         )
@@ -163,9 +185,19 @@ def check(
 ) -> None:
     """Have the wallet's accounts proved. Without `--root`, against the root that the upstream states."""
     with console.reporting(as_json), Wallet(wallet) as opened, Upstream(upstream) as node_above:
-        trusted = None if root is None else from_hex(root, "root", 32)
+        trusted = None if root is None else from_hex("root", root, 32)
         found = check_accounts(opened, node_above, trusted)
         _answer({"accounts": [_account_json(each) for each in found]}, as_json)
+
+
+def _amount(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 256:
+        raise ArgumentError("credit", repr(text), "ADDRESS=AMOUNT, the amount a whole number below 2^256")
+    return int(text)
+
+
+def _rows(rows: list[bytes], width: int) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, width)
 
 
 def _passphrase() -> str:

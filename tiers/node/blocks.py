@@ -84,18 +84,18 @@ def pack_block(number: int, parent: bytes, timestamp: int, encoded: Messages) ->
     return body + hashlib.sha256(body).digest()
 
 
-def unpack_block(data: bytes, source: str) -> Block:
+def unpack_block(data: bytes | memoryview, source: str) -> Block:
     """Read a block file.
 
     Args:
-        data: its bytes.
+        data: its bytes; the block does not refer to them.
         source: where they came from, for messages.
 
     Raises:
         BlockRefused: they are no whole and unharmed file of this format; the transaction to blame is named.
     """
     if len(data) < _HEAD.itemsize + 8 + _DIGEST_BYTES or data[:8] != _MAGIC:
-        found = f"{len(data):,} bytes that begin with {data[:8]!r}"
+        found = f"{len(data):,} bytes that begin with {bytes(data[:8])!r}"
         raise BlockRefused(source, None, found, f"a block, which begins with {_MAGIC!r}")
     head = np.frombuffer(data, _HEAD, 1)[0]
     number, timestamp, count = int(head["number"]), int(head["timestamp"]), int(head["count"])
@@ -122,12 +122,24 @@ def unpack_block(data: bytes, source: str) -> Block:
     return Block(number, head["parent"].tobytes(), timestamp, transactions, digest)
 
 
-def read_block(path: Path) -> Block:
-    """Read a block from a file. Errors as `unpack_block`, and OSError."""
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise BlockRefused(str(path), None, f"{size:,} bytes", f"at most {MOST_BYTES:,}")
-    return unpack_block(path.read_bytes(), str(path))
+class BlockReader:
+    """Reads block files one after the other through one buffer: nothing of a block refers to the bytes that it came from."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def read(self, path: Path) -> Block:
+        """Read a block from a file. Errors as `unpack_block`, and OSError."""
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST_BYTES:
+                raise BlockRefused(str(path), None, f"{size:,} bytes", f"at most {MOST_BYTES:,}")
+            if len(self._buffer) < size:
+                self._buffer = bytearray(size)
+            whole, read = memoryview(self._buffer), 0
+            while read < size and (more := file.readinto(whole[read:size])):
+                read += more
+        return unpack_block(whole[:read], str(path))
 
 
 def write_block(folder: Path, number: int, data: bytes) -> Path:

@@ -37,6 +37,7 @@ from supervm.tiers.node.tasks import Task, TaskRouter
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.metrics import Metrics
+from supervm.tiers.observability.observing import observing
 from supervm.tiers.observability.routes import operations_router
 from supervm.tiers.observability.status import State, StatusBoard
 from supervm.tiers.settings import Settings
@@ -150,15 +151,18 @@ def run_full(
     if places.genesis is None or places.state is None:
         raise ArgumentError("genesis", "no genesis file, or no directory", "--genesis FILE and --state DIR")
     keep = settings.storage_blocks
-    config = engine_config(
-        settings, hardware, signatures=signatures, sync=sync, keep_receipts=keep or KEPT_FOR_EVER
-    )
     with ExitStack() as stack:
-        metrics = Metrics()
-        board = StatusBoard(metrics, settings, hardware)
-        placing = stack.enter_context(scheduling(settings, hardware))
-        if placing is not None:
-            metrics.watch(placing)  # type: ignore[arg-type]
+        seen = stack.enter_context(observing(settings, hardware))
+        metrics, board = seen.metrics, seen.board
+        seen.watch(stack.enter_context(scheduling(settings, hardware)))
+        config = engine_config(
+            settings,
+            hardware,
+            signatures=signatures,
+            sync=sync,
+            keep_receipts=keep or KEPT_FOR_EVER,
+            on_verified=metrics.verified,
+        )
         counter = _Counter()
         inbox = _inbox(stack, places.state, settings, sync)
         observers: list[Callable[[int, BlockResult], None]] = [counter, _told(metrics, board)]
@@ -212,9 +216,9 @@ def run_edge(
     set_threads(threads(settings, hardware))
     stopped = threading.Event()
     with ExitStack() as stack:
-        metrics = Metrics()
-        board = StatusBoard(metrics, settings, hardware)
-        stack.enter_context(scheduling(settings, hardware))
+        seen = stack.enter_context(observing(settings, hardware))
+        metrics, board = seen.metrics, seen.board
+        seen.watch(stack.enter_context(scheduling(settings, hardware)))
         upstream = stack.enter_context(Upstream(_upstream(settings)))
         cache = AccountCache(settings.node_cache_bytes, settings.node_cache_seconds)
         service = EdgeService(upstream, router, cache, signatures=signatures, backend=settings.backend)
@@ -241,6 +245,7 @@ def run_mobile(
         raise ArgumentError("wallet", "none", "--wallet DIR")
     stopped = threading.Event()
     with (
+        observing(settings, hardware),
         Upstream(_upstream(settings)) as upstream,
         Wallet(places.wallet, passphrase) as wallet,
         _on_signal(stopped.set),

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from supervm.tiers.node.blocks import Block, file_name, read_block, unpack_block, write_block
+from supervm.tiers.node.blocks import Block, BlockReader, file_name, unpack_block, write_block
 from supervm.tiers.node.errors import BlockRefused
 
 log = logging.getLogger(__name__)
@@ -72,13 +72,14 @@ class DirectorySource:
 
     def __init__(self, folder: Path, tip: Tip) -> None:
         self.folder, self.tip = folder, tip
+        self._reader = BlockReader()
         self._told = 0
 
     def take(self) -> Block | None:
         """See `Source`; a file that is refused stays where it is."""
         path = self.folder / file_name(self.tip.number + 1)
         try:
-            block = read_block(path)
+            block = self._reader.read(path)
         except FileNotFoundError:
             self._tell_of_gap()
             return None

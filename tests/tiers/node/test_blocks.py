@@ -12,7 +12,7 @@ from engine_runs import blocks_of
 from node_chains import SMALL, block_files
 
 from supervm.engine.transaction_encoding import encode
-from supervm.tiers.node.blocks import file_name, pack_block, read_block, unpack_block, write_block
+from supervm.tiers.node.blocks import BlockReader, file_name, pack_block, unpack_block, write_block
 from supervm.tiers.node.errors import BlockRefused
 from supervm.tiers.node.sources import DirectorySource, Offered, SubmittedBlocks, Tip
 
@@ -27,14 +27,19 @@ def sealed(body: bytes) -> bytes:
 def test_blocks_come_back(tmp_path):
     files = block_files(tmp_path, WORKLOAD)
     parent = hashlib.sha256((tmp_path / "genesis.work").read_bytes()[:-32]).digest()
+    reader, blocks = BlockReader(), []
     for number, (data, batch) in enumerate(zip(files, WORKLOAD.blocks, strict=True), 1):
         path = write_block(tmp_path, number, data)
         assert path.name == f"{number:012d}.block"
-        block = read_block(path)
+        block = reader.read(path)
+        blocks.append(block)
         assert (block.number, block.parent, block.timestamp) == (number, parent, number)
         assert block.transactions.equals(batch)
         assert block.hash == hashlib.sha256(data[:-32]).digest()
         parent = block.hash
+    # The reader uses its buffer again, and the blocks stay what they are.
+    for block, batch in zip(blocks, WORKLOAD.blocks, strict=True):
+        assert block.transactions.equals(batch)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 

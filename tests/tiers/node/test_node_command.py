@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`supervm node` and its commands, as a user has them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.request
+
+import pytest
+from engine_runs import blocks_of
+from node_chains import SMALL, sequential_roots, write_chain
+from node_processes import process
+
+from supervm.engine.config import EngineConfig
+from supervm.engine.workloads import write_workload
+from supervm.kernels.threads import set_threads
+from supervm.tiers.node.blocks import file_name
+from supervm.tiers.node.full_node import FullNode
+from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.service.v1 import node_pb2 as pb
+
+NAME = "mixed"
+WORKLOAD = blocks_of(NAME, **SMALL)
+LAST = len(WORKLOAD)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_afterwards():
+    yield
+    set_threads(1)
+
+
+@pytest.fixture
+def chain(tmp_path):
+    write_chain(tmp_path / "chain", WORKLOAD)
+    return tmp_path / "chain"
+
+
+def options_of(tmp_path, chain, *more):
+    given = ["--genesis", chain / "genesis.work", "--state", tmp_path / "node", "--blocks", chain]
+    return ["node", "--tier", "L2", "--threads", 1, "--no-signatures", "--grpc", "off", *given, *more]
+
+
+def test_split_and_follow(run, tmp_path):
+    write_workload(tmp_path / "workload", WORKLOAD)
+    folder = tmp_path / "blocks"
+    result = run("node", "split", tmp_path / "workload", folder, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["blocks"] == LAST
+    result = run(*options_of(tmp_path, folder, "--until", LAST, "--json"))
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert (answer["number"], answer["blocks"], answer["transactions"]) == (LAST, LAST, 600)
+    assert answer["state_root"] == sequential_roots(NAME, **SMALL)[-1].hex()
+    assert answer["tps"] > 0
+    again = run("node", "split", tmp_path / "workload", folder)
+    assert again.exit_code == 2
+    assert "which is not empty" in again.stderr
+
+
+def test_a_wrong_block_is_named(run, tmp_path, chain):
+    (chain / file_name(4)).write_bytes(b"SVMBLCK\1")
+    result = run(*options_of(tmp_path, chain, "--until", LAST, "--json"))
+    assert result.exit_code == 2
+    answer = json.loads(result.stdout)
+    assert answer["error"]["type"] == "BlockRefused"
+    assert file_name(4) in result.stderr
+    result = run(*options_of(tmp_path, chain, "--until", 3, "--json"))
+    assert (result.exit_code, json.loads(result.stdout)["number"]) == (0, 3)
+
+
+@pytest.mark.parametrize("tier", ["L3", "L4"])
+def test_a_tier_that_does_not_execute_says_who_does(run, tmp_path, chain, tier):
+    result = run(
+        "node", "--tier", tier, "--genesis", chain / "genesis.work", "--state", tmp_path / "node", "--json"
+    )
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["type"] == "TaskRefused"
+    assert "belongs to L2 or above, no GPU needed" in result.stderr
+    assert not (tmp_path / "node").exists()
+
+
+def test_wallet_commands(run, tmp_path):
+    wallet = ("--wallet", tmp_path / "wallet")
+    made = json.loads(run("node", "account", *wallet, "--new", "--json").stdout)["accounts"]
+    assert [account["nonce"] for account in made] == [0]
+    own, other = made[0]["address"], "ab" * 20
+    for nonce in range(2):
+        result = run("node", "sign", *wallet, "--from", own, "--to", other, "--value", 5, "--json")
+        assert result.exit_code == 0, result.output
+        signed = json.loads(result.stdout)
+        assert (signed["nonce"], signed["state"], signed["block"]) == (nonce, "queued", None)
+    result = run("node", "replay", *wallet, "--upstream", "127.0.0.1:1", "--json")
+    assert result.exit_code == 3
+    assert "upstream 127.0.0.1:1, SubmitTransactions" in result.stderr
+    result = run("node", "sign", *wallet, "--from", other, "--to", own)
+    assert result.exit_code == 2
+    assert "the wallet has no account" in result.stderr
+    assert own in run("node", "account", *wallet).stdout
+
+
+def test_a_genesis_of_balances(run, tmp_path):
+    rich, poor = "aa" * 20, "0x" + "bb" * 20
+    file = tmp_path / "genesis.work"
+    result = run("node", "genesis", file, "--credit", f"{rich}={1 << 200}", "--credit", f"{poor}=7", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["genesis_hash"] == file.read_bytes()[-32:].hex()
+    with FullNode(tmp_path / "node", file, EngineConfig()) as node:
+        assert node.number == 0
+        assert node.engine.account(bytes.fromhex(rich)) == (0, 1 << 200)
+        assert node.engine.account(b"\xbb" * 20) == (0, 7)
+    for wrong in (rich, f"{rich}=-1", f"{rich}={1 << 256}", "aa=1"):
+        result = run("node", "genesis", tmp_path / "other", "--credit", wrong)
+        assert result.exit_code == 2
+        assert "argument 'credit'" in result.stderr
+
+
+def test_a_signal_ends_it_in_order_and_it_goes_on(tmp_path, chain):
+    last = chain / file_name(LAST)
+    data = last.read_bytes()
+    last.unlink()
+    serving = [*options_of(tmp_path, chain), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    with process(*serving) as (child, ready):
+        assert (ready["tier"], ready["role"], ready["number"]) == ("L2", "full", 0)
+        with Upstream(ready["grpc"]) as upstream:
+            while upstream.get_status().number < LAST - 1:
+                pass
+            root = upstream.call("GetBlock", pb.GetBlockRequest(number=3)).state_root
+            assert root == sequential_roots(NAME, **SMALL)[2]
+        for page, words in (("/readyz", "ready"), ("/metrics", "vm_routing_fast_total"), ("/", "<html")):
+            with urllib.request.urlopen(f"http://{ready['http']}{page}", timeout=20) as answer:
+                assert words in answer.read().decode()
+        child.send_signal(signal.SIGTERM)
+        _, errors = child.communicate(timeout=60)
+        assert child.returncode == 0, errors
+        assert f"stopped after block {LAST - 1}" in errors
+    last.write_bytes(data)
+    with process(*options_of(tmp_path, chain, "--until", LAST)) as (child, outcome):
+        assert (outcome["number"], outcome["blocks"]) == (LAST, 1)
+        assert outcome["state_root"] == sequential_roots(NAME, **SMALL)[-1].hex()
+        assert child.wait(60) == 0
