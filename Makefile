@@ -6,14 +6,15 @@
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
 #   make bench    the benchmark suites, into build/bench; RECORD=--record keeps the results
 #   make gpu      on a machine with an NVIDIA GPU: its tests and all suites on it, recorded; EXTRA=cuda12 for CUDA 12
-#   make table    the tables of README.md and benchmarks/README.md, from the recorded results
+#   make table    the tables of the READMEs and benchmarks/README.md, from the recorded results
 #   make report   the page docs/benchmarks/report.html, from the recorded results
+#   make docs     the documentation as a site: build/site/index.html
 #   make proto    the service's Python code from its .proto files
 #   make lint | format | type | warmup | clean
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type pytest bench gpu table report proto warmup clean
+.PHONY: run test setup lint format type pytest bench gpu table report docs proto warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -59,11 +60,14 @@ gpu: $(VENV)/.full
 table: $(VENV)/.full
 	$(BIN)/python -m supervm.benchmarks.table
 
+report: $(VENV)/.full
+	$(BIN)/python -m supervm.benchmarks.reports
+
 proto: $(VENV)/.full
 	$(BIN)/python tests/generators/protocol_code.py
 
-report: $(VENV)/.full
-	$(BIN)/python -m supervm.benchmarks.reports
+docs: $(VENV)/.full
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 warmup: $(VENV)/.base
 	$(BIN)/supervm warmup

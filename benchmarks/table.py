@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the measured tables into README.md, the losses and the sweeps into benchmarks/README.md.
+"""Writes the measured tables into both READMEs, the losses and the sweeps into benchmarks/README.md.
 
     python -m supervm.benchmarks.table
 
-The text between the markers `<!-- measured -->` and `<!-- /measured -->` (and likewise `losses`) comes from
+The text between the markers `<!-- measured -->` and `<!-- /measured -->` (and likewise the others of `PAGES`) comes from
 the last recorded run of each suite on each machine, `growth` from the last sweeps, and nothing from elsewhere; a test
 compares them.
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from supervm.benchmarks import chinese
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.execution import SUITE
 from supervm.benchmarks.results import Recorded, latest
@@ -27,6 +28,7 @@ DEVICE_BATCH = 1 << 20
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = {
     "measured": CHECKOUT / "README.md",
+    "measured in Chinese": CHECKOUT / "README.zh-CN.md",
     "losses": CHECKOUT / "benchmarks" / "README.md",
     "growth": CHECKOUT / "benchmarks" / "README.md",
 }
@@ -35,6 +37,11 @@ PAGES = {
 def measured(runs: Sequence[Recorded]) -> str:
     """One table for each run: a line for each operation and backend."""
     return "\n\n".join(_table_of(run) for run in runs)
+
+
+def measured_in_chinese(runs: Sequence[Recorded]) -> str:
+    """The same tables under Chinese headings."""
+    return chinese.headed(measured(runs))
 
 
 def losses(runs: Sequence[Recorded]) -> str:
@@ -84,9 +91,15 @@ def with_section(page: str, name: str, text: str) -> str:
 
 
 def main() -> None:
-    """Rewrite both pages."""
+    """Rewrite the pages."""
     runs, sweeps = latest(), latest(sweep=True)
-    for name, text in (("measured", measured(runs)), ("losses", losses(runs)), ("growth", growth(sweeps))):
+    sections = {
+        "measured": measured(runs),
+        "measured in Chinese": measured_in_chinese(runs),
+        "losses": losses(runs),
+        "growth": growth(sweeps),
+    }
+    for name, text in sections.items():
         page = PAGES[name]
         page.write_text(with_section(page.read_text("utf-8"), name, text), "utf-8")
 

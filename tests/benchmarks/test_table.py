@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tables in the pages are those of the recorded results."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -37,7 +38,12 @@ RUN = Recorded(
 )
 
 
-MAKERS = [("measured", table.measured), ("losses", table.losses), ("growth", table.growth)]
+MAKERS = [
+    ("measured", table.measured),
+    ("measured in Chinese", table.measured_in_chinese),
+    ("losses", table.losses),
+    ("growth", table.growth),
+]
 
 
 @pytest.mark.parametrize(("name", "make"), MAKERS)
@@ -54,6 +60,18 @@ def test_one_line_for_an_operation_and_backend() -> None:
     assert lines[-1] == "| `sha256` | ifma | 65,536 | 14.5 M/s | 25.5 M/s | 15 µs | hashlib 3.11: 12x |"
     assert "Some CPU, 2 cores" in lines[0]
     assert "`supervm bench hashes`" in lines[0]
+
+
+def test_chinese_headings_stand_over_the_same_rows() -> None:
+    lines, ours = table.measured_in_chinese([RUN]).splitlines(), table.measured([RUN]).splitlines()
+    assert lines[2].startswith("| 操作 | 后端 | 批量 | 单线程 | 2 线程 | 单项耗时 | ")
+    assert [line for line in lines if line not in ours] == [lines[2]]
+
+
+def test_no_heading_stays_english() -> None:
+    heads = re.findall(r"^\|(.*)\|\n(?=\|---)", table.measured_in_chinese(latest()), re.MULTILINE)
+    assert heads
+    assert not re.search(r"[a-z]{3}", " ".join(heads))
 
 
 def test_losses_are_listed() -> None:

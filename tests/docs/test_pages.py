@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every command and every block of code of the READMEs and of docs/ does what the page shows.
+
+The blocks of a page run in order, in one folder, one shell and one Python process; `doc_pages.py` says how output is
+compared and which markers there are.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from doc_pages import MARKERS, PAGES, ROOT, Block, Command, blocks, commands, difference
+from doc_session import Session
+
+from supervm.vm.text import to_binary
+from supervm.vm.validation import inspect
+
+REASONS = ("needs a GPU", "installs packages", "runs every test", "takes half an hour", "takes minutes")
+"""How the reason of a `not run` begins."""
+
+CHECKS: dict[str, Callable[[str], Any]] = {
+    "json": json.loads,
+    "toml": tomllib.loads,
+    "wat": lambda text: inspect(to_binary(text)),
+    "yaml": yaml.safe_load,
+}
+RUN = ("python", "console")
+PLAIN = ("", "text", "ini", "protobuf")
+"""Drawings, grammars and shapes of output, which are no commands and no code of ours."""
+
+A_COMMAND = re.compile(r"^\s*(?:\$ |>>> |(?:supervm|make|pip|python3?|pytest|curl) (?!.* \| ))", re.MULTILINE)
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def _blocks(page: Path) -> list[Block]:
+    return blocks(page.read_text("utf-8"))
+
+
+TRANSLATED = ROOT / "README.zh-CN.md"
+"""Its blocks are those of README.md, which `test_readmes.py` asserts."""
+
+WITH_BLOCKS = [
+    page
+    for page in PAGES
+    if page != TRANSLATED and any(block.language in (*RUN, *CHECKS) for block in _blocks(page))
+]
+NOT_RUN = [(page, block) for page in PAGES for block in _blocks(page) if block.marker == "not run"]
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=_name)
+def test_blocks_do_what_they_show(page: Path, tmp_path: Path) -> None:
+    with _one_with_servers(page), Session(tmp_path) as session:
+        for block in _blocks(page):
+            problem = "" if block.marker == "not run" else _problem(session, block, _name(page))
+            if problem:
+                pytest.fail(f"{_name(page)}, line {block.line}\n{problem}", pytrace=False)
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), NOT_RUN, ids=[f"{_name(page)}:{block.line}" for page, block in NOT_RUN]
+)
+def test_what_is_not_run_says_why(page: Path, block: Block) -> None:
+    assert block.reason.startswith(REASONS), f"{_name(page)}, line {block.line}: {block.reason}"
+    pytest.skip(block.reason)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_no_block_escapes(page: Path) -> None:
+    for block in _blocks(page):
+        where = f"{_name(page)}, line {block.line}"
+        assert block.language in (*RUN, *CHECKS, *PLAIN), f"{where}: language {block.language!r}"
+        assert block.marker in ("", *MARKERS), f"{where}: marker {block.marker!r}"
+        if block.language in PLAIN:
+            assert not A_COMMAND.search(block.text), f"{where}: commands belong in a `console` block"
+
+
+def _problem(session: Session, block: Block, page: str) -> str:
+    if block.title:
+        path = session.folder / block.title
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text, "utf-8")
+    if block.language in CHECKS:
+        CHECKS[block.language](block.text)
+    if block.language == "python" and not block.title:
+        return session.python(block.text, page, block.line)
+    return _problem_of_commands(session, block) if block.language == "console" else ""
+
+
+def _problem_of_commands(session: Session, block: Block) -> str:
+    """What the first command that does not do as shown did; one whose exit code is not 0 shows it with `echo $?`."""
+    listed = commands(block)
+    varies = block.marker == "output varies"
+    for place, command in enumerate(listed):
+        text = block.reason if block.marker == "run as" else command.text
+        if text.endswith(" &"):
+            problem = session.server(text, command.shown, varies)
+        elif text == "echo $?":
+            continue
+        else:
+            code, printed = session.command(text)
+            expected = _code_after(listed[place + 1 :])
+            problem = difference(command.shown, printed, varies)
+            if code != expected:
+                problem = f"exit code {code}, expected {expected}\n{printed}"
+        if problem:
+            return f"$ {text}\n{problem}"
+    return ""
+
+
+def _code_after(following: list[Command]) -> int:
+    return int(following[0].shown[0]) if following and following[0].text == "echo $?" else 0
+
+
+@contextmanager
+def _one_with_servers(page: Path) -> Iterator[None]:
+    """Pages whose servers listen where the page says take turns, in whatever process they are run."""
+    if not any(
+        command.text.endswith(" &")
+        for b in _blocks(page)
+        if b.language == "console"
+        for command in commands(b)
+    ):
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / "supervm-pages-with-servers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
