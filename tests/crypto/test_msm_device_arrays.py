@@ -19,6 +19,7 @@ from supervm.crypto import curves, msm
 from supervm.crypto.cuda import MSM
 from supervm.crypto.oracle import edwards
 from supervm.kernels import registry
+from supervm.kernels.arrays import number_words
 from supervm.kernels.cuda import devices
 from supervm.kernels.cuda.msm import choose
 from supervm.kernels.errors import ArgumentError
@@ -235,8 +236,8 @@ def test_wrong_arguments(device):
 def test_edwards25519(device, moved):
     base, order = edwards.BASE, edwards.L
     multiples = [edwards.multiply(k, base) for k in (0, 1, 2, 5, order - 1)]
-    rows = [[[(c >> 64 * k) % (1 << 64) for k in range(4)] for c in edwards.affine(point)] for point in multiples]
-    points = np.array(rows, np.uint64)
+    affine = [[c * pow(z, -1, edwards.P) % edwards.P for c in (x, y)] for x, y, z, _ in multiples]
+    points = np.array([[number_words(c, 4) for c in pair] for pair in affine], np.uint64)
     factors = np.array([[k, 0, 0, 0] for k in (3, 1, 4, 1, 5)], np.uint64)
     there = ResidentArray(points), ResidentArray(factors)
     expected = msm.msm("ed25519", points, factors, backend="scalar", subgroup=True)
@@ -246,7 +247,7 @@ def test_edwards25519(device, moved):
     assert points.nbytes not in moved.sent
     assert msm.msm("ed25519", *there, subgroup=True).tolist() == expected.tolist()
     with pytest.raises(ArgumentError, match="order of the group or more in row 2"):
-        factors[2] = [(order >> 64 * k) % (1 << 64) for k in range(4)]
+        factors[2] = number_words(order, 4)
         msm.msm("ed25519", *there)
 
 
