@@ -130,19 +130,19 @@ async def serve(
         try:
             grpc, http = await ports.start()
             board.become(status.State.READY)
-            ready(
-                Ready(
-                    process=os.getpid(),
-                    grpc=grpc,
-                    http=http,
-                    tls="off" if how.certificate is None else "mutual" if how.client_certificates else "on",
-                    tokens=access.needs_token,
-                    tier=settings.tier.name,
-                    backend=settings.backend,
-                    threads=threads(settings, hardware),
-                )
+            listening = Ready(
+                process=os.getpid(),
+                grpc=grpc,
+                http=http,
+                tls="off" if how.certificate is None else "mutual" if how.client_certificates else "on",
+                tokens=access.needs_token,
+                tier=settings.tier.name,
+                backend=settings.backend,
+                threads=threads(settings, hardware),
             )
-            return await until_stopped(service, ports, settings.service_drain_seconds)
+            return await until_stopped(
+                service, ports, settings.service_drain_seconds, lambda: ready(listening)
+            )
         finally:
             service.close()
 
@@ -201,13 +201,20 @@ class Ports:
             await self._http.stop(at_once=not grace)
 
 
-async def until_stopped(service: VerificationService, ports: Ports, limit: float) -> bool:
-    """Wait for a signal, and drain until a second one or for `limit` seconds; whether no request was cut off."""
+async def until_stopped(
+    service: VerificationService, ports: Ports, limit: float, caught: Callable[[], None]
+) -> bool:
+    """Wait for a signal, and drain until a second one or for `limit` seconds; whether no request was cut off.
+
+    Args:
+        caught: called when signals are caught: who is told then may stop the process at once.
+    """
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in SIGNALS:
         loop.add_signal_handler(number, signals.put_nowait, number)
     try:
+        caught()
         await signals.get()
         service.drain()
         draining = asyncio.ensure_future(_drain(service, ports))
