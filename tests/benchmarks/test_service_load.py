@@ -171,8 +171,8 @@ def test_a_percentile_counts_answers_after_the_warm_up() -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Few clients and small batches."""
     with monkeypatch.context() as patch:
-        for module in (suite, endurance):
-            patch.setattr(module, "BATCH", 64)
+        patch.setattr(suite, "BATCH", 64)
+        patch.setattr(endurance, "BATCH", 1024)
         patch.setattr(suite, "SINGLES", 128)
         patch.setattr(suite, "CLIENTS", 4)
         patch.setattr(endurance, "SOAK_BATCH", 65)
