@@ -25,7 +25,14 @@ from doc_session import Session
 from supervm.vm.text import to_binary
 from supervm.vm.validation import inspect
 
-REASONS = ("needs a GPU", "installs packages", "runs every test", "takes half an hour", "takes minutes")
+REASONS = (
+    "needs a GPU",
+    "needs another machine",
+    "installs packages",
+    "runs every test",
+    "takes half an hour",
+    "takes minutes",
+)
 """How the reason of a `not run` begins."""
 
 CHECKS: dict[str, Callable[[str], Any]] = {

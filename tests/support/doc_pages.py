@@ -105,7 +105,7 @@ def difference(shown: Sequence[str], printed: str, varies: bool = False) -> str:
     Args:
         shown: lines of the page.
         printed: all that the command printed.
-        varies: whether only the first column of each line counts.
+        varies: whether only the first column of each line counts, without hexadecimal text.
     """
     if not shown:
         return ""
@@ -153,7 +153,7 @@ def _shape(line: str) -> str:
 
 def _first_column(line: str) -> str:
     cells = [cell for cell in re.split(r"\s{2,}|[│┃]", line) if cell.strip()]
-    return _shape(cells[0]) if cells else ""
+    return _shape(re.sub(r"[0-9a-f]{40,}", "0", cells[0])) if cells else ""
 
 
 def _json(text: str) -> Any:
