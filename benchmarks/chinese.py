@@ -22,6 +22,9 @@ HEADINGS = {
     "committed a second": "每秒提交",
     "ns each": "每笔耗时（ns）",
     "beside": "对照",
+    "load": "负载",
+    "signatures a second": "每秒签名数",
+    "99 of 100 answered within": "99% 的应答时间",
 }
 """Every heading that `table.py` writes, but for a number of threads."""
 

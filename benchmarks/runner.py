@@ -104,7 +104,7 @@ def run_suite(
     if suite == execution.SUITE:
         return execution.run_execution(threads=threads, transactions=batch, progress=progress)
     if suite == SERVICE:
-        return run_service(threads=threads, batch=batch, progress=progress)
+        return run_service(threads=threads, batch=batch, seconds=seconds, progress=progress)
     if sweep:
         plans = _sweep_plans(suite, threads=threads, batch=batch, backend=backend)
     else:

@@ -20,6 +20,7 @@ from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.execution import SUITE
 from supervm.benchmarks.results import Recorded, latest
 from supervm.benchmarks.rows import Row
+from supervm.benchmarks.service.suite import SUITE as SERVICE
 from supervm.benchmarks.words import rate, ratio, short
 
 DEVICE_BATCH = 1 << 20
@@ -107,6 +108,8 @@ def main() -> None:
 def _table_of(run: Recorded) -> str:
     if run.suite == SUITE:
         return _execution_table(run)
+    if run.suite == SERVICE:
+        return _service_table(run)
     return _device_table(run) if run.uses_device else _table(run)
 
 
@@ -119,6 +122,21 @@ def _execution_table(run: Recorded) -> str:
     lines = [
         f"| `{row.operation}` | {row.batch:,} | {row.threads} | {rate(row)} | {row.ns_per_item:,.0f} | "
         + "; ".join(f"{peer.name}, one thread: {ratio(peer)}" for peer in row.peers)
+        + " |"
+        for row in run.rows
+    ]
+    return "\n".join([head, *lines])
+
+
+def _service_table(run: Recorded) -> str:
+    """One line a row: the load, its rate and how long answers take, and what it stands beside."""
+    head = (
+        f"{_heading(run)}\n\n| load | batch | threads | signatures a second | 99 of 100 answered within | beside |\n"
+        "|---|---:|---:|---:|---:|---|"
+    )
+    lines = [
+        f"| `{row.operation}` | {row.batch:,} | {row.threads} | {rate(row)} | {row.p99_ms or 0:.1f} ms | "
+        + "; ".join(f"{peer.name}: {ratio(peer)}" for peer in row.peers)
         + " |"
         for row in run.rows
     ]

@@ -25,7 +25,7 @@ from supervm.crypto.arguments import flag
 from supervm.crypto.calls import place_of
 from supervm.crypto.msm_call import GROUPS, MsmCall, Points, Words, require_subgroup
 from supervm.kernels.cpu.canonical import first_above
-from supervm.kernels.cuda.arrays import DeviceArray, fetched, viewed
+from supervm.kernels.cuda.arrays import DeviceArray, viewed
 from supervm.kernels.cuda.device import Device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve, run
@@ -56,7 +56,7 @@ def msm(
         memory_limit: bytes beside the arguments; None for what is fastest.
 
     Points or scalars that lie on a GPU, or both, are checked and summed there, without a copy of them, by `auto` and `cuda`;
-    of edwards25519 they are fetched. `subgroup` fetches the points for its check.
+    those of edwards25519 are fetched for the check of `subgroup`.
 
     Returns:
         uint64 (2, L) or (2, 2, L); with a leading k for scalars (k, n, 4). Always a NumPy array: the processor ends a sum.
@@ -69,9 +69,10 @@ def msm(
         DeviceError: an array lies on a GPU, and it failed.
     """
     operation = _operation(curve, group)
-    checked = Points(_points(operation, points))
+    found = _points(operation, points)
+    checked = Points(found)
     if flag(subgroup, "subgroup"):
-        require_subgroup(operation, fetched(points, "points"), backend)
+        require_subgroup(operation, found, backend)
     return _run(operation, checked, scalars, backend, _limit(memory_limit))
 
 
@@ -120,7 +121,7 @@ def prepare(
     checked = Points(found.copy() if device is None else found, precompute, kept=True)
     chosen = resolve(operation, backend if device is None else "cuda")
     if flag(subgroup, "subgroup"):
-        require_subgroup(operation, fetched(points, "points"), backend)
+        require_subgroup(operation, found, backend)
     no_sums = np.empty((0, checked.count, 4), np.uint64), None, np.empty((0, *checked.shape), np.uint64)
     if device is None:
         chosen.function(checked, *no_sums)
@@ -145,14 +146,9 @@ def _operation(curve: Any, group: Any) -> str:
     return found.pop()
 
 
-def _seen(operation: str, array: Any, argument: str) -> Any:
-    """A view of an array that lies on a GPU, fetched if the operation runs on none; anything else as it is."""
-    return viewed(array, argument) if operation in cuda.MSM else fetched(array, argument)
-
-
 def _points(operation: str, points: Any) -> Any:
     """Checked for shape and dtype: a contiguous NumPy array or a `DeviceArray`."""
-    points = _seen(operation, points, "points")
+    points = viewed(points, "points")
     field = GROUPS[operation].field
     shape = (2, 2, field.base.words) if isinstance(field, QuadraticSpec) else (2, field.words)
     if (
@@ -213,7 +209,7 @@ def _place(points: Points, rows: Any, backend: str) -> Device | None:
 
 
 def _run(operation: str, points: Points, scalars: Any, backend: str, limit: int | None) -> Words:
-    scalars = _seen(operation, scalars, "scalars")
+    scalars = viewed(scalars, "scalars")
     rows = _scalars(scalars, points.count)
     device = _place(points, rows, backend)
     if not isinstance(rows, DeviceArray):

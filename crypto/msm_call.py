@@ -22,9 +22,11 @@ from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu import msm as kernels
 from supervm.kernels.cpu.curve import Curve
 from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.group_decode import SUBGROUP
 from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cuda import devices
 from supervm.kernels.cuda import msm as cuda_kernels
+from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.cuda.device import Device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register, resolve
@@ -139,9 +141,12 @@ class MsmCall(Work):
         return int(np.count_nonzero(differ))
 
 
-def require_subgroup(operation: str, points: Words, backend: str) -> None:
+def require_subgroup(operation: str, points: Any, backend: str) -> None:
     """Check that points are in the subgroup of prime order, by the fast tests of `curves`; of edwards25519, whose cofactor
     is 8, by multiplication with the order, on the processor. What is not on the curve is left to whoever packs the points.
+
+    Args:
+        points: uint64 (n, …), here or on a GPU: there they are checked, those of edwards25519 are fetched.
 
     Raises:
         ArgumentError: naming the first row that is outside.
@@ -150,9 +155,13 @@ def require_subgroup(operation: str, points: Words, backend: str) -> None:
     if spec.cofactor == 1:
         return
     if isinstance(spec, EdwardsSpec):
+        points = points.fetched() if isinstance(points, DeviceArray) else points
         curve = CURVES[operation, resolve(operation, "auto" if backend == "cuda" else backend).name]
         products = kernels.times_order(kernels.pack(curve, borrow(points).reshape(-1)))
         outside = (products.reshape(-1, 8) != np.array([0] * 4 + [1, 0, 0, 0], np.uint64)).any(axis=1)
+    elif isinstance(points, DeviceArray):
+        _, verdicts = cuda.points_there(spec.name, points, (SUBGROUP,), points.shape[1:], backend)
+        outside = DeviceArray(verdicts).fetched() == 0
     else:
         name, group = spec.name.split(".")
         tested = getattr(curves.get(name), group).in_subgroup(points, backend)

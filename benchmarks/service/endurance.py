@@ -15,6 +15,7 @@ from typing import Any
 import uvloop
 
 from supervm.benchmarks.errors import ServiceWrong
+from supervm.benchmarks.service import suite
 from supervm.benchmarks.service.load import Pace, flood, streams, unary
 from supervm.benchmarks.service.process import Server, server
 from supervm.benchmarks.service.requests import SCHEMES, signatures
@@ -108,7 +109,9 @@ def overload(seconds: float, *, threads: int = 1, queue_bytes: int = QUEUE_BYTES
         "--grpc", "127.0.0.1:0", "--http", "off", "--threads", threads, variables=variables
     ) as running:
         usual = measured(
-            "capacity", lambda until, tally: unary(running.grpc, requests, Pace(2, 2, until), tally)
+            "capacity",
+            lambda until, tally: unary(running.grpc, requests, Pace(2, 2, until), tally),
+            suite.ROUND_SECONDS,
         )
         tally = Tally()
         rate = TIMES_CAPACITY * usual.timing.rate

@@ -41,6 +41,7 @@ SINGLES = 4096
 """Different single signatures."""
 
 WARM_SECONDS, ROUND_SECONDS, ROUNDS = 1.0, 2.0, 3
+SHORTEST_ROUND = 0.25
 
 Progress = Callable[[int, int, str], None]
 
@@ -59,13 +60,18 @@ class Measured:
 
 
 def run_service(
-    *, threads: int | None = None, batch: int | None = None, progress: Progress | None = None
+    *,
+    threads: int | None = None,
+    batch: int | None = None,
+    seconds: float | None = None,
+    progress: Progress | None = None,
 ) -> list[Row]:
     """Measure the suite.
 
     Args:
         threads: of the server's batches; by default 1 and every core for large requests, 1 for single signatures.
         batch: signatures of a large request, in place of 4,096.
+        seconds: of a round, if not `ROUND_SECONDS`; never below `SHORTEST_ROUND`.
         progress: told about each step before it runs: done, in all, name.
 
     Raises:
@@ -75,15 +81,16 @@ def run_service(
     tell = progress or (lambda done, total, name: None)
     counts = [threads] if threads else sorted({1, os.cpu_count() or 1})
     steps = len(counts) + 1
+    lasting = ROUND_SECONDS if seconds is None else max(seconds, SHORTEST_ROUND)
     rows = []
     for done, count in enumerate(counts):
         tell(done, steps, f"service.batch{batch or BATCH}, {count} threads")
-        rows.append(_batches(count, batch or BATCH))
+        rows.append(_batches(count, batch or BATCH, lasting))
     tell(steps - 1, steps, "service.stream and service.unary")
-    return rows + _singles(threads or 1)
+    return rows + _singles(threads or 1, lasting)
 
 
-def _batches(threads: int, size: int) -> Row:
+def _batches(threads: int, size: int, seconds: float) -> Row:
     """Large requests, beside the library on as many threads."""
     operation = f"service.batch{size}"
     items = signatures(BATCHES * size)
@@ -94,7 +101,7 @@ def _batches(threads: int, size: int) -> Row:
             return unary(running.grpc, requests, Pace(BATCH_CLIENTS, BATCH_IN_FLIGHT, until), tally)
 
         before = _library(items, threads, size)
-        found = measured(operation, load, size)
+        found = measured(operation, load, seconds, size)
         after = _library(items, threads, size)
     library = max(before, after, key=lambda timing: timing.rate)
     peer = PeerRow("the library itself", version(), library.rate, found.timing.rate / library.rate)
@@ -117,7 +124,7 @@ def _library(items: Signatures, threads: int, size: int) -> Timing:
         set_threads(usual)
 
 
-def _singles(threads: int) -> list[Row]:
+def _singles(threads: int, seconds: float) -> list[Row]:
     """One signature a message, and one a call; each beside handlers that do nothing."""
     items = signatures(SINGLES)
     all_valid = signatures_answered_with_one(items)
@@ -127,12 +134,12 @@ def _singles(threads: int) -> list[Row]:
     ):
         rows = []
         for operation, load in (("service.stream", _stream_load), ("service.unary", _unary_load)):
-            found = measured(operation, load(ours, items))
-            peer = measured("empty handler", load(nothing, all_valid))
+            found = measured(operation, load(ours, items), seconds)
+            peer = measured("empty handler", load(nothing, all_valid), seconds)
             ratio = found.timing.rate / peer.timing.rate
             beside = PeerRow("empty handler", grpc.__version__, peer.timing.rate, ratio, peer.timing.spread)
             if operation == "service.stream":
-                half = paced_p99(ours, items, found.timing.rate / 2)
+                half = paced_p99(ours, items, found.timing.rate / 2, seconds)
                 found = Measured(found.timing, half)
             rows.append(_row(operation, threads, 1, found, beside))
         return rows
@@ -144,13 +151,17 @@ def signatures_answered_with_one(items: Signatures) -> Signatures:
 
 
 def measured(
-    operation: str, load: Callable[[float, Tally], Coroutine[Any, Any, object]], items: int = 1
+    operation: str,
+    load: Callable[[float, Tally], Coroutine[Any, Any, object]],
+    seconds: float,
+    items: int = 1,
 ) -> Measured:
     """Run a load for a warm-up and the rounds.
 
     Args:
         operation: for the error.
         load: (until, tally) → what to await.
+        seconds: of a round.
         items: of a request.
 
     Raises:
@@ -158,16 +169,16 @@ def measured(
     """
     tally = Tally()
     begin = time.perf_counter() + WARM_SECONDS
-    uvloop.run(load(begin + ROUNDS * ROUND_SECONDS, tally))
+    uvloop.run(load(begin + ROUNDS * seconds, tally))
     checked(operation, tally)
-    return Measured(tally.timing(begin, ROUND_SECONDS, ROUNDS, items), tally.percentile(0.99, begin))
+    return Measured(tally.timing(begin, seconds, ROUNDS, items), tally.percentile(0.99, begin))
 
 
-def paced_p99(running: Server, items: Signatures, rate: float) -> float:
+def paced_p99(running: Server, items: Signatures, rate: float, seconds: float) -> float:
     """Seconds within which 99 of 100 single signatures are answered that come at this rate over the same streams."""
     tally = Tally()
     begin = time.perf_counter() + WARM_SECONDS
-    until = begin + ROUNDS * ROUND_SECONDS
+    until = begin + ROUNDS * seconds
     uvloop.run(streams(running.grpc, items, Pace(CLIENTS, STREAM_IN_FLIGHT, until, rate), tally))
     checked("service.stream at half of its load", tally)
     return tally.percentile(0.99, begin)

@@ -97,3 +97,10 @@ def test_a_sweep_is_a_column_for_each_size() -> None:
     rows = tuple(_row("ifma", 1, 1 << power, 1e6, 1.0) for power in (8, 10))
     lines = table.growth([replace(RUN, command="supervm bench hashes --sweep", rows=rows)]).splitlines()
     assert lines[-3:] == ["| ms a call | 2^8 | 2^10 |", "|---|---:|---:|", "| `sha256` | 0.26 | 1.02 |"]
+
+
+def test_a_row_of_the_service_says_how_long_answers_take() -> None:
+    peer = PeerRow("empty handler", "1", 10_000.0, 0.9)
+    row = Row("service", "service.stream", "ifma", 1, 1, 9_000.0, 111_111.1, "none", (peer,), p99_ms=12.34)
+    lines = table.measured([replace(RUN, suite="service", rows=(row,))]).splitlines()
+    assert lines[-1] == "| `service.stream` | 1 | 1 | 9.0 k/s | 12.3 ms | empty handler: 0.90x |"

@@ -17,7 +17,9 @@ from host_device import HostDevice, HostStream, ResidentArray
 
 from supervm.crypto import curves, msm
 from supervm.crypto.cuda import MSM
+from supervm.crypto.oracle import edwards
 from supervm.kernels import registry
+from supervm.kernels.arrays import number_words
 from supervm.kernels.cuda import devices
 from supervm.kernels.cuda.msm import choose
 from supervm.kernels.errors import ArgumentError
@@ -113,7 +115,7 @@ def test_pieces(device, moved):
     points, scalars = points_of("bn254", "g1", 200), scalars_of("bn254", 2, 200)
     expected = msm.msm("bn254", points, scalars, backend="scalar").tolist()
     there = ResidentArray(points), ResidentArray(scalars)
-    limit = choose(200, 8, curves.get("bn254").order - 1).bytes() - 1
+    limit = choose(MSM["bn254.g1.msm"], 200).bytes() - 1
     launched = len(device.launches)
     assert msm.msm("bn254", *there, memory_limit=limit).tolist() == expected
     assert device.launches[launched:].count("msm_points") > 1
@@ -231,7 +233,25 @@ def test_wrong_arguments(device):
         msm.msm("bn254", ResidentArray(np.repeat(points, 2, axis=0)[::2]), scalars)
 
 
-def test_points_outside_the_subgroup_are_found(device):
+def test_edwards25519(device, moved):
+    base, order = edwards.BASE, edwards.L
+    multiples = [edwards.multiply(k, base) for k in (0, 1, 2, 5, order - 1)]
+    affine = [[c * pow(z, -1, edwards.P) % edwards.P for c in (x, y)] for x, y, z, _ in multiples]
+    points = np.array([[number_words(c, 4) for c in pair] for pair in affine], np.uint64)
+    factors = np.array([[k, 0, 0, 0] for k in (3, 1, 4, 1, 5)], np.uint64)
+    there = ResidentArray(points), ResidentArray(factors)
+    expected = msm.msm("ed25519", points, factors, backend="scalar", subgroup=True)
+    moved.sent.clear()
+    assert msm.msm("ed25519", *there).tolist() == expected.tolist()
+    assert not read_from(moved, *there)
+    assert points.nbytes not in moved.sent
+    assert msm.msm("ed25519", *there, subgroup=True).tolist() == expected.tolist()
+    factors[2] = number_words(order, 4)
+    with pytest.raises(ArgumentError, match="order of the group or more in row 2"):
+        msm.msm("ed25519", *there)
+
+
+def test_points_outside_the_subgroup_are_found(device, moved):
     """(0, 2) is on the curve of G1 of BLS12-381, and of order three."""
     points, scalars = points_of("bls12_381", "g1", 3), scalars_of("bls12_381", 3)
     points[1], points[1, 1, 0] = 0, 2
@@ -239,8 +259,10 @@ def test_points_outside_the_subgroup_are_found(device):
     expected = msm.msm("bls12_381", points, scalars, backend="scalar")
     assert msm.msm("bls12_381", *there).tolist() == expected.tolist()
     for call in (msm.msm, lambda curve, given, _, **options: msm.prepare(curve, given, **options)):
+        moved.fetched.clear()
         with pytest.raises(ArgumentError, match="outside the subgroup in row 1"):
             call("bls12_381", *there, subgroup=True)
+        assert not read_from(moved, *there)
 
 
 def test_two_devices(monkeypatch):

@@ -152,6 +152,8 @@ def _table(rows: list[Row]) -> Table:
     how = {"none": "cuda, kernels alone", "included": "cuda, end to end"}
     for row in rows:
         peers = ", ".join(f"{peer.name} {peer.version}: {peer.ratio:.2f}x" for peer in row.peers)
+        if row.p99_ms is not None:
+            peers += f"; 99 of 100 within {row.p99_ms:.1f} ms"
         table.add_row(
             console.plain(row.operation),
             how[row.transfers] if row.backend == "cuda" else row.backend,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from supervm.engine.config import EngineConfig
 from supervm.engine.result import BlockResult
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
@@ -25,7 +26,7 @@ from supervm.tiers.hardware import Hardware
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import UpstreamFailed
-from supervm.tiers.node.full_node import KEPT_FOR_EVER, FullNode
+from supervm.tiers.node.full_node import KEPT_FOR_EVER, FullNode, Observer
 from supervm.tiers.node.full_service import FullService, prune_inbox
 from supervm.tiers.node.inbox import Inbox
 from supervm.tiers.node.light_client import check_accounts, replay_queue
@@ -148,9 +149,6 @@ def run_full(
     """
     router = TaskRouter(settings.tier, settings.work_allowed)
     router.require(Task.TRANSACTION_EXECUTION)
-    if places.genesis is None or places.state is None:
-        raise ArgumentError("genesis", "no genesis file, or no directory", "--genesis FILE and --state DIR")
-    keep = settings.storage_blocks
     with ExitStack() as stack:
         seen = stack.enter_context(observing(settings, hardware))
         metrics, board = seen.metrics, seen.board
@@ -160,27 +158,11 @@ def run_full(
             hardware,
             signatures=signatures,
             sync=sync,
-            keep_receipts=keep or KEPT_FOR_EVER,
+            keep_receipts=settings.storage_blocks or KEPT_FOR_EVER,
             on_verified=metrics.verified,
         )
         counter = _Counter()
-        inbox = _inbox(stack, places.state, settings, sync)
-        observers: list[Callable[[int, BlockResult], None]] = [counter, _told(metrics, board)]
-        if inbox is not None and keep:
-            observers.append(prune_inbox(inbox, keep))
-        node = stack.enter_context(
-            FullNode(
-                places.state,
-                places.genesis,
-                config,
-                blocks=places.blocks,
-                keep_blocks=keep,
-                observers=tuple(observers),
-            )
-        )
-        if inbox is not None:
-            packer = Packer(node, inbox, settings.node_pack_transactions, settings.node_pack_seconds)
-            node.idle = packer.idle
+        node, inbox = _open(stack, settings, config, places, [counter, _told(metrics, board)])
         if isinstance(node.source, SubmittedBlocks):
             source = node.source
             metrics.queue("blocks", lambda: float(source.waiting))
@@ -199,6 +181,35 @@ def run_full(
         board.become(State.DRAINING)
         counts = (counter.blocks, counter.transactions, counter.committed)
         return Outcome(node.number, node.engine.state_root.hex(), *counts, seconds)
+
+
+def _open(
+    stack: ExitStack, settings: Settings, config: EngineConfig, places: Places, observers: list[Observer]
+) -> tuple[FullNode, Inbox | None]:
+    """The node, and its inbox if it packs blocks; closed with the stack."""
+    if places.genesis is None or places.state is None:
+        raise ArgumentError("genesis", "no genesis file, or no directory", "--genesis FILE and --state DIR")
+    keep, most = settings.storage_blocks, settings.node_pack_transactions
+    inbox = None
+    if most:
+        places.state.mkdir(parents=True, exist_ok=True)
+        inbox = Inbox(places.state / "inbox.sqlite", sync=config.sync)
+        stack.callback(inbox.close)
+        if keep:
+            observers = [*observers, prune_inbox(inbox, keep)]
+    node = stack.enter_context(
+        FullNode(
+            places.state,
+            places.genesis,
+            config,
+            blocks=places.blocks,
+            keep_blocks=keep,
+            observers=tuple(observers),
+        )
+    )
+    if inbox is not None:
+        node.idle = Packer(node, inbox, most, settings.node_pack_seconds).idle
+    return node, inbox
 
 
 def run_edge(
@@ -266,16 +277,7 @@ def _upstream(settings: Settings) -> str:
     return settings.node_upstream
 
 
-def _inbox(stack: ExitStack, folder: Path, settings: Settings, sync: bool) -> Inbox | None:
-    if not settings.node_pack_transactions:
-        return None
-    folder.mkdir(parents=True, exist_ok=True)
-    inbox = Inbox(folder / "inbox.sqlite", sync=sync)
-    stack.callback(inbox.close)
-    return inbox
-
-
-def _told(metrics: Metrics, board: StatusBoard) -> Callable[[int, BlockResult], None]:
+def _told(metrics: Metrics, board: StatusBoard) -> Observer:
     def tell(number: int, result: BlockResult) -> None:
         metrics.block(result)
         board.block(result)

@@ -234,6 +234,11 @@ class VerificationService:
     # State ------------------------------------------------------------------------------------------------
 
     @property
+    def names_clients(self) -> bool:
+        """Whether the names of callers matter, to a rate or to who may call."""
+        return self.access.needs_token or self.limits.client_rate > 0
+
+    @property
     def state(self) -> State:
         """What health checks are told."""
         return self._state

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import grpc
@@ -150,13 +150,15 @@ class GrpcServer:
 
         # What a call gets, gRPC keeps until its answer. That is the packed message, so that the message itself can go.
         async def call(packed: bytes, context: Any) -> Message:
-            begun = time.perf_counter()
+            begun, failure = time.perf_counter(), None
             try:
                 reply = await method(read(packed), self._caller(context))
             except ServiceError as error:
-                meter.request(name, error.code.name, time.perf_counter() - begun)
-                await _abort(context, error)
-                raise  # not reached: aborting raises
+                # Its frames hold the request, and an abort from here would hold them in a cycle until some collection.
+                failure = error.with_traceback(None)
+            if failure is not None:
+                meter.request(name, failure.code.name, time.perf_counter() - begun)
+                await _abort(context, failure)
             meter.request(name, "OK", time.perf_counter() - begun)
             return reply
 
@@ -175,6 +177,10 @@ class GrpcServer:
             await _abort(context, error)
 
     def _caller(self, context: Any) -> Caller:
+        remaining = context.time_remaining()
+        deadline = None if remaining is None else time.monotonic() + remaining
+        if not self._service.names_clients:  # nobody asks, and asking costs a unary call some microseconds
+            return Caller(deadline=deadline)
         authorization = subject = None
         if self._service.access.needs_token:
             for key, value in context.invocation_metadata() or ():
@@ -182,8 +188,6 @@ class GrpcServer:
                     authorization = value
         elif self._transport.client_certificates is not None:
             subject = _subject(context.auth_context())
-        remaining = context.time_remaining()
-        deadline = None if remaining is None else time.monotonic() + remaining
         return Caller(self._service.access.client(authorization, subject, _host(context.peer())), deadline)
 
     # State ------------------------------------------------------------------------------------------------
@@ -223,11 +227,12 @@ class GrpcServer:
         )
 
 
-async def _abort(context: Any, error: ServiceError) -> None:
+async def _abort(context: Any, error: ServiceError) -> NoReturn:
     trailers: list[tuple[str, str | bytes]] = [(REFUSAL, refusal(error).SerializeToString())]
     if error.code is Code.RESOURCE_EXHAUSTED:
         trailers.append((PUSH_BACK, str(error.retry_after_ms or -1)))
     await context.abort(STATUSES[error.code], error.text, tuple(trailers))
+    raise error  # not reached: aborting raises
 
 
 def _reader(kind: type[Message]) -> Callable[[bytes], Message]:

@@ -11,6 +11,7 @@ import asyncio
 import importlib
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from supervm.tiers.settings import Settings
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 OFF = "off"
+SWITCH_SECONDS = 0.0005
+"""How long the event loop may keep the GIL from a thread that has verified a batch, a tenth of Python's own: the answers of
+a batch wait for that several times."""
 CUT_OFF_SECONDS = 1.0
 """How long calls that are over may take to reach their callers."""
 
@@ -96,6 +100,8 @@ async def serve(
 ) -> bool:
     """Serve until a signal stops it.
 
+    It shortens the interval at which this process's threads take turns.
+
     Args:
         ready: called once, when every port listens.
         seen: what counts and traces, if it shall be seen from outside; see `observing`.
@@ -108,6 +114,7 @@ async def serve(
         BackendUnavailable: what is to compute cannot, or gives wrong answers.
         OSError: an address that cannot be listened on.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     how = transport(settings)
     access = Access.of_file(Path(settings.service_tokens)) if settings.service_tokens else Access()
     seen = seen or Observation.of(settings, hardware)
@@ -123,19 +130,19 @@ async def serve(
         try:
             grpc, http = await ports.start()
             board.become(status.State.READY)
-            ready(
-                Ready(
-                    process=os.getpid(),
-                    grpc=grpc,
-                    http=http,
-                    tls="off" if how.certificate is None else "mutual" if how.client_certificates else "on",
-                    tokens=access.needs_token,
-                    tier=settings.tier.name,
-                    backend=settings.backend,
-                    threads=threads(settings, hardware),
-                )
+            listening = Ready(
+                process=os.getpid(),
+                grpc=grpc,
+                http=http,
+                tls="off" if how.certificate is None else "mutual" if how.client_certificates else "on",
+                tokens=access.needs_token,
+                tier=settings.tier.name,
+                backend=settings.backend,
+                threads=threads(settings, hardware),
             )
-            return await until_stopped(service, ports, settings.service_drain_seconds)
+            return await until_stopped(
+                service, ports, settings.service_drain_seconds, lambda: ready(listening)
+            )
         finally:
             service.close()
 
@@ -194,13 +201,20 @@ class Ports:
             await self._http.stop(at_once=not grace)
 
 
-async def until_stopped(service: VerificationService, ports: Ports, limit: float) -> bool:
-    """Wait for a signal, and drain until a second one or for `limit` seconds; whether no request was cut off."""
+async def until_stopped(
+    service: VerificationService, ports: Ports, limit: float, caught: Callable[[], None]
+) -> bool:
+    """Wait for a signal, and drain until a second one or for `limit` seconds; whether no request was cut off.
+
+    Args:
+        caught: called when signals are caught: who is told then may stop the process at once.
+    """
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in SIGNALS:
         loop.add_signal_handler(number, signals.put_nowait, number)
     try:
+        caught()
         await signals.get()
         service.drain()
         draining = asyncio.ensure_future(_drain(service, ports))

@@ -16,6 +16,7 @@ from signed_requests import single
 from supervm.tiers.errors import BrokenFile, ServiceError
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.codes import Code
+from supervm.tiers.service.core import Limits
 from supervm.tiers.service.server import Transport
 
 TOKEN = "correct-horse-battery"
@@ -137,7 +138,8 @@ def test_mutual_tls_names_the_client_by_its_certificate(
             certificate=files.certificate, key=files.key, client_certificates=files.authorities
         )
         caller = files.authority.issue_cert("dave.example", common_name="dave")
-        async with served(transport=transport, credentials=files.credentials(caller)) as to:
+        limits = Limits(client_rate=1000)
+        async with served(limits, transport, credentials=files.credentials(caller)) as to:
             names: list[str] = []
             monkeypatch.setattr(to.service._rates, "spend", lambda client, items: names.append(client))
             assert (await to.stub.Verify(single(1))).verdicts == b"\1"

@@ -72,6 +72,12 @@ def test_it_serves_until_a_signal(tmp_path: Path) -> None:
             assert child.wait(LIMIT) == 0
 
 
+def test_who_hears_that_it_is_ready_may_stop_it_at_once() -> None:
+    with process() as (child, _):
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(LIMIT) == 0
+
+
 def test_http_beside_grpc_and_what_it_says_while_draining() -> None:
     with process("--http", "127.0.0.1:0") as (child, ready), grpc.insecure_channel(ready["grpc"]) as channel:
         reply = rpc.VerificationStub(channel).Verify(single(1), timeout=LIMIT)

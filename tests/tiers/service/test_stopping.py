@@ -40,7 +40,7 @@ def stopped(limit: float, act: Stopping) -> None:
         address, http = await ports.start()
         assert address is not None
         assert http is None
-        outcome = asyncio.ensure_future(until_stopped(service, ports, limit))
+        outcome = asyncio.ensure_future(until_stopped(service, ports, limit, lambda: None))
         async with grpc.aio.insecure_channel(address) as channel:
             call = asyncio.ensure_future(_verdicts(VerificationStub(channel)))
             while not service.queue.requests:
