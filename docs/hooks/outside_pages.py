@@ -44,7 +44,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages of `PAGES`, and one for every source file or folder that a page links to."""
     for origin, place in PAGES.items():
         files.append(File.generated(config, place, content=(ROOT / origin).read_text("utf-8")))
-    pages = [file for file in files.documentation_pages() if file.inclusion.is_included()]
+    pages = files.documentation_pages()
     wanted = {target for page in pages for target in _targets(page)}
     for target in sorted(wanted):
         place = _place(target)

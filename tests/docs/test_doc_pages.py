@@ -88,6 +88,10 @@ def test_where_output_varies_first_columns_count() -> None:
     assert difference(shown, printed)
     assert not difference(shown, printed, varies=True)
     assert difference(["gpu  none"], printed, varies=True)
+    table = ["│ sha256 │ ifma │", "│        │ scalar │", "│ sha256 │ ifma │", "│ sha512 │ ifma │"]
+    assert not difference(table, "│ sha256 │ scalar │\n│ sha512 │ scalar │\n", varies=True)
+    assert difference(table, "│ sha256 │ scalar │\n", varies=True)
+    assert not difference(["root " + "ab" * 20], "root " + "cd" * 20, varies=True)
 
 
 def test_a_session_is_one_shell_and_one_process(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import re
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
@@ -25,7 +26,14 @@ from doc_session import Session
 from supervm.vm.text import to_binary
 from supervm.vm.validation import inspect
 
-REASONS = ("needs a GPU", "installs packages", "runs every test", "takes half an hour", "takes minutes")
+REASONS = (
+    "needs a GPU",
+    "needs another machine",
+    "installs packages",
+    "runs every test",
+    "takes half an hour",
+    "takes minutes",
+)
 """How the reason of a `not run` begins."""
 
 CHECKS: dict[str, Callable[[str], Any]] = {
@@ -37,6 +45,9 @@ CHECKS: dict[str, Callable[[str], Any]] = {
 RUN = ("python", "console")
 PLAIN = ("", "text", "ini", "protobuf")
 """Drawings, grammars and shapes of output, which are no commands and no code of ours."""
+
+TOOLS = ("curl", "openssl")
+"""What commands of pages use besides the shell's own and ours."""
 
 A_COMMAND = re.compile(r"^\s*(?:\$ |>>> |(?:supervm|make|pip|python3?|pytest|curl) (?!.* \| ))", re.MULTILINE)
 
@@ -62,6 +73,9 @@ NOT_RUN = [(page, block) for page in PAGES for block in _blocks(page) if block.m
 
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=_name)
 def test_blocks_do_what_they_show(page: Path, tmp_path: Path) -> None:
+    missing = [tool for tool in TOOLS if re.search(rf"\b{tool} ", _console(page)) and not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
     with _one_with_servers(page), Session(tmp_path) as session:
         for block in _blocks(page):
             problem = "" if block.marker == "not run" else _problem(session, block, _name(page))
@@ -85,6 +99,10 @@ def test_no_block_escapes(page: Path) -> None:
         assert block.marker in ("", *MARKERS), f"{where}: marker {block.marker!r}"
         if block.language in PLAIN:
             assert not A_COMMAND.search(block.text), f"{where}: commands belong in a `console` block"
+
+
+def _console(page: Path) -> str:
+    return "".join(b.text for b in _blocks(page) if b.language == "console" and b.marker != "not run")
 
 
 def _problem(session: Session, block: Block, page: str) -> str:

@@ -99,13 +99,13 @@ def commands(block: Block) -> list[Command]:
 def difference(shown: Sequence[str], printed: str, varies: bool = False) -> str:
     """How what a command printed differs in shape from what a page shows; empty where it does not.
 
-    Numbers may differ, and the prefix of a unit. Words and hexadecimal text of 40 digits and more may not, nor the number of
-    lines, except where the page shows `...`. JSON must have the same keys.
+    Numbers may differ, unless they end a word as in `sha256`, and the prefix of a unit. Words and hexadecimal text of 40
+    digits and more may not, nor the number of lines, except where the page shows `...`. JSON must have the same keys.
 
     Args:
         shown: lines of the page.
         printed: all that the command printed.
-        varies: whether only the first column of each line counts.
+        varies: whether only the first column of each line counts, without hexadecimal text and repetitions.
     """
     if not shown:
         return ""
@@ -113,15 +113,14 @@ def difference(shown: Sequence[str], printed: str, varies: bool = False) -> str:
     if expected is not None:
         actual = _json(printed)
         return "" if _keys(actual) == _keys(expected) else f"other keys: {_keys(expected)}, {_keys(actual)}"
-    shape = _first_column if varies else _shape
-    rows = [shape(line) for line in printed.splitlines() if line.strip()]
+    shapes = _first_columns if varies else _shapes
     parts: list[list[str]] = [[]]
     for line in shown:
         if line.strip() == OMITTED:
             parts.append([])
         else:
-            parts[-1].append(shape(line))
-    return _missing(parts, rows)
+            parts[-1].append(line)
+    return _missing([shapes(part) for part in parts], shapes(printed.splitlines()))
 
 
 def _missing(parts: Sequence[Sequence[str]], rows: Sequence[str]) -> str:
@@ -142,18 +141,30 @@ def _missing(parts: Sequence[Sequence[str]], rows: Sequence[str]) -> str:
     return ""
 
 
+def _shapes(lines: Sequence[str]) -> list[str]:
+    return [_shape(line) for line in lines if line.strip()]
+
+
 def _shape(line: str) -> str:
     """A line without its numbers and the widths that follow from them."""
     cut = re.split(r"([0-9a-f]{40,})", line)
-    cut[::2] = [re.sub(r"\d+(?:[.,]\d+)*", "#", text) for text in cut[::2]]
+    cut[::2] = [re.sub(r"(?<![A-Za-z_\d.,])\d+(?:[.,]\d+)*", "#", text) for text in cut[::2]]
     text = re.sub(r"# (?:[kMG]|[KMGT]i)?(?=B\b|/s)", "# ", "".join(cut))
     text = re.sub(r"# (?:n|µ|m)?s\b", "# s", text)
     return re.sub(r"\s+", " ", re.sub(r"([─━])[─━]*", r"\1", text)).strip()
 
 
-def _first_column(line: str) -> str:
-    cells = [cell for cell in re.split(r"\s{2,}|[│┃]", line) if cell.strip()]
-    return _shape(cells[0]) if cells else ""
+def _first_columns(lines: Sequence[str]) -> list[str]:
+    """The first column of each line; rows of a table that go on with the one above, or say the same, are one row."""
+    found: list[str] = []
+    for line in lines:
+        cell = (
+            re.split(r"[│┃]", line[1:])[0] if line[:1] in ("│", "┃") else re.split(r"\s{2,}", line.strip())[0]
+        )
+        first = _shape(re.sub(r"[0-9a-f]{40,}", "0", cell))
+        if first and first != (found[-1] if found else ""):
+            found.append(first)
+    return found
 
 
 def _json(text: str) -> Any:
