@@ -57,6 +57,7 @@ POINT_SHAPES = {
 POSEIDON_FIELDS = ("bn254", "bls12_381")
 MOST_POSEIDON_INPUTS = 16
 FIELD_WORDS = 4
+EDGE_BYTES = 4
 
 
 class Call(NamedTuple, Generic[Reply]):
@@ -185,7 +186,9 @@ def detected_conflicts(request: pb.DetectConflictsRequest, backend: str) -> Call
             reply.hot_keys, reply.hot_counts = found.hot_keys.tobytes(), found.hot_counts.tobytes()
         return reply
 
-    edge_size = 8 * len(read_offsets) + 4 * (len(reads) + 2 * len(writes)) if edges else 0
+    # An edge to what a read reads, to the writer after it, and from a write to the one after it: no access has more.
+    most_edges = 2 * len(reads) + len(writes)
+    edge_size = 8 * len(read_offsets) + EDGE_BYTES * most_edges if edges else 0
     return Call(len(read_offsets) - 1, 4 * len(read_offsets) + edge_size, compute)
 
 

@@ -213,11 +213,15 @@ class VerificationService:
         """Poseidon of rows of field elements."""
         return self._other(calls.field_hashes, request, caller)
 
-    def detect_conflicts(
+    async def detect_conflicts(
         self, request: pb.DetectConflictsRequest, caller: Caller = LOCAL
-    ) -> Coroutine[Any, Any, pb.DetectConflictsReply]:
+    ) -> pb.DetectConflictsReply:
         """Waves of a block's transactions."""
-        return self._other(calls.detected_conflicts, request, caller)
+        computing = self._other(calls.detected_conflicts, request, caller)
+        del request  # as in `verify`
+        reply = await computing
+        self.meter.conflicts(len(reply.edges) // calls.EDGE_BYTES)
+        return reply
 
     async def verify_groth16(self, request: pb.VerifyGroth16Request, caller: Caller = LOCAL) -> NoReturn:
         """Raises:

@@ -46,6 +46,7 @@ class Transport:
     Args:
         address: HOST:PORT; port 0 is any free one.
         message_bytes: of a request, at most.
+        calls: at a time, of gRPC; as many connections of HTTP.
         stream_requests: in flight in one stream.
         certificate, key: PEM files; None for no TLS.
         client_certificates: a PEM file of authorities; callers then need a certificate of one of them.
@@ -53,6 +54,7 @@ class Transport:
 
     address: str = "127.0.0.1:0"
     message_bytes: int = 16 << 20
+    calls: int = 1024
     stream_requests: int = 64
     certificate: Path | None = None
     key: Path | None = None
@@ -80,8 +82,10 @@ class GrpcServer:
             options=(
                 ("grpc.max_receive_message_length", transport.message_bytes),
                 ("grpc.max_send_message_length", -1),
+                ("grpc.max_concurrent_streams", transport.calls),
                 ("grpc.so_reuseport", 0),
             ),
+            maximum_concurrent_rpcs=transport.calls,
         )
         self._register()
 

@@ -19,6 +19,7 @@ from supervm.kernels.errors import DeviceLost
 from supervm.tiers.service.core import Limits, State, stopping
 from supervm.tiers.service.server import PUSH_BACK, REFUSAL, SERVICE, Transport
 from supervm.tiers.service.v1 import verification_pb2 as pb
+from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -110,6 +111,28 @@ def test_no_more_are_read_than_may_be_in_flight() -> None:
             service.release.set()
             await stream.done_writing()
             assert len([reply async for reply in stream]) == 10
+
+    run(test)
+
+
+def test_no_more_calls_than_there_may_be_at_a_time() -> None:
+    """Streams that say nothing are calls; a second connection finds no room beside those of the first."""
+
+    async def test() -> None:
+        async with served(transport=Transport(calls=3)) as to:
+            idle = [to.stub.VerifyStream() for _ in range(3)]
+            await asyncio.gather(*(stream.wait_for_connection() for stream in idle))
+            await _until(lambda: len(to.server._streams) == 3)
+            options = (("grpc.use_local_subchannel_pool", 1),)
+            async with grpc.aio.insecure_channel(to.address, options) as channel:
+                stub = VerificationStub(channel)
+                code, *_ = await refused(stub.Verify(single(1)))
+                assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+                await idle[0].done_writing()
+                assert await idle[0].read() is grpc.aio.EOF
+                assert (await stub.Verify(single(1))).verdicts == b"\1"
+            for stream in idle:
+                stream.cancel()
 
     run(test)
 
