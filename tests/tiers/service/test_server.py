@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from served import HeldService, Served, served
 from signed_requests import ed25519_signed, expected, over_messages, single
 
-from supervm.kernels.errors import DeviceLost
+from supervm.kernels.errors import BackendUnavailable, DeviceLost, DeviceOutOfMemory, DeviceTimeout
 from supervm.tiers.service.core import Limits, State, stopping
 from supervm.tiers.service.server import PUSH_BACK, REFUSAL, SERVICE, Transport
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -256,6 +256,66 @@ def test_a_lost_device_is_internal_and_health_says_so_until_something_computes(
             assert (await to.stub.Verify(single(1))).verdicts == b"\1"
             await _until(lambda: to.service.state is State.READY)
             assert await health(to) == SERVING
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "error", [BackendUnavailable("ifma", "not implemented for it"), DeviceTimeout("gpu 0", "late")]
+)
+def test_what_a_backend_cannot_compute_says_nothing_of_health(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A call that any caller may send must not turn the service off for all."""
+
+    async def test() -> None:
+        def fails(*_: object, **__: object) -> Any:
+            raise error
+
+        monkeypatch.setattr("supervm.tiers.service.calls.conflicts.detect", fails)
+        async with served() as to:
+            request = pb.DetectConflictsRequest(read_offsets=bytes(16), write_offsets=bytes(16))
+            code, *_ = await refused(to.stub.DetectConflicts(request))
+            assert code is grpc.StatusCode.INTERNAL
+            assert to.service.state is State.READY
+            assert await health(to) == SERVING
+
+    run(test)
+
+
+def test_a_device_without_memory_asks_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        def fails(*_: object) -> Any:
+            raise DeviceOutOfMemory("gpu 0", "full")
+
+        async with served() as to:
+            monkeypatch.setattr(to.service, "_batch_function", lambda kind: fails)
+            assert (await refused(to.stub.Verify(single(1))))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert to.service.state is State.READY
+
+    run(test)
+
+
+LONG = "\x01" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "field"),
+    [
+        ("MerkleRoot", pb.MerkleRootRequest(hash=LONG), "hash"),
+        ("Msm", pb.MsmRequest(curve=LONG), "curve"),
+        ("Msm", pb.MsmRequest(curve="bn254", group=LONG), "group"),
+        ("Msm", pb.MsmRequest(curve="bn254", encoding=LONG), "encoding"),
+        ("Msm", pb.MsmRequest(curve="ed25519", encoding=LONG), "encoding"),
+        ("Poseidon", pb.PoseidonRequest(field=LONG), "field"),
+    ],
+)
+def test_a_long_name_is_not_sent_back(call: str, request_: Any, field: str) -> None:
+    async def test() -> None:
+        async with served() as to:
+            code, refusal, _ = await refused(getattr(to.stub, call)(request_))
+            assert (code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+            assert len(refusal.message) < 2000
 
     run(test)
 
