@@ -19,6 +19,7 @@ from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, VerificationService
 from supervm.tiers.service.http import conversion, models
 from supervm.tiers.service.http.bodies import Bodies
+from supervm.tiers.service.http.bodies import gone as gone_away
 from supervm.tiers.service.http.document import ERRORS, body_of
 from supervm.tiers.service.http.problems import of_validation, problem
 from supervm.tiers.service.meters import Meter
@@ -26,6 +27,8 @@ from supervm.tiers.service.meters import Meter
 log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT = 86_400.0
+MOST_FINDINGS = 100
+"""In one body; beyond, none is named: each takes half a kilobyte, and a body has room for millions of unknown members."""
 
 Timeout = Annotated[
     float | None,
@@ -181,6 +184,7 @@ def _endpoint(route: Route, access: Access, meter: Meter, bodies: Bodies) -> Any
         except (ServiceError, ValidationError) as error:
             refused = error if isinstance(error, ServiceError) else _invalid(error)
             code = refused.code.name
+            refused.with_traceback(None)  # its frames hold the message, and this one would hold it in a cycle
             return problem(refused)
         except Exception as error:
             log.exception("a request to %s failed", route.path)
@@ -193,6 +197,9 @@ def _endpoint(route: Route, access: Access, meter: Meter, bodies: Bodies) -> Any
 
 
 def _invalid(error: ValidationError) -> ServiceError:
+    found = error.error_count()
+    if found > MOST_FINDINGS:
+        return ServiceError(Code.INVALID_ARGUMENT, "", f"found {found} members that are wrong or unknown")
     return of_validation(error.errors(include_url=False, include_context=False, include_input=False))
 
 
@@ -209,7 +216,7 @@ async def _answered(request: Request, call: Awaitable[Any], deadline: float | No
         if working in done:
             return working.result()
         if gone in done:
-            raise ServiceError(Code.CANCELLED, "", "the caller went away")
+            raise gone_away()
         raise ServiceError(Code.DEADLINE_EXCEEDED, "Request-Timeout", "no answer came before it was over")
     finally:
         working.cancel()
