@@ -163,7 +163,7 @@ class VerificationService:
             self._verify,
             self.limits.batch_items,
             self.limits.batch_age,
-            self._failed,
+            self.failed,
             self._verified,
         )
         self.meter.queue("verify", lambda: self.queue.items)
@@ -306,7 +306,7 @@ class VerificationService:
         self._enter(caller, items, size)
         leave = partial(self._leave, items, size, time.monotonic())
         future: asyncio.Future[Reply] = self._loop.create_future()
-        failed = partial(self._failed, vital=False)
+        failed = partial(self.failed, vital=False)
         self._others.put(Computation(call.compute, caller.deadline, future, failed, leave))
         return await future
 
@@ -328,7 +328,7 @@ class VerificationService:
             return partial(secp256k1.ecdsa_verify_batch, low_s=kind.low_s, backend=self._backend)
         return partial(secp256k1.schnorr_verify_batch, backend=self._backend)
 
-    def _failed(self, error: BaseException, vital: bool = True) -> ServiceError:
+    def failed(self, error: BaseException, vital: bool = True) -> ServiceError:
         """What the callers of failed work are told.
 
         Health follows the signatures, and lost devices: other calls may ask for what a backend does not have, or cannot do

@@ -157,9 +157,9 @@ class GrpcServer:
             begun, failure = time.perf_counter(), None
             try:
                 reply = await method(read(packed), self._caller(context))
-            except ServiceError as error:
+            except Exception as error:
                 # Its frames hold the request, and an abort from here would hold them in a cycle until some collection.
-                failure = error.with_traceback(None)
+                failure = self._service.failed(error, vital=False).with_traceback(None)
             if failure is not None:
                 meter.request(name, failure.code.name, time.perf_counter() - begun)
                 await _abort(context, failure)

@@ -320,6 +320,35 @@ def test_a_long_name_is_not_sent_back(call: str, request_: Any, field: str) -> N
     run(test)
 
 
+def test_a_defect_is_internal_in_calls_and_streams(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream goes on: it waited for ever for an answer to what had failed before the queue."""
+
+    def broken(*_: object) -> Any:
+        raise RuntimeError("secret")
+
+    async def test() -> None:
+        async with served() as to:
+            with monkeypatch.context() as patch:
+                patch.setattr("supervm.tiers.service.core.signatures", broken)
+                code, refusal, _ = await refused(to.stub.Verify(single(1)))
+                assert code is grpc.StatusCode.INTERNAL
+                assert "secret" not in refusal.message
+                stream = to.stub.VerifyStream()
+                await stream.write(single(7))
+                reply = await stream.read()
+                assert (reply.id, reply.refusal.code) == (7, grpc.StatusCode.INTERNAL.value[0])
+            await stream.write(single(8))
+            await stream.done_writing()
+            assert (await stream.read()).verdicts == expected([ed25519_signed(8)])
+            assert await stream.read() is grpc.aio.EOF
+            assert to.service.state is State.READY
+
+    run(test)
+    assert "secret" in caplog.text
+
+
 def test_reflection_shows_the_published_protocol() -> None:
     async def test() -> None:
         async with served() as to:
