@@ -34,6 +34,8 @@ from supervm.tiers.service.v1 import verification_pb2 as pb
 SERVICE = pb.DESCRIPTOR.services_by_name["Verification"].full_name
 PUSH_BACK = "grpc-retry-pushback-ms"
 REFUSAL = "supervm-refusal-bin"
+SMALL_REPLY = 4 << 10
+"""Bytes of a reply that is not worth counting until its caller has read it."""
 STATUSES = {status.value[0]: status for status in grpc.StatusCode}
 
 Method = Callable[[Any, Caller], Awaitable[Message]]
@@ -148,8 +150,7 @@ class GrpcServer:
         reflection.enable_server_reflection(names, self._server)
 
     def _unary(self, name: str, kind: type[Message], method: Method) -> Any:
-        meter = self._service.meter
-
+        meter, queue = self._service.meter, self._service.queue
         read = _reader(kind)
 
         # What a call gets, gRPC keeps until its answer. That is the packed message, so that the message itself can go.
@@ -164,6 +165,10 @@ class GrpcServer:
                 meter.request(name, failure.code.name, time.perf_counter() - begun)
                 await _abort(context, failure)
             meter.request(name, "OK", time.perf_counter() - begun)
+            size = reply.ByteSize()
+            if size > SMALL_REPLY:
+                queue.unread += size
+                context.add_done_callback(lambda _: queue.taken(size))
             return reply
 
         return call

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -347,6 +349,40 @@ def test_a_defect_is_internal_in_calls_and_streams(
 
     run(test)
     assert "secret" in caplog.text
+
+
+def test_a_reply_counts_until_its_caller_has_it() -> None:
+    """A client that is stopped keeps megabytes of its reply here; the queue must not forget them."""
+    program = "\n".join(
+        (
+            "import sys, grpc",
+            "from supervm.tiers.service.v1 import verification_pb2 as pb",
+            "from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub",
+            "with grpc.insecure_channel(sys.argv[1], [('grpc.max_receive_message_length', -1)]) as channel:",
+            "    call = VerificationStub(channel).Hash",
+            "    request = pb.HashRequest(function=2, messages=pb.Rows(offsets=bytes(8 * 100_001)))",
+            "    assert len(call(request).digests) == 6_400_000",
+        )
+    )
+
+    async def test() -> None:
+        async with served() as to:
+            queue = to.service.queue
+            enter = queue.enter
+            client = await asyncio.create_subprocess_exec(sys.executable, "-c", program, to.address)
+
+            def stop_client(items: int, size: int) -> None:
+                client.send_signal(signal.SIGSTOP)
+                enter(items, size)
+
+            queue.enter = stop_client  # type: ignore[method-assign]
+            await _until(lambda: queue.unread > 6_000_000)
+            assert queue.requests == 0
+            client.send_signal(signal.SIGCONT)
+            assert await client.wait() == 0
+            await _until(lambda: queue.unread == 0)
+
+    run(test)
 
 
 def test_reflection_shows_the_published_protocol() -> None:

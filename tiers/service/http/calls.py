@@ -14,10 +14,10 @@ from google.protobuf.message import Message
 from pydantic import BaseModel, ValidationError
 
 from supervm.tiers.errors import ServiceError
-from supervm.tiers.service.access import Access
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, VerificationService
 from supervm.tiers.service.http import conversion, models
+from supervm.tiers.service.http.answers import Answer
 from supervm.tiers.service.http.bodies import Bodies
 from supervm.tiers.service.http.bodies import gone as gone_away
 from supervm.tiers.service.http.document import ERRORS, body_of
@@ -154,7 +154,7 @@ def calls_router(service: VerificationService, meter: Meter, bodies: Bodies) -> 
     for route in _routes(service):
         router.add_api_route(
             route.path,
-            _endpoint(route, service.access, meter, bodies),
+            _endpoint(route, service, meter, bodies),
             methods=["POST"],
             summary=route.summary,
             description=route.body.__doc__,
@@ -166,7 +166,9 @@ def calls_router(service: VerificationService, meter: Meter, bodies: Bodies) -> 
     return router
 
 
-def _endpoint(route: Route, access: Access, meter: Meter, bodies: Bodies) -> Any:
+def _endpoint(route: Route, service: VerificationService, meter: Meter, bodies: Bodies) -> Any:
+    access = service.access
+
     async def endpoint(request: Request, request_timeout: Timeout = None) -> Response:
         begun = time.monotonic()
         code = Code.INTERNAL.name
@@ -178,9 +180,10 @@ def _endpoint(route: Route, access: Access, meter: Meter, bodies: Bodies) -> Any
                 message = route.request(route.body.model_validate_json(content))
             bodies.check_size(message.ByteSize())
             reply = await _answered(request, route.method(message, Caller(name, deadline)), deadline)
+            bodies.check_size(reply.ByteSize())
             answer = route.reply(message, reply).model_dump_json(exclude_none=True)
             code = "OK"
-            return Response(answer, media_type="application/json")
+            return Answer(answer.encode(), service.queue)
         except (ServiceError, ValidationError) as error:
             refused = error if isinstance(error, ServiceError) else _invalid(error)
             code = refused.code.name

@@ -300,6 +300,26 @@ def test_a_refused_request_leaves_nothing_behind(http, monkeypatch):
         gc.enable()
 
 
+def test_an_answer_counts_until_its_caller_has_it(served):
+    with served() as one:
+        host, port = one.address.removeprefix("http://").split(":")
+        body = json.dumps({"function": "sha512", "messages": [""] * 100_000}).encode()
+        with socket.socket() as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            caller.connect((host, int(port)))
+            head = f"POST /v1/hash HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            caller.sendall(head.encode() + body)
+            _until(lambda: one.service.queue.unread > 13_000_000)
+            assert one.service.queue.requests == 0
+        _until(lambda: one.service.queue.unread == 0)
+
+
+def test_an_answer_above_the_limit(served):
+    with served(service_message_bytes=20_000) as one:
+        body = {"function": "sha512", "messages": [""] * 1000}
+        assert_problem(one.post("/v1/hash", body), 413, "RESOURCE_EXHAUSTED")
+
+
 def test_a_draining_service(served):
     with served() as one:
         one.service.drain()
