@@ -18,7 +18,8 @@ from supervm.tiers.client.aio_stream import AsyncVerifyStream
 from supervm.tiers.client.calls import Bytes, Call, Conflicts, Verdicts
 from supervm.tiers.client.columns import RowsLike
 from supervm.tiers.client.connection import Connection, Tls, failure
-from supervm.tiers.client.options import MESSAGE_BYTES, checked_count
+from supervm.tiers.client.errors import ServiceUnavailable
+from supervm.tiers.client.options import CLIENT_CLOSED, MESSAGE_BYTES, checked_count
 from supervm.tiers.client.retry import Deadline, Retry, pause_before_retry
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 
@@ -174,6 +175,7 @@ class AsyncClient:
             checked_count("in_flight", in_flight),
             checked_count("pack", pack),
             timeout,
+            self._limit,
         )
 
     async def _run(self, call: Call[Result], timeout: float | None) -> Result:
@@ -202,6 +204,14 @@ class AsyncClient:
                 return await method(request, timeout=deadline.left, metadata=self._metadata)
             except grpc.RpcError as error:
                 failed = failure(error)
+            except grpc.aio.UsageError as error:
+                raise ServiceUnavailable(CLIENT_CLOSED) from error
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                # Nobody cancelled the caller's task: gRPC says so of a channel that was closed meanwhile.
+                raise ServiceUnavailable(CLIENT_CLOSED) from None
             pause = pause_before_retry(failed, self._retry, attempt, deadline)
             if pause is None:
                 raise failed

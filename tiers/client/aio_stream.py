@@ -29,15 +29,21 @@ class AsyncVerifyStream:
 
     Args:
         open_call: makes a call of `VerifyStream`.
-        retry, in_flight, pack, timeout: as `AsyncClient.stream` takes them.
+        retry, in_flight, pack, timeout, message_bytes: as `AsyncClient.stream` takes them.
     """
 
     def __init__(
-        self, open_call: Callable[[], Any], retry: Retry, in_flight: int, pack: int, timeout: float | None
+        self,
+        open_call: Callable[[], Any],
+        retry: Retry,
+        in_flight: int,
+        pack: int,
+        timeout: float | None,
+        message_bytes: int,
     ) -> None:
         self._open, self._in_flight, self._timeout = open_call, in_flight, timeout
         self._slots = asyncio.Semaphore(in_flight)
-        self._window = Window(retry, pack, self._slots.release)
+        self._window = Window(retry, pack, message_bytes, self._slots.release)
         self._wake = asyncio.Event()
         self._closing = False
         self._unheard = False
@@ -78,7 +84,7 @@ class AsyncVerifyStream:
             rule: `dalek`, `strict` or `zip215`.
 
         Raises:
-            ArgumentError: wrong lengths, or an unknown rule.
+            ArgumentError: wrong lengths, an unknown rule, or a message that no request may hold.
             ServiceUnavailable: the stream is closed.
         """
         return await self._submit(window.ed25519(public_key, message, signature, rule))
@@ -96,6 +102,7 @@ class AsyncVerifyStream:
         return await self._submit(window.schnorr(public_key, message, signature))
 
     async def _submit(self, item: Signature) -> asyncio.Future[int]:
+        self._window.check(item)
         item.deadline = Deadline.after(self._timeout)
         await self._slots.acquire()
         if not self._tasks or self._tasks[0].done():

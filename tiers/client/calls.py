@@ -7,6 +7,7 @@ held twice, and their replies are put together in order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
@@ -18,6 +19,7 @@ from google.protobuf.message import Message
 from supervm.crypto.messages import Messages, MessagesLike
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client.columns import RowsLike, cuts, numbers, rows, same_count, table, wire_rows
+from supervm.tiers.client.errors import ServiceRefused
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 __all__ = [
@@ -123,9 +125,11 @@ def _over_messages(
     signed, keys = rows(signatures, "signatures", (64,)), rows(public_keys, "public_keys", (32,))
     batch = Messages.of(messages)
     same_count(len(signed), "signatures", public_keys=len(keys), messages=len(batch))
+    sent: list[int] = []
 
     def requests() -> Iterator[pb.VerifyRequest]:
         for start, stop in cuts(len(signed), 32 + 64 + 8 + 1, limit - _SEGMENT, batch):
+            sent.append(stop - start)
             yield pb.VerifyRequest(
                 scheme=common.scheme,
                 rule=common.rule,
@@ -134,7 +138,7 @@ def _over_messages(
                 messages=wire_rows(batch, start, stop),
             )
 
-    return Call("Verify", requests(), _verdicts)
+    return Call("Verify", requests(), lambda replies: _verdicts(replies, sent))
 
 
 def verify_ecdsa(
@@ -143,9 +147,11 @@ def verify_ecdsa(
     signed, hashed = rows(signatures, "signatures", (64,)), rows(digests, "digests", (32,))
     keys = rows(public_keys, "public_keys", ECDSA_KEYS, len(signed))
     same_count(len(signed), "signatures", public_keys=len(keys), digests=len(hashed))
+    sent: list[int] = []
 
     def requests() -> Iterator[pb.VerifyRequest]:
         for start, stop in cuts(len(signed), keys.shape[1] + 32 + 64 + 1, limit - _SEGMENT):
+            sent.append(stop - start)
             yield pb.VerifyRequest(
                 scheme=pb.SCHEME_ECDSA_SECP256K1,
                 allow_high_s=not low_s,
@@ -154,26 +160,45 @@ def verify_ecdsa(
                 signatures=signed[start:stop].tobytes(),
             )
 
-    return Call("Verify", requests(), _verdicts)
+    return Call("Verify", requests(), lambda replies: _verdicts(replies, sent))
 
 
-def _verdicts(replies: Sequence[pb.VerifyReply]) -> Verdicts:
-    return numbers([reply.verdicts for reply in replies], "i1")
+def _verdicts(replies: Sequence[pb.VerifyReply | pb.RecoverReply], sent: Sequence[int]) -> Verdicts:
+    return _answers([reply.verdicts for reply in replies], sent, "i1")
+
+
+def _answers(packed: Sequence[bytes], sent: Sequence[int], dtype: str, *shape: int) -> npt.NDArray[Any]:
+    """One answer for each item, an array (n, *shape): too few from one reply would shift those of the next.
+
+    Args:
+        packed: of each reply.
+        sent: items of each request.
+
+    Raises:
+        ServiceRefused: INTERNAL, where a reply has more or fewer answers than its request had items.
+    """
+    width = np.dtype(dtype).itemsize * math.prod(shape)
+    for data, items in zip(packed, sent, strict=True):
+        if len(data) != width * items:
+            raise ServiceRefused("INTERNAL", "", f"{len(data)} bytes came for {items} items of {width}")
+    return numbers(packed, dtype, *shape)
 
 
 def recover(digests: RowsLike, signatures: RowsLike, limit: int) -> Call[tuple[Bytes, Verdicts]]:
     hashed, signed = rows(digests, "digests", (32,)), rows(signatures, "signatures", (65,))
     same_count(len(hashed), "digests", signatures=len(signed))
+    sent: list[int] = []
 
     def requests() -> Iterator[pb.RecoverRequest]:
         for start, stop in cuts(len(hashed), 32 + 65 + 64 + 1, limit - _SEGMENT):
+            sent.append(stop - start)
             yield pb.RecoverRequest(
                 digests=hashed[start:stop].tobytes(), signatures=signed[start:stop].tobytes()
             )
 
     def join(replies: Sequence[pb.RecoverReply]) -> tuple[Bytes, Verdicts]:
-        keys = numbers([reply.public_keys for reply in replies], "u1", 64)
-        return keys, numbers([reply.verdicts for reply in replies], "i1")
+        keys = _answers([reply.public_keys for reply in replies], sent, "u1", 64)
+        return keys, _verdicts(replies, sent)
 
     return Call("Recover", requests(), join)
 
@@ -181,13 +206,15 @@ def recover(digests: RowsLike, signatures: RowsLike, limit: int) -> Call[tuple[B
 def hash_messages(function: str, messages: MessagesLike, limit: int) -> Call[Bytes]:
     number, width = _named(HASH_FUNCTIONS, "function", function)
     batch = Messages.of(messages)
+    sent: list[int] = []
 
     def requests() -> Iterator[pb.HashRequest]:
         for start, stop in cuts(len(batch), 8 + width, limit - _SEGMENT, batch):
+            sent.append(stop - start)
             yield pb.HashRequest(function=number, messages=wire_rows(batch, start, stop))
 
     def join(replies: Sequence[pb.HashReply]) -> Bytes:
-        return numbers([reply.digests for reply in replies], "u1", width)
+        return _answers([reply.digests for reply in replies], sent, "u1", width)
 
     return Call("Hash", requests(), join)
 
@@ -239,13 +266,15 @@ def msm(
 def poseidon(curve: str, inputs: npt.NDArray[np.uint64], limit: int) -> Call[npt.NDArray[np.uint64]]:
     given = table(inputs, "inputs", np.uint64, -1, 4)
     each = given.shape[1]
+    sent: list[int] = []
 
     def requests() -> Iterator[pb.PoseidonRequest]:
         for start, stop in cuts(len(given), 32 * (each + 1), limit - _SEGMENT):
+            sent.append(stop - start)
             yield pb.PoseidonRequest(field=curve, inputs_per_hash=each, inputs=given[start:stop].tobytes())
 
     def join(replies: Sequence[pb.PoseidonReply]) -> npt.NDArray[np.uint64]:
-        return numbers([reply.digests for reply in replies], "<u8", 4)
+        return _answers([reply.digests for reply in replies], sent, "<u8", 4)
 
     return Call("Poseidon", requests(), join)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -17,9 +18,11 @@ from supervm.tiers.client import calls
 from supervm.tiers.client.calls import Bytes, Call, Conflicts, Verdicts
 from supervm.tiers.client.columns import RowsLike
 from supervm.tiers.client.connection import Connection, Tls, failure
-from supervm.tiers.client.options import MESSAGE_BYTES, checked_count
+from supervm.tiers.client.errors import ServiceUnavailable
+from supervm.tiers.client.options import CLIENT_CLOSED, MESSAGE_BYTES, checked_count
 from supervm.tiers.client.retry import Deadline, Retry, pause_before_retry
 from supervm.tiers.client.stream import VerifyStream
+from supervm.tiers.service.v1 import verification_pb2 as pb
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 
 __all__ = ["Client"]
@@ -242,12 +245,19 @@ class Client:
             timeout: seconds from a signature's submission to its verdict; None for ever.
         """
         return VerifyStream(
-            lambda requests: self._stub.VerifyStream(requests, metadata=self._metadata),
+            self._open_stream,
             self._retry,
             checked_count("in_flight", in_flight),
             checked_count("pack", pack),
             timeout,
+            self._limit,
         )
+
+    def _open_stream(self, requests: Iterator[pb.VerifyRequest]) -> Any:
+        try:
+            return self._stub.VerifyStream(requests, metadata=self._metadata)
+        except ValueError as error:  # as in `_send`
+            raise ServiceUnavailable(CLIENT_CLOSED) from error
 
     def _run(self, call: Call[Result], timeout: float | None) -> Result:
         deadline = Deadline.after(self._timeout if timeout is None else timeout)
@@ -267,7 +277,10 @@ class Client:
         return call.join(replies)
 
     def _send(self, method: Any, request: Any, deadline: Deadline) -> Any:
-        return method.future(request, timeout=deadline.left, metadata=self._metadata)
+        try:
+            return method.future(request, timeout=deadline.left, metadata=self._metadata)
+        except ValueError as error:  # what gRPC raises for a channel that is closed
+            raise ServiceUnavailable(CLIENT_CLOSED) from error
 
     def _reply(self, method: Any, request: Any, future: Any, deadline: Deadline) -> Any:
         """The reply to a request that was sent, which is sent again as long as that is of use."""

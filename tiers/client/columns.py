@@ -98,14 +98,14 @@ def cuts(count: int, width: int, limit: int, messages: Messages | None = None) -
     """
     if messages is None:
         step = limit // width
-        if not step:
+        if step < 1:
             raise ArgumentError("message_bytes", str(limit), f"{width} bytes at least, for one item")
         yield from ((start, min(start + step, count)) for start in range(0, max(count, 1), step))
         return
     ends = messages.offsets + np.arange(count + 1, dtype=np.int64) * width
     start = 0
     while True:
-        stop = int(np.searchsorted(ends, ends[start] + limit, side="right")) - 1
+        stop = max(start, int(np.searchsorted(ends, ends[start] + limit, side="right")) - 1)
         if stop == start < count:
             found = f"item {start}, of {ends[start + 1] - ends[start]} bytes with its key and signature"
             raise ArgumentError("messages", found, f"at most 'message_bytes', {limit}")

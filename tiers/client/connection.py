@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,9 +96,22 @@ class Connection:
             ("grpc.enable_retries", 0),
             ("grpc.use_local_subchannel_pool", 1),
         ]
+        if _of_this_machine(
+            self.target
+        ):  # which a proxy, named in the environment for elsewhere, does not reach
+            options.append(("grpc.enable_http_proxy", 0))
         if self.tls is not None and self.tls.server_name is not None:
             options.append(("grpc.ssl_target_name_override", self.tls.server_name))
         return options
+
+
+def _of_this_machine(target: str) -> bool:
+    """Whether a target is `localhost` or a loopback address, with or without gRPC's scheme before it."""
+    host = re.sub(r"^(ipv4:|ipv6:|dns:(//[^/]*/)?)", "", target).rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def failure(error: Any) -> ClientError:

@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from supervm.kernels.errors import ArgumentError
 
-__all__ = ["BROKEN", "CLOSED", "ENDED", "FAREWELL", "LISTENING", "MESSAGE_BYTES", "SWEEP", "checked_count"]
+__all__ = [
+    "BROKEN",
+    "CLIENT_CLOSED",
+    "CLOSED",
+    "ENDED",
+    "FAREWELL",
+    "LISTENING",
+    "MESSAGE_BYTES",
+    "SWEEP",
+    "checked_count",
+]
 
 MESSAGE_BYTES = 4 << 20
 """What gRPC servers accept in one message unless they are told otherwise."""
@@ -20,6 +30,7 @@ LISTENING = 0.1
 """Seconds that a stream listens before it writes, where the one before it ended unheard."""
 
 CLOSED = "the stream is closed"
+CLIENT_CLOSED = "the client is closed"
 BROKEN = "the connection broke while a request was written"
 ENDED = "the server ended the stream"
 

@@ -30,7 +30,7 @@ class VerifyStream:
 
     Args:
         open_call: makes a call of `VerifyStream` from an iterator of requests.
-        retry, in_flight, pack, timeout: as `Client.stream` takes them.
+        retry, in_flight, pack, timeout, message_bytes: as `Client.stream` takes them.
     """
 
     def __init__(
@@ -40,10 +40,11 @@ class VerifyStream:
         in_flight: int,
         pack: int,
         timeout: float | None,
+        message_bytes: int,
     ) -> None:
         self._open, self._in_flight, self._timeout = open_call, in_flight, timeout
         self._slots = threading.Semaphore(in_flight)
-        self._window = Window(retry, pack, self._slots.release)
+        self._window = Window(retry, pack, message_bytes, self._slots.release)
         self._changed = threading.Condition()
         """Guards the window and what follows here."""
         self._call: Any = None
@@ -92,7 +93,7 @@ class VerifyStream:
             rule: `dalek`, `strict` or `zip215`.
 
         Raises:
-            ArgumentError: wrong lengths, or an unknown rule.
+            ArgumentError: wrong lengths, an unknown rule, or a message that no request may hold.
             ServiceUnavailable: the stream is closed.
         """
         return self._submit(window.ed25519(public_key, message, signature, rule))
@@ -108,6 +109,7 @@ class VerifyStream:
         return self._submit(window.schnorr(public_key, message, signature))
 
     def _submit(self, item: Signature) -> Future[int]:
+        self._window.check(item)
         promise: Future[int] = Future()
         promise.set_running_or_notify_cancel()  # from here on nobody but the stream ends it
         item.promise, item.deadline = promise, Deadline.after(self._timeout)
@@ -132,6 +134,8 @@ class VerifyStream:
                     if repeated is not None:
                         self._changed.wait_for(lambda: self._closing, repeated[0])
                         self._window.put_back(repeated[1])
+        except ServiceUnavailable:
+            return  # the client was closed before the stream: every promise says so
         finally:
             with self._changed:
                 self._closed = True

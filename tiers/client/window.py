@@ -24,7 +24,10 @@ from supervm.tiers.service.v1 import verification_pb2 as pb
 __all__ = ["Kind", "Signature", "Window", "ecdsa", "ed25519", "schnorr", "status_name"]
 
 _PACKED_BYTES = 1 << 20
-"""Messages that go together in one request are no longer than this; a longer one goes alone."""
+"""Signatures that go together in one request, with keys and messages, are no longer than this; a longer one goes alone."""
+_OFFSET = 8
+_SEGMENT = 64
+"""Bytes that a request of one signature may take beside it: tags, lengths, numbers."""
 
 _STATUS = {
     1: "CANCELLED",
@@ -66,6 +69,11 @@ class Signature:
     deadline: Deadline = NEVER
     attempt: int = 1
     open: bool = True
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in a request."""
+        return len(self.public_key) + len(self.signed) + len(self.signature) + _OFFSET
 
 
 _ED25519 = {name: Kind(pb.SCHEME_ED25519, rule, False, 32) for name, rule in ED25519_RULES.items()}
@@ -115,15 +123,29 @@ class Window:
     Args:
         retry: when a signature goes out again.
         pack: signatures that one request may hold.
+        message_bytes: what no request may be above.
         done: called for each signature once its promise is kept or broken.
     """
 
-    def __init__(self, retry: Retry, pack: int, done: Callable[[], None]) -> None:
+    def __init__(self, retry: Retry, pack: int, message_bytes: int, done: Callable[[], None]) -> None:
         self._retry, self._pack, self._done = retry, pack, done
+        self._limit = message_bytes - _SEGMENT
+        self._together = min(_PACKED_BYTES, self._limit)
         self._waiting: deque[Signature] = deque()
         self._sent: dict[int, list[Signature]] = {}
         self._resting: list[list[Signature]] = []
         self._ids = itertools.count(1)
+
+    def check(self, item: Signature) -> None:
+        """Raises:
+        ArgumentError: one that a server would end the whole stream for.
+        """
+        if item.size > self._limit:
+            found, expected = (
+                f"{len(item.signed)} bytes",
+                f"at most 'message_bytes' with key and signature, {self._limit}",
+            )
+            raise ArgumentError("message", found, expected)
 
     def put(self, item: Signature) -> None:
         """Queue a signature."""
@@ -140,9 +162,9 @@ class Window:
         if not waiting:
             return None
         items = [waiting.popleft()]
-        kind, room = items[0].kind, _PACKED_BYTES - len(items[0].signed)
+        kind, room = items[0].kind, self._together - items[0].size
         while waiting and len(items) < self._pack and waiting[0].kind == kind:
-            room -= len(waiting[0].signed)
+            room -= waiting[0].size
             if room < 0:
                 break
             items.append(waiting.popleft())

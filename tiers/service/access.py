@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from pathlib import Path
 
 from supervm.tiers.errors import BrokenFile, ServiceError
@@ -11,6 +12,7 @@ from supervm.tiers.service.codes import Code
 
 SHORTEST_TOKEN = 16
 BEARER = "bearer "
+PREFIX = 64
 
 
 class Access:
@@ -45,8 +47,9 @@ class Access:
             words = line.split()
             if not words or words[0].startswith("#"):
                 continue
-            if len(words) != 2 or len(words[1]) < SHORTEST_TOKEN or words[0] in tokens:
-                expected = f"a new name, a space and a token of at least {SHORTEST_TOKEN} characters"
+            if len(words) != 2 or len(words[1]) < SHORTEST_TOKEN or not line.isascii() or words[0] in tokens:
+                # A header carries ASCII alone: another token would be refused from everybody.
+                expected = f"a new name, a space and a token of at least {SHORTEST_TOKEN} characters of ASCII"
                 raise BrokenFile(
                     str(path), f"line {number}", f"not {expected}"
                 )  # which never shows the token
@@ -74,7 +77,7 @@ class Access:
                     Code.UNAUTHENTICATED, "authorization", "no known token in it, expected 'Bearer TOKEN'"
                 )
             return f"token {name}"
-        return f"subject {subject}" if subject else f"address {address}"
+        return f"subject {subject}" if subject else f"address {_network(address)}"
 
     def _named(self, token: str) -> str | None:
         """Whose token it is; takes as long whoever's it is, and whatever of it is right."""
@@ -83,3 +86,16 @@ class Access:
             if hmac.compare_digest(given, known):
                 found = name
         return found
+
+
+def _network(address: str) -> str:
+    """What one subscriber has: an IPv4 address, or of IPv6 a network of 64 bits, in which addresses cost nothing."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address  # of a socket that has none
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, PREFIX), strict=False))

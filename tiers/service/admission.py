@@ -16,15 +16,18 @@ MOST_CLIENTS = 10_000
 
 
 class Queue:
-    """Counts what is accepted and not yet answered.
+    """Counts what is accepted and not yet answered, and answers that are on their way.
 
     Args:
         items, size: what the queue may hold; bytes of requests and of their answers.
+
+    Attributes:
+        unread: bytes of answers that their callers have not taken yet: whoever reads slowly, or never, holds them.
     """
 
     def __init__(self, items: int, size: int) -> None:
         self.most_items, self.most_size = items, size
-        self.items = self.size = self.requests = 0
+        self.items = self.size = self.requests = self.unread = 0
         self._wait = SHORTEST_RETRY
 
     def enter(self, items: int, size: int) -> None:
@@ -40,11 +43,12 @@ class Queue:
                 f"the request has {items} items and {size} bytes with its answer, expected at most {self.most_items} "
                 f"and {self.most_size}: send less at once",
             )
-        if self.items + items > self.most_items or self.size + size > self.most_size:
+        held = self.size + self.unread
+        if self.items + items > self.most_items or held + size > self.most_size:
             raise ServiceError(
                 Code.RESOURCE_EXHAUSTED,
                 "",
-                f"the queue is full: {self.items} items and {self.size} bytes of {self.most_items} and "
+                f"the queue is full: {self.items} items and {held} bytes of {self.most_items} and "
                 f"{self.most_size}: try again later",
                 self.retry_after,
             )
@@ -58,6 +62,10 @@ class Queue:
         self.size -= size
         self.requests -= 1
         self._wait += (seconds - self._wait) / 16
+
+    def taken(self, size: int) -> None:
+        """The caller has so many bytes of `unread`, or is gone."""
+        self.unread -= size
 
     @property
     def retry_after(self) -> float:

@@ -24,7 +24,7 @@ from supervm.engine import conflicts
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
-from supervm.tiers.service.columns import offsets, ragged, refuse, rows, same_count, words
+from supervm.tiers.service.columns import offsets, quoted, ragged, refuse, rows, same_count, shortened, words
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 Reply = TypeVar("Reply")
@@ -57,6 +57,7 @@ POINT_SHAPES = {
 POSEIDON_FIELDS = ("bn254", "bls12_381")
 MOST_POSEIDON_INPUTS = 16
 FIELD_WORDS = 4
+EDGE_BYTES = 4
 
 
 class Call(NamedTuple, Generic[Reply]):
@@ -104,7 +105,7 @@ def merkle_root(request: pb.MerkleRootRequest, backend: str) -> Call[pb.MerkleRo
     """`supervm.crypto.merkle.root` over rows of 32 bytes."""
     name, arity = request.hash, request.arity or 2
     if name not in HASHES:
-        refuse("hash", repr(name), f"one of {', '.join(HASHES)}")
+        refuse("hash", quoted(name), f"one of {', '.join(HASHES)}")
     if not 2 <= arity <= MOST_ARITY:
         refuse("arity", str(arity), f"2 to {MOST_ARITY}, or 0 for 2")
     packed = request.leaves
@@ -122,16 +123,16 @@ def sum_of_products(request: pb.MsmRequest, backend: str) -> Call[pb.MsmReply]:
     """`supervm.crypto.msm` over points in any encoding."""
     curve, name = request.curve, request.group or "g1"
     if curve not in {curve for curve, _ in POINT_SHAPES}:
-        refuse("curve", repr(curve), f"one of {', '.join(sorted({curve for curve, _ in POINT_SHAPES}))}")
+        refuse("curve", quoted(curve), f"one of {', '.join(sorted({curve for curve, _ in POINT_SHAPES}))}")
     if (curve, name) not in POINT_SHAPES:
-        refuse("group", repr(name), "g1 (or nothing), or g2 where the curve has one")
+        refuse("group", quoted(name), "g1 (or nothing), or g2 where the curve has one")
     shape, encoding, subgroup = POINT_SHAPES[curve, name], request.encoding or "limbs", request.check_subgroup
     scalars = words("scalars", request.scalars, (FIELD_WORDS,))
     if encoding == "limbs":
         points: Any = words("points", request.points, shape)
         group, width = None, points.itemsize * math.prod(shape)
     elif curve == "ed25519":
-        refuse("encoding", repr(encoding), "limbs (or nothing) for ed25519")
+        refuse("encoding", quoted(encoding), "limbs (or nothing) for ed25519")
     else:
         group = getattr(curves.get(curve), name)
         try:
@@ -153,7 +154,7 @@ def field_hashes(request: pb.PoseidonRequest, backend: str) -> Call[pb.PoseidonR
     """`supervm.crypto.poseidon` over rows of one width."""
     field, width = request.field, request.inputs_per_hash
     if field not in POSEIDON_FIELDS:
-        refuse("field", repr(field), f"one of {', '.join(POSEIDON_FIELDS)}")
+        refuse("field", quoted(field), f"one of {', '.join(POSEIDON_FIELDS)}")
     if not 1 <= width <= MOST_POSEIDON_INPUTS:
         refuse("inputs_per_hash", str(width), f"1 to {MOST_POSEIDON_INPUTS}")
     inputs = words("inputs", request.inputs, (width, FIELD_WORDS))
@@ -185,14 +186,17 @@ def detected_conflicts(request: pb.DetectConflictsRequest, backend: str) -> Call
             reply.hot_keys, reply.hot_counts = found.hot_keys.tobytes(), found.hot_counts.tobytes()
         return reply
 
-    edge_size = 8 * len(read_offsets) + 4 * (len(reads) + 2 * len(writes)) if edges else 0
+    # An edge to what a read reads, to the writer after it, and from a write to the one after it: no access has more.
+    most_edges = 2 * len(reads) + len(writes)
+    edge_size = 8 * len(read_offsets) + EDGE_BYTES * most_edges if edges else 0
     return Call(len(read_offsets) - 1, 4 * len(read_offsets) + edge_size, compute)
 
 
 def of_argument(error: ArgumentError) -> ServiceError:
     """What the library says about an argument, about the request's field."""
     field = FIELDS.get(error.argument, error.argument)
-    return ServiceError(Code.INVALID_ARGUMENT, field, f"found {error.found}, expected {error.expected}")
+    found = shortened(error.found)
+    return ServiceError(Code.INVALID_ARGUMENT, field, f"found {found}, expected {error.expected}")
 
 
 def _decoded(group: curves.Group, data: Any, encoding: str, backend: str) -> Any:

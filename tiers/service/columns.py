@@ -26,6 +26,8 @@ SIGNATURE = 64
 KEY = 32
 DIGEST = 32
 ECDSA_KEYS = (33, 64, 65)
+SHOWN = 120
+"""Characters of a caller's text that an error repeats."""
 
 _LENGTH = struct.Struct("<q").pack
 
@@ -169,6 +171,16 @@ def same_count(field: str, found: int, expected: int, of: str) -> None:
     """
     if found != expected:
         refuse(field, f"{found} rows", f"{expected}, as many as '{of}'")
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text of a caller's: errors travel in headers, which hold no more than a few KiB."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def quoted(text: str) -> str:
+    """What a caller named something, for an error; in ASCII."""
+    return ascii(shortened(text))
 
 
 def refuse(field: str, found: str, expected: str) -> NoReturn:

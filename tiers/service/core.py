@@ -17,7 +17,13 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from supervm.crypto import ed25519, secp256k1
-from supervm.kernels.errors import ArgumentError, BackendUnavailable, DeviceError
+from supervm.kernels.errors import (
+    ArgumentError,
+    BackendUnavailable,
+    DeviceError,
+    DeviceLost,
+    DeviceOutOfMemory,
+)
 from supervm.kernels.witness import witness
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service import calls
@@ -157,7 +163,7 @@ class VerificationService:
             self._verify,
             self.limits.batch_items,
             self.limits.batch_age,
-            self._failed,
+            self.failed,
             self._verified,
         )
         self.meter.queue("verify", lambda: self.queue.items)
@@ -213,11 +219,15 @@ class VerificationService:
         """Poseidon of rows of field elements."""
         return self._other(calls.field_hashes, request, caller)
 
-    def detect_conflicts(
+    async def detect_conflicts(
         self, request: pb.DetectConflictsRequest, caller: Caller = LOCAL
-    ) -> Coroutine[Any, Any, pb.DetectConflictsReply]:
+    ) -> pb.DetectConflictsReply:
         """Waves of a block's transactions."""
-        return self._other(calls.detected_conflicts, request, caller)
+        computing = self._other(calls.detected_conflicts, request, caller)
+        del request  # as in `verify`
+        reply = await computing
+        self.meter.conflicts(len(reply.edges) // calls.EDGE_BYTES)
+        return reply
 
     async def verify_groth16(self, request: pb.VerifyGroth16Request, caller: Caller = LOCAL) -> NoReturn:
         """Raises:
@@ -296,7 +306,8 @@ class VerificationService:
         self._enter(caller, items, size)
         leave = partial(self._leave, items, size, time.monotonic())
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._others.put(Computation(call.compute, caller.deadline, future, self._failed, leave))
+        failed = partial(self.failed, vital=False)
+        self._others.put(Computation(call.compute, caller.deadline, future, failed, leave))
         return await future
 
     def _verify(self, kind: Kind, keys: Bytes, signed: Any, packed: Bytes) -> Verdicts:
@@ -317,19 +328,24 @@ class VerificationService:
             return partial(secp256k1.ecdsa_verify_batch, low_s=kind.low_s, backend=self._backend)
         return partial(secp256k1.schnorr_verify_batch, backend=self._backend)
 
-    def _failed(self, error: BaseException) -> ServiceError:
-        """What the callers of failed work are told; a backend that nothing could replace is everybody's business."""
+    def failed(self, error: BaseException, vital: bool = True) -> ServiceError:
+        """What the callers of failed work are told.
+
+        Health follows the signatures, and lost devices: other calls may ask for what a backend does not have, or cannot do
+        in time, and whoever sends such a call must not take the service from everybody else.
+        """
         if isinstance(error, ServiceError):
             return error
         if isinstance(error, ArgumentError):
             return calls.of_argument(error)
-        if isinstance(error, MemoryError):
+        if isinstance(error, (MemoryError, DeviceOutOfMemory)):
             return ServiceError(
                 Code.RESOURCE_EXHAUSTED, "", "too little memory: send less at once", self.queue.retry_after
             )
         if isinstance(error, (DeviceError, BackendUnavailable)):
             log.error("nothing can compute: %s", error)
-            self._enter_state(State.FAILING)
+            if vital or isinstance(error, DeviceLost):
+                self._enter_state(State.FAILING)
             return ServiceError(Code.INTERNAL, "", f"nothing can compute: {error}")
         log.error("a request failed", exc_info=error)
         return ServiceError(

@@ -9,6 +9,7 @@ Requests that were cancelled or have expired are left out when the turn comes.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
@@ -27,6 +28,8 @@ Verify: TypeAlias = Callable[[Kind, Bytes, object, Bytes], Verdicts]
 """(kind, keys (n, width), (data, offsets) or digests (n, 32), signatures (n, 64)) → int8 (n,)."""
 
 Answer: TypeAlias = "bytes | ServiceError"
+
+log = logging.getLogger(__name__)
 
 PIECE = 8
 """A request is cut into pieces of so many full batches: long enough for every core, short enough for those who wait."""
@@ -220,10 +223,13 @@ class Gatherer:
             del self._open[batch.kind]
 
     def settle(self, request: Pending, answer: Answer) -> None:
-        """Take a request out of the queue and answer it."""
+        """Take a request out of the queue and answer it; a sink that fails costs the others of a batch nothing."""
         self.leave(request)
         if not request.sink.gone:
-            request.sink.deliver(request, answer)
+            try:
+                request.sink.deliver(request, answer)
+            except Exception:
+                log.exception("an answer could not be delivered")
 
     def _batch(self, kind: Kind) -> Batch:
         return Batch(kind, self._verify, PIECE * self._full, self)

@@ -27,7 +27,7 @@ class HttpPort:
     Args:
         app: ASGI.
         address: HOST:PORT; port 0 is any free one.
-        transport: whose certificates are used.
+        transport: whose certificates are used, and for how many connections.
     """
 
     def __init__(self, app: Any, address: str, transport: Transport) -> None:
@@ -38,6 +38,7 @@ class HttpPort:
             log_config=None,
             access_log=False,
             server_header=False,
+            limit_concurrency=transport.calls + 1,  # at which uvicorn begins to answer 503
             ssl_certfile=transport.certificate,
             ssl_keyfile=transport.key,
             ssl_ca_certs=None

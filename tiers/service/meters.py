@@ -22,6 +22,9 @@ class Meter(Protocol):
     def queue(self, stage: str, depth: Callable[[], float]) -> None:
         """How to read the depth of a queue."""
 
+    def conflicts(self, edges: int) -> None:
+        """Conflict detection listed so many edges."""
+
     def request(self, call: str, code: str, seconds: float) -> None:
         """A request was answered."""
 
@@ -36,6 +39,9 @@ class Unmetered:
         pass
 
     def queue(self, stage: str, depth: Callable[[], float]) -> None:
+        pass
+
+    def conflicts(self, edges: int) -> None:
         pass
 
     def request(self, call: str, code: str, seconds: float) -> None:

@@ -34,6 +34,8 @@ from supervm.tiers.service.v1 import verification_pb2 as pb
 SERVICE = pb.DESCRIPTOR.services_by_name["Verification"].full_name
 PUSH_BACK = "grpc-retry-pushback-ms"
 REFUSAL = "supervm-refusal-bin"
+SMALL_REPLY = 4 << 10
+"""Bytes of a reply that is not worth counting until its caller has read it."""
 STATUSES = {status.value[0]: status for status in grpc.StatusCode}
 
 Method = Callable[[Any, Caller], Awaitable[Message]]
@@ -46,6 +48,7 @@ class Transport:
     Args:
         address: HOST:PORT; port 0 is any free one.
         message_bytes: of a request, at most.
+        calls: at a time, of gRPC; as many connections of HTTP.
         stream_requests: in flight in one stream.
         certificate, key: PEM files; None for no TLS.
         client_certificates: a PEM file of authorities; callers then need a certificate of one of them.
@@ -53,6 +56,7 @@ class Transport:
 
     address: str = "127.0.0.1:0"
     message_bytes: int = 16 << 20
+    calls: int = 1024
     stream_requests: int = 64
     certificate: Path | None = None
     key: Path | None = None
@@ -80,8 +84,10 @@ class GrpcServer:
             options=(
                 ("grpc.max_receive_message_length", transport.message_bytes),
                 ("grpc.max_send_message_length", -1),
+                ("grpc.max_concurrent_streams", transport.calls),
                 ("grpc.so_reuseport", 0),
             ),
+            maximum_concurrent_rpcs=transport.calls,
         )
         self._register()
 
@@ -144,8 +150,7 @@ class GrpcServer:
         reflection.enable_server_reflection(names, self._server)
 
     def _unary(self, name: str, kind: type[Message], method: Method) -> Any:
-        meter = self._service.meter
-
+        meter, queue = self._service.meter, self._service.queue
         read = _reader(kind)
 
         # What a call gets, gRPC keeps until its answer. That is the packed message, so that the message itself can go.
@@ -153,13 +158,17 @@ class GrpcServer:
             begun, failure = time.perf_counter(), None
             try:
                 reply = await method(read(packed), self._caller(context))
-            except ServiceError as error:
+            except Exception as error:
                 # Its frames hold the request, and an abort from here would hold them in a cycle until some collection.
-                failure = error.with_traceback(None)
+                failure = self._service.failed(error, vital=False).with_traceback(None)
             if failure is not None:
                 meter.request(name, failure.code.name, time.perf_counter() - begun)
                 await _abort(context, failure)
             meter.request(name, "OK", time.perf_counter() - begun)
+            size = reply.ByteSize()
+            if size > SMALL_REPLY:
+                queue.unread += size
+                context.add_done_callback(lambda _: queue.taken(size))
             return reply
 
         return call

@@ -88,6 +88,7 @@ def transport(settings: Settings) -> Transport:
     return Transport(
         address=settings.service_grpc,
         message_bytes=settings.service_message_bytes,
+        calls=settings.service_calls,
         stream_requests=settings.service_stream_requests,
         certificate=_path(certificate),
         key=_path(key),

@@ -98,8 +98,8 @@ class Stream:
                 self._in_flight += 1
                 try:
                     service.submit(request, caller, self)
-                except ServiceError as error:
-                    self._refuse(request.id, error, time.monotonic())
+                except Exception as error:
+                    self._refuse(request.id, service.failed(error, vital=False), time.monotonic())
                 while self._in_flight >= self._most:
                     self._room.clear()
                     await self._room.wait()

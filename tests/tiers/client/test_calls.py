@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -22,6 +24,8 @@ from supervm.tiers.client import (
     ServiceUnavailable,
     Tls,
 )
+from supervm.tiers.client.connection import Connection
+from supervm.tiers.service.v1 import verification_pb2 as pb
 
 FULL, GONE = grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE
 QUICK = Retry(attempts=4, first=0.001, longest=0.002)
@@ -273,3 +277,78 @@ def test_pauses_grow_and_are_cut():
     longest = [max(retry.pause(attempt, None) for _ in range(2000)) for attempt in (1, 2, 3, 9)]
     assert [round(seconds) for seconds in longest] == [1, 2, 4, 5]
     assert min(retry.pause(1, 3.0) for _ in range(100)) >= 3.0
+
+
+@pytest.mark.parametrize("limit", [1, 100, 300])
+def test_a_limit_below_one_item_is_refused(call, address, script, limit):
+    """It was an empty array of verdicts, for any number of signatures, or an index out of bounds."""
+    with pytest.raises(ArgumentError, match="message_bytes"):
+        call(address, "verify_ecdsa", bytes(3 * 33), bytes(3 * 32), bytes(3 * 64), message_bytes=limit)
+    with pytest.raises(ArgumentError, match="message_bytes"):
+        call(address, "verify_ed25519", bytes(64), [b"", b""], bytes(128), message_bytes=limit)
+    assert not script.requests
+
+
+def test_a_reply_of_another_number_of_items(monkeypatch, call, script, signatures):
+    """Two replies, a verdict too few and one too many, would give verdicts to the wrong signatures."""
+
+    def shifted(self, request, context):
+        script.requests.append(request)
+        verdicts = request.signatures[::64]
+        return pb.VerifyReply(verdicts=verdicts[1:] if len(script.requests) == 1 else b"\1" + verdicts)
+
+    monkeypatch.setattr("scripted_service.ScriptedService.Verify", shifted)
+    keys, _, signed, _ = signatures(20)
+    with serving(script) as address, pytest.raises(ServiceRefused) as caught:
+        call(address, "verify_schnorr", keys, [b""] * 20, signed, message_bytes=1500, in_flight=1)
+    assert caught.value.code == "INTERNAL"
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "ipv4:127.0.0.1", "dns:///localhost"])
+def test_a_proxy_is_not_asked_for_this_machine(monkeypatch, call, address, signatures, nobody, name):
+    monkeypatch.setenv("http_proxy", f"http://{nobody}")
+    monkeypatch.setenv("grpc_proxy", f"http://{nobody}")
+    keys, messages, signed, verdicts = signatures(3)
+    target = address.replace("127.0.0.1", name)
+    assert call(target, "verify_ed25519", keys, messages, signed).tolist() == verdicts
+
+
+def test_a_proxy_is_asked_for_other_machines():
+    options = dict(Connection("[2001:db8::1]:50051", None, None)._options())
+    assert "grpc.enable_http_proxy" not in options
+    assert Connection("[::1]:50051", None, None)._options()[-1] == ("grpc.enable_http_proxy", 0)
+
+
+def test_a_closed_client(address, script):
+    script.delay = 0.5
+    arguments = (bytes(32), [b""], bytes(64))
+    client = Client(address)
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(client.verify_ed25519, *arguments)
+        while not script.requests:
+            time.sleep(0.01)
+        client.close()
+        with pytest.raises(ServiceUnavailable):
+            under_way.result(20)
+    with pytest.raises(ServiceUnavailable, match="closed"):
+        client.verify_ed25519(*arguments)
+
+
+def test_a_closed_client_of_asyncio(address, script):
+    """What is under way ends with an error, and not as if its task had been cancelled."""
+    script.delay = 0.5
+    arguments = (bytes(32), [b""], bytes(64))
+
+    async def main():
+        client = AsyncClient(address)
+        under_way = asyncio.create_task(client.verify_ed25519(*arguments))
+        while not script.requests:
+            await asyncio.sleep(0.01)
+        await client.close()
+        with pytest.raises(ServiceUnavailable, match="closed"):
+            await under_way
+        with pytest.raises(ServiceUnavailable, match="closed"):
+            await client.verify_ed25519(*arguments)
+
+    asyncio.run(main())

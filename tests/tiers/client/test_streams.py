@@ -281,3 +281,31 @@ def test_a_reply_with_too_few_verdicts(monkeypatch, stream, script, items):
         (found,) = stream(address, items(1)[0])
     assert isinstance(found, ServiceRefused)
     assert found.code == "INTERNAL"
+
+
+def test_requests_stay_below_the_limit(stream, address, script, items):
+    """However many may go together, and however short their messages."""
+    given, verdicts = items(12_000)
+    given = [(scheme, key, b"", signed) for scheme, key, _, signed in given]
+    assert stream(address, given, in_flight=12_000, pack=12_000) == verdicts
+    assert max(request.ByteSize() for request in script.requests) <= 1 << 20
+
+
+def test_a_message_that_no_request_may_hold(stream, address, script, items):
+    """A server would end the stream for it, and with it the other signatures."""
+    given, verdicts = items(2)
+    scheme, key, _, signed = given[0]
+    with pytest.raises(ArgumentError, match="message_bytes"):
+        stream(address, [given[0], (scheme, key, bytes(4 << 20), signed)])
+    assert stream(address, [(scheme, key, bytes((4 << 20) - 200), signed), given[1]]) == verdicts
+
+
+def test_a_stream_of_a_closed_client(address, items):
+    (_, *rest), *_ = items(1)[0]
+    client = Client(address)
+    with client.stream() as stream:
+        client.close()
+        future = stream.submit_ed25519(*rest)
+        assert isinstance(future.exception(10), ServiceUnavailable)
+        with pytest.raises(ServiceUnavailable):
+            stream.submit_ed25519(*rest)

@@ -44,10 +44,29 @@ def test_tokens_name_clients(token_file: Path) -> None:
 def test_without_tokens_the_subject_or_the_address_is_the_client() -> None:
     assert Access().client("Bearer x", "carol", "1.2.3.4") == "subject carol"
     assert Access().client(None, None, "1.2.3.4") == "address 1.2.3.4"
+    assert Access().client(None, None, "unix:") == "address unix:"
+
+
+def test_addresses_that_cost_nothing_are_one_client() -> None:
+    """Whoever has one IPv6 address has 2^64, and a rate for each would be none; IPv4 within IPv6 is IPv4."""
+    near = {Access().client(None, None, f"2001:db8:0:1::{host:x}") for host in (1, 2, 0xFFFF)}
+    assert near == {"address 2001:db8:0:1::/64"}
+    assert Access().client(None, None, "2001:db8:0:2::1") not in near
+    assert Access().client(None, None, "fe80::1%eth0") == "address fe80::/64"
+    assert Access().client(None, None, "::ffff:1.2.3.4") == "address 1.2.3.4"
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# none\n", "alice\n", "alice short\n", f"alice {TOKEN} more\n", f"a {TOKEN}\na {TOKEN}x\n"]
+    "text",
+    [
+        "",
+        "# none\n",
+        "alice\n",
+        "alice short\n",
+        f"alice {TOKEN} more\n",
+        f"a {TOKEN}\na {TOKEN}x\n",
+        f"a {TOKEN}é\n",
+    ],
 )
 def test_a_broken_file_of_tokens(tmp_path: Path, text: str) -> None:
     path = tmp_path / "tokens"

@@ -32,6 +32,16 @@ def _refused(queue: Queue, items: int, size: int) -> None:
     assert (queue.items, queue.size, queue.requests) == before
 
 
+def test_answers_that_nobody_reads_take_the_room_of_requests() -> None:
+    queue = Queue(5, 100)
+    queue.unread += 60
+    with pytest.raises(ServiceError, match="full") as caught:
+        queue.enter(1, 50)
+    assert caught.value.retry_after > 0
+    queue.taken(60)
+    queue.enter(1, 50)
+
+
 @pytest.mark.parametrize(("items", "size"), [(11, 1), (1, 101)])
 def test_what_never_fits_is_not_told_to_try_again(items: int, size: int) -> None:
     with pytest.raises(ServiceError, match="send less at once") as caught:

@@ -28,6 +28,8 @@ from signed_requests import (
 
 from supervm.crypto.oracle import merkle
 from supervm.tiers.errors import ServiceError
+from supervm.tiers.observability.metrics import Metrics
+from supervm.tiers.service.calls import detected_conflicts
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Limits, VerificationService
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -196,6 +198,47 @@ def test_conflicts() -> None:
     assert np.frombuffer(reply.edges, np.int32).tolist() == [0, 0, 1]
     assert np.frombuffer(reply.hot_keys, np.uint64).tolist() == [7]
     assert np.frombuffer(reply.hot_counts, np.uint64).tolist() == [3]
+
+
+def test_listed_edges_are_counted() -> None:
+    metrics = Metrics()
+
+    async def run() -> None:
+        service = VerificationService(meter=metrics)
+        request = pb.DetectConflictsRequest(
+            writes=np.full(3, 7, np.uint64).tobytes(),
+            write_offsets=np.arange(4, dtype=np.int64).tobytes(),
+            read_offsets=bytes(32),
+            rule=pb.CONFLICT_RULE_LOCKING,
+        )
+        await service.detect_conflicts(request)
+        assert metrics.registry.get_sample_value("supervm_conflict_edges_total") == 0
+        request.want_edges = True
+        await service.detect_conflicts(request)
+        assert metrics.registry.get_sample_value("supervm_conflict_edges_total") == 2
+        service.close()
+
+    asyncio.run(run())
+
+
+def test_the_reply_counts_as_many_edges_as_there_may_be() -> None:
+    """Under locking, each of many readers between two writers has an edge from the first and one to the second."""
+    readers = 50
+    one = np.ones(1, np.int64)
+    reads = np.concatenate((0 * one, np.arange(readers + 1), readers * one))
+    writes = np.concatenate((0 * one, np.ones(readers + 1, np.int64), 2 * one))
+    request = pb.DetectConflictsRequest(
+        reads=np.full(readers, 7, np.uint64).tobytes(),
+        read_offsets=reads.tobytes(),
+        writes=np.full(2, 7, np.uint64).tobytes(),
+        write_offsets=writes.tobytes(),
+        rule=pb.CONFLICT_RULE_LOCKING,
+        want_edges=True,
+    )
+    call = detected_conflicts(request, "auto")
+    reply = call.compute()
+    assert len(reply.edges) == 4 * (2 * readers + 1)
+    assert len(reply.waves) + len(reply.edge_offsets) + len(reply.edges) <= call.reply_size
 
 
 def test_pairings_are_not_there_yet() -> None:

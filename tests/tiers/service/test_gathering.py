@@ -247,3 +247,22 @@ def test_a_closed_lane_fails_what_waits(closed_first: bool) -> None:
         assert failed == ([True] * 3 if closed_first else [False, False, True])
 
     asyncio.run(run())
+
+
+def test_a_sink_that_fails_costs_no_other_caller(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        bench = Bench(age=0)
+        callers = [Caller(KINDS[0], bytes([index]), 0) for index in range(3)]
+
+        def fails(*_: Any) -> None:
+            raise RuntimeError("no")
+
+        callers[0].deliver = fails  # type: ignore[method-assign]
+        for caller in callers:
+            bench.gatherer.put(caller.pending())
+        await _until(lambda: len(bench.left) == 3)
+        assert [len(caller.answers) for caller in callers] == [0, 1, 1]
+        bench.lane.close(RuntimeError())
+
+    asyncio.run(run())
+    assert "could not be delivered" in caplog.text

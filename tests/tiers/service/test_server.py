@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,10 +17,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from served import HeldService, Served, served
 from signed_requests import ed25519_signed, expected, over_messages, single
 
-from supervm.kernels.errors import DeviceLost
+from supervm.kernels.errors import BackendUnavailable, DeviceLost, DeviceOutOfMemory, DeviceTimeout
 from supervm.tiers.service.core import Limits, State, stopping
 from supervm.tiers.service.server import PUSH_BACK, REFUSAL, SERVICE, Transport
 from supervm.tiers.service.v1 import verification_pb2 as pb
+from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -110,6 +113,28 @@ def test_no_more_are_read_than_may_be_in_flight() -> None:
             service.release.set()
             await stream.done_writing()
             assert len([reply async for reply in stream]) == 10
+
+    run(test)
+
+
+def test_no_more_calls_than_there_may_be_at_a_time() -> None:
+    """Streams that say nothing are calls; a second connection finds no room beside those of the first."""
+
+    async def test() -> None:
+        async with served(transport=Transport(calls=3)) as to:
+            idle = [to.stub.VerifyStream() for _ in range(3)]
+            await asyncio.gather(*(stream.wait_for_connection() for stream in idle))
+            await _until(lambda: len(to.server._streams) == 3)
+            options = (("grpc.use_local_subchannel_pool", 1),)
+            async with grpc.aio.insecure_channel(to.address, options) as channel:
+                stub = VerificationStub(channel)
+                code, *_ = await refused(stub.Verify(single(1)))
+                assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+                await idle[0].done_writing()
+                assert await idle[0].read() is grpc.aio.EOF
+                assert (await stub.Verify(single(1))).verdicts == b"\1"
+            for stream in idle:
+                stream.cancel()
 
     run(test)
 
@@ -233,6 +258,129 @@ def test_a_lost_device_is_internal_and_health_says_so_until_something_computes(
             assert (await to.stub.Verify(single(1))).verdicts == b"\1"
             await _until(lambda: to.service.state is State.READY)
             assert await health(to) == SERVING
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "error", [BackendUnavailable("ifma", "not implemented for it"), DeviceTimeout("gpu 0", "late")]
+)
+def test_what_a_backend_cannot_compute_says_nothing_of_health(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A call that any caller may send must not turn the service off for all."""
+
+    async def test() -> None:
+        def fails(*_: object, **__: object) -> Any:
+            raise error
+
+        monkeypatch.setattr("supervm.tiers.service.calls.conflicts.detect", fails)
+        async with served() as to:
+            request = pb.DetectConflictsRequest(read_offsets=bytes(16), write_offsets=bytes(16))
+            code, *_ = await refused(to.stub.DetectConflicts(request))
+            assert code is grpc.StatusCode.INTERNAL
+            assert to.service.state is State.READY
+            assert await health(to) == SERVING
+
+    run(test)
+
+
+def test_a_device_without_memory_asks_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        def fails(*_: object) -> Any:
+            raise DeviceOutOfMemory("gpu 0", "full")
+
+        async with served() as to:
+            monkeypatch.setattr(to.service, "_batch_function", lambda kind: fails)
+            assert (await refused(to.stub.Verify(single(1))))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert to.service.state is State.READY
+
+    run(test)
+
+
+LONG = "\x01" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "field"),
+    [
+        ("MerkleRoot", pb.MerkleRootRequest(hash=LONG), "hash"),
+        ("Msm", pb.MsmRequest(curve=LONG), "curve"),
+        ("Msm", pb.MsmRequest(curve="bn254", group=LONG), "group"),
+        ("Msm", pb.MsmRequest(curve="bn254", encoding=LONG), "encoding"),
+        ("Msm", pb.MsmRequest(curve="ed25519", encoding=LONG), "encoding"),
+        ("Poseidon", pb.PoseidonRequest(field=LONG), "field"),
+    ],
+)
+def test_a_long_name_is_not_sent_back(call: str, request_: Any, field: str) -> None:
+    async def test() -> None:
+        async with served() as to:
+            code, refusal, _ = await refused(getattr(to.stub, call)(request_))
+            assert (code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+            assert len(refusal.message) < 2000
+
+    run(test)
+
+
+def test_a_defect_is_internal_in_calls_and_streams(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream goes on: it waited for ever for an answer to what had failed before the queue."""
+
+    def broken(*_: object) -> Any:
+        raise RuntimeError("secret")
+
+    async def test() -> None:
+        async with served() as to:
+            with monkeypatch.context() as patch:
+                patch.setattr("supervm.tiers.service.core.signatures", broken)
+                code, refusal, _ = await refused(to.stub.Verify(single(1)))
+                assert code is grpc.StatusCode.INTERNAL
+                assert "secret" not in refusal.message
+                stream = to.stub.VerifyStream()
+                await stream.write(single(7))
+                reply = await stream.read()
+                assert (reply.id, reply.refusal.code) == (7, grpc.StatusCode.INTERNAL.value[0])
+            await stream.write(single(8))
+            await stream.done_writing()
+            assert (await stream.read()).verdicts == expected([ed25519_signed(8)])
+            assert await stream.read() is grpc.aio.EOF
+            assert to.service.state is State.READY
+
+    run(test)
+    assert "secret" in caplog.text
+
+
+def test_a_reply_counts_until_its_caller_has_it() -> None:
+    """A client that is stopped keeps megabytes of its reply here; the queue must not forget them."""
+    program = "\n".join(
+        (
+            "import sys, grpc",
+            "from supervm.tiers.service.v1 import verification_pb2 as pb",
+            "from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub",
+            "with grpc.insecure_channel(sys.argv[1], [('grpc.max_receive_message_length', -1)]) as channel:",
+            "    call = VerificationStub(channel).Hash",
+            "    request = pb.HashRequest(function=2, messages=pb.Rows(offsets=bytes(8 * 100_001)))",
+            "    assert len(call(request).digests) == 6_400_000",
+        )
+    )
+
+    async def test() -> None:
+        async with served() as to:
+            queue = to.service.queue
+            enter = queue.enter
+            client = await asyncio.create_subprocess_exec(sys.executable, "-c", program, to.address)
+
+            def stop_client(items: int, size: int) -> None:
+                client.send_signal(signal.SIGSTOP)
+                enter(items, size)
+
+            queue.enter = stop_client  # type: ignore[method-assign]
+            await _until(lambda: queue.unread > 6_000_000)
+            assert queue.requests == 0
+            client.send_signal(signal.SIGCONT)
+            assert await client.wait() == 0
+            await _until(lambda: queue.unread == 0)
 
     run(test)
 

@@ -129,6 +129,23 @@ def test_the_http_port_speaks_tls_where_grpc_does(tmp_path: Path) -> None:
     asyncio.run(test())
 
 
+def test_no_more_http_connections_than_calls() -> None:
+    async def test() -> None:
+        port = HttpPort(_echo, "127.0.0.1:0", Transport(calls=2))
+        host, _, number = (await port.start()).rpartition(":")
+        idle = [await asyncio.open_connection(host, int(number)) for _ in range(2)]
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"http://{host}:{number}/x")).status_code == 503
+        idle[0][1].close()
+        await idle[0][1].wait_closed()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"http://{host}:{number}/x")).text == "/x"
+        idle[1][1].close()
+        await port.stop(at_once=True)
+
+    asyncio.run(test())
+
+
 def test_an_http_address_in_use() -> None:
     async def test() -> None:
         first = HttpPort(_echo, "127.0.0.1:0", Transport())

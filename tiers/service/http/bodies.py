@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
@@ -16,6 +18,9 @@ MOST_BYTES = 16 << 20
 
 RETRY_AFTER = 0.5
 
+MOST_SECONDS = 30.0
+"""For a body to come: one that never ends must not keep the room of others."""
+
 
 class Bodies:
     """For all requests of an application.
@@ -23,10 +28,11 @@ class Bodies:
     Args:
         most_bytes: of a body, and of the message that it becomes.
         room: bytes of all bodies that are being read or parsed.
+        most_seconds: for a body to come.
     """
 
-    def __init__(self, most_bytes: int, room: int) -> None:
-        self._most_bytes, self._room = most_bytes, room
+    def __init__(self, most_bytes: int, room: int, most_seconds: float = MOST_SECONDS) -> None:
+        self._most_bytes, self._room, self._most_seconds = most_bytes, room, most_seconds
         self._held = 0
 
     def check_size(self, size: int) -> None:
@@ -42,20 +48,40 @@ class Bodies:
         """The body; its room is free again when it is left.
 
         Raises:
-            ServiceError: RESOURCE_EXHAUSTED, where it is too long or there is no room.
+            ServiceError: RESOURCE_EXHAUSTED, where it is too long or there is no room; DEADLINE_EXCEEDED, where it does not
+                come; CANCELLED, where its caller goes away.
         """
         stated = request.headers.get("content-length", "")
         if stated.isdecimal():
             self.check_size(int(stated))
         content = bytearray()
         try:
-            async for part in request.stream():
-                content += part
-                self._held += len(part)
-                self.check_size(len(content))
-                if self._held > self._room:
-                    text = f"{self._held} bytes of bodies are being read, of {self._room}: try again later"
-                    raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text, RETRY_AFTER)
+            await self._fill(content, request)
             yield bytes(content)
         finally:
             self._held -= len(content)
+
+    async def _fill(self, content: bytearray, request: Request) -> None:
+        try:
+            async with asyncio.timeout(self._most_seconds):
+                async for part in request.stream():
+                    content += part
+                    self._held += len(part)
+                    self.check_size(len(content))
+                    if self._held > self._room:
+                        text = (
+                            f"{self._held} bytes of bodies are being read, of {self._room}: try again later"
+                        )
+                        raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text, RETRY_AFTER)
+        except TimeoutError:
+            text = (
+                f"{len(content)} bytes of the body came in {self._most_seconds:g} seconds, expected all of it"
+            )
+            raise ServiceError(Code.DEADLINE_EXCEEDED, "", text) from None
+        except ClientDisconnect:
+            raise gone() from None
+
+
+def gone() -> ServiceError:
+    """What nobody reads any more."""
+    return ServiceError(Code.CANCELLED, "", "the caller went away")

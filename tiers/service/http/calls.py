@@ -14,11 +14,12 @@ from google.protobuf.message import Message
 from pydantic import BaseModel, ValidationError
 
 from supervm.tiers.errors import ServiceError
-from supervm.tiers.service.access import Access
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, VerificationService
 from supervm.tiers.service.http import conversion, models
+from supervm.tiers.service.http.answers import Answer
 from supervm.tiers.service.http.bodies import Bodies
+from supervm.tiers.service.http.bodies import gone as gone_away
 from supervm.tiers.service.http.document import ERRORS, body_of
 from supervm.tiers.service.http.problems import of_validation, problem
 from supervm.tiers.service.meters import Meter
@@ -26,6 +27,8 @@ from supervm.tiers.service.meters import Meter
 log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT = 86_400.0
+MOST_FINDINGS = 100
+"""In one body; beyond, none is named: each takes half a kilobyte, and a body has room for millions of unknown members."""
 
 Timeout = Annotated[
     float | None,
@@ -151,7 +154,7 @@ def calls_router(service: VerificationService, meter: Meter, bodies: Bodies) -> 
     for route in _routes(service):
         router.add_api_route(
             route.path,
-            _endpoint(route, service.access, meter, bodies),
+            _endpoint(route, service, meter, bodies),
             methods=["POST"],
             summary=route.summary,
             description=route.body.__doc__,
@@ -163,7 +166,9 @@ def calls_router(service: VerificationService, meter: Meter, bodies: Bodies) -> 
     return router
 
 
-def _endpoint(route: Route, access: Access, meter: Meter, bodies: Bodies) -> Any:
+def _endpoint(route: Route, service: VerificationService, meter: Meter, bodies: Bodies) -> Any:
+    access = service.access
+
     async def endpoint(request: Request, request_timeout: Timeout = None) -> Response:
         begun = time.monotonic()
         code = Code.INTERNAL.name
@@ -175,12 +180,14 @@ def _endpoint(route: Route, access: Access, meter: Meter, bodies: Bodies) -> Any
                 message = route.request(route.body.model_validate_json(content))
             bodies.check_size(message.ByteSize())
             reply = await _answered(request, route.method(message, Caller(name, deadline)), deadline)
+            bodies.check_size(reply.ByteSize())
             answer = route.reply(message, reply).model_dump_json(exclude_none=True)
             code = "OK"
-            return Response(answer, media_type="application/json")
+            return Answer(answer.encode(), service.queue)
         except (ServiceError, ValidationError) as error:
             refused = error if isinstance(error, ServiceError) else _invalid(error)
             code = refused.code.name
+            refused.with_traceback(None)  # its frames hold the message, and this one would hold it in a cycle
             return problem(refused)
         except Exception as error:
             log.exception("a request to %s failed", route.path)
@@ -193,6 +200,9 @@ def _endpoint(route: Route, access: Access, meter: Meter, bodies: Bodies) -> Any
 
 
 def _invalid(error: ValidationError) -> ServiceError:
+    found = error.error_count()
+    if found > MOST_FINDINGS:
+        return ServiceError(Code.INVALID_ARGUMENT, "", f"found {found} members that are wrong or unknown")
     return of_validation(error.errors(include_url=False, include_context=False, include_input=False))
 
 
@@ -209,7 +219,7 @@ async def _answered(request: Request, call: Awaitable[Any], deadline: float | No
         if working in done:
             return working.result()
         if gone in done:
-            raise ServiceError(Code.CANCELLED, "", "the caller went away")
+            raise gone_away()
         raise ServiceError(Code.DEADLINE_EXCEEDED, "Request-Timeout", "no answer came before it was over")
     finally:
         working.cancel()

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
+from supervm.tiers.service.columns import shortened
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -96,4 +97,4 @@ def of_validation(errors: Sequence[Any]) -> ServiceError:
         return ServiceError(Code.INVALID_ARGUMENT, "", f"no JSON: {first['msg']}")
     place = [part for part in first["loc"] if part not in ("header", "body")]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    return ServiceError(Code.INVALID_ARGUMENT, field, str(first["msg"]))
+    return ServiceError(Code.INVALID_ARGUMENT, shortened(field), str(first["msg"]))

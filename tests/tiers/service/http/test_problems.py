@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import time
+import weakref
 
 import pytest
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Limits
+from supervm.tiers.service.http.bodies import Bodies
 from supervm.tiers.service.http.problems import problem
 
 TOKEN = "0123456789abcdef-token"
@@ -240,6 +243,81 @@ def _until(condition):
             return
         time.sleep(0.01)
     raise AssertionError("it never came")
+
+
+def test_whoever_goes_away_within_a_body_is_no_defect(http, caplog):
+    host, port = http.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as caller:
+        caller.sendall(b"POST /v1/recover HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        time.sleep(0.05)
+    labels = {"call": "/v1/recover", "code": "CANCELLED"}
+    _until(lambda: http.metrics.registry.get_sample_value("supervm_requests_total", labels))
+    assert not caplog.records
+
+
+def test_a_body_that_does_not_come(monkeypatch, served):
+    """Its room would be nobody's for as long as its caller likes."""
+    monkeypatch.setattr(Bodies.__init__, "__defaults__", (0.2,))
+    with served(service_queue_bytes=1 << 16) as one:
+        host, port = one.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as caller:
+            head = b"POST /v1/hash HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+            caller.sendall(head + b" " * 50_000)
+            assert caller.recv(100).startswith(b"HTTP/1.1 504")
+            padded = b" " * 30_000 + json.dumps(HASH).encode()
+            assert one.client.post("/v1/hash", content=padded).status_code == 200
+
+
+def test_many_unknown_members(http):
+    """Half a kilobyte for each would be gigabytes for a body of 16 MiB."""
+    few = HASH | {f"x{index}": 0 for index in range(3)}
+    assert_problem(http.post("/v1/hash", few), 400, "INVALID_ARGUMENT", "x0")
+    many = HASH | {f"x{index}": 0 for index in range(300)}
+    problem = assert_problem(http.post("/v1/hash", many), 400, "INVALID_ARGUMENT")
+    assert "300" in problem["detail"]
+
+
+def test_a_long_member_is_not_sent_back(http):
+    assert len(http.post("/v1/hash", HASH | {"x" * 100_000: 0}).content) < 1000
+
+
+def test_a_refused_request_leaves_nothing_behind(http, monkeypatch):
+    """The traceback of a refusal has frames that hold the request, which may be 16 MiB."""
+    refusals = []
+
+    async def full(*arguments):
+        error = ServiceError(Code.RESOURCE_EXHAUSTED, "", "full", 0.1)
+        refusals.append(weakref.ref(error))
+        raise error
+
+    monkeypatch.setattr(http.service, "_other", full)
+    gc.collect()
+    gc.disable()
+    try:
+        assert http.post("/v1/hash", HASH).status_code == 429
+        _until(lambda: refusals[0]() is None)
+    finally:
+        gc.enable()
+
+
+def test_an_answer_counts_until_its_caller_has_it(served):
+    with served() as one:
+        host, port = one.address.removeprefix("http://").split(":")
+        body = json.dumps({"function": "sha512", "messages": [""] * 100_000}).encode()
+        with socket.socket() as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            caller.connect((host, int(port)))
+            head = f"POST /v1/hash HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            caller.sendall(head.encode() + body)
+            _until(lambda: one.service.queue.unread > 13_000_000)
+            assert one.service.queue.requests == 0
+        _until(lambda: one.service.queue.unread == 0)
+
+
+def test_an_answer_above_the_limit(served):
+    with served(service_message_bytes=20_000) as one:
+        body = {"function": "sha512", "messages": [""] * 1000}
+        assert_problem(one.post("/v1/hash", body), 413, "RESOURCE_EXHAUSTED")
 
 
 def test_a_draining_service(served):
