@@ -25,17 +25,19 @@ async def _verify(request: pb.VerifyRequest, _: Any) -> pb.VerifyReply:
     return pb.VerifyReply(id=request.id, verdicts=b"\x01")
 
 
-async def _stream(requests: AsyncIterator[pb.VerifyRequest], _: Any) -> AsyncIterator[pb.VerifyReply]:
+async def _stream(requests: AsyncIterator[pb.VerifyRequest], _: Any) -> AsyncIterator[pb.VerifyReplies]:
     async for request in requests:
-        yield pb.VerifyReply(id=request.id, verdicts=b"\x01")
+        yield pb.VerifyReplies(replies=[pb.VerifyReply(id=request.id, verdicts=b"\x01")])
 
 
 async def _serve() -> None:
     server = grpc.aio.server()
-    reading, writing = pb.VerifyRequest.FromString, pb.VerifyReply.SerializeToString
+    reading = pb.VerifyRequest.FromString
     handlers = {
-        "Verify": grpc.unary_unary_rpc_method_handler(_verify, reading, writing),
-        "VerifyStream": grpc.stream_stream_rpc_method_handler(_stream, reading, writing),
+        "Verify": grpc.unary_unary_rpc_method_handler(_verify, reading, pb.VerifyReply.SerializeToString),
+        "VerifyStream": grpc.stream_stream_rpc_method_handler(
+            _stream, reading, pb.VerifyReplies.SerializeToString
+        ),
     }
     generic = grpc.method_handlers_generic_handler("supervm.v1.Verification", handlers)
     server.add_generic_rpc_handlers((generic,))

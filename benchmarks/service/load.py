@@ -16,8 +16,9 @@ from typing import Any
 
 import grpc
 
-from supervm.benchmarks.service.requests import STREAM, VERIFY, Signatures, head, reply
+from supervm.benchmarks.service.requests import STREAM, VERIFY, Signatures, head
 from supervm.benchmarks.service.tally import Tally
+from supervm.tiers.service.v1 import verification_pb2 as pb
 
 CHANNEL = (
     ("grpc.use_local_subchannel_pool", 1),  # a connection for each client
@@ -26,8 +27,6 @@ CHANNEL = (
 )
 GRACE = 30.0
 """Seconds that the last answers of a load may take before they count as lost."""
-
-VERDICTS = [bytes([1]), bytes([0]), bytes([255])]
 
 
 @dataclass(frozen=True)
@@ -119,16 +118,15 @@ class _Stream:
     def __init__(
         self, channel: Any, client: int, items: Signatures, bodies: list[bytes], pace: Pace, tally: Tally
     ) -> None:
-        self._items, self._bodies, self._client, self._pace, self._tally = items, bodies, client, pace, tally
-        slots = range(pace.in_flight)
-        self._heads = [head(slot + 1) for slot in slots]
-        self._slots = {reply(verdict, slot + 1): (slot, verdict) for slot in slots for verdict in VERDICTS}
+        self._bodies, self._client, self._pace, self._tally = bodies, client, pace, tally
+        slots = range(1, pace.in_flight + 1)
+        self._heads = {slot: head(slot) for slot in slots}
         self._verdicts = [verdict.tobytes() for verdict in items.verdicts]
         self._waiting: dict[int, tuple[float, bytes]] = {}
         self._free = list(slots)
         self._room = asyncio.Event()
         self._next = client * 7919 % len(bodies)
-        self._call = channel.stream_stream(STREAM)()
+        self._call = channel.stream_stream(STREAM, response_deserializer=pb.VerifyReplies.FromString)()
 
     async def run(self) -> None:
         """Send until the time is over, then wait for what is still to come."""
@@ -149,9 +147,9 @@ class _Stream:
 
     async def _exchange(self) -> None:
         while self._waiting:
-            if not await self._answer():
+            if not await self._answers():
                 return
-            if self._free and (now := time.perf_counter()) < self._pace.until:
+            while self._free and (now := time.perf_counter()) < self._pace.until:
                 await self._send(now)
         await self._call.done_writing()
 
@@ -167,7 +165,7 @@ class _Stream:
         await self._call.done_writing()
 
     async def _receive(self) -> None:
-        while await self._answer():
+        while await self._answers():
             self._room.set()
 
     async def _send(self, due: float) -> None:
@@ -176,19 +174,18 @@ class _Stream:
         self._waiting[slot] = (due, self._verdicts[index])
         await self._call.write(self._heads[slot] + self._bodies[index])
 
-    async def _answer(self) -> bool:
-        """Take one answer; False at the end of the stream."""
-        packed = await self._call.read()
-        if packed is grpc.aio.EOF:
+    async def _answers(self) -> bool:
+        """Take the answers of one message; False at the end of the stream."""
+        message = await self._call.read()
+        if message is grpc.aio.EOF:
             return False
-        known = self._slots.get(packed)
-        if known is None or known[0] not in self._waiting:
-            self._tally.error("an answer to nothing, or a refusal")
-            return True
-        slot, verdict = known
-        due, right = self._waiting.pop(slot)
-        self._free.append(slot)
-        self._tally.answered(due, verdict == right)
+        for answer in message.replies:
+            if answer.id not in self._waiting or answer.HasField("refusal"):
+                self._tally.error("an answer to nothing, or a refusal")
+                continue
+            due, right = self._waiting.pop(answer.id)
+            self._free.append(answer.id)
+            self._tally.answered(due, answer.verdicts == right)
         return True
 
 

@@ -65,15 +65,19 @@ class Fake:
         async for request in requests:
             answer = self._answer(request)
             if answer is not None:
-                yield answer
+                yield pb.VerifyReplies(replies=[answer])
 
     async def under(self, load: Load, rate: float | None) -> Tally:
         """What a load of a third of a second finds."""
         served = grpc.aio.server()
-        reading, writing = pb.VerifyRequest.FromString, pb.VerifyReply.SerializeToString
+        reading, one, several = (
+            pb.VerifyRequest.FromString,
+            pb.VerifyReply.SerializeToString,
+            pb.VerifyReplies.SerializeToString,
+        )
         handlers = {
-            "Verify": grpc.unary_unary_rpc_method_handler(self.verify, reading, writing),
-            "VerifyStream": grpc.stream_stream_rpc_method_handler(self.stream, reading, writing),
+            "Verify": grpc.unary_unary_rpc_method_handler(self.verify, reading, one),
+            "VerifyStream": grpc.stream_stream_rpc_method_handler(self.stream, reading, several),
         }
         served.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("supervm.v1.Verification", handlers),)

@@ -73,7 +73,7 @@ class ScriptedService(VerificationServicer):  # type: ignore[misc]
         time.sleep(self.script.delay)
         return pb.VerifyReply(id=request.id, verdicts=request.signatures[::64])
 
-    def VerifyStream(self, requests: Iterator[pb.VerifyRequest], context: Any) -> Iterator[pb.VerifyReply]:  # noqa: N802
+    def VerifyStream(self, requests: Iterator[pb.VerifyRequest], context: Any) -> Iterator[pb.VerifyReplies]:  # noqa: N802
         script = self.script
         breaks = script.breaks.popleft() if script.breaks else -1
         ends = script.ends.popleft() if script.ends else -1
@@ -93,10 +93,11 @@ class ScriptedService(VerificationServicer):  # type: ignore[misc]
                     message=said.message,
                     retry_after_ms=said.retry_after_ms or 0,
                 )
-                yield pb.VerifyReply(id=request.id, refusal=refusal)
+                yield pb.VerifyReplies(replies=[pb.VerifyReply(id=request.id, refusal=refusal)])
                 continue
             time.sleep(script.delay)
-            yield pb.VerifyReply(id=request.id, verdicts=request.signatures[::64])
+            reply = pb.VerifyReply(id=request.id, verdicts=request.signatures[::64])
+            yield pb.VerifyReplies(replies=[reply])
 
 
 def _abort(context: Any, refusal: Refusal) -> NoReturn:

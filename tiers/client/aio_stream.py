@@ -145,8 +145,9 @@ class AsyncVerifyStream:
 
     async def _read(self, call: Any) -> ClientError:
         try:
-            while (reply := await call.read()) is not grpc.aio.EOF:
-                self._again(self._window.answer(reply))
+            while (answers := await call.read()) is not grpc.aio.EOF:
+                for reply in answers.replies:
+                    self._again(self._window.answer(reply))
         except grpc.RpcError as broken:
             return failure(broken)
         return ServiceUnavailable(ENDED)

@@ -152,10 +152,10 @@ class VerifyStream:
     def _exchange(self) -> ClientError:
         """Replies of one call; how it ended."""
         try:
-            for reply in self._call:
+            for answers in self._call:
                 with self._changed:
-                    repeated = self._window.answer(reply)
-                if repeated is not None:
+                    found = [self._window.answer(reply) for reply in answers.replies]
+                for repeated in filter(None, found):
                     timer = threading.Timer(repeated[0], self._put_back, (repeated[1],))
                     timer.daemon = True
                     timer.start()

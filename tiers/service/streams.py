@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stream of requests: read as long as few are in flight, answered in the order in which verdicts come.
+"""A stream of requests: read as long as few are in flight, answered as verdicts come, together where they come together.
 
 There is no task for a request: one reads, and one writes whatever answers have come since it wrote last.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from supervm.tiers.errors import ServiceError
@@ -17,6 +18,9 @@ from supervm.tiers.service.gathering import Answer, Pending
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 CALL = "VerifyStream"
+
+MESSAGE_VERDICTS = 1 << 16
+"""Verdicts that are put together in one message: what a caller of gRPC receives is limited to 4 MiB by default."""
 
 
 class Stream:
@@ -110,11 +114,21 @@ class Stream:
     async def _write(self) -> None:
         """Write what has come; a request is in flight until then, so that a caller who does not read is not read."""
         while self._replies:
-            replies, self._replies = self._replies, []
-            for reply in replies:
-                await self._context.write(reply)
-                self._in_flight -= 1
+            count = together(self._replies)
+            replies, self._replies = self._replies[:count], self._replies[count:]
+            await self._context.write(pb.VerifyReplies(replies=replies))
+            self._in_flight -= count
             self._room.set()
+
+
+def together(replies: Sequence[pb.VerifyReply]) -> int:
+    """How many of these replies, one at least, go in one message: `MESSAGE_VERDICTS` verdicts, or a single longer reply."""
+    room = MESSAGE_VERDICTS
+    for count, reply in enumerate(replies):
+        room -= len(reply.verdicts)
+        if room < 0:
+            return max(count, 1)
+    return len(replies)
 
 
 def refusal(error: ServiceError) -> pb.Refusal:

@@ -74,9 +74,11 @@ function stream() {
   return new Promise((resolve, reject) => {
     const found = new Array(items.length);
     const call = client.VerifyStream(metadata, { deadline: new Date(Date.now() + 60_000) });
-    call.on("data", (reply) => {
-      if (reply.refusal) reject(new Error(reply.refusal.message));
-      else found[reply.id - 1] = verdicts(reply)[0];
+    call.on("data", ({ replies }) => {
+      for (const reply of replies) {
+        if (reply.refusal) reject(new Error(reply.refusal.message));
+        else found[reply.id - 1] = verdicts(reply)[0];
+      }
     });
     call.on("error", reject);
     call.on("end", () => resolve(found));

@@ -273,8 +273,8 @@ def test_a_cancelled_future_harms_no_other(address, script, items):
 def test_a_reply_with_too_few_verdicts(monkeypatch, stream, script, items):
     def short(self, requests, context):
         for request in requests:
-            yield pb.VerifyReply(id=request.id + 1000, verdicts=b"\1")
-            yield pb.VerifyReply(id=request.id, verdicts=b"")
+            unknown = pb.VerifyReply(id=request.id + 1000, verdicts=b"\1")
+            yield pb.VerifyReplies(replies=[unknown, pb.VerifyReply(id=request.id, verdicts=b"")])
 
     monkeypatch.setattr("scripted_service.ScriptedService.VerifyStream", short)
     with serving(script) as address:

@@ -91,7 +91,8 @@ def test_calls_need_a_token_and_health_does_not(token_file: Path) -> None:
             assert (await to.stub.Verify(single(1), metadata=good)).verdicts == b"\1"
             stream = to.stub.VerifyStream(metadata=good)
             await stream.write(single(2))
-            assert (await stream.read()).verdicts == b"\1"
+            (reply,) = (await stream.read()).replies
+            assert reply.verdicts == b"\1"
             await stream.done_writing()
             for metadata in ((), (("authorization", "Bearer wrong"),)):
                 for call in (

@@ -101,8 +101,8 @@ def test_damaged_messages_in_streams() -> None:
                 stream = to.channel.stream_stream(f"/{SERVICE}/VerifyStream")(iter(messages), timeout=300)
                 replies = []
                 try:
-                    async for reply in stream:
-                        replies.append(pb.VerifyReply.FromString(reply))
+                    async for message in stream:
+                        replies += pb.VerifyReplies.FromString(message).replies
                 except grpc.aio.AioRpcError as error:
                     endings.add(error.code())
                 else:

@@ -20,6 +20,7 @@ from signed_requests import ed25519_signed, expected, over_messages, single
 from supervm.kernels.errors import BackendUnavailable, DeviceLost, DeviceOutOfMemory, DeviceTimeout
 from supervm.tiers.service.core import Limits, State, stopping
 from supervm.tiers.service.server import PUSH_BACK, REFUSAL, SERVICE, Transport
+from supervm.tiers.service.streams import together
 from supervm.tiers.service.v1 import verification_pb2 as pb
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 
@@ -89,7 +90,7 @@ def test_a_stream_answers_each_request_and_goes_on_after_a_bad_one() -> None:
                 await stream.done_writing()
 
             sending = asyncio.ensure_future(send())
-            replies = {reply.id: reply async for reply in stream}
+            replies = {reply.id: reply async for message in stream for reply in message.replies}
             await sending
             assert sorted(replies) == list(range(100))
             bad = replies.pop(50)
@@ -112,7 +113,7 @@ def test_no_more_are_read_than_may_be_in_flight() -> None:
             assert service.queue.requests == 3
             service.release.set()
             await stream.done_writing()
-            assert len([reply async for reply in stream]) == 10
+            assert len([reply async for message in stream for reply in message.replies]) == 10
 
     run(test)
 
@@ -151,7 +152,7 @@ def test_a_full_queue_refuses_at_once_with_a_time_to_try_again() -> None:
             assert trailers[PUSH_BACK] == str(refusal.retry_after_ms)
             stream = to.stub.VerifyStream()
             await stream.write(single(8))
-            reply = await stream.read()
+            (reply,) = (await stream.read()).replies
             assert (reply.id, reply.refusal.code) == (8, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
             assert reply.refusal.retry_after_ms > 0
             await stream.done_writing()
@@ -339,11 +340,12 @@ def test_a_defect_is_internal_in_calls_and_streams(
                 assert "secret" not in refusal.message
                 stream = to.stub.VerifyStream()
                 await stream.write(single(7))
-                reply = await stream.read()
+                (reply,) = (await stream.read()).replies
                 assert (reply.id, reply.refusal.code) == (7, grpc.StatusCode.INTERNAL.value[0])
             await stream.write(single(8))
             await stream.done_writing()
-            assert (await stream.read()).verdicts == expected([ed25519_signed(8)])
+            (reply,) = (await stream.read()).replies
+            assert reply.verdicts == expected([ed25519_signed(8)])
             assert await stream.read() is grpc.aio.EOF
             assert to.service.state is State.READY
 
@@ -416,7 +418,7 @@ def test_drain_answers_what_was_accepted_and_refuses_the_rest() -> None:
             assert not idle.done()
             service.release.set()
             assert (await unary).verdicts == b"\1"
-            reply = await stream.read()
+            (reply,) = (await stream.read()).replies
             assert (reply.id, reply.verdicts) == (2, b"\1")
             assert (await refused(stream.read()))[0] is grpc.StatusCode.UNAVAILABLE
             await idle
@@ -427,3 +429,28 @@ def test_drain_answers_what_was_accepted_and_refuses_the_rest() -> None:
 async def _until(true: Callable[[], bool]) -> None:
     while not true():
         await asyncio.sleep(0.002)
+
+
+def test_replies_that_are_ready_together_travel_together() -> None:
+    async def test() -> None:
+        service = HeldService()
+        async with served(service=service) as to:
+            stream = to.stub.VerifyStream()
+            for index in range(8):
+                await stream.write(single(index))
+            await _until(lambda: service.queue.requests == 8)
+            await stream.done_writing()
+            service.release.set()
+            messages = [[reply.id for reply in message.replies] async for message in stream]
+            assert sorted(number for message in messages for number in message) == list(range(8))
+            assert len(messages) < 8
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "first"),
+    [([1], 1), ([1] * 9, 9), ([1 << 20], 1), ([1 << 20, 1], 1), ([1 << 15] * 3, 2), ([5, 1 << 16], 1)],
+)
+def test_a_message_of_replies_is_of_bounded_length(sizes: list[int], first: int) -> None:
+    assert together([pb.VerifyReply(verdicts=bytes(size)) for size in sizes]) == first

@@ -43,7 +43,7 @@ class VerificationStub:
         self.VerifyStream = channel.stream_stream(
                 '/supervm.v1.Verification/VerifyStream',
                 request_serializer=supervm_dot_v1_dot_verification__pb2.VerifyRequest.SerializeToString,
-                response_deserializer=supervm_dot_v1_dot_verification__pb2.VerifyReply.FromString,
+                response_deserializer=supervm_dot_v1_dot_verification__pb2.VerifyReplies.FromString,
                 _registered_method=True)
         self.Recover = channel.unary_unary(
                 '/supervm.v1.Verification/Recover',
@@ -98,7 +98,8 @@ class VerificationServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyStream(self, request_iterator, context):
-        """Requests as they come; replies carry the id of their request and may come in another order.
+        """Requests as they come. Replies carry the id of their request, may come in another order, and travel together where
+        they are ready at the same time: a message costs more than the verdict in it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,7 +165,7 @@ def add_VerificationServicer_to_server(servicer, server):
             'VerifyStream': grpc.stream_stream_rpc_method_handler(
                     servicer.VerifyStream,
                     request_deserializer=supervm_dot_v1_dot_verification__pb2.VerifyRequest.FromString,
-                    response_serializer=supervm_dot_v1_dot_verification__pb2.VerifyReply.SerializeToString,
+                    response_serializer=supervm_dot_v1_dot_verification__pb2.VerifyReplies.SerializeToString,
             ),
             'Recover': grpc.unary_unary_rpc_method_handler(
                     servicer.Recover,
@@ -260,7 +261,7 @@ class Verification:
             target,
             '/supervm.v1.Verification/VerifyStream',
             supervm_dot_v1_dot_verification__pb2.VerifyRequest.SerializeToString,
-            supervm_dot_v1_dot_verification__pb2.VerifyReply.FromString,
+            supervm_dot_v1_dot_verification__pb2.VerifyReplies.FromString,
             options,
             channel_credentials,
             insecure,
