@@ -240,14 +240,18 @@ class FullNode:
 
         Raises:
             NodeError: the node stops.
-            TimeoutError: there was no moment between two blocks for so long.
+            TimeoutError: there was no moment between two blocks for so long; the function is not called any more.
         """
         answer: Future[T] = Future()
         if self._stop.is_set():
             raise NodeError("the node stops; ask again when it runs")
         self._calls.put((function, answer))
         self._news.set()
-        return answer.result(seconds)
+        try:
+            return answer.result(seconds)
+        except TimeoutError:
+            answer.cancel()  # nobody learns what it would do later
+            raise
 
     def _serve_calls(self) -> None:
         while True:
@@ -255,6 +259,8 @@ class FullNode:
                 function, answer = self._calls.get_nowait()
             except queue.Empty:
                 return
+            if not answer.set_running_or_notify_cancel():
+                continue
             try:
                 answer.set_result(function())
             except BaseException as error:

@@ -18,6 +18,7 @@ from supervm.tiers.node.blocks import unpack_block
 from supervm.tiers.node.errors import NodeError, NotKept
 from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.inbox import Inbox, Noted
+from supervm.tiers.node.questions import addresses_of
 from supervm.tiers.node.quick_check import account_check, stateless_check
 from supervm.tiers.node.records import BlockRecord
 from supervm.tiers.node.sources import Offered, SubmittedBlocks
@@ -28,13 +29,13 @@ from supervm.tiers.service.v1 import node_pb2 as pb
 MOST_WAITING = 1_000_000
 """Transactions that wait for a block, at most."""
 
-MOST_ACCOUNTS = 100_000
-"""Accounts of one question."""
-
 READ_AHEAD = 2
 """Blocks of a call that are read before the first of them is acknowledged."""
 
 _PATIENCE = 0.1
+
+_Taken = queue.SimpleQueue[tuple[int, bool] | BaseException | None]
+"""Blocks that were taken, and whether they were before; what ended that; or the end."""
 
 
 class FullService:
@@ -86,36 +87,51 @@ class FullService:
         self._router.require(Task.TRANSACTION_EXECUTION)
         if not isinstance(self._node.source, SubmittedBlocks):
             raise NodeError("this node follows a directory; start it without --blocks to submit blocks")
-        taken: queue.Queue[tuple[int, bool] | BaseException | None] = queue.Queue(READ_AHEAD)
-        reader = threading.Thread(target=self._read, args=(requests, active, taken), daemon=True)
-        reader.start()
-        while (item := taken.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            number, known = item
-            while not self._node.wait_persisted(number, _PATIENCE):
-                if self._node.stopping and not self._node.wait_persisted(number, 0):
-                    raise NodeError(
-                        self._node.problem or "the node stops; submit the block again when it runs"
-                    )
-            yield _acknowledgement(self._node.records.block(number), known)
+        taken, room, ended = _Taken(), threading.Semaphore(READ_AHEAD), threading.Event()
+
+        def listens() -> bool:
+            return active() and not ended.is_set()
+
+        arguments = (requests, listens, taken, room)
+        threading.Thread(target=self._read, args=arguments, name="supervm-node-submit", daemon=True).start()
+        try:
+            while (item := taken.get()) is not None:
+                room.release()
+                if isinstance(item, BaseException):
+                    raise item
+                number, known = item
+                self._await_persisted(number)
+                yield _acknowledgement(self._node.records.block(number), known)
+        finally:
+            ended.set()
+            room.release()  # for a reader that waits for it: it finds that nobody listens
+
+    def _await_persisted(self, number: int) -> None:
+        while not self._node.wait_persisted(number, _PATIENCE):
+            if self._node.stopping and not self._node.wait_persisted(number, 0):
+                raise NodeError(self._node.problem or "the node stops; submit the block again when it runs")
 
     def _read(
         self,
         requests: Iterator[pb.SubmitBlocksRequest],
         active: Callable[[], bool],
-        taken: queue.Queue[tuple[int, bool] | BaseException | None],
+        taken: _Taken,
+        room: threading.Semaphore,
     ) -> None:
         """Take blocks as they come; what goes wrong is told behind those that were taken."""
         last: BaseException | None = None
         try:
             for request in requests:
-                taken.put(self._take(request.block, active))
+                item = self._take(request.block, active)
+                room.acquire()
+                if not active():
+                    return
+                taken.put(item)
         except SupervmError as error:
             last = error
-        except Exception:
-            if active():
-                raise
+        except Exception as error:
+            if active():  # else it is how the requests of a call end that was cancelled
+                last = error
         finally:
             taken.put(last)
 
@@ -207,11 +223,7 @@ class FullService:
     def get_accounts(self, request: pb.GetAccountsRequest) -> pb.GetAccountsReply:
         """Raises: ArgumentError, NotKept."""
         self._router.require(Task.QUERY)
-        count, rest = divmod(len(request.addresses), 20)
-        if rest or count > MOST_ACCOUNTS:
-            expected = f"rows of 20 bytes, at most {MOST_ACCOUNTS:,}"
-            raise ArgumentError("addresses", f"{len(request.addresses)} bytes", expected)
-        addresses = np.frombuffer(request.addresses, np.uint8).reshape(count, 20)
+        addresses = addresses_of(request)
         with self._at(request.snapshot) as position:
             nonces, balances = self._node.engine.accounts(addresses, position.commit)
         return pb.GetAccountsReply(
@@ -260,6 +272,9 @@ class FullService:
             if position is None:
                 raise NotKept(f"there is no snapshot '{snapshot}'")
             with engine.state.store.reading(position.commit):
+                # Dropped in between, its values may be gone before they were held here.
+                if engine.snapshots.get(snapshot) != position:
+                    raise NotKept(f"there is no snapshot '{snapshot}'")
                 yield position
             return
         while True:
@@ -287,9 +302,13 @@ class FullService:
     def drop_snapshot(self, request: pb.DropSnapshotRequest) -> pb.DropSnapshotReply:
         """Raises: NotKept."""
         self._router.require(Task.LOCAL_OPERATION)
-        if request.name not in self._node.engine.snapshots:
-            raise NotKept(f"there is no snapshot '{request.name}'")
-        self._node.call(lambda: self._node.engine.forget(request.name))
+
+        def drop() -> None:
+            if request.name not in self._node.engine.snapshots:
+                raise NotKept(f"there is no snapshot '{request.name}'")
+            self._node.engine.forget(request.name)
+
+        self._node.call(drop)
         return pb.DropSnapshotReply()
 
     def _snapshot(self, name: str, position: Position) -> pb.Snapshot:

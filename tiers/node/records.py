@@ -53,6 +53,9 @@ class BlockRecord:
     gas: int
 
 
+NUMBERS = 1 << 63
+"""SQLite has no integers from here on."""
+
 _COLUMNS = ", ".join(BlockRecord.__dataclass_fields__)
 
 
@@ -158,9 +161,8 @@ class ChainRecords:
         Raises:
             NotKept: it is not, or no longer kept.
         """
-        found = self._execute(
-            f"SELECT {_COLUMNS} FROM blocks WHERE number = ? AND root IS NOT NULL", (number,)
-        )
+        statement = f"SELECT {_COLUMNS} FROM blocks WHERE number = ? AND root IS NOT NULL"
+        found = self._execute(statement, (number,)) if number < NUMBERS else None
         if found is None:
             raise NotKept(
                 f"block {number} is not kept: this node has the last {self._keep:,} up to its own last block"
