@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.errors import TaskRefused
+from supervm.tiers.node.questions import addresses_of
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
 from supervm.tiers.node.submission import REFUSED, Answer, Submission
 from supervm.tiers.node.tasks import Task, TaskRouter, route
@@ -106,18 +106,14 @@ class EdgeService:
         """Accounts as they were at most `node.cache.seconds` ago, each at a moment of its own: so there is no root.
 
         Raises:
-            ArgumentError: addresses of other lengths.
+            ArgumentError: addresses of other lengths, or too many.
             UpstreamFailed: accounts that are not in the cache could not be asked for.
         """
         self._router.require(Task.QUERY)
         if request.snapshot:
             reply: pb.GetAccountsReply = self._upstream.call("GetAccounts", request)
             return reply
-        count, rest = divmod(len(request.addresses), 20)
-        if rest:
-            raise ArgumentError("addresses", f"{len(request.addresses)} bytes", "rows of 20 bytes")
-        addresses = np.frombuffer(request.addresses, np.uint8).reshape(count, 20)
-        distinct, places = np.unique(addresses, axis=0, return_inverse=True)
+        distinct, places = np.unique(addresses_of(request), axis=0, return_inverse=True)
         nonces, balances = self._accounts(distinct, np.ones(len(distinct), np.bool_))
         places = places.reshape(-1)
         return pb.GetAccountsReply(nonces=nonces[places].tolist(), balances=balances[places].tobytes())

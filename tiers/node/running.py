@@ -35,7 +35,7 @@ from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.tasks import Task, TaskRouter
-from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, Upstream
 from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.metrics import Metrics
 from supervm.tiers.observability.observing import observing
@@ -49,6 +49,9 @@ ROLES = {"rocksdb": FULL, "lru": EDGE, "sqlite": MOBILE}
 
 MOBILE_SECONDS = 5.0
 """How often a mobile node sends its queue and checks its accounts."""
+
+MOST_QUESTION_BYTES = 1 << 26
+"""Of a request to an edge node, which takes no blocks: as many as it answers at once have room in its memory."""
 
 OFF = "off"
 
@@ -167,8 +170,8 @@ def run_full(
             source = node.source
             metrics.queue("blocks", lambda: float(source.waiting))
         service = FullService(node, router, inbox)
-        grpc, http = _serve(stack, settings, service, metrics, board)
         stack.enter_context(_on_signal(node.stop))
+        grpc, http = _serve(stack, settings, service, metrics, board)
         board.become(State.READY)
         ready(_ready(settings, hardware, FULL, (grpc, http), node.number, node.engine.state_root))
         began = time.perf_counter()
@@ -233,8 +236,8 @@ def run_edge(
         upstream = stack.enter_context(Upstream(_upstream(settings)))
         cache = AccountCache(settings.node_cache_bytes, settings.node_cache_seconds)
         service = EdgeService(upstream, router, cache, signatures=signatures, backend=settings.backend)
-        grpc, http = _serve(stack, settings, service, metrics, board)
         stack.enter_context(_on_signal(stopped.set))
+        grpc, http = _serve(stack, settings, service, metrics, board, MOST_QUESTION_BYTES)
         board.become(State.READY)
         ready(_ready(settings, hardware, EDGE, (grpc, http), 0, b""))
         stopped.wait()
@@ -286,12 +289,17 @@ def _told(metrics: Metrics, board: StatusBoard) -> Observer:
 
 
 def _serve(
-    stack: ExitStack, settings: Settings, service: Any, metrics: Metrics, board: StatusBoard
+    stack: ExitStack,
+    settings: Settings,
+    service: Any,
+    metrics: Metrics,
+    board: StatusBoard,
+    most_bytes: int = MOST_MESSAGE_BYTES,
 ) -> tuple[str | None, str | None]:
     """Start the servers that the settings ask for; their addresses."""
     grpc = http = None
     if settings.node_grpc != OFF:
-        server = NodeServer(service, settings.node_grpc, metrics.request)
+        server = NodeServer(service, settings.node_grpc, metrics.request, most_bytes)
         stack.callback(server.stop)
         server.start()
         grpc = server.address

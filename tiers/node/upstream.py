@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +17,9 @@ from supervm.tiers.service.v1.node_pb2_grpc import NodeStub
 
 PATIENCE_SECONDS = 20.0
 """How long a call may take."""
+
+caller_waits: ContextVar[float] = ContextVar("caller_waits", default=math.inf)
+"""Until when whoever asked for what is done here waits, by `time.monotonic`: nothing is asked upstream for longer."""
 
 MOST_MESSAGE_BYTES = (1 << 30) + (1 << 20)
 """Of a message: a block file, and a little more."""
@@ -81,8 +87,9 @@ class Upstream:
         Raises:
             UpstreamFailed: it was not answered, or refused; `code` and `details` say how.
         """
+        seconds = min(self._seconds, max(caller_waits.get() - time.monotonic(), 0.0))
         try:
-            return getattr(self._stub, method)(request, timeout=self._seconds)
+            return getattr(self._stub, method)(request, timeout=seconds)
         except grpc.RpcError as error:
             raise UpstreamFailed(self.address, method, error.code().name, error.details() or "") from None
 
