@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from supervm.engine.config import OnVerified
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.errors import TaskRefused
 from supervm.tiers.node.questions import addresses_of
@@ -32,6 +33,7 @@ class EdgeService:
         chain_id: of the chain.
         signatures: whether the chain's transactions are signed.
         backend: of the quick check.
+        on_verified: told of the signatures that it verifies; as of `authenticate`.
     """
 
     def __init__(
@@ -43,9 +45,11 @@ class EdgeService:
         chain_id: int = 1,
         signatures: bool = True,
         backend: str = "auto",
+        on_verified: OnVerified | None = None,
     ) -> None:
         self._upstream, self._router, self._cache = upstream, router, cache
-        self._chain_id, self._signatures, self._backend = chain_id, signatures, backend
+        self._chain_id, self._signatures = chain_id, signatures
+        self._backend, self._on_verified = backend, on_verified
 
     def get_status(self, request: pb.GetStatusRequest) -> pb.NodeStatus:
         """The upstream's position, and this node's tier and tasks. Raises: UpstreamFailed."""
@@ -79,7 +83,11 @@ class EdgeService:
         submission = Submission.of(request)
         batch = submission.batch
         stateless = stateless_check(
-            batch, chain_id=self._chain_id, signatures=self._signatures, backend=self._backend
+            batch,
+            chain_id=self._chain_id,
+            signatures=self._signatures,
+            backend=self._backend,
+            on_verified=self._on_verified,
         )
         senders, places = submission.senders()
         wanted = np.zeros(len(senders), np.bool_)

@@ -197,7 +197,11 @@ class FullService:
         if inbox.waiting + len(rows) > MOST_WAITING:
             raise NodeError(f"{inbox.waiting:,} transactions wait already; submit these later")
         reasons = stateless_check(
-            batch, chain_id=config.chain_id, signatures=config.signatures, backend=config.backend
+            batch,
+            chain_id=config.chain_id,
+            signatures=config.signatures,
+            backend=config.backend,
+            on_verified=config.on_verified,
         )
         nonces, balances = self._node.engine.accounts(batch.sender)
         reasons = account_check(batch, reasons, nonces, balances)

@@ -20,6 +20,7 @@ from supervm.engine.errors import MalformedBatch
 from supervm.kernels.errors import ArgumentError, SupervmError
 from supervm.tiers.node.errors import BlockRefused, NodeError, NotKept, TaskRefused, UpstreamFailed
 from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, caller_waits
+from supervm.tiers.observability.traces import Tracer
 from supervm.tiers.service.v1 import node_pb2 as pb
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class NodeServer:
         address: HOST:PORT to listen on; port 0 is any free one.
         meter: told of each call.
         most_bytes: of a request.
+        tracer: of calls that ask once; a stream lasts as long as its caller.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -52,8 +54,9 @@ class NodeServer:
         address: str,
         meter: Meter = lambda call, code, seconds: None,
         most_bytes: int = MOST_MESSAGE_BYTES,
+        tracer: Tracer | None = None,
     ) -> None:
-        self._service, self._meter = service, meter
+        self._service, self._meter, self._tracer = service, meter, tracer or Tracer()
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="supervm-node-call")
         options = [
             ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
@@ -103,8 +106,10 @@ class NodeServer:
             began, code = time.perf_counter(), grpc.StatusCode.OK
             left = context.time_remaining()
             caller_waits.set(math.inf if left is None else time.monotonic() + left)
+            headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
             try:
-                return function(request)
+                with self._tracer.request(name, headers):
+                    return function(request)
             except Exception as error:
                 code, text = status_of(error)
                 context.abort(code, text)
