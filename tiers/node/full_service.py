@@ -9,20 +9,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from supervm.engine.receipts import Receipts
 from supervm.engine.result import BlockResult
 from supervm.engine.state.state import Position
+from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError, SupervmError
 from supervm.tiers.node.blocks import unpack_block
 from supervm.tiers.node.errors import NodeError, NotKept
 from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.inbox import Inbox, Noted
 from supervm.tiers.node.questions import addresses_of
-from supervm.tiers.node.quick_check import account_check, stateless_check
+from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
 from supervm.tiers.node.records import BlockRecord
 from supervm.tiers.node.sources import Offered, SubmittedBlocks
-from supervm.tiers.node.submission import IN_BLOCK, REFUSED, Answer, Submission
+from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, Answer, Submission
 from supervm.tiers.node.tasks import Task, TaskRouter, route
 from supervm.tiers.service.v1 import node_pb2 as pb
 
@@ -169,7 +171,7 @@ class FullService:
     # ---------------------------------------------------------------------------------------------- transactions
 
     def submit_transactions(self, request: pb.SubmitTransactionsRequest) -> pb.SubmitTransactionsReply:
-        """Note transactions for a later block, each once.
+        """Note transactions for a later block, each once; what a block rejected waits again if it fits by now.
 
         Raises:
             TaskRefused, NodeError: this node packs no blocks.
@@ -182,20 +184,41 @@ class FullService:
         submission = Submission.of(request)
         answer, keys = Answer(submission), [row.tobytes() for row in submission.hashes]
         noted = inbox.find(keys)
-        new = np.array([each is None for each in noted], np.bool_)
-        answer.known = ~new
-        if new.any():
-            self._admit(inbox, submission, keys, np.flatnonzero(new), answer)
         self._tell(noted, answer)
+        answer.known = np.array([each is not None for each in noted], np.bool_)
+        if not answer.known.all():
+            self._admit(inbox, submission, keys, np.flatnonzero(~answer.known), answer)
+        self._readmit(inbox, submission, keys, answer)
         return answer.reply()
 
     def _admit(
         self, inbox: Inbox, submission: Submission, keys: list[bytes], rows: np.ndarray, answer: Answer
     ) -> None:
         """Note those of these transactions that the quick check does not refuse."""
-        config, batch = self._node.engine.config, submission.batch.take(rows)
         if inbox.waiting + len(rows) > MOST_WAITING:
             raise NodeError(f"{inbox.waiting:,} transactions wait already; submit these later")
+        reasons, _ = self._check(submission.batch.take(rows))
+        answer.reasons[rows] = reasons
+        answer.states[rows[reasons != 0]] = REFUSED
+        kept = rows[reasons == 0].tolist()
+        inbox.add([keys[row] for row in kept], [submission.encoded[row] for row in kept])
+        self._node.wake()
+
+    def _readmit(self, inbox: Inbox, submission: Submission, keys: list[bytes], answer: Answer) -> None:
+        """Let those wait again that a block rejected, spending no nonce, and that the next one would take."""
+        rows = np.flatnonzero((answer.states == IN_BLOCK) & np.isin(answer.reasons, STALE_REASONS))
+        if not rows.size:
+            return
+        batch = submission.batch.take(rows)
+        reasons, nonces = self._check(batch)
+        fits = rows[(reasons == 0) & (batch.nonce == nonces)]
+        inbox.readmit([keys[row] for row in fits.tolist()], answer.numbers[fits].tolist())
+        answer.states[fits], answer.reasons[fits], answer.numbers[fits] = WAITING, 0, 0
+        self._node.wake()
+
+    def _check(self, batch: TransactionBatch) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+        """What the quick check says of transactions now, and their senders' nonces."""
+        config = self._node.engine.config
         reasons = stateless_check(
             batch,
             chain_id=config.chain_id,
@@ -204,21 +227,20 @@ class FullService:
             on_verified=config.on_verified,
         )
         nonces, balances = self._node.engine.accounts(batch.sender)
-        reasons = account_check(batch, reasons, nonces, balances)
-        answer.reasons[rows] = reasons
-        answer.states[rows[reasons != 0]] = REFUSED
-        kept = rows[reasons == 0].tolist()
-        inbox.add([keys[row] for row in kept], [submission.encoded[row] for row in kept])
-        self._node.wake()
+        return account_check(batch, reasons, nonces, balances), nonces
 
     def _tell(self, noted: list[Noted | None], answer: Answer) -> None:
-        """What became of those that were known: their blocks, and what the receipts say."""
+        """What became of those that were known: their blocks, and what the receipts say; without receipts, none is known."""
         receipts: dict[int, Receipts] = {}
         for row, each in enumerate(noted):
             if each is None or each.number is None or each.number > self._node.number:
                 continue
-            if each.number not in receipts:
-                receipts[each.number] = Receipts.from_bytes(self._receipts(each.number))
+            try:
+                if each.number not in receipts:
+                    receipts[each.number] = Receipts.from_bytes(self._receipts(each.number))
+            except NotKept:  # they go a moment before what is noted does
+                noted[row] = None
+                continue
             answer.states[row], answer.numbers[row] = IN_BLOCK, each.number
             answer.reasons[row] = receipts[each.number].reason[each.place]
 
