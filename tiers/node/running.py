@@ -52,6 +52,9 @@ ROLES = {"rocksdb": FULL, "lru": EDGE, "sqlite": MOBILE}
 MOBILE_SECONDS = 5.0
 """How often a mobile node sends its queue and checks its accounts."""
 
+MOBILE_PATIENCE = 5.0
+"""Seconds that it waits for an answer; so long may its stop take, too."""
+
 MOST_QUESTION_BYTES = 1 << 26
 """Of a request to an edge node, which takes no blocks: as many as it answers at once have room in its memory."""
 
@@ -268,7 +271,7 @@ def run_mobile(
     stopped = threading.Event()
     with (
         observing(settings, hardware),
-        Upstream(_upstream(settings)) as upstream,
+        Upstream(_upstream(settings), MOBILE_PATIENCE) as upstream,
         Wallet(places.wallet, passphrase) as wallet,
         _on_signal(stopped.set),
     ):
