@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,9 @@ class BlockReader:
 
     def read(self, path: Path) -> Block:
         """Read a block from a file. Errors as `unpack_block`, and OSError."""
+        # A pipe would keep who opens it waiting for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise BlockRefused(str(path), None, "something that is no file", "a block file")
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             if size > MOST_BYTES:

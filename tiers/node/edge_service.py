@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.errors import ArgumentError
+from supervm.engine.config import OnVerified
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.errors import TaskRefused
+from supervm.tiers.node.questions import addresses_of
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
 from supervm.tiers.node.submission import REFUSED, Answer, Submission
 from supervm.tiers.node.tasks import Task, TaskRouter, route
@@ -32,6 +33,7 @@ class EdgeService:
         chain_id: of the chain.
         signatures: whether the chain's transactions are signed.
         backend: of the quick check.
+        on_verified: told of the signatures that it verifies; as of `authenticate`.
     """
 
     def __init__(
@@ -43,9 +45,11 @@ class EdgeService:
         chain_id: int = 1,
         signatures: bool = True,
         backend: str = "auto",
+        on_verified: OnVerified | None = None,
     ) -> None:
         self._upstream, self._router, self._cache = upstream, router, cache
-        self._chain_id, self._signatures, self._backend = chain_id, signatures, backend
+        self._chain_id, self._signatures = chain_id, signatures
+        self._backend, self._on_verified = backend, on_verified
 
     def get_status(self, request: pb.GetStatusRequest) -> pb.NodeStatus:
         """The upstream's position, and this node's tier and tasks. Raises: UpstreamFailed."""
@@ -79,7 +83,11 @@ class EdgeService:
         submission = Submission.of(request)
         batch = submission.batch
         stateless = stateless_check(
-            batch, chain_id=self._chain_id, signatures=self._signatures, backend=self._backend
+            batch,
+            chain_id=self._chain_id,
+            signatures=self._signatures,
+            backend=self._backend,
+            on_verified=self._on_verified,
         )
         senders, places = submission.senders()
         wanted = np.zeros(len(senders), np.bool_)
@@ -106,18 +114,14 @@ class EdgeService:
         """Accounts as they were at most `node.cache.seconds` ago, each at a moment of its own: so there is no root.
 
         Raises:
-            ArgumentError: addresses of other lengths.
+            ArgumentError: addresses of other lengths, or too many.
             UpstreamFailed: accounts that are not in the cache could not be asked for.
         """
         self._router.require(Task.QUERY)
         if request.snapshot:
             reply: pb.GetAccountsReply = self._upstream.call("GetAccounts", request)
             return reply
-        count, rest = divmod(len(request.addresses), 20)
-        if rest:
-            raise ArgumentError("addresses", f"{len(request.addresses)} bytes", "rows of 20 bytes")
-        addresses = np.frombuffer(request.addresses, np.uint8).reshape(count, 20)
-        distinct, places = np.unique(addresses, axis=0, return_inverse=True)
+        distinct, places = np.unique(addresses_of(request), axis=0, return_inverse=True)
         nonces, balances = self._accounts(distinct, np.ones(len(distinct), np.bool_))
         places = places.reshape(-1)
         return pb.GetAccountsReply(nonces=nonces[places].tolist(), balances=balances[places].tobytes())

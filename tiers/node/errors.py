@@ -9,6 +9,7 @@ SupervmError
     ├── NotKept (LookupError)       a block, its receipts or a snapshot that the node does not have
     ├── ProofRefused (ValueError)   an upstream's answer that its proof does not show
     ├── WalletError (ValueError)    an account that the wallet does not have, or a key that it cannot open
+    ├── DatabaseFailed              a database that cannot be read or written: path, problem
     └── UpstreamFailed              the upstream node did not answer, or not as it should
 """
 
@@ -83,6 +84,25 @@ class ProofRefused(NodeError, ValueError):
 
 class WalletError(NodeError, ValueError):
     """An account that the wallet does not have, a key that it cannot open, or a package that it needs."""
+
+
+class DatabaseFailed(NodeError):
+    """A database of the node cannot be read or written; a transaction that was begun changed nothing.
+
+    Args:
+        path: of the file.
+        problem: what SQLite says.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(
+            f"{path}: {problem}; see that the disk has room, the file may be written, and no other program holds it"
+        )
+        self.path = path
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[DatabaseFailed], tuple[str, str]]:
+        return type(self), (self.path, self.problem)
 
 
 class UpstreamFailed(NodeError):

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -94,17 +95,17 @@ class FullNode:
         self.idle: Callable[[], None] = _do_nothing
         # The engine's lock on its storage keeps a second node away from the records too.
         self.engine = Engine.open(folder / "state", config)
-        try:
+        with ExitStack() as stack:
+            stack.callback(self.engine.close)
             keep = keep_blocks or KEPT_FOR_EVER
             self._check_beginning(folder)
             self.records = ChainRecords(
                 folder / "chain.sqlite", self.genesis_hash, keep=keep, sync=config.sync
             )
+            stack.callback(self.records.close)
             self._base = place_genesis(self.engine, origin)
             self.source = self._source(blocks, config.queue_depth)
-        except BaseException:
-            self.engine.close()
-            raise
+            stack.pop_all()
 
     def _check_beginning(self, folder: Path) -> None:
         """A state without records was made by something else than a node."""
@@ -131,8 +132,10 @@ class FullNode:
         """Write what waits and close the state; `run` must have ended."""
         self.stop()
         self._serve_calls()
-        self.engine.close()
-        self.records.close()
+        try:
+            self.engine.close()
+        finally:
+            self.records.close()
 
     # ---------------------------------------------------------------------------------------------- executing
 
@@ -240,14 +243,18 @@ class FullNode:
 
         Raises:
             NodeError: the node stops.
-            TimeoutError: there was no moment between two blocks for so long.
+            TimeoutError: there was no moment between two blocks for so long; the function is not called any more.
         """
         answer: Future[T] = Future()
         if self._stop.is_set():
             raise NodeError("the node stops; ask again when it runs")
         self._calls.put((function, answer))
         self._news.set()
-        return answer.result(seconds)
+        try:
+            return answer.result(seconds)
+        except TimeoutError:
+            answer.cancel()  # nobody learns what it would do later
+            raise
 
     def _serve_calls(self) -> None:
         while True:
@@ -255,6 +262,8 @@ class FullNode:
                 function, answer = self._calls.get_nowait()
             except queue.Empty:
                 return
+            if not answer.set_running_or_notify_cancel():
+                continue
             try:
                 answer.set_result(function())
             except BaseException as error:

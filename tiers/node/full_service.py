@@ -9,32 +9,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from supervm.engine.receipts import Receipts
 from supervm.engine.result import BlockResult
 from supervm.engine.state.state import Position
+from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError, SupervmError
 from supervm.tiers.node.blocks import unpack_block
 from supervm.tiers.node.errors import NodeError, NotKept
 from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.inbox import Inbox, Noted
-from supervm.tiers.node.quick_check import account_check, stateless_check
+from supervm.tiers.node.questions import addresses_of
+from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
 from supervm.tiers.node.records import BlockRecord
 from supervm.tiers.node.sources import Offered, SubmittedBlocks
-from supervm.tiers.node.submission import IN_BLOCK, REFUSED, Answer, Submission
+from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, Answer, Submission
 from supervm.tiers.node.tasks import Task, TaskRouter, route
 from supervm.tiers.service.v1 import node_pb2 as pb
 
 MOST_WAITING = 1_000_000
 """Transactions that wait for a block, at most."""
 
-MOST_ACCOUNTS = 100_000
-"""Accounts of one question."""
-
 READ_AHEAD = 2
 """Blocks of a call that are read before the first of them is acknowledged."""
 
 _PATIENCE = 0.1
+
+_Taken = queue.SimpleQueue[tuple[int, bool] | BaseException | None]
+"""Blocks that were taken, and whether they were before; what ended that; or the end."""
 
 
 class FullService:
@@ -86,36 +89,51 @@ class FullService:
         self._router.require(Task.TRANSACTION_EXECUTION)
         if not isinstance(self._node.source, SubmittedBlocks):
             raise NodeError("this node follows a directory; start it without --blocks to submit blocks")
-        taken: queue.Queue[tuple[int, bool] | BaseException | None] = queue.Queue(READ_AHEAD)
-        reader = threading.Thread(target=self._read, args=(requests, active, taken), daemon=True)
-        reader.start()
-        while (item := taken.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            number, known = item
-            while not self._node.wait_persisted(number, _PATIENCE):
-                if self._node.stopping and not self._node.wait_persisted(number, 0):
-                    raise NodeError(
-                        self._node.problem or "the node stops; submit the block again when it runs"
-                    )
-            yield _acknowledgement(self._node.records.block(number), known)
+        taken, room, ended = _Taken(), threading.Semaphore(READ_AHEAD), threading.Event()
+
+        def listens() -> bool:
+            return active() and not ended.is_set()
+
+        arguments = (requests, listens, taken, room)
+        threading.Thread(target=self._read, args=arguments, name="supervm-node-submit", daemon=True).start()
+        try:
+            while (item := taken.get()) is not None:
+                room.release()
+                if isinstance(item, BaseException):
+                    raise item
+                number, known = item
+                self._await_persisted(number)
+                yield _acknowledgement(self._node.records.block(number), known)
+        finally:
+            ended.set()
+            room.release()  # for a reader that waits for it: it finds that nobody listens
+
+    def _await_persisted(self, number: int) -> None:
+        while not self._node.wait_persisted(number, _PATIENCE):
+            if self._node.stopping and not self._node.wait_persisted(number, 0):
+                raise NodeError(self._node.problem or "the node stops; submit the block again when it runs")
 
     def _read(
         self,
         requests: Iterator[pb.SubmitBlocksRequest],
         active: Callable[[], bool],
-        taken: queue.Queue[tuple[int, bool] | BaseException | None],
+        taken: _Taken,
+        room: threading.Semaphore,
     ) -> None:
         """Take blocks as they come; what goes wrong is told behind those that were taken."""
         last: BaseException | None = None
         try:
             for request in requests:
-                taken.put(self._take(request.block, active))
+                item = self._take(request.block, active)
+                room.acquire()
+                if not active():
+                    return
+                taken.put(item)
         except SupervmError as error:
             last = error
-        except Exception:
-            if active():
-                raise
+        except Exception as error:
+            if active():  # else it is how the requests of a call end that was cancelled
+                last = error
         finally:
             taken.put(last)
 
@@ -153,7 +171,7 @@ class FullService:
     # ---------------------------------------------------------------------------------------------- transactions
 
     def submit_transactions(self, request: pb.SubmitTransactionsRequest) -> pb.SubmitTransactionsReply:
-        """Note transactions for a later block, each once.
+        """Note transactions for a later block, each once; what a block rejected waits again if it fits by now.
 
         Raises:
             TaskRefused, NodeError: this node packs no blocks.
@@ -166,39 +184,63 @@ class FullService:
         submission = Submission.of(request)
         answer, keys = Answer(submission), [row.tobytes() for row in submission.hashes]
         noted = inbox.find(keys)
-        new = np.array([each is None for each in noted], np.bool_)
-        answer.known = ~new
-        if new.any():
-            self._admit(inbox, submission, keys, np.flatnonzero(new), answer)
         self._tell(noted, answer)
+        answer.known = np.array([each is not None for each in noted], np.bool_)
+        if not answer.known.all():
+            self._admit(inbox, submission, keys, np.flatnonzero(~answer.known), answer)
+        self._readmit(inbox, submission, keys, answer)
         return answer.reply()
 
     def _admit(
         self, inbox: Inbox, submission: Submission, keys: list[bytes], rows: np.ndarray, answer: Answer
     ) -> None:
         """Note those of these transactions that the quick check does not refuse."""
-        config, batch = self._node.engine.config, submission.batch.take(rows)
         if inbox.waiting + len(rows) > MOST_WAITING:
             raise NodeError(f"{inbox.waiting:,} transactions wait already; submit these later")
-        reasons = stateless_check(
-            batch, chain_id=config.chain_id, signatures=config.signatures, backend=config.backend
-        )
-        nonces, balances = self._node.engine.accounts(batch.sender)
-        reasons = account_check(batch, reasons, nonces, balances)
+        reasons, _ = self._check(submission.batch.take(rows))
         answer.reasons[rows] = reasons
         answer.states[rows[reasons != 0]] = REFUSED
         kept = rows[reasons == 0].tolist()
         inbox.add([keys[row] for row in kept], [submission.encoded[row] for row in kept])
         self._node.wake()
 
+    def _readmit(self, inbox: Inbox, submission: Submission, keys: list[bytes], answer: Answer) -> None:
+        """Let those wait again that a block rejected, spending no nonce, and that the next one would take."""
+        rows = np.flatnonzero((answer.states == IN_BLOCK) & np.isin(answer.reasons, STALE_REASONS))
+        if not rows.size:
+            return
+        batch = submission.batch.take(rows)
+        reasons, nonces = self._check(batch)
+        fits = rows[(reasons == 0) & (batch.nonce == nonces)]
+        inbox.readmit([keys[row] for row in fits.tolist()], answer.numbers[fits].tolist())
+        answer.states[fits], answer.reasons[fits], answer.numbers[fits] = WAITING, 0, 0
+        self._node.wake()
+
+    def _check(self, batch: TransactionBatch) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+        """What the quick check says of transactions now, and their senders' nonces."""
+        config = self._node.engine.config
+        reasons = stateless_check(
+            batch,
+            chain_id=config.chain_id,
+            signatures=config.signatures,
+            backend=config.backend,
+            on_verified=config.on_verified,
+        )
+        nonces, balances = self._node.engine.accounts(batch.sender)
+        return account_check(batch, reasons, nonces, balances), nonces
+
     def _tell(self, noted: list[Noted | None], answer: Answer) -> None:
-        """What became of those that were known: their blocks, and what the receipts say."""
+        """What became of those that were known: their blocks, and what the receipts say; without receipts, none is known."""
         receipts: dict[int, Receipts] = {}
         for row, each in enumerate(noted):
             if each is None or each.number is None or each.number > self._node.number:
                 continue
-            if each.number not in receipts:
-                receipts[each.number] = Receipts.from_bytes(self._receipts(each.number))
+            try:
+                if each.number not in receipts:
+                    receipts[each.number] = Receipts.from_bytes(self._receipts(each.number))
+            except NotKept:  # they go a moment before what is noted does
+                noted[row] = None
+                continue
             answer.states[row], answer.numbers[row] = IN_BLOCK, each.number
             answer.reasons[row] = receipts[each.number].reason[each.place]
 
@@ -207,11 +249,7 @@ class FullService:
     def get_accounts(self, request: pb.GetAccountsRequest) -> pb.GetAccountsReply:
         """Raises: ArgumentError, NotKept."""
         self._router.require(Task.QUERY)
-        count, rest = divmod(len(request.addresses), 20)
-        if rest or count > MOST_ACCOUNTS:
-            expected = f"rows of 20 bytes, at most {MOST_ACCOUNTS:,}"
-            raise ArgumentError("addresses", f"{len(request.addresses)} bytes", expected)
-        addresses = np.frombuffer(request.addresses, np.uint8).reshape(count, 20)
+        addresses = addresses_of(request)
         with self._at(request.snapshot) as position:
             nonces, balances = self._node.engine.accounts(addresses, position.commit)
         return pb.GetAccountsReply(
@@ -260,6 +298,9 @@ class FullService:
             if position is None:
                 raise NotKept(f"there is no snapshot '{snapshot}'")
             with engine.state.store.reading(position.commit):
+                # Dropped in between, its values may be gone before they were held here.
+                if engine.snapshots.get(snapshot) != position:
+                    raise NotKept(f"there is no snapshot '{snapshot}'")
                 yield position
             return
         while True:
@@ -287,9 +328,13 @@ class FullService:
     def drop_snapshot(self, request: pb.DropSnapshotRequest) -> pb.DropSnapshotReply:
         """Raises: NotKept."""
         self._router.require(Task.LOCAL_OPERATION)
-        if request.name not in self._node.engine.snapshots:
-            raise NotKept(f"there is no snapshot '{request.name}'")
-        self._node.call(lambda: self._node.engine.forget(request.name))
+
+        def drop() -> None:
+            if request.name not in self._node.engine.snapshots:
+                raise NotKept(f"there is no snapshot '{request.name}'")
+            self._node.engine.forget(request.name)
+
+        self._node.call(drop)
         return pb.DropSnapshotReply()
 
     def _snapshot(self, name: str, position: Position) -> pb.Snapshot:

@@ -7,13 +7,12 @@ whoever has lost an answer asks again and gets it. Packing notes the block first
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervm.tiers.node.records import connect
+from supervm.tiers.node.databases import Database
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS transactions (
@@ -32,7 +31,7 @@ class Noted:
 
 
 class Inbox:
-    """The inbox; every method may be called from any thread.
+    """The inbox; every method may be called from any thread, and raises DatabaseFailed where its file cannot be used.
 
     Args:
         path: of the database.
@@ -40,13 +39,12 @@ class Inbox:
     """
 
     def __init__(self, path: Path, *, sync: bool = False) -> None:
-        self._connection, self._lock = connect(path, sync=sync), threading.Lock()
-        self._connection.executescript(_TABLE)
+        self._database, self._lock = Database(path, _TABLE, sync=sync), threading.Lock()
 
     def close(self) -> None:
         """Close the database."""
         with self._lock:
-            self._connection.close()
+            self._database.close()
 
     def find(self, hashes: Sequence[bytes]) -> list[Noted | None]:
         """What is noted of transactions, None for those that are not."""
@@ -55,26 +53,35 @@ class Inbox:
 
     def add(self, hashes: Sequence[bytes], encodings: Sequence[bytes]) -> None:
         """Note transactions, all or none; those that are noted already stay as they are."""
-        with self._lock, self._transaction():
-            self._connection.executemany(
+        with self._lock, self._database.transaction():
+            self._database.execute_many(
                 "INSERT OR IGNORE INTO transactions (hash, data) VALUES (?, ?)",
                 zip(hashes, encodings, strict=True),
+            )
+
+    def readmit(self, hashes: Sequence[bytes], numbers: Sequence[int]) -> None:
+        """Let transactions wait once more that these blocks had, and rejected."""
+        with self._lock, self._database.transaction():
+            self._database.execute_many(
+                "UPDATE transactions SET number = NULL, place = NULL WHERE hash = ? AND number = ?",
+                zip(hashes, numbers, strict=True),
             )
 
     @property
     def waiting(self) -> int:
         """Transactions that no block has."""
         with self._lock:
-            return int(self._one("SELECT COUNT(*) FROM transactions WHERE number IS NULL"))
+            [(count,)] = self._database.execute("SELECT COUNT(*) FROM transactions WHERE number IS NULL")
+            return int(count)
 
     def pack(self, number: int, most: int) -> list[bytes]:
         """Give the oldest waiting transactions, `most` of them at most, places in a block; their encodings."""
-        with self._lock, self._transaction():
-            rows = self._connection.execute(
+        with self._lock, self._database.transaction():
+            rows = self._database.execute(
                 "SELECT arrival, data FROM transactions WHERE number IS NULL ORDER BY arrival LIMIT ?",
                 (most,),
-            ).fetchall()
-            self._connection.executemany(
+            )
+            self._database.execute_many(
                 "UPDATE transactions SET number = ?, place = ? WHERE arrival = ?",
                 [(number, place, arrival) for place, (arrival, _) in enumerate(rows)],
             )
@@ -87,30 +94,20 @@ class Inbox:
             last: number of the last executed block.
             holds: whether a later block is there and will be executed.
         """
-        with self._lock, self._transaction():
-            packed = self._connection.execute(
+        with self._lock, self._database.transaction():
+            packed = self._database.execute(
                 "SELECT DISTINCT number FROM transactions WHERE number > ?", (last,)
-            ).fetchall()
+            )
             lost = [(number,) for (number,) in packed if not holds(number)]
-            self._connection.executemany(
+            self._database.execute_many(
                 "UPDATE transactions SET number = NULL, place = NULL WHERE number = ?", lost
             )
 
     def prune(self, before: int) -> None:
         """Forget the transactions of blocks before this one."""
         with self._lock:
-            self._connection.execute("DELETE FROM transactions WHERE number < ?", (before,))
+            self._database.execute("DELETE FROM transactions WHERE number < ?", (before,))
 
     def _find(self, hash: bytes) -> Noted | None:
-        row = self._connection.execute(
-            "SELECT number, place FROM transactions WHERE hash = ?", (hash,)
-        ).fetchone()
+        row = self._database.first("SELECT number, place FROM transactions WHERE hash = ?", (hash,))
         return None if row is None else Noted(*row)
-
-    def _one(self, statement: str) -> int:
-        return int(self._connection.execute(statement).fetchone()[0])
-
-    def _transaction(self) -> sqlite3.Connection:
-        """Inside of `with`: everything or nothing."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        return self._connection

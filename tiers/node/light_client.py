@@ -6,15 +6,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from supervm.crypto.sparse_merkle import HASHES, verify_proof
+from supervm.tiers.node.databases import NUMBERS
 from supervm.tiers.node.errors import ProofRefused
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, request_of
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import OPEN, Account, Progress, Queued, Wallet
+from supervm.vm.outcomes import is_rejection
 
 AT_ONCE = 1_000
 """Transactions of a submission."""
-
-_STATES = {IN_BLOCK: Progress.IN_BLOCK, REFUSED: Progress.REFUSED}
 
 
 def replay_queue(wallet: Wallet, upstream: Upstream) -> list[Queued]:
@@ -32,7 +32,7 @@ def replay_queue(wallet: Wallet, upstream: Upstream) -> list[Queued]:
         found = [
             replace(
                 each,
-                state=_STATES.get(reply.states[place], Progress.SENT),
+                state=_progress(reply.states[place], reply.reasons[place]),
                 number=reply.numbers[place],
                 reason=reply.reasons[place],
             )
@@ -41,6 +41,13 @@ def replay_queue(wallet: Wallet, upstream: Upstream) -> list[Queued]:
         wallet.note(found)
         told += found
     return told
+
+
+def _progress(state: int, reason: int) -> Progress:
+    """A block that rejects a transaction spends no nonce: it is as if it had been refused before."""
+    if state == REFUSED or (state == IN_BLOCK and is_rejection(reason)):
+        return Progress.REFUSED
+    return Progress.IN_BLOCK if state == IN_BLOCK else Progress.SENT
 
 
 def check_accounts(wallet: Wallet, upstream: Upstream, root: bytes | None = None) -> list[Account]:
@@ -77,11 +84,11 @@ def _checked(upstream: Upstream, address: bytes, root: bytes | None) -> tuple[Ac
             f"account {address.hex()}: the upstream is at block {reply.number} with root {reply.state_root.hex()}, "
             f"not at the trusted {root.hex()}; take the root of that block from where you trust it"
         )
-    known = reply.hash_function in HASHES and len(reply.state_root) == 32
+    known = reply.hash_function in HASHES and len(reply.state_root) == 32 and reply.number < NUMBERS
     if (
         not known
         or not verify_proof(reply.state_root, key, value, reply.proof, hash=reply.hash_function)
-        or (value is not None and len(value) != 40)
+        or (value is not None and (len(value) != 40 or value[0] >= 0x80))  # no nonce gets there
     ):
         raise ProofRefused(
             f"account {address.hex()}: the proof of block {reply.number} does not show what the upstream "

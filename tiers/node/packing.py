@@ -41,7 +41,7 @@ class Packer:
         if not waiting:
             self._since = None
             return
-        self._since = now if self._since is None else self._since
+        self._since = now if self._since is None else min(self._since, now)  # a clock may go back
         tip = self._node.source.tip
         if tip.number != self._node.number or self._node.source.holds(tip.number + 1):
             return  # a block is on its way

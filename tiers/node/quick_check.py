@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from supervm.engine.authentication import authenticate
 from supervm.engine.block_kernels import intrinsic_gas
+from supervm.engine.config import OnVerified
 from supervm.engine.execution import amounts
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.arrays import borrow
@@ -29,7 +30,12 @@ _HALF = np.uint64(32)
 
 
 def stateless_check(
-    batch: TransactionBatch, *, chain_id: int, signatures: bool = True, backend: str = "auto"
+    batch: TransactionBatch,
+    *,
+    chain_id: int,
+    signatures: bool = True,
+    backend: str = "auto",
+    on_verified: OnVerified | None = None,
 ) -> Bytes:
     """What no account can save, `Reason` or 0, uint8 (n,).
 
@@ -37,11 +43,14 @@ def stateless_check(
         batch: n transactions.
         chain_id: of the chain.
         signatures: whether signatures are checked, as the engine's setting.
-        backend: as of `authenticate`.
+        backend, on_verified: as of `authenticate`.
 
     Raises: as `authenticate`.
     """
-    reasons = authenticate(batch, backend=backend) if signatures else np.zeros(len(batch), np.uint8)
+    if signatures:
+        reasons = authenticate(batch, backend=backend, on_verified=on_verified)
+    else:
+        reasons = np.zeros(len(batch), np.uint8)
     intrinsic = np.empty(len(batch), np.uint64)
     intrinsic_gas(
         borrow(batch.entry.offsets), borrow(batch.input.offsets), borrow(batch.object_offsets), intrinsic

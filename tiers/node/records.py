@@ -7,16 +7,15 @@ is: at the next start `reconcile` drops rows beyond it, and completes the last o
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from supervm.engine.receipts import Receipts
 from supervm.tiers.node.blocks import Block
+from supervm.tiers.node.databases import NUMBERS, Database, Row
 from supervm.tiers.node.errors import NotKept, WrongChain
 
 _TABLES = """
@@ -56,15 +55,6 @@ class BlockRecord:
 _COLUMNS = ", ".join(BlockRecord.__dataclass_fields__)
 
 
-def connect(path: Path, *, sync: bool) -> sqlite3.Connection:
-    """A database whose commits survive the death of the process, and with `sync` a power loss too; each statement
-    outside of a transaction is one. Whoever shares it between threads takes turns."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
-    return connection
-
-
 class ChainRecords:
     """The records; every method may be called from any thread.
 
@@ -76,28 +66,28 @@ class ChainRecords:
 
     Raises:
         WrongChain: the database belongs to another genesis.
+        DatabaseFailed: it cannot be used; so does every method.
     """
 
     def __init__(self, path: Path, genesis_hash: bytes, *, keep: int, sync: bool = False) -> None:
-        self._connection, self._lock, self._keep = connect(path, sync=sync), threading.Lock(), keep
+        self._database, self._lock, self._keep = Database(path, _TABLES, sync=sync), threading.Lock(), keep
         try:
-            self._connection.executescript(_TABLES)
-            found = self._connection.execute("SELECT hash FROM genesis").fetchone()
+            found = self._execute("SELECT hash FROM genesis")
             if found is None:
-                self._connection.execute("INSERT INTO genesis VALUES (?)", (genesis_hash,))
+                self._execute("INSERT INTO genesis VALUES (?)", (genesis_hash,))
             elif found[0] != genesis_hash:
                 raise WrongChain(
                     f"{path}: the state belongs to genesis {found[0].hex()}, the given one is {genesis_hash.hex()}; "
                     "use another directory for another chain"
                 )
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
 
     def close(self) -> None:
         """Close the database."""
         with self._lock:
-            self._connection.close()
+            self._database.close()
 
     def begin(self, block: Block) -> None:
         """A block is about to be executed."""
@@ -158,17 +148,15 @@ class ChainRecords:
         Raises:
             NotKept: it is not, or no longer kept.
         """
-        found = self._execute(
-            f"SELECT {_COLUMNS} FROM blocks WHERE number = ? AND root IS NOT NULL", (number,)
-        )
+        statement = f"SELECT {_COLUMNS} FROM blocks WHERE number = ? AND root IS NOT NULL"
+        found = self._execute(statement, (number,)) if number < NUMBERS else None
         if found is None:
             raise NotKept(
                 f"block {number} is not kept: this node has the last {self._keep:,} up to its own last block"
             )
         return BlockRecord(*found)
 
-    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+    def _execute(self, statement: str, values: Row = ()) -> Row | None:
         """The first row that a statement gives."""
         with self._lock:
-            row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
-            return row
+            return self._database.first(statement, values)

@@ -7,6 +7,7 @@ one (L4). SIGTERM and SIGINT stop it after the block in hand.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -35,13 +36,14 @@ from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.tasks import Task, TaskRouter
-from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, Upstream
 from supervm.tiers.node.wallet import Wallet
-from supervm.tiers.observability.metrics import Metrics
-from supervm.tiers.observability.observing import observing
+from supervm.tiers.observability.observing import Observation, observing
 from supervm.tiers.observability.routes import operations_router
-from supervm.tiers.observability.status import State, StatusBoard
+from supervm.tiers.observability.status import State
 from supervm.tiers.settings import Settings
+
+log = logging.getLogger(__name__)
 
 FULL, EDGE, MOBILE = "full", "edge", "mobile"
 ROLES = {"rocksdb": FULL, "lru": EDGE, "sqlite": MOBILE}
@@ -49,6 +51,12 @@ ROLES = {"rocksdb": FULL, "lru": EDGE, "sqlite": MOBILE}
 
 MOBILE_SECONDS = 5.0
 """How often a mobile node sends its queue and checks its accounts."""
+
+MOBILE_PATIENCE = 5.0
+"""Seconds that it waits for an answer; so long may its stop take, too."""
+
+MOST_QUESTION_BYTES = 1 << 26
+"""Of a request to an edge node, which takes no blocks: as many as it answers at once have room in its memory."""
 
 OFF = "off"
 
@@ -162,13 +170,13 @@ def run_full(
             on_verified=metrics.verified,
         )
         counter = _Counter()
-        node, inbox = _open(stack, settings, config, places, [counter, _told(metrics, board)])
+        node, inbox = _open(stack, settings, config, places, [counter, _told(seen)])
         if isinstance(node.source, SubmittedBlocks):
             source = node.source
             metrics.queue("blocks", lambda: float(source.waiting))
         service = FullService(node, router, inbox)
-        grpc, http = _serve(stack, settings, service, metrics, board)
         stack.enter_context(_on_signal(node.stop))
+        grpc, http = _serve(stack, settings, service, seen)
         board.become(State.READY)
         ready(_ready(settings, hardware, FULL, (grpc, http), node.number, node.engine.state_root))
         began = time.perf_counter()
@@ -228,14 +236,20 @@ def run_edge(
     stopped = threading.Event()
     with ExitStack() as stack:
         seen = stack.enter_context(observing(settings, hardware))
-        metrics, board = seen.metrics, seen.board
         seen.watch(stack.enter_context(scheduling(settings, hardware)))
         upstream = stack.enter_context(Upstream(_upstream(settings)))
         cache = AccountCache(settings.node_cache_bytes, settings.node_cache_seconds)
-        service = EdgeService(upstream, router, cache, signatures=signatures, backend=settings.backend)
-        grpc, http = _serve(stack, settings, service, metrics, board)
+        service = EdgeService(
+            upstream,
+            router,
+            cache,
+            signatures=signatures,
+            backend=settings.backend,
+            on_verified=seen.metrics.verified,
+        )
         stack.enter_context(_on_signal(stopped.set))
-        board.become(State.READY)
+        grpc, http = _serve(stack, settings, service, seen, MOST_QUESTION_BYTES)
+        seen.board.become(State.READY)
         ready(_ready(settings, hardware, EDGE, (grpc, http), 0, b""))
         stopped.wait()
 
@@ -257,7 +271,7 @@ def run_mobile(
     stopped = threading.Event()
     with (
         observing(settings, hardware),
-        Upstream(_upstream(settings)) as upstream,
+        Upstream(_upstream(settings), MOBILE_PATIENCE) as upstream,
         Wallet(places.wallet, passphrase) as wallet,
         _on_signal(stopped.set),
     ):
@@ -266,8 +280,8 @@ def run_mobile(
             try:
                 replay_queue(wallet, upstream)
                 check_accounts(wallet, upstream)
-            except UpstreamFailed:
-                pass  # offline: the queue stays
+            except UpstreamFailed as error:  # offline: the queue stays
+                log.info("the upstream did not answer; trying again", extra={"problem": str(error)})
             stopped.wait(MOBILE_SECONDS)
 
 
@@ -277,26 +291,31 @@ def _upstream(settings: Settings) -> str:
     return settings.node_upstream
 
 
-def _told(metrics: Metrics, board: StatusBoard) -> Observer:
+def _told(seen: Observation) -> Observer:
     def tell(number: int, result: BlockResult) -> None:
-        metrics.block(result)
-        board.block(result)
+        seen.metrics.block(result)
+        seen.board.block(result)
+        seen.tracer.block(result)
 
     return tell
 
 
 def _serve(
-    stack: ExitStack, settings: Settings, service: Any, metrics: Metrics, board: StatusBoard
+    stack: ExitStack,
+    settings: Settings,
+    service: Any,
+    seen: Observation,
+    most_bytes: int = MOST_MESSAGE_BYTES,
 ) -> tuple[str | None, str | None]:
     """Start the servers that the settings ask for; their addresses."""
     grpc = http = None
     if settings.node_grpc != OFF:
-        server = NodeServer(service, settings.node_grpc, metrics.request)
+        server = NodeServer(service, settings.node_grpc, seen.metrics.request, most_bytes, seen.tracer)
         stack.callback(server.stop)
         server.start()
         grpc = server.address
     if settings.node_http != OFF:
-        pages = OperationsServer(operations_router(metrics, board), settings.node_http)
+        pages = OperationsServer(operations_router(seen.metrics, seen.board), settings.node_http)
         stack.callback(pages.stop)
         pages.start()
         http = pages.address

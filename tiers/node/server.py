@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from grpc_reflection.v1alpha import reflection
 from supervm.engine.errors import MalformedBatch
 from supervm.kernels.errors import ArgumentError, SupervmError
 from supervm.tiers.node.errors import BlockRefused, NodeError, NotKept, TaskRefused, UpstreamFailed
-from supervm.tiers.node.upstream import CHANNEL_OPTIONS
+from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, caller_waits
+from supervm.tiers.observability.traces import Tracer
 from supervm.tiers.service.v1 import node_pb2 as pb
 
 log = logging.getLogger(__name__)
@@ -39,15 +41,29 @@ class NodeServer:
         service: `FullService` or `EdgeService`.
         address: HOST:PORT to listen on; port 0 is any free one.
         meter: told of each call.
+        most_bytes: of a request.
+        tracer: of calls that ask once; a stream lasts as long as its caller.
 
     Raises:
         OSError: the address cannot be listened on.
     """
 
-    def __init__(self, service: Any, address: str, meter: Meter = lambda call, code, seconds: None) -> None:
-        self._service, self._meter = service, meter
+    def __init__(
+        self,
+        service: Any,
+        address: str,
+        meter: Meter = lambda call, code, seconds: None,
+        most_bytes: int = MOST_MESSAGE_BYTES,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._service, self._meter, self._tracer = service, meter, tracer or Tracer()
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="supervm-node-call")
-        self._server = grpc.server(self._pool, options=CHANNEL_OPTIONS, maximum_concurrent_rpcs=4 * CALLS)
+        options = [
+            ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", most_bytes),
+            ("grpc.so_reuseport", 0),  # else a second process would share the port, and the calls
+        ]
+        self._server = grpc.server(self._pool, options=options, maximum_concurrent_rpcs=4 * CALLS)
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         handlers = {method.name: self._handler(method) for method in SERVICE.methods}
@@ -88,8 +104,12 @@ class NodeServer:
     def _unary(self, name: str, function: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
         def answer(request: Any, context: Any) -> Any:
             began, code = time.perf_counter(), grpc.StatusCode.OK
+            left = context.time_remaining()
+            caller_waits.set(math.inf if left is None else time.monotonic() + left)
+            headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
             try:
-                return function(request)
+                with self._tracer.request(name, headers):
+                    return function(request)
             except Exception as error:
                 code, text = status_of(error)
                 context.abort(code, text)

@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from supervm.tiers.node.blocks import Block, BlockReader, file_name, unpack_block, write_block
+from supervm.tiers.node.blocks import SUFFIX, Block, BlockReader, file_name, unpack_block, write_block
 from supervm.tiers.node.errors import BlockRefused
 
 log = logging.getLogger(__name__)
+
+LISTING_SECONDS = 10.0
+"""How often a directory is listed to find out whether the next block is the one that is missing."""
 
 
 class Tip:
@@ -74,6 +78,8 @@ class DirectorySource:
         self.folder, self.tip = folder, tip
         self._reader = BlockReader()
         self._told = 0
+        self._gone = False
+        self._listed = -LISTING_SECONDS
 
     def take(self) -> Block | None:
         """See `Source`; a file that is refused stays where it is."""
@@ -81,7 +87,7 @@ class DirectorySource:
         try:
             block = self._reader.read(path)
         except FileNotFoundError:
-            self._tell_of_gap()
+            self._tell_what_is_missing()
             return None
         self.tip.advance(block, str(path))
         return block
@@ -94,12 +100,26 @@ class DirectorySource:
         """See `Source`."""
         write_block(self.folder, number, data)
 
-    def _tell_of_gap(self) -> None:
-        """Say once that a block is missing before others that are there."""
-        missing = self.tip.number + 1
-        if self._told != missing and (self.folder / file_name(missing + 1)).exists():
+    def _tell_what_is_missing(self) -> None:
+        """Say once that a block is missing before others that are there, or that the directory is."""
+        missing, gone = self.tip.number + 1, not self.folder.is_dir()
+        if gone and not self._gone:
+            log.warning("the directory %s is gone; waiting for it", self.folder)
+        self._gone = gone
+        if not gone and self._told != missing and self._has_after(missing):
             self._told = missing
             log.warning("block %d is missing before others that are there; waiting for it", missing)
+
+    def _has_after(self, number: int) -> bool:
+        """Whether a block behind this one is there: the next is looked for always, all of them now and then."""
+        if self.holds(number + 1):
+            return True
+        now = time.monotonic()
+        if now - self._listed < LISTING_SECONDS:
+            return False
+        self._listed = now
+        names = (each.name for each in self.folder.glob(f"*{SUFFIX}"))
+        return any(name > file_name(number) for name in names)
 
 
 class Offered(Enum):

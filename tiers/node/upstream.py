@@ -3,17 +3,26 @@
 
 from __future__ import annotations
 
+import math
+import time
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 import grpc
 
+from supervm.tiers.node.databases import NUMBERS
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.service.v1.node_pb2_grpc import NodeStub
 
 PATIENCE_SECONDS = 20.0
 """How long a call may take."""
+
+caller_waits: ContextVar[float] = ContextVar("caller_waits", default=math.inf)
+"""Until when whoever asked for what is done here waits, by `time.monotonic`: nothing is asked upstream for longer."""
+
+_STATES = frozenset(pb.TransactionState.values()) - {pb.TRANSACTION_STATE_UNSPECIFIED}
 
 MOST_MESSAGE_BYTES = (1 << 30) + (1 << 20)
 """Of a message: a block file, and a little more."""
@@ -73,6 +82,8 @@ class Upstream:
         columns = (reply.states, reply.reasons, reply.numbers, reply.known)
         if len(reply.hashes) != 32 * count or any(len(column) != count for column in columns):
             raise self._nonsense("SubmitTransactions", f"other columns than of {count} transactions")
+        if any(state not in _STATES for state in reply.states) or any(n >= NUMBERS for n in reply.numbers):
+            raise self._nonsense("SubmitTransactions", "states or block numbers that there are not")
         return reply
 
     def call(self, method: str, request: Any) -> Any:
@@ -81,8 +92,9 @@ class Upstream:
         Raises:
             UpstreamFailed: it was not answered, or refused; `code` and `details` say how.
         """
+        seconds = min(self._seconds, max(caller_waits.get() - time.monotonic(), 0.0))
         try:
-            return getattr(self._stub, method)(request, timeout=self._seconds)
+            return getattr(self._stub, method)(request, timeout=seconds)
         except grpc.RpcError as error:
             raise UpstreamFailed(self.address, method, error.code().name, error.details() or "") from None
 

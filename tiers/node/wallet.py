@@ -8,9 +8,8 @@ transaction is queued before it is sent anywhere and known by its hash, so it ma
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +23,7 @@ from supervm.engine.addresses import ed25519_addresses
 from supervm.engine.transaction_encoding import encode, signing_digests, transaction_hashes
 from supervm.engine.transactions import DEFAULT_GAS_LIMIT, Scheme, TransactionBatch
 from supervm.kernels.errors import ArgumentError
+from supervm.tiers.node.databases import Database
 from supervm.tiers.node.errors import WalletError
 
 _TABLES = """
@@ -47,7 +47,7 @@ class Progress(StrEnum):
     IN_BLOCK = "in block"
     """Part of a block, see its number and reason."""
     REFUSED = "refused"
-    """No block will have it, see the reason."""
+    """A check before any block refused it, or a block did, see its number; see the reason. Its nonce is free again."""
 
 
 OPEN = (Progress.QUEUED, Progress.SENT)
@@ -84,16 +84,20 @@ class Wallet:
     Args:
         folder: its directory, created for its owner alone if it is not there.
         passphrase: that keys are encrypted with; '' leaves them plain.
+
+    Raises:
+        DatabaseFailed: the file cannot be used; so does every method.
+        OSError: it cannot be opened, or is readable by others and not one's own.
     """
 
     def __init__(self, folder: Path, passphrase: str = "") -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / "wallet.sqlite"
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(0o600)  # of a copy, say; only the owner can
         self._passphrase = passphrase.encode() or None
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_TABLES)
+        self._database = Database(path, _TABLES, sync=True, log=False)
 
     def __enter__(self) -> Wallet:
         return self
@@ -105,7 +109,7 @@ class Wallet:
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
+        self._database.close()
 
     # ---------------------------------------------------------------------------------------------- accounts
 
@@ -113,9 +117,12 @@ class Wallet:
         """Make a key; the address of its account, 20 bytes.
 
         Raises:
-            WalletError: `cryptography` is not installed.
+            WalletError: `cryptography` is not installed, or the passphrase is not that of the first account.
         """
         library = _library()
+        first = self._database.first("SELECT address FROM accounts ORDER BY rowid LIMIT 1")
+        if first is not None:
+            self._key(first[0])
         key = library.private.generate()
         public = key.public_key().public_bytes(library.encoding.Raw, library.public_format.Raw)
         address: bytes = ed25519_addresses(np.frombuffer(public, np.uint8)[None])[0].tobytes()
@@ -124,14 +131,14 @@ class Wallet:
         else:
             protection = library.encrypted(self._passphrase)
         stored = key.private_bytes(library.encoding.PEM, library.private_format.PKCS8, protection)
-        self._connection.execute("INSERT INTO accounts (address, key) VALUES (?, ?)", (address, stored))
+        self._database.execute("INSERT INTO accounts (address, key) VALUES (?, ?)", (address, stored))
         return address
 
     def accounts(self) -> list[Account]:
         """All accounts, in the order they were made."""
-        rows = self._connection.execute(
+        rows = self._database.execute(
             "SELECT address, nonce, balance, number, root FROM accounts ORDER BY rowid"
-        ).fetchall()
+        )
         return [
             Account(address, nonce, None if balance is None else int.from_bytes(balance), number, root)
             for address, nonce, balance, number, root in rows
@@ -140,7 +147,7 @@ class Wallet:
     def note_proved(self, account: Account) -> None:
         """Remember an account as it was proved."""
         assert account.balance is not None
-        self._connection.execute(
+        self._database.execute(
             "UPDATE accounts SET nonce = ?, balance = ?, number = ?, root = ? WHERE address = ?",
             (account.nonce, account.balance.to_bytes(32), account.number, account.root, account.address),
         )
@@ -168,7 +175,7 @@ class Wallet:
         key = self._key(sender)
         if len(to) != 20:
             raise ArgumentError("to", f"{len(to)} bytes", "an address, 20 bytes")
-        with self._transaction():
+        with self._database.transaction():
             nonce = self._next_nonce(sender)
             unsigned = TransactionBatch.of(
                 sender=sender, nonce=nonce, to=to, value=value, entry=entry, input=input, gas_limit=gas_limit,
@@ -181,8 +188,9 @@ class Wallet:
             found = Queued(
                 transaction_hashes(batch)[0].tobytes(), sender, nonce, encode(batch)[0], Progress.QUEUED, 0, 0
             )
-            self._connection.execute(
-                "INSERT INTO transactions (hash, sender, nonce, data, state) VALUES (?, ?, ?, ?, ?)",
+            # One that was refused before may be signed again: it is the same, and takes its place at the end.
+            self._database.execute(
+                "INSERT OR REPLACE INTO transactions (hash, sender, nonce, data, state) VALUES (?, ?, ?, ?, ?)",
                 (found.hash, sender, nonce, found.data, found.state),
             )
         return found
@@ -190,11 +198,11 @@ class Wallet:
     def queue(self, states: Sequence[Progress] = tuple(Progress)) -> list[Queued]:
         """Signed transactions in these states, in the order they were signed."""
         marks = ", ".join("?" * len(states))
-        rows = self._connection.execute(
+        rows = self._database.execute(
             f"SELECT hash, sender, nonce, data, state, number, reason FROM transactions WHERE state IN ({marks})"
             " ORDER BY position",
             tuple(states),
-        ).fetchall()
+        )
         return [
             Queued(hash, sender, nonce, data, Progress(state), number, reason)
             for hash, sender, nonce, data, state, number, reason in rows
@@ -202,37 +210,32 @@ class Wallet:
 
     def note(self, found: Sequence[Queued]) -> None:
         """Remember how far transactions are, all of them or none."""
-        with self._transaction():
-            self._connection.executemany(
+        with self._database.transaction():
+            self._database.execute_many(
                 "UPDATE transactions SET state = ?, number = ?, reason = ? WHERE hash = ?",
                 [(each.state, each.number, each.reason, each.hash) for each in found],
             )
 
     def _next_nonce(self, sender: bytes) -> int:
         """Above the proved one, and above those of transactions that were not refused."""
-        row = self._connection.execute(
+        [(nonce,)] = self._database.execute(
             "SELECT MAX(a.nonce, COALESCE((SELECT MAX(t.nonce) + 1 FROM transactions t"
             " WHERE t.sender = a.address AND t.state != ?), 0)) FROM accounts a WHERE a.address = ?",
             (Progress.REFUSED, sender),
-        ).fetchone()
-        return int(row[0])
+        )
+        return int(nonce)
 
     def _key(self, address: bytes) -> Any:
-        row = self._connection.execute("SELECT key FROM accounts WHERE address = ?", (address,)).fetchone()
+        row = self._database.first("SELECT key FROM accounts WHERE address = ?", (address,))
         if row is None:
             raise WalletError(f"the wallet has no account {address.hex()}; `supervm node account` lists them")
         try:
             return _library().load(row[0], self._passphrase)
         except (ValueError, TypeError):
             raise WalletError(
-                f"the key of {address.hex()} does not open; set SUPERVM_WALLET_PASSPHRASE to its passphrase"
+                f"the key of {address.hex()} does not open; set SUPERVM_WALLET_PASSPHRASE to its passphrase, or to "
+                "nothing if it was made without"
             ) from None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:
-            yield
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from engine_runs import blocks_of
 from node_chains import SMALL, block_files, opened, running, sequential_roots, write_chain, write_genesis
 
+from supervm.crypto.messages import Messages
 from supervm.engine.engine import Engine
-from supervm.engine.errors import InputFileError, StorageFailed, StorageUnavailable
+from supervm.engine.errors import InputFileError, StorageError, StorageFailed, StorageUnavailable
 from supervm.engine.receipts import Receipts
+from supervm.engine.transaction_encoding import encode
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
-from supervm.tiers.node.blocks import file_name, unpack_block, write_block
-from supervm.tiers.node.errors import BlockRefused, NodeError, NotKept, WrongChain
+from supervm.tiers.node.blocks import file_name, genesis_hash_of, pack_block, unpack_block, write_block
+from supervm.tiers.node.errors import BlockRefused, DatabaseFailed, NodeError, NotKept, WrongChain
 
 NAME = "mixed"
 WORKLOAD = blocks_of(NAME, **SMALL)
@@ -237,3 +241,46 @@ def test_calls_are_made_between_two_blocks(tmp_path, chain):
             node.call(lambda: 1 // 0)
     with pytest.raises(NodeError, match="stops"):
         node.call(lambda: None)
+
+
+def test_two_nodes_on_one_state(tmp_path, chain):
+    """The second one is turned away and disturbs nothing."""
+    with opened(tmp_path / "node", chain) as node:
+        with pytest.raises(StorageError, match="node/state"):
+            opened(tmp_path / "node", chain)
+        node.run(until=LAST)
+        assert node.engine.state_root == sequential_roots(NAME, **SMALL)[-1]
+
+
+def test_records_that_are_none(tmp_path, chain):
+    with opened(tmp_path / "node", chain) as node:
+        node.run(until=2)
+    for name in ("chain.sqlite-wal", "chain.sqlite-shm"):
+        (tmp_path / "node" / name).unlink(missing_ok=True)
+    (tmp_path / "node" / "chain.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(DatabaseFailed, match=r"chain\.sqlite: file is not a database"):
+        opened(tmp_path / "node", chain)
+
+
+def test_blocks_of_nothing_and_of_what_is_rejected(tmp_path):
+    folder = tmp_path / "chain"
+    write_genesis(folder, WORKLOAD)
+    rejected = encode(replace(WORKLOAD.transactions.slice(0, 5), chain_id=np.full(5, 9, np.uint64)))
+    parent = genesis_hash_of(folder / "genesis.work")
+    for number, encoded in enumerate([Messages.of([]), rejected, Messages.of([])], 1):
+        data = pack_block(number, parent, (1 << 63) - 1, encoded)
+        parent = write_block(folder, number, data).read_bytes()[-32:]
+    with opened(tmp_path / "node", folder) as node:
+        before = node.engine.state_root
+        node.run(until=3)
+        found = [node.records.block(number) for number in (1, 2, 3)]
+        assert [(each.transactions, each.rejected, each.committed) for each in found] == [
+            (0, 0, 0), (5, 5, 0), (0, 0, 0),
+        ]  # fmt: skip
+        assert {each.root for each in found} == {before}
+    with opened(tmp_path / "node", folder) as node:
+        assert (node.number, node.engine.state_root) == (3, before)
+        late = pack_block(4, parent, 1, Messages.of([]))
+        write_block(folder, 4, late)
+        with pytest.raises(BlockRefused, match="timestamp 1, expected at least 9223372036854775807"):
+            node.run(until=4)

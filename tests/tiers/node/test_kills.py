@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kill -9 at random moments: a node goes on where it was, and ends where one by one ends."""
+"""kill -9 at random moments and between durable steps: a node goes on where it was, and ends where one by one ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import node_steps
 import node_victim
+import pytest
 from engine_runs import blocks_of
 from node_chains import opened, sequential_roots, write_chain
 
@@ -71,3 +73,21 @@ def test_kills_at_random_moments(tmp_path):
             record = node.records.block(number)
             receipts = Receipts.from_bytes(node.engine.receipts(node.height_of(number)))
             assert (record.root, record.committed) == (root, int(receipts.accepted.sum()))
+
+
+@pytest.mark.parametrize("source", ["directory", "calls"])
+def test_a_kill_before_each_durable_step(source):
+    """Every transaction is in a block once, and the root is that of a node that nobody killed."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(node_steps.__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, node_steps.__file__, source], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    first, *rest = [line.split() for line in done.stdout.splitlines()]
+    step, name, *end = first
+    assert (step, name, end[1:]) == ("0", "whole", [str(node_steps.BLOCKS), "30", "0"])
+    assert [int(step) for step, *_ in rest] == list(range(1, len(rest) + 1))
+    put = "DirectorySource.put" if source == "directory" else "SubmittedBlocks.put"
+    names = [f"{kind.__name__}.{name}" for kind, name in node_steps.STEPS]
+    assert {name for _, name, *_ in rest} == {name for name in names if ".put" not in name} | {put}
+    assert [each[2:] for each in rest] == [end] * len(rest)

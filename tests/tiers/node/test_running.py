@@ -14,7 +14,8 @@ from node_processes import process
 from supervm.kernels.threads import set_threads
 from supervm.tiers import Gpu, Hardware
 from supervm.tiers.node.errors import NotKept
-from supervm.tiers.node.running import Places, run_full
+from supervm.tiers.node.running import Places, run_edge, run_full
+from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import Progress, Wallet
 from supervm.tiers.settings import load
@@ -99,3 +100,41 @@ def test_a_mobile_node_as_a_process(tmp_path, serve):
         child.send_signal(signal.SIGTERM)
         assert child.wait(60) == 0
     assert full.node.engine.account(account.address) == (1, 0)
+
+
+class Told:
+    """An order in which things happen: what a signal would meet when a server starts and when it stops."""
+
+    def __init__(self, monkeypatch):
+        self.handlers = []
+        for name in ("start", "stop"):
+            monkeypatch.setattr(NodeServer, name, self._telling(getattr(NodeServer, name)))
+
+    def _telling(self, method):
+        def tell(server, *arguments):
+            self.handlers.append(signal.getsignal(signal.SIGTERM))
+            return method(server, *arguments)
+
+        return tell
+
+
+@pytest.mark.parametrize("role", ["full", "edge"])
+def test_signals_are_caught_for_as_long_as_anybody_is_served(tmp_path, monkeypatch, role):
+    block_files(tmp_path / "chain", WORKLOAD)
+    told = Told(monkeypatch)
+    flags = {"workers": 1, "backend": "scalar", "node.grpc": "127.0.0.1:0", "node.upstream": "127.0.0.1:1"}
+    before = signal.getsignal(signal.SIGTERM)
+
+    def ready(found):
+        signal.raise_signal(signal.SIGTERM)
+
+    if role == "full":
+        settings = load(MACHINES["L2"], flags=flags, environment={})
+        places = Places(tmp_path / "chain" / "genesis.work", tmp_path / "node")
+        run_full(settings, MACHINES["L2"], places, ready, signatures=False)
+    else:
+        hardware = Hardware(cores=4, memory=8 * GB)
+        run_edge(load(hardware, flags=flags, environment={}), hardware, ready)
+    assert len(told.handlers) == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert before not in told.handlers

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +15,14 @@ from engine_runs import blocks_of
 from node_chains import write_genesis
 from served_nodes import Served
 
+from supervm.crypto.messages import Messages
+from supervm.crypto.sparse_merkle import SparseMerkleTree, verify_proof
 from supervm.engine.authentication import authenticate
 from supervm.engine.transaction_encoding import decode
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers.node.errors import ProofRefused, UpstreamFailed, WalletError
+from supervm.tiers.node.errors import DatabaseFailed, ProofRefused, UpstreamFailed, WalletError
 from supervm.tiers.node.light_client import check_accounts, replay_queue
+from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import Progress, Wallet
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.vm.outcomes import Reason
@@ -195,3 +200,117 @@ def test_wrong_recipients_and_a_missing_library(wallet, monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
     with pytest.raises(WalletError, match=r"supervm-engine\[wallet\]"):
         wallet.create()
+
+
+def test_a_transaction_that_a_block_rejects_gives_its_nonce_back(served, wallet):
+    """Both pass the quick check, each alone; in the block there is no money left for the second one."""
+    [account] = wallet.accounts()
+    most = MONEY - 10_000
+    for value in (most, most + 1):
+        wallet.sign(account.address, SOMEBODY, value=value, gas_limit=1_000)
+    settled(wallet, served.upstream)
+    found = wallet.queue()
+    assert [each.state for each in found] == [Progress.IN_BLOCK, Progress.REFUSED]
+    assert found[1].reason == Reason.INSUFFICIENT_BALANCE
+    third = wallet.sign(account.address, SOMEBODY, value=3, gas_limit=1_000)
+    assert third.nonce == 1
+    settled(wallet, served.upstream)
+    assert served.node.engine.account(SOMEBODY) == (0, most + 3)
+
+
+def test_what_was_refused_may_be_signed_again_and_gets_its_chance(tmp_path, served, wallet):
+    """The money comes later; the same transaction, once refused and once rejected by a block, is executed once."""
+    [rich] = [each.address for each in wallet.accounts()]
+    poor = wallet.create()
+    first = wallet.sign(poor, SOMEBODY, value=5, gas_limit=1_000)
+    settled(wallet, served.upstream)
+    assert wallet.queue()[-1].state == Progress.REFUSED
+    wallet.sign(rich, poor, value=1_500, gas_limit=1_000)
+    settled(wallet, served.upstream)
+    again = wallet.sign(poor, SOMEBODY, value=5, gas_limit=1_000)
+    assert (again.hash, again.nonce) == (first.hash, 0)
+    rival = wallet.sign(poor, SOMEBODY, value=6, gas_limit=1_000)  # no money is left for this one
+    settled(wallet, served.upstream)
+    assert {each.hash: each.state for each in wallet.queue()}[rival.hash] == Progress.REFUSED
+    wallet.sign(rich, poor, value=1_500, gas_limit=1_000)
+    settled(wallet, served.upstream)
+    assert wallet.sign(poor, SOMEBODY, value=6, gas_limit=1_000).hash == rival.hash
+    for _ in range(2):
+        settled(wallet, served.upstream)
+    assert {each.hash: each.state for each in wallet.queue()}[rival.hash] == Progress.IN_BLOCK
+    assert served.node.engine.account(SOMEBODY) == (0, 11)
+    assert served.node.engine.account(poor)[0] == 2
+
+
+@pytest.mark.parametrize("first", ["", "one"])
+def test_one_passphrase_opens_all_keys(tmp_path, first):
+    with Wallet(tmp_path / "w", first) as opened:
+        addresses = [opened.create(), opened.create()]
+    for other in {"", "one", "two"} - {first}:
+        with Wallet(tmp_path / "w", other) as opened, pytest.raises(WalletError, match="does not open"):
+            opened.create()
+    with Wallet(tmp_path / "w", first) as opened:
+        assert [each.address for each in opened.accounts()] == addresses
+        for each in addresses:
+            opened.sign(each, SOMEBODY)
+
+
+def test_a_copy_that_others_could_read_is_closed_to_them(tmp_path):
+    with Wallet(tmp_path / "w"):
+        pass
+    (tmp_path / "w" / "wallet.sqlite").chmod(0o644)
+    with Wallet(tmp_path / "w"):
+        assert stat.S_IMODE((tmp_path / "w" / "wallet.sqlite").stat().st_mode) == 0o600
+
+
+def test_a_wallet_that_is_none_or_is_held(tmp_path, wallet):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "wallet.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(DatabaseFailed, match=r"other/wallet\.sqlite: file is not a database"):
+        Wallet(tmp_path / "other")
+    address = wallet.create()
+    wallet._database.execute("PRAGMA busy_timeout = 10")
+    other = sqlite3.connect(tmp_path / "wallet" / "wallet.sqlite")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseFailed, match=r"wallet/wallet\.sqlite: database is locked"):
+        wallet.sign(address, SOMEBODY)
+    other.close()
+    wallet.sign(address, SOMEBODY)
+    wallet._database.execute("PRAGMA max_page_count = 1")  # a disk that is full
+    with pytest.raises(DatabaseFailed, match="full"):
+        wallet.sign(address, SOMEBODY, entry=b"e", input=bytes(20_000))
+    count = len(wallet.queue())
+    wallet._database.execute("PRAGMA max_page_count = 100000")
+    wallet.sign(address, SOMEBODY)
+    assert [each.nonce for each in wallet.queue()] == list(range(count + 1))
+
+
+def test_numbers_that_no_block_has_are_refused(wallet, monkeypatch):
+    address = wallet.create()
+    wallet.sign(address, SOMEBODY)
+    before = wallet.queue()
+    good = {"hashes": bytes(32), "states": [pb.TRANSACTION_STATE_IN_BLOCK], "reasons": b"\0", "known": [True]}
+    for wrong in ({"numbers": [1 << 63]}, {"numbers": [1], "states": [77]}, {"numbers": [1], "states": [0]}):
+        reply = pb.SubmitTransactionsReply(**{**good, **wrong})
+        upstream = Upstream("127.0.0.1:1")
+        monkeypatch.setattr(upstream, "call", lambda method, request, reply=reply: reply)
+        with pytest.raises(UpstreamFailed, match="that there are not"):
+            replay_queue(wallet, upstream)
+        upstream.close()
+        assert wallet.queue() == before
+
+
+def test_an_account_that_no_chain_has_is_refused_though_it_is_proved(wallet):
+    """The liar has a tree of its own, with a nonce that no account reaches or a block that is none."""
+    address = wallet.create()
+    for value, number in ((b"\xff" * 8 + bytes(32), 1), (bytes(40), 1 << 63)):
+        tree = SparseMerkleTree()
+        tree.add_keys(0, Messages.of([b"\0" + address]))
+        root = tree.update(np.zeros(1, np.uint32), Messages.of([value]), np.ones(1, np.bool_))
+        proof = tree.prove(b"\0" + address).to_bytes()
+        assert verify_proof(root, b"\0" + address, value, proof, hash="sha256")
+        reply = pb.GetProofReply(
+            number=number, state_root=root, value=value, hash_function="sha256", proof=proof
+        )
+        with pytest.raises(ProofRefused):
+            check_accounts(wallet, SimpleNamespace(address="liar", get_proof=lambda key, reply=reply: reply))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a node tells of its work: spans of blocks and calls, and the signatures that it verified."""
+
+from __future__ import annotations
+
+import re
+import signal
+import urllib.request
+
+import pytest
+from engine_runs import blocks_of
+from node_chains import write_chain
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from supervm.engine.transaction_encoding import encode
+from supervm.kernels.threads import set_threads
+from supervm.tiers import Hardware
+from supervm.tiers.node.running import Places, run_edge, run_full
+from supervm.tiers.node.submission import request_of
+from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.observability import observing
+from supervm.tiers.observability.traces import Tracer
+from supervm.tiers.settings import load
+
+GB = 10**9
+WORKLOAD = blocks_of("transfers", transactions=60, accounts=20, block_size=20, signed=True, seed=4)
+LISTENING = {"node.grpc": "127.0.0.1:0", "node.http": "127.0.0.1:0"}
+
+
+@pytest.fixture
+def exporter(monkeypatch):
+    """Where the spans of every node of the test go."""
+    found = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(found))
+    monkeypatch.setattr(observing, "tracer", lambda endpoint: Tracer(provider))
+    yield found
+    set_threads(1)
+
+
+def metrics(ready):
+    with urllib.request.urlopen(f"http://{ready.http}/metrics", timeout=20) as answer:
+        return answer.read().decode()
+
+
+def verified(text):
+    """Signatures that the exposition says were found good."""
+    rows = re.findall(r"^supervm_verify_items_total\{(.*)\} (\S+)$", text, re.M)
+    return sum(float(value) for labels, value in rows if "ed25519" in labels)
+
+
+def test_blocks_and_calls_have_spans(tmp_path, exporter):
+    write_chain(tmp_path / "chain", WORKLOAD)
+    hardware = Hardware(cores=16, memory=64 * GB)
+    settings = load(hardware, flags={"workers": 1, **LISTENING}, environment={})
+    places = Places(tmp_path / "chain" / "genesis.work", tmp_path / "node", tmp_path / "chain")
+    seen = []
+
+    def ready(found):
+        with Upstream(found.grpc) as asked:
+            seen.append(asked.get_status())
+        seen.append(metrics(found))
+
+    run_full(settings, hardware, places, ready, until=len(WORKLOAD))
+    names = [span.name for span in exporter.get_finished_spans()]
+    assert names.count("block") == len(WORKLOAD)
+    assert names.count("GetStatus") == 1
+    assert 'call="GetStatus"' in seen[1]
+
+
+def test_an_edge_node_counts_what_it_verifies(tmp_path, exporter, serve):
+    write_chain(tmp_path / "chain", WORKLOAD)
+    full = serve(tmp_path / "node", tmp_path / "chain", directory=False, pack=9, config={"signatures": True})
+    hardware = Hardware(cores=4, memory=8 * GB)
+    flags = {"workers": 1, "node.upstream": full.upstream.address, **LISTENING}
+    encodings = [encode(WORKLOAD.transactions)[row] for row in range(10)]
+    seen = []
+
+    def ready(found):
+        with Upstream(found.grpc) as asked:
+            asked.submit_transactions(request_of(encodings))
+        seen.append(verified(metrics(found)))
+        signal.raise_signal(signal.SIGTERM)
+
+    run_edge(load(hardware, flags=flags, environment={}), hardware, ready)
+    assert seen == [10]
+    assert [span.name for span in exporter.get_finished_spans()] == ["SubmitTransactions"]
