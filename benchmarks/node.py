@@ -36,7 +36,7 @@ class Measured(NamedTuple):
     root: bytes
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure what the command line says and print it."""
     parser = argparse.ArgumentParser(description="The rate of a node beside that of `supervm run`.")
     parser.add_argument("--workload", default="transfers", help="as `supervm run` names it")
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5, help="of each, in turns")
     parser.add_argument("--unsigned", action="store_true")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     signed = not given.unsigned
     parameters = Parameters(
         transactions=given.transactions, accounts=given.accounts, block_size=given.block_size, signed=signed
