@@ -98,3 +98,12 @@ def join_lists(first_offsets, first, second_offsets, second, offsets, numbers, m
             numbers[at] = second[place]
             at += 1
     offsets[middles.size] = at
+
+
+@njit(nogil=True, cache=True)
+def lay_keys(kind, rows, out):  # type: ignore[no-untyped-def]
+    """The keys of a kind: its byte, then the row, uint8 (n, k), to out uint8 (n, 1 + k)."""
+    for i in range(rows.shape[0]):
+        out[i, 0] = kind
+        for k in range(rows.shape[1]):
+            out[i, k + 1] = rows[i, k]

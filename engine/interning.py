@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.block_kernels import join_lists
+from supervm.engine.block_kernels import join_lists, lay_keys
 from supervm.engine.state.store import StateStore
-from supervm.engine.state_keys import account_keys, object_keys
+from supervm.engine.state_keys import ACCOUNT, object_keys
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.arrays import borrow
 from supervm.kernels.work import Ragged
@@ -44,8 +44,7 @@ class InternedBatch:
 
 def intern_batch(store: StateStore, batch: TransactionBatch) -> InternedBatch:
     """Number the keys of a batch. An address that is sender and target, of many transactions too, has one number."""
-    accounts = np.concatenate([account_keys(batch.sender), account_keys(batch.to)])
-    numbers = store.intern(_rows(accounts))
+    numbers = store.intern(_rows(_accounts(batch)))
     return InternedBatch(
         store,
         batch,
@@ -55,6 +54,15 @@ def intern_batch(store: StateStore, batch: TransactionBatch) -> InternedBatch:
         store.intern(batch.read_keys.ragged),
         store.intern(batch.write_keys.ragged),
     )
+
+
+def _accounts(batch: TransactionBatch) -> NDArray[np.uint8]:
+    """The keys of the senders, then of the targets."""
+    count = len(batch)
+    keys = np.empty((2 * count, 1 + batch.sender.shape[1]), np.uint8)
+    for place, addresses in ((0, batch.sender), (count, batch.to)):
+        lay_keys(ACCOUNT, borrow(np.ascontiguousarray(addresses)), keys[place : place + count])
+    return keys
 
 
 def _rows(rows: NDArray[np.uint8]) -> Ragged:

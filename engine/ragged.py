@@ -107,3 +107,12 @@ def gather(data, offsets, rows, out_offsets, out):  # type: ignore[no-untyped-de
         source, to = np.uint64(offsets[rows[k]]), np.uint64(out_offsets[k])
         for position in range(np.uint64(out_offsets[k + 1] - out_offsets[k])):
             out[to + position] = data[source + position]
+
+
+@njit(nogil=True, cache=True)
+def ascending(offsets, most):  # type: ignore[no-untyped-def]
+    """Whether no offset is below the one before it, or more than `most` above."""
+    wrong = 0
+    for k in range(1, offsets.size):
+        wrong += (offsets[k] < offsets[k - 1]) | (offsets[k] - offsets[k - 1] > most)
+    return wrong == 0

@@ -19,7 +19,7 @@ from supervm.crypto import hashes
 from supervm.crypto.messages import Bytes, Messages, MessagesLike, Offsets
 from supervm.engine import ragged
 from supervm.engine import transaction_kernels as kernels
-from supervm.engine.transactions import FIXED, TransactionBatch
+from supervm.engine.transactions import FIXED, TransactionBatch, trusted
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.threads import run_slices
@@ -133,21 +133,25 @@ def decode(messages: MessagesLike) -> tuple[TransactionBatch, DecodeFaults]:
     offsets = borrow(source.offsets)
     count = len(source)
     faults, places = np.zeros(count, np.uint8), np.zeros(count, np.int64)
-    sizes = np.zeros((count, kernels.SIZES), np.int64)
+    bounds = np.zeros((kernels.SIZES, count + 1), np.int64)
 
     def measure(start: int, stop: int) -> None:
-        kernels.measure(data, offsets, start, stop, faults, places, sizes)
+        kernels.measure(data, offsets, start, stop, faults, places, bounds)
 
     run_slices(measure, count, _GRAIN)
     found = DecodeFaults(faults, places)
     rows = found.kept
-    columns, arguments = _columns(sizes if len(rows) == count else sizes[rows])
+    if len(rows) < count:
+        bounds = np.take(bounds, np.append(0, rows + 1), axis=1)
+    columns, arguments = _columns(np.cumsum(bounds, axis=1, out=bounds))
 
     def read(start: int, stop: int) -> None:
         kernels.read(data, offsets, rows, *arguments, start, stop)
 
     run_slices(read, len(rows), _GRAIN)
-    return TransactionBatch(**columns), found
+    return trusted(
+        columns
+    ), found  # the columns were made to fit, and the encoding holds no more than a batch may
 
 
 def encoded_bytes(batch: TransactionBatch) -> Offsets:
@@ -201,9 +205,9 @@ def _arguments(columns: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _columns(sizes: Offsets) -> tuple[dict[str, Any], tuple[Any, ...]]:
-    """Empty columns for transactions of these sizes, int64 (m, SIZES), and how `read` takes them."""
-    count = len(sizes)
+def _columns(bounds: Offsets) -> tuple[dict[str, Any], tuple[Any, ...]]:
+    """Empty columns for m transactions with these offsets, int64 (SIZES, m + 1), and how `read` takes them."""
+    count = bounds.shape[1] - 1
     columns: dict[str, Any] = {
         name: np.empty((count, width) if width else count, dtype) for name, (dtype, width) in FIXED.items()
     }
@@ -213,13 +217,12 @@ def _columns(sizes: Offsets) -> tuple[dict[str, Any], tuple[Any, ...]]:
         ("proof", kernels.PROOF),
         ("signature", kernels.SIGNATURE),
     ):
-        offsets = ragged.offsets_of(sizes[:, size])
-        columns[name] = Messages(np.empty(int(offsets[-1]), np.uint8), offsets)
-    columns["object_offsets"] = ragged.offsets_of(sizes[:, kernels.OBJECTS])
-    columns["object_ids"] = np.empty((int(columns["object_offsets"][-1]), 32), np.uint8)
+        columns[name] = Messages(np.empty(int(bounds[size, -1]), np.uint8), bounds[size])
+    columns["object_offsets"] = bounds[kernels.OBJECTS]
+    columns["object_ids"] = np.empty((int(bounds[kernels.OBJECTS, -1]), 32), np.uint8)
     firsts = []
     for side, size in (("read", kernels.READS), ("write", kernels.WRITES)):
-        offsets, first = ragged.offsets_of(sizes[:, size]), ragged.offsets_of(sizes[:, size + 1])
+        offsets, first = bounds[size], bounds[size + 1]
         columns[f"{side}_offsets"] = offsets
         keys = Messages(np.empty(int(first[-1]), np.uint8), np.zeros(int(offsets[-1]) + 1, np.int64))
         columns[f"{side}_keys"] = keys

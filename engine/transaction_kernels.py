@@ -24,7 +24,7 @@ VERSION_FAULT, FLAGS_FAULT, TRUNCATED, TRAILING = 1, 2, 3, 4
 
 ENTRY, INPUT, OBJECTS, READS, READ_BYTES, WRITES, WRITE_BYTES, PROOF, SIGNATURE = range(9)
 SIZES = 9
-"""Columns of what a message holds: bytes of each string, items of each list, bytes of all keys of a list."""
+"""Numbers of what a message holds: bytes of each string, items of each list, bytes of all keys of a list."""
 
 
 @njit(nogil=True, cache=True)
@@ -109,9 +109,9 @@ def write(tag, signed, numbers, addresses, flags, strings, objects, reads, write
 @njit(nogil=True, cache=True)
 def _number(data, p, count):
     """The big-endian integer of `count` bytes, up to 8."""
-    value = np.uint64(0)
-    for k in range(count):
-        value = value << np.uint64(8) | np.uint64(data[p + k])
+    at, value = np.uint64(p), np.uint64(0)
+    for k in range(np.uint64(count)):
+        value = value << np.uint64(8) | np.uint64(data[at + k])
     return value
 
 
@@ -159,32 +159,45 @@ def _head_fault(data, begin, end):
 
 @njit(nogil=True, cache=True)
 def _measure(data, begin, end, sizes):
-    """Fill in what one message holds; (fault, its place in the message)."""
+    """Fill in what one message holds, but zeros of lists that are not declared; (fault, its place in the message)."""
     fault, place = _head_fault(data, begin, end)
     if fault:
         return fault, place
-    p = begin + HEAD_BYTES
-    declared = data[begin + 1] & DECLARED
-    for column in range(SIZES):
-        if column in (READS, WRITES):
-            if declared:
-                sizes[column], sizes[column + 1], p = _skip_keys(data, p, end)
-        elif column not in (READ_BYTES, WRITE_BYTES):
-            wide = column in (INPUT, PROOF)
-            item = 32 if column == OBJECTS else 1
-            sizes[column], p = _skip_items(data, p, end, 4 if wide else 2, item)
-        if sizes[column] < 0:
+    sizes[ENTRY], p = _skip_items(data, begin + HEAD_BYTES, end, 2, 1)
+    if sizes[ENTRY] < 0:
+        return TRUNCATED, p - begin
+    sizes[INPUT], p = _skip_items(data, p, end, 4, 1)
+    if sizes[INPUT] < 0:
+        return TRUNCATED, p - begin
+    sizes[OBJECTS], p = _skip_items(data, p, end, 2, 32)
+    if sizes[OBJECTS] < 0:
+        return TRUNCATED, p - begin
+    if data[begin + 1] & DECLARED:
+        sizes[READS], sizes[READ_BYTES], p = _skip_keys(data, p, end)
+        if sizes[READS] < 0:
             return TRUNCATED, p - begin
+        sizes[WRITES], sizes[WRITE_BYTES], p = _skip_keys(data, p, end)
+        if sizes[WRITES] < 0:
+            return TRUNCATED, p - begin
+    sizes[PROOF], p = _skip_items(data, p, end, 4, 1)
+    if sizes[PROOF] < 0:
+        return TRUNCATED, p - begin
+    sizes[SIGNATURE], p = _skip_items(data, p, end, 2, 1)
+    if sizes[SIGNATURE] < 0:
+        return TRUNCATED, p - begin
     if p != end:
         return TRAILING, p - begin
     return 0, np.int64(0)
 
 
 @njit(nogil=True, cache=True)
-def measure(data, offsets, start, stop, faults, places, sizes):
-    """What messages start … stop − 1 hold, int64 (n, SIZES), or why they are not encodings: a fault and its place."""
+def measure(data, offsets, start, stop, faults, places, bounds):
+    """What messages start … stop − 1 hold, or why they are not encodings: a fault and its place.
+
+    bounds: int64 (SIZES, n + 1), zeros; what message i holds goes to bounds[:, i + 1].
+    """
     for i in range(start, stop):
-        fault, place = _measure(data, offsets[i], offsets[i + 1], sizes[i])
+        fault, place = _measure(data, offsets[i], offsets[i + 1], bounds[:, i + 1])
         faults[i] = fault
         places[i] = place
 

@@ -15,6 +15,7 @@ from supervm.crypto.messages import Messages, MessagesLike
 from supervm.engine import ragged
 from supervm.engine.errors import MalformedBatch
 from supervm.engine.transaction_columns import AccessLike, Columns, ObjectsLike
+from supervm.kernels.arrays import borrow
 
 Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
@@ -52,6 +53,8 @@ RAGGED = {"entry": 0xFFFF, "input": 0xFFFFFFFF, "proof": 0xFFFFFFFF, "signature"
 
 MOST_ITEMS = 0xFFFF
 """Objects, declared reads and declared writes that a transaction can have each, and bytes of a state key."""
+
+_ANY = (1 << 63) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,14 +188,12 @@ class TransactionBatch:
         """
         _check_fixed(self)
         for name, most in RAGGED.items():
-            column = getattr(self, name)
-            _check_strings(name, column, len(self))
-            _check_most(name, ragged.lengths(column), most, "bytes")
+            _check_strings(name, getattr(self, name), len(self), most)
         _check_array("object_ids", self.object_ids, np.uint8, (None, 32))
         for name, items in (
             ("object_offsets", len(self.object_ids)),
-            ("read_offsets", _check_strings("read_keys", self.read_keys, None)),
-            ("write_offsets", _check_strings("write_keys", self.write_keys, None)),
+            ("read_offsets", _check_strings("read_keys", self.read_keys, None, _ANY)),
+            ("write_offsets", _check_strings("write_keys", self.write_keys, None, _ANY)),
         ):
             _check_offsets(name, getattr(self, name), len(self), items)
         for field in ("read", "write"):
@@ -209,7 +210,7 @@ class TransactionBatch:
             columns[items] = (
                 ragged.part(held, first, last) if isinstance(held, Messages) else held[first:last]
             )
-        return _trusted(columns)
+        return trusted(columns)
 
     def take(self, rows: NDArray[Any]) -> TransactionBatch:
         """A copy of the transactions at these indices, integers (m,) within 0 … n − 1, or bool (n,).
@@ -228,7 +229,7 @@ class TransactionBatch:
             columns[offsets], places = ragged.spread(getattr(self, offsets), rows)
             held = getattr(self, items)
             columns[items] = ragged.taken(held, places) if isinstance(held, Messages) else held[places]
-        return _trusted(columns)
+        return trusted(columns)
 
     @staticmethod
     def concatenate(batches: Sequence[TransactionBatch]) -> TransactionBatch:
@@ -242,7 +243,7 @@ class TransactionBatch:
             columns[name] = ragged.joined([getattr(each, name) for each in batches])
         for name in LISTS:
             columns[name] = ragged.joined_offsets([getattr(each, name) for each in batches])
-        return _trusted(columns)
+        return trusted(columns)
 
     def equals(self, other: TransactionBatch) -> bool:
         """Whether the batches hold the same transactions, wherever their bytes lie."""
@@ -260,8 +261,8 @@ LISTS = {"object_offsets": "object_ids", "read_offsets": "read_keys", "write_off
 """Columns of offsets, and the column of their items."""
 
 
-def _trusted(columns: dict[str, Any]) -> TransactionBatch:
-    """A batch of columns that were taken from checked ones, which is not checked again."""
+def trusted(columns: dict[str, Any]) -> TransactionBatch:
+    """A batch of columns that cannot be wrong, such as parts of checked ones: they are not checked."""
     batch = object.__new__(TransactionBatch)
     batch.__dict__.update(columns)
     return batch
@@ -280,24 +281,28 @@ def _check_fixed(batch: TransactionBatch) -> None:
 
 def _check_array(name: str, array: Any, dtype: Any, shape: tuple[int | None, ...]) -> None:
     """`None` in a shape stands for any length."""
+    if isinstance(array, np.ndarray):
+        fits = array.ndim == len(shape) and all(
+            want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+        )
+        if array.dtype == dtype and fits:
+            return
+        found = f"{array.dtype} {array.shape}"
+    else:
+        found = type(array).__name__
     wanted = f"{np.dtype(dtype)} ({', '.join('any' if n is None else str(n) for n in shape)})"
-    if not isinstance(array, np.ndarray):
-        raise MalformedBatch(name, type(array).__name__, wanted)
-    fits = array.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    )
-    if array.dtype != dtype or not fits:
-        raise MalformedBatch(name, f"{array.dtype} {array.shape}", wanted)
+    raise MalformedBatch(name, found, wanted)
 
 
-def _check_strings(name: str, column: Any, count: int | None) -> int:
-    """The number of messages, if these are messages in host memory, and `count` of them unless that is None."""
+def _check_strings(name: str, column: Any, count: int | None, most: int) -> int:
+    """The number of messages, if these are messages in host memory of at most `most` bytes each, and `count` of them
+    unless that is None."""
     if not isinstance(column, Messages) or not isinstance(column.data, np.ndarray):
         where = "Messages on a GPU" if isinstance(column, Messages) else type(column).__name__
         raise MalformedBatch(name, where, "Messages in host memory")
     if count is not None and len(column) != count:
         raise MalformedBatch(name, f"{len(column)} messages", f"{count}, one for each sender")
-    _check_ascending(name, column.offsets, len(column.data))
+    _check_ascending(name, column.offsets, len(column.data), most, "bytes")
     return len(column)
 
 
@@ -305,23 +310,23 @@ def _check_offsets(name: str, offsets: Any, count: int, items: int) -> None:
     _check_array(name, offsets, np.int64, (count + 1,))
     if offsets[0] != 0 or offsets[-1] != items:
         raise MalformedBatch(name, f"{offsets[0]} to {offsets[-1]}", f"0 to {items}, the number of items")
-    _check_ascending(name, offsets, items)
-    _check_most(name, np.diff(offsets), MOST_ITEMS, "items")
+    _check_ascending(name, offsets, items, MOST_ITEMS, "items")
 
 
-def _check_ascending(name: str, offsets: Offsets, most: int) -> None:
+def _check_ascending(name: str, offsets: Offsets, end: int, most: int, unit: str) -> None:
+    """Offsets within 0 and `end`, each at most `most` above the one before."""
+    inside = offsets[0] >= 0 and offsets[-1] <= end
+    if inside and ragged.ascending(borrow(np.ascontiguousarray(offsets)), most):
+        return
     falls = offsets[1:] < offsets[:-1]
     if falls.any():
         row = int(falls.argmax())
         raise MalformedBatch(name, f"{offsets[row + 1]} after {offsets[row]}", "ascending offsets", row)
-    if offsets[0] < 0 or offsets[-1] > most:
-        raise MalformedBatch(name, f"offsets {offsets[0]} to {offsets[-1]}", f"offsets within 0 and {most}")
-
-
-def _check_most(name: str, counts: Offsets, most: int, unit: str) -> None:
-    if len(counts) and counts.max() > most:
-        row = int((counts > most).argmax())
-        raise MalformedBatch(name, f"{counts[row]:,} {unit}", f"at most {most:,}", row)
+    if not inside:
+        raise MalformedBatch(name, f"offsets {offsets[0]} to {offsets[-1]}", f"offsets within 0 and {end}")
+    counts = np.diff(offsets)
+    row = int((counts > most).argmax())
+    raise MalformedBatch(name, f"{counts[row]:,} {unit}", f"at most {most:,}", row)
 
 
 def _check_access(batch: TransactionBatch, offsets_name: str, keys_name: str) -> None:

@@ -147,10 +147,12 @@ class FullNode:
             StorageFailed: a block could not be persisted; start again to go on from the last whole one.
         """
         try:
-            while not self._stop.is_set() and (until is None or self.number < until):
+            while not self._done(until, self.number):
                 self._execute_available(until)
                 self._flush()
                 self._serve_calls()
+                if self._done(until, self.number):
+                    return
                 self.idle()
                 self._news.wait(POLL_SECONDS)
                 self._news.clear()
@@ -161,6 +163,10 @@ class FullNode:
             self._stop.set()
             self._flush_quietly()
             self._serve_calls()
+
+    def _done(self, until: int | None, number: int) -> bool:
+        """Whether `run` is to end after this block."""
+        return self._stop.is_set() or (until is not None and number >= until)
 
     def stop(self) -> None:
         """Stop after the block in hand; from any thread, and from a signal's handler."""
@@ -190,7 +196,7 @@ class FullNode:
     def _available(self, until: int | None) -> Iterator[TimedBatch]:
         """The blocks that are there now; read by the pipeline's first thread, ahead of their execution."""
         taken = self.number
-        while not self._stop.is_set() and (until is None or taken < until):
+        while not self._done(until, taken):
             block = self.source.take()
             if block is None:
                 return

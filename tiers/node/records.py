@@ -106,7 +106,8 @@ class ChainRecords:
             "UPDATE blocks SET root = ?, committed = ?, failed = ?, rejected = ?, gas = ? WHERE number = ?",
             (root, *counts, number),
         )
-        self._execute("DELETE FROM blocks WHERE number <= ?", (number - self._keep,))
+        if number > self._keep:
+            self._execute("DELETE FROM blocks WHERE number <= ?", (number - self._keep,))
 
     def reconcile(self, number: int, root: bytes, receipts: bytes | None) -> None:
         """Make the records those of a state.
