@@ -52,7 +52,7 @@ class Row:
         stages: of a row of `execution`, the seconds of each stage of its best run, which overlap; None elsewhere, and in
             files that were recorded before they were kept.
         p99_ms: of a row of `service`, milliseconds within which 99 of 100 requests were answered; for single signatures in
-            streams that come at half of the row's rate. None elsewhere.
+            streams that come at 5,000 a second, or at half of the row's rate if that is less. None elsewhere.
     """
 
     suite: str
