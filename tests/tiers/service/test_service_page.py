@@ -1,38 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/service.md: its example gives what it shows, and its tables are the settings and the calls there are."""
+"""docs/service.md: its tables are the settings and the calls there are; `tests/docs` runs its example."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 
-import pytest
-from served import served
-
 from supervm.tiers import TIERS, Hardware
-from supervm.tiers.service.access import Access
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.v1 import verification_pb2 as pb
 from supervm.tiers.settings import load
 from supervm.tiers.settings_keys import BYTE_UNITS, KEYS
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
-
-
-def test_the_example_gives_what_it_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    tokens, shown = (text for language, text in blocks if not language)
-    (example,) = (text for language, text in blocks if language == "python")
-    (tmp_path / "tokens").write_text(tokens)
-
-    async def test() -> None:
-        async with served(access=Access.of_file(tmp_path / "tokens")) as to:
-            program = example.replace("127.0.0.1:50051", to.address)
-            await asyncio.to_thread(exec, program, {})
-
-    asyncio.run(test())
-    assert capsys.readouterr().out == shown
 
 
 def test_every_setting_stands_there_with_its_values() -> None:
