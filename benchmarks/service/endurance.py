@@ -19,7 +19,7 @@ from supervm.benchmarks.service import suite
 from supervm.benchmarks.service.load import Pace, flood, streams, unary
 from supervm.benchmarks.service.process import Server, server
 from supervm.benchmarks.service.requests import SCHEMES, signatures
-from supervm.benchmarks.service.suite import BATCH, BATCHES, measured
+from supervm.benchmarks.service.suite import BATCH, BATCHES, checked, measured
 from supervm.benchmarks.service.tally import Tally
 
 WATCH_SECONDS = 0.05
@@ -152,11 +152,7 @@ def soak(seconds: float, *, threads: int = 1) -> Soak:
 
         _, memory = uvloop.run(_watched(running, mixed()))
     for name, tally in tallies.items():
-        if tally.wrong or tally.failed or tally.refused or not tally.done:
-            raise ServiceWrong(
-                f"soak, {name}",
-                f"{len(tally.done)} answers, {tally.wrong} wrong, {len(tally.refused)} refusals, {tally.failed}",
-            )
+        checked(f"soak, {name}", tally)
     return Soak(
         seconds,
         {name: len(tally.done) for name, tally in tallies.items()},

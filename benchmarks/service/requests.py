@@ -80,9 +80,10 @@ class Signatures:
         field = "digests" if self.scheme == "ecdsa" else "message"
         return self._request(part, **{field: part.messages.tobytes()})
 
-    def reply(self, first: int, count: int, identity: int = 0) -> bytes:
+    def reply(self, first: int, count: int) -> bytes:
         """The `VerifyReply` that is right, byte by byte."""
-        return reply(self.verdicts[first : first + count].tobytes(), identity)
+        verdicts = self.verdicts[first : first + count].tobytes()
+        return pb.VerifyReply(verdicts=verdicts).SerializeToString()
 
     def _request(self, part: SignedItems, **signed: Any) -> bytes:
         return pb.VerifyRequest(
@@ -103,8 +104,3 @@ def signatures(count: int, scheme: str = "ed25519") -> Signatures:
 def head(identity: int) -> bytes:
     """The field `id` alone: encoded fields of one message may follow one another (Protocol Buffers, "Encoding")."""
     return pb.VerifyRequest(id=identity).SerializeToString()
-
-
-def reply(verdicts: bytes, identity: int = 0) -> bytes:
-    """A `VerifyReply` as bytes."""
-    return pb.VerifyReply(id=identity, verdicts=verdicts).SerializeToString()
