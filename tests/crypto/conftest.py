@@ -28,3 +28,13 @@ def backend(request, monkeypatch):
     if request.param == "cuda":
         monkeypatch.setattr(devices, "_search", lambda: ((HostDevice(),), ""))
     return request.param
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """The host twin as the only GPU."""
+    if host_twin.missing():
+        pytest.skip(host_twin.missing())
+    one = HostDevice()
+    monkeypatch.setattr(devices, "_search", lambda: ((one,), ""))
+    return one

@@ -8,7 +8,6 @@ import hashlib
 import mmap
 from types import SimpleNamespace
 
-import host_twin
 import numpy as np
 import pytest
 from host_device import HostDevice, ResidentArray
@@ -21,15 +20,6 @@ from supervm.kernels.cuda import batch, devices
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 
 pytestmark = pytest.mark.twin
-
-
-@pytest.fixture
-def device(monkeypatch):
-    if host_twin.missing():
-        pytest.skip(host_twin.missing())
-    one = HostDevice()
-    monkeypatch.setattr(devices, "_search", lambda: ((one,), ""))
-    return one
 
 
 def rows(values):

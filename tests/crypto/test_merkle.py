@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import host_twin
 import numpy as np
 import pytest
-from host_device import HostDevice, ResidentArray
+from host_device import ResidentArray
 from merkle_trees import HASHES, check_tree, new_leaves, plain, root_of
 
 from supervm.crypto import merkle, merkle_hashes
@@ -320,15 +319,6 @@ def test_a_twin_writes_nothing_of_the_callers():
 
 
 # Leaves on a GPU
-
-
-@pytest.fixture
-def device(monkeypatch):
-    if host_twin.missing():
-        pytest.skip(host_twin.missing())
-    twin = HostDevice()
-    monkeypatch.setattr(devices, "_search", lambda: ((twin,), ""))
-    return twin
 
 
 @pytest.mark.twin

@@ -10,7 +10,6 @@ import gc
 import weakref
 from types import SimpleNamespace
 
-import host_twin
 import numpy as np
 import pytest
 from host_device import HostDevice, HostStream, ResidentArray
@@ -30,15 +29,6 @@ GROUPS = {"bn254": ("g1", "g2"), "bls12_381": ("g1", "g2")}
 EVERY = [(curve, group) for curve, groups in GROUPS.items() for group in groups]
 CONSTANTS = 48 + 32 + 3 * 4
 """Bytes that a call sends besides its arguments: the windows' offset, the order, and where refusals are noted."""
-
-
-@pytest.fixture
-def device(monkeypatch):
-    if host_twin.missing():
-        pytest.skip(host_twin.missing())
-    one = HostDevice()
-    monkeypatch.setattr(devices, "_search", lambda: ((one,), ""))
-    return one
 
 
 @pytest.fixture

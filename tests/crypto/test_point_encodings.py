@@ -6,10 +6,9 @@ from __future__ import annotations
 import functools
 import itertools
 
-import host_twin
 import numpy as np
 import pytest
-from host_device import HostDevice, HostStream, ResidentArray
+from host_device import HostStream, ResidentArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from py_ecc.bls import point_compression
@@ -17,7 +16,7 @@ from py_ecc.bls import point_compression
 from supervm.crypto import curves, point_encodings
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.crypto.oracle.point_encodings import ENCODINGS, decode, encode, length
-from supervm.kernels.cuda import batch, devices
+from supervm.kernels.cuda import batch
 from supervm.kernels.errors import ArgumentError
 
 OPERATION = "bn254.g1.decode"
@@ -137,15 +136,6 @@ def test_roots_of_elements_of_the_prime_field(backend, square):
     found, verdicts = group_of(name).from_bytes(data, encoding, check="curve", backend=backend)
     assert set(verdicts.tolist()) == {1}
     assert [row.tobytes() for row in found] == [raw(name, point) for point in points]
-
-
-@pytest.fixture
-def device(monkeypatch):
-    if host_twin.missing():
-        pytest.skip(host_twin.missing())
-    one = HostDevice()
-    monkeypatch.setattr(devices, "_search", lambda: ((one,), ""))
-    return one
 
 
 @pytest.mark.twin

@@ -8,8 +8,8 @@ import functools
 
 import numpy as np
 import pytest
-from service_process import service_process
 
+from supervm.benchmarks.service.process import server
 from supervm.crypto import curves, ed25519, hashes, merkle, msm, poseidon, secp256k1
 from supervm.engine import conflicts
 from supervm.tiers.client import AsyncClient, Client, ServiceRefused
@@ -18,8 +18,8 @@ from supervm.tiers.client import AsyncClient, Client, ServiceRefused
 @pytest.fixture(scope="module")
 def service():
     """The address of a service."""
-    with service_process("--http", "off") as ready:
-        yield ready["grpc"]
+    with server("--grpc", "127.0.0.1:0", "--http", "off") as running:
+        yield running.grpc
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from service_process import service_process
+
+from supervm.benchmarks.service.process import server
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -24,8 +25,8 @@ def service(tmp_path_factory):
     """What a service that asks for tokens says of itself."""
     tokens = tmp_path_factory.mktemp("tokens") / "tokens"
     tokens.write_text(f"example {TOKEN}\n")
-    with service_process("--http", "127.0.0.1:0", "--tokens", tokens) as ready:
-        yield ready
+    with server("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--tokens", tokens) as running:
+        yield running.said
 
 
 def _run(*command, token=TOKEN, **options):
