@@ -177,7 +177,7 @@ class BlockExecutor:
             shared[speculation.NEXT] = shared[speculation.COMMITTED]
             # What was executed ahead is gone with the buffers that it lay in; hot and fast ones stay what they are.
             ready = columns[c.READY][int(shared[speculation.COMMITTED]) :]
-            ready[ready == speculation.EXECUTED] = speculation.WAITING
+            ready[(ready == speculation.EXECUTED) | (ready == speculation.CROWDED)] = speculation.WAITING
             first = int(shared[speculation.COMMITTED])
             self._share_out(columns)
             halt = int(shared[speculation.HALT])

@@ -8,7 +8,8 @@ left. A worker that has nothing to commit executes a chunk ahead, at most `WINDO
 
     a transaction's state:  DONE on the fast path before
                             WAITING → EXECUTED (an access set lies ready) → committed
-                            WAITING → SKIPPED (no room, or known to conflict) → executed and committed in order
+                            SKIPPED (known to conflict) → executed and committed in order
+                            WAITING → CROWDED (no room) → everybody halts until there is → WAITING
 
 Each write makes a new version while the block lasts, so that an unchanged head is an unchanged value, and nothing is
 freed before the block ends. So whatever a worker read, valid or not, was some version of that key; and what is
@@ -36,6 +37,7 @@ from supervm.kernels.cpu.access import (
     ENTRY_CAPACITY,
     ENTRY_COUNT,
     ENTRY_FIRST,
+    NEEDS,
     VALUES_CAPACITY,
     VALUES_USED,
     apply,
@@ -55,7 +57,7 @@ from supervm.kernels.cpu.memory import (
     release64,
     store64,
 )
-from supervm.vm.context import EVENTS_USED
+from supervm.vm.context import EVENTS_USED, NEEDS_INSTANCES
 
 (NEXT, COMMITTED, START, STOP, LOCK, HALT, REPEATED, WORKERS, YIELD) = range(0, 72, 8)
 """Words that the workers share, a cache line each: the next transaction to execute ahead, the next to commit, where the
@@ -65,9 +67,10 @@ executed again or in order only; address of the workers' addresses; address of t
 SHARED_WORDS = YIELD + 8
 
 FULL, TURN = 1, 2
-"""Reasons to halt: something is full at the committing worker; so much conflicts that block order is cheaper."""
+"""Reasons to halt: something is full at a worker; so much conflicts that block order is cheaper."""
 
-WAITING, EXECUTED, SKIPPED = 0, 1, 2
+WAITING, EXECUTED, SKIPPED, CROWDED = 0, 1, 2, 4
+"""A transaction's state beside `DONE`. A crowded one lacked room; its owner's `access.NEEDS` says what."""
 
 CHUNK = 32
 """Transactions that a worker executes ahead at a time."""
@@ -114,7 +117,8 @@ def _execute_ahead(worker: Any, number: Any, block: Any, item: Any) -> None:
         events = get(worker, EVENTS_USED)
         if execute(worker, block, item):
             abandon(worker, events)
-            _mark(block, item, SKIPPED)
+            set8(block, c.OWNERS, item, number)
+            _mark(block, item, CROWDED)
             return
         set64(block, c.LOG_FIRST, item, get(worker, ENTRY_FIRST))
         set64(block, c.LOG_COUNT, item, get(worker, ENTRY_COUNT))
@@ -135,11 +139,14 @@ def _commit(worker: Any, number: Any, block: Any, shared: Any, item: Any, entrie
         return True
     if item8(block, c.REJECTED, item):
         return True
+    owner = load64(shared_word(shared, WORKERS) + 8 * item8(block, c.OWNERS, item))
     if state == EXECUTED:
-        owner = load64(shared_word(shared, WORKERS) + 8 * item8(block, c.OWNERS, item))
         first, count = item64(block, c.LOG_FIRST, item), item64(block, c.LOG_COUNT, item)
         if valid(owner, first, count):
             return apply(worker, owner, first, count)
+    # Room can be made, so that the owner's next transactions run ahead again; instances are as many as there are.
+    if state == CROWDED and get(owner, NEEDS) != NEEDS_INSTANCES:
+        return False
     store64(shared + 8 * REPEATED, load64(shared + 8 * REPEATED) + 1)
     events = get(worker, EVENTS_USED)
     _use_segment(worker, SEGMENTS - 1, entries, values)

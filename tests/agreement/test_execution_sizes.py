@@ -165,6 +165,20 @@ def test_scenarios_in_no_room(needs: Needs, way: Way):
     assert len(needs.seen) > 4
 
 
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_want_of_room_is_no_conflict(needs: Needs, threads: int):
+    """Transactions of strangers run ahead once, however often something is full, and block order is never cheaper."""
+    story = Story(900)
+    story.block(
+        [story.transfer(person(n), b"\xcd" + n.to_bytes(19, "big"), 5) for n in range(0, 900, 2)]
+        + [story.call(person(n), program.fill(n % 250, 40 + n)) for n in range(1, 500, 2)]
+    )
+    way = Way(f"auto on {threads}", {"threads": threads, "schedule": "speculation"}, sharing=True)
+    (block,) = run_all(story.scenario(), [way])[way.name]
+    assert (block.way, block.repeated, block.turned) == ("speculation", 0, False)
+    assert needs.seen >= {access.NEEDS_CELLS, access.NEEDS_ENTRIES, access.NEEDS_VALUES}
+
+
 @pytest.fixture(scope="module")
 def few() -> Iterator[Engines]:
     made = Engines(FEW_WAYS[2:])
