@@ -120,8 +120,18 @@ async def streaming(world: World, chance: random.Random) -> None:
             try:
                 await one_stream(world, chance, call)
             except grpc.aio.AioRpcError as error:
-                world.outcome.errors[f"streaming {error.code().name}"] += 1
-                await asyncio.sleep(0.05)
+                code = grpc.StatusCode.UNAVAILABLE if of_a_write(error) else error.code()
+            except asyncio.InvalidStateError:  # a write after the end
+                code = await call.code()
+            else:
+                continue
+            world.outcome.errors[f"streaming {code.name}"] += 1
+            await asyncio.sleep(0.05)
+
+
+def of_a_write(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a connection broke while the caller wrote: gRPC's asyncio calls that an internal error, of its own making."""
+    return error.code() is grpc.StatusCode.INTERNAL and "SendMessageOperation" in error.debug_error_string()
 
 
 async def one_stream(world: World, chance: random.Random, call: Any) -> None:
