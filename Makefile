@@ -26,7 +26,7 @@ BLOCKS := benchmarks/data/ethereum/*
 RECORD ?=
 OUT ?= build/bench
 EXTRA ?= cuda13
-# Cold on two cores the tests take 190 s in two processes and 335 s in one.
+# Cold on two cores the tests take 16 minutes in two processes.
 WORKERS ?= 2
 
 run: $(VENV)/.base

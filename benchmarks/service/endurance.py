@@ -7,7 +7,6 @@ Both watch the server's resident memory, and both end in an error if an accepted
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -110,12 +109,12 @@ def overload(seconds: float, *, threads: int = 1, queue_bytes: int = QUEUE_BYTES
     ) as running:
         usual = measured(
             "capacity",
-            lambda until, tally: unary(running.grpc, requests, Pace(2, 2, until), tally),
+            lambda lasting, tally: unary(running.grpc, requests, Pace(2, 2, lasting), tally),
             suite.ROUND_SECONDS,
         )
         tally = Tally()
         rate = TIMES_CAPACITY * usual.timing.rate
-        pace = Pace(FLOOD_CLIENTS, 0, time.perf_counter() + seconds, rate)
+        pace = Pace(FLOOD_CLIENTS, 0, seconds, rate)
         sent, memory = uvloop.run(_watched(running, flood(running.grpc, requests, pace, tally)))
     if tally.wrong or tally.failed or not tally.refused or len(tally.done) + len(tally.refused) != sent:
         raise ServiceWrong(
@@ -142,12 +141,15 @@ def soak(seconds: float, *, threads: int = 1) -> Soak:
         items = signatures(SOAK_BATCH, scheme)
         requests += [(items.batch(0, count), items.reply(0, count)) for count in (1, 7, 64, SOAK_BATCH)]
     with server("--grpc", "127.0.0.1:0", "--http", "off", "--threads", threads) as running:
-        until = time.perf_counter() + seconds
 
         async def mixed() -> None:
             await asyncio.gather(
-                streams(running.grpc, singles, Pace(SOAK_STREAMS, 32, until, SOAK_RATE), tallies["streams"]),
-                unary(running.grpc, requests, Pace(SOAK_CALLERS, 1, until, SOAK_CALL_RATE), tallies["calls"]),
+                streams(
+                    running.grpc, singles, Pace(SOAK_STREAMS, 32, seconds, SOAK_RATE), tallies["streams"]
+                ),
+                unary(
+                    running.grpc, requests, Pace(SOAK_CALLERS, 1, seconds, SOAK_CALL_RATE), tallies["calls"]
+                ),
             )
 
         _, memory = uvloop.run(_watched(running, mixed()))

@@ -36,13 +36,13 @@ class Pace:
     Args:
         clients: each with a connection.
         in_flight: requests of a client without an answer, at most.
-        until: `time.perf_counter()` after which nothing more is sent.
+        seconds: from the moment at which every connection stands; after them nothing more is sent.
         rate: requests a second of all clients; None sends as answers come.
     """
 
     clients: int
     in_flight: int
-    until: float
+    seconds: float
     rate: float | None = None
 
     def due(self, client: int, sent: int) -> float:
@@ -65,15 +65,16 @@ async def unary(
     """
     async with _channels(target, pace.clients) as channels:
         methods = [channel.unary_unary(VERIFY) for channel in channels]
-        begin = time.perf_counter()
+        begin = tally.begun = time.perf_counter()
+        until = begin + pace.seconds
 
         async def caller(client: int, turn: int) -> None:
             place, sent = client * 7919 + turn * 104729, 0
-            while (now := time.perf_counter()) < pace.until:
+            while (now := time.perf_counter()) < until:
                 due = now
                 if pace.rate is not None:
                     due = begin + pace.due(client, sent * pace.in_flight + turn)
-                    if due >= pace.until:
+                    if due >= until:
                         return
                     await asyncio.sleep(due - now)
                 request, right = requests[(place + sent) % len(requests)]
@@ -94,8 +95,8 @@ async def flood(
     sent = 0
     async with _channels(target, pace.clients) as channels, asyncio.TaskGroup() as group:
         methods = [channel.unary_unary(VERIFY) for channel in channels]
-        begin = time.perf_counter()
-        while (due := begin + sent / pace.rate) < pace.until:
+        begin = tally.begun = time.perf_counter()
+        while (due := begin + sent / pace.rate) < begin + pace.seconds:
             await asyncio.sleep(due - time.perf_counter())
             request, right = requests[sent % len(requests)]
             method = methods[sent % len(methods)]
@@ -108,6 +109,7 @@ async def streams(target: str, items: Signatures, pace: Pace, tally: Tally) -> N
     """Single signatures over one stream for each client, a message each."""
     bodies = [items.single(index) for index in range(len(items))]
     async with _channels(target, pace.clients) as channels, asyncio.TaskGroup() as group:
+        tally.begun = time.perf_counter()
         for client, channel in enumerate(channels):
             group.create_task(_Stream(channel, client, items, bodies, pace, tally).run())
 
@@ -119,6 +121,7 @@ class _Stream:
         self, channel: Any, client: int, items: Signatures, bodies: list[bytes], pace: Pace, tally: Tally
     ) -> None:
         self._bodies, self._client, self._pace, self._tally = bodies, client, pace, tally
+        self._until = tally.begun + pace.seconds
         slots = range(1, pace.in_flight + 1)
         self._heads = {slot: head(slot) for slot in slots}
         self._verdicts = [verdict.tobytes() for verdict in items.verdicts]
@@ -131,7 +134,7 @@ class _Stream:
     async def run(self) -> None:
         """Send until the time is over, then wait for what is still to come."""
         try:
-            async with asyncio.timeout(self._pace.until - time.perf_counter() + GRACE):
+            async with asyncio.timeout(self._until - time.perf_counter() + GRACE):
                 if self._pace.rate is None:
                     for _ in range(self._pace.in_flight):
                         await self._send(time.perf_counter())
@@ -149,13 +152,13 @@ class _Stream:
         while self._waiting:
             if not await self._answers():
                 return
-            while self._free and (now := time.perf_counter()) < self._pace.until:
+            while self._free and (now := time.perf_counter()) < self._until:
                 await self._send(now)
         await self._call.done_writing()
 
     async def _paced(self) -> None:
-        begin, sent = time.perf_counter(), 0
-        while (due := begin + self._pace.due(self._client, sent)) < self._pace.until:
+        sent = 0
+        while (due := self._tally.begun + self._pace.due(self._client, sent)) < self._until:
             await asyncio.sleep(due - time.perf_counter())
             while not self._free:
                 self._room.clear()

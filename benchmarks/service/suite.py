@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,8 +101,8 @@ def _batches(threads: int, size: int, seconds: float) -> Row:
     requests = [(items.batch(first, size), items.reply(first, size)) for first in range(0, len(items), size)]
     with server("--grpc", "127.0.0.1:0", "--http", "off", "--threads", threads) as running:
 
-        def load(until: float, tally: Tally) -> Coroutine[Any, Any, None]:
-            return unary(running.grpc, requests, Pace(BATCH_CLIENTS, BATCH_IN_FLIGHT, until), tally)
+        def load(lasting: float, tally: Tally) -> Coroutine[Any, Any, None]:
+            return unary(running.grpc, requests, Pace(BATCH_CLIENTS, BATCH_IN_FLIGHT, lasting), tally)
 
         before = _library(items, threads, size)
         found = measured(operation, load, seconds, size)
@@ -165,7 +164,7 @@ def measured(
 
     Args:
         operation: for the error.
-        load: (until, tally) → what to await.
+        load: (its seconds, tally) → what to await.
         seconds: of a round.
         items: of a request.
 
@@ -173,22 +172,21 @@ def measured(
         ServiceWrong: see `checked`.
     """
     tally = Tally()
-    begin = time.perf_counter() + WARM_SECONDS
     with without_collection():
-        uvloop.run(load(begin + ROUNDS * seconds, tally))
+        uvloop.run(load(WARM_SECONDS + ROUNDS * seconds, tally))
     checked(operation, tally)
+    begin = tally.begun + WARM_SECONDS
     return Measured(tally.timing(begin, seconds, ROUNDS, items), tally.percentile(0.99, begin))
 
 
 def paced_p99(running: Server, items: Signatures, rate: float, seconds: float) -> float:
     """Seconds within which 99 of 100 single signatures are answered that come at this rate over the same streams."""
     tally = Tally()
-    begin = time.perf_counter() + WARM_SECONDS
-    until = begin + ROUNDS * seconds
+    pace = Pace(CLIENTS, STREAM_IN_FLIGHT, WARM_SECONDS + ROUNDS * seconds, rate)
     with without_collection():
-        uvloop.run(streams(running.grpc, items, Pace(CLIENTS, STREAM_IN_FLIGHT, until, rate), tally))
+        uvloop.run(streams(running.grpc, items, pace, tally))
     checked("service.stream at half of its load", tally)
-    return tally.percentile(0.99, begin)
+    return tally.percentile(0.99, tally.begun + WARM_SECONDS)
 
 
 @contextmanager
@@ -215,12 +213,14 @@ def checked(case: str, tally: Tally) -> None:
 
 
 def _stream_load(running: Server, items: Signatures) -> Callable[[float, Tally], Coroutine[Any, Any, None]]:
-    return lambda until, tally: streams(running.grpc, items, Pace(CLIENTS, STREAM_IN_FLIGHT, until), tally)
+    return lambda lasting, tally: streams(
+        running.grpc, items, Pace(CLIENTS, STREAM_IN_FLIGHT, lasting), tally
+    )
 
 
 def _unary_load(running: Server, items: Signatures) -> Callable[[float, Tally], Coroutine[Any, Any, None]]:
     requests = [(items.single(index), items.reply(index, 1)) for index in range(len(items))]
-    return lambda until, tally: unary(running.grpc, requests, Pace(CLIENTS, 1, until), tally)
+    return lambda lasting, tally: unary(running.grpc, requests, Pace(CLIENTS, 1, lasting), tally)
 
 
 def _row(operation: str, threads: int, batch: int, found: Measured, peer: PeerRow) -> Row:

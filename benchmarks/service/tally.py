@@ -16,6 +16,7 @@ class Tally:
     """Counts of one load.
 
     Attributes:
+        begun: when the load began, `time.perf_counter()`.
         done: when each answer came, `time.perf_counter()`.
         took: seconds from the moment at which the request was due to its answer.
         refused: seconds that each refusal took.
@@ -23,6 +24,7 @@ class Tally:
         failed: requests that ended in an error other than a refusal, by its name.
     """
 
+    begun: float = 0.0
     done: list[float] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -67,8 +67,8 @@ class Fake:
             if answer is not None:
                 yield pb.VerifyReplies(replies=[answer])
 
-    async def under(self, load: Load, rate: float | None) -> Tally:
-        """What a load of a third of a second finds."""
+    async def under(self, load: Load, rate: float | None, late: float = 0.0) -> Tally:
+        """What a load of a third of a second finds, if the server starts so many seconds late."""
         served = grpc.aio.server()
         reading, one, several = (
             pb.VerifyRequest.FromString,
@@ -83,9 +83,11 @@ class Fake:
             (grpc.method_handlers_generic_handler("supervm.v1.Verification", handlers),)
         )
         port = served.add_insecure_port("127.0.0.1:0")
-        await served.start()
         tally = Tally()
-        await load(f"127.0.0.1:{port}", Pace(3, 4, time.perf_counter() + 0.3, rate), tally)
+        loading = asyncio.ensure_future(load(f"127.0.0.1:{port}", Pace(3, 4, 0.3, rate), tally))
+        await asyncio.sleep(late)
+        await served.start()
+        await loading
         await served.stop(0)
         return tally
 
@@ -104,6 +106,12 @@ def test_right_answers_pass(name: str, rate: float | None) -> None:
     assert len(tally.took) == len(tally.done) > 0
     if rate is not None:
         assert len(tally.done) <= 0.3 * rate + 3 * 4
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_a_load_begins_when_its_connections_stand(name: str) -> None:
+    tally = uvloop.run(Fake(truth).under(LOADS[name], None, late=0.5))
+    suite.checked(name, tally)
 
 
 @pytest.mark.parametrize("rate", RATES)

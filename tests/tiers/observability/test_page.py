@@ -88,12 +88,13 @@ def text(browser: Any, identity: str) -> str:
 
 
 def asked(browser: Any) -> list[str]:
-    """The address of every request since the last question."""
+    """The address of every request since the last question, but for those of Chromium's own pages."""
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     return [
         event["params"]["request"]["url"]
         for event in events
         if event["method"] == "Network.requestWillBeSent"
+        and not event["params"]["documentURL"].startswith("chrome://")
     ]
 
 
