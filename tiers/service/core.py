@@ -24,6 +24,7 @@ from supervm.kernels.errors import (
     DeviceLost,
     DeviceOutOfMemory,
 )
+from supervm.kernels.threads import get_threads
 from supervm.kernels.witness import witness
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service import calls
@@ -53,6 +54,9 @@ OPERATIONS: dict[int, str] = {
 }
 """Names of the schemes, and of what verifies them in the registry."""
 
+BATCHES_AT_ONCE = 2
+"""Batches that are verified at a time, where one may use several threads: the second takes the cores that the last slices of
+the first, and the Python between two batches, leave idle. On two cores, requests of 4,096 signatures gain 7 %."""
 
 HELD = 2
 """Copies of a request while it waits: the packed message, which its carrier keeps, and its columns."""
@@ -156,7 +160,7 @@ class VerificationService:
         self._watchers: list[Callable[[State], None]] = []
         self._idle: list[asyncio.Future[None]] = []
         self._loop = asyncio.get_running_loop()
-        self._verifying = Lane("supervm-verify", self._loop)
+        self._verifying = Lane("supervm-verify", self._loop, min(BATCHES_AT_ONCE, get_threads()))
         self._others = Lane("supervm-calls", self._loop)
         self._gatherer = Gatherer(
             self._verifying,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A thread that computes, fed from the event loop. Kernels release the GIL, so that the loop goes on meanwhile."""
+"""Threads that compute, fed from the event loop. Kernels release the GIL, so that the loop goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections import deque
 from queue import SimpleQueue
 from typing import Protocol
 
-AHEAD = 2
-"""Jobs handed to the thread at once: while one is computed the next one lies ready, so that the thread never waits for the
-loop; jobs that are not handed over can still take further requests, or be dropped."""
+AHEAD = 1
+"""Jobs handed over beyond those that are computed, so that no thread waits for the loop; jobs that are not handed over can
+still take further requests, or be dropped."""
 
 
 class Job(Protocol):
@@ -21,7 +21,7 @@ class Job(Protocol):
         """Close the job to further requests; whether anybody still waits for it."""
 
     def step(self) -> bool:
-        """Compute a piece, on the lane's thread; whether more are left."""
+        """Compute a piece, on a thread of the lane's; whether more are left."""
 
     def finish(self) -> None:
         """Deliver the results."""
@@ -31,21 +31,24 @@ class Job(Protocol):
 
 
 class Lane:
-    """Jobs in the order in which they came; those of several pieces take turns with others.
+    """Jobs, begun in the order in which they came; those of several pieces take turns with others.
 
     Args:
-        name: of its thread.
+        name: of its threads.
         loop: that delivers.
+        threads: jobs computed at a time.
     """
 
-    def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, threads: int = 1) -> None:
         self._loop = loop
+        self._at_once = threads + AHEAD
         self._ready: deque[Job] = deque()
         self._handed = 0
         self._closed: BaseException | None = None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._threads = threads
+        for _ in range(threads):
+            threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def put(self, job: Job) -> None:
         """Have a job done after those that wait already."""
@@ -56,9 +59,10 @@ class Lane:
         self._hand_over()
 
     def close(self, reason: BaseException) -> None:
-        """End the thread after the jobs that it was given; all others fail for this reason, later ones too."""
+        """End the threads after the jobs that they were given; all others fail for this reason, later ones too."""
         self._closed = reason
-        self._jobs.put(None)
+        for _ in range(self._threads):
+            self._jobs.put(None)
         while self._ready:
             self._ready.popleft().fail(reason)
 
@@ -68,7 +72,7 @@ class Lane:
         return len(self._ready) + self._handed
 
     def _hand_over(self) -> None:
-        while self._ready and self._handed < AHEAD:
+        while self._ready and self._handed < self._at_once:
             job = self._ready.popleft()
             if job.start():
                 self._handed += 1
