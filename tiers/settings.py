@@ -61,7 +61,15 @@ class Settings:
     service_drain_seconds: float
     node_grpc: str
     node_http: str
+    node_tokens: str
+    node_tls_certificate: str
+    node_tls_key: str
+    node_tls_clients: str
     node_upstream: str
+    upstream_token: str
+    upstream_tls_authorities: str
+    upstream_tls_certificate: str
+    upstream_tls_key: str
     node_cache_bytes: int
     node_cache_seconds: float
     node_pack_transactions: int

@@ -264,7 +264,27 @@ KEYS = (
     Key("service.drain.seconds", Quantity(0), "how long a stop waits for accepted requests"),
     Key("node.grpc", Address(), "where `supervm node` listens for gRPC", "--grpc"),
     Key("node.http", Address(), "where it listens for an operator's HTTP", "--http"),
+    Key("node.tokens", FileName(), "a file of bearer tokens; then a node's gRPC calls need one", "--tokens"),
+    Key(
+        "node.tls.certificate",
+        FileName(),
+        "a PEM file; then a node's gRPC port speaks TLS",
+        "--tls-certificate",
+    ),
+    Key("node.tls.key", FileName(), "a PEM file, the certificate's key", "--tls-key"),
+    Key("node.tls.clients", FileName(), "a PEM file of who signs callers' certificates", "--tls-clients"),
     Key("node.upstream", Address(), "the node that L3 and L4 turn to", "--upstream"),
+    Key("upstream.token", FileName(), "a file with the token that this node needs there", "--upstream-token"),
+    Key(
+        "upstream.tls.authorities",
+        FileName(),
+        "a PEM file; then it is called over TLS",
+        "--upstream-tls-authorities",
+    ),
+    Key(
+        "upstream.tls.certificate", FileName(), "a PEM file, if it asks for one", "--upstream-tls-certificate"
+    ),
+    Key("upstream.tls.key", FileName(), "a PEM file, that certificate's key", "--upstream-tls-key"),
     Key("node.cache.bytes", ByteCount(1 << 10), "memory of the accounts that an L3 node keeps"),
     Key("node.cache.seconds", Quantity(0), "after which an L3 node asks for an account again"),
     Key("node.pack.transactions", Count(0), "of a block that L1 and L2 pack, at most; 0 packs none"),

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from node_chains import opened, running
@@ -16,6 +18,8 @@ from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.tasks import Task, TaskRouter
 from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.service.access import Access
+from supervm.tiers.service.security import ServerTls
 from supervm.tiers.tier import L2, Tier
 
 
@@ -36,9 +40,16 @@ def start_node(
     pack: int = 0,
     tier: Tier = L2,
     tasks: Any = tuple(Task),
+    tls: ServerTls | None = None,
+    access: Access | None = None,
+    reached: Mapping[str, Any] = MappingProxyType({}),
     **more: Any,
 ) -> Served:
-    """Run a node, with its own blocks of up to `pack` transactions, until the stack unwinds."""
+    """Run a node, with its own blocks of up to `pack` transactions, until the stack unwinds.
+
+    Args:
+        tls, access: of its port; `reached` has what its `upstream` needs there.
+    """
     node = opened(folder, chain, **more)
     inbox = None
     if pack:
@@ -46,8 +57,8 @@ def start_node(
         stack.callback(inbox.close)
         node.idle = Packer(node, inbox, pack, 0.0).idle
     service = FullService(node, TaskRouter(tier, tasks), inbox)
-    server = NodeServer(service, "127.0.0.1:0")
+    server = NodeServer(service, "127.0.0.1:0", tls=tls, access=access)
     stack.enter_context(running(node))
     stack.callback(server.stop, 0.2)
     server.start()
-    return Served(node, service, inbox, stack.enter_context(Upstream(server.address)))
+    return Served(node, service, inbox, stack.enter_context(Upstream(server.address, **reached)))

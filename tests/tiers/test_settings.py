@@ -53,7 +53,9 @@ def test_flag_before_variable_before_file_before_profile(tmp_path: Path) -> None
     }
     settings = load(EDGE, flags={"batch.items": 100, "workers": None}, environment=environment)
     shown = settings.to_json()
-    process = {name: shown.pop(name) for name in list(shown) if name.startswith(("service.", "node."))}
+    process = {
+        name: shown.pop(name) for name in list(shown) if name.startswith(("service.", "node.", "upstream."))
+    }
     assert process["service.batch.items"] == {"value": 4096, "origin": "profile l2_miner.toml"}
     assert shown == {
         "tier": {"value": "L2", "origin": f"file {path}"},

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,16 @@ class Connection:
         """Sent with every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
-    def channel(self) -> grpc.Channel:
-        """For synchronous calls."""
+    def channel(self, options: Sequence[tuple[str, Any]] | None = None) -> grpc.Channel:
+        """For synchronous calls.
+
+        Args:
+            options: of gRPC, in place of those of a client of the service.
+        """
+        options = self._options() if options is None else options
         if self.tls is None:
-            return grpc.insecure_channel(self.target, self._options())
-        return grpc.secure_channel(self.target, self.tls.credentials(), self._options())
+            return grpc.insecure_channel(self.target, options)
+        return grpc.secure_channel(self.target, self.tls.credentials(), options)
 
     def aio_channel(self) -> grpc.aio.Channel:
         """For asyncio."""

@@ -19,6 +19,7 @@ from supervm.tiers import console
 from supervm.tiers.commands import options
 from supervm.tiers.hexadecimal import from_hex
 from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block
+from supervm.tiers.node.connecting import upstream_of
 from supervm.tiers.node.light_client import check_accounts, replay_queue
 from supervm.tiers.node.running import EDGE, FULL, Places, Ready, role_of, run_edge, run_full, run_mobile
 from supervm.tiers.node.upstream import Upstream
@@ -44,6 +45,14 @@ def node(
     grpc: Annotated[str | None, typer.Option(help="HOST:PORT for gRPC, or 'off'.")] = None,
     http: Annotated[str | None, typer.Option(help="HOST:PORT for an operator's HTTP, or 'off'.")] = None,
     upstream: Annotated[str | None, typer.Option(help="HOST:PORT of a higher tier's node (L3, L4).")] = None,
+    tokens: options.Tokens = None,
+    tls_certificate: options.TlsCertificate = None,
+    tls_key: options.TlsKey = None,
+    tls_clients: options.TlsClients = None,
+    upstream_token: options.UpstreamToken = None,
+    upstream_tls_authorities: options.UpstreamAuthorities = None,
+    upstream_tls_certificate: options.UpstreamCertificate = None,
+    upstream_tls_key: options.UpstreamKey = None,
     until: Annotated[int | None, typer.Option(help="Stop after this block.")] = None,
     signatures: Annotated[
         bool,
@@ -64,7 +73,14 @@ def node(
     """
     if context.invoked_subcommand is not None:
         return
-    flags = {"node.grpc": grpc, "node.http": http, "node.upstream": upstream}
+    flags = {
+        "node.grpc": grpc,
+        "node.http": http,
+        **options.port_flags("node", tokens, tls_certificate, tls_key, tls_clients),
+        **options.upstream_flags(
+            upstream, upstream_token, upstream_tls_authorities, upstream_tls_certificate, upstream_tls_key
+        ),
+    }
     places = Places(genesis, state, blocks, wallet)
     with console.reporting(as_json):
         hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, flags)
@@ -169,9 +185,23 @@ def sign(
 
 
 @app.command()
-def replay(wallet: WalletFolder, upstream: UpstreamAddress, as_json: options.AsJson = False) -> None:
+def replay(
+    wallet: WalletFolder,
+    upstream: UpstreamAddress,
+    upstream_token: options.UpstreamToken = None,
+    upstream_tls_authorities: options.UpstreamAuthorities = None,
+    upstream_tls_certificate: options.UpstreamCertificate = None,
+    upstream_tls_key: options.UpstreamKey = None,
+    config: options.ConfigFile = None,
+    as_json: options.AsJson = False,
+) -> None:
     """Send the queue, as often as you like: nothing happens twice."""
-    with console.reporting(as_json), Wallet(wallet) as opened, Upstream(upstream) as node_above:
+    tls = (upstream_tls_authorities, upstream_tls_certificate, upstream_tls_key)
+    with (
+        console.reporting(as_json),
+        Wallet(wallet) as opened,
+        _upstream(config, upstream, upstream_token, *tls) as node_above,
+    ):
         found = replay_queue(opened, node_above)
         _answer({"transactions": [_queued_json(each) for each in found]}, as_json)
 
@@ -181,13 +211,29 @@ def check(
     wallet: WalletFolder,
     upstream: UpstreamAddress,
     root: Annotated[str | None, typer.Option(help="A state root that you trust, in hexadecimal.")] = None,
+    upstream_token: options.UpstreamToken = None,
+    upstream_tls_authorities: options.UpstreamAuthorities = None,
+    upstream_tls_certificate: options.UpstreamCertificate = None,
+    upstream_tls_key: options.UpstreamKey = None,
+    config: options.ConfigFile = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Have the wallet's accounts proved. Without `--root`, against the root that the upstream states."""
-    with console.reporting(as_json), Wallet(wallet) as opened, Upstream(upstream) as node_above:
+    tls = (upstream_tls_authorities, upstream_tls_certificate, upstream_tls_key)
+    with (
+        console.reporting(as_json),
+        Wallet(wallet) as opened,
+        _upstream(config, upstream, upstream_token, *tls) as node_above,
+    ):
         trusted = None if root is None else from_hex("root", root, 32)
         found = check_accounts(opened, node_above, trusted)
         _answer({"accounts": [_account_json(each) for each in found]}, as_json)
+
+
+def _upstream(config: Path | None, *given: str | None) -> Upstream:
+    """The upstream that the settings name, `upstream_flags` given."""
+    _, settings = options.settings_of(config=config, more=options.upstream_flags(*given))
+    return upstream_of(settings)
 
 
 def _amount(text: str) -> int:

@@ -27,6 +27,57 @@ Strategy = Annotated[
 ]
 Batch = Annotated[int | None, typer.Option("--batch", help="Items that are verified together, at most.")]
 
+Tokens = Annotated[str | None, typer.Option("--tokens", help="A file of bearer tokens, NAME TOKEN a line.")]
+TlsCertificate = Annotated[str | None, typer.Option("--tls-certificate", help="A PEM file.")]
+TlsKey = Annotated[str | None, typer.Option("--tls-key", help="A PEM file.")]
+TlsClients = Annotated[
+    str | None, typer.Option("--tls-clients", help="A PEM file of who signs callers' certificates.")
+]
+UpstreamToken = Annotated[
+    str | None, typer.Option("--upstream-token", help="A file with the bearer token for the upstream.")
+]
+UpstreamAuthorities = Annotated[
+    str | None,
+    typer.Option("--upstream-tls-authorities", help="A PEM file of who signs the upstream's certificate."),
+]
+UpstreamCertificate = Annotated[
+    str | None, typer.Option("--upstream-tls-certificate", help="A PEM file, if the upstream asks for one.")
+]
+UpstreamKey = Annotated[str | None, typer.Option("--upstream-tls-key", help="A PEM file.")]
+
+
+def upstream_flags(
+    upstream: str | None,
+    token: str | None,
+    authorities: str | None,
+    certificate: str | None,
+    key: str | None,
+) -> dict[str, str | None]:
+    """Where a node's upstream is and how it is reached, as `more` of `settings_of`."""
+    return {
+        "node.upstream": upstream,
+        "upstream.token": token,
+        "upstream.tls.authorities": authorities,
+        "upstream.tls.certificate": certificate,
+        "upstream.tls.key": key,
+    }
+
+
+def port_flags(
+    table: str, tokens: str | None, certificate: str | None, key: str | None, clients: str | None
+) -> dict[str, str | None]:
+    """Who may come through a port, as `more` of `settings_of`.
+
+    Args:
+        table: 'service' or 'node'.
+    """
+    return {
+        f"{table}.tokens": tokens,
+        f"{table}.tls.certificate": certificate,
+        f"{table}.tls.key": key,
+        f"{table}.tls.clients": clients,
+    }
+
 
 def settings_of(
     tier: str | None = None,

@@ -19,21 +19,15 @@ from supervm.tiers.service.serving import serve as serve_until_stopped
 
 Grpc = Annotated[str | None, typer.Option("--grpc", help="HOST:PORT for gRPC; port 0 is any free one.")]
 Http = Annotated[str | None, typer.Option("--http", help="HOST:PORT for HTTP, or 'off'.")]
-Tokens = Annotated[str | None, typer.Option("--tokens", help="A file of bearer tokens, NAME TOKEN a line.")]
-Certificate = Annotated[str | None, typer.Option("--tls-certificate", help="A PEM file.")]
-PrivateKey = Annotated[str | None, typer.Option("--tls-key", help="A PEM file.")]
-Clients = Annotated[
-    str | None, typer.Option("--tls-clients", help="A PEM file of who signs callers' certificates.")
-]
 
 
 def serve(
     grpc: Grpc = None,
     http: Http = None,
-    tokens: Tokens = None,
-    tls_certificate: Certificate = None,
-    tls_key: PrivateKey = None,
-    tls_clients: Clients = None,
+    tokens: options.Tokens = None,
+    tls_certificate: options.TlsCertificate = None,
+    tls_key: options.TlsKey = None,
+    tls_clients: options.TlsClients = None,
     tier: options.TierName = None,
     config: options.ConfigFile = None,
     threads: options.Threads = None,
@@ -61,10 +55,7 @@ def serve(
     flags = {
         "service.grpc": grpc,
         "service.http": http,
-        "service.tokens": tokens,
-        "service.tls.certificate": tls_certificate,
-        "service.tls.key": tls_key,
-        "service.tls.clients": tls_clients,
+        **options.port_flags("service", tokens, tls_certificate, tls_key, tls_clients),
     }
     with console.reporting(as_json):
         import uvloop

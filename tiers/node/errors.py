@@ -7,6 +7,7 @@ SupervmError
     ├── WrongChain (ValueError)     a state, a wallet or an upstream of another genesis
     ├── TaskRefused (ValueError)    a task that this tier does not take on: task, tier, where it belongs
     ├── NotKept (LookupError)       a block, its receipts or a snapshot that the node does not have
+    ├── TooManySnapshots            a snapshot that callers may not add to those that there are
     ├── ProofRefused (ValueError)   an upstream's answer that its proof does not show
     ├── WalletError (ValueError)    an account that the wallet does not have, or a key that it cannot open
     ├── DatabaseFailed              a database that cannot be read or written: path, problem
@@ -76,6 +77,23 @@ class TaskRefused(NodeError, ValueError):
 
 class NotKept(NodeError, LookupError):
     """A block, its receipts or a snapshot that the node does not have."""
+
+
+class TooManySnapshots(NodeError):
+    """A snapshot that was not made: there are as many as callers may make.
+
+    Args:
+        most: snapshots at a time.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"there are {most} snapshots, the most that callers may make: drop one first (DropSnapshot)"
+        )
+        self.most = most
+
+    def __reduce__(self) -> tuple[type[TooManySnapshots], tuple[int]]:
+        return type(self), (self.most,)
 
 
 class ProofRefused(NodeError, ValueError):

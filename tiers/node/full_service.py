@@ -17,7 +17,7 @@ from supervm.engine.state.state import Position
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError, SupervmError
 from supervm.tiers.node.blocks import unpack_block
-from supervm.tiers.node.errors import NodeError, NotKept
+from supervm.tiers.node.errors import NodeError, NotKept, TooManySnapshots
 from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.inbox import Inbox, Noted
 from supervm.tiers.node.questions import addresses_of
@@ -30,6 +30,9 @@ from supervm.tiers.service.v1 import node_pb2 as pb
 
 MOST_WAITING = 1_000_000
 """Transactions that wait for a block, at most."""
+
+MOST_SNAPSHOTS = 64
+"""Named snapshots with which callers may make no more: each keeps old values in memory and the log from there on."""
 
 READ_AHEAD = 2
 """Blocks of a call that are read before the first of them is acknowledged."""
@@ -320,10 +323,15 @@ class FullService:
         return pb.ListSnapshotsReply(snapshots=[self._snapshot(name, at) for name, at in found])
 
     def create_snapshot(self, request: pb.CreateSnapshotRequest) -> pb.Snapshot:
-        """Raises: ArgumentError."""
+        """Raises: ArgumentError, TooManySnapshots."""
         self._router.require(Task.LOCAL_OPERATION)
-        position = self._node.call(lambda: self._node.engine.snapshot(request.name))
-        return self._snapshot(request.name, position)
+
+        def create() -> Position:
+            if len(self._node.engine.snapshots) >= MOST_SNAPSHOTS:
+                raise TooManySnapshots(MOST_SNAPSHOTS)
+            return self._node.engine.snapshot(request.name)
+
+        return self._snapshot(request.name, self._node.call(create))
 
     def drop_snapshot(self, request: pb.DropSnapshotRequest) -> pb.DropSnapshotReply:
         """Raises: NotKept."""

@@ -25,6 +25,7 @@ from supervm.kernels.threads import set_threads
 from supervm.tiers.compose import engine_config, scheduling, threads
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.node.account_cache import AccountCache
+from supervm.tiers.node.connecting import OFF, upstream_of
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.node.full_node import KEPT_FOR_EVER, FullNode, Observer
@@ -36,11 +37,13 @@ from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.tasks import Task, TaskRouter
-from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, Upstream
+from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES
 from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.observing import Observation, observing
 from supervm.tiers.observability.routes import operations_router
 from supervm.tiers.observability.status import State
+from supervm.tiers.service.access import Access
+from supervm.tiers.service.security import ServerTls, access_of, mode, server_tls
 from supervm.tiers.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,7 +61,10 @@ MOBILE_PATIENCE = 5.0
 MOST_QUESTION_BYTES = 1 << 26
 """Of a request to an edge node, which takes no blocks: as many as it answers at once have room in its memory."""
 
-OFF = "off"
+Door = tuple[ServerTls | None, Access]
+"""Who may come through the gRPC port: those who have what TLS asks for, and a token."""
+
+OPEN_DOOR: Door = (None, Access())
 
 
 @dataclass(frozen=True)
@@ -79,13 +85,23 @@ class Places:
 
 @dataclass(frozen=True)
 class Ready:
-    """What a node says of itself when it runs; addresses are None where it does not listen."""
+    """What a node says of itself when it runs.
+
+    Args:
+        process: its number.
+        grpc, http: addresses; None where it does not listen.
+        tls: of the gRPC port: 'off', 'on', or 'mutual' where callers need a certificate.
+        tokens: whether its callers need a token.
+        number, state_root: where the chain stands.
+    """
 
     process: int
     tier: str
     role: str
     grpc: str | None
     http: str | None
+    tls: str
+    tokens: bool
     number: int
     state_root: str
     threads: int
@@ -153,10 +169,12 @@ def run_full(
     Raises:
         TaskRefused: the tier does not execute.
         ArgumentError: no genesis or no directory was given.
+        SettingError: files of certificates or tokens that cannot be used.
         BlockRefused, WrongChain, InputFileError, StorageError, OSError: as `FullNode` and its servers.
     """
     router = TaskRouter(settings.tier, settings.work_allowed)
     router.require(Task.TRANSACTION_EXECUTION)
+    door = _door(settings)
     with ExitStack() as stack:
         seen = stack.enter_context(observing(settings, hardware))
         metrics, board = seen.metrics, seen.board
@@ -176,9 +194,10 @@ def run_full(
             metrics.queue("blocks", lambda: float(source.waiting))
         service = FullService(node, router, inbox)
         stack.enter_context(_on_signal(node.stop))
-        grpc, http = _serve(stack, settings, service, seen)
+        grpc, http = _serve(stack, settings, service, seen, door)
         board.become(State.READY)
-        ready(_ready(settings, hardware, FULL, (grpc, http), node.number, node.engine.state_root))
+        where = node.number, node.engine.state_root
+        ready(_ready(settings, hardware, FULL, (grpc, http), door, where))
         began = time.perf_counter()
         try:
             node.run(until)
@@ -228,16 +247,18 @@ def run_edge(
     Raises:
         TaskRefused: the tier answers no questions.
         ArgumentError: no upstream was given.
+        SettingError: files of certificates or tokens that cannot be used.
         OSError: an address cannot be listened on.
     """
     router = TaskRouter(settings.tier, settings.work_allowed)
     router.require(Task.QUERY)
+    door = _door(settings)
     set_threads(threads(settings, hardware))
     stopped = threading.Event()
     with ExitStack() as stack:
         seen = stack.enter_context(observing(settings, hardware))
         seen.watch(stack.enter_context(scheduling(settings, hardware)))
-        upstream = stack.enter_context(Upstream(_upstream(settings)))
+        upstream = stack.enter_context(upstream_of(settings))
         cache = AccountCache(settings.node_cache_bytes, settings.node_cache_seconds)
         service = EdgeService(
             upstream,
@@ -248,9 +269,9 @@ def run_edge(
             on_verified=seen.metrics.verified,
         )
         stack.enter_context(_on_signal(stopped.set))
-        grpc, http = _serve(stack, settings, service, seen, MOST_QUESTION_BYTES)
+        grpc, http = _serve(stack, settings, service, seen, door, MOST_QUESTION_BYTES)
         seen.board.become(State.READY)
-        ready(_ready(settings, hardware, EDGE, (grpc, http), 0, b""))
+        ready(_ready(settings, hardware, EDGE, (grpc, http), door))
         stopped.wait()
 
 
@@ -263,6 +284,7 @@ def run_mobile(
 
     Raises:
         ArgumentError: no wallet or no upstream was given.
+        SettingError: files of certificates or of a token that cannot be used.
         ProofRefused: see `check_accounts`.
     """
     TaskRouter(settings.tier, settings.work_allowed).require(Task.LOCAL_OPERATION)
@@ -271,24 +293,23 @@ def run_mobile(
     stopped = threading.Event()
     with (
         observing(settings, hardware),
-        Upstream(_upstream(settings), MOBILE_PATIENCE) as upstream,
+        upstream_of(settings, MOBILE_PATIENCE) as upstream,
         Wallet(places.wallet, passphrase) as wallet,
         _on_signal(stopped.set),
     ):
-        ready(_ready(settings, hardware, MOBILE, (None, None), 0, b""))
+        ready(_ready(settings, hardware, MOBILE, (None, None)))
         while not stopped.is_set():
             try:
                 replay_queue(wallet, upstream)
                 check_accounts(wallet, upstream)
             except UpstreamFailed as error:  # offline: the queue stays
-                log.info("the upstream did not answer; trying again", extra={"problem": str(error)})
+                level = logging.WARNING if error.code == "UNAUTHENTICATED" else logging.INFO
+                log.log(level, "the upstream did not answer; trying again", extra={"problem": str(error)})
             stopped.wait(MOBILE_SECONDS)
 
 
-def _upstream(settings: Settings) -> str:
-    if settings.node_upstream == OFF:
-        raise ArgumentError("upstream", "none", "--upstream HOST:PORT of a node of a higher tier")
-    return settings.node_upstream
+def _door(settings: Settings) -> Door:
+    return server_tls(settings, "node"), access_of(settings, "node")
 
 
 def _told(seen: Observation) -> Observer:
@@ -305,12 +326,20 @@ def _serve(
     settings: Settings,
     service: Any,
     seen: Observation,
+    door: Door,
     most_bytes: int = MOST_MESSAGE_BYTES,
 ) -> tuple[str | None, str | None]:
     """Start the servers that the settings ask for; their addresses."""
     grpc = http = None
     if settings.node_grpc != OFF:
-        server = NodeServer(service, settings.node_grpc, seen.metrics.request, most_bytes, seen.tracer)
+        server = NodeServer(
+            service,
+            settings.node_grpc,
+            seen.metrics.request,
+            most_bytes,
+            seen.tracer,
+            *door,
+        )
         stack.callback(server.stop)
         server.start()
         grpc = server.address
@@ -327,11 +356,21 @@ def _ready(
     hardware: Hardware,
     role: str,
     addresses: tuple[str | None, str | None],
-    number: int,
-    root: bytes,
+    door: Door = OPEN_DOOR,
+    where: tuple[int, bytes] = (0, b""),
 ) -> Ready:
+    (tls, access), (number, root) = door, where
     return Ready(
-        os.getpid(), settings.tier.name, role, *addresses, number, root.hex(), threads(settings, hardware)
+        process=os.getpid(),
+        tier=settings.tier.name,
+        role=role,
+        grpc=addresses[0],
+        http=addresses[1],
+        tls=mode(tls),
+        tokens=access.needs_token,
+        number=number,
+        state_root=root.hex(),
+        threads=threads(settings, hardware),
     )
 
 

@@ -18,15 +18,27 @@ from grpc_reflection.v1alpha import reflection
 
 from supervm.engine.errors import MalformedBatch
 from supervm.kernels.errors import ArgumentError, SupervmError
-from supervm.tiers.node.errors import BlockRefused, NodeError, NotKept, TaskRefused, UpstreamFailed
+from supervm.tiers.node.admission import CALLS, MOST_CALLS, Gate
+from supervm.tiers.node.errors import (
+    BlockRefused,
+    NodeError,
+    NotKept,
+    TaskRefused,
+    TooManySnapshots,
+    UpstreamFailed,
+)
 from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, caller_waits
 from supervm.tiers.observability.traces import Tracer
+from supervm.tiers.service.access import Access
+from supervm.tiers.service.security import ServerTls
 from supervm.tiers.service.v1 import node_pb2 as pb
 
 log = logging.getLogger(__name__)
 
-CALLS = 32
-"""Calls that are answered at once; a call that submits blocks takes one as long as it lasts."""
+KEEPALIVE_MILLISECONDS = 60_000
+PING_MILLISECONDS = 60_000
+"""After how long without a word a connection is asked whether anybody is there, and how long that answer may take: so long
+a caller that vanished holds the places of its streams."""
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Node"]
 
@@ -43,9 +55,12 @@ class NodeServer:
         meter: told of each call.
         most_bytes: of a request.
         tracer: of calls that ask once; a stream lasts as long as its caller.
+        tls: None for a port in the clear.
+        access: whether calls need a token.
 
     Raises:
         OSError: the address cannot be listened on.
+        BrokenFile: a file of certificates or keys.
     """
 
     def __init__(
@@ -55,15 +70,25 @@ class NodeServer:
         meter: Meter = lambda call, code, seconds: None,
         most_bytes: int = MOST_MESSAGE_BYTES,
         tracer: Tracer | None = None,
+        tls: ServerTls | None = None,
+        access: Access | None = None,
     ) -> None:
         self._service, self._meter, self._tracer = service, meter, tracer or Tracer()
+        credentials = None if tls is None else tls.credentials()
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="supervm-node-call")
         options = [
             ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
             ("grpc.max_receive_message_length", most_bytes),
             ("grpc.so_reuseport", 0),  # else a second process would share the port, and the calls
+            ("grpc.keepalive_time_ms", KEEPALIVE_MILLISECONDS),
+            ("grpc.http2.ping_timeout_ms", PING_MILLISECONDS),
         ]
-        self._server = grpc.server(self._pool, options=options, maximum_concurrent_rpcs=4 * CALLS)
+        self._server = grpc.server(
+            self._pool,
+            interceptors=[Gate(access or Access(), lambda call, code: meter(call, code.name, 0.0))],
+            options=options,
+            maximum_concurrent_rpcs=MOST_CALLS,
+        )
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         handlers = {method.name: self._handler(method) for method in SERVICE.methods}
@@ -73,7 +98,10 @@ class NodeServer:
         reflection.enable_server_reflection(names, self._server)
         host, _, port = address.rpartition(":")
         try:
-            bound = self._server.add_insecure_port(address)
+            if credentials is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
             self._pool.shutdown()
             raise OSError(f"cannot listen on {address}: {error}") from None
@@ -135,11 +163,16 @@ class NodeServer:
 def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
     """The status that an error is answered with, and its text."""
     if isinstance(error, UpstreamFailed):
+        # Who is refused upstream is this node, for its own token; its caller's may be right.
+        if error.code == grpc.StatusCode.UNAUTHENTICATED.name:
+            log.warning("the upstream refuses this node", extra={"problem": str(error)})
+            return grpc.StatusCode.UNAVAILABLE, str(error)
         return grpc.StatusCode[error.code], str(error)
     for kinds, code in (
         ((BlockRefused, ArgumentError, MalformedBatch), grpc.StatusCode.INVALID_ARGUMENT),
         ((NotKept,), grpc.StatusCode.NOT_FOUND),
         ((TaskRefused,), grpc.StatusCode.FAILED_PRECONDITION),
+        ((TooManySnapshots,), grpc.StatusCode.RESOURCE_EXHAUSTED),
         ((NodeError,), grpc.StatusCode.UNAVAILABLE),
         ((TimeoutError,), grpc.StatusCode.DEADLINE_EXCEEDED),
     ):

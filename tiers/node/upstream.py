@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from supervm.tiers.client.connection import Connection, Tls
 from supervm.tiers.node.databases import NUMBERS
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.service.v1 import node_pb2 as pb
@@ -39,11 +40,24 @@ class Upstream:
     Args:
         address: HOST:PORT.
         seconds: patience with each call.
+        tls: None for a connection in the clear.
+        token: sent as a bearer token with every call.
+
+    Raises:
+        OSError: a file of `tls` cannot be read.
     """
 
-    def __init__(self, address: str, seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        address: str,
+        seconds: float = PATIENCE_SECONDS,
+        *,
+        tls: Tls | None = None,
+        token: str | None = None,
+    ) -> None:
         self.address, self._seconds = address, seconds
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        connection = Connection(address, tls, token)
+        self._metadata, self._channel = connection.metadata, connection.channel(CHANNEL_OPTIONS)
         self._stub = NodeStub(self._channel)
 
     def __enter__(self) -> Upstream:
@@ -94,7 +108,7 @@ class Upstream:
         """
         seconds = min(self._seconds, max(caller_waits.get() - time.monotonic(), 0.0))
         try:
-            return getattr(self._stub, method)(request, timeout=seconds)
+            return getattr(self._stub, method)(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise UpstreamFailed(self.address, method, error.code().name, error.details() or "") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 
 from supervm.tiers.errors import BrokenFile, ServiceError
@@ -86,6 +87,15 @@ class Access:
             if hmac.compare_digest(given, known):
                 found = name
         return found
+
+
+def authorization_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+    """What a call's metadata has under `authorization`; the last one, if it comes twice."""
+    found = None
+    for key, value in metadata or ():
+        if key == "authorization" and isinstance(value, str):
+            found = value
+    return found
 
 
 def _network(address: str) -> str:

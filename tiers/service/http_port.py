@@ -33,18 +33,18 @@ class HttpPort:
     def __init__(self, app: Any, address: str, transport: Transport) -> None:
         host, _, port = address.rpartition(":")
         self._host, self._name, self._port = host.strip("[]"), host, int(port)
+        tls = transport.tls
+        clients = None if tls is None else tls.clients
         config = uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
             server_header=False,
             limit_concurrency=transport.calls + 1,  # at which uvicorn begins to answer 503
-            ssl_certfile=transport.certificate,
-            ssl_keyfile=transport.key,
-            ssl_ca_certs=None
-            if transport.client_certificates is None
-            else str(transport.client_certificates),
-            ssl_cert_reqs=ssl.CERT_NONE if transport.client_certificates is None else ssl.CERT_REQUIRED,
+            ssl_certfile=None if tls is None else tls.certificate,
+            ssl_keyfile=None if tls is None else tls.key,
+            ssl_ca_certs=None if clients is None else str(clients),
+            ssl_cert_reqs=ssl.CERT_NONE if clients is None else ssl.CERT_REQUIRED,
         )
         self._server = _Server(config)
         self._serving: asyncio.Task[None] | None = None

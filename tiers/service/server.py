@@ -8,11 +8,9 @@ An error's status has the field in its text; the trailer `supervm-refusal-bin` h
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -22,11 +20,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from supervm.tiers.errors import BrokenFile, ServiceError
+from supervm.tiers.errors import ServiceError
 from supervm.tiers.observability.traces import Tracer
+from supervm.tiers.service.access import authorization_of
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, State, VerificationService
 from supervm.tiers.service.observed_calls import observed_calls
+from supervm.tiers.service.security import ServerTls
 from supervm.tiers.service.streams import CALL as STREAM
 from supervm.tiers.service.streams import Stream, refusal
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -50,17 +50,14 @@ class Transport:
         message_bytes: of a request, at most.
         calls: at a time, of gRPC; as many connections of HTTP.
         stream_requests: in flight in one stream.
-        certificate, key: PEM files; None for no TLS.
-        client_certificates: a PEM file of authorities; callers then need a certificate of one of them.
+        tls: None for a port in the clear.
     """
 
     address: str = "127.0.0.1:0"
     message_bytes: int = 16 << 20
     calls: int = 1024
     stream_requests: int = 64
-    certificate: Path | None = None
-    key: Path | None = None
-    client_certificates: Path | None = None
+    tls: ServerTls | None = None
 
 
 class GrpcServer:
@@ -100,10 +97,10 @@ class GrpcServer:
         """
         address = self._transport.address
         try:
-            if self._transport.certificate is None:
+            if self._transport.tls is None:
                 port = self._server.add_insecure_port(address)
             else:
-                port = self._server.add_secure_port(address, self._credentials())
+                port = self._server.add_secure_port(address, self._transport.tls.credentials())
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: {error}") from None
         await self._tell(self._service.state)
@@ -192,10 +189,8 @@ class GrpcServer:
             return Caller(deadline=deadline)
         authorization = subject = None
         if self._service.access.needs_token:
-            for key, value in context.invocation_metadata() or ():
-                if key == "authorization":
-                    authorization = value
-        elif self._transport.client_certificates is not None:
+            authorization = authorization_of(context.invocation_metadata())
+        elif self._transport.tls is not None and self._transport.tls.clients is not None:
             subject = _subject(context.auth_context())
         return Caller(self._service.access.client(authorization, subject, _host(context.peer())), deadline)
 
@@ -216,24 +211,6 @@ class GrpcServer:
         )
         for name in ("", SERVICE):
             await self._health.set(name, serving)
-
-    def _credentials(self) -> grpc.ServerCredentials:
-        transport = self._transport
-        assert transport.certificate is not None
-        certificate = _pem(transport.certificate)
-        if transport.key is None:
-            raise BrokenFile(str(transport.certificate), "", "a certificate without a file of its key")
-        key = _pem(transport.key)
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(transport.certificate, transport.key)
-        except (ssl.SSLError, OSError) as error:
-            raise BrokenFile(str(transport.certificate), "", f"no certificate of that key: {error}") from None
-        authorities = transport.client_certificates
-        return grpc.ssl_server_credentials(
-            [(key, certificate)],
-            root_certificates=None if authorities is None else _pem(authorities),
-            require_client_auth=authorities is not None,
-        )
 
 
 async def _abort(context: Any, error: ServiceError) -> NoReturn:
@@ -282,10 +259,3 @@ def _subject(identity: Any) -> str | None:
         for value in identity.get(key, ()):
             return str(value.decode("utf-8", "replace"))
     return None
-
-
-def _pem(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BrokenFile(str(path), "", error.strerror or str(error)) from None

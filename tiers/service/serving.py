@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from supervm.kernels.errors import BackendUnavailable
 from supervm.tiers.compose import scheduling, threads
@@ -25,8 +24,8 @@ from supervm.tiers.hardware import Hardware
 from supervm.tiers.known_answers import known_answers
 from supervm.tiers.observability import status
 from supervm.tiers.observability.observing import Observation
-from supervm.tiers.service.access import Access
 from supervm.tiers.service.core import OPERATIONS, Limits, VerificationService, stopping
+from supervm.tiers.service.security import access_of, mode, server_tls
 from supervm.tiers.service.server import GrpcServer, Transport
 from supervm.tiers.settings import Settings
 
@@ -75,25 +74,14 @@ def transport(settings: Settings) -> Transport:
     """How the settings have the ports served.
 
     Raises:
-        SettingError: a key, or authorities of callers, without a certificate.
+        SettingError: files of certificates that cannot be used.
     """
-    certificate, key = settings.service_tls_certificate, settings.service_tls_key
-    for name, value in (("key", key), ("clients", settings.service_tls_clients)):
-        if value and not certificate:
-            raise SettingError(
-                settings.origins[f"service.tls.{name}"],
-                f"service.tls.{name}",
-                "a file, and no service.tls.certificate",
-                "both of them, or neither",
-            )
     return Transport(
         address=settings.service_grpc,
         message_bytes=settings.service_message_bytes,
         calls=settings.service_calls,
         stream_requests=settings.service_stream_requests,
-        certificate=_path(certificate),
-        key=_path(key),
-        client_certificates=_path(settings.service_tls_clients),
+        tls=server_tls(settings, "service"),
     )
 
 
@@ -112,13 +100,13 @@ async def serve(
         Whether everything that was accepted is answered.
 
     Raises:
-        SettingError, BrokenFile: settings, certificates or tokens that cannot be used.
+        SettingError: settings, certificates or tokens that cannot be used.
         BackendUnavailable: what is to compute cannot, or gives wrong answers.
         OSError: an address that cannot be listened on.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     how = transport(settings)
-    access = Access.of_file(Path(settings.service_tokens)) if settings.service_tokens else Access()
+    access = access_of(settings, "service")
     seen = seen or Observation.of(settings, hardware)
     metrics, board = seen.metrics, seen.board
     with scheduling(settings, hardware) as scheduler:
@@ -138,7 +126,7 @@ async def serve(
                 process=os.getpid(),
                 grpc=grpc,
                 http=http,
-                tls="off" if how.certificate is None else "mutual" if how.client_certificates else "on",
+                tls=mode(how.tls),
                 tokens=access.needs_token,
                 tier=settings.tier.name,
                 backend=settings.backend,
@@ -243,7 +231,3 @@ async def _drain(service: VerificationService, ports: Ports) -> None:
     ports.stop_streams(stopping())
     await service.idle()
     await ports.stop(CUT_OFF_SECONDS)
-
-
-def _path(name: str) -> Path | None:
-    return Path(name) if name else None

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 import trustme
+from certificates import Files
 from served import served
 from signed_requests import single
 
@@ -17,6 +18,7 @@ from supervm.tiers.errors import BrokenFile, ServiceError
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Limits
+from supervm.tiers.service.security import ServerTls
 from supervm.tiers.service.server import Transport
 
 TOKEN = "correct-horse-battery"
@@ -114,25 +116,6 @@ async def _code(call: Any) -> grpc.StatusCode:
     return caught.value.code()
 
 
-class Files:
-    """An authority, the server's certificate and key as files, and a caller's certificate."""
-
-    def __init__(self, folder: Path) -> None:
-        self.authority = trustme.CA()
-        issued = self.authority.issue_cert("localhost")
-        self.key, self.certificate, self.authorities = (folder / name for name in ("key", "cert", "ca"))
-        issued.private_key_pem.write_to_path(self.key)
-        self.certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-        self.authority.cert_pem.write_to_path(self.authorities)
-
-    def credentials(self, caller: trustme.LeafCert | None = None) -> grpc.ChannelCredentials:
-        trusted = self.authority.cert_pem.bytes()
-        if caller is None:
-            return grpc.ssl_channel_credentials(trusted)
-        chain = b"".join(blob.bytes() for blob in caller.cert_chain_pems)
-        return grpc.ssl_channel_credentials(trusted, caller.private_key_pem.bytes(), chain)
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
@@ -140,7 +123,7 @@ def files(tmp_path: Path) -> Files:
 
 def test_tls(files: Files) -> None:
     async def test() -> None:
-        transport = Transport(certificate=files.certificate, key=files.key)
+        transport = Transport(tls=ServerTls(files.certificate, files.key))
         async with served(transport=transport, credentials=files.credentials()) as to:
             assert (await to.stub.Verify(single(1))).verdicts == b"\1"
             async with grpc.aio.insecure_channel(to.address) as plain:
@@ -154,9 +137,7 @@ def test_mutual_tls_names_the_client_by_its_certificate(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        transport = Transport(
-            certificate=files.certificate, key=files.key, client_certificates=files.authorities
-        )
+        transport = Transport(tls=ServerTls(files.certificate, files.key, files.authorities))
         caller = files.authority.issue_cert("dave.example", common_name="dave")
         limits = Limits(client_rate=1000)
         async with served(limits, transport, credentials=files.credentials(caller)) as to:
@@ -183,7 +164,7 @@ def test_broken_certificates(files: Files, tmp_path: Path, broken: str) -> None:
         files.authorities = tmp_path / "none"
     else:
         getattr(files, broken).write_text("no PEM")
-    transport = Transport(certificate=files.certificate, key=files.key, client_certificates=files.authorities)
+    transport = Transport(tls=ServerTls(files.certificate, files.key, files.authorities))
 
     async def test() -> None:
         with pytest.raises(BrokenFile):

@@ -97,8 +97,17 @@ def test_http_beside_grpc_and_what_it_says_while_draining() -> None:
         (("--grpc", "nowhere"), 2, "HOST:PORT"),
         (("--grpc", "off"), 2, "service.grpc"),
         (("--tls-key", "key.pem"), 2, "service.tls.certificate"),
-        (("--tls-certificate", "none.pem", "--tls-key", "none.pem"), 2, "none.pem"),
-        (("--tokens", "no such file"), 2, "no such file"),
+        (("--tls-certificate", "none.pem"), 2, "service.tls.key"),
+        (
+            ("--tls-certificate", "none.pem", "--tls-key", "none.pem"),
+            2,
+            "flag --tls-certificate: setting 'service.tls.certificate': found 'none.pem': No such file",
+        ),
+        (
+            ("--tokens", "no such file"),
+            2,
+            "flag --tokens: setting 'service.tokens': found 'no such file': No such file",
+        ),
         (("--grpc", "192.0.2.1:1"), 3, "192.0.2.1:1"),
     ],
 )

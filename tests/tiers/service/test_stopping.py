@@ -21,6 +21,7 @@ from signed_requests import single
 from supervm.tiers import Hardware
 from supervm.tiers.observability.observing import Observation
 from supervm.tiers.service.http_port import HttpPort
+from supervm.tiers.service.security import ServerTls
 from supervm.tiers.service.server import Transport
 from supervm.tiers.service.serving import Ports, transport, until_stopped
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
@@ -116,7 +117,7 @@ def test_the_http_port_speaks_tls_where_grpc_does(tmp_path: Path) -> None:
         port = HttpPort(
             _echo,
             "127.0.0.1:0",
-            Transport(certificate=certificate, key=key, client_certificates=authorities),
+            Transport(tls=ServerTls(certificate, key, authorities)),
         )
         url = f"https://localhost:{(await port.start()).rpartition(':')[2]}/here"
         async with httpx.AsyncClient(verify=known) as client:
