@@ -2,7 +2,8 @@
 """The verification service, whatever carries its messages: requests in, replies or a `ServiceError` out.
 
 gRPC (`server.py`) and HTTP call the same methods, so that limits, queue and drain are one. Nothing is computed on the
-event loop: signatures are gathered and verified on one thread, all other calls take turns on another.
+event loop: signatures are gathered and verified on one thread, all other calls take turns on another. Whoever carries
+messages may have threads of its own, to parse and write them.
 """
 
 from __future__ import annotations
@@ -162,6 +163,7 @@ class VerificationService:
         self._loop = asyncio.get_running_loop()
         self._verifying = Lane("supervm-verify", self._loop, min(BATCHES_AT_ONCE, get_threads()))
         self._others = Lane("supervm-calls", self._loop)
+        self._lanes = [self._verifying, self._others]
         self._gatherer = Gatherer(
             self._verifying,
             self._verify,
@@ -272,10 +274,16 @@ class VerificationService:
             self._idle.append(future)
             await future
 
+    def lane(self, name: str) -> Lane:
+        """One more thread, for whoever carries messages; it ends with the service."""
+        lane = Lane(name, self._loop)
+        self._lanes.append(lane)
+        return lane
+
     def close(self) -> None:
         """End the threads after what they compute; who still waits is told that the service stops."""
         self._enter_state(State.DRAINING)
-        for lane in (self._verifying, self._others):
+        for lane in self._lanes:
             lane.close(stopping())
 
     # Inside -----------------------------------------------------------------------------------------------

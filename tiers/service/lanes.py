@@ -99,3 +99,4 @@ class Lane:
                 self._loop.call_soon_threadsafe(self._stepped, job, more, error)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
+            del job, error  # megabytes would lie here until the next job comes

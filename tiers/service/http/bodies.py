@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import Request
@@ -20,6 +20,30 @@ RETRY_AFTER = 0.5
 
 MOST_SECONDS = 30.0
 """For a body to come: one that never ends must not keep the room of others."""
+
+
+class Body:
+    """A body that was read, and its room, which is given back when the last one who has it leaves.
+
+    Args:
+        content: of the body.
+        give_back: its size.
+    """
+
+    def __init__(self, content: bytes, give_back: Callable[[int], None]) -> None:
+        self.content, self._give_back = content, give_back
+        self._size, self._holders = len(content), 1
+
+    def share(self) -> None:
+        """One more has it; who does not wait for them may leave before."""
+        self._holders += 1
+
+    def leave(self) -> None:
+        """One of them has it no more."""
+        self._holders -= 1
+        if not self._holders:
+            self.content = b""
+            self._give_back(self._size)
 
 
 class Bodies:
@@ -39,13 +63,11 @@ class Bodies:
         """Raises:
         ServiceError: RESOURCE_EXHAUSTED, without a time to try again, for more than a body or message may have.
         """
-        if size > self._most_bytes:
-            text = f"found {size} bytes or more, expected at most {self._most_bytes}: send less at once"
-            raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text)
+        check_size(size, self._most_bytes)
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """The body; its room is free again when it is left.
+    async def read(self, request: Request) -> AsyncIterator[Body]:
+        """The body; its room is free again when it is left, and nobody else has it.
 
         Raises:
             ServiceError: RESOURCE_EXHAUSTED, where it is too long or there is no room; DEADLINE_EXCEEDED, where it does not
@@ -57,9 +79,18 @@ class Bodies:
         content = bytearray()
         try:
             await self._fill(content, request)
-            yield bytes(content)
-        finally:
+        except BaseException:
             self._held -= len(content)
+            raise
+        body = Body(bytes(content), self._give_back)
+        del content
+        try:
+            yield body
+        finally:
+            body.leave()
+
+    def _give_back(self, size: int) -> None:
+        self._held -= size
 
     async def _fill(self, content: bytearray, request: Request) -> None:
         try:
@@ -80,6 +111,15 @@ class Bodies:
             raise ServiceError(Code.DEADLINE_EXCEEDED, "", text) from None
         except ClientDisconnect:
             raise gone() from None
+
+
+def check_size(size: int, most: int) -> None:
+    """Raises:
+    ServiceError: RESOURCE_EXHAUSTED, without a time to try again.
+    """
+    if size > most:
+        text = f"found {size} bytes or more, expected at most {most}: send less at once"
+        raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text)
 
 
 def gone() -> ServiceError:

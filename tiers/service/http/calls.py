@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Header, Request, Response
 from google.protobuf.message import Message
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
@@ -21,14 +21,15 @@ from supervm.tiers.service.http.answers import Answer
 from supervm.tiers.service.http.bodies import Bodies
 from supervm.tiers.service.http.bodies import gone as gone_away
 from supervm.tiers.service.http.document import ERRORS, body_of
-from supervm.tiers.service.http.problems import of_validation, problem
+from supervm.tiers.service.http.offloading import LARGE_BYTES, Thread
+from supervm.tiers.service.http.parsing import parse
+from supervm.tiers.service.http.problems import problem
+from supervm.tiers.service.http.writing import Members, written
 from supervm.tiers.service.meters import Meter
 
 log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT = 86_400.0
-MOST_FINDINGS = 100
-"""In one body; beyond, none is named: each takes half a kilobyte, and a body has room for millions of unknown members."""
 
 Timeout = Annotated[
     float | None,
@@ -50,7 +51,7 @@ class Route(NamedTuple):
         path, summary: of the route.
         body, answer: their models.
         request: from the body to the message.
-        reply: from message and reply to the answer.
+        reply: from message and reply to the members of the answer.
         method: of the service.
     """
 
@@ -59,7 +60,7 @@ class Route(NamedTuple):
     body: type[BaseModel]
     answer: type[BaseModel]
     request: Callable[[Any], Message]
-    reply: Callable[[Any, Any], BaseModel]
+    reply: Callable[[Any, Any], Members]
     method: Callable[[Any, Caller], Awaitable[Any]]
 
 
@@ -151,10 +152,11 @@ def calls_router(service: VerificationService, meter: Meter, bodies: Bodies) -> 
         bodies: reads them.
     """
     router = APIRouter(tags=["verification"])
+    calls = _Calls(service, meter, bodies)
     for route in _routes(service):
         router.add_api_route(
             route.path,
-            _endpoint(route, service, meter, bodies),
+            calls.endpoint(route),
             methods=["POST"],
             summary=route.summary,
             description=route.body.__doc__,
@@ -166,44 +168,78 @@ def calls_router(service: VerificationService, meter: Meter, bodies: Bodies) -> 
     return router
 
 
-def _endpoint(route: Route, service: VerificationService, meter: Meter, bodies: Bodies) -> Any:
-    access = service.access
+class _Calls:
+    """What requests go through.
 
-    async def endpoint(request: Request, request_timeout: Timeout = None) -> Response:
-        begun = time.monotonic()
-        code = Code.INTERNAL.name
-        try:
-            host = request.client.host if request.client else "local"
-            name = access.client(request.headers.get("authorization"), None, host)
-            deadline = None if request_timeout is None else begun + request_timeout
-            async with bodies.read(request) as content:
-                message = route.request(route.body.model_validate_json(content))
-            bodies.check_size(message.ByteSize())
-            reply = await _answered(request, route.method(message, Caller(name, deadline)), deadline)
-            bodies.check_size(reply.ByteSize())
-            answer = route.reply(message, reply).model_dump_json(exclude_none=True)
-            code = "OK"
-            return Answer(answer.encode(), service.queue)
-        except (ServiceError, ValidationError) as error:
-            refused = error if isinstance(error, ServiceError) else _invalid(error)
-            code = refused.code.name
-            refused.with_traceback(None)  # its frames hold the message, and this one would hold it in a cycle
-            return problem(refused)
-        except Exception as error:
-            log.exception("a request to %s failed", route.path)
-            text = f"a defect of the service, {type(error).__name__}; its log says more"
-            return problem(ServiceError(Code.INTERNAL, "", text))
-        finally:
-            meter.request(route.path, code, time.monotonic() - begun)
+    Args: as `calls_router`.
+    """
 
-    return endpoint
+    def __init__(self, service: VerificationService, meter: Meter, bodies: Bodies) -> None:
+        self._service, self._meter, self._bodies = service, meter, bodies
+        # Two, so that answers, which free memory, never wait for bodies, which take it.
+        self._parsing, self._writing = Thread("supervm-bodies", service), Thread("supervm-answers", service)
 
+    def endpoint(self, route: Route) -> Any:
+        """What FastAPI calls for a route."""
 
-def _invalid(error: ValidationError) -> ServiceError:
-    found = error.error_count()
-    if found > MOST_FINDINGS:
-        return ServiceError(Code.INVALID_ARGUMENT, "", f"found {found} members that are wrong or unknown")
-    return of_validation(error.errors(include_url=False, include_context=False, include_input=False))
+        async def endpoint(request: Request, request_timeout: Timeout = None) -> Response:
+            begun = time.monotonic()
+            code = Code.INTERNAL.name
+            try:
+                response = await self._response(route, request, request_timeout, begun)
+                code = "OK"
+                return response
+            except ServiceError as error:
+                code = error.code.name
+                error.with_traceback(
+                    None
+                )  # its frames hold the message, and this one would hold it in a cycle
+                return problem(error)
+            except Exception as error:
+                log.exception("a request to %s failed", route.path)
+                text = f"a defect of the service, {type(error).__name__}; its log says more"
+                return problem(ServiceError(Code.INTERNAL, "", text))
+            finally:
+                self._meter.request(route.path, code, time.monotonic() - begun)
+
+        return endpoint
+
+    async def _response(
+        self, route: Route, request: Request, timeout: float | None, begun: float
+    ) -> Response:
+        """Raises: ServiceError."""
+        host = request.client.host if request.client else "local"
+        name = self._service.access.client(request.headers.get("authorization"), None, host)
+        deadline = None if timeout is None else begun + timeout
+        message = await self._message(route, request, deadline)
+        reply = await _answered(request, route.method(message, Caller(name, deadline)), deadline)
+        self._bodies.check_size(reply.ByteSize())
+
+        def convert() -> bytes:
+            return written(route.reply(message, reply))
+
+        queue, size = self._service.queue, message.ByteSize() + reply.ByteSize()
+        if size <= LARGE_BYTES:
+            return Answer(convert(), queue)
+        queue.unread += size  # until it is a text, which counts itself
+        writing = self._writing.run(convert, lambda: queue.taken(size))
+        return Answer(await _answered(request, writing, deadline), queue)
+
+    async def _message(self, route: Route, request: Request, deadline: float | None) -> Message:
+        """Read a body and make a message of it. Raises: ServiceError."""
+        async with self._bodies.read(request) as body:
+            content = body.content
+
+            def convert() -> Message:
+                message = route.request(parse(route.body, content))
+                self._bodies.check_size(message.ByteSize())
+                return message
+
+            if len(content) <= LARGE_BYTES:
+                return convert()
+            body.share()
+            message: Message = await _answered(request, self._parsing.run(convert, body.leave), deadline)
+        return message
 
 
 async def _answered(request: Request, call: Awaitable[Any], deadline: float | None) -> Any:

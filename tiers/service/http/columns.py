@@ -1,32 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of texts to packed bytes and back. A list is decoded as one text; nothing goes item by item but decimals."""
+"""Columns of texts to packed bytes."""
 
 from __future__ import annotations
 
 import binascii
-import re
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
+from supervm.tiers.service.http.bodies import MOST_BYTES, check_size
+from supervm.tiers.service.http.decimals import MOST_DIGITS, from_decimals
+from supervm.tiers.service.http.texts import ZERO, Bytes, Flags, Part, Positions, Texts
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
-Bytes = npt.NDArray[np.uint8]
-Positions = npt.NDArray[np.int64]
-
 NUMBER_BYTES = 32
-_DIGITS = 2 * NUMBER_BYTES
+_HEX_DIGITS = 2 * NUMBER_BYTES
 _SHOWN = 40
-_COMMA, _ZERO, _X, _CASE = ord(","), ord("0"), ord("x"), 0x20
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,64}|[0-9]{1,78}")
-_HEX = np.zeros(256, np.bool_)
+_HEX, _DECIMAL = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
 _HEX[list(b"0123456789abcdefABCDEF")] = True
+_DECIMAL[list(b"0123456789")] = True
 
 
-def packed(field: str, texts: list[str], width: int) -> bytes:
+def packed(field: str, texts: list[str] | Texts, width: int) -> bytes:
     """Rows of `width` bytes, one after the other.
 
     Args:
@@ -37,9 +34,8 @@ def packed(field: str, texts: list[str], width: int) -> bytes:
     Raises:
         ServiceError: INVALID_ARGUMENT that names an item that is wrong.
     """
-    data, offsets = _decoded(field, texts)
-    lengths = np.diff(offsets)
-    expected = width or (int(lengths[0]) if texts else 0)
+    data, lengths = _decoded(field, Texts.of(texts))
+    expected = width or (int(lengths[0]) if len(lengths) else 0)
     wrong = np.flatnonzero(lengths != expected)
     if wrong.size:
         at = int(wrong[0])
@@ -47,17 +43,18 @@ def packed(field: str, texts: list[str], width: int) -> bytes:
     return data
 
 
-def ragged(field: str, texts: list[str]) -> pb.Rows:
+def ragged(field: str, texts: list[str] | Texts) -> pb.Rows:
     """Rows of any lengths, from texts as `packed` takes them.
 
     Raises:
         ServiceError: INVALID_ARGUMENT that names an item that is wrong.
     """
-    data, offsets = _decoded(field, texts)
+    data, lengths = _decoded(field, Texts.of(texts))
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
     return pb.Rows(data=data, offsets=offsets.astype("<u8").tobytes())
 
 
-def numbers(field: str, texts: list[str]) -> bytes:
+def numbers(field: str, texts: list[str] | Texts) -> bytes:
     """Numbers below 2^256 as rows of 32 bytes, little-endian.
 
     Args:
@@ -65,98 +62,95 @@ def numbers(field: str, texts: list[str]) -> bytes:
         texts: each decimal, or hexadecimal behind 0x.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT that names an item that is wrong.
+        ServiceError: INVALID_ARGUMENT that names an item that is wrong; RESOURCE_EXHAUSTED, where all are right, but no
+            message has room for them.
     """
-    buffer, starts, prefixed = _joined(field, texts)
-    lengths = np.diff(starts) - 1 - 2 * prefixed
-    if not prefixed.all() or (lengths < 1).any() or (lengths > _DIGITS).any():
-        return _decimals(field, texts)
-    digits = np.full((len(texts), _DIGITS), _ZERO, np.uint8)
-    given = _digits(buffer, starts, prefixed)
-    filled = np.arange(_DIGITS) >= _DIGITS - lengths[:, None]
-    digits[filled] = given
-    try:
-        rows = np.frombuffer(binascii.unhexlify(digits.data), np.uint8).reshape(-1, NUMBER_BYTES)
-    except binascii.Error:
-        _name_wrong_digits(field, texts, buffer, starts, prefixed)
-    return rows[:, ::-1].tobytes()
+    column = _without_commas(field, texts)
+    lengths = column.lengths
+    only_digits_can_be_wrong = bool(
+        column.prefixed.all() and ((lengths >= 1) & (lengths <= _HEX_DIGITS)).all()
+    )
+    size = NUMBER_BYTES * len(column)
+    found = []
+    for part in column.parts():
+        rows = np.empty((len(part.prefixed), NUMBER_BYTES), np.uint8)
+        wrong, too_large = _fill(rows, part, lengths[part.first : part.first + len(rows)])
+        if wrong is None:
+            # Short digits are many times their bytes as numbers: of a body of 16 MiB, 160 MiB.
+            if size <= MOST_BYTES:
+                found.append(rows.tobytes())
+            continue
+        at = part.first + wrong
+        if only_digits_can_be_wrong:
+            _refuse_digits(field, at, column)
+        text = "a number of 2^256 or more" if too_large else _short(column.text(at))
+        _refuse(f"{field}[{at}]", text, "a number below 2^256, decimal or hexadecimal with 0x")
+    check_size(size, MOST_BYTES)
+    return b"".join(found)
 
 
-def as_hex(data: bytes, width: int) -> list[str]:
-    """Rows of `width` bytes as texts with 0x."""
-    if not data:
-        return []
-    return ("0x" + data.hex(",", width).replace(",", ",0x")).split(",")
+def _fill(rows: Bytes, part: Part, lengths: Positions) -> tuple[int | None, bool]:
+    """Convert a part; the first number that is wrong, and whether it is one, but too large."""
+    digits, prefixed = part.digits(), part.prefixed
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    of_hexadecimal = prefixed[owners]
+    good = np.where(of_hexadecimal, _HEX[digits], _DECIMAL[digits])
+    wrong = (lengths < 1) | (lengths > np.where(prefixed, _HEX_DIGITS, MOST_DIGITS))
+    wrong[owners[~good]] = True
+    count = int(np.argmax(wrong)) if wrong.any() else len(wrong)
+    if count < len(wrong):
+        kept = owners < count
+        digits, of_hexadecimal = digits[kept], of_hexadecimal[kept]
+        rows, lengths, prefixed = rows[:count], lengths[:count], prefixed[:count]
+    rows[prefixed] = _from_hexadecimal(digits[of_hexadecimal], lengths[prefixed])
+    values, too_large = from_decimals(digits[~of_hexadecimal], lengths[~prefixed])
+    rows[~prefixed] = values
+    if too_large.any():
+        return int(np.flatnonzero(~prefixed)[np.argmax(too_large)]), True
+    return (count if count < len(wrong) else None), False
 
 
-def as_numbers(data: bytes) -> list[str]:
-    """Rows of 32 little-endian bytes as numbers: 0x and 64 digits, the most significant first."""
-    rows = np.frombuffer(data, np.uint8).reshape(-1, NUMBER_BYTES)
-    return as_hex(rows[:, ::-1].tobytes(), NUMBER_BYTES)
+def _from_hexadecimal(digits: Bytes, lengths: Positions) -> Bytes:
+    """Rows of 32 bytes, little-endian, from right digits, at most 64 each."""
+    aligned = np.full((len(lengths), _HEX_DIGITS), ZERO, np.uint8)
+    aligned[np.arange(_HEX_DIGITS) >= _HEX_DIGITS - lengths[:, None]] = digits
+    rows = np.frombuffer(binascii.unhexlify(aligned.data), np.uint8)
+    return rows.reshape(-1, NUMBER_BYTES)[:, ::-1]
 
 
-def _joined(field: str, texts: list[str]) -> tuple[Bytes, Positions, npt.NDArray[np.bool_]]:
-    """All texts in one, a comma behind each; where each starts, and where the next would; which begin with 0x."""
-    joined = "".join([",".join(texts), ","]) if texts else ""
-    buffer = np.frombuffer(joined.encode("ascii", "replace"), np.uint8)
-    commas = np.flatnonzero(buffer == _COMMA)
-    if len(commas) != len(texts):
-        at = next(index for index, text in enumerate(texts) if "," in text)
-        _refuse(f"{field}[{at}]", _short(texts[at]), "digits")
-    starts = np.concatenate((np.zeros(1, np.int64), commas + 1))
-    # A text of no character ends with its comma, so that the character behind a start is always there, save the last one's.
-    heads = np.append(buffer, np.uint8(0))
-    first = starts[:-1]
-    prefixed = (heads[first] == _ZERO) & (heads[first + 1] | _CASE == _X)
-    return buffer, starts, prefixed
+def _without_commas(field: str, texts: list[str] | Texts) -> Texts:
+    column = Texts.of(texts)
+    if column.comma is not None:
+        _refuse(f"{field}[{column.comma}]", _short(column.text(column.comma)), "digits")
+    return column
 
 
-def _digits(buffer: Bytes, starts: Positions, prefixed: npt.NDArray[np.bool_]) -> Bytes:
-    """The characters without commas and prefixes."""
-    kept = np.ones(buffer.size, np.bool_)
-    kept[starts[1:] - 1] = False
-    begun = starts[:-1][prefixed]
-    kept[begun] = kept[begun + 1] = False
-    return buffer[kept]
-
-
-def _decoded(field: str, texts: list[str]) -> tuple[bytes, Positions]:
-    """Bytes of all texts, and offsets, int64 (n + 1,)."""
-    buffer, starts, prefixed = _joined(field, texts)
-    lengths = np.diff(starts) - 1 - 2 * prefixed
-    odd = np.flatnonzero(lengths % 2)
+def _decoded(field: str, texts: Texts) -> tuple[bytes, Positions]:
+    """Bytes of all texts, and how many each has."""
+    column = _without_commas(field, texts)
+    odd = np.flatnonzero(column.lengths % 2)
     if odd.size:
         at = int(odd[0])
-        _refuse(f"{field}[{at}]", f"{lengths[at]} digits", "hexadecimal digits, two for each byte")
-    try:
-        data = binascii.unhexlify(_digits(buffer, starts, prefixed).data)
-    except binascii.Error:
-        _name_wrong_digits(field, texts, buffer, starts, prefixed)
-    return data, np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths // 2)))
+        _refuse(f"{field}[{at}]", f"{column.lengths[at]} digits", "hexadecimal digits, two for each byte")
+    data = []
+    for part in column.parts():
+        try:
+            data.append(binascii.unhexlify(part.digits().data))
+        except binascii.Error:
+            _refuse_digits(field, part.first + _first_wrong(part), column)
+    return b"".join(data), column.lengths // 2
 
 
-def _name_wrong_digits(
-    field: str, texts: list[str], buffer: Bytes, starts: Positions, prefixed: Any
-) -> NoReturn:
-    good = _HEX[buffer]
-    good[starts[1:] - 1] = True
-    good[starts[:-1][prefixed] + 1] = True
-    at = int(np.searchsorted(starts, int(np.argmin(good)), side="right")) - 1
-    _refuse(f"{field}[{at}]", _short(texts[at]), "hexadecimal digits, with or without 0x")
+def _first_wrong(part: Part) -> int:
+    """The first text with a character that is no hexadecimal digit."""
+    good: Flags = _HEX[part.buffer]
+    good[part.starts[1:] - 1] = True
+    good[part.starts[:-1][part.prefixed] + 1] = True
+    return int(np.searchsorted(part.starts, int(np.argmin(good)), side="right")) - 1
 
 
-def _decimals(field: str, texts: list[str]) -> bytes:
-    """Numbers of which at least one is not hexadecimal: Python's own arithmetic, item by item."""
-    expected = "a number below 2^256, decimal or hexadecimal with 0x"
-    rows = []
-    for at, text in enumerate(texts):
-        if not _NUMBER.fullmatch(text):
-            _refuse(f"{field}[{at}]", _short(text), expected)
-        value = int(text, 16 if text[:2] in ("0x", "0X") else 10)
-        if value >> 256:
-            _refuse(f"{field}[{at}]", "a number of 2^256 or more", expected)
-        rows.append(value.to_bytes(NUMBER_BYTES, "little"))
-    return b"".join(rows)
+def _refuse_digits(field: str, at: int, column: Texts) -> NoReturn:
+    _refuse(f"{field}[{at}]", _short(column.text(at)), "hexadecimal digits, with or without 0x")
 
 
 def _short(text: str) -> str:

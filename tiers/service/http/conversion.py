@@ -7,16 +7,17 @@ request means is checked by the service, as for gRPC.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.http import models
-from supervm.tiers.service.http.columns import as_hex, as_numbers, numbers, packed, ragged
+from supervm.tiers.service.http.columns import numbers, packed, ragged
+from supervm.tiers.service.http.texts import Nested, nested_texts, nested_words
+from supervm.tiers.service.http.writing import HexRows, Integers, Members, as_hex, number_rows
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 SCHEMES = {
@@ -65,8 +66,8 @@ def verify(body: models.VerifyBody) -> pb.VerifyRequest:
     return request
 
 
-def verdicts(request: Any, reply: pb.VerifyReply) -> models.VerifyAnswer:
-    return models.VerifyAnswer.model_construct(verdicts=_verdicts(reply.verdicts))
+def verdicts(request: Any, reply: pb.VerifyReply) -> Members:
+    return {"verdicts": Integers(reply.verdicts, "i1")}
 
 
 def recover(body: models.RecoverBody) -> pb.RecoverRequest:
@@ -76,18 +77,16 @@ def recover(body: models.RecoverBody) -> pb.RecoverRequest:
     )
 
 
-def recovered(request: pb.RecoverRequest, reply: pb.RecoverReply) -> models.RecoverAnswer:
-    return models.RecoverAnswer.model_construct(
-        public_keys=as_hex(reply.public_keys, 64), verdicts=_verdicts(reply.verdicts)
-    )
+def recovered(request: pb.RecoverRequest, reply: pb.RecoverReply) -> Members:
+    return {"public_keys": HexRows(reply.public_keys, 64), "verdicts": Integers(reply.verdicts, "i1")}
 
 
 def hashed(body: models.HashBody) -> pb.HashRequest:
     return pb.HashRequest(function=HASHES[body.function], messages=ragged("messages", body.messages))
 
 
-def digests(request: pb.HashRequest, reply: pb.HashReply) -> models.HashAnswer:
-    return models.HashAnswer.model_construct(digests=as_hex(reply.digests, DIGEST_BYTES[request.function]))
+def digests(request: pb.HashRequest, reply: pb.HashReply) -> Members:
+    return {"digests": HexRows(reply.digests, DIGEST_BYTES[request.function])}
 
 
 def merkle_root(body: models.MerkleRootBody) -> pb.MerkleRootRequest:
@@ -96,10 +95,9 @@ def merkle_root(body: models.MerkleRootBody) -> pb.MerkleRootRequest:
     return pb.MerkleRootRequest(hash=body.hash, arity=body.arity, leaves=leaves)
 
 
-def root(request: pb.MerkleRootRequest, reply: pb.MerkleRootReply) -> models.MerkleRootAnswer:
+def root(request: pb.MerkleRootRequest, reply: pb.MerkleRootReply) -> Members:
     of_numbers = request.hash.startswith("poseidon")
-    (text,) = as_numbers(reply.root) if of_numbers else as_hex(reply.root, len(reply.root))
-    return models.MerkleRootAnswer.model_construct(root=text)
+    return {"root": as_hex(reply.root[::-1] if of_numbers else reply.root)}
 
 
 def msm(body: models.MsmBody) -> pb.MsmRequest:
@@ -114,12 +112,13 @@ def msm(body: models.MsmBody) -> pb.MsmRequest:
     )
 
 
-def point(request: pb.MsmRequest, reply: pb.MsmReply) -> models.MsmAnswer:
-    return models.MsmAnswer.model_construct(point="0x" + reply.point.hex())
+def point(request: pb.MsmRequest, reply: pb.MsmReply) -> Members:
+    return {"point": as_hex(reply.point)}
 
 
 def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
-    lengths = _lengths(body.inputs)
+    inputs = nested_texts(body.inputs)
+    lengths = inputs.lengths
     width = int(lengths[0]) if lengths.size else 1
     wrong = np.flatnonzero(lengths != width)
     if wrong.size:
@@ -128,12 +127,11 @@ def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
         raise ServiceError(
             Code.INVALID_ARGUMENT, f"inputs[{at}]", f"found {lengths[at]} numbers, expected {expected}"
         )
-    flat = list(chain.from_iterable(body.inputs))
-    return pb.PoseidonRequest(field=body.field, inputs_per_hash=width, inputs=numbers("inputs", flat))
+    return pb.PoseidonRequest(field=body.field, inputs_per_hash=width, inputs=numbers("inputs", inputs.flat))
 
 
-def field_digests(request: pb.PoseidonRequest, reply: pb.PoseidonReply) -> models.PoseidonAnswer:
-    return models.PoseidonAnswer.model_construct(digests=as_numbers(reply.digests))
+def field_digests(request: pb.PoseidonRequest, reply: pb.PoseidonReply) -> Members:
+    return {"digests": number_rows(reply.digests)}
 
 
 def conflicts(body: models.ConflictsBody) -> pb.DetectConflictsRequest:
@@ -141,12 +139,12 @@ def conflicts(body: models.ConflictsBody) -> pb.DetectConflictsRequest:
     request = pb.DetectConflictsRequest(
         rule=CONFLICT_RULES[body.rule], want_edges=body.want_edges, want_hot_keys=body.want_hot_keys
     )
-    request.reads, request.read_offsets = _keys(body.reads)
-    request.writes, request.write_offsets = _keys(body.writes)
+    request.reads, request.read_offsets = _keys(nested_words(body.reads))
+    request.writes, request.write_offsets = _keys(nested_words(body.writes))
     return request
 
 
-def waves(request: pb.DetectConflictsRequest, reply: pb.DetectConflictsReply) -> models.ConflictsAnswer:
+def waves(request: pb.DetectConflictsRequest, reply: pb.DetectConflictsReply) -> Members:
     columns = {
         "waves": (reply.waves, "<i4", True),
         "edge_offsets": (reply.edge_offsets, "<i8", request.want_edges),
@@ -154,10 +152,7 @@ def waves(request: pb.DetectConflictsRequest, reply: pb.DetectConflictsReply) ->
         "hot_keys": (reply.hot_keys, "<u8", request.want_hot_keys),
         "hot_counts": (reply.hot_counts, "<i8", request.want_hot_keys),
     }
-    wanted = {
-        name: np.frombuffer(data, dtype).tolist() for name, (data, dtype, wish) in columns.items() if wish
-    }
-    return models.ConflictsAnswer.model_construct(**wanted)
+    return {name: Integers(data, dtype) for name, (data, dtype, wish) in columns.items() if wish}
 
 
 def groth16(body: models.Groth16Body) -> pb.VerifyGroth16Request:
@@ -165,7 +160,7 @@ def groth16(body: models.Groth16Body) -> pb.VerifyGroth16Request:
         curve=body.curve,
         verifying_key=packed("verifying_key", [body.verifying_key], 0),
         proofs=packed("proofs", body.proofs, 0),
-        public_inputs=numbers("public_inputs", list(chain.from_iterable(body.public_inputs))),
+        public_inputs=numbers("public_inputs", nested_texts(body.public_inputs).flat),
     )
 
 
@@ -184,18 +179,8 @@ def _same(of: str, expected: int, **others: int) -> None:
             raise ServiceError(Code.INVALID_ARGUMENT, member, f"found {found} items, expected {wanted}")
 
 
-def _verdicts(data: bytes) -> list[int]:
-    found: list[int] = np.frombuffer(data, np.int8).tolist()
-    return found
-
-
-def _lengths(lists: Sequence[Sequence[Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.fromiter(map(len, lists), np.int64, len(lists))
-
-
-def _keys(lists: list[list[int]]) -> tuple[bytes, bytes]:
+def _keys(lists: Nested[npt.NDArray[np.uint64]]) -> tuple[bytes, bytes]:
     """Keys of all transactions one after the other, and where those of each begin."""
     offsets = np.zeros(len(lists) + 1, "<i8")
-    np.cumsum(_lengths(lists), out=offsets[1:])
-    keys = np.fromiter(chain.from_iterable(lists), "<u8", int(offsets[-1]))
-    return keys.tobytes(), offsets.tobytes()
+    np.cumsum(lists.lengths, out=offsets[1:])
+    return lists.flat.tobytes(), offsets.tobytes()

@@ -15,6 +15,7 @@ Hex: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": HEX
 HexList: TypeAlias = Annotated[list[Hex], Field(fail_fast=True)]
 Number: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": NUMBER_PATTERN})]
 NumberList: TypeAlias = Annotated[list[Number], Field(fail_fast=True)]
+NumberLists: TypeAlias = Annotated[list[NumberList], Field(fail_fast=True)]
 Word: TypeAlias = Annotated[int, Field(ge=0, le=(1 << 64) - 1)]
 WordLists: TypeAlias = Annotated[list[Annotated[list[Word], Field(fail_fast=True)]], Field(fail_fast=True)]
 Verdict: TypeAlias = Annotated[int, Field(ge=-1, le=1)]
@@ -151,7 +152,7 @@ class PoseidonBody(BaseModel):
     model_config = _example(field="bn254", inputs=[["1", "2"], ["0x3", "0x4"]])
 
     field: Literal["bn254", "bls12_381"] = Field(description="The curve whose scalar field is meant.")
-    inputs: Annotated[list[NumberList], Field(fail_fast=True)] = Field(
+    inputs: NumberLists = Field(
         description="1 to 16 numbers below the modulus for each hash, as many for all."
     )
 
@@ -194,7 +195,7 @@ class Groth16Body(BaseModel):
     curve: Literal["bn254", "bls12_381"]
     verifying_key: Hex
     proofs: HexList
-    public_inputs: Annotated[list[NumberList], Field(fail_fast=True)]
+    public_inputs: NumberLists
 
 
 class BlsBody(BaseModel):

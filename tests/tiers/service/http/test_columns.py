@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import re
 
 import numpy as np
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
-from supervm.tiers.service.http.columns import as_hex, as_numbers, numbers, packed, ragged
+from supervm.tiers.service.http import texts as columns_of_texts
+from supervm.tiers.service.http.columns import numbers, packed, ragged
+from supervm.tiers.service.http.writing import PART_BYTES, HexRows, Integers, number_rows, written
 
 DIGITS = re.compile(r"(0[xX])?([0-9a-fA-F]{2})*")
 NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,64}|[0-9]{1,78}")
@@ -85,7 +89,8 @@ def test_hexadecimal_numbers_of_every_width(values):
     texts = [hex(value) for value in values]
     found = numbers("f", texts)
     assert found == b"".join(value.to_bytes(32, "little") for value in values)
-    assert [int(text, 16) for text in as_numbers(found)] == values
+    answer = json.loads(written({"f": number_rows(found)}))
+    assert [int(text, 16) for text in answer["f"]] == values
 
 
 def test_wrong_digits_among_hexadecimal_numbers():
@@ -119,9 +124,68 @@ def test_a_wrong_item_is_named(texts, width, place):
 
 def test_rows_and_back():
     rows = [bytes([index]) * 33 for index in range(5)]
-    texts = as_hex(b"".join(rows), 33)
+    texts = json.loads(written({"f": HexRows(b"".join(rows), 33)}))["f"]
     assert texts == ["0x" + row.hex() for row in rows]
     assert packed("f", texts, 33) == packed("f", texts, 0) == b"".join(rows)
-    assert as_hex(b"", 32) == as_numbers(b"") == []
+    assert written({"f": HexRows(b"", 32), "g": number_rows(b"")}) == b'{"f":[],"g":[]}'
     assert packed("f", [], 32) == numbers("f", []) == b""
     assert ragged("f", []).offsets == bytes(8)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Columns are worked on a few rows at a time."""
+    monkeypatch.setattr(columns_of_texts, "PART_ROWS", 3)
+    monkeypatch.setattr(columns_of_texts, "PART_CHARACTERS", 100)
+
+
+@pytest.mark.parametrize("wrong", [None, "x", "0x", "", "9" * 78, "9" * 79, str(1 << 256)])
+def test_numbers_in_parts(small_parts, wrong):
+    """Of every length, decimal and hexadecimal side by side, with one that is wrong at every place."""
+    choose = random.Random(1)
+    values = [choose.randrange(1 << bits) for bits in range(1, 257, 7)] + [0, (1 << 256) - 1]
+    texts = [choose.choice([str, hex])(value) for value in values]
+    if wrong is None:
+        assert numbers("f", texts) == b"".join(value.to_bytes(32, "little") for value in values)
+        return
+    for place in range(len(texts) + 1):
+        with pytest.raises(ServiceError) as error:
+            numbers("f", [*texts[:place], wrong, *texts[place:], "also wrong"])
+        assert error.value.field == f"f[{place}]"
+        assert ("a number of 2^256 or more" in error.value.message) == (
+            number_of(wrong) is None and len(wrong) == 78
+        )
+
+
+def test_bytes_in_parts(small_parts):
+    texts = [choose * "ab" for choose in range(70)]
+    rows = ragged("f", texts)
+    assert rows.data == b"".join(map(bytes.fromhex, texts))
+    for place in range(len(texts)):
+        with pytest.raises(ServiceError) as error:
+            ragged("f", [*texts[:place], "0xag", *texts[place:]])
+        assert error.value.field == f"f[{place}]"
+
+
+def test_numbers_that_no_message_has_room_for():
+    many = ["1"] * ((16 << 20) // 32)
+    assert len(numbers("f", many)) == 16 << 20
+    with pytest.raises(ServiceError) as error:
+        numbers("f", [*many, "1"])
+    assert error.value.code is Code.RESOURCE_EXHAUSTED
+    with pytest.raises(ServiceError) as error:
+        numbers("f", [*many, "x"])
+    assert error.value.field == f"f[{len(many)}]"
+
+
+def test_answers_in_parts():
+    rows = random.Random(2).randbytes(65 * (PART_BYTES // 65 * 2 + 7))
+    for dtype in ("<i1", "<i4", "<u8"):
+        values = np.frombuffer(random.Random(3).randbytes(PART_BYTES * 2 + 64), dtype)
+        text = written({"a": HexRows(rows, 65), "b": Integers(values.tobytes(), dtype), "c": "0x12"})
+        found = json.loads(text)
+        assert [bytes.fromhex(item[2:]) for item in found["a"]] == [
+            rows[at : at + 65] for at in range(0, len(rows), 65)
+        ]
+        assert found["b"] == values.tolist()
+        assert found["c"] == "0x12"
