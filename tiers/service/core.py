@@ -2,8 +2,8 @@
 """The verification service, whatever carries its messages: requests in, replies or a `ServiceError` out.
 
 gRPC (`server.py`) and HTTP call the same methods, so that limits, queue and drain are one. Nothing is computed on the
-event loop: signatures are gathered and verified on one thread, all other calls take turns on another. Whoever carries
-messages may have threads of its own, to parse and write them.
+event loop: signatures are gathered and verified on one or two threads, all other calls take turns on another. Whoever
+carries messages may have threads of its own, to parse and write them.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ class Lane:
     """
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop, threads: int = 1) -> None:
+        self.name = name
         self._loop = loop
         self._at_once = threads + AHEAD
         self._ready: deque[Job] = deque()

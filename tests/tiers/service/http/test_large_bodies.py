@@ -93,7 +93,7 @@ def until(condition):
 
 def waiting(one):
     """Large bodies that are not parsed yet."""
-    (lane,) = (lane for lane in one.service._lanes if lane._thread.name == "supervm-bodies")
+    (lane,) = (lane for lane in one.service._lanes if lane.name == "supervm-bodies")
     return lane.waiting
 
 
