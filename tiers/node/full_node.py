@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 from supervm.engine.pipeline import TimedBatch
+from supervm.engine.receipts import Receipts
 from supervm.engine.result import BlockResult
 from supervm.engine.workload_run import place_genesis
 from supervm.engine.workloads import read_workload
@@ -27,6 +28,7 @@ from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.blocks import genesis_hash_of
 from supervm.tiers.node.errors import NodeError, WrongChain
 from supervm.tiers.node.records import ChainRecords
+from supervm.tiers.node.rewinding import Point, points, rewind
 from supervm.tiers.node.sources import DirectorySource, Source, SubmittedBlocks, Tip
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ class FullNode:
 
     Raises:
         InputFileError: the genesis file cannot be used.
-        WrongChain: the state is of another chain.
+        WrongChain: the state is of another chain, or the records lack blocks that it cannot be taken back from.
         ArgumentError: `blocks` is no directory.
         StorageError: the state cannot be opened.
     """
@@ -104,6 +106,8 @@ class FullNode:
             )
             stack.callback(self.records.close)
             self._base = place_genesis(self.engine, origin)
+            self._take_back(stack)
+            self._complete_records()
             self.source = self._source(blocks, config.queue_depth)
             stack.pop_all()
 
@@ -112,11 +116,53 @@ class FullNode:
         if self.engine.height and not (folder / "chain.sqlite").exists():
             raise WrongChain(f"{folder / 'state'}: a state that no node began; use another directory")
 
+    def _take_back(self, stack: ExitStack) -> None:
+        """Go back to the last block that has a record, if a power loss took those of later ones."""
+        state, number = self.engine.state, self.number
+        noted = self.records.noted(number)
+        if noted == number:
+            return
+        to = self._points().get(self.height_of(noted))
+        if to is None or self.records.root_of(noted) not in (None, to.root):
+            found = "another root" if to is not None else "no longer what it was"
+            raise WrongChain(
+                f"{self.folder}: the state is at block {number}, the records end at block {noted}, of which the state has "
+                f"{found}; restore a copy of both"
+            )
+        log.warning(
+            "the records of blocks %d to %d are lost: the state goes back to block %d, and they are taken again",
+            noted + 1,
+            number,
+            noted,
+        )
+        rewind(state, self.engine.config.hash, to)
+        # Contracts and supply are those of what is opened.
+        self.engine.close()
+        self.engine = Engine.open(self.folder / "state", self.engine.config)
+        stack.callback(self.engine.close)
+
+    def _complete_records(self) -> None:
+        """Fill in what a stop left out of rows, from the log and the receipts, and have the disk take all."""
+        missing = self.records.reconcile(self.number)
+        if missing:
+            roots = {number: point.root for number, point in self._points().items()}
+            roots[self.engine.height] = self.engine.state_root
+            for number in missing:
+                height = self.height_of(number)
+                root, receipts = roots.get(height), self.engine.receipts(height)
+                if root is not None and receipts is not None:
+                    self.records.finish(number, root, Receipts.from_bytes(receipts))
+        self.records.settle()
+
+    def _points(self) -> dict[int, Point]:
+        storage = self.engine.state.storage
+        assert storage is not None
+        return points(storage)
+
     def _source(self, blocks: Path | None, depth: int) -> Source:
-        number = self.engine.height - self._base
+        number = self.number
         self._commits = self.engine.state.position.commit - number
         self._persisted = number
-        self.records.reconcile(number, self.engine.state_root, self.engine.receipts(self.engine.height))
         tip = Tip(*(self.records.last() or (0, self.genesis_hash, 0)))
         return DirectorySource(blocks, tip) if blocks is not None else SubmittedBlocks(tip, depth)
 
@@ -186,6 +232,7 @@ class FullNode:
         for result in self.engine.run(self._available(until)):
             number = result.height - self._base
             self.records.finish(number, result.state_root, result.receipts)
+            self._settle_records()
             for observer in self._observers:
                 observer(number, result)
             self._note_persisted()
@@ -203,6 +250,18 @@ class FullNode:
             taken = block.number
             self.records.begin(block)
             yield TimedBatch(block.transactions, block.timestamp)
+
+    def _settle_records(self) -> None:
+        """Have the disk take the records before the next block may begin a checkpoint, behind which no way leads back.
+
+        That is due when the log has grown by so much (`Storage.checkpoint_due`).
+        """
+        storage = self.engine.state.storage
+        assert storage is not None
+        checkpoint = storage.checkpoint
+        least = max(self.engine.config.checkpoint_bytes, checkpoint.size)
+        if storage.head.logged - checkpoint.logged > least:
+            self.records.settle()
 
     def _flush(self) -> None:
         storage = self.engine.state.storage

@@ -2,7 +2,8 @@
 """What a node remembers of the chain beside the state: the genesis it began with, and the blocks it executed.
 
 A block's row is written before the block is executed and completed after it. The engine's storage decides how far the chain
-is: at the next start `reconcile` drops rows beyond it, and completes the last one from its receipts.
+is, unless rows of its last blocks are gone (see `rewinding`): at the next start `reconcile` drops rows beyond it, and
+completes the last ones from roots and receipts.
 """
 
 from __future__ import annotations
@@ -109,27 +110,33 @@ class ChainRecords:
         if number > self._keep:
             self._execute("DELETE FROM blocks WHERE number <= ?", (number - self._keep,))
 
-    def reconcile(self, number: int, root: bytes, receipts: bytes | None) -> None:
-        """Make the records those of a state.
+    def reconcile(self, number: int) -> list[int]:
+        """Drop the rows beyond the last block that a state has.
 
         Args:
-            number: of the last block that the state has.
-            root: of the state.
-            receipts: of that block, if they are stored.
+            number: of that block; it has a row, or is 0.
 
-        Raises:
-            WrongChain: that block was never noted here: the directory was put together from two.
+        Returns:
+            The blocks whose rows are not complete.
         """
         self._execute("DELETE FROM blocks WHERE number > ?", (number,))
-        if not number:
-            return
-        row = self._execute("SELECT root FROM blocks WHERE number = ?", (number,))
-        if row is None:
-            raise WrongChain(
-                f"the state is at block {number}, of which there is no record; restore a copy of both"
-            )
-        if row[0] is None and receipts is not None:
-            self.finish(number, root, Receipts.from_bytes(receipts))
+        with self._lock:
+            found = self._database.execute("SELECT number FROM blocks WHERE root IS NULL ORDER BY number")
+        return [place for (place,) in found]
+
+    def noted(self, number: int) -> int:
+        """The last block up to this one that has a row, as those before it have; 0 if none has."""
+        found = self._execute("SELECT MAX(number) FROM blocks WHERE number <= ?", (number,))
+        return 0 if found is None or found[0] is None else int(found[0])
+
+    def root_of(self, number: int) -> bytes | None:
+        """The root after a block, if its row is complete."""
+        found = self._execute("SELECT root FROM blocks WHERE number = ?", (number,))
+        return None if found is None else found[0]
+
+    def settle(self) -> None:
+        """Wait until the disk has every row, so that a power loss leaves them."""
+        self._execute("PRAGMA wal_checkpoint(FULL)")
 
     def last(self) -> tuple[int, bytes, int] | None:
         """Number, hash and timestamp of the last block; None before the first."""
