@@ -59,8 +59,10 @@ class HeldService(VerificationService):
         super().__init__(limits)
         self.release = threading.Event()
         self.computed = 0
+        self._counting = threading.Lock()
 
     def _verify(self, kind: Any, keys: Any, signed: Any, packed: Any) -> Any:
         assert self.release.wait(20)
-        self.computed += len(keys)
+        with self._counting:
+            self.computed += len(keys)
         return super()._verify(kind, keys, signed, packed)

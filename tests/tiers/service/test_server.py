@@ -17,8 +17,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from served import HeldService, Served, served
 from signed_requests import ed25519_signed, expected, over_messages, single
 
+from supervm.kernels import get_threads, set_threads
 from supervm.kernels.errors import BackendUnavailable, DeviceLost, DeviceOutOfMemory, DeviceTimeout
-from supervm.tiers.service.core import Limits, State, stopping
+from supervm.tiers.service.core import BATCHES_AT_ONCE, Limits, State, stopping
+from supervm.tiers.service.lanes import AHEAD
 from supervm.tiers.service.server import PUSH_BACK, REFUSAL, SERVICE, Transport
 from supervm.tiers.service.streams import together
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -186,17 +188,20 @@ def test_a_message_above_the_limit() -> None:
     run(test)
 
 
-def test_expired_and_cancelled_requests_are_not_computed() -> None:
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_expired_and_cancelled_requests_are_not_computed(threads: int) -> None:
+    handed = min(BATCHES_AT_ONCE, threads) + AHEAD
+
     async def test() -> None:
         service = HeldService(Limits(batch_items=1))
         async with served(service=service) as to:
-            held = [to.stub.Verify(single(index)) for index in range(2)]  # the lane's thread has these
-            await _until(lambda: service.queue.requests == 2)
+            held = [to.stub.Verify(single(index)) for index in range(handed)]  # the lane has these
+            await _until(lambda: service.queue.requests == handed)
             late = to.stub.Verify(single(3), timeout=0.1)
             left = to.stub.Verify(single(4))
             stream = to.stub.VerifyStream()
             await stream.write(single(5))
-            await _until(lambda: service.queue.requests == 5)
+            await _until(lambda: service.queue.requests == handed + 3)
             left.cancel()
             stream.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -206,9 +211,14 @@ def test_expired_and_cancelled_requests_are_not_computed() -> None:
             service.release.set()
             await asyncio.gather(*held)
             await _until(lambda: service.queue.requests == 0)
-            assert service.computed == 2
+            assert service.computed == handed
 
-    run(test)
+    usual = get_threads()
+    set_threads(threads)
+    try:
+        run(test)
+    finally:
+        set_threads(usual)
 
 
 def test_one_client_is_too_fast_and_others_are_not_disturbed() -> None:
