@@ -122,6 +122,7 @@ async def serve(
             board.become(status.State.READY)
             gc.collect()
             gc.freeze()  # what is there now stays, and is not looked through again: that takes tens of milliseconds
+            gc.collect()  # counts what is not frozen: Python looks through old objects when new ones are a quarter of them
             listening = Ready(
                 process=os.getpid(),
                 grpc=grpc,
