@@ -154,6 +154,10 @@ class Checkpoint:
     keys: int = 0
     size: int = 0
 
+    def outgrown(self, logged: int, least: int) -> bool:
+        """Whether the log is worth folding at `logged` (see `Head`): it is larger than the checkpoint, and than `least`."""
+        return logged - self.logged > max(least, self.size)
+
     def packed(self) -> bytes:
         """The record's body."""
         return _CHECKPOINT.pack(

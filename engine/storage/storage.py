@@ -238,9 +238,7 @@ class Storage:
                 return None
             self._raise_folding_error()
             sequence, logged = self._foldable()
-            if logged - self._checkpoint.logged <= max(self._checkpoint_bytes, self._checkpoint.size):
-                return None
-            return sequence
+            return sequence if self._checkpoint.outgrown(logged, self._checkpoint_bytes) else None
 
     def start_checkpoint(self, sequence: int, chunks: Chunks) -> None:
         """Fold the log up to a commit on a thread of its own.

@@ -252,15 +252,10 @@ class FullNode:
             yield TimedBatch(block.transactions, block.timestamp)
 
     def _settle_records(self) -> None:
-        """Have the disk take the records before the next block may begin a checkpoint, behind which no way leads back.
-
-        That is due when the log has grown by so much (`Storage.checkpoint_due`).
-        """
+        """Have the disk take the records before the next block may begin a checkpoint, behind which no way leads back."""
         storage = self.engine.state.storage
         assert storage is not None
-        checkpoint = storage.checkpoint
-        least = max(self.engine.config.checkpoint_bytes, checkpoint.size)
-        if storage.head.logged - checkpoint.logged > least:
+        if storage.checkpoint.outgrown(storage.head.logged, self.engine.config.checkpoint_bytes):
             self.records.settle()
 
     def _flush(self) -> None:

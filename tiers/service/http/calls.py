@@ -191,9 +191,8 @@ class _Calls:
                 return response
             except ServiceError as error:
                 code = error.code.name
-                error.with_traceback(
-                    None
-                )  # its frames hold the message, and this one would hold it in a cycle
+                # Its frames hold the message, and this one would hold it in a cycle.
+                error.with_traceback(None)
                 return problem(error)
             except Exception as error:
                 log.exception("a request to %s failed", route.path)
@@ -213,12 +212,13 @@ class _Calls:
         deadline = None if timeout is None else begun + timeout
         message = await self._message(route, request, deadline)
         reply = await _answered(request, route.method(message, Caller(name, deadline)), deadline)
-        self._bodies.check_size(reply.ByteSize())
+        answered = reply.ByteSize()
+        self._bodies.check_size(answered)
 
         def convert() -> bytes:
             return written(route.reply(message, reply))
 
-        queue, size = self._service.queue, message.ByteSize() + reply.ByteSize()
+        queue, size = self._service.queue, message.ByteSize() + answered
         if size <= LARGE_BYTES:
             return Answer(convert(), queue)
         queue.unread += size  # until it is a text, which counts itself
