@@ -11,7 +11,7 @@ compares them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -114,29 +114,29 @@ def _table_of(run: Recorded) -> str:
 
 
 def _execution_table(run: Recorded) -> str:
-    """One line a row: what ran, on how many threads, and what it stands beside."""
-    head = (
-        f"{_heading(run)}\n\n| workload | transactions | threads | committed a second | ns each | beside |\n"
-        "|---|---:|---:|---:|---:|---|"
-    )
-    lines = [
-        f"| `{row.operation}` | {row.batch:,} | {row.threads} | {rate(row)} | {row.ns_per_item:,.0f} | "
-        + "; ".join(f"{peer.name}, one thread: {ratio(peer)}" for peer in row.peers)
-        + " |"
-        for row in run.rows
-    ]
-    return "\n".join([head, *lines])
+    """What ran, on how many threads, and what it stands beside."""
+    columns = "workload | transactions | threads | committed a second | ns each"
+    return _by_rows(run, columns, lambda row: f"{row.ns_per_item:,.0f}", ", one thread")
 
 
 def _service_table(run: Recorded) -> str:
-    """One line a row: the load, its rate and how long answers take, and what it stands beside."""
-    head = (
-        f"{_heading(run)}\n\n| load | batch | threads | signatures a second | 99 of 100 answered within | beside |\n"
-        "|---|---:|---:|---:|---:|---|"
-    )
+    """The load, its rate and how long answers take, and what it stands beside."""
+    columns = "load | batch | threads | signatures a second | 99 of 100 answered within"
+    return _by_rows(run, columns, lambda row: f"{row.p99_ms or 0:.1f} ms", "")
+
+
+def _by_rows(run: Recorded, columns: str, last: Callable[[Row], str], peers: str) -> str:
+    """One line a row: operation, batch, threads, rate, one more, and peers.
+
+    Args:
+        columns: names of the first five.
+        last: what stands in the fifth.
+        peers: behind the name of each.
+    """
+    head = f"{_heading(run)}\n\n| {columns} | beside |\n|---|---:|---:|---:|---:|---|"
     lines = [
-        f"| `{row.operation}` | {row.batch:,} | {row.threads} | {rate(row)} | {row.p99_ms or 0:.1f} ms | "
-        + "; ".join(f"{peer.name}: {ratio(peer)}" for peer in row.peers)
+        f"| `{row.operation}` | {row.batch:,} | {row.threads} | {rate(row)} | {last(row)} | "
+        + "; ".join(f"{peer.name}{peers}: {ratio(peer)}" for peer in row.peers)
         + " |"
         for row in run.rows
     ]
