@@ -24,6 +24,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from supervm.kernels.errors import SupervmError
 from supervm.tiers.compiling import Compilations, telling_of_compilations
@@ -39,16 +40,18 @@ NO_CODES: Mapping[str, int] = {}
 
 
 def answers() -> Console:
-    """The console for results."""
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    """The console for results: lines wrap at words where a terminal, or COLUMNS, says how long they may be."""
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PIPE_WIDTH
+        console.width, console.soft_wrap = PIPE_WIDTH, True
     return console
 
 
 def notes() -> Console:
-    """The console for progress, warnings and errors."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    """The console for progress, warnings and errors; lines wrap at words on a terminal."""
+    console = Console(stderr=True, highlight=False, emoji=False)
+    console.soft_wrap = not console.is_terminal
+    return console
 
 
 def print_json(answer: dict[str, Any]) -> None:
@@ -57,12 +60,17 @@ def print_json(answer: dict[str, Any]) -> None:
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    """Print names and values, one pair a line, values below each other and never cut or broken."""
+    """Print names and values, one pair a line, values below each other; where lines wrap, values do beside their names."""
     rows = list(pairs)
     width = max((len(name) for name, _ in rows), default=0)
     out = answers()
     for name, value in rows:
-        out.print(f"{name:<{width}}  {value}")
+        text = Text.from_markup(value)
+        room = max(out.width - width - 2, 1)
+        lines = [text] if out.soft_wrap else text.wrap(out, room, overflow="fold")
+        for place, line in enumerate(lines or [text]):
+            line.rstrip()
+            out.print(Text(f"{'' if place else name:<{width}}  ").append_text(line))
 
 
 @contextmanager

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -66,6 +66,46 @@ class OperationState:
     def to_json(self) -> dict[str, Any]:
         """Plain types, for `--json`."""
         return {**asdict(self), "chosen": self.chosen}
+
+
+def condensed(names: Sequence[str]) -> str:
+    """Names of operations in one line: those of one family follow its first, numbers in a row as a range.
+
+    >>> condensed(["sha256", "bn254.poseidon.t2", "bn254.poseidon.t3", "bn254.poseidon.t4", "bn254.poseidon.sponge"])
+    'sha256, bn254.poseidon.t2 to .t4, .sponge'
+    """
+    families: dict[str, list[str]] = {}
+    for name in names:
+        family, _, own = name.rpartition(".")
+        families.setdefault(family, []).append(own)
+    parts = []
+    for family, members in families.items():
+        ranges = _ranges(members)
+        if family:
+            first, *others = [" to .".join(ends) for ends in ranges]
+            parts += [f"{family}.{first}", *(f".{other}" for other in others)]
+        else:
+            parts += [" to ".join(ends) for ends in ranges]
+    return ", ".join(parts)
+
+
+def _ranges(names: Sequence[str]) -> list[list[str]]:
+    """Three names and more that differ by their last number and follow each other, as (first, last); else each name."""
+    runs: list[list[str]] = []
+    for name in names:
+        if runs and _number(name) == _number(runs[-1][-1], 1):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return [
+        part for run in runs for part in ([[run[0], run[-1]]] if len(run) > 2 else [[name] for name in run])
+    ]
+
+
+def _number(name: str, more: int = 0) -> tuple[str, int] | str:
+    """The name in front of its last number, and that number, raised by `more`; or the name, if it has none."""
+    word = name.rstrip("0123456789")
+    return (word, int(name[len(word) :]) + more) if word != name else name
 
 
 def operations() -> list[str]:

@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.errors import NoAnswer
 from supervm.tiers.observability.status import Status
+from supervm.tiers.tables import FittedTable
 
 PATIENCE = 5.0
 """Seconds that an answer may take."""
@@ -87,9 +87,13 @@ def watch(address: str, seconds: float, *, until: Callable[[], bool] = lambda: F
 
 def draw(status: Status, trouble: str = "") -> RenderableType:
     """A status as tables; those with nothing in them are left out."""
-    tables = [
+    parts = [
         _rates(status),
-        _table("verified", ("scheme", "backend", "#valid", "#invalid", "#malformed"), status.verified),
+        _table(
+            "verified",
+            ("scheme", "backend", "#valid", "#invalid", "#malformed"),
+            status.verified,
+        ),
         _table(
             "stages",
             ("stage", "#of late", "#mean", "#times"),
@@ -122,8 +126,7 @@ def draw(status: Status, trouble: str = "") -> RenderableType:
             ],
         ),
     ]
-    parts = [part for table in tables if table.row_count for part in (Text(""), table)]
-    return Group(*_heading(status, trouble), *parts)
+    return Group(*_heading(status, trouble), *(table for part in parts for table in part))
 
 
 def _heading(status: Status, trouble: str) -> list[Text]:
@@ -136,18 +139,14 @@ def _heading(status: Status, trouble: str) -> list[Text]:
     return [*lines, Text(f"no answer: {trouble}", "bold red")] if trouble else lines
 
 
-def _rates(status: Status) -> Table:
-    table = _empty("a second", ("", "#now", "#most", "last half minute"))
+def _rates(status: Status) -> list[RenderableType]:
+    rows = []
     for name, rate in status.rates.items():
         if any(rate.history) or name == "items":
             most = max(rate.history, default=0.0)
-            table.add_row(
-                "signatures" if name == "items" else name,
-                f"{rate.now:,.0f}",
-                f"{most:,.0f}",
-                curve(rate.history[-CURVE:]),
-            )
-    return table
+            label = "signatures" if name == "items" else name
+            rows.append((label, f"{rate.now:,.0f}", f"{most:,.0f}", curve(rate.history[-CURVE:])))
+    return _table("a second", ("", "#now", "#most", "last half minute"), rows)
 
 
 def curve(values: list[float]) -> str:
@@ -156,24 +155,19 @@ def curve(values: list[float]) -> str:
     return "".join(BARS[round(value / most * (len(BARS) - 1))] for value in values)
 
 
-def _table(title: str, columns: tuple[str, ...], rows: Iterable[Any]) -> Table:
+def _table(title: str, columns: tuple[str, ...], rows: Iterable[Any]) -> list[RenderableType]:
     """Rows of plain values, or of structs whose fields are in the order of the columns."""
-    table = _empty(title, columns)
+    cells = []
     for row in rows:
-        cells = msgspec.structs.astuple(row) if isinstance(row, msgspec.Struct) else row
-        # Text, not markup: what another process sends means nothing to Rich.
-        table.add_row(
-            *(Text(f"{cell:,.0f}" if isinstance(cell, (int, float)) else str(cell)) for cell in cells)
+        values = msgspec.structs.astuple(row) if isinstance(row, msgspec.Struct) else row
+        # What another process sends means nothing to Rich.
+        cells.append(
+            [
+                console.plain(f"{each:,.0f}" if isinstance(each, (int, float)) else str(each))
+                for each in values
+            ]
         )
-    return table
-
-
-def _empty(title: str, columns: tuple[str, ...]) -> Table:
-    """A table whose columns that begin with # have numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left")
-    return table
+    return [Text(""), FittedTable(columns, cells, title, framed=False)] if cells else []
 
 
 def _codes(codes: dict[str, int]) -> str:

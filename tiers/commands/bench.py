@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from supervm.benchmarks.cases import SUITES, missing_peers
 from supervm.benchmarks.results import command
@@ -23,6 +22,7 @@ from supervm.tiers.commands.bench_endurance import endure
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, exit_code
 from supervm.tiers.hardware import detect
+from supervm.tiers.tables import print_table
 
 ALL = "all"
 
@@ -103,7 +103,7 @@ def bench(
         if as_json:
             console.print_json({"environment": measured, "rows": [row.to_json() for row in rows]})
         else:
-            console.answers().print(_table(rows))
+            _show(rows)
 
 
 def _bench_all(
@@ -145,22 +145,23 @@ def _bench_all(
         raise typer.Exit(max(codes))
 
 
-def _table(rows: list[Row]) -> Table:
-    table = Table("operation", "backend", "threads", "batch", "items/s", "ns/item", "peers (ratio)")
-    for column in table.columns[2:6]:
-        column.justify = "right"
+def _show(rows: list[Row]) -> None:
     how = {"none": "cuda, kernels alone", "included": "cuda, end to end"}
+    cells = []
     for row in rows:
         peers = ", ".join(f"{peer.name} {peer.version}: {peer.ratio:.2f}x" for peer in row.peers)
         if row.p99_ms is not None:
             peers += f"; 99 of 100 within {row.p99_ms:.1f} ms"
-        table.add_row(
-            console.plain(row.operation),
-            how[row.transfers] if row.backend == "cuda" else row.backend,
-            str(row.threads),
-            f"{row.batch:,}",
-            f"{row.items_per_second:,.0f}",
-            f"{row.ns_per_item:,.1f}",
-            console.plain(peers),
+        cells.append(
+            (
+                console.plain(row.operation),
+                how[row.transfers] if row.backend == "cuda" else row.backend,
+                str(row.threads),
+                f"{row.batch:,}",
+                f"{row.items_per_second:,.0f}",
+                f"{row.ns_per_item:,.1f}",
+                console.plain(peers),
+            )
         )
-    return table
+    columns = ("operation", "backend", "#threads", "#batch", "#items/s", "#ns/item", "peers (ratio)")
+    print_table(columns, cells)

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
-
 from supervm.engine.single_call import Called
 from supervm.tiers import console
 from supervm.tiers.environment import environment
+from supervm.tiers.tables import print_table
 from supervm.vm.errors import ContractRejected
 from supervm.vm.validation import ModuleInfo, inspect
 
@@ -133,9 +132,8 @@ def sample_json(name: str, summary: str, code: bytes) -> dict[str, Any]:
 
 def show_samples(rows: list[dict[str, Any]]) -> None:
     """The sample contracts, one a row."""
-    table = Table("name", "bytes", "entry points", "what it is")
-    table.columns[1].justify = "right"
-    for row in rows:
-        entries = ", ".join(row["entry_points"])
-        table.add_row(row["name"], f"{row['code_bytes']:,}", entries, console.plain(row["summary"]))
-    console.answers().print(table)
+    cells = [
+        (row["name"], f"{row['code_bytes']:,}", ", ".join(row["entry_points"]), console.plain(row["summary"]))
+        for row in rows
+    ]
+    print_table(("name", "#bytes", "entry points", "what it is"), cells)

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from supervm.engine.config import MOST_THREADS, Mode
 from supervm.engine.scheduler import Scheduler
@@ -21,10 +19,14 @@ from supervm.tiers.environment import environment, versions
 from supervm.tiers.errors import ENVIRONMENT_PROBLEM, VERIFICATION_FAILED
 from supervm.tiers.execution_check import ExecutionState, check_execution
 from supervm.tiers.hardware import Hardware
-from supervm.tiers.inventory import OperationState
+from supervm.tiers.inventory import BackendState, OperationState
 from supervm.tiers.kernel_cache import KernelCache, kernel_cache
 from supervm.tiers.settings import Settings
+from supervm.tiers.tables import print_table
 from supervm.tiers.tier import choose, reason_for
+
+MOST_NAMES = 3
+"""Operations that a row names; of more it says how many they are."""
 
 
 def doctor(
@@ -59,9 +61,9 @@ def doctor(
             console.print_json(_answer(hardware, settings, states, executions, costs, cache, code))
         else:
             out = console.answers()
-            _show_machine(out, hardware, settings)
-            _show_settings(out, settings)
-            _show_operations(out, states)
+            _show_machine(hardware, settings)
+            _show_settings(out, settings, every)
+            _show_operations(states)
             _show_costs(out, costs)
             _show_executions(out, executions)
             _show_verdict(out, states, executions, cache, every)
@@ -138,87 +140,102 @@ def _answer(
     }
 
 
-def _show_machine(out: Console, hardware: Hardware, settings: Settings) -> None:
+def _show_machine(hardware: Hardware, settings: Settings) -> None:
     gibibyte = 1 << 30
-    table = Table.grid(padding=(0, 2))
-    table.add_row("processor", f"{hardware.cpu} ({hardware.architecture})")
-    table.add_row("cores", f"{hardware.cores} usable, {threads_of(settings, hardware)} threads per batch")
-    table.add_row("features", ", ".join(hardware.features) or "none that matter here")
-    table.add_row("memory", f"{hardware.memory / gibibyte:.1f} GiB")
-    table.add_row("disk", f"{hardware.disk_free / gibibyte:.1f} GiB free")
+    pairs = [
+        ("processor", f"{hardware.cpu} ({hardware.architecture})"),
+        ("cores", f"{hardware.cores} usable, {threads_of(settings, hardware)} threads per batch"),
+        ("features", ", ".join(hardware.features) or "none that matter here"),
+        ("memory", f"{hardware.memory / gibibyte:.1f} GiB"),
+        ("disk", f"{hardware.disk_free / gibibyte:.1f} GiB free"),
+    ]
     for gpu in hardware.gpus:
         memory = f"{gpu.memory / gibibyte:.0f} GiB"
-        table.add_row("GPU", f"{gpu.name}, {memory}, compute capability {gpu.compute_capability}")
+        pairs.append(("GPU", f"{gpu.name}, {memory}, compute capability {gpu.compute_capability}"))
     if not hardware.gpus:
-        table.add_row("GPU", f"none: {hardware.gpu_reason}")
+        pairs.append(("GPU", f"none: {console.plain(hardware.gpu_reason)}"))
     charge = "" if hardware.battery_percent is None else f", {hardware.battery_percent} %"
-    table.add_row("power", hardware.power + charge)
+    pairs.append(("power", hardware.power + charge))
     detected = choose(hardware)
     reason = reason_for(detected, hardware)
     if settings.tier is not detected:
         reason = f"named by {settings.origins['tier']}; the hardware is {detected.name}, {reason}"
-    table.add_row("tier", f"[bold]{settings.tier.name}[/] {settings.tier.title}: {reason}")
-    out.print(table)
+    pairs.append(("tier", f"[bold]{settings.tier.name}[/] {settings.tier.title}: {console.plain(reason)}"))
+    console.print_pairs(pairs)
 
 
-def _show_settings(out: Console, settings: Settings) -> None:
-    table = Table("setting", "value", "from", title="Settings", title_justify="left")
-    for name, row in settings.to_json().items():
+def _show_settings(out: Console, settings: Settings, every: bool) -> None:
+    """Those that somebody set, or every one; the machine's tier and its profile are the defaults."""
+    rows, found = [], settings.to_json()
+    defaults = ("hardware", f"profile {settings.tier.profile}")
+    for name, row in found.items():
         value = row["value"]
-        table.add_row(name, ", ".join(value) if isinstance(value, tuple) else str(value), row["origin"])
-    out.print(table)
+        if every or row["origin"] not in defaults:
+            shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+            rows.append((name, console.plain(shown), console.plain(row["origin"])))
+    if rows:
+        print_table(("setting", "value", "from"), rows, title="Settings")
+    if not every:
+        which = f"{len(found) - len(rows)} other" if rows else f"all {len(found)}"
+        out.print(f"{which} settings come from hardware and {defaults[1]}; --all and --json show them")
 
 
-def _show_operations(out: Console, states: list[OperationState]) -> None:
-    """One row a backend; what is absent for one reason everywhere gets a line of its own below."""
-    absent = Counter(
-        (one.name, one.reason) for state in states for one in state.backends if not one.available
-    )
-    listed = Counter(one.name for state in states for one in state.backends)
-    everywhere = {key for key, count in absent.items() if count == listed[key[0]] and count > 1}
-    table = Table("operation", "backend", "", "why", "known answers", title="Backends", title_justify="left")
+def _show_operations(states: list[OperationState]) -> None:
+    """One row for the operations that share backend, reason and outcome; then which operations each backend runs."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    running: dict[str, list[str]] = {}
     for state in states:
-        shown = [one for one in state.backends if one.available or (one.name, one.reason) not in everywhere]
-        for place, backend in enumerate(shown):
-            unknown = "not tested" if backend.available else ""
-            outcome = {None: unknown, True: "[green]right[/]", False: "[bold red]WRONG[/] "}[
-                backend.known_answers
-            ]
-            if backend.known_answers is False:
-                outcome += console.plain(backend.detail)
-            table.add_row(
-                "" if place else state.name,
-                backend.name,
-                "chosen" if backend.chosen else "" if backend.available else "absent",
-                console.plain(backend.reason),
-                outcome,
-            )
-    out.print(table)
-    for name, reason in sorted(everywhere):
-        out.print(f"{name} is absent: {console.plain(reason)}")
+        for backend in state.backends:
+            choice = "chosen: " if backend.chosen else "" if backend.available else "absent: "
+            row = (backend.name, choice + console.plain(backend.reason), _outcome(backend))
+            groups.setdefault(row, []).append(state.name)
+            if backend.chosen:
+                running.setdefault(backend.name, []).append(state.name)
+    rows = [(*row, _counted(names, len(states))) for row, names in groups.items()]
+    print_table(("backend", "why", "known answers", "operations"), rows, title="Backends")
+    console.print_pairs((name, inventory.condensed(names)) for name, names in running.items())
+
+
+def _outcome(backend: BackendState) -> str:
+    if backend.known_answers is None:
+        return "not tested" if backend.available else ""
+    return (
+        "[green]right[/]" if backend.known_answers else f"[bold red]WRONG[/] {console.plain(backend.detail)}"
+    )
+
+
+def _counted(names: list[str], every: int) -> str:
+    """The names where there are few, else how many."""
+    if len(names) <= MOST_NAMES:
+        return inventory.condensed(names)
+    return f"all {every:,}" if len(names) == every else f"{len(names):,} of {every:,}"
 
 
 def _show_costs(out: Console, costs: SchedulerReport) -> None:
     """One row an executor: the fitted line, and from how many items on it beats the processor's best.
 
-    Nothing where no operation has been timed: with one executor there is nothing to compare.
+    Nothing of operations that were not timed: with one executor there is nothing to compare.
     """
-    if not any(route.measured for operation in costs.operations for route in operation.routes):
+    timed = [one for one in costs.operations if any(route.measured for route in one.routes)]
+    if not timed:
         return
-    table = Table("operation", "executor", "µs a call", "ns an item", "cheaper", title_justify="left")
-    table.title = f"Measured cost (strategy {costs.strategy})"
-    for column in table.columns[2:4]:
-        column.justify = "right"
-    for operation in costs.operations:
-        for place, route in enumerate(operation.routes):
-            table.add_row(
-                "" if place else operation.operation,
-                console.plain(route.executor),
-                "" if route.fixed is None else f"{1e6 * route.fixed:,.1f}",
-                "" if route.per_item is None else f"{1e9 * route.per_item:,.0f}",
-                console.plain(route.reason or _preference(place, route)),
-            )
-    out.print(table)
+    rows = [
+        (
+            "" if place else operation.operation,
+            console.plain(route.executor),
+            "" if route.fixed is None else f"{1e6 * route.fixed:,.1f}",
+            "" if route.per_item is None else f"{1e9 * route.per_item:,.0f}",
+            console.plain(route.reason or _preference(place, route)),
+        )
+        for operation in timed
+        for place, route in enumerate(operation.routes)
+    ]
+    columns = ("operation", "executor", "#µs a call", "#ns an item", "cheaper")
+    print_table(columns, rows, title=f"Measured cost (strategy {costs.strategy})")
+    if len(timed) < len(costs.operations):
+        out.print(
+            f"{len(costs.operations) - len(timed)} other operations have one executor and were not timed"
+        )
 
 
 def _preference(place: int, route: RouteReport) -> str:
@@ -239,8 +256,9 @@ def _show_executions(out: Console, executions: list[ExecutionState]) -> None:
     runtime = ", ".join(f"{name} {installed[name]}" for name in ("wasmtime", "rocksdict"))
     out.print(f"execution of blocks ({runtime}):")
     outcomes = {None: "[bold red]cannot run[/]", True: "[green]right[/]", False: "[bold red]WRONG[/]"}
-    for one in executions:
-        out.print(f"  {one.mode:<10}  {outcomes[one.known_answer]}: {console.plain(one.detail)}")
+    console.print_pairs(
+        (f"  {one.mode}", f"{outcomes[one.known_answer]}: {console.plain(one.detail)}") for one in executions
+    )
 
 
 def _show_verdict(
@@ -252,10 +270,17 @@ def _show_verdict(
 ) -> None:
     size = cache.size / (1 << 20)
     out.print(f"compiled kernels: {cache.specialisations}, {size:.1f} MiB in {console.plain(cache.folder)}")
+    problems: dict[str, list[str]] = {}
     for state in states:
         if state.problem:
-            out.print(f"[bold red]{state.name}[/]: {console.plain(state.problem)}")
-    wrong = [state.name for state in states if not state.right]
+            problems.setdefault(state.problem, []).append(state.name)
+    for problem, names in problems.items():
+        which = (
+            f"all {len(names)} operations" if len(names) == len(states) > 1 else inventory.condensed(names)
+        )
+        out.print(f"[bold red]{which}[/]: {console.plain(problem)}")
+    failed = [state.name for state in states if not state.right]
+    wrong = [inventory.condensed(failed)] if failed else []
     wrong += [f"{one.mode} execution" for one in executions if one.known_answer is False]
     if wrong:
         out.print(f"[bold red]wrong answers:[/] {', '.join(wrong)}")

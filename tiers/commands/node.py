@@ -266,9 +266,11 @@ def _answer(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         console.print_json(answer)
         return
-    for name, value in answer.items():
-        for row in value if isinstance(value, list) else [{name: value}]:
-            console.print_pairs((key, "none" if item is None else str(item)) for key, item in row.items())
+    listed = next((value for value in answer.values() if isinstance(value, list)), None)
+    if listed == []:
+        console.answers().print(f"no {next(iter(answer))}")
+    for row in [answer] if listed is None else listed:
+        console.print_pairs((name, "none" if value is None else str(value)) for name, value in row.items())
 
 
 def _account_json(account: Account) -> dict[str, Any]:

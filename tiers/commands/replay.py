@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from supervm.engine.report import BlockReport, Finding, ReplayReport
 from supervm.tiers import console
@@ -18,6 +16,7 @@ from supervm.tiers.commands import options
 from supervm.tiers.compose import replay_pipeline
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED
+from supervm.tiers.tables import print_table
 
 SHOWN_NOTES = 10
 
@@ -62,24 +61,18 @@ def replay(
 
 def _show(report: ReplayReport) -> None:
     out = console.answers()
-    table = Table(
-        "block",
-        "trans-\nactions",
-        "checks",
-        "waves\nversioned",
-        "waves\nlocking",
-        "edges\nlocking",
-        "transfers",
-        "failed",
-        "calls not\nexecuted",
-        box=SIMPLE_HEAD,  # fits a terminal of 80 columns
-        padding=0,
+    columns = (
+        "#block",
+        "#trans-\nactions",
+        "#checks",
+        "#waves\nversioned",
+        "#waves\nlocking",
+        "#edges\nlocking",
+        "#transfers",
+        "#failed",
+        "#calls not\nexecuted",
     )
-    for column in table.columns:
-        column.justify = "right"
-    for block in report.blocks:
-        table.add_row(*_cells(block))
-    out.print(table)
+    print_table(columns, [_cells(block) for block in report.blocks], framed=False)
     out.print(
         f"{report.transactions:,} transactions in {len(report.blocks)} blocks, {report.seconds:.2f} s; "
         f"{report.signatures:,} signatures recovered, {report.signatures_per_second:,.0f} a second"

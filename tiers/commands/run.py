@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.table import Table
 
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.workload_run import Difference, WorkloadRun, first_difference, run_workload, warm
@@ -21,6 +20,7 @@ from supervm.tiers.commands.run_options import Modes
 from supervm.tiers.compose import engine_config, scheduling
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED
+from supervm.tiers.tables import NUMBER, print_table
 from supervm.tiers.workload_choice import WorkloadChoice
 
 
@@ -150,25 +150,35 @@ def _blocks(progress: Callable[[str, int, int], None], mode: Mode) -> Callable[[
 
 
 def _show(outcome: _Outcome) -> None:
-    out, first = console.answers(), outcome.runs[0]
-    table = Table("mode", "threads", "committed", "failed", "rejected", "seconds", "transactions/s")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for run in outcome.runs:
-        counts = [f"{count:,}" for count in (run.committed, run.failed, run.rejected)]
-        table.add_row(run.mode.value, str(run.threads), *counts, f"{run.seconds:.3f}", f"{run.rate:,.0f}")
-    out.print(table)
+    runs, first = outcome.runs, outcome.runs[0]
+    rows: dict[str, Callable[[WorkloadRun], str]] = {
+        "threads": lambda run: str(run.threads),
+        "committed": lambda run: f"{run.committed:,}",
+        "failed": lambda run: f"{run.failed:,}",
+        "rejected": lambda run: f"{run.rejected:,}",
+        "seconds": lambda run: f"{run.seconds:.3f}",
+        "transactions/s": lambda run: f"{run.rate:,.0f}",
+    }
+    columns = ["", *(NUMBER + run.mode.value for run in runs)]
+    print_table(columns, [[name, *map(cell, runs)] for name, cell in rows.items()])
     workload, total = outcome.workload, len(outcome.workload.transactions)
     left = "" if outcome.not_executed is None else f"; {outcome.not_executed:,} others not executed"
-    out.print(f"{console.plain(workload.name)}: {total:,} transactions in {len(workload):,} blocks{left}")
-    out.print(
-        f"state root {first.state_root.hex()}, gas {first.gas:,}, conflict rate {first.conflict_rate:.2%}"
-    )
     stages = ", ".join(f"{name} {1e3 * seconds:,.1f}" for name, seconds in first.stages.items())
-    out.print(f"milliseconds by stage, {first.mode.value}: {stages or 'none'}")
+    console.print_pairs(
+        [
+            (
+                "workload",
+                f"{console.plain(workload.name)}: {total:,} transactions in {len(workload):,} blocks{left}",
+            ),
+            ("state root", first.state_root.hex()),
+            ("gas", f"{first.gas:,}"),
+            ("conflict rate", f"{first.conflict_rate:.2%}"),
+            ("stages", f"{stages or 'none'} (milliseconds, {first.mode.value})"),
+        ]
+    )
     if outcome.ok:
         equal = "both modes give the same receipts and roots; " if len(outcome.runs) > 1 else ""
-        out.print(f"[green]ok: {equal}no money made or lost[/]")
+        console.answers().print(f"[green]ok: {equal}no money made or lost[/]")
 
 
 def _tell_problems(outcome: _Outcome) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import console, inventory
@@ -59,18 +58,17 @@ def status(
         by_backend: dict[str, list[str]] = {}
         for state in states:
             by_backend.setdefault(state.chosen or "none", []).append(state.name)
-        table = Table.grid(padding=(0, 2))
-        table.add_row("tier", f"{settings.tier.name} {settings.tier.title}")
-        table.add_row("threads", str(threads))
-        table.add_row("batch", f"{settings.batch_items:,} items")
-        for backend, names in by_backend.items():
-            table.add_row(backend, ", ".join(names))
-        compiled = f"{cache.specialisations} compiled, {cache.size / (1 << 20):.1f} MiB"
-        table.add_row("kernels", f"{compiled} in {console.plain(cache.folder)}")
-        modules = [f"{module} {len(functions)}" for module, functions in cache.functions.items()]
-        table.add_row("", ", ".join(modules))
-        table.add_row("versions", ", ".join(f"{name} {number}" for name, number in versions().items()))
-        console.answers().print(table)
+        size = f"{cache.size / (1 << 20):.1f} MiB in {console.plain(cache.folder)}"
+        console.print_pairs(
+            [
+                ("tier", f"{settings.tier.name} {settings.tier.title}"),
+                ("threads", str(threads)),
+                ("batch", f"{settings.batch_items:,} items"),
+                *((backend, inventory.condensed(names)) for backend, names in by_backend.items()),
+                ("kernels", f"{cache.specialisations:,} compiled of {len(cache.functions)} modules, {size}"),
+                ("versions", ", ".join(f"{name} {number}" for name, number in versions().items())),
+            ]
+        )
 
 
 def _show_running(address: str, every: float, as_json: bool) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
@@ -21,6 +20,7 @@ from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, BrokenFile
 from supervm.tiers.signature_files.formats import SignatureFile
 from supervm.tiers.signature_files.verdict_writers import verdict_writer
 from supervm.tiers.signature_files.verification import VERDICT_NAMES, Summary
+from supervm.tiers.tables import NUMBER, print_table
 
 
 class Rule(StrEnum):
@@ -118,18 +118,14 @@ def _run(
 
 
 def _show(summary: Summary, place: str, seconds: float, compiling: float) -> None:
+    rows = [
+        (scheme, *(f"{counts[verdict]:,}" for verdict in VERDICT_NAMES), f"{sum(counts.values()):,}")
+        for scheme, counts in summary.counts.items()
+    ]
+    totals = ("all", *(f"{summary.total(verdict):,}" for verdict in VERDICT_NAMES), f"{summary.rows:,}")
+    columns = ("scheme", *(NUMBER + name for name in VERDICT_NAMES.values()), "#rows")
+    print_table(columns, rows, total=totals if len(summary.counts) > 1 else None)
     out = console.answers()
-    table = Table("scheme", *VERDICT_NAMES.values(), "rows")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for scheme, counts in summary.counts.items():
-        cells = [f"{counts[verdict]:,}" for verdict in VERDICT_NAMES]
-        table.add_row(scheme, *cells, f"{sum(counts.values()):,}")
-    if len(summary.counts) > 1:
-        totals = [f"{summary.total(verdict):,}" for verdict in VERDICT_NAMES]
-        table.add_section()
-        table.add_row("all", *totals, f"{summary.rows:,}")
-    out.print(table)
     if summary.failures:
         out.print(f"first failures ({len(summary.failures)} of {summary.rows - summary.total(1):,}):")
         for number, scheme, verdict in summary.failures:

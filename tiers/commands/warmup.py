@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from supervm.engine.config import EngineConfig, Schedule
 from supervm.engine.replay import warm as warm_replay
@@ -21,6 +20,7 @@ from supervm.tiers.environment import environment
 from supervm.tiers.kernel_cache import kernel_cache
 from supervm.tiers.known_answers import warm
 from supervm.tiers.settings import Settings
+from supervm.tiers.tables import print_table
 
 REPLAY, EXECUTION = "replay", "execution"
 """What is warmed beside operations."""
@@ -52,13 +52,25 @@ def warmup(
                 }
             )
             return
-        table = Table("operation", "backend", "seconds")
-        table.columns[2].justify = "right"
-        for row in warmed:
-            table.add_row(row["operation"], row["backend"], f"{row['seconds']:.2f}")
+        _show(warmed)
         out = console.answers()
-        out.print(table)
         out.print(f"{len(warmed)} ready after {seconds:.1f} s, kept in {console.plain(cache.folder)}")
+
+
+def _show(warmed: list[dict[str, Any]]) -> None:
+    """One row a backend, with what was warmed of it."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in warmed:
+        groups.setdefault(row["backend"], []).append(row)
+    rows = [
+        (
+            backend,
+            inventory.condensed([row["operation"] for row in group]),
+            f"{sum(row['seconds'] for row in group):.2f}",
+        )
+        for backend, group in groups.items()
+    ]
+    print_table(("backend", "operations", "#seconds"), rows)
 
 
 def _backends(settings: Settings, every: bool) -> list[tuple[str, str]]:
