@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Iterable
 from typing import Any
 
 import typer
@@ -29,9 +30,40 @@ COMMANDS = {
     "status": "Summarise this machine: tier, threads, backends, compiled kernels, versions.",
 }
 
+PLAIN_HELP = None
+"""Typer's markup of help texts: its panels cut names of options and break lines where the source does."""
+
+UNBROKEN_HYPHEN = "\N{NON-BREAKING HYPHEN}"
+
+
+_Context: Any = TyperCommand.context_class
+_Formatter: Any = _Context.formatter_class
+
+
+class HelpFormatter(_Formatter):
+    """Wraps help texts at spaces alone: names such as `no-signatures` stay whole."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", UNBROKEN_HYPHEN))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], *args: Any, **options: Any) -> None:
+        whole = [(name, text.replace("-", UNBROKEN_HYPHEN)) for name, text in rows]
+        super().write_dl(whole, *args, **options)
+
+    def getvalue(self) -> str:
+        return str(super().getvalue()).replace(UNBROKEN_HYPHEN, "-")
+
+
+class Context(_Context):
+    """The context of every command here."""
+
+    formatter_class = HelpFormatter
+
 
 class CommandTable(TyperGroup):
     """The commands of `COMMANDS`; listing them imports none."""
+
+    context_class = Context
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -39,7 +71,9 @@ class CommandTable(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
+        return TyperCommand(
+            cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name], rich_markup_mode=PLAIN_HELP
+        )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
@@ -49,11 +83,16 @@ class CommandTable(TyperGroup):
 def load_command(name: str) -> Any:
     """Import the module of a command and make the function of the same name a command, or its `app` a group of them."""
     module = importlib.import_module(f"supervm.tiers.commands.{name}")
-    if hasattr(module, "app"):
-        return typer.main.get_command(module.app)
-    single = typer.Typer(add_completion=False)
-    single.command(name)(getattr(module, name))
-    return typer.main.get_command(single)
+    application = getattr(module, "app", None)
+    if application is None:
+        application = typer.Typer(add_completion=False, rich_markup_mode=PLAIN_HELP)
+        application.command(name)(getattr(module, name))
+    command = typer.main.get_command(application)
+    for each in [command, *getattr(command, "commands", {}).values()]:
+        each.context_class = Context
+        # A list of commands has the first paragraph of each one's help, and not its first 45 letters.
+        each.short_help = " ".join((each.help or "").split("\n\n")[0].split())
+    return command
 
 
 def _show_version(wanted: bool) -> None:
@@ -65,7 +104,11 @@ def _show_version(wanted: bool) -> None:
 
 
 app = typer.Typer(
-    cls=CommandTable, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+    cls=CommandTable,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=PLAIN_HELP,
 )
 
 

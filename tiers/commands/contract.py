@@ -32,7 +32,7 @@ from supervm.vm.validation import inspect
 CODES = {"ContractRejected": VERIFICATION_FAILED}
 WORD_BYTES, ADDRESS_BYTES = 32, 20
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="A .wasm or .wat file, or the name of a sample contract.")
@@ -69,7 +69,10 @@ def deploy(
     file: File,
     state: State,
     salt: Annotated[
-        str, typer.Option(help="32 bytes in hexadecimal; another salt gives another address.")
+        str,
+        typer.Option(
+            help="32 bytes in hexadecimal; another salt gives another address.", show_default="zeros"
+        ),
     ] = "00" * WORD_BYTES,
     as_json: options.AsJson = False,
 ) -> None:
@@ -88,7 +91,9 @@ def call(
     entry: Annotated[str, typer.Argument(metavar="ENTRY", help="Name of the entry point.")],
     state: State,
     input: Annotated[str, typer.Option(help="In hexadecimal.")] = "",
-    sender: Annotated[str, typer.Option(help="20 bytes in hexadecimal.")] = SENDER.hex(),
+    sender: Annotated[
+        str, typer.Option(help="20 bytes in hexadecimal.", show_default="the address 1")
+    ] = SENDER.hex(),
     value: Annotated[int, typer.Option(help="Moved to the contract.")] = 0,
     gas_limit: Annotated[int, typer.Option(help="Gas that the call may use.")] = DEFAULT_GAS_LIMIT,
     gas_price: Annotated[int, typer.Option(help="What a unit of gas costs the sender.")] = 0,

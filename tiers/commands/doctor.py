@@ -31,7 +31,11 @@ MOST_NAMES = 3
 
 def doctor(
     every: Annotated[
-        bool, typer.Option("--all", help="Test and measure every backend that can run here, in use or not.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Show every setting; test and measure every backend that can run here, in use or not.",
+        ),
     ] = False,
     tier: options.TierName = None,
     config: options.ConfigFile = None,

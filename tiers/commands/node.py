@@ -27,7 +27,7 @@ from supervm.tiers.node.wallet import Account, Queued, Wallet
 from supervm.tiers.settings_keys import PREFIX
 from supervm.vm.outcomes import Reason
 
-app = typer.Typer(add_completion=False, invoke_without_command=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 WalletFolder = Annotated[Path, typer.Option("--wallet", help="The wallet's directory.")]
 UpstreamAddress = Annotated[str, typer.Option("--upstream", help="HOST:PORT of a node of a higher tier.")]

@@ -16,7 +16,7 @@ from supervm.tiers.settings import Settings, load
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 TierName = Annotated[
-    str | None, typer.Option("--tier", help="L1, L2, L3 or L4, in place of the detected one.")
+    str | None, typer.Option("--tier", help="L1, L2, L3 or L4, in place of the detected tier.")
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads; 0 is one for every usable core.")]
@@ -28,8 +28,10 @@ Strategy = Annotated[
 Batch = Annotated[int | None, typer.Option("--batch", help="Items that are verified together, at most.")]
 
 Tokens = Annotated[str | None, typer.Option("--tokens", help="A file of bearer tokens, NAME TOKEN a line.")]
-TlsCertificate = Annotated[str | None, typer.Option("--tls-certificate", help="A PEM file.")]
-TlsKey = Annotated[str | None, typer.Option("--tls-key", help="A PEM file.")]
+TlsCertificate = Annotated[
+    str | None, typer.Option("--tls-certificate", help="A PEM file of the server's certificate: TLS is on.")
+]
+TlsKey = Annotated[str | None, typer.Option("--tls-key", help="A PEM file of its key.")]
 TlsClients = Annotated[
     str | None, typer.Option("--tls-clients", help="A PEM file of who signs callers' certificates.")
 ]
@@ -41,9 +43,10 @@ UpstreamAuthorities = Annotated[
     typer.Option("--upstream-tls-authorities", help="A PEM file of who signs the upstream's certificate."),
 ]
 UpstreamCertificate = Annotated[
-    str | None, typer.Option("--upstream-tls-certificate", help="A PEM file, if the upstream asks for one.")
+    str | None,
+    typer.Option("--upstream-tls-certificate", help="A PEM file of our certificate, if the upstream asks."),
 ]
-UpstreamKey = Annotated[str | None, typer.Option("--upstream-tls-key", help="A PEM file.")]
+UpstreamKey = Annotated[str | None, typer.Option("--upstream-tls-key", help="A PEM file of its key.")]
 
 
 def upstream_flags(

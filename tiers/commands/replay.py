@@ -23,7 +23,7 @@ SHOWN_NOTES = 10
 
 def replay(
     blocks: Annotated[
-        list[Path], typer.Argument(metavar="BLOCK_DIR...", help="Folders with block.json and pre_state.json.")
+        list[Path], typer.Argument(metavar="BLOCK_DIR", help="Folders with block.json and pre_state.json.")
     ],
     tier: options.TierName = None,
     config: options.ConfigFile = None,
