@@ -43,7 +43,8 @@ class Session:
         for name in LINKED:
             (folder / name).symlink_to(ROOT / name)
         paths = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        self._environment = {**os.environ, "PATH": paths, "NO_COLOR": "1", "COLUMNS": "160", "TERM": "dumb"}
+        self._environment = {**os.environ, "PATH": paths, "NO_COLOR": "1", "TERM": "dumb"}
+        self._environment.pop("COLUMNS", None)  # as for a program that reads: lines are whole
         self._shell: _Process | None = None
         self._python: _Process | None = None
         self._servers = 0

@@ -22,7 +22,7 @@ ADDED = {"instance", "job"}
 """Labels that Prometheus gives to whatever it scrapes."""
 
 FUNCTIONS = {"sum", "rate", "increase", "histogram_quantile", "min_over_time", "vector"}
-KEYWORDS = {"by", "on", "group_left", "or"}
+KEYWORDS = {"by", "on", "group_left", "or", "unless"}
 SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)(\{[^}]*\})?")
 GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 MATCHER = re.compile(r'(\w+)\s*(?:=~|!=|!~|=)\s*"(?:[^"\\]|\\.)*"')
@@ -35,7 +35,7 @@ def breaches(expression: str, shown: str = "") -> list[str]:
     []
     """
     found = []
-    plain = re.sub(r"\[[^\]]*\]", "", expression)
+    plain = re.sub(r"\[[^\]]*\]|\boffset \d+[smh]", "", expression)
     if plain.count("(") != plain.count(")") or plain.count("{") != plain.count("}"):
         found.append("brackets do not match")
     grouped = {label.strip() for labels in GROUPING.findall(plain) for label in labels.split(",")}
