@@ -3,7 +3,8 @@
 # Verifies two Ed25519 signatures through a running service over HTTP: sh verify.sh http://127.0.0.1:8080
 # SUPERVM_TOKEN is sent as a bearer token, where the service asks for one.
 set -eu
-curl --silent --show-error --fail-with-body "$1/v1/verify" \
+if [ $# -ne 1 ]; then echo "usage: sh verify.sh http://HOST:PORT" >&2; exit 2; fi
+curl --silent --show-error --fail-with-body "${1%/}/v1/verify" \
   --header "Request-Timeout: 60" ${SUPERVM_TOKEN:+--header "Authorization: Bearer $SUPERVM_TOKEN"} \
   --data '{
     "scheme": "ed25519",

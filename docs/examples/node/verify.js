@@ -1,26 +1,40 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Verifies Ed25519 signatures through a running service: one batch, and the same one by one over a stream.
 //
-//   npm install
-//   node verify.js ADDRESS [PROTO]
+//   npm install --prefix FOLDER          once; FOLDER is that of this file
+//   node FOLDER/verify.js ADDRESS [PROTO]
 //
-// ADDRESS is host:port of `supervm serve`; PROTO is the path of verification.proto, by default that of this repository.
-// SUPERVM_TOKEN is sent as a bearer token, where the service asks for one.
+// Both run from any folder. ADDRESS is host:port of `supervm serve`; PROTO is the path of verification.proto, by default that
+// of this repository. SUPERVM_TOKEN is sent as a bearer token, where the service asks for one.
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import grpc from "@grpc/grpc-js";
-import loader from "@grpc/proto-loader";
 
-const [address, path] = process.argv.slice(2);
-if (!address) {
-  console.error("usage: node verify.js ADDRESS [PROTO]");
+function giveUp(message) {
+  console.error(message);
   process.exit(2);
 }
+
+// Without its packages, say how to get them: import() can be answered, import cannot.
+async function installed(name) {
+  try {
+    return (await import(name)).default;
+  } catch (error) {
+    if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
+    return giveUp(`${name} is not installed: npm install --prefix ${fileURLToPath(new URL(".", import.meta.url))}`);
+  }
+}
+
+const [address, path] = process.argv.slice(2);
+if (!address) giveUp("usage: node verify.js ADDRESS [PROTO]");
+const grpc = await installed("@grpc/grpc-js");
+const loader = await installed("@grpc/proto-loader");
+
 const published = "../../../tiers/service/proto/supervm/v1/verification.proto";
-const definition = loader.loadSync(path ?? fileURLToPath(new URL(published, import.meta.url)), {
-  keepCase: true,
-  longs: Number,
-  enums: String,
-});
+const proto = path ?? fileURLToPath(new URL(published, import.meta.url));
+if (!existsSync(proto)) {
+  giveUp(`${proto}: no such file; outside the repository, name verification.proto: node verify.js ADDRESS PROTO`);
+}
+const definition = loader.loadSync(proto, { keepCase: true, longs: Number, enums: String });
 const { Verification } = grpc.loadPackageDefinition(definition).supervm.v1;
 const client = new Verification(address, grpc.credentials.createInsecure());
 const metadata = new grpc.Metadata();

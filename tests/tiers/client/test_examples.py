@@ -38,13 +38,20 @@ def _run(*command, token=TOKEN, **options):
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
-    """The folder of the Node.js example with its packages, outside the source tree."""
+    """The Node.js example with its packages in a tree like the repository's, outside it."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
-    folder = tmp_path_factory.mktemp("node")
+    tree = tmp_path_factory.mktemp("node")
+    folder = tree / "docs" / "examples" / "node"
+    folder.mkdir(parents=True)
     for name in ("package.json", "verify.js"):
         shutil.copy(EXAMPLES / "node" / name, folder)
-    done = _run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
+    proto = tree / PROTO.relative_to(ROOT)
+    proto.parent.mkdir(parents=True)
+    shutil.copy(PROTO, proto)
+    done = _run(
+        "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, cwd=tree.parent
+    )
     if done.returncode:
         pytest.skip(f"npm cannot install the example's packages: {done.stderr.strip()[-200:]}")
     return folder
@@ -55,6 +62,37 @@ def test_node(node, service):
     done = _run("node", "verify.js", service["grpc"], PROTO, cwd=node)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"batch": [1, 1, 0, -1], "stream": [1, 1, 0, -1]}
+
+
+@pytest.mark.slow
+def test_node_from_any_folder(node, service, tmp_path):
+    for folder, program in (
+        (tmp_path, node / "verify.js"),
+        (node.parents[2], Path("docs", "examples", "node", "verify.js")),
+        (Path("/"), node / "verify.js"),
+    ):
+        done = _run("node", program, service["grpc"], cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["batch"] == [1, 1, 0, -1]
+
+
+@pytest.mark.slow
+def test_node_says_what_is_missing(node, tmp_path):
+    """A copy of the example without its packages, without the .proto, and without an address."""
+    copy = tmp_path / "node"
+    copy.mkdir()
+    for name in ("package.json", "verify.js"):
+        shutil.copy(node / name, copy)
+    done = _run("node", copy / "verify.js", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [f"@grpc/grpc-js is not installed: npm install --prefix {copy}/"]
+    (copy / "node_modules").symlink_to(node / "node_modules")
+    done = _run("node", copy / "verify.js", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert "verification.proto: no such file; outside the repository, name" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    done = _run("node", copy / "verify.js")
+    assert (done.returncode, done.stderr) == (2, "usage: node verify.js ADDRESS [PROTO]\n")
 
 
 @pytest.mark.slow
@@ -69,13 +107,16 @@ def test_versions_are_pinned():
     assert all(version[0].isdigit() for version in package["dependencies"].values())
 
 
-def test_curl(service):
+def test_curl(service, tmp_path):
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     script = EXAMPLES / "curl" / "verify.sh"
-    done = _run("sh", script, f"http://{service['http']}")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"verdicts": [1, 0]}
+    for address in (f"http://{service['http']}", f"http://{service['http']}/"):
+        done = _run("sh", script, address, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == {"verdicts": [1, 0]}
+    done = _run("sh", script)
+    assert (done.returncode, done.stderr) == (2, "usage: sh verify.sh http://HOST:PORT\n")
     done = _run("sh", script, f"http://{service['http']}", token="")
     assert done.returncode == 22
     assert json.loads(done.stdout)["code"] == "UNAUTHENTICATED"
