@@ -65,15 +65,12 @@ class CommandTable(TyperGroup):
 
     context_class = Context
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return None
-        return TyperCommand(
-            cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name], rich_markup_mode=PLAIN_HELP
-        )
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.commands = {
+            name: TyperCommand(name, help=text, short_help=text, rich_markup_mode=PLAIN_HELP)
+            for name, text in COMMANDS.items()
+        }
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
@@ -118,7 +115,10 @@ def supervm(
         False, "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
     ),
 ) -> None:
-    """Exact batch cryptography and block replay, from phones to GPUs."""
+    """Exact batch cryptography and block replay, from phones to GPUs.
+
+    `supervm COMMAND --help` says what a command takes. `supervm doctor` is a good first one.
+    """
 
 
 def main() -> None:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from typer.testing import Result
 
 from supervm.tiers.cli import COMMANDS, app, load_command
 
@@ -52,3 +53,9 @@ def test_help_fits(
             expected += [part.name, *_words(part.help.split("\n\n")[0])]
     missing = [word for word in expected if word not in shown and word.upper() not in shown]
     assert missing == []
+
+
+def test_a_mistyped_command_is_guessed(run: Callable[..., Result]) -> None:
+    result = run("verfy", "file")
+    assert result.exit_code == 2
+    assert "Did you mean 'verify'?" in result.stderr

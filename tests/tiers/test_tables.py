@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from observed import busy, served
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
@@ -23,7 +25,9 @@ from supervm.crypto.selftest import SelfTest
 from supervm.engine.report import Finding
 from supervm.tiers import console, inventory
 from supervm.tiers.console import plain
+from supervm.tiers.observability.status import State
 from supervm.tiers.signature_files.verification import SignatureChecks
+from supervm.tiers.status_view import ask, draw
 from supervm.tiers.tables import FittedTable
 
 WIDTHS = (60, 80, 160)
@@ -165,6 +169,22 @@ def test_contracts(run: Run, width: int) -> None:
     words = set(re.split(r"[\s,│]+", " ".join(listed)))
     assert {"remove_liquidity", "withdraw_secp256k1", "balance_of"} <= words
     lines_of(run("contract", "check", "token", COLUMNS=str(width)).stdout, width)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_running_process(width: int) -> None:
+    observed = busy()
+    observed.metrics.verified("ed25519", "ifma", np.ones(12_345_678, np.int8))
+    observed.board.become(State.FAILING, "a device that " + "does not answer and " * 9)
+    with served(observed) as address:
+        status = ask(address)
+    page = Console(file=io.StringIO(), width=width, highlight=False, emoji=False)
+    page.print(draw(status))
+    lines = lines_of(page.file.getvalue(), width)  # type: ignore[attr-defined]
+    text = " ".join(lines)
+    for part in ("12,345,679", "010101010101", "gather", "OK 1", "why", "wrong results"):
+        assert part in text
+    assert sum("ed25519" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize("width", WIDTHS)
