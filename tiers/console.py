@@ -65,7 +65,7 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in rows), default=0)
     out = answers()
     for name, value in rows:
-        text = Text.from_markup(value)
+        text = Text.from_markup(value, emoji=False)
         room = max(out.width - width - 2, 1)
         lines = [text] if out.soft_wrap else text.wrap(out, room, overflow="fold")
         for place, line in enumerate(lines or [text]):

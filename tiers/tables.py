@@ -173,13 +173,13 @@ def _fitted(
 def _most(place: int, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """What a column takes up when nothing in it wraps."""
     texts = [columns[place].removeprefix(NUMBER), *(row[place] for row in rows)]
-    return max(Text.from_markup(line).cell_len for text in texts for line in text.split("\n"))
+    return max(Text.from_markup(line, emoji=False).cell_len for text in texts for line in text.split("\n"))
 
 
 def _least(place: int, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """What a column needs so that it breaks at words, and numbers nowhere."""
     name = columns[place]
-    cells = [Text.from_markup(row[place]) for row in rows]
+    cells = [Text.from_markup(row[place], emoji=False) for row in rows]
     if not name.startswith(NUMBER):
         cells = [Text(word) for cell in cells for word in cell.plain.split()]
     words = [Text(word) for word in name.removeprefix(NUMBER).split()]
