@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 from pathlib import Path
 
@@ -78,6 +79,22 @@ def test_text_between_colons_is_no_emoji(capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr()
     assert shown.out == "root:x:0\n"
     assert "found root:x:0, expected no :x: at all" in shown.err
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_progress_is_not_cut(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setattr(console, "QUIET_SECONDS", 0.0)
+    text = io.StringIO()
+    line = console.ProgressLine(Console(file=text, force_terminal=True, width=width, no_color=True))
+    line.update("testing bls12_381.poseidon2.sponge, 43 of 84", 0.5)
+    line.aside("compiling verify_signatures_in_batches (1 so far, kept for the next time)")
+    line.close()
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text.getvalue())
+    assert "…" not in shown
+    assert all(len(each) <= width for each in re.split(r"[\r\n]", shown))
+    words = " ".join(re.sub(r"[━╸╺⠋]", "", shown).split())
+    for word in ("bls12_381.poseidon2.sponge,", "verify_signatures_in_batches", "50%"):
+        assert word in words
 
 
 def test_compilations_are_told_with_the_name_of_the_kernel() -> None:
