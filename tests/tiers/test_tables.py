@@ -23,6 +23,7 @@ from typer.testing import Result
 from supervm.benchmarks.rows import PeerRow, Row
 from supervm.crypto.selftest import SelfTest
 from supervm.engine.report import Finding
+from supervm.engine.scheduler.report import OperationReport, RouteReport, SchedulerReport
 from supervm.tiers import console, inventory
 from supervm.tiers.console import plain
 from supervm.tiers.observability.status import State
@@ -95,6 +96,39 @@ def test_all_settings(run: Run, width: int) -> None:
     words = set(" ".join(lines).split())
     assert set(settings.to_json()) <= words
     assert "other settings" not in text
+
+
+def _costs(names: list[str]) -> SchedulerReport:
+    """As on a machine with a GPU, which takes its share of all operations but the last ones."""
+    cpu = RouteReport("cpu", "cpu", "ifma", (64,), 1.5e-6, 2.5e-8, 0.0, None, None, "")
+    gpu = [
+        RouteReport("NVIDIA H100", "gpu", "cuda", (64,), 9e-5, 1e-9, 0.0, 4096 + place, None, "")
+        for place in range(len(names) - 2)
+    ]
+    gpu.append(RouteReport("NVIDIA H100", "gpu", "cuda", (64,), 9e-5, 1e-9, 0.0, None, None, ""))
+    gpu.append(RouteReport("NVIDIA H100", "gpu", "cuda", (), None, None, None, None, None, "out of memory"))
+    routes = [(cpu, other) for other in gpu]
+    reports = [OperationReport(name, "", 1, pair, ()) for name, pair in zip(names, routes, strict=True)]
+    return SchedulerReport("auto", (), "", tuple(reports), "")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_costs(width: int) -> None:
+    names = inventory.operations()
+    module = importlib.import_module("supervm.tiers.commands.doctor")
+    lines = lines_of(
+        _printed(lambda: module._show_costs(console.answers(), _costs(names), False), width), width
+    )
+    assert len(lines) <= 5
+    text = " ".join(" ".join(lines).split())
+    assert (
+        f"cheaper from 4,096 to {4093 + len(names):,} items on for {len(names) - 2} of {len(names)}" in text
+    )
+    assert f"never: {names[-2]}; out of memory: {names[-1]}" in text
+    lines = lines_of(
+        _printed(lambda: module._show_costs(console.answers(), _costs(names), True), width), width
+    )
+    assert sum("NVIDIA" in line for line in lines) == len(names)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

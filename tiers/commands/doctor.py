@@ -10,7 +10,7 @@ from rich.console import Console
 
 from supervm.engine.config import MOST_THREADS, Mode
 from supervm.engine.scheduler import Scheduler
-from supervm.engine.scheduler.report import RouteReport, SchedulerReport
+from supervm.engine.scheduler.report import OperationReport, RouteReport, SchedulerReport
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import compose, console, inventory
 from supervm.tiers.commands import options
@@ -68,7 +68,7 @@ def doctor(
             _show_machine(hardware, settings)
             _show_settings(out, settings, every)
             _show_operations(states)
-            _show_costs(out, costs)
+            _show_costs(out, costs, every)
             _show_executions(out, executions)
             _show_verdict(out, states, executions, cache, every)
     if code:
@@ -215,13 +215,18 @@ def _counted(names: list[str], every: int) -> str:
     return f"all {every:,}" if len(names) == every else f"{len(names):,} of {every:,}"
 
 
-def _show_costs(out: Console, costs: SchedulerReport) -> None:
-    """One row an executor: the fitted line, and from how many items on it beats the processor's best.
+def _show_costs(out: Console, costs: SchedulerReport, every: bool) -> None:
+    """From how many items on each executor beats the processor's best, and with `every` the fitted line of each operation.
 
     Nothing of operations that were not timed: with one executor there is nothing to compare.
     """
     timed = [one for one in costs.operations if any(route.measured for route in one.routes)]
     if not timed:
+        return
+    title = f"Measured cost (strategy {costs.strategy})"
+    if not every:
+        out.print(f"[bold]{title}[/], with --all that of every operation")
+        console.print_pairs(_gains(timed))
         return
     rows = [
         (
@@ -234,12 +239,35 @@ def _show_costs(out: Console, costs: SchedulerReport) -> None:
         for operation in timed
         for place, route in enumerate(operation.routes)
     ]
-    columns = ("operation", "executor", "#µs a call", "#ns an item", "cheaper")
-    print_table(columns, rows, title=f"Measured cost (strategy {costs.strategy})")
+    print_table(("operation", "executor", "#µs a call", "#ns an item", "cheaper"), rows, title=title)
     if len(timed) < len(costs.operations):
         out.print(
             f"{len(costs.operations) - len(timed)} other operations have one executor and were not timed"
         )
+
+
+def _gains(timed: list[OperationReport]) -> list[tuple[str, str]]:
+    """Each executor but the processor's best one, and for which operations it is cheaper from how many items on."""
+    starts: dict[str, list[int]] = {}
+    others: dict[str, dict[str, list[str]]] = {}
+    for operation in timed:
+        for place, route in enumerate(operation.routes[1:], 1):
+            starts.setdefault(route.executor, [])
+            if route.crossover is not None and not route.reason:
+                starts[route.executor].append(route.crossover)
+            else:
+                why = route.reason or _preference(place, route) or "not timed"
+                others.setdefault(route.executor, {}).setdefault(why, []).append(operation.operation)
+    pairs = []
+    for executor, found in starts.items():
+        parts = []
+        if found:
+            first = f"{min(found):,}" if min(found) == max(found) else f"{min(found):,} to {max(found):,}"
+            parts.append(f"cheaper from {first} items on for {len(found):,} of {len(timed):,} operations")
+        for why, names in others.get(executor, {}).items():
+            parts.append(f"{console.plain(why)}: {inventory.condensed(names)}")
+        pairs.append((executor, "; ".join(parts)))
+    return pairs
 
 
 def _preference(place: int, route: RouteReport) -> str:
