@@ -110,6 +110,8 @@ def test_a_server_lives_until_it_is_ended(tmp_path: Path) -> None:
         assert session.command("jobs -r | wc -l")[1].strip() == "1"
         assert session.command("kill %1; wait %1")[0] == 143
         assert session.server("echo failed &", ["ready"], False)
+        assert not session.server("sh -c 'echo ready; sleep 100' &", ["ready"], False)
+        assert session.server("echo failed beside another &", ["ready"], False)
         assert not session.server("sh -c 'echo $$ >left; echo ready; exec sleep 100' &", ["ready"], False)
     left = int((tmp_path / "left").read_text())
     assert not Path(f"/proc/{left}").exists() or "Z" in Path(f"/proc/{left}/stat").read_text()

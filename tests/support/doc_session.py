@@ -83,13 +83,14 @@ class Session:
         self._servers += 1
         log = self.folder / f".server-{self._servers}.log"
         self.command(f"{text.rstrip('& ')} >{log.name} 2>&1 &")
+        process = self.command("echo $!")[1].strip()
         expected = [OMITTED, *shown, OMITTED] if shown else []
         until = time.monotonic() + COMMAND_SECONDS
         while (found := difference(expected, log.read_text("utf-8") if log.exists() else "", varies)) and (
             time.monotonic() < until
         ):
-            if self.command("jobs -r")[1].strip() == "":
-                break
+            if self.command(f"kill -0 {process} 2>&1")[0]:
+                break  # it has ended, whatever other servers do
             time.sleep(0.1)
         return found
 
