@@ -67,7 +67,7 @@ class VerifyPipeline:
         summary: Summary,
         *,
         writer: VerdictWriter | None = None,
-        progress: Callable[[float, int], None] | None = None,
+        progress: Callable[[float | None, int], None] | None = None,
     ) -> None:
         """Verify `file` into `summary`; see `signature_files.verification.verify_file`."""
         set_threads(self.threads)

@@ -138,8 +138,7 @@ def _bench_all(
         console.print_json({"page": str(found.page), "files": files, "failures": failures})
     else:
         rows = sum(len(run.rows) for run in found.runs)
-        pairs = [("rows", f"{rows:,} in {len(found.files)} files"), ("page", str(found.page))]
-        console.print_pairs((name, console.plain(value)) for name, value in pairs)
+        console.print_pairs([("rows", f"{rows:,} in {len(found.files)} files"), ("page", str(found.page))])
     if found.failures:
         codes = [CODES.get(type(error).__name__, exit_code(error)) for error in found.failures.values()]
         raise typer.Exit(max(codes))

@@ -11,6 +11,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from supervm.engine.report import BlockReport, Finding, ReplayReport
 from supervm.tiers import console
@@ -62,7 +63,8 @@ def replay(
 
 def _show(report: ReplayReport) -> None:
     out = console.answers()
-    table = Table(
+    table = Table(box=SIMPLE_HEAD, padding=0)  # fits a terminal of 80 columns
+    for name in (
         "block",
         "trans-\nactions",
         "checks",
@@ -72,11 +74,8 @@ def _show(report: ReplayReport) -> None:
         "transfers",
         "failed",
         "calls not\nexecuted",
-        box=SIMPLE_HEAD,  # fits a terminal of 80 columns
-        padding=0,
-    )
-    for column in table.columns:
-        column.justify = "right"
+    ):
+        table.add_column(Text(name), justify="right")
     for block in report.blocks:
         table.add_row(*_cells(block))
     out.print(table)
