@@ -30,7 +30,9 @@ QUIET_SECONDS = 1.0
 _STEP = 1 << 20
 _POLL_MILLISECONDS = 200
 _DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/self/fd)/([0-9]{1,6})|/dev/(stdin)")
-_READABLE = "a file that can be read"
+READABLE = "a file that can be read"
+"""What is expected where the operating system refuses one."""
+
 _ACCEPTED = "a file or a pipe that can be read"
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -143,7 +145,7 @@ class InputFile:
                 except BlockingIOError:  # somebody else has read what was there
                     continue
         except OSError as error:
-            raise InputFileError(self.name, error.strerror or str(error), _READABLE) from None
+            raise InputFileError(self.name, error.strerror or str(error), READABLE) from None
 
     def _wait(self) -> None:
         """Return when there is something to read, or nobody who could write any more."""
@@ -170,7 +172,7 @@ def open_input(name: Path | str) -> InputFile:
     try:
         descriptor = _descriptor(text)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise InputFileError(shown, getattr(error, "strerror", None) or str(error), _READABLE) from None
+        raise InputFileError(shown, getattr(error, "strerror", None) or str(error), READABLE) from None
     try:
         _check_kind(descriptor, shown)
         return InputFile(descriptor, shown)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Output files that stand under their name only when they are whole.
+"""Output files, and folders of them, that stand under their name only when they are whole.
 
 A file is written under another name in the same directory, and renamed when it is complete: whoever finds the name finds
 everything, after a crash too, and an interrupted write leaves what was there before.
@@ -8,6 +8,7 @@ everything, after a crash too, and an interrupted write leaves what was there be
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,6 +49,28 @@ def whole_file(path: Path | str, *, new: bool = False) -> Iterator[BinaryIO]:
     except BaseException:
         with suppress(OSError):
             unfinished.unlink()
+        raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder to write files to, which gets its name when the block ends without an error.
+
+    Args:
+        path: nothing, or an empty folder, is there; folders above it are made.
+
+    Raises:
+        OSError: it cannot be written; nothing has changed then, but for folders above it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(os.path.realpath(path))
+    unfinished = unfinished_name(target)
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        unfinished.rename(target)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise
 
 

@@ -18,7 +18,11 @@ from __future__ import annotations
 import errno
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from supervm.engine.errors import InputFileError
+from supervm.engine.input_files import READABLE
 from supervm.kernels.errors import SupervmError
 from supervm.tiers.service.codes import Code
 
@@ -68,6 +72,17 @@ class BrokenFile(SupervmError, ValueError):
 
     def __reduce__(self) -> tuple[type[BrokenFile], tuple[str, str, str]]:
         return type(self), (self.path, self.place, self.problem)
+
+
+@contextmanager
+def told_as_broken_file() -> Iterator[None]:
+    """Have what is wrong with an input file be told as a `BrokenFile`."""
+    try:
+        yield
+    except InputFileError as error:
+        told = error.expected == READABLE  # the operating system's words, which say it all
+        problem = error.found if told else f"{error.found}, expected {error.expected}"
+        raise BrokenFile(error.file, "", problem) from None
 
 
 class ServiceError(SupervmError, RuntimeError):

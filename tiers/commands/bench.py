@@ -72,6 +72,8 @@ def bench(
     `all` measures every suite and writes a file of results for each, and one page with plots, into --out DIR.
     """
     with console.reporting(as_json, CODES):
+        if threads is not None:
+            threads = options.bounded_threads(threads, detect(), "flag --threads")
         if soak is not None or overload is not None:
             if suite != SERVICE or batch or backend or sweep or record or out or quick:
                 raise ArgumentError(

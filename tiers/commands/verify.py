@@ -101,7 +101,7 @@ def verify(
                 "environment": environment(hardware),
             }
             console.print_json(answer)
-        else:
+        elif summary.rows or broken is None:
             _show(summary, signatures.place, seconds - compiling, compiling)
     if broken is not None:
         console.show_error(broken)

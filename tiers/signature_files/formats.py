@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from supervm.engine.errors import InputFileError
 from supervm.engine.input_files import InputFile, open_input
-from supervm.tiers.errors import BrokenFile
+from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.tiers.signature_files.arrow_files import ArrowFile, ArrowStream, ParquetFile
 from supervm.tiers.signature_files.json_lines import BYTE_ORDER_MARK, JsonLinesFile
 from supervm.tiers.signature_files.rows import Rows
@@ -56,18 +55,13 @@ def open_signature_file(path: Path, batch_items: int, batch_bytes: int) -> Signa
     Raises:
         BrokenFile: it is missing, unreadable, neither file nor pipe, or of a format that is not read.
     """
-    try:
+    with told_as_broken_file():
         source = open_input(path)
-    except InputFileError as error:
-        raise BrokenFile(error.file, "", f"{error.found}, expected {error.expected}") from None
-    try:
-        return _reader(source, path.suffix.lower())(source, batch_items, batch_bytes)
-    except InputFileError as error:
-        source.close()
-        raise BrokenFile(error.file, "", f"{error.found}, expected {error.expected}") from None
-    except BaseException:
-        source.close()
-        raise
+        try:
+            return _reader(source, path.suffix.lower())(source, batch_items, batch_bytes)
+        except BaseException:
+            source.close()
+            raise
 
 
 def _reader(source: InputFile, suffix: str) -> Callable[[InputFile, int, int], SignatureFile]:

@@ -10,9 +10,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from supervm.engine.errors import InputFileError
 from supervm.engine.input_files import InputFile
-from supervm.tiers.errors import BrokenFile
+from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.tiers.signature_files.rows import Rows, read_columns
 
 LONGEST_LINE = 64 << 20
@@ -74,6 +73,10 @@ class JsonLinesFile:
         number = 1
         held = 0
         for block in self._blocks():
+            if not block.strip():
+                number += block.count(b"\n")
+                self._pass_empty(number, len(block))
+                continue
             texts = block.split(b"\n")
             problem = self._decode(block, texts, number, lines, numbers)
             number += len(texts) - 1
@@ -114,10 +117,8 @@ class JsonLinesFile:
             yield bytes(rest)
 
     def _read(self, most: int) -> bytes:
-        try:
+        with told_as_broken_file():
             return self.source.read(most)
-        except InputFileError as error:
-            raise BrokenFile(self.source.name, "", error.found) from None
 
     def _decode(
         self, block: bytes, texts: list[bytes], number: int, lines: list[Line], numbers: list[int]
@@ -151,8 +152,8 @@ class JsonLinesFile:
         except _UNREADABLE as error:
             if text.strip():
                 return str(error)
-            self._empty += len(text) + 1
-            return f"nothing but empty lines in {LONGEST_LINE} bytes" if self._empty > LONGEST_LINE else None
+            self._pass_empty(place, len(text) + 1)
+            return None
         self._empty = 0
         doubled = _doubled(text)
         if doubled is None:
@@ -176,6 +177,12 @@ class JsonLinesFile:
         yield rows
         if broken is not None:
             self._fail(numbers[broken.index], broken.problem)
+
+    def _pass_empty(self, number: int, count: int) -> None:
+        """Pass over bytes without a row; a source of nothing else has no end."""
+        self._empty += count
+        if self._empty > LONGEST_LINE:
+            self._fail(number, f"nothing but empty lines in {LONGEST_LINE} bytes")
 
     def _fail(self, number: int, problem: str) -> None:
         raise BrokenFile(self.source.name, f"line {number}", problem)
