@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.errors import MarkupError
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -55,7 +56,10 @@ class _Console(Console):
 
     def render_str(self, text: str, **how: Any) -> Text:
         """As `Console.render_str`, which every text given as `str` passes before it is laid out."""
-        return super().render_str(visible(text), **how)
+        try:
+            return super().render_str(visible(text), **how)
+        except MarkupError:  # somebody else's brackets
+            return super().render_str(visible(text), **{**how, "markup": False})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """As `Console.render`; what was made a `Text` without this console is written out here."""
@@ -78,7 +82,7 @@ class _Answers(_Console):
             super().print(*objects, **how)
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        raise OutputLost(errno.EPIPE)
 
 
 class _Notes(_Console):

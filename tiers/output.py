@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from supervm.tiers.errors import OutputLost
+from supervm.tiers.plain_text import visible
 
 _answered = False
 """Whether the object of `--json` is out; there is only one."""
@@ -19,9 +21,18 @@ def begin() -> None:
     """A command line begins: no answer is out yet. Characters that the encoding of its output lacks are written out."""
     global _answered
     _answered = False
+    if logging.lastResort is not None:  # what shows warnings where no logs are kept
+        logging.lastResort.setFormatter(_PlainLines())
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _PlainLines(logging.Formatter):
+    """A message as one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(record.getMessage())
 
 
 def is_answered() -> bool:

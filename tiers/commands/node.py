@@ -258,9 +258,8 @@ def _show_ready(found: Ready, as_json: bool) -> None:
     where = ", ".join(
         f"{name} on {at}" for name, at in (("gRPC", found.grpc), ("HTTP", found.http)) if at is not None
     )
-    console.notes().print(
-        f"{found.tier} {found.role} node at block {found.number}; {where or 'listens nowhere'}"
-    )
+    words = f"{found.tier} {found.role} node at block {found.number}; {where or 'listens nowhere'}"
+    console.notes().print(console.plain(words))
 
 
 def _answer(answer: dict[str, Any], as_json: bool) -> None:

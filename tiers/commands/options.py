@@ -19,7 +19,9 @@ TierName = Annotated[
     str | None, typer.Option("--tier", help="L1, L2, L3 or L4, in place of the detected one.")
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
-Threads = Annotated[int | None, typer.Option("--threads", help="Threads, at most the usable cores; 0 is one for each.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="Threads, at most the usable cores; 0 is one for each.")
+]
 Backend = Annotated[str | None, typer.Option("--backend", help="auto, cuda, ifma or scalar.")]
 Strategy = Annotated[
     str | None,
@@ -115,5 +117,7 @@ def bounded_threads(count: int, hardware: Hardware, origin: str) -> int:
         origin: where it was asked for, in words.
     """
     if count > hardware.cores:
-        console.warn(f"{origin}: {count} threads; this process may use {hardware.cores} cores, and uses as many")
+        console.warn(
+            f"{origin}: {count} threads; this process may use {hardware.cores} cores, and uses as many"
+        )
     return min(count, hardware.cores)

@@ -14,6 +14,7 @@ from rich.table import Table
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.workload_run import Difference, WorkloadRun, first_difference, run_workload, warm
 from supervm.engine.workloads import Workload, write_workload
+from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options
 from supervm.tiers.commands import run_options as given
@@ -128,6 +129,9 @@ def _run(
             line.update(doing, done / total if total else None)
 
         workload, not_executed = choice.make(progress)
+        if not len(workload.transactions):
+            # Two runs of nothing agree, and nothing is shown by that.
+            raise ArgumentError("workload", "no transaction in it", "at least one that is executed")
         if save is not None:
             write_workload(save, workload)
         progress("compiling kernels", 0, 0)

@@ -22,7 +22,7 @@ from supervm.tiers.signature_files.arrow_messages import (
     check_message,
 )
 from supervm.tiers.signature_files.arrow_stream import CheckedStream
-from supervm.tiers.signature_files.parquet_pages import BadPage, Pages, check_chunk
+from supervm.tiers.signature_files.parquet_pages import BadPage, Footer, Pages, check_pages, read_footer
 from supervm.tiers.signature_files.rows import COLUMNS, REQUIRED, SIGNED, Rows, read_columns, value_lengths
 
 EXPANSION = 4
@@ -129,87 +129,37 @@ class ParquetFile(ColumnarFile):
 
     def _record_batches(self) -> Iterator[pa.RecordBatch]:
         self._must_be_whole("JSON Lines or an Arrow IPC stream")
-        footer = self._footer_bytes()
-        # Buffered: otherwise a whole column of a row group is held, and a file may be one row group.
         with os.fdopen(self.source.raw(), "rb") as opened:
+            footer = read_footer(opened.fileno(), self.source.size or 0)
+            # Buffered: otherwise a whole column of a row group is held, and a file may be one row group.
             options = {
                 "buffer_size": 1 << 20,
                 "pre_buffer": False,
                 # A list has a byte an entry at least; the reader reserves for as many as it announces.
-                "thrift_string_size_limit": max(1, footer),
-                "thrift_container_size_limit": max(1, footer),
+                "thrift_string_size_limit": max(1, footer.length),
+                "thrift_container_size_limit": max(1, footer.length),
             }
             with pq.ParquetFile(opened, **options) as file:
-                metadata = file.metadata
-                columns = self._columns(file.schema_arrow.names)
-                pages, width = self._check(opened.fileno(), file, columns)
+                metadata, columns = file.metadata, self._columns(file.schema_arrow.names)
+            pages = check_pages(opened.fileno(), footer, columns)
             dictionaries = [name for name, found in pages.items() if found.dictionary]
             opened.seek(0)
             with pq.ParquetFile(opened, metadata=metadata, read_dictionary=dictionaries, **options) as file:
-                rows = self._rows(
-                    metadata, max((found.prefixes for found in pages.values()), default=0), width
-                )
-                yield from self._read(file, columns, rows, metadata.num_rows)
+                seen = 0
+                for batch in file.iter_batches(batch_size=self._rows(footer, pages), columns=columns):
+                    seen += batch.num_rows
+                    self.fraction = min(1.0, seen / max(1, footer.rows))
+                    yield batch
+        if seen != footer.rows:
+            raise BadPage(f"{seen:,} rows, where {footer.rows:,} are announced")
 
-    def _read(
-        self, file: pq.ParquetFile, columns: list[str], rows: int, announced: int
-    ) -> Iterator[pa.RecordBatch]:
-        seen = 0
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
-            seen += batch.num_rows
-            self.fraction = min(1.0, seen / max(1, announced))
-            yield batch
-        if seen != announced:
-            raise BadPage(f"{seen:,} rows, where {announced:,} are announced")
-
-    def _footer_bytes(self) -> int:
-        """The length of the footer, as the file's end tells it."""
-        size = self.source.size or 0
-        descriptor = self.source.raw()
-        try:
-            tail = os.pread(descriptor, 8, max(0, size - 8))
-        finally:
-            os.close(descriptor)
-        length = int.from_bytes(tail[:4], "little")
-        if len(tail) < 8 or tail[4:] != b"PAR1" or length > size - 12:
-            raise BadPage(f"{size:,} bytes that do not end in a footer and 'PAR1'")
-        return length
-
-    def _check(
-        self, descriptor: int, file: pq.ParquetFile, columns: list[str]
-    ) -> tuple[dict[str, Pages], int]:
-        """Check every page that will be read; what they come to, by column, and the bytes of a row's fixed columns."""
-        metadata, schema = file.metadata, file.schema
-        end = (self.source.size or 0) - 8 - metadata.serialized_size
-        # The leaves of a column: itself, unless it is a structure or a list, which is refused when it is read.
-        leaves = [
-            (place, name)
-            for place in range(metadata.num_columns)
-            if (name := schema.column(place).path.split(".")[0]) in columns
-        ]
-        found = dict.fromkeys(columns, Pages())
-        rows = 0
-        for group in range(metadata.num_row_groups):
-            row_group = metadata.row_group(group)
-            rows += row_group.num_rows
-            for place, name in leaves:
-                flat = schema.column(place).max_repetition_level == 0
-                pages = check_chunk(descriptor, row_group.column(place), row_group.num_rows, flat, end)
-                found[name] = Pages(
-                    max(found[name].dictionary, pages.dictionary), max(found[name].prefixes, pages.prefixes)
-                )
-        if rows != metadata.num_rows:
-            raise BadPage(f"{rows:,} rows in its row groups, where {metadata.num_rows:,} are announced")
-        return found, sum(max(0, schema.column(place).length) for place, _ in leaves)
-
-    def _rows(self, metadata: pq.FileMetaData, prefixes: int, width: int) -> int:
+    def _rows(self, footer: Footer, pages: dict[str, Pages]) -> int:
         """Rows to read at once, so that they take about the bytes of a batch, whatever the file says of itself."""
-        total: int = max(1, metadata.num_rows)
-        groups = (metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-        size: int = max(1, sum(max(0, each) for each in groups))
-        rows = min(self._items, max(1, total * self._bytes // size))
+        rows = min(self._items, max(1, footer.rows * self._bytes // max(1, footer.bytes)))
+        width = sum(column.width for column in footer.columns if column.name in pages)
         if width:
             rows = min(rows, max(1, self._bytes // width))
+        prefixes = max(found.prefixes for found in pages.values())
         if prefixes:
             # Every value may be as long as the page.
             rows = min(rows, max(1, self._most // prefixes))
