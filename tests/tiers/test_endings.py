@@ -61,9 +61,8 @@ def test_wrong_use_is_one_object(run: Callable[..., Result], arguments: list[str
 def test_what_is_typed_is_shown_escaped(run: Callable[..., Result], arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
-    assert SHOWN in result.stderr
-    for mark in EVIL[4:]:
-        assert mark in "[31m2J\n" or mark not in result.stderr
+    assert SHOWN in result.stderr.replace(r"\x0a", r"\n")  # Typer writes some of them out itself
+    assert not set("\x1b\x9b\u202e\x07").intersection(result.stderr)
     assert len(result.stderr.splitlines()) <= 3
 
 
@@ -88,7 +87,7 @@ def test_deep_nesting_is_no_defect(run: Callable[..., Result], tmp_path: Path, o
     assert (result.exit_code, result.exception.__class__) == (2, SystemExit)
     assert "line 1: lists and objects that are nested too deeply" in result.stderr
     for name in ("block.json", "pre_state.json"):
-        (tmp_path / name).write_text('{"number": ' + opening * 200_000)
+        (tmp_path / name).write_text('{"unknown": ' + opening * 200_000)
     result = run("replay", tmp_path)
     assert result.exit_code == 2
     assert "nested too deeply" in result.stderr
