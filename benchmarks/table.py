@@ -22,6 +22,7 @@ from supervm.benchmarks.results import Recorded, latest
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.service.suite import SUITE as SERVICE
 from supervm.benchmarks.words import rate, ratio, short
+from supervm.engine.whole_files import write_whole
 
 DEVICE_BATCH = 1 << 20
 """The batch whose rates stand in a device's table, or the largest that was measured."""
@@ -102,7 +103,7 @@ def main() -> None:
     }
     for name, text in sections.items():
         page = PAGES[name]
-        page.write_text(with_section(page.read_text("utf-8"), name, text), "utf-8")
+        write_whole(page, with_section(page.read_text("utf-8"), name, text).encode())
 
 
 def _table_of(run: Recorded) -> str:

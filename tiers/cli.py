@@ -1,21 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command line: `supervm COMMAND`. A command's module is imported when the command is chosen.
 
-Exit codes: 0 done, 1 verification failed, 2 wrong use or a broken file, 3 a problem of the machine.
+Exit codes: 0 done, 1 verification failed, 2 wrong use or a broken file, 3 a problem of the machine, 130 Ctrl-C, 141
+nobody reads standard output any more.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
+import json
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from supervm.tiers.errors import ENVIRONMENT_PROBLEM
+from supervm.tiers import interruption, output
+from supervm.tiers.errors import (
+    DONE,
+    ENVIRONMENT_PROBLEM,
+    NOBODY_READS,
+    WRONG_USE,
+    OutputLost,
+    UsageError,
+    exit_code,
+)
+from supervm.tiers.plain_text import visible
 
 COMMANDS = {
     "doctor": "Show hardware, tier, settings and backends, and test and measure the backends in use.",
@@ -60,10 +74,36 @@ class Context(_Context):
     formatter_class = HelpFormatter
 
 
+# Typer carries Click inside, or asks for the package, by version; this is the one that it raises.
+_ClickError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+
+
 class CommandTable(TyperGroup):
     """The commands of `COMMANDS`; listing them imports none."""
 
     context_class = Context
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """As Typer's, but for how it ends: with what `carried_out` tells and returns."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        run = super().main
+
+        def command() -> Any:
+            return run(arguments, prog_name, complete_var, False, windows_expand_args, **extra)
+
+        if not standalone_mode:
+            return command()
+        sys.exit(carried_out(arguments, command))
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -92,11 +132,78 @@ def load_command(name: str) -> Any:
     return command
 
 
+def carried_out(arguments: Sequence[str], command: Callable[[], object]) -> int:
+    """Run a command and return its exit code; however it ends, one object with `--json` and no traceback."""
+    as_json = "--json" in arguments
+    output.begin()
+    was_dropped = output.is_dropped()
+    try:
+        ended = command()
+        output.finish()
+    except (KeyboardInterrupt, typer.Abort):
+        ended = interruption.INTERRUPTED
+    except OutputLost as error:
+        return _without_output(error)
+    except OSError as error:  # of Typer's own texts; a command tells its own
+        return _without_output(OutputLost(error.errno) if error.errno == errno.EPIPE else error)
+    except _ClickError as error:
+        return _wrong_use(error, as_json)
+    except SystemExit:
+        # Typer shows help through Rich, which sends the rest of it nowhere when nobody reads it any more, and ends with 1.
+        if output.is_dropped() and not was_dropped:
+            return NOBODY_READS
+        raise
+    if ended == interruption.INTERRUPTED or interruption.pressed():
+        return _interrupted(as_json)
+    return ended if isinstance(ended, int) else DONE
+
+
+def _wrong_use(error: Any, as_json: bool) -> int:
+    """Tell what is wrong with a command line, as for any other error."""
+    from supervm.tiers import console
+
+    context, message = getattr(error, "ctx", None), error.format_message()
+    if message:  # else it was help that was asked for, and has been shown
+        wrong = UsageError(message)
+        if as_json:
+            try:
+                console.print_json_error(wrong, WRONG_USE)
+            except OutputLost as lost:
+                return _without_output(lost)
+        if context is not None:
+            console.notes().print(console.plain(context.get_usage()))
+        console.show_error(wrong)
+        if context is not None:
+            console.notes().print(f"{console.plain(context.command_path)} --help says more")
+    return WRONG_USE
+
+
+def _interrupted(as_json: bool) -> int:
+    if as_json and not output.is_answered():
+        # By hand: the interruption may have left half a package loaded.
+        problem = {"type": KeyboardInterrupt.__name__, "message": interruption.LINE}
+        with suppress(OutputLost):
+            answer = {"error": problem, "exit_code": interruption.INTERRUPTED}
+            output.print_plain(json.dumps(answer, indent=2) + "\n")
+    interruption.tell()
+    return interruption.INTERRUPTED
+
+
+def _without_output(error: OutputLost | OSError) -> int:
+    from supervm.tiers import console
+
+    output.drop()
+    code = exit_code(error)
+    if code != NOBODY_READS:
+        console.show_error(error)
+    return code
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         from supervm.tiers.environment import version
 
-        typer.echo(f"supervm {version()}")
+        output.print_plain(f"supervm {version()}\n")
         raise typer.Exit()
 
 
@@ -122,10 +229,24 @@ def supervm(
 
 
 def main() -> None:
-    """The entry point of `supervm`."""
+    """The command line, in the process of its own that `entry.main` has begun, or another one."""
+    interruption.install()
     try:
         app(prog_name="supervm")
-    except Exception:
-        # A defect of this program must not look like a failed verification, which is exit code 1.
-        traceback.print_exc()
-        sys.exit(ENVIRONMENT_PROBLEM)
+    except Exception as error:
+        if interruption.pressed():  # which a library on the way has made something else of
+            sys.exit(_interrupted("--json" in sys.argv))
+        sys.exit(_defect(error))
+
+
+def _defect(error: Exception) -> int:
+    """A defect of this program must not look like a failed verification, which is exit code 1."""
+    from supervm.tiers import console
+
+    text = visible("".join(traceback.format_exception(error)), lines=True)
+    with suppress(OSError):
+        sys.stderr.write(text)
+    if "--json" in sys.argv:
+        with suppress(OutputLost):
+            console.print_json_error(error, ENVIRONMENT_PROBLEM)
+    return ENVIRONMENT_PROBLEM

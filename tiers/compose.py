@@ -67,7 +67,7 @@ class VerifyPipeline:
         summary: Summary,
         *,
         writer: VerdictWriter | None = None,
-        progress: Callable[[float, int], None] | None = None,
+        progress: Callable[[float | None, int], None] | None = None,
     ) -> None:
         """Verify `file` into `summary`; see `signature_files.verification.verify_file`."""
         set_threads(self.threads)
@@ -129,9 +129,9 @@ def engine_config(settings: Settings, hardware: Hardware, **choices: Any) -> Eng
     """
     from supervm.engine.config import MOST_THREADS, EngineConfig
 
-    count = threads(settings, hardware)
-    if not settings.workers:
-        count = min(count, MOST_THREADS)  # more cores are no error; more that were asked for are
+    count = min(threads(settings, hardware), MOST_THREADS)
+    if settings.workers > MOST_THREADS:
+        count = settings.workers  # more cores are no error; more that were asked for are
     return EngineConfig(threads=count, backend=settings.backend, **choices)
 
 
@@ -164,5 +164,5 @@ def scheduler(settings: Settings, hardware: Hardware, *, all_cpu_backends: bool 
 
 
 def threads(settings: Settings, hardware: Hardware) -> int:
-    """Threads of a batch: `workers`, or every usable core."""
-    return settings.workers or hardware.cores
+    """Threads of a batch: `workers`, or every usable core; more than these would only be in each other's way."""
+    return min(settings.workers or hardware.cores, hardware.cores)

@@ -5,31 +5,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervm.tiers.errors import BrokenFile
+from supervm.engine.input_files import STANDARD_INPUT, read_input
+from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.vm import contracts
 from supervm.vm.text import to_binary
+
+MOST_BYTES = 16 << 20
+"""Bytes of a file that is read; the rules of contracts take far fewer."""
 
 MAGIC = b"\0asm"
 """The first bytes of a module in binary (WebAssembly specification, "Modules", binary format)."""
 
 
 def read_contract(name: str) -> bytes:
-    """The module that a name stands for; a file goes before a sample contract.
+    """The module that a name stands for; a file goes before a sample contract, '-' is standard input.
 
     Raises:
         BrokenFile: there is no such file and no such sample, or it cannot be read.
         ContractRejected: a text that is no module.
     """
     path = Path(name)
-    if not path.exists() and name in contracts.names():
-        return contracts.load(name)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    if name != STANDARD_INPUT and not path.exists():
+        if name in contracts.names():
+            return contracts.load(name)
         samples = ", ".join(contracts.names())
-        raise BrokenFile(name, "", f"no such file, and no sample contract ({samples})") from None
-    except OSError as error:
-        raise BrokenFile(name, "", error.strerror or str(error)) from None
+        raise BrokenFile(name, "", f"no such file, and no sample contract ({samples})")
+    with told_as_broken_file():
+        content = bytes(read_input(name, MOST_BYTES))
     if path.suffix != ".wat" or content.startswith(MAGIC):
         return content
     try:

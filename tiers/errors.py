@@ -4,6 +4,8 @@
 SupervmError
 ├── SettingError (ValueError)   a setting that does not exist or has a wrong value → 2
 ├── BrokenFile (ValueError)     a file that cannot be read as what it should be → 2
+├── UsageError (ValueError)     a command line that cannot be taken → 2
+├── OutputLost                  standard output does not take the answer → 3, or 141 where nobody reads it
 ├── NoAnswer                    a process that was asked over HTTP and did not answer → 3
 └── ServiceError (RuntimeError) a request that the service did not carry out; its code goes to the caller
 
@@ -13,8 +15,14 @@ lack of memory and what the operating system refuses → 3. 1 is left to answers
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from supervm.engine.errors import InputFileError
+from supervm.engine.input_files import READABLE
 from supervm.kernels.errors import SupervmError
 from supervm.tiers.service.codes import Code
 
@@ -22,6 +30,8 @@ DONE = 0
 VERIFICATION_FAILED = 1
 WRONG_USE = 2
 ENVIRONMENT_PROBLEM = 3
+NOBODY_READS = 141
+"""128 and the number of SIGPIPE, as shells have it: whoever read standard output has closed it."""
 
 
 class SettingError(SupervmError, ValueError):
@@ -64,6 +74,17 @@ class BrokenFile(SupervmError, ValueError):
         return type(self), (self.path, self.place, self.problem)
 
 
+@contextmanager
+def told_as_broken_file() -> Iterator[None]:
+    """Have what is wrong with an input file be told as a `BrokenFile`."""
+    try:
+        yield
+    except InputFileError as error:
+        told = error.expected == READABLE  # the operating system's words, which say it all
+        problem = error.found if told else f"{error.found}, expected {error.expected}"
+        raise BrokenFile(error.file, "", problem) from None
+
+
 class ServiceError(SupervmError, RuntimeError):
     """The service does not carry out a request.
 
@@ -95,6 +116,31 @@ class ServiceError(SupervmError, RuntimeError):
         return type(self), (self.code, self.field, self.message, self.retry_after)
 
 
+class UsageError(SupervmError, ValueError):
+    """A command line has an unknown command or option, lacks an argument, or gives one of a wrong kind."""
+
+
+class OutputLost(SupervmError):
+    """The answer could not be written to standard output.
+
+    Args:
+        number: the operating system's, as in `errno`.
+    """
+
+    def __init__(self, number: int) -> None:
+        reason = "it is closed" if number == errno.EBADF else os.strerror(number)
+        super().__init__(f"standard output: {reason}")
+        self.number = number
+
+    @property
+    def closed_by_reader(self) -> bool:
+        """Whether a program that read it has closed it, as `head` does."""
+        return self.number == errno.EPIPE
+
+    def __reduce__(self) -> tuple[type[OutputLost], tuple[int]]:
+        return type(self), (self.number,)
+
+
 class NoAnswer(SupervmError):
     """A running process was asked for something and did not answer, or not with that.
 
@@ -114,6 +160,8 @@ class NoAnswer(SupervmError):
 
 def exit_code(error: BaseException) -> int:
     """The exit code for an error: 2 where the caller can do better, 3 where the machine stands in the way."""
+    if isinstance(error, OutputLost) and error.closed_by_reader:
+        return NOBODY_READS
     if isinstance(error, SupervmError) and isinstance(error, (ValueError, LookupError)):
         return WRONG_USE
     return ENVIRONMENT_PROBLEM

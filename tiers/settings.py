@@ -16,11 +16,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from supervm.engine.input_files import read_input
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers.errors import BrokenFile, SettingError
+from supervm.tiers.errors import BrokenFile, SettingError, told_as_broken_file
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.settings_keys import KEYS, PREFIX, RESERVED_VARIABLES, Key, Mismatch, SettingValue
 from supervm.tiers.tier import TIERS, Tier, choose, tier_named
+
+MOST_BYTES = 1 << 20
+"""Bytes of a file of settings."""
 
 PROFILES = Path(__file__).parent / "profiles"
 
@@ -220,12 +224,14 @@ def _convert(key: Key, value: object, source: str) -> SettingValue:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    with told_as_broken_file():
+        content = read_input(path, MOST_BYTES)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BrokenFile(str(path), "", error.strerror or str(error)) from None
+        return tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BrokenFile(str(path), "", f"not TOML: {error}") from None
+    except RecursionError:
+        raise BrokenFile(str(path), "", "not TOML: tables and arrays that are nested too deeply") from None
 
 
 def _ignored(environment: Mapping[str, str]) -> tuple[str, ...]:

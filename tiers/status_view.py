@@ -20,6 +20,7 @@ from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.errors import NoAnswer
 from supervm.tiers.observability.status import Status
+from supervm.tiers.plain_text import visible
 from supervm.tiers.tables import FittedTable
 
 PATIENCE = 5.0
@@ -56,6 +57,8 @@ def ask(address: str) -> Status:
             raise NoAnswer(place, f"{error.code} {error.reason}") from None
     except (OSError, ValueError, http.client.HTTPException) as error:  # urllib's errors are the system's
         raise NoAnswer(place, str(getattr(error, "reason", error)) or type(error).__name__) from None
+    except RecursionError:
+        raise NoAnswer(place, "what answers is no status: it is nested too deeply") from None
     except msgspec.MsgspecError as error:
         raise NoAnswer(place, f"what answers is no status: {error}") from None
 
@@ -130,13 +133,13 @@ def draw(status: Status, trouble: str = "") -> RenderableType:
 
 
 def _heading(status: Status, trouble: str) -> list[Text]:
-    state = Text(status.state, STYLES.get(status.state, "bold"))
+    state = Text(visible(status.state), STYLES.get(status.state, "bold"))
     if status.reason:
-        state.append(f": {status.reason}")
+        state.append(visible(f": {status.reason}"))
     machine = f"{status.machine.cores} cores, {status.machine.memory / 1e9:.0f} GB"
-    facts = f"  tier {status.tier}, {machine}, version {status.version}, up {status.uptime:,.0f} s"
+    facts = visible(f"  tier {status.tier}, {machine}, version {status.version}, up {status.uptime:,.0f} s")
     lines = [state.append(facts, "dim")]
-    return [*lines, Text(f"no answer: {trouble}", "bold red")] if trouble else lines
+    return [*lines, Text(visible(f"no answer: {trouble}"), "bold red")] if trouble else lines
 
 
 def _rates(status: Status) -> list[RenderableType]:

@@ -108,11 +108,11 @@ class FittedTable:
         )
         for name, width in zip(columns, widths, strict=True):
             justify: JustifyMethod = "right" if name.startswith(NUMBER) else "left"
-            table.add_column(name.removeprefix(NUMBER), width=width, justify=justify, overflow="fold")
+            table.add_column(Text(name.removeprefix(NUMBER)), width=width, justify=justify, overflow="fold")
         for place, row in enumerate(rows, 1):
             if self.total is not None and place == len(rows):
                 table.add_section()
-            table.add_row(*row)
+            table.add_row(*(Text.from_markup(cell, emoji=False) for cell in row))
         return table
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from supervm.benchmarks.reports.page import page
 from supervm.benchmarks.results import latest
+from supervm.engine.whole_files import write_whole
 
 REPORT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "report.html"
 
@@ -22,4 +23,4 @@ def recorded_page() -> str:
 
 if __name__ == "__main__":
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(recorded_page(), "utf-8")
+    write_whole(REPORT, recorded_page().encode())

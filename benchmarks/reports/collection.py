@@ -13,6 +13,7 @@ from supervm.benchmarks.execution import SUITE as EXECUTION
 from supervm.benchmarks.reports.page import page
 from supervm.benchmarks.results import Recorded, command, measured
 from supervm.benchmarks.runner import run_suite
+from supervm.engine.whole_files import write_whole
 from supervm.kernels.cuda import devices
 
 QUICK_ITEMS, QUICK_TRANSACTIONS = 256, 2_000
@@ -107,11 +108,11 @@ def measure_all(
             found.failures[job.name] = error
         else:
             path = folder / f"{job.name}.json"
-            path.write_text(run.text(), "utf-8")
+            write_whole(path, run.text().encode())
             found.files.append(path)
             found.runs.append(run)
         reasons = {name: f"{type(error).__name__}: {error}" for name, error in found.failures.items()}
-        found.page.write_text(page(found.runs, reasons), "utf-8")
+        write_whole(found.page, page(found.runs, reasons).encode())
     return found
 
 

@@ -21,6 +21,7 @@ from supervm.benchmarks.cases import SUITES
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.measure import Method, method
 from supervm.benchmarks.rows import Row
+from supervm.engine.whole_files import write_whole
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -107,8 +108,7 @@ def record(
     while True:
         path = folder / (f"{stem}.json" if count == 1 else f"{stem}-{count}.json")
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
+            write_whole(path, text.encode(), new=True)
         except FileExistsError:
             count += 1
         else:
@@ -126,7 +126,7 @@ def read(path: Path) -> Recorded:
         if run.suite not in SUITES:
             raise ResultsMalformed(f"{path.name}: found suite '{run.suite}', expected {', '.join(SUITES)}")
         run.machine  # noqa: B018  what every reader asks for must be there
-    except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError, RecursionError) as error:
         words = f"no {error} in its environment" if isinstance(error, KeyError) else str(error)
         raise ResultsMalformed(f"{path.name}: {words}") from error
     return run

@@ -16,6 +16,10 @@ from typing import TypeVar
 import msgspec
 
 from supervm.engine.errors import InputFileError
+from supervm.engine.input_files import read_input
+
+MOST_BYTES = 1 << 30
+"""Bytes of a file; a larger one is refused."""
 
 T = TypeVar("T")
 
@@ -81,12 +85,9 @@ def read(file: Path) -> bytes:
     """The bytes of `file`.
 
     Raises:
-        InputFileError: it cannot be read.
+        InputFileError: it cannot be read, is a directory or a device, or has more than `MOST_BYTES`.
     """
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputFileError(file, error.strerror or str(error), "a file that can be read") from error
+    return bytes(read_input(file, MOST_BYTES))
 
 
 def decode_json(data: bytes, file: Path, shape: type[T]) -> T:
@@ -107,6 +108,8 @@ def decode_json(data: bytes, file: Path, shape: type[T]) -> T:
         raise _named(file, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputFileError(file, str(error), "JSON") from error
+    except RecursionError:
+        raise InputFileError(file, "lists and objects that are nested too deeply", "JSON") from None
 
 
 def _named(file: Path, message: str) -> InputFileError:

@@ -32,7 +32,9 @@ from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine.errors import InputFileError
+from supervm.engine.input_files import open_input
 from supervm.engine.transaction_encoding import decode, encode
+from supervm.engine.whole_files import whole_file
 from supervm.engine.workloads.workload import Deployment, Genesis, Parameters, Workload
 from supervm.kernels.errors import ArgumentError
 
@@ -40,6 +42,10 @@ Bytes = NDArray[np.uint8]
 Offsets = NDArray[np.int64]
 
 _MAGIC, FORMAT = b"SVMWORK", 1
+
+MOST_BYTES = 4 << 30
+"""Bytes of a workload file; a larger one is refused unread."""
+
 _HEAD_BYTES, _LENGTH_BYTES, _DIGEST_BYTES = 8, 8, 32
 _SECTIONS = (
     "header",
@@ -71,7 +77,7 @@ class _HeaderJson(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def write_workload(path: Path | str, workload: Workload) -> None:
-    """Write a workload to a file, which is replaced if there is one.
+    """Write a workload to a file, which is replaced, when the new one is whole, if there is one.
 
     Raises:
         OSError: it cannot be written.
@@ -94,7 +100,7 @@ def write_workload(path: Path | str, workload: Workload) -> None:
         *_strings(encoded),
     ]
     digest = hashlib.sha256()
-    with Path(path).open("wb") as file:
+    with whole_file(path) as file:
 
         def put(data: Any) -> None:
             digest.update(data)
@@ -109,17 +115,16 @@ def write_workload(path: Path | str, workload: Workload) -> None:
 
 
 def read_workload(path: Path | str) -> Workload:
-    """Read a workload from a file.
+    """Read a workload from a file or a pipe, at most `MOST_BYTES`.
 
     Raises:
         InputFileError: it cannot be read, or is no whole and unharmed file of this format; the section, and the
             transaction where one is to blame, are named.
     """
     file = Path(path)
-    try:
-        data = np.fromfile(file, np.uint8)
-    except OSError as error:
-        raise InputFileError(file, error.strerror or str(error), "a file that can be read") from error
+    with open_input(path) as opened:
+        _check_head(file, opened.peek(_HEAD_BYTES))
+        data = np.frombuffer(opened.read_all(MOST_BYTES), np.uint8)
     sections = dict(zip(_SECTIONS, _cut(file, data), strict=True))
     header = _header(file, sections["header"].tobytes())
     messages = _messages(file, sections, "transaction offsets", "transactions")
@@ -141,13 +146,15 @@ def _strings(messages: Messages) -> tuple[NDArray[Any], Bytes]:
     return (messages.offsets - first).astype("<i8"), messages.data[first:last]
 
 
-def _cut(file: Path, data: Bytes) -> list[Bytes]:
-    """The sections of a file whose frame and digest are right."""
-    head = data[:_HEAD_BYTES].tobytes()
+def _check_head(file: Path, head: bytes) -> None:
     if head[:-1] != _MAGIC[: len(head[:-1])] or not head:
         raise InputFileError(file, repr(head), f"a workload, which begins with {_MAGIC!r}")
     if len(head) == _HEAD_BYTES and head[-1] != FORMAT:
         raise InputFileError(file, f"format {head[-1]}", f"format {FORMAT}")
+
+
+def _cut(file: Path, data: Bytes) -> list[Bytes]:
+    """The sections of a file whose frame and digest are right."""
     end = len(data) - _DIGEST_BYTES
     at, sections = _HEAD_BYTES, []
     for name in _SECTIONS:
@@ -167,7 +174,7 @@ def _cut(file: Path, data: Bytes) -> list[Bytes]:
 def _header(file: Path, data: bytes) -> _HeaderJson:
     try:
         return msgspec.json.decode(data, type=_HeaderJson)
-    except (msgspec.DecodeError, ArgumentError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, ArgumentError, UnicodeDecodeError, RecursionError) as error:
         raise InputFileError(file, str(error), "the header of a workload", None, "header") from error
 
 
@@ -220,7 +227,7 @@ def _offsets(file: Path, sections: dict[str, Bytes], name: str, end: int) -> Off
     if len(data) % 8 or not len(data):
         raise InputFileError(file, f"{len(data):,} bytes", "numbers of 8 bytes, at least one", None, name)
     offsets = np.frombuffer(data.tobytes(), "<i8").astype(np.int64)
-    if offsets[0] != 0 or offsets[-1] != end or (np.diff(offsets) < 0).any():
+    if offsets[0] != 0 or offsets[-1] != end or (offsets[1:] < offsets[:-1]).any():
         expected = f"numbers that ascend from 0 to {end}"
         raise InputFileError(file, f"from {offsets[0]} to {offsets[-1]}", expected, None, name)
     return offsets

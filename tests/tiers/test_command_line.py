@@ -205,11 +205,15 @@ def test_verify_a_broken_file(
     result = run("verify", path, "--output", output, *(["--json"] if as_json else []))
     assert result.exit_code == 2
     assert "broken.jsonl: line 4: " in result.stderr
-    assert output.read_text() == "".join(f"{item.verdict}\n" for item in mixed_items[:3])
+    assert not output.exists()  # which would pass for all verdicts
+    partial = tmp_path / "verdicts.partial"
+    assert partial.read_text() == "".join(f"{item.verdict}\n" for item in mixed_items[:3])
+    assert str(partial) in result.stderr
     if as_json:
         answer = _answer(result)
         assert answer["rows"] == 3
         assert answer["error"]["type"] == "BrokenFile"
+        assert (answer["output"], answer["partial_output"]) == (None, str(partial))
 
 
 def test_verify_does_not_write_over_its_input(
@@ -230,7 +234,7 @@ def test_a_bad_variable_and_an_unknown_one(
     result = run("verify", path, SUPERVM_WORKERS="many")
     assert result.exit_code == 2
     assert "SUPERVM_WORKERS: setting 'workers': found 'many', expected a whole number" in result.stderr
-    result = run("verify", path, "--json", SUPERVM_WORKER="2")
+    result = run("verify", path, "--json", "--allow-empty", SUPERVM_WORKER="2")
     assert result.exit_code == 0
     assert "SUPERVM_WORKER names no setting" in result.stderr
     assert _answer(result)["rows"] == 0

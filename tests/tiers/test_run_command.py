@@ -242,7 +242,10 @@ def test_lost_money_is_exit_code_1(run: Run, spoil: Callable[[Spoil], None]) -> 
     assert "money or tokens appeared or vanished (sequential)" in result.stderr
 
 
-def test_threads_come_from_flag_environment_file_and_profile(run: Run, tmp_path: Path) -> None:
+def test_threads_come_from_flag_environment_file_and_profile(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervm.tiers.limits.usable_cores", lambda: 4)
     config = tmp_path / "settings.toml"
     config.write_text("workers = 3\n")
     tiny = ("run", "--transactions", 4, "--accounts", 4, "--mode", "parallel", "--json")
@@ -250,8 +253,10 @@ def test_threads_come_from_flag_environment_file_and_profile(run: Run, tmp_path:
     assert _answer(run(*tiny, "--threads", 1, **variables))["threads"] == 1
     assert _answer(run(*tiny, **variables))["threads"] == 2
     assert _answer(run(*tiny, SUPERVM_CONFIG=str(config)))["threads"] == 3
-    cores = _answer(run(*tiny))["environment"]["hardware"]["cores"]
-    assert _answer(run(*tiny))["threads"] == cores
+    assert _answer(run(*tiny))["threads"] == 4
+    more = run(*tiny, "--threads", 5)
+    assert json.loads(more.stdout)["threads"] == 4
+    assert "flag --threads: 5 threads; this process may use 4 cores" in more.stderr
 
 
 @pytest.mark.parametrize("mode", ["both", "sequential"])

@@ -259,7 +259,7 @@ def test_values_beside_their_names(width: int) -> None:
     pairs = [
         ("root", "ab" * 64),
         ("words", "several words " * 12),
-        ("[x]", plain("[1] [bold]")),
+        ("[x]", "[1] [bold]"),
         ("none", ""),
     ]
     lines = lines_of(_printed(lambda: console.print_pairs(pairs), width), width)

@@ -72,6 +72,8 @@ def bench(
     `all` measures every suite and writes a file of results for each, and one page with plots, into --out DIR.
     """
     with console.reporting(as_json, CODES):
+        if threads is not None:
+            threads = options.bounded_threads(threads, detect(), "flag --threads")
         if soak is not None or overload is not None:
             if suite != SERVICE or batch or backend or sweep or record or out or quick:
                 raise ArgumentError(
@@ -138,8 +140,7 @@ def _bench_all(
         console.print_json({"page": str(found.page), "files": files, "failures": failures})
     else:
         rows = sum(len(run.rows) for run in found.runs)
-        pairs = [("rows", f"{rows:,} in {len(found.files)} files"), ("page", str(found.page))]
-        console.print_pairs((name, console.plain(value)) for name, value in pairs)
+        console.print_pairs([("rows", f"{rows:,} in {len(found.files)} files"), ("page", str(found.page))])
     if found.failures:
         codes = [CODES.get(type(error).__name__, exit_code(error)) for error in found.failures.values()]
         raise typer.Exit(max(codes))

@@ -17,7 +17,7 @@ from supervm.engine.single_call import SENDER, call_contract
 from supervm.engine.storage.layout import FORMAT_FILE
 from supervm.engine.transactions import DEFAULT_GAS_LIMIT
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers import console
+from supervm.tiers import console, output
 from supervm.tiers.commands import contract_answers as show
 from supervm.tiers.commands import options
 from supervm.tiers.compose import engine_config
@@ -160,7 +160,7 @@ def list_samples(
             if as_json:
                 console.print_json({"name": show_name, "source": source, "environment": environment()})
             else:
-                typer.echo(source, nl=False)
+                output.print_plain(source)
             return
         samples = [(name, summary(name), contracts.load(name)) for name in contracts.names()]
         rows = [show.sample_json(name, words, code) for name, words, code in samples]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.text import Text
+
 from supervm.engine.single_call import Called
 from supervm.tiers import console
 from supervm.tiers.environment import environment
@@ -50,7 +52,7 @@ def show_check(code: bytes, info: ModuleInfo) -> None:
     console.print_pairs(
         [
             ("code", f"{len(code):,} bytes, SHA-256 {info.code_hash.hex()}"),
-            ("entry points", console.plain(", ".join(info.entry_points))),
+            ("entry points", ", ".join(info.entry_points)),
             ("imports", ", ".join(f"{module}.{name}" for module, name in sorted(info.imports)) or "none"),
             ("memory", f"{info.memory_initial:,} bytes, at most {info.memory_maximum:,}"),
             ("instances", _reuse(info)),
@@ -106,7 +108,7 @@ def show_call(called: Called, outcome: dict[str, Any]) -> None:
     kept = ", not kept" if outcome["dry_run"] else ""
     console.print_pairs(
         [
-            ("outcome", f"[{colour}]{name}[/]: {called.words}"),
+            ("outcome", Text.assemble((name, colour), f": {called.words}")),
             ("gas", f"{receipt.gas:,}: {parts}"),
             ("fees", f"{called.block.fees:,}: {shares}" if called.block.fees else "none"),
             ("returned", str(receipt.return_value)),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from supervm.engine.config import MOST_THREADS, Mode
 from supervm.engine.scheduler import Scheduler
@@ -21,6 +22,7 @@ from supervm.tiers.execution_check import ExecutionState, check_execution
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.inventory import BackendState, OperationState
 from supervm.tiers.kernel_cache import KernelCache, kernel_cache
+from supervm.tiers.plain_text import visible
 from supervm.tiers.settings import Settings
 from supervm.tiers.tables import print_table
 from supervm.tiers.tier import choose, reason_for
@@ -146,7 +148,7 @@ def _answer(
 
 def _show_machine(hardware: Hardware, settings: Settings) -> None:
     gibibyte = 1 << 30
-    pairs = [
+    pairs: list[tuple[str, str | Text]] = [
         ("processor", f"{hardware.cpu} ({hardware.architecture})"),
         ("cores", f"{hardware.cores} usable, {threads_of(settings, hardware)} threads per batch"),
         ("features", ", ".join(hardware.features) or "none that matter here"),
@@ -157,14 +159,15 @@ def _show_machine(hardware: Hardware, settings: Settings) -> None:
         memory = f"{gpu.memory / gibibyte:.0f} GiB"
         pairs.append(("GPU", f"{gpu.name}, {memory}, compute capability {gpu.compute_capability}"))
     if not hardware.gpus:
-        pairs.append(("GPU", f"none: {console.plain(hardware.gpu_reason)}"))
+        pairs.append(("GPU", f"none: {hardware.gpu_reason}"))
     charge = "" if hardware.battery_percent is None else f", {hardware.battery_percent} %"
     pairs.append(("power", hardware.power + charge))
     detected = choose(hardware)
     reason = reason_for(detected, hardware)
     if settings.tier is not detected:
         reason = f"named by {settings.origins['tier']}; the hardware is {detected.name}, {reason}"
-    pairs.append(("tier", f"[bold]{settings.tier.name}[/] {settings.tier.title}: {console.plain(reason)}"))
+    tier = Text.assemble((settings.tier.name, "bold"), f" {settings.tier.title}: {visible(reason)}")
+    pairs.append(("tier", tier))
     console.print_pairs(pairs)
 
 
@@ -265,7 +268,7 @@ def _gains(timed: list[OperationReport]) -> list[tuple[str, str]]:
             first = f"{min(found):,}" if min(found) == max(found) else f"{min(found):,} to {max(found):,}"
             parts.append(f"cheaper from {first} items on for {len(found):,} of {len(timed):,} operations")
         for why, names in others.get(executor, {}).items():
-            parts.append(f"{console.plain(why)}: {inventory.condensed(names)}")
+            parts.append(f"{why}: {inventory.condensed(names)}")
         pairs.append((executor, "; ".join(parts)))
     return pairs
 
@@ -287,9 +290,10 @@ def _show_executions(out: Console, executions: list[ExecutionState]) -> None:
     installed = versions()
     runtime = ", ".join(f"{name} {installed[name]}" for name in ("wasmtime", "rocksdict"))
     out.print(f"execution of blocks ({runtime}):")
-    outcomes = {None: "[bold red]cannot run[/]", True: "[green]right[/]", False: "[bold red]WRONG[/]"}
+    outcomes = {None: ("cannot run", "bold red"), True: ("right", "green"), False: ("WRONG", "bold red")}
     console.print_pairs(
-        (f"  {one.mode}", f"{outcomes[one.known_answer]}: {console.plain(one.detail)}") for one in executions
+        (f"  {one.mode}", Text.assemble(outcomes[one.known_answer], f": {visible(one.detail)}"))
+        for one in executions
     )
 
 

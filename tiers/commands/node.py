@@ -13,6 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from supervm.engine.transactions import TransactionBatch
+from supervm.engine.whole_files import whole_folder
 from supervm.engine.workloads import Genesis, Parameters, Workload, read_workload, write_workload
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
@@ -130,17 +131,17 @@ def split(
     """Make a genesis file and block files of a workload."""
     with console.reporting(as_json):
         found = read_workload(workload)
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ArgumentError("folder", f"{folder}, which is not empty", "a directory that is new or empty")
         nothing = replace(
             found, transactions=found.transactions.slice(0, 0), block_offsets=found.block_offsets[:1]
         )
-        write_workload(folder / GENESIS_FILE, nothing)
-        hash = genesis_hash_of(folder / GENESIS_FILE)
-        last = 0
-        for last, data in enumerate(chain_of(found.blocks, hash), 1):
-            write_block(folder, last, data)
+        with whole_folder(folder) as unfinished:
+            write_workload(unfinished / GENESIS_FILE, nothing)
+            hash = genesis_hash_of(unfinished / GENESIS_FILE)
+            last = 0
+            for last, data in enumerate(chain_of(found.blocks, hash), 1):
+                write_block(unfinished, last, data)
         answer = {"genesis": str(folder / GENESIS_FILE), "genesis_hash": hash.hex(), "blocks": last}
         _answer(answer, as_json)
 
@@ -257,9 +258,8 @@ def _show_ready(found: Ready, as_json: bool) -> None:
     where = ", ".join(
         f"{name} on {at}" for name, at in (("gRPC", found.grpc), ("HTTP", found.http)) if at is not None
     )
-    console.notes().print(
-        f"{found.tier} {found.role} node at block {found.number}; {where or 'listens nowhere'}"
-    )
+    words = f"{found.tier} {found.role} node at block {found.number}; {where or 'listens nowhere'}"
+    console.notes().print(console.plain(words))
 
 
 def _answer(answer: dict[str, Any], as_json: bool) -> None:

@@ -19,7 +19,9 @@ TierName = Annotated[
     str | None, typer.Option("--tier", help="L1, L2, L3 or L4, in place of the detected tier.")
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
-Threads = Annotated[int | None, typer.Option("--threads", help="Threads; 0 is one for every usable core.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="Threads, at most the usable cores; 0 is one for each.")
+]
 Backend = Annotated[str | None, typer.Option("--backend", help="auto, cuda, ifma or scalar.")]
 Strategy = Annotated[
     str | None,
@@ -107,4 +109,18 @@ def settings_of(
     settings = load(hardware, flags=flags, tier=tier, config=config)
     for name in settings.ignored_variables:
         console.warn(f"the variable {name} names no setting and is ignored")
+    bounded_threads(settings.workers, hardware, settings.origins["workers"])
     return hardware, settings
+
+
+def bounded_threads(count: int, hardware: Hardware, origin: str) -> int:
+    """The number of threads that was asked for, or of cores that this process may use where that is less, which is told.
+
+    Args:
+        origin: where it was asked for, in words.
+    """
+    if count > hardware.cores:
+        console.warn(
+            f"{origin}: {count} threads; this process may use {hardware.cores} cores, and uses as many"
+        )
+    return min(count, hardware.cores)

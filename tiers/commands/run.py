@@ -13,6 +13,7 @@ import typer
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.workload_run import Difference, WorkloadRun, first_difference, run_workload, warm
 from supervm.engine.workloads import Workload, write_workload
+from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options
 from supervm.tiers.commands import run_options as given
@@ -128,6 +129,9 @@ def _run(
             line.update(doing, done / total if total else None)
 
         workload, not_executed = choice.make(progress)
+        if not len(workload.transactions):
+            # Two runs of nothing agree, and nothing is shown by that.
+            raise ArgumentError("workload", "no transaction in it", "at least one that is executed")
         if save is not None:
             write_workload(save, workload)
         progress("compiling kernels", 0, 0)
@@ -168,7 +172,7 @@ def _show(outcome: _Outcome) -> None:
         [
             (
                 "workload",
-                f"{console.plain(workload.name)}: {total:,} transactions in {len(workload):,} blocks{left}",
+                f"{workload.name}: {total:,} transactions in {len(workload):,} blocks{left}",
             ),
             ("state root", first.state_root.hex()),
             ("gas", f"{first.gas:,}"),

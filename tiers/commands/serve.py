@@ -50,7 +50,7 @@ def serve(
         else:
             for name, address in (("gRPC", found.grpc), ("HTTP", found.http)):
                 if address:
-                    console.answers().print(f"{name} on {address}")
+                    console.answers().print(console.plain(f"{name} on {address}"))
 
     flags = {
         "service.grpc": grpc,

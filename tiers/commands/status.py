@@ -58,7 +58,7 @@ def status(
         by_backend: dict[str, list[str]] = {}
         for state in states:
             by_backend.setdefault(state.chosen or "none", []).append(state.name)
-        size = f"{cache.size / (1 << 20):.1f} MiB in {console.plain(cache.folder)}"
+        size = f"{cache.size / (1 << 20):.1f} MiB in {cache.folder}"
         console.print_pairs(
             [
                 ("tier", f"{settings.tier.name} {settings.tier.title}"),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from supervm.tiers.compose import VerifyPipeline, verify_pipeline
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, BrokenFile
 from supervm.tiers.signature_files.formats import SignatureFile
-from supervm.tiers.signature_files.verdict_writers import verdict_writer
+from supervm.tiers.signature_files.verdict_writers import partial_name, verdict_writer
 from supervm.tiers.signature_files.verification import VERDICT_NAMES, Summary
 from supervm.tiers.tables import NUMBER, print_table
 
@@ -33,7 +33,12 @@ class Rule(StrEnum):
 
 def verify(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="JSON Lines, Parquet or Arrow IPC (file or stream).")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="JSON Lines, Parquet or Arrow IPC (file or stream); - is standard input.",
+            allow_dash=True,
+        ),
     ],
     rule: Annotated[Rule, typer.Option(help="How Ed25519 is checked.")] = Rule.dalek,
     low_s: Annotated[bool, typer.Option("--low-s/--no-low-s", help="Refuse a high s in ECDSA.")] = True,
@@ -43,6 +48,9 @@ def verify(
             help="Write the verdicts here: text, or a column if the name ends in .parquet or .arrow."
         ),
     ] = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="A file without any row is no error.")
+    ] = False,
     failures: Annotated[int, typer.Option(min=0, help="How many failures to list.")] = 10,
     tier: options.TierName = None,
     config: options.ConfigFile = None,
@@ -56,20 +64,25 @@ def verify(
 
     Columns: scheme (ed25519, ecdsa, schnorr), public_key, message or digest (ecdsa: digest), signature;
     hex or binary. Verdicts: 1 valid, 0 invalid, -1 malformed. Exit code 1 if any is not 1, 2 if the file
-    is broken.
+    is broken or has no row.
     """
     with console.reporting(as_json):
         hardware, settings = options.settings_of(tier, config, threads, backend, batch, strategy)
         pipeline = verify_pipeline(settings, hardware, rule=rule.value, low_s=low_s)
-        if output is not None and output.exists() and file.exists() and output.samefile(file):
-            raise ArgumentError("output", f"the input file {output}", "another file")
         summary = Summary(failures)
-        signatures = pipeline.open(file)
         with console.progress_line() as line:
-            begun = time.perf_counter()
-            broken = _run(pipeline, signatures, summary, output, line)
-            seconds = time.perf_counter() - begun
+            signatures = pipeline.open(file)
+            with closing(signatures.source):
+                if output is not None and signatures.source.is_same(output):
+                    raise ArgumentError("output", f"the input file {output}", "another file")
+                begun, broken = time.perf_counter(), None
+                try:
+                    _run(pipeline, signatures, summary, output, line, allow_empty=allow_empty)
+                except BrokenFile as error:  # what came before the broken row is reported too
+                    broken = error
+                seconds = time.perf_counter() - begun
             compiling = line.compilations.seconds
+        partial = partial_name(output) if output is not None and broken is not None else None
         if as_json:
             answer: dict[str, Any] = {"file": str(file), "format": signatures.format}
             answer |= summary.to_json(signatures.place)
@@ -77,19 +90,23 @@ def verify(
                 "error": console.error_json(broken) if broken else None,
                 "rule": rule.value,
                 "low_s": low_s,
-                "output": str(output) if output else None,
+                "output": str(output) if output and not partial else None,
+                "partial_output": str(partial) if partial else None,
+                "allow_empty": allow_empty,
                 "seconds": seconds,
                 "compile_seconds": compiling,
-                "items_per_second": summary.rows / (seconds - compiling),
+                "items_per_second": summary.rows / (seconds - compiling) if summary.rows else 0.0,
                 "threads": pipeline.threads,
                 "backend": pipeline.backend,
                 "environment": environment(hardware),
             }
             console.print_json(answer)
-        else:
+        elif summary.rows or broken is None:
             _show(summary, signatures.place, seconds - compiling, compiling)
     if broken is not None:
         console.show_error(broken)
+        if partial is not None:
+            console.warn(f"{output} is not written; the verdicts before this are in {partial}")
         raise typer.Exit(WRONG_USE)
     if not summary.all_valid:
         raise typer.Exit(VERIFICATION_FAILED)
@@ -101,20 +118,25 @@ def _run(
     summary: Summary,
     output: Path | None,
     line: console.ProgressLine,
-) -> BrokenFile | None:
-    """Verify the file; a broken row's error comes back, so that what came before it is reported too."""
-    name = signatures.path.name
+    *,
+    allow_empty: bool,
+) -> None:
+    """Verify the file.
+
+    Raises:
+        BrokenFile: it has a broken row, or none. Every row before it is counted and written.
+    """
+    name = Path(signatures.source.name).name
     line.update(f"verifying {name}")
+
+    def progress(fraction: float | None, rows: int) -> None:
+        line.update(f"verifying {name}, {rows:,} rows", fraction)
+
     with verdict_writer(output) if output else nullcontext() as writer:
-
-        def progress(fraction: float, rows: int) -> None:
-            line.update(f"verifying {name}, {rows:,} rows", fraction)
-
-        try:
-            pipeline.run(signatures, summary, writer=writer, progress=progress)
-        except BrokenFile as error:
-            return error
-    return None
+        pipeline.run(signatures, summary, writer=writer, progress=progress)
+        if not summary.rows and not allow_empty:
+            # Whoever made the file, or writes to the pipe, has failed: nothing was found valid.
+            raise BrokenFile(signatures.source.name, "", "no row in it; --allow-empty takes that")
 
 
 def _show(summary: Summary, place: str, seconds: float, compiling: float) -> None:

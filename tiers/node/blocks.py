@@ -30,6 +30,7 @@ import numpy as np
 from supervm.crypto.messages import Messages
 from supervm.engine.transaction_encoding import decode, encode
 from supervm.engine.transactions import TransactionBatch
+from supervm.engine.whole_files import write_whole
 from supervm.tiers.node.errors import BlockRefused
 
 FORMAT = 1
@@ -110,7 +111,7 @@ def unpack_block(data: bytes | memoryview, source: str) -> Block:
     if start > len(body):
         raise BlockRefused(source, number, f"{count:,} transactions", "as many as the file holds")
     offsets = np.frombuffer(data, "<i8", count + 1, _HEAD.itemsize).astype(np.int64)
-    if offsets[0] != 0 or offsets[-1] != len(body) - start or (np.diff(offsets) < 0).any():
+    if offsets[0] != 0 or offsets[-1] != len(body) - start or (offsets[1:] < offsets[:-1]).any():
         expected = f"offsets that ascend from 0 to {len(body) - start}"
         raise BlockRefused(source, number, f"offsets from {offsets[0]} to {offsets[-1]}", expected)
     if timestamp >= 1 << 63:
@@ -149,17 +150,6 @@ class BlockReader:
 def write_block(folder: Path, number: int, data: bytes) -> Path:
     """Put a block file into a directory under its name, at once as a whole and safe from a power loss."""
     return write_whole(folder / file_name(number), data)
-
-
-def write_whole(path: Path, data: bytes) -> Path:
-    """Write a file under another name, wait for the disk, and rename it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
-    return path
 
 
 def chain_of(

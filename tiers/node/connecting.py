@@ -5,14 +5,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from supervm.engine.input_files import read_input
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client.connection import Tls
-from supervm.tiers.errors import BrokenFile
+from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.tiers.node.upstream import PATIENCE_SECONDS, Upstream
 from supervm.tiers.service.security import file_of, key_pair, lacks, path_of, read_authorities
 from supervm.tiers.settings import Settings
 
 OFF = "off"
+MOST_BYTES = 64 << 10
+"""Bytes of a file with a token."""
 
 
 def upstream_of(settings: Settings, seconds: float = PATIENCE_SECONDS) -> Upstream:
@@ -56,10 +59,12 @@ def _only_word(path: Path) -> str:
     Raises:
         BrokenFile: it cannot be read, or something else than one word; which never shows it.
     """
+    with told_as_broken_file():
+        content = read_input(path, MOST_BYTES)
     try:
-        words = path.read_text(encoding="ascii").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BrokenFile(str(path), "", getattr(error, "strerror", None) or "not ASCII") from None
+        words = content.decode("ascii").split()
+    except UnicodeDecodeError:
+        raise BrokenFile(str(path), "", "not ASCII") from None
     if len(words) != 1:
         raise BrokenFile(str(path), "", f"{len(words)} words in it")
     return words[0]

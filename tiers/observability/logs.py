@@ -26,13 +26,14 @@ from typing import Any, TextIO
 
 import msgspec
 
+from supervm.tiers.plain_text import encodable, of_json, visible
+
 ROOT = "supervm"
 
 MOST_CHARACTERS = 2_000
 """Of a message or a field; what a client sends can be long."""
 
 _SECRET = re.compile(r"token|secret|password|authorization|cookie|private_?key|credential", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _request: ContextVar[str] = ContextVar("supervm_request", default="")
 
@@ -98,7 +99,11 @@ class JsonLines(logging.Formatter):
             "message": _cut(record.getMessage()),
             **fields(record),
         }
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        try:
+            text = msgspec.json.encode(line, enc_hook=str)
+        except UnicodeEncodeError:  # the name of a file that is no UTF-8
+            text = msgspec.json.encode(encodable(line), enc_hook=str)
+        return of_json(text.decode())
 
 
 class TextLines(logging.Formatter):
@@ -107,7 +112,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         more = "".join(f" {name}={value}" for name, value in fields(record).items())
         line = f"{_time(record)} {record.levelname:<7} {record.name}: {_cut(record.getMessage())}{more}"
-        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
+        return visible(line)
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:

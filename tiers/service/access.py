@@ -8,10 +8,14 @@ import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
 
-from supervm.tiers.errors import BrokenFile, ServiceError
+from supervm.engine.input_files import read_input
+from supervm.tiers.errors import BrokenFile, ServiceError, told_as_broken_file
 from supervm.tiers.service.codes import Code
 
 SHORTEST_TOKEN = 16
+MOST_BYTES = 16 << 20
+"""Bytes of a file of tokens."""
+
 BEARER = "bearer "
 PREFIX = 64
 
@@ -39,10 +43,12 @@ class Access:
             BrokenFile: it cannot be read, a line is something else, a token is short or a name comes twice, or there is
                 none.
         """
+        with told_as_broken_file():
+            content = read_input(path, MOST_BYTES)
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BrokenFile(str(path), "", getattr(error, "strerror", None) or "not UTF-8") from None
+            lines = content.decode("utf-8").splitlines()
+        except UnicodeDecodeError:
+            raise BrokenFile(str(path), "", "not UTF-8") from None
         tokens: dict[str, bytes] = {}
         for number, line in enumerate(lines, 1):
             words = line.split()

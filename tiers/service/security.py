@@ -11,7 +11,8 @@ from pathlib import Path
 
 import grpc
 
-from supervm.tiers.errors import BrokenFile, SettingError
+from supervm.engine.input_files import read_input
+from supervm.tiers.errors import BrokenFile, SettingError, told_as_broken_file
 from supervm.tiers.service.access import Access
 from supervm.tiers.settings import Settings
 
@@ -128,16 +129,18 @@ def lacks(settings: Settings, name: str, other: str) -> SettingError:
     return SettingError(settings.origins[name], name, f"a file, and no {other}", "both of them, or neither")
 
 
+MOST_BYTES = 16 << 20
+"""Bytes of a PEM file."""
+
+
 def read_pem(path: Path) -> bytes:
-    """A file's content.
+    """A file's content, at most `MOST_BYTES`.
 
     Raises:
         BrokenFile: it cannot be read.
     """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BrokenFile(str(path), "", error.strerror or str(error)) from None
+    with told_as_broken_file():
+        return bytes(read_input(path, MOST_BYTES))
 
 
 def read_authorities(path: Path) -> bytes:

@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from supervm.tiers.errors import BrokenFile
+from supervm.engine.input_files import InputFile, open_input
+from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.tiers.signature_files.arrow_files import ArrowFile, ArrowStream, ParquetFile
-from supervm.tiers.signature_files.json_lines import JsonLinesFile
+from supervm.tiers.signature_files.json_lines import BYTE_ORDER_MARK, JsonLinesFile
 from supervm.tiers.signature_files.rows import Rows
 
 ARROW_FILE_MAGIC = b"ARROW1"
 ARROW_STREAM_MAGIC = b"\xff\xff\xff\xff"  # the continuation mark before the schema message
 PARQUET_MAGIC = b"PAR1"
+PEEKED = 64
+"""Bytes that are looked at."""
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 ARROW_SUFFIXES = (".arrow", ".arrows", ".ipc", ".feather")
@@ -24,45 +27,54 @@ class SignatureFile(Protocol):
     """A file that yields its rows in order.
 
     Attributes:
+        source: where its bytes come from; who opened the file closes it.
         format: its format in words.
         place: what messages call a row, 'line' or 'row'.
     """
 
-    path: Path
+    source: InputFile
     format: str
     place: str
 
     @property
-    def fraction(self) -> float:
-        """How much of the file has been read, 0 to 1."""
+    def fraction(self) -> float | None:
+        """How much of the file has been read, 0 to 1; None where nobody knows, in a pipe."""
 
     def batches(self) -> Iterator[Rows]:
         """Batches of rows; BrokenFile at the first broken row, after the rows before it."""
 
 
 def open_signature_file(path: Path, batch_items: int, batch_bytes: int) -> SignatureFile:
-    """The reader for `path`.
+    """The reader for a file or a pipe, which is opened once and looked at before it is read.
 
     Args:
+        path: where it is; '-' is standard input.
         batch_items: rows of a batch, at most.
         batch_bytes: bytes of a batch, about.
 
     Raises:
-        BrokenFile: the file is missing, unreadable, or of a format that is not read.
+        BrokenFile: it is missing, unreadable, neither file nor pipe, or of a format that is not read.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-    except OSError as error:
-        raise BrokenFile(str(path), "", error.strerror or str(error)) from None
-    suffix = path.suffix.lower()
+    with told_as_broken_file():
+        source = open_input(path)
+        try:
+            return _reader(source, path.suffix.lower())(source, batch_items, batch_bytes)
+        except BaseException:
+            source.close()
+            raise
+
+
+def _reader(source: InputFile, suffix: str) -> Callable[[InputFile, int, int], SignatureFile]:
+    head = source.peek(PEEKED)
     if suffix in PARQUET_SUFFIXES or head.startswith(PARQUET_MAGIC):
-        return ParquetFile(path, batch_items, batch_bytes)
+        return ParquetFile
     if head.startswith(ARROW_FILE_MAGIC):
-        return ArrowFile(path, batch_items, batch_bytes)
+        return ArrowFile
     if suffix in ARROW_SUFFIXES or head.startswith(ARROW_STREAM_MAGIC):
-        return ArrowStream(path, batch_items, batch_bytes)
-    if suffix in JSON_SUFFIXES or head.lstrip()[:1] == b"{":
-        return JsonLinesFile(path, batch_items, batch_bytes)
+        return ArrowStream
+    text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
+    # Nothing at all is a file of JSON Lines without a row.
+    if suffix in JSON_SUFFIXES or text[:1] == b"{" or not head:
+        return JsonLinesFile
     known = ", ".join((*JSON_SUFFIXES, *PARQUET_SUFFIXES, *ARROW_SUFFIXES))
-    raise BrokenFile(str(path), "", f"neither the name ({known}) nor the content tells a known format")
+    raise BrokenFile(source.name, "", f"neither the name ({known}) nor the content tells a known format")

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from supervm.tiers.errors import BrokenFile
+from supervm.engine.input_files import InputFile
+from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.tiers.signature_files.rows import Rows, read_columns
 
 LONGEST_LINE = 64 << 20
+"""Bytes of a line, and of lines without anything one after the other."""
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -28,13 +31,16 @@ class Line(msgspec.Struct, gc=False):
 
 
 _decoder = msgspec.json.Decoder(Line)
+_MEMBERS = Line.__struct_fields__
+_KEYS = {name: f'"{name}"'.encode() for name in _MEMBERS}
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class JsonLinesFile:
-    """Reads a file of JSON objects, one a line; empty lines are passed over.
+    """Reads a file or a pipe of JSON objects, one a line; empty lines are passed over.
 
     Args:
-        path: the file.
+        source: the file or pipe, at its first byte.
         batch_items: rows of a batch, at most.
         batch_bytes: bytes of text of a batch, about.
     """
@@ -42,17 +48,19 @@ class JsonLinesFile:
     format = "JSON Lines"
     place = "line"
 
-    def __init__(self, path: Path, batch_items: int, batch_bytes: int) -> None:
-        self.path = path
-        self.size = path.stat().st_size
+    def __init__(self, source: InputFile, batch_items: int, batch_bytes: int) -> None:
+        self.source = source
         self.bytes_read = 0
         self._items = batch_items
         self._bytes = batch_bytes
+        self._empty = 0
 
     @property
-    def fraction(self) -> float:
-        """How much of the file has been read, 0 to 1."""
-        return self.bytes_read / self.size if self.size else 1.0
+    def fraction(self) -> float | None:
+        """How much of a file has been read, 0 to 1; None of a pipe."""
+        if self.source.size is None:
+            return None
+        return min(1.0, self.bytes_read / self.source.size) if self.source.size else 1.0
 
     def batches(self) -> Iterator[Rows]:
         """Rows in the file's order.
@@ -65,8 +73,12 @@ class JsonLinesFile:
         number = 1
         held = 0
         for block in self._blocks():
+            if not block.strip():
+                number += block.count(b"\n")
+                self._pass_empty(number, len(block))
+                continue
             texts = block.split(b"\n")
-            problem = self._decode(texts, number, lines, numbers)
+            problem = self._decode(block, texts, number, lines, numbers)
             number += len(texts) - 1
             held += len(block)
             # What does not fill a batch waits for the next block, unless it is large already.
@@ -86,48 +98,68 @@ class JsonLinesFile:
     def _blocks(self) -> Iterator[bytes]:
         """Whole lines, about an eighth of a batch at a time."""
         step = max(1 << 16, self._bytes // 8)
-        with self.path.open("rb") as file:
-            rest = file.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
-            number = 1
-            while block := file.read(step):
-                self.bytes_read += len(block)
-                cut = block.rfind(b"\n") + 1
-                if cut == 0:
-                    rest += block
-                    if len(rest) > LONGEST_LINE:
-                        self._fail(number, f"longer than {LONGEST_LINE} bytes")
-                    continue
-                whole = rest + block[:cut]
-                yield whole
-                number += whole.count(b"\n")
-                rest = block[cut:]
-            self.bytes_read = self.size
-            if rest.strip():
-                yield rest
+        if self.source.peek(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK:
+            self.source.read(len(BYTE_ORDER_MARK))
+        rest, number = bytearray(), 1
+        while block := self._read(step):
+            self.bytes_read += len(block)
+            cut = block.rfind(b"\n") + 1
+            if cut == 0:
+                rest += block
+                if len(rest) > LONGEST_LINE:
+                    self._fail(number, f"longer than {LONGEST_LINE} bytes")
+                continue
+            whole = bytes(rest) + block[:cut] if rest else block[:cut]
+            yield whole
+            number += whole.count(b"\n")
+            rest = bytearray(block[cut:])
+        if rest.strip():
+            yield bytes(rest)
+
+    def _read(self, most: int) -> bytes:
+        with told_as_broken_file():
+            return self.source.read(most)
 
     def _decode(
-        self, texts: list[bytes], number: int, lines: list[Line], numbers: list[int]
+        self, block: bytes, texts: list[bytes], number: int, lines: list[Line], numbers: list[int]
     ) -> BrokenFile | None:
-        """Append the lines up to a broken one, whose error comes back; `number` is that of the first text."""
+        """Append the lines of a block up to a broken one, whose error comes back; `number` is that of the first text."""
         decode = _decoder.decode
         if not texts[-1]:
             texts = texts[:-1]
         try:
-            lines += [decode(text) for text in texts]
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            decoded = [decode(text) for text in texts]
+        except _UNREADABLE:
             pass  # a broken or an empty line is in here: one at a time, to know which
         else:
-            numbers += range(number, number + len(texts))
-            return None
+            if _surely_single(block, decoded) or not any(map(_doubled, texts)):
+                lines += decoded
+                numbers += range(number, number + len(texts))
+                self._empty = 0
+                return None
         for place, text in enumerate(texts, number):
-            try:
-                lines.append(decode(text))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                if text.strip():
-                    return BrokenFile(str(self.path), f"line {place}", str(error))
-            else:
-                numbers.append(place)
+            problem = self._decode_one(text, place, lines, numbers)
+            if problem is not None:
+                return BrokenFile(self.source.name, f"line {place}", problem)
         return None
+
+    def _decode_one(self, text: bytes, place: int, lines: list[Line], numbers: list[int]) -> str | None:
+        """Append a line, unless it is empty; what is wrong with it comes back."""
+        try:
+            line = _decoder.decode(text)
+        except RecursionError:
+            return "lists and objects that are nested too deeply"
+        except _UNREADABLE as error:
+            if text.strip():
+                return str(error)
+            self._pass_empty(place, len(text) + 1)
+            return None
+        self._empty = 0
+        doubled = _doubled(text)
+        if doubled is None:
+            lines.append(line)
+            numbers.append(place)
+        return doubled
 
     def _rows(self, lines: list[Line], numbers: list[int]) -> Iterator[Rows]:
         if not lines:
@@ -146,5 +178,42 @@ class JsonLinesFile:
         if broken is not None:
             self._fail(numbers[broken.index], broken.problem)
 
+    def _pass_empty(self, number: int, count: int) -> None:
+        """Pass over bytes without a row; a source of nothing else has no end."""
+        self._empty += count
+        if self._empty > LONGEST_LINE:
+            self._fail(number, f"nothing but empty lines in {LONGEST_LINE} bytes")
+
     def _fail(self, number: int, problem: str) -> None:
-        raise BrokenFile(str(self.path), f"line {number}", problem)
+        raise BrokenFile(self.source.name, f"line {number}", problem)
+
+
+def _surely_single(block: bytes, lines: list[Line]) -> bool:
+    """Whether a glance shows that no line has a member twice: readers differ about which of two counts.
+
+    A member takes a colon; where there are as many as there are members with a value, there is no other one.
+    """
+    members = 3 * len(lines)
+    members += sum([line.message is not None for line in lines])
+    members += sum([line.digest is not None for line in lines])
+    return block.count(b":") == members
+
+
+def _doubled(text: bytes) -> str | None:
+    """What is wrong with a line that has a member twice; of one that could be decoded."""
+    if b"\\" not in text and all(text.count(key) <= 1 for key in _KEYS.values()):
+        return None
+    doubled: list[str] = []
+
+    def pairs(found: list[tuple[str, object]]) -> dict[str, object]:
+        names = [name for name, _ in found]
+        doubled[:] = [name for name in _MEMBERS if names.count(name) > 1]  # the outermost object comes last
+        return {}
+
+    try:
+        json.loads(text, object_pairs_hook=pairs)
+    except RecursionError:
+        return "lists and objects that are nested too deeply"
+    except ValueError as error:
+        return str(error)
+    return f"'{doubled[0]}' is there more than once" if doubled else None

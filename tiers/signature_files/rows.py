@@ -72,6 +72,8 @@ def read_columns(
     Returns:
         The rows before the first broken one, and that one, if any.
     """
+    # Plain before anything is asked of them: a dictionary may hold nulls that its indices do not show.
+    columns = {name: _plain(column) for name, column in columns.items()}
     broken: list[Broken] = []
     scheme = _schemes(columns["scheme"], broken)
     fields = {
@@ -104,6 +106,30 @@ def ragged(column: pa.LargeBinaryArray) -> tuple[npt.NDArray[np.uint8], npt.NDAr
     return data[offsets[0] : offsets[-1]], offsets - offsets[0]
 
 
+def value_lengths(column: pa.Array) -> npt.NDArray[np.int64]:
+    """The bytes of each value of a column, int64 (n,), as far as `read_columns` takes it; 0 for others and for nulls."""
+    kind = column.type
+    if len(column) == 0:
+        return np.zeros(0, np.int64)
+    if pa.types.is_dictionary(kind):
+        lengths = value_lengths(column.dictionary)
+        indices = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
+        return np.asarray(lengths[indices] if len(lengths) else np.zeros(len(column)), np.int64)
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        # A view has 16 bytes, of which the first 4 are its length (Arrow, "variable-size binary view layout").
+        views = np.frombuffer(column.buffers()[1], "<i4")[::4][column.offset : column.offset + len(column)]
+        return np.where(_nulls(column), 0, views).astype(np.int64)
+    if _is_ragged(kind) or pa.types.is_fixed_size_binary(kind):
+        known = pc.binary_length(column).fill_null(0)
+        return np.asarray(known.to_numpy(zero_copy_only=False), np.int64)
+    return np.zeros(len(column), np.int64)
+
+
+def _is_ragged(kind: pa.DataType) -> bool:
+    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(texts or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
 def of_ragged(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
     """A column over these bytes and offsets, without a copy."""
     buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(np.ascontiguousarray(data))]
@@ -122,7 +148,6 @@ def _nulls(column: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 def _schemes(column: pa.Array, broken: list[Broken]) -> npt.NDArray[np.int8]:
-    column = _plain(column)
     known = ", ".join(SCHEMES)
     if not (pa.types.is_large_string(column.type) or pa.types.is_null(column.type)):
         broken.append(Broken(0, f"'scheme' is {column.type}, expected text: {known}"))
@@ -159,7 +184,6 @@ def _plain(column: pa.Array) -> pa.Array:
 
 def _binary(name: str, column: pa.Array, broken: list[Broken]) -> pa.LargeBinaryArray:
     """The bytes of a column; nulls become empty."""
-    column = _plain(column)
     if pa.types.is_null(column.type):
         return column.cast(pa.large_binary()).fill_null(b"")
     if pa.types.is_large_binary(column.type):

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,27 +102,29 @@ def verify_file(
     summary: Summary,
     *,
     writer: VerdictWriter | None = None,
-    progress: Callable[[float, int], None] | None = None,
+    progress: Callable[[float | None, int], None] | None = None,
 ) -> None:
     """Verify every row of `file` into `summary`, and write the verdicts as they come.
 
     While one batch is verified the next one is read.
 
     Args:
-        progress: called after every batch with the fraction of the file read and the rows verified so far.
+        progress: called after every batch with the fraction of the file read, None of a pipe, and the rows verified so
+            far.
 
     Raises:
         BrokenFile: at the first broken row, when every row before it is counted and written.
     """
     rows_done = 0
-    for rows, fraction in _read_ahead(file):
-        verdicts = verify_rows(rows, checks)
-        if writer is not None:
-            writer.write(verdicts)
-        summary.add(rows, verdicts)
-        rows_done += len(rows)
-        if progress is not None:
-            progress(fraction, rows_done)
+    with closing(_read_ahead(file)) as batches:
+        for rows, fraction in batches:
+            verdicts = verify_rows(rows, checks)
+            if writer is not None:
+                writer.write(verdicts)
+            summary.add(rows, verdicts)
+            rows_done += len(rows)
+            if progress is not None:
+                progress(fraction, rows_done)
 
 
 def verify_rows(rows: Rows, checks: SignatureChecks) -> Verdicts:
@@ -212,18 +215,22 @@ def _matrix(column: pa.LargeBinaryArray, width: int) -> ByteRows:
     return ragged(column)[0].reshape(len(column), width)
 
 
-def _read_ahead(file: SignatureFile) -> Iterator[tuple[Rows, float]]:
+def _read_ahead(file: SignatureFile) -> Generator[tuple[Rows, float | None], None, None]:
     """Each batch, and the fraction of the file read by then; the next one is read while the caller works."""
     batches = file.batches()
 
-    def read() -> tuple[Rows | None, float]:
+    def read() -> tuple[Rows | None, float | None]:
         return next(batches, None), file.fraction
 
     with ThreadPoolExecutor(1, thread_name_prefix="supervm-reader") as reader:
-        coming = reader.submit(read)
-        while True:
-            rows, fraction = coming.result()
-            if rows is None:
-                return
+        try:
             coming = reader.submit(read)
-            yield rows, fraction
+            while True:
+                rows, fraction = coming.result()
+                if rows is None:
+                    return
+                coming = reader.submit(read)
+                yield rows, fraction
+        finally:
+            # A pipe may keep the thread waiting, and the end of this block waits for the thread.
+            file.source.stop()

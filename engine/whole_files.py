@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Output files, and folders of them, that stand under their name only when they are whole.
+
+A file is written under another name in the same directory, and renamed when it is complete: whoever finds the name finds
+everything, after a crash too, and an interrupted write leaves what was there before.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+def unfinished_name(path: Path) -> Path:
+    """Where this process writes a file until it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+@contextmanager
+def whole_file(path: Path | str, *, new: bool = False) -> Iterator[BinaryIO]:
+    """A file to write to, which gets its name and is safe from a power loss when the block ends without an error.
+
+    Args:
+        path: what is there is replaced; a symbolic link stays, and what it leads to is replaced.
+        new: never replace a file.
+
+    Raises:
+        FileExistsError: there is one, and `new` was asked for.
+        OSError: it cannot be written; nothing has changed then.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(21, "Is a directory", str(path))
+    unfinished = unfinished_name(target)
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            os.link(unfinished, target)
+            unfinished.unlink()
+        else:
+            unfinished.rename(target)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder to write files to, which gets its name when the block ends without an error.
+
+    Args:
+        path: nothing, or an empty folder, is there; folders above it are made.
+
+    Raises:
+        OSError: it cannot be written; nothing has changed then, but for folders above it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(os.path.realpath(path))
+    unfinished = unfinished_name(target)
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        unfinished.rename(target)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def write_whole(path: Path, data: bytes, *, new: bool = False) -> Path:
+    """Write a file at once as a whole; see `whole_file`."""
+    with whole_file(path, new=new) as file:
+        file.write(data)
+    return path
