@@ -86,7 +86,7 @@ def test_what_instances_cost_at_every_limit(engines: Engines):
     one, two = story.others
     entries = [(one, name) for name in (b"init", b"drop", b"grow", b"grow_far", b"code")]
     entries += [(two, name) for name in (b"grow", b"grow_far", b"nothing")]
-    limits = (1_010, 5_000, 20_000, 21_200, 33_768, 50_000, 66_536, 66_600, 90_000, 86_000, 3_400_000, 10**7)
+    limits = (1_100, 5_000, 20_000, 21_200, 33_768, 50_000, 66_536, 66_600, 90_000, 86_000, 3_400_000, 10**7)
     for limit in limits:
         story.block(
             [

@@ -188,7 +188,7 @@ def test_a_call_that_fails_or_is_rejected_is_exit_code_1(run: Run, state: Path, 
     assert (failed["accepted"], failed["success"], failed["reason"]) == (True, False, "CONTRACT_ERROR")
     assert failed["words"] == "The contract returned a negative number."
     assert failed["return_value"] == -2
-    shown = run(*call, "transfer", "--state", state, "--input", OTHER + _amount(1))
+    shown = run(*call, "transfer", "--state", state, "--input", OTHER + _amount(1), "--dry-run")
     assert "returned  -2\n" in shown.stdout
     result = run(*call, "burn", "--state", state)
     assert result.exit_code == 1
