@@ -3,6 +3,7 @@
 
     SupervmError
     └── EngineError
+        ├── ForgedBlock (ValueError)        a block whose own bytes show that something it states is wrong
         ├── InputFileError (ValueError)     a file that cannot be used: file, place, field, found, expected
         │   └── UnknownTransactionType      a transaction of a type that no adapter knows
         ├── MalformedBatch (ValueError)     columns that are no batch of transactions: row, field, found, expected
@@ -13,8 +14,8 @@
             ├── StorageCorrupt              what is stored is damaged or contradicts itself
             └── StorageFailed               a write failed; nothing is taken any more until it is opened again
 
-What a well-formed block *claims* and fails to show (a sender, a hash, a root) is not an error but a finding
-of the report; only what cannot be read at all is raised.
+What a well-formed block *claims* and fails to show (a sender, a hash, a root) is not an error of a replay but a finding
+of its report; only what cannot be read at all is raised there. A workload is not made of such a block: `ForgedBlock`.
 """
 
 from __future__ import annotations
@@ -74,6 +75,27 @@ class EngineClosed(EngineError):
 
     def __reduce__(self) -> tuple[type[EngineClosed], tuple[()]]:
         return type(self), ()
+
+
+class ForgedBlock(EngineError, ValueError):
+    """A block that does not hold what it states.
+
+    Args:
+        block: its number.
+        field: the header's field.
+        found: what was computed, in words.
+        stated: what the block says.
+    """
+
+    def __init__(self, block: int, field: str, found: str, stated: str) -> None:
+        super().__init__(f"block {block}: {field}: found {found}, expected {stated}, as the block states")
+        self.block = block
+        self.field = field
+        self.found = found
+        self.stated = stated
+
+    def __reduce__(self) -> tuple[type[ForgedBlock], tuple[int, str, str, str]]:
+        return type(self), (self.block, self.field, self.found, self.stated)
 
 
 class UnknownTransactionType(InputFileError):

@@ -53,7 +53,7 @@ class Receipts:
     | `path` | uint8 (n,) | `Path` |
     | `reason` | uint8 (n,) | `supervm.vm.outcomes.Reason`, 0 for success |
     | `gas` | uint64 (n,) | gas used; 0 if rejected |
-    | `return_value` | int64 (n,) | of the entry point; 0 unless it succeeded |
+    | `return_value` | int64 (n,) | of the entry point; 0 unless it returned, and below 0 it failed with `CONTRACT_ERROR` |
     | `output` | Messages (n) | |
     | `event_offsets`, `events` | int64 (n + 1,), Messages (e) | transaction i has offsets[i] … offsets[i + 1] − 1 |
     """

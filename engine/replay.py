@@ -2,14 +2,17 @@
 """The replay of blocks: every claim of a block that its own bytes can prove is checked, and its balance
 transfers are executed twice, by waves and in order.
 
-Nothing is taken from a block's word: senders are recovered from signatures, hashes and the transactions root
-are computed. Contract code does not run; `supervm.engine.transfers` says what is executed, what is counted.
+Nothing is taken from a block's word: senders are recovered from signatures, the hashes of transactions and header and the
+roots of transactions and withdrawals are computed, and a block whose parent is given must name its hash. Contract code
+does not run, so what only its execution gives (state root, receipts root, logs bloom, gas used) is covered by the
+header's hash alone; `supervm.engine.transfers` says what is executed, what is counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -21,6 +24,7 @@ from supervm.engine.conflicts import detect
 from supervm.engine.ethereum.blocks import Block, decode_block, read_block
 from supervm.engine.ethereum.encoding import encoded_transactions
 from supervm.engine.ethereum.first_block import FIRST_BLOCK, FIRST_PRE_STATE
+from supervm.engine.ethereum.header import Claim, check_header
 from supervm.engine.ethereum.movements import balance_movements
 from supervm.engine.ethereum.pre_state import PreState, decode_pre_state, read_pre_state
 from supervm.engine.ethereum.senders import FAULT_WORDS, Recovered, SignatureFault, recover_senders
@@ -80,6 +84,7 @@ def replay(
         for group in _groups(folders):
             for done in run.replay_group(group):
                 tell("replaying blocks", done, len(folders))
+        run.link()
         return ReplayReport(
             run.blocks, run.signatures, run.recovery_seconds, perf_counter() - began, run.problems, run.notes
         )
@@ -105,6 +110,8 @@ class _Run:
         self.notes: list[Finding] = []
         self.signatures = 0
         self.recovery_seconds = 0.0
+        self.links: list[tuple[Block, bytes]] = []
+        """Of each block its header's hash, as computed."""
 
     def replay_group(self, group: Sequence[tuple[Block, PreState]]) -> Iterator[int]:
         """Verify the group's signatures in one batch, then replay block by block; yields the blocks done."""
@@ -124,6 +131,9 @@ class _Run:
         root_ok = bool(np.array_equal(root, block.transactions_root))
         if not root_ok:
             self._problem(block, None, "transactions root", _hex(root), _hex(block.transactions_root))
+        claims = check_header(block.header, block.hash.tobytes())
+        self.links.append((block, claims[0].found or b""))
+        hash_ok, uncles_ok, withdrawals_ok = (self._check_claim(block, claim) for claim in claims)
         movements = balance_movements(block, recovered, state)
         offsets, keys = movements.keys()
         versioned = detect(offsets, keys, offsets, keys, rule="versioned", backend=self.conflict_backend)
@@ -142,6 +152,10 @@ class _Run:
             senders_wrong=self._check_senders(block, recovered),
             hashes_wrong=self._check_hashes(block, digests),
             transactions_root_ok=root_ok,
+            hash_ok=bool(hash_ok),
+            uncles_ok=uncles_ok,
+            withdrawals_root_ok=withdrawals_ok,
+            parent_ok=None,
             waves_versioned=int(versioned.wave_count),
             waves_locking=int(locking.wave_count),
             edges_locking=len(locking.edges),
@@ -151,6 +165,25 @@ class _Run:
             sequential_equal=self._check_equal(block, in_order, by_waves),
             conserved=self._check_conserved(block, movements, in_order, by_waves),
         )
+
+    def _check_claim(self, block: Block, claim: Claim) -> bool | None:
+        if claim.ok is False:
+            self._problem(block, None, claim.field, _shown(claim.found), _shown(claim.stated))
+        return claim.ok
+
+    def link(self) -> None:
+        """Whether each block whose parent is among the blocks names its hash, in whatever order they were given."""
+        known: dict[int, list[bytes]] = {}
+        for block, digest in self.links:
+            known.setdefault(block.number, []).append(digest)
+        for place, (block, _) in enumerate(self.links):
+            parents = known.get(block.number - 1)
+            if not parents:
+                continue
+            named = block.header.fields["parentHash"]
+            if named not in parents:
+                self._problem(block, None, "parentHash", _shown(parents[0]), _shown(named))
+            self.blocks[place] = replace(self.blocks[place], parent_ok=named in parents)
 
     def _check_senders(self, block: Block, recovered: Recovered) -> int:
         claimed = block.transactions.claimed_sender
@@ -235,3 +268,7 @@ def _using(threads: int | None) -> Iterator[None]:
 
 def _hex(row: NDArray[np.uint8]) -> str:
     return "0x" + row.tobytes().hex()
+
+
+def _shown(value: bytes | None) -> str:
+    return f"0x{value.hex()}" if value else "none"

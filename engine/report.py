@@ -43,6 +43,10 @@ class BlockReport:
         senders_wrong: transactions whose signature gave another address than `from`, or none.
         hashes_wrong: transactions whose hash is not the one stated.
         transactions_root_ok: the header's transactions root is the computed one.
+        hash_ok: the block's hash is that of all of its header's fields.
+        uncles_ok: the header commits to no uncles and the block names none; None if it names some.
+        withdrawals_root_ok: the header's withdrawals root is the computed one; None if the block has no withdrawals.
+        parent_ok: the header names the hash of the block before; None if that was not given.
         waves_versioned, waves_locking: waves by each conflict rule over (sender, recipient).
         edges_locking: edges of the locking graph.
         transfers: balance transfers among the transactions.
@@ -58,6 +62,10 @@ class BlockReport:
     senders_wrong: int
     hashes_wrong: int
     transactions_root_ok: bool
+    hash_ok: bool
+    uncles_ok: bool | None
+    withdrawals_root_ok: bool | None
+    parent_ok: bool | None
     waves_versioned: int
     waves_locking: int
     edges_locking: int
@@ -66,6 +74,13 @@ class BlockReport:
     calls_not_executed: int
     sequential_equal: bool
     conserved: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing that was checked is wrong."""
+        checks = (self.transactions_root_ok, self.hash_ok, self.uncles_ok, self.withdrawals_root_ok)
+        found = (*checks, self.parent_ok, self.sequential_equal, self.conserved)
+        return False not in found and not self.senders_wrong and not self.hashes_wrong
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,33 @@ class ReplayReport:
         """Recoveries a second of `recovery_seconds`; 0 where nothing was recovered."""
         return self.signatures / self.recovery_seconds if self.recovery_seconds else 0.0
 
+    def checked(self) -> list[str]:
+        """What was compared and found right, in words."""
+        blocks = self.blocks
+        withdrawals = sum(block.withdrawals_root_ok is not None for block in blocks)
+        parents = sum(block.parent_ok is not None for block in blocks)
+        return [
+            f"senders and hashes of {self.transactions:,} transactions",
+            f"hashes and transactions roots of {len(blocks):,} blocks",
+            *([f"withdrawals roots of {withdrawals:,}"] if withdrawals else []),
+            *([f"parents of {parents:,}"] if parents else []),
+            "waves give what block order gives",
+            "no money made or lost",
+        ]
+
+    def unchecked(self) -> list[str]:
+        """What a replay cannot know, or was not given, in words."""
+        blocks = self.blocks
+        uncles = sum(block.uncles_ok is None for block in blocks)
+        parents = sum(block.parent_ok is None for block in blocks)
+        return [
+            "state roots, receipts roots, logs and gas used, since contracts are not executed",
+            "the pre-states",
+            *([f"the uncles of {uncles:,}"] if uncles else []),
+            *([f"the parents of {parents:,} blocks, which were not given"] if parents else []),
+            "whether the blocks are those of the chain: compare their hashes with a source that you trust",
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """The object that `replay --json` prints, without its `environment`."""
         return {
@@ -111,4 +153,6 @@ class ReplayReport:
                 "signatures_per_second": self.signatures_per_second,
                 "seconds": self.seconds,
             },
+            "checked": self.checked() if self.ok else [],
+            "not_checked": self.unchecked(),
         }

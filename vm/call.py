@@ -42,16 +42,23 @@ from supervm.vm.context import (
     SLOT_CONTEXT,
     SLOT_GLOBALS,
     SLOT_GROWS,
+    SLOT_IMAGE_BYTES,
+    SLOT_INSTANCE_GAS,
     SLOT_MEMORY,
     SLOT_MEMORY_BYTES,
     SLOT_OBJECTS,
+    SLOT_RESTORE_GAS,
     SLOT_STATE,
+    SLOT_STORE,
+    STORE_LIMITER,
     TRAP_CODE,
     TRAP_DELETE,
     slot_word,
 )
-from supervm.vm.instances import put_back, renew
+from supervm.vm.gas import MEMORY_BYTES_PER_GAS
+from supervm.vm.instances import memory_bytes, put_back, renew
 from supervm.vm.limits import CALL_DEPTH
+from supervm.vm.limits import MEMORY_BYTES as MOST_MEMORY_BYTES
 from supervm.vm.outcomes import Reason
 
 OUT_OF_GAS = int(Reason.OUT_OF_GAS)
@@ -141,6 +148,38 @@ def _open(worker: Any, slot: Any) -> None:
 
 
 @njit(cache=True)
+def _instance_price(slot: Any, size: Any) -> Any:
+    """What a new instance costs whose memory has so many bytes."""
+    return slot_word(slot, SLOT_INSTANCE_GAS) + (size + MEMORY_BYTES_PER_GAS - 1) // MEMORY_BYTES_PER_GAS
+
+
+@njit(cache=True)
+def _charge_instance(worker: Any, slot: Any) -> Any:
+    """Charge for the instance before the code runs, and let its memory grow no further than the gas limit pays for."""
+    if slot_word(slot, SLOT_GROWS):
+        most = MEMORY_BYTES_PER_GAS * (get(worker, GAS_LIMIT) - get(worker, GAS_CHARGED))
+        limiter = get(worker, STORE_LIMITER)
+        call_address(limiter, slot_word(slot, SLOT_STORE), min(most, MOST_MEMORY_BYTES), -1, -1, -1, -1)
+    price = slot_word(slot, SLOT_RESTORE_GAS)
+    if slot_word(slot, SLOT_IMAGE_BYTES) == 0:
+        price += _instance_price(slot, slot_word(slot, SLOT_MEMORY_BYTES))
+    put(worker, GAS_CHARGED, get(worker, GAS_CHARGED) + price)
+
+
+@njit(cache=True)
+def _charge_growth(worker: Any, slot: Any) -> Any:
+    """Charge for the new instance that the next call needs where the memory has grown."""
+    before = slot_word(slot, SLOT_MEMORY_BYTES)
+    after = memory_bytes(worker, slot)
+    if after == before:
+        return
+    price = _instance_price(slot, after)
+    if slot_word(slot, SLOT_IMAGE_BYTES) == 0:
+        price -= _instance_price(slot, before)
+    put(worker, GAS_CHARGED, get(worker, GAS_CHARGED) + price)
+
+
+@njit(cache=True)
 def call_entry(worker: Any, slot: Any, entry: Any) -> Any:
     """Call an entry point; the reason, 0 for success, `RETRY` if it was not executed for want of room.
 
@@ -151,8 +190,12 @@ def call_entry(worker: Any, slot: Any, entry: Any) -> Any:
         lacking(worker, NEEDS_INSTANCES, 1)
         return RETRY
     _open(worker, slot)
+    _charge_instance(worker, slot)
     context = get(worker, CONTEXT)
     fuel = get(worker, GAS_LIMIT) - get(worker, GAS_CHARGED)
+    if fuel < 0:
+        put(worker, GAS_CHARGED, get(worker, GAS_LIMIT))
+        return OUT_OF_GAS
     call_address(get(worker, SET_FUEL), context, fuel)
     result = get(worker, SCRATCH) + SCRATCH_CALL
     trap, left = result + 16, result + 24
@@ -176,6 +219,8 @@ def call_entry(worker: Any, slot: Any, entry: Any) -> Any:
             returned -= 0x100000000
             reason = CONTRACT_ERROR
         put(worker, RETURNED, returned)
+    if slot_word(slot, SLOT_GROWS):
+        _charge_growth(worker, slot)
     put_back(worker, slot, reason != 0)
     if reason == RETRY:
         return RETRY

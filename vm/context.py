@@ -33,6 +33,7 @@ from supervm.kernels.cpu.memory import call_address, load64, store64
     STORE_DELETE,
     INSTANTIATE,
     EXPORT_GET,
+    STORE_LIMITER,
     ENGINE,
     # The guest at work.
     SLOTS,
@@ -75,7 +76,7 @@ from supervm.kernels.cpu.memory import call_address, load64, store64
     CHECK_ED25519,
     CHECK_SECP256K1,
     RECOVER_SECP256K1,
-) = range(ACCESS_WORDS, ACCESS_WORDS + 53)
+) = range(ACCESS_WORDS, ACCESS_WORDS + 54)
 """Addresses of C functions and of the engine. The slots of all contracts (see below); of the guest at work its slot, its
 wasmtime context, its memory and the bytes there, whether they may grow; `SCRATCH_BYTES` of scratch. Block number and
 timestamp; addresses of caller, contract, value and input, the input's bytes; the limit and what was charged so far,
@@ -103,12 +104,15 @@ WORKER_WORDS = RECOVER_SECP256K1 + 1
     SLOT_IMAGE,
     SLOT_IMAGE_BYTES,
     SLOT_GROWS,
+    SLOT_RESTORE_GAS,
+    SLOT_INSTANCE_GAS,
     SLOT_STATE,
-) = range(14)
+) = range(16)
 """Words of a slot, one for each contract: what instances are made from (wasmtime_instance_pre_t); addresses and lengths of
 the exports' names, their number, their objects, `OBJECT_BYTES` each; how many globals are put back and their first values,
 `OBJECT_BYTES` each; store and context of the instance; its memory and the bytes there; the image that the memory is put
-back from, and its bytes, 0 if every call gets a fresh instance; whether the memory may grow; the state."""
+back from, and its bytes, 0 if every call gets a fresh instance; whether the memory may grow; what every call
+pays for its globals, and what a new instance costs besides its memory; the state."""
 
 SLOT_WORDS = SLOT_STATE + 1
 

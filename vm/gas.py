@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gas schedule 1: what a transaction costs beside the fuel of its wasm code, one gas each (`docs/execution-rules.md`).
+"""Gas schedule 2: what a transaction costs beside the fuel of its wasm code, one gas each (`docs/execution-rules.md`).
 
 Fuel is counted by wasmtime in the code that `supervm.vm.instrument` makes; the schedule is pinned to both.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEDULE = 1
+SCHEDULE = 2
 """Number of this schedule."""
 
 WASMTIME_MAJOR = 50
@@ -21,6 +21,20 @@ TRANSFER_OBJECT = 100
 CALL_BASE = 1_000
 CALL_BYTE = 4
 """Intrinsic gas of a call: the base and so much for each byte of entry point and input."""
+
+GLOBAL = 20
+"""Price of a mutable global that a contract sets: it is put back after every call."""
+
+INSTANCE_BASE = 3_000
+INSTANCE_EXPORT = 100
+INSTANCE_GLOBAL = 50
+INSTANCE_SEGMENT = 100
+INSTANCE_SEGMENT_FUNCTION = 40
+"""Price of a new instance: the base, and so much for each entry point, each mutable global that is set, each passive
+element segment and each function in one."""
+
+MEMORY_BYTES_PER_GAS = 4
+"""Bytes of the memory of a new instance that a gas pays for: the system hands them out anew, a page at a touch."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +83,14 @@ def transfer_gas(objects: int) -> int:
 def call_gas(entry_bytes: int, input_bytes: int) -> int:
     """Intrinsic gas of a call with an entry point's name and an input of these lengths."""
     return CALL_BASE + CALL_BYTE * (entry_bytes + input_bytes)
+
+
+def instance_gas(entry_points: int, globals_set: int, segments: int, segment_functions: int) -> int:
+    """Price of a new instance of a contract, its memory not counted."""
+    return (
+        INSTANCE_BASE
+        + INSTANCE_EXPORT * entry_points
+        + INSTANCE_GLOBAL * globals_set
+        + INSTANCE_SEGMENT * segments
+        + INSTANCE_SEGMENT_FUNCTION * segment_functions
+    )

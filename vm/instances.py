@@ -112,14 +112,20 @@ def renew(worker: Any, slot: Any) -> bool:
 
 
 @njit(cache=True)
+def memory_bytes(worker: Any, slot: Any) -> Any:
+    """The size of an instance's memory as it is."""
+    return call_address(
+        get(worker, MEMORY_SIZE), slot_word(slot, SLOT_CONTEXT), slot_word(slot, SLOT_OBJECTS)
+    )
+
+
+@njit(cache=True)
 def put_back(worker: Any, slot: Any, trapped: Any) -> None:
     """Make the instance what instantiation left, or mark it as used up."""
     size = slot_word(slot, SLOT_IMAGE_BYTES)
     context = get(worker, CONTEXT)
     objects = slot_word(slot, SLOT_OBJECTS)
-    if size == 0 or (
-        slot_word(slot, SLOT_GROWS) and call_address(get(worker, MEMORY_SIZE), context, objects) != size
-    ):
+    if size == 0 or (slot_word(slot, SLOT_GROWS) and memory_bytes(worker, slot) != size):
         set_slot_word(slot, SLOT_STATE, USED_UP)
         return
     copy(slot_word(slot, SLOT_MEMORY), slot_word(slot, SLOT_IMAGE), size)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Walking a function's instructions: what they may change, and how much stack they need.
+"""Walking a function's instructions: what they may change, how much stack they need, what they cost to compile.
 
 Heights follow the validation algorithm of the core specification (2.0, appendix "Validation Algorithm"), counting
 values instead of checking their types: after an unconditional branch the height falls to that of the block and may not
@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from supervm.vm import compile_units
 from supervm.vm.errors import ContractRejected
 from supervm.vm.leb128 import Reader
+from supervm.vm.limits import BRANCH_TARGETS, FRAME_VALUES
 from supervm.vm.module import Code, FunctionType, Module
 from supervm.vm.opcodes import (
     BLOCK,
@@ -50,6 +52,7 @@ class Body:
         grows_memory: `memory.grow` occurs.
         globals_set: indices of the globals that `global.set` names.
         stateful: those of `STATEFUL` that occur.
+        units: what it costs to compile (`supervm.vm.compile_units`), the function itself not counted.
     """
 
     instructions: int
@@ -58,6 +61,7 @@ class Body:
     grows_memory: bool
     globals_set: frozenset[int]
     stateful: frozenset[str]
+    units: int
 
 
 @dataclass
@@ -66,13 +70,19 @@ class _Block:
     """Height below the block's parameters."""
     parameters: int
     results: int
-    conditional: bool
+    label: int
+    """Values that a branch to it carries."""
+    conditional: bool = False
+    edges: int = 1
+    """Ways to its label: into a loop, else out of the block."""
+    locals_set: int = 0
+    """The locals that its instructions set, one bit each."""
 
 
 class _Walk:
     """One pass over one body. Pops never go below the block that they are in."""
 
-    def __init__(self, module: Module, kind: FunctionType, code: Code) -> None:
+    def __init__(self, module: Module, kind: FunctionType, code: Code, variables: int) -> None:
         self.types = module.types
         self.function_types = module.function_types
         # A reader over the body alone: messages add where the body begins.
@@ -80,7 +90,11 @@ class _Walk:
         self.height = 0
         self.deepest = 0
         self.instructions = 0
-        self.blocks = [_Block(0, 0, len(kind.results), False)]
+        self.units = 0
+        self.opened = 0
+        # More of them are refused afterwards, by the frame's limit.
+        self.variables = min(variables, FRAME_VALUES)
+        self.blocks = [_Block(0, 0, len(kind.results), len(kind.results))]
         self.names: set[str] = set()
         self.globals_set: set[int] = set()
 
@@ -119,9 +133,12 @@ class _Walk:
         self.deepest = max(self.deepest, self.height)
 
     def plain(self, operation: Operation) -> None:
+        self.units += operation.units
         if operation.immediates:
             index = self.immediates(operation.immediates)
-            if operation.name == "global.set":
+            if operation.name in ("local.set", "local.tee") and index < self.variables:
+                self.blocks[-1].locals_set |= 1 << index
+            elif operation.name == "global.set":
                 self.globals_set.add(index)
             elif operation.name == "memory.grow":
                 self.names.add(operation.name)
@@ -154,15 +171,27 @@ class _Walk:
             self.refuse(f"opcode 0xfc {number}", REFUSED_PREFIXED.get(number), at)
             return
         self.immediates(operation.immediates)
+        self.units += operation.units
         self.names.add(operation.name)
         self.move(operation.pops, operation.pushes)
 
     def open(self, opcode: int) -> None:
         parameters, results = self.block_type()
+        self.units += (
+            compile_units.BLOCK
+            + self.variables // compile_units.LOCALS_PER_UNIT
+            + len(self.blocks) // compile_units.DEPTH_PER_UNIT
+            + self.opened // compile_units.BLOCKS_PER_UNIT
+            + (parameters + results) * compile_units.VALUE
+        )
+        self.opened += 1
         if opcode == IF:
             self.move(1, 0)
         self.move(parameters, 0)
-        self.blocks.append(_Block(self.height, parameters, results, opcode == IF))
+        label = parameters if opcode == LOOP else results
+        self.blocks.append(_Block(self.height, parameters, results, label, opcode == IF))
+        if opcode == IF:
+            self.blocks[-1].edges = 2
         self.move(0, parameters)
 
     def block_type(self) -> tuple[int, int]:
@@ -185,12 +214,17 @@ class _Walk:
         return self.types[index]
 
     def close(self, opcode: int, at: int) -> None:
+        self.units += compile_units.INSTRUCTION
         block = self.blocks[-1]
         self.height = block.base
         if opcode == END:
             self.blocks.pop()
+            entering = block.label * compile_units.VALUE
             if self.blocks:
                 self.move(0, block.results)
+                self.blocks[-1].locals_set |= block.locals_set
+                entering += block.locals_set.bit_count() * compile_units.LOCAL
+            self.units += block.edges * entering
             return
         if not block.conditional:
             raise self.reader.fail("else", "an if before it", at)
@@ -198,18 +232,33 @@ class _Walk:
         self.move(0, block.parameters)
 
     def branch(self, opcode: int) -> None:
+        self.units += compile_units.BRANCH
         if opcode == BR_TABLE:
-            targets = self.reader.unsigned() + 1
-            if targets > self.reader.end - self.reader.at:
-                raise self.reader.fail(f"{targets} targets", "as many as bytes are left")
-            for _ in range(targets):
-                self.reader.unsigned()
+            self.branch_table()
         elif opcode in (BR, BR_IF):
-            self.reader.unsigned()
+            self.edge()
+        elif opcode == RETURN:
+            self.blocks[0].edges += 1
         if opcode == BR_IF:
             self.move(1, 0)
         else:
             self.height = self.blocks[-1].base
+
+    def branch_table(self) -> None:
+        at = self.reader.at
+        targets = self.reader.unsigned()
+        if targets > BRANCH_TARGETS:
+            expected = f"at most {BRANCH_TARGETS:,} besides the default"
+            raise ContractRejected("branch targets", f"a br_table of {targets:,} targets", expected, at)
+        self.units += targets * compile_units.VALUE
+        for _ in range(targets + 1):
+            self.edge()
+
+    def edge(self) -> None:
+        """Read a label and count the way to it; what is no label is for wasmtime to refuse."""
+        depth = self.reader.unsigned()
+        if depth < len(self.blocks):
+            self.blocks[-1 - depth].edges += 1
 
     def call(self, opcode: int) -> None:
         at = self.reader.at
@@ -220,11 +269,14 @@ class _Walk:
                     "another table (reference types)", "table 0 in one byte", self.reader.at - 1
                 )
             self.move(1, 0)
+            self.units += compile_units.INDIRECT_CALL
         elif index < len(self.function_types):
             index = self.function_types[index]
+            self.units += compile_units.CALL
         else:
             raise self.reader.fail(f"function {index}", f"one of {len(self.function_types)} functions", at)
         kind = self.type_at(index, at)
+        self.units += (len(kind.parameters) + len(kind.results)) * compile_units.VALUE
         self.move(len(kind.parameters), len(kind.results))
 
 
@@ -233,7 +285,7 @@ def walk(module: Module, index: int) -> Body:
 
     Raises:
         ContractRejected: rule `binary`: an instruction that is malformed or not of the accepted proposals, and the
-            byte of the module where it stands.
+            byte of the module where it stands; rule `branch targets`: a `br_table` of too many.
     """
     code = module.codes[index]
     try:
@@ -242,13 +294,13 @@ def walk(module: Module, index: int) -> Body:
         raise ContractRejected(
             "binary", f"type {module.functions[index]}", f"one of {len(module.types)} types"
         ) from None
-    steps = _Walk(module, kind, code)
+    values = len(kind.parameters) + sum(count for count, _ in code.locals)
+    steps = _Walk(module, kind, code, values)
     try:
         steps.run()
     except ContractRejected as error:
         place = None if error.offset is None else error.offset + code.offset
         raise ContractRejected(error.rule, error.found, error.expected, place) from None
-    values = len(kind.parameters) + sum(count for count, _ in code.locals)
     return Body(
         steps.instructions,
         steps.deepest,
@@ -256,4 +308,5 @@ def walk(module: Module, index: int) -> Body:
         "memory.grow" in steps.names,
         frozenset(steps.globals_set),
         frozenset(steps.names.intersection(STATEFUL)),
+        steps.units,
     )

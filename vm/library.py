@@ -31,6 +31,7 @@ C_FUNCTIONS = {
     context.STORE_DELETE: "wasmtime_store_delete",
     context.INSTANTIATE: "wasmtime_instance_pre_instantiate",
     context.EXPORT_GET: "wasmtime_instance_export_get",
+    context.STORE_LIMITER: "wasmtime_store_limiter",
 }
 """Word of a worker → name of the function whose address stands there."""
 

@@ -11,6 +11,9 @@ CODE_BYTES = 1 << 20
 MEMORY_BYTES = 16 << 20
 """Bytes of memory, initially and at most."""
 
+RESTORED_BYTES = 128 << 10
+"""Memory up to this size is copied back after a call; a larger one costs more than a fresh instance does."""
+
 TABLE_ELEMENTS = 10_000
 """Elements of the table, initially and at most."""
 
@@ -19,6 +22,27 @@ FUNCTIONS = 10_000
 
 GLOBALS = 1_000
 """Globals of a module."""
+
+TYPES = 1_000
+"""Function types of a module."""
+
+SEGMENTS = 1_000
+"""Data segments of a module, and element segments."""
+
+SEGMENT_FUNCTIONS = 10_000
+"""Functions in all element segments together."""
+
+EXPORTS = 10_000
+"""Exports of a module."""
+
+BRANCH_TARGETS = 10_000
+"""Targets of a `br_table`, the default not counted."""
+
+FUNCTION_UNITS = 50_000
+"""Compile units (`supervm.vm.compile_units`) of a function."""
+
+MODULE_UNITS = 800_000
+"""Compile units of a module."""
 
 FRAME_VALUES = 256
 """Parameters, locals and operand stack of a function, in values."""

@@ -77,11 +77,31 @@ class ModuleCache:
 
         Raises:
             ContractRejected: the code breaks a rule.
+            RuntimeProblem: it breaks none, and wasmtime does not compile it: the rules have a gap.
         """
         digest = hashlib.sha256(code).digest()
         with self._lock:
             if digest not in self._contracts:
                 info = inspect(code)
-                module = guarded(wasmtime.Module(self.engine, instrument(code, info)))
-                self._contracts[digest] = Contract(info, module)
+                self._contracts[digest] = Contract(info, self._compile(instrument(code, info)))
             return self._contracts[digest]
+
+    def _compile(self, instrumented: bytes) -> wasmtime.Module:
+        try:
+            return guarded(wasmtime.Module(self.engine, instrumented))
+        except wasmtime.WasmtimeError as error:
+            words = " ".join(str(error).split())
+            problem = f"does not compile a contract that the rules accept, please report it: {words}"
+            raise RuntimeProblem("wasmtime", problem) from None
+
+
+def check(code: bytes) -> ModuleInfo:
+    """Accept a contract and compile it, and keep nothing: what a deployment would meet.
+
+    Raises: as `ModuleCache` and `ModuleCache.contract`.
+    """
+    cache = ModuleCache(instances=1)
+    try:
+        return cache.contract(code).info
+    finally:
+        cache.close()

@@ -6,7 +6,9 @@ And the names of those that belong to other proposals, for the message that refu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from supervm.vm.compile_units import of_operation
 
 LOADS = (
     "i32.load i64.load f32.load f64.load i32.load8_s i32.load8_u i32.load16_s i32.load16_u i64.load8_s i64.load8_u "
@@ -41,12 +43,18 @@ class Operation:
         pops, pushes: operands and results, in values.
         immediates: one letter each: u index, a alignment and offset, z the byte 0 (memory or table 0), i and l signed
             integers of 32 and 64 bits, f and d floats of 4 and 8 bytes.
+
+    `units` is what it costs to compile.
     """
 
     name: str
     pops: int
     pushes: int
     immediates: str = ""
+    units: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", of_operation(self.name))
 
 
 def _plain() -> dict[int, Operation]:

@@ -2,7 +2,8 @@
 """Which modules are accepted as contracts, and what the runtime needs to know about them.
 
 The rules are those of `docs/execution-rules.md`, section Contracts. They are checked in this order: size, encoding,
-each rule of the project's own, then full validity by wasmtime with exactly the allowed proposals switched on.
+each rule of the project's own, then full validity by wasmtime with exactly the allowed proposals switched on. What is
+accepted can be compiled: the limits of wasmtime's compiler lie above these, and compile units bound its time and memory.
 """
 
 from __future__ import annotations
@@ -13,14 +14,30 @@ from functools import cache
 
 import wasmtime
 
+from supervm.vm import compile_units
 from supervm.vm.binary import decode
 from supervm.vm.config import make_config
 from supervm.vm.errors import ContractRejected
+from supervm.vm.gas import GLOBAL, MEMORY_BYTES_PER_GAS, instance_gas
 from supervm.vm.instructions import Body, walk
 from supervm.vm.interface import BY_NAME, MONEY
 from supervm.vm.leb128 import Reader
 from supervm.vm.lifetime import guarded
-from supervm.vm.limits import CODE_BYTES, FRAME_VALUES, FUNCTIONS, GLOBALS, MEMORY_BYTES, TABLE_ELEMENTS
+from supervm.vm.limits import (
+    CODE_BYTES,
+    EXPORTS,
+    FRAME_VALUES,
+    FUNCTION_UNITS,
+    FUNCTIONS,
+    GLOBALS,
+    MEMORY_BYTES,
+    MODULE_UNITS,
+    RESTORED_BYTES,
+    SEGMENT_FUNCTIONS,
+    SEGMENTS,
+    TABLE_ELEMENTS,
+    TYPES,
+)
 from supervm.vm.module import ENTRY_TYPE, FUNCTION, MEMORY, FunctionType, GlobalType, Module
 
 MEMORY_NAME = "memory"
@@ -50,6 +67,10 @@ class ModuleInfo:
             globals are put back, provided that the memory has not grown.
         uses_balance: `chain_api.balance` or `chain_api.transfer` is imported.
         bodies: what a walk over each function of its own found, in their order.
+        units: what it costs to compile (`supervm.vm.compile_units`).
+        reused: an instance serves one call after the other, unless its memory grows; else each call gets a new one.
+        restore_gas: what every call pays for its globals, which are put back.
+        instance_gas: what a call pays for a new instance, besides its memory (`supervm.vm.gas`).
     """
 
     code_hash: bytes
@@ -65,6 +86,14 @@ class ModuleInfo:
     restorable: bool
     uses_balance: bool
     bodies: tuple[Body, ...]
+    units: int
+    reused: bool
+    restore_gas: int
+    instance_gas: int
+
+    def new_instance_gas(self, memory_bytes: int) -> int:
+        """What a new instance costs whose memory has so many bytes."""
+        return self.instance_gas + -(-memory_bytes // MEMORY_BYTES_PER_GAS)
 
 
 @cache
@@ -96,11 +125,18 @@ def _type_at(module: Module, index: int) -> FunctionType:
 
 
 def _check_counts(module: Module) -> None:
-    functions = len(module.function_types)
-    if functions > FUNCTIONS:
-        raise ContractRejected("functions", f"{functions} functions", f"at most {FUNCTIONS}")
-    if len(module.globals) > GLOBALS:
-        raise ContractRejected("globals", f"{len(module.globals)} globals", f"at most {GLOBALS}")
+    in_segments = sum(len(item.functions) for item in module.elements)
+    for rule, count, what, most in (
+        ("types", len(module.types), "function types", TYPES),
+        ("functions", len(module.function_types), "functions", FUNCTIONS),
+        ("globals", len(module.globals), "globals", GLOBALS),
+        ("exports", len(module.exports), "exports", EXPORTS),
+        ("segments", len(module.data), "data segments", SEGMENTS),
+        ("segments", len(module.elements), "element segments", SEGMENTS),
+        ("segments", in_segments, "functions in element segments", SEGMENT_FUNCTIONS),
+    ):
+        if count > most:
+            raise ContractRejected(rule, f"{count} {what}", f"at most {most}")
     if module.start is not None:
         raise ContractRejected("start", f"start function {module.start}", "none")
     if len(module.tables) > 1:
@@ -148,16 +184,47 @@ def _check_exports(module: Module) -> tuple[str, ...]:
     return tuple(entries)
 
 
-def _check_bodies(module: Module) -> tuple[Body, ...]:
+def _check_bodies(module: Module) -> tuple[tuple[Body, ...], int]:
+    """What a walk over each function found, and the compile units of the module."""
     bodies = []
+    units = _units_outside(module)
     for index, code in enumerate(module.codes):
         body = walk(module, index)
+        number = index + len(module.imported_functions)
         if body.frame > FRAME_VALUES:
-            number = index + len(module.imported_functions)
             found = f"function {number} of {body.frame} parameters, locals and operands"
             raise ContractRejected("frames", found, f"at most {FRAME_VALUES}", code.offset)
+        if body.units > FUNCTION_UNITS:
+            found = f"function {number} of {body.units} units"
+            raise ContractRejected(
+                "compile units", found, f"at most {FUNCTION_UNITS} a function", code.offset
+            )
+        units += body.units
+        if units > MODULE_UNITS:
+            found = f"{units} units up to function {number}"
+            raise ContractRejected("compile units", found, f"at most {MODULE_UNITS} a module", code.offset)
         bodies.append(body)
-    return tuple(bodies)
+    return tuple(bodies), units
+
+
+def _units_outside(module: Module) -> int:
+    """Compile units of everything but the instructions of functions."""
+
+    def values(index: int) -> int:
+        kind = _type_at(module, index)
+        return len(kind.parameters) + len(kind.results)
+
+    signatures = [values(index) for index in range(len(module.types))]
+    units = sum(compile_units.TYPE + compile_units.SIGNATURE_VALUE * count for count in signatures)
+    functions = module.function_types
+    for index in module.functions:
+        units += compile_units.FUNCTION + compile_units.SIGNATURE_VALUE * values(index)
+    entered = {item.index for item in module.exports if item.kind == FUNCTION and item.index < len(functions)}
+    entered.update(index for item in module.elements for index in item.functions if index < len(functions))
+    for index in entered:
+        units += compile_units.TYPE + compile_units.SIGNATURE_VALUE * values(functions[index])
+    units += compile_units.EXPORT * len(module.exports)
+    return units + compile_units.ELEMENT * sum(len(item.functions) for item in module.elements)
 
 
 def _check_segments(module: Module, memory_bytes: int) -> None:
@@ -201,23 +268,33 @@ def inspect(code: bytes) -> ModuleInfo:
     _check_counts(module)
     initial, maximum, page_size = _check_memory(module)
     entries = _check_exports(module)
-    bodies = _check_bodies(module)
+    bodies, units = _check_bodies(module)
     _check_validity(code)
     _check_segments(module, initial)
     kinds: list[GlobalType] = [item.type for item in module.globals]
     stateful = frozenset().union(*(body.stateful for body in bodies))
+    globals_set = frozenset().union(*(body.globals_set for body in bodies))
+    restored = sum(kinds[index].mutable for index in globals_set)
+    passive = [item for item in module.elements if item.place is None and not item.declared]
+    restorable = not stateful & UNRESTORABLE
     return ModuleInfo(
         code_hash=hashlib.sha256(code).digest(),
         entry_points=entries,
         imports=imports,
         mutable_globals=tuple(index for index, kind in enumerate(kinds) if kind.mutable),
-        globals_set=frozenset().union(*(body.globals_set for body in bodies)),
+        globals_set=globals_set,
         memory_initial=initial,
         memory_maximum=maximum,
         page_size=page_size,
         grows_memory=any(body.grows_memory for body in bodies),
         stateful=stateful,
-        restorable=not stateful & UNRESTORABLE,
+        restorable=restorable,
         uses_balance=bool(imports & MONEY),
         bodies=bodies,
+        units=units,
+        reused=restorable and 0 < initial <= RESTORED_BYTES,
+        restore_gas=GLOBAL * restored,
+        instance_gas=instance_gas(
+            len(entries), restored, len(passive), sum(len(item.functions) for item in passive)
+        ),
     )

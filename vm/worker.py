@@ -27,9 +27,6 @@ from supervm.vm.lifetime import guarded
 from supervm.vm.limits import KEY_BYTES, OUTPUT_BYTES
 from supervm.vm.modules import Contract, ModuleCache
 
-RESTORED_BYTES = 128 << 10
-"""Memory up to this size is copied back after a call; a larger one costs more than a fresh instance does."""
-
 _ENTRIES = 1 << 12
 _VALUES = 1 << 18
 _EVENTS = 1 << 18
@@ -133,8 +130,7 @@ class Worker:
         restored = len(contract.restored_globals)
         objects = aligned(OBJECT_BYTES * len(exports), fill=True)
         initial = aligned(OBJECT_BYTES * restored, fill=True)
-        reusable = info.restorable and info.memory_initial <= RESTORED_BYTES
-        image = aligned(info.memory_initial if reusable else 0)
+        image = aligned(info.memory_initial if info.reused else 0)
         pre = guarded(self._linker.instantiate_pre(contract.module))
         slot[context.SLOT_PRE] = pointer_value(pre.ptr())
         slot[context.SLOT_NAMES], slot[context.SLOT_EXPORTS] = table.ctypes.data, len(exports)
@@ -142,6 +138,8 @@ class Worker:
         slot[context.SLOT_GLOBALS], slot[context.SLOT_INITIAL] = restored, initial.ctypes.data
         slot[context.SLOT_IMAGE], slot[context.SLOT_IMAGE_BYTES] = image.ctypes.data, image.size
         slot[context.SLOT_GROWS] = int(info.grows_memory)
+        slot[context.SLOT_RESTORE_GAS] = info.restore_gas
+        slot[context.SLOT_INSTANCE_GAS] = info.instance_gas
         return [pre, names, table, objects, initial, image]
 
     def discard_instances(self) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from supervm.crypto.messages import Messages
 from supervm.engine.errors import InputFileError, UnknownTransactionType
 from supervm.engine.ethereum import hex_columns
+from supervm.engine.ethereum.header import Header, decode_header
 from supervm.engine.ethereum.places import Field, ListField, TransactionField
 from supervm.engine.ethereum.transactions import (
     AccessLists,
@@ -89,7 +90,7 @@ _OPTIONAL = {
 
 @dataclass(frozen=True)
 class Block:
-    """A block's header fields that the engine uses, and its transactions.
+    """A block's header, the fields of it that the engine uses, and its transactions.
 
     `hash`, `transactions_root` uint8 (32,), `miner` uint8 (20,); `base_fee` is None before London.
     """
@@ -100,6 +101,7 @@ class Block:
     miner: Bytes
     transactions_root: Bytes
     base_fee: int | None
+    header: Header
     transactions: TransactionBatch
 
 
@@ -129,6 +131,7 @@ def decode_block(data: bytes, file: Path) -> Block:
         miner=hex_columns.rows([block.miner], 20, Field(file, ["miner"]))[0],
         transactions_root=hashes[1],
         base_fee=int.from_bytes(fee[0].tobytes()) if block.base_fee_per_gas is not None else None,
+        header=decode_header(block, file),
         transactions=_columns(file, block.transactions),
     )
 

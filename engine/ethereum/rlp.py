@@ -10,11 +10,33 @@ after putting an item in front of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from numba import njit
 
 STRING = 0x80
 LIST = 0xC0
 MAX_HEADER = 9
+
+
+def encoded_list(items: Sequence[bytes]) -> bytes:
+    """A list of strings, for what a block has once; columns are written by the kernels below."""
+    payload = b"".join(
+        item if len(item) == 1 and item[0] < STRING else _headed(item, STRING) for item in items
+    )
+    return _headed(payload, LIST)
+
+
+def shortest(number: int) -> bytes:
+    """An integer as a string: big-endian without leading zeros, zero as the empty string."""
+    return number.to_bytes((number.bit_length() + 7) // 8)
+
+
+def _headed(payload: bytes, kind: int) -> bytes:
+    if len(payload) < 56:
+        return bytes([kind + len(payload)]) + payload
+    size = shortest(len(payload))
+    return bytes([kind + 55 + len(size)]) + size + payload
 
 
 @njit(nogil=True, cache=True)

@@ -66,13 +66,39 @@ class TransactionJson(msgspec.Struct, rename="camel", gc=False):
     authorization_list: list[AuthorizationJson] | None = None
 
 
+class WithdrawalJson(msgspec.Struct, rename="camel", gc=False):
+    index: str
+    validator_index: str
+    address: str
+    amount: str
+
+
 class BlockJson(msgspec.Struct, rename="camel", gc=False):
     number: str
     hash: str
+    parent_hash: str
+    sha3_uncles: str
     miner: str
+    state_root: str
     transactions_root: str
+    receipts_root: str
+    logs_bloom: str
+    difficulty: str
+    gas_limit: str
+    gas_used: str
+    timestamp: str
+    extra_data: str
+    mix_hash: str
+    nonce: str
     transactions: list[TransactionJson]
+    uncles: list[str] | None = None
+    withdrawals: list[WithdrawalJson] | None = None
     base_fee_per_gas: str | None = None
+    withdrawals_root: str | None = None
+    blob_gas_used: str | None = None
+    excess_blob_gas: str | None = None
+    parent_beacon_block_root: str | None = None
+    requests_hash: str | None = None
 
 
 class AccountJson(msgspec.Struct, gc=False):

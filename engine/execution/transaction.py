@@ -64,6 +64,7 @@ BAD_NONCE = int(Reason.BAD_NONCE)
 INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
 LIMIT_EXCEEDED = int(Reason.LIMIT_EXCEEDED)
 OBJECT_NOT_OWNED = int(Reason.OBJECT_NOT_OWNED)
+CONTRACT_ERROR = int(Reason.CONTRACT_ERROR)
 
 OBJECT_BYTES = 1 + ADDRESS_BYTES
 OWNED = 0
@@ -240,7 +241,9 @@ def _receipt(worker: Any, block: Any, item: Any, reason: Any) -> Any:
         put(worker, w.EVENTS_USED, used + output)
     set8(block, c.REASONS, item, reason)
     set64(block, c.GAS, item, get(worker, w.GAS_CHARGED))
-    set64(block, c.RETURNED, item, 0 if reason else get(worker, w.RETURNED))
+    # Why a contract refused is in the number that it returned.
+    said = reason == 0 or reason == CONTRACT_ERROR
+    set64(block, c.RETURNED, item, get(worker, w.RETURNED) if said else 0)
     set64(block, c.EVENT_PLACES, item, first)
     set64(block, c.EVENT_SIZES, item, used - first)
     set64(block, c.EVENT_COUNTS, item, events)

@@ -5,10 +5,11 @@ from supervm.engine.workloads.files import read_workload, write_workload
 from supervm.engine.workloads.generate import NAMES, generate
 from supervm.engine.workloads.mainnet import mainnet
 from supervm.engine.workloads.signing import Keys
-from supervm.engine.workloads.workload import Deployment, Genesis, Parameters, Workload
+from supervm.engine.workloads.workload import Announced, Deployment, Genesis, Parameters, Workload
 
 __all__ = [
     "NAMES",
+    "Announced",
     "Deployment",
     "Genesis",
     "Keys",

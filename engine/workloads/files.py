@@ -9,7 +9,7 @@
 
 | section | holds |
 |---|---|
-| 0 | JSON: name, parameters, deployments (contract, salt and address in hexadecimal) |
+| 0 | JSON: name, parameters, deployments (contract, salt and address in hexadecimal); what it came to, if it was run |
 | 1, 2 | credits: addresses (20 each), balances (32 each, big-endian) |
 | 3, 4, 5 | objects: ids (32 each), owners (20 each), kinds (1 each) |
 | 6, 7 | keys of state entries: offsets, bytes |
@@ -35,7 +35,7 @@ from supervm.engine.errors import InputFileError
 from supervm.engine.input_files import open_input
 from supervm.engine.transaction_encoding import decode, encode
 from supervm.engine.whole_files import whole_file
-from supervm.engine.workloads.workload import Deployment, Genesis, Parameters, Workload
+from supervm.engine.workloads.workload import Announced, Deployment, Genesis, Parameters, Workload
 from supervm.kernels.errors import ArgumentError
 
 Bytes = NDArray[np.uint8]
@@ -70,10 +70,17 @@ class _DeploymentJson(msgspec.Struct, forbid_unknown_fields=True):
     address: str
 
 
-class _HeaderJson(msgspec.Struct, forbid_unknown_fields=True):
+class _AnnouncedJson(msgspec.Struct, forbid_unknown_fields=True):
+    blocks: int
+    hash: str
+    state_root: str
+
+
+class _HeaderJson(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     name: str
     parameters: Parameters
     deployments: list[_DeploymentJson]
+    announced: _AnnouncedJson | None = None
 
 
 def write_workload(path: Path | str, workload: Workload) -> None:
@@ -86,7 +93,9 @@ def write_workload(path: Path | str, workload: Workload) -> None:
     deployments = [
         _DeploymentJson(each.contract, each.salt.hex(), each.address.hex()) for each in genesis.deployments
     ]
-    header = msgspec.json.encode(_HeaderJson(workload.name, workload.parameters, deployments))
+    told = workload.announced
+    announced = None if told is None else _AnnouncedJson(told.blocks, told.hash, told.state_root.hex())
+    header = msgspec.json.encode(_HeaderJson(workload.name, workload.parameters, deployments, announced))
     sections: list[Any] = [
         header,
         genesis.addresses,
@@ -133,7 +142,8 @@ def read_workload(path: Path | str) -> Workload:
         row = int(faults.rows[0])
         raise InputFileError(file, faults.words(row), "a transaction's encoding", row, "transactions")
     offsets = _offsets(file, sections, "block offsets", len(transactions))
-    return Workload(header.name, header.parameters, _genesis(file, sections, header), transactions, offsets)
+    genesis = _genesis(file, sections, header)
+    return Workload(header.name, header.parameters, genesis, transactions, offsets, _announced(file, header))
 
 
 def _flat(array: NDArray[Any]) -> memoryview:
@@ -213,6 +223,20 @@ def _deployment(file: Path, given: _DeploymentJson) -> Deployment:
         found_bytes = f"{len(found.salt)} and {len(found.address)} bytes"
         raise InputFileError(file, found_bytes, "a salt of 32 and an address of 20 bytes", None, "header")
     return found
+
+
+def _announced(file: Path, header: _HeaderJson) -> Announced | None:
+    told = header.announced
+    if told is None:
+        return None
+    try:
+        root = bytes.fromhex(told.state_root)
+    except ValueError as error:
+        raise InputFileError(file, str(error), "hexadecimal digits", None, "header") from error
+    if len(root) != 32 or told.blocks < 0:
+        found = f"a state root of {len(root)} bytes after {told.blocks} blocks"
+        raise InputFileError(file, found, "32 bytes after 0 blocks or more", None, "header")
+    return Announced(told.blocks, told.hash, root)
 
 
 def _rows(file: Path, sections: dict[str, Bytes], name: str, width: int) -> Bytes:

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine import ragged
-from supervm.engine.ethereum import read_block, read_pre_state, recover_senders
+from supervm.engine.errors import ForgedBlock
+from supervm.engine.ethereum import (
+    Block,
+    encoded_transactions,
+    ordered_trie_root,
+    read_block,
+    read_pre_state,
+    recover_senders,
+)
+from supervm.engine.ethereum.header import check_header
 from supervm.engine.ethereum.transfers import translate_block
 from supervm.engine.execution import amounts
 from supervm.engine.ranks import ranks_within
@@ -40,8 +49,11 @@ def mainnet(folders: Sequence[Path | str]) -> tuple[Workload, int]:
 
     Raises:
         InputFileError: a file that cannot be used.
+        ForgedBlock: a block whose hash is not that of its header, or whose roots are not those of what it holds.
     """
     blocks = [read_block(folder) for folder in folders]
+    for block in blocks:
+        _check(block)
     states = [read_pre_state(folder) for folder in folders]
     token = deployment("token")
     translated = [
@@ -70,6 +82,18 @@ def mainnet(folders: Sequence[Path | str]) -> tuple[Workload, int]:
     )
     workload = Workload("mainnet", parameters, genesis, batch, ragged.offsets_of(sizes))
     return workload, sum(each.not_executed for each in translated)
+
+
+def _check(block: Block) -> None:
+    """Take nothing from a block's word: its hash commits to the header, the header to the transactions."""
+    root = ordered_trie_root(encoded_transactions(block.transactions)).tobytes()
+    stated = block.transactions_root.tobytes()
+    if root != stated:
+        raise ForgedBlock(block.number, "transactionsRoot", f"0x{root.hex()}", f"0x{stated.hex()}")
+    for claim in check_header(block.header, block.hash.tobytes()):
+        if claim.ok is False:
+            found, stated = claim.found or b"", claim.stated
+            raise ForgedBlock(block.number, claim.field, f"0x{found.hex()}", f"0x{stated.hex()}")
 
 
 def _summed(parts: Sequence[tuple[Bytes, Bytes]]) -> tuple[Bytes, Bytes]:

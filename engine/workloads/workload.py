@@ -112,15 +112,38 @@ class Genesis:
         )
 
 
+@dataclass(frozen=True)
+class Announced:
+    """What a workload came to where it was run, for whoever runs it again.
+
+    Args:
+        blocks: how many blocks it had.
+        hash: the state tree's (`EngineConfig.hash`).
+        state_root: after the last of them, 32 bytes.
+    """
+
+    blocks: int
+    hash: str
+    state_root: bytes
+
+    def differs(self, root: bytes, hash: str) -> bool:
+        """Whether another root came out; trees of other hashes are not compared."""
+        return hash == self.hash and root != self.state_root
+
+
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """Transactions in blocks: block i is `transactions` block_offsets[i] … block_offsets[i + 1] − 1, int64 (b + 1,)."""
+    """Transactions in blocks: block i is `transactions` block_offsets[i] … block_offsets[i + 1] − 1, int64 (b + 1,).
+
+    `announced` is None where nobody has run it.
+    """
 
     name: str
     parameters: Parameters
     genesis: Genesis
     transactions: TransactionBatch
     block_offsets: Offsets
+    announced: Announced | None = None
 
     @property
     def blocks(self) -> Iterator[TransactionBatch]:
@@ -135,7 +158,7 @@ class Workload:
         return len(self.block_offsets) - 1
 
     def equals(self, other: Workload) -> bool:
-        """Whether everything is the same."""
+        """Whether everything is the same, what is announced aside."""
         return (
             (self.name, self.parameters) == (other.name, other.parameters)
             and self.genesis.equals(other.genesis)

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import program_contract as program
 import pytest
-from contracts_for_tests import MISDEEDS, OBSERVERS
+from contracts_for_tests import MISDEEDS, OBSERVERS, compiled, misbehaving
 from engine_adapter import WAYS, Engines, run_all, speculation
 from judge import Reason, Tx
 from judge.model import contract_address
 from leaky_contract import ENDS, leaky
 from stories import Story, person
+
+from supervm.vm.validation import inspect
 
 PEOPLE = 40
 FEW = (4).to_bytes(4, "little")
@@ -33,9 +35,11 @@ def test_every_misdeed_ends_as_the_judge_says(engines: Engines, by_number: bool)
 
 
 def test_every_misdeed_short_of_gas(engines: Engines):
-    """A little more than nothing, so that host functions run out where they charge."""
+    """A little more than the instance costs, so that host functions run out where they charge; and a little less."""
     story = Story(PEOPLE)
-    for gas in (1_400, 1_600, 2_000):
+    info = inspect(misbehaving())
+    instance = info.restore_gas + info.new_instance_gas(info.memory_initial)
+    for gas in (1_400, instance + 900, instance + 1_400, instance + 1_600, instance + 2_000):
         story.block(
             [
                 story.deed(person(n % PEOPLE), name, FEW, gas_limit=gas, gas_price=1)
@@ -61,6 +65,42 @@ def test_observers_see_nothing(engines: Engines):
         for tx, receipt in zip(block.transactions, receipts, strict=True):
             if tx.entry.decode() in OBSERVERS:
                 assert (receipt.success, receipt.return_value) == (True, 0)
+
+
+NEW_FOR_EACH_CALL = compiled("""(module (memory (export "memory") 1 256) (table 9 9 funcref)
+    (func $f) (elem $p func $f $f $f) (elem func $f) (elem declare func $f) (data "abc") (global $g (mut i32) (i32.const 1))
+    (func (export "init") (result i32) (table.init $p (i32.const 0) (i32.const 0) (i32.const 3)) (i32.const 0))
+    (func (export "drop") (result i32) (global.set $g (i32.const 7)) (elem.drop $p) (data.drop 0) (i32.const 0))
+    (func (export "grow") (result i32) (memory.grow (i32.const 3)))
+    (func (export "grow_far") (result i32) (drop (memory.grow (i32.const 200))) (memory.size))
+    (func (export "code") (result i32) (i32.const -77)))""")
+GROWING = compiled("""(module (memory (export "memory") 2 256)
+    (func (export "grow") (result i32) (memory.grow (i32.const 3)))
+    (func (export "grow_far") (result i32) (drop (memory.grow (i32.const 200))) (memory.size))
+    (func (export "nothing") (result i32) (memory.grow (i32.const 0))))""")
+
+
+def test_what_instances_cost_at_every_limit(engines: Engines):
+    """Limits around each price: of the instance, of a little growth, and of much that is paid for or comes to nothing."""
+    story = Story(PEOPLE, others=[NEW_FOR_EACH_CALL, GROWING])
+    one, two = story.others
+    entries = [(one, name) for name in (b"init", b"drop", b"grow", b"grow_far", b"code")]
+    entries += [(two, name) for name in (b"grow", b"grow_far", b"nothing")]
+    limits = (1_100, 5_000, 20_000, 21_200, 33_768, 50_000, 66_536, 66_600, 90_000, 86_000, 3_400_000, 10**7)
+    for limit in limits:
+        story.block(
+            [
+                story.enter(person(n % PEOPLE), contract, entry, gas_limit=limit, gas_price=1)
+                for n, (contract, entry) in enumerate(entries * 2)
+            ]
+        )
+    engines.run_all(story.scenario())
+    receipts = [receipt for block in engines.last.receipts for receipt in block]
+    assert {receipt.reason for receipt in receipts} == {0, Reason.OUT_OF_GAS, Reason.CONTRACT_ERROR}
+    assert {receipt.return_value for receipt in receipts if receipt.reason == Reason.CONTRACT_ERROR} == {
+        -77,
+        -1,
+    }
 
 
 CONTRACTS = {

@@ -75,11 +75,12 @@ def test_transfers_and_conflicts_as_counted_from_the_files(everything: ReplayRep
 
 def test_json_has_the_promised_fields(everything: ReplayReport) -> None:
     answer = json.loads(json.dumps(everything.to_json()))
-    assert list(answer) == ["blocks", "totals"]
+    assert list(answer) == ["blocks", "totals", "checked", "not_checked"]
     assert list(answer["totals"]) == ["transactions", "signatures_per_second", "seconds"]
     assert list(answer["blocks"][0]) == [
         "number", "transactions", "senders_recovered", "senders_wrong", "hashes_wrong",
-        "transactions_root_ok", "waves_versioned", "waves_locking", "edges_locking", "transfers",
+        "transactions_root_ok", "hash_ok", "uncles_ok", "withdrawals_root_ok", "parent_ok",
+        "waves_versioned", "waves_locking", "edges_locking", "transfers",
         "transfers_failed", "calls_not_executed", "sequential_equal", "conserved",
     ]  # fmt: skip
     assert (
@@ -146,7 +147,9 @@ def test_a_wrong_root_is_reported_with_both_values(tmp_path: Path) -> None:
     other = "0x" + "56" * 32
     real = json.loads((DATA / "2675000" / "block.json").read_text())["transactionsRoot"]
     folder = changed(tmp_path, 2675000, lambda block, _: block.update(transactionsRoot=other))
-    (problem,) = (report := replay([folder])).problems
+    # The header's hash commits to the root, too.
+    problem, digest = (report := replay([folder])).problems
+    assert (digest.index, digest.what) == (None, "hash")
     assert (problem.index, problem.what, problem.found, problem.expected) == (
         None,
         "transactions root",

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 
 from supervm.engine.errors import InputFileError
-from supervm.engine.workloads import NAMES, Parameters, Workload, generate, read_workload, write_workload
+from supervm.engine.workloads import (
+    NAMES,
+    Announced,
+    Parameters,
+    Workload,
+    generate,
+    read_workload,
+    write_workload,
+)
 from supervm.engine.workloads.workload import Genesis
 
 SMALL = Parameters(
@@ -54,6 +62,37 @@ def test_round_trip(tmp_path: Path, name: str, signed: bool) -> None:
     assert written(tmp_path / "v", again) == data
     assert joined(sections(data)) == data
     assert len(sections(data)) == 13
+
+
+def test_what_a_workload_came_to_is_kept_and_changes_nothing_else(tmp_path: Path) -> None:
+    told = Announced(3, "keccak256", bytes(range(32)))
+    plain = written(tmp_path / "w")
+    assert read_workload(tmp_path / "w").announced is None
+    assert b"announced" not in plain, "as files were before there were announcements"
+    written(tmp_path / "v", replace(MIXED, announced=told))
+    again = read_workload(tmp_path / "v")
+    assert again.announced == told
+    assert again.equals(MIXED)
+    assert told.differs(bytes(32), "keccak256")
+    assert not told.differs(told.state_root, "keccak256")
+    assert not told.differs(bytes(32), "sha256"), "trees of other hashes have other roots"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (b'"' + b"00" * 31 + b'"', "31 bytes after 3"),
+        (b'"zz"', "hexadecimal digits"),
+        (b"7", "header of a workload"),
+    ],
+)
+def test_a_broken_announcement_is_refused(tmp_path: Path, found: bytes, expected: str) -> None:
+    told = Announced(3, "sha256", bytes(32))
+    parts = sections(written(tmp_path / "w", replace(MIXED, announced=told)))
+    parts[0] = parts[0].replace(b'"' + b"00" * 32 + b'"}', found + b"}")
+    (tmp_path / "w").write_bytes(joined(parts))
+    with pytest.raises(InputFileError, match=expected):
+        read_workload(tmp_path / "w")
 
 
 def test_nothing_in_it_and_a_part_of_a_batch(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes `tests/vectors/ethereum/typed.json`: a block with every transaction type, signed by eth-account.
 
-eth-account signs and encodes, rlp and trie (the packages) give the transactions root; nothing here comes from
+eth-account signs and encodes, rlp and trie (the packages) give the roots and the header's hash; nothing here comes from
 the code under test. Run it with this project's Python.
 """
 
@@ -109,17 +109,72 @@ def in_rpc_form(index: int, fields: dict[str, Any]) -> tuple[dict[str, Any], byt
     return shown, bytes(signed.raw_transaction), signer.address.lower()
 
 
+def withdrawals() -> list[dict[str, str]]:
+    """Three, with numbers at the places where encodings change."""
+    return [
+        {
+            "index": hex(index),
+            "validatorIndex": hex(validator),
+            "address": "0x" + f"{place + 1:02x}" * 20,
+            "amount": hex(amount),
+        }
+        for place, (index, validator, amount) in enumerate([(0, 127, 0), (1, 128, 2**32), (2**40, 2**20, 1)])
+    ]
+
+
+def header(transactions_root: bytes, rows: list[dict[str, str]]) -> tuple[dict[str, str], str]:
+    """Every field of a Prague header in the order of its encoding, and the hash of it."""
+    fields: dict[str, bytes | int] = {
+        "parentHash": keccak(b"parent"),
+        "sha3Uncles": keccak(rlp.encode([])),
+        "miner": bytes.fromhex(MINER[2:]),
+        "stateRoot": keccak(b"state"),
+        "transactionsRoot": transactions_root,
+        "receiptsRoot": keccak(b"receipts"),
+        "logsBloom": keccak(b"logs") * 8,
+        "difficulty": 0,
+        "number": NUMBER,
+        "gasLimit": 36_000_000,
+        "gasUsed": 127,
+        "timestamp": 1_746_612_311,
+        "extraData": b"",
+        "mixHash": keccak(b"randao"),
+        "nonce": bytes(8),
+        "baseFeePerGas": BASE_FEE,
+        "withdrawalsRoot": root_of(
+            [
+                rlp.encode([*(int(row[name], 16) for name in ("index", "validatorIndex")), bytes.fromhex(row["address"][2:]),
+                            int(row["amount"], 16)])
+                for row in rows
+            ]
+        ),
+        "blobGasUsed": 131_072 * 8,
+        "excessBlobGas": 0,
+        "parentBeaconBlockRoot": keccak(b"beacon"),
+        "requestsHash": keccak(b"requests"),
+    }  # fmt: skip
+    shown = {
+        name: hex(value) if isinstance(value, int) else "0x" + value.hex() for name, value in fields.items()
+    }
+    return shown, "0x" + keccak(rlp.encode(list(fields.values()))).hex()
+
+
+def root_of(values: list[bytes]) -> bytes:
+    """The root of the trie that maps rlp(i) to value i."""
+    trie = HexaryTrie({})
+    for index, value in enumerate(values):
+        trie[rlp.encode(index)] = value
+    return bytes(trie.root_hash)
+
+
 def main() -> None:
     rows = [in_rpc_form(index, fields) for index, fields in enumerate(unsigned())]
-    trie = HexaryTrie({})
-    for index, (_, encoded, _) in enumerate(rows):
-        trie[rlp.encode(index)] = encoded
+    fields, digest = header(root_of([encoded for _, encoded, _ in rows]), withdrawals())
     block = {
-        "number": hex(NUMBER),
-        "hash": "0x" + keccak(b"no such block").hex(),
-        "miner": MINER,
-        "transactionsRoot": "0x" + trie.root_hash.hex(),
-        "baseFeePerGas": hex(BASE_FEE),
+        **fields,
+        "hash": digest,
+        "uncles": [],
+        "withdrawals": withdrawals(),
         "transactions": [shown for shown, _, _ in rows],
     }
     authorities = [account(f"authority {i}").address.lower() for i in (0, 0, 1, 2, 3)]

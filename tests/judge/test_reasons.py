@@ -58,7 +58,10 @@ def test_each_misdeed_fails_for_its_reason_and_only_the_fee_stays(judge: Judge, 
         entry, call_input = misdeed(name, by_number=by_number)
         tx = Tx(ALICE, nonce, bad, 5, 400_000, 2, entry, call_input)
         receipt = judge.execute([tx])[0]
-        assert receipt == Receipt(True, False, int(reason), receipt.gas), name
+        code = receipt.return_value
+        assert receipt == Receipt(True, False, int(reason), receipt.gas, code), name
+        assert (code < 0) == (reason is Reason.CONTRACT_ERROR), name
+        assert code <= 0, name
         assert 1_000 < receipt.gas <= 400_000
         assert (receipt.gas == 400_000) == (reason is Reason.OUT_OF_GAS), name
         assert judge.account(ALICE) == (nonce + 1, balance - 2 * receipt.gas), name

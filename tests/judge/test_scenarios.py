@@ -40,7 +40,9 @@ def _check(scenario: Scenario) -> None:
             assert receipt.success == (receipt.reason == Reason.NONE)
             assert receipt.accepted == (receipt.reason == Reason.NONE or receipt.reason >= Reason.OUT_OF_GAS)
             assert receipt.gas <= tx.gas_limit
-            assert receipt.success or not (receipt.output or receipt.events or receipt.return_value)
+            assert receipt.success or not (receipt.output or receipt.events)
+            assert receipt.success or (receipt.return_value < 0) == (receipt.reason == Reason.CONTRACT_ERROR)
+            assert receipt.success or receipt.return_value <= 0
     assert not [key for key, value in judge.state.items() if key[:1] == ACCOUNT and not any(value)]
 
 

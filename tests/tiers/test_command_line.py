@@ -255,7 +255,9 @@ def test_an_absent_backend_is_an_environment_problem(
     }
 
 
-BLOCK = BlockReport(20046147, 1400, 1, 0, 0, True, 1400, 1408, 1408, 1407, 1000, 1400, True, True)
+HEADER = (True, True, None, None)
+"""Of a block report: hash, uncles, withdrawals root, parent."""
+BLOCK = BlockReport(20046147, 1400, 1, 0, 0, True, *HEADER, 1400, 1408, 1408, 1407, 1000, 1400, True, True)
 
 
 @pytest.fixture
@@ -285,7 +287,13 @@ def test_replay_of_a_right_block(run: Callable[..., Result], replayed: Callable[
     assert re.search(r"20046147 +1,400 +ok +1,400 +1,408 +1,408 +1,407 +1,000 +1,400", result.stdout)
     assert "1,400 transactions in 1 blocks, 1.00 s; 1 signatures recovered, 2 a second" in result.stdout
     answer = _answer(run("replay", "46147", "--json"))
-    assert set(answer) == {"blocks", "totals", "environment"}
+    assert set(answer) == {"blocks", "totals", "checked", "not_checked", "environment"}
+    for place, words in (
+        ("checked", "hashes and transactions roots of 1 blocks"),
+        ("not_checked", "state roots"),
+    ):
+        assert any(words in each for each in answer[place])
+        assert words in result.stdout
     assert answer["totals"] == {"transactions": 1400, "signatures_per_second": 2.0, "seconds": 1.0}
     assert answer["blocks"][0]["number"] == 20046147
 
@@ -293,7 +301,7 @@ def test_replay_of_a_right_block(run: Callable[..., Result], replayed: Callable[
 def test_replay_of_a_wrong_block_lists_both_values(
     run: Callable[..., Result], replayed: Callable[[Any], None]
 ) -> None:
-    wrong = BlockReport(46147, 1, 1, 1, 0, False, 1, 1, 0, 1, 0, 0, True, True)
+    wrong = BlockReport(46147, 1, 1, 1, 0, False, *HEADER, 1, 1, 0, 1, 0, 0, True, True)
     finding = Finding(46147, 0, "sender", "0xaa", "0xbb")
     notes = [Finding(46147, index, "nonce", "[1]", "[2]") for index in range(12)]
     replayed(ReplayReport([wrong], 1, 0.5, 1.0, [finding], notes))

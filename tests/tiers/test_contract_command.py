@@ -19,6 +19,8 @@ from supervm.kernels.errors import ArgumentError
 from supervm.tiers.errors import WRONG_USE
 from supervm.tiers.hexadecimal import from_hex
 from supervm.vm import contracts
+from supervm.vm.errors import RuntimeProblem
+from supervm.vm.modules import ModuleCache
 
 Run = Callable[..., Result]
 
@@ -78,6 +80,8 @@ def test_check_a_sample_a_binary_and_a_text(run: Run, tmp_path: Path) -> None:
         "memory",
         "restorable",
         "uses_balance",
+        "compile_units",
+        "instance_gas",
         "environment",
     }
     assert own["memory"] == {"initial": 65536, "maximum": 131072, "page_size": 65536, "grows": True}
@@ -183,15 +187,67 @@ def test_a_call_that_fails_or_is_rejected_is_exit_code_1(run: Run, state: Path, 
     failed = _answer(run(*call, "transfer", "--state", state, "--input", OTHER + _amount(1), "--json"), 1)
     assert (failed["accepted"], failed["success"], failed["reason"]) == (True, False, "CONTRACT_ERROR")
     assert failed["words"] == "The contract returned a negative number."
+    assert failed["return_value"] == -2
+    shown = run(*call, "transfer", "--state", state, "--input", OTHER + _amount(1), "--dry-run")
+    assert "returned  -2\n" in shown.stdout
     result = run(*call, "burn", "--state", state)
     assert result.exit_code == 1
     assert "UNKNOWN_ENTRY: The contract has no entry point of this name." in result.stdout
+    assert "returned  nothing\n" in result.stdout
     poor = _answer(run(*call, "total_supply", "--state", state, "--gas-price", 1, "--json"), 1)
     assert (poor["reason"], poor["nonce"], poor["gas"]) == ("INSUFFICIENT_BALANCE", 1, 0)
     short = _answer(run(*call, "total_supply", "--state", state, "--gas-limit", 1_100, "--json"), 1)
     assert (short["reason"], short["gas"]) == ("OUT_OF_GAS", 1_100)
     assert run(*call, "get", "--state", state, "--value", -1).exit_code == WRONG_USE
     assert run(*call, "get", "--state", state, "--input", "0").exit_code == WRONG_USE
+
+
+def test_what_cannot_be_compiled_is_refused_and_leaves_nothing(run: Run, state: Path, tmp_path: Path) -> None:
+    text = tmp_path / "switch.wat"
+    text.write_text(
+        '(module (memory (export "memory") 1 1) (func (export "run") (result i32)'
+        f" (block (br_table {'0 ' * 200_001} (i32.const 0))) (i32.const 0)))"
+    )
+    checked = _answer(run("contract", "check", text, "--json"), 1)
+    assert (checked["accepted"], checked["rule"]) == (False, "branch targets")
+    result = run("contract", "deploy", text, "--state", state, "--json")
+    assert result.exit_code == 1
+    assert list(json.loads(result.stdout)) == ["error", "exit_code"]
+    assert json.loads(result.stdout)["error"]["type"] == "ContractRejected"
+    assert result.stderr.count("error:") == 1
+    assert "branch targets" in result.stderr
+    assert not state.exists()
+
+
+def test_a_compiler_that_refuses_leaves_nothing_either(
+    run: Run, state: Path, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(cache: ModuleCache, code: bytes) -> None:
+        raise RuntimeProblem("wasmtime", "does not compile it")
+
+    before = _answer(run("contract", "call", token, "total_supply", "--state", state, "--dry-run", "--json"))
+    monkeypatch.setattr(ModuleCache, "_compile", refuses)
+    text = tmp_path / "own.wat"
+    text.write_text(TEXT)
+    for where in (tmp_path / "new", state):
+        result = run("contract", "deploy", text, "--state", where, "--json")
+        assert result.exit_code == 3
+        assert json.loads(result.stdout)["error"]["type"] == "RuntimeProblem"
+    assert not (tmp_path / "new").exists()
+    monkeypatch.undo()
+    after = _answer(run("contract", "call", token, "total_supply", "--state", state, "--dry-run", "--json"))
+    assert (after["height"], after["state_root"]) == (before["height"], before["state_root"])
+
+
+def test_check_says_what_a_call_pays_for_its_instance(run: Run, tmp_path: Path) -> None:
+    text = tmp_path / "own.wat"
+    for pages, words, gas in (
+        (1, "used again, unless memory has grown\n", 0),
+        (3, "made anew", 3_100 + 49_152),
+    ):
+        text.write_text(TEXT.replace('"memory") 1 2', f'"memory") {pages} 4'))
+        assert words in run("contract", "check", text).stdout
+        assert _answer(run("contract", "check", text, "--json"))["instance_gas"] == gas
 
 
 def test_credit_pays_for_calls(run: Run, state: Path, token: str) -> None:

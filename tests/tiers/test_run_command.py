@@ -19,7 +19,7 @@ from typer.testing import Result
 
 from supervm.engine.config import EngineConfig, Mode
 from supervm.engine.workload_run import WorkloadRun, run_workload
-from supervm.engine.workloads import NAMES, Parameters, Workload, generate, read_workload
+from supervm.engine.workloads import NAMES, Parameters, Workload, generate, read_workload, write_workload
 from supervm.tiers.bundled import bundled_blocks
 from supervm.tiers.workload_choice import WORKLOADS
 
@@ -35,6 +35,7 @@ ANSWERS = {
     "equal",
     "conserved",
     "state_root",
+    "announced_root",
     "gas_total",
     "conflict_rate",
     "stages",
@@ -113,6 +114,52 @@ def test_options_reach_the_workload_and_the_engine(
         "state_root": _answer(result)["state_root"],
         "committed": 300,
     }
+
+
+def test_a_saved_workload_announces_what_it_came_to(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "workload"
+    first = _answer(run("run", *SMALL, "--save", path, "--json"))
+    assert first["announced_root"] is None
+    told = read_workload(path).announced
+    assert told is not None
+    assert (told.blocks, told.state_root.hex()) == (3, first["state_root"])
+    again = run("run", "--load", path, "--threads", 2)
+    assert again.exit_code == 0, again.output
+    assert "the announced root" in again.stdout
+    other = replace(told, state_root=bytes(32))
+    write_workload(path, replace(read_workload(path), announced=other))
+    for mode in ("both", "parallel", "sequential"):
+        result = run("run", "--load", path, "--mode", mode, "--threads", 2, "--json")
+        assert result.exit_code == 1
+        answer = _answer(result)
+        assert (answer["state_root"], answer["announced_root"]) == (first["state_root"], "00" * 32)
+        assert f"found {first['state_root']}, expected {'00' * 32} after 3 blocks" in result.stderr
+
+
+def test_a_run_that_went_wrong_announces_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "workload"
+    real = run_workload
+
+    def losing(*given: Any, **named: Any) -> WorkloadRun:
+        return replace(real(*given, **named), conserved=False)
+
+    monkeypatch.setattr("supervm.tiers.commands.run.run_workload", losing)
+    assert run("run", *SMALL, "--save", path).exit_code == 1
+    assert read_workload(path).announced is None
+
+
+def test_a_forged_block_is_exit_code_1(run: Run, tmp_path: Path) -> None:
+    block = json.loads((FIRST_BLOCK / "block.json").read_text())
+    block["stateRoot"] = "0x" + "11" * 32
+    (tmp_path / "block.json").write_text(json.dumps(block))
+    (tmp_path / "pre_state.json").write_bytes((FIRST_BLOCK / "pre_state.json").read_bytes())
+    result = run("run", "--workload", "mainnet", "--blocks", tmp_path, "--json")
+    assert result.exit_code == 1
+    assert _answer(result)["error"]["type"] == "ForgedBlock"
+    assert "block 46147: hash: found 0x" in result.stderr
+    assert f"expected {block['hash']}" in result.stderr
 
 
 def test_what_is_not_said(run: Run, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from wasmtime import _bindings as bindings
 from supervm.vm import call, context, guest, instances
 from supervm.vm.errors import RuntimeProblem
 from supervm.vm.instrument import DEPTH_EXPORT
+from supervm.vm.limits import RESTORED_BYTES
 from supervm.vm.modules import ModuleCache
 from supervm.vm.outcomes import Reason
-from supervm.vm.worker import RESTORED_BYTES
 
 
 def stateful(pages: int = 1, more: str = "") -> bytes:

@@ -27,7 +27,7 @@ from supervm.tiers.errors import VERIFICATION_FAILED
 from supervm.tiers.hexadecimal import from_hex
 from supervm.vm import contracts
 from supervm.vm.errors import ContractRejected
-from supervm.vm.validation import inspect
+from supervm.vm.modules import check as check_contract
 
 CODES = {"ContractRejected": VERIFICATION_FAILED}
 WORD_BYTES, ADDRESS_BYTES = 32, 20
@@ -48,11 +48,14 @@ def contract() -> None:
 
 @app.command()
 def check(file: File, as_json: options.AsJson = False) -> None:
-    """Check a contract against the rules of docs/execution-rules.md; exit code 1 names the rule that it breaks."""
+    """Check a contract against the rules of docs/execution-rules.md, and compile it, as a deployment does.
+
+    Exit code 1 names the rule that it breaks.
+    """
     with console.reporting(as_json):
         try:
             code = read_contract(file)
-            info = inspect(code)
+            info = check_contract(code)
         except ContractRejected as error:
             if as_json:
                 console.print_json(show.rejection_json(file, error) | {"environment": environment()})
@@ -79,7 +82,7 @@ def deploy(
     """Deploy a contract into a state, which is created if there is none."""
     with console.reporting(as_json, CODES):
         code, grain = read_contract(file), from_hex("salt", salt, WORD_BYTES)
-        inspect(code)  # before a directory is made for nothing
+        check_contract(code)  # before a directory is made for nothing
         with _opened(state, create=True) as engine:
             address = engine.deploy(code, grain)
             show.answer(as_json, {"address": address.hex()} | _position(engine))

@@ -7,11 +7,14 @@ from typing import Any
 
 from rich.text import Text
 
+from supervm.engine.receipts import Receipt
 from supervm.engine.single_call import Called
 from supervm.tiers import console
 from supervm.tiers.environment import environment
 from supervm.tiers.tables import print_table
 from supervm.vm.errors import ContractRejected
+from supervm.vm.limits import MODULE_UNITS, RESTORED_BYTES
+from supervm.vm.outcomes import Reason
 from supervm.vm.validation import ModuleInfo, inspect
 
 
@@ -44,6 +47,8 @@ def check_json(file: str, code: bytes, info: ModuleInfo) -> dict[str, Any]:
         },
         "restorable": info.restorable,
         "uses_balance": info.uses_balance,
+        "compile_units": info.units,
+        "instance_gas": _instance_gas(info),
     }
 
 
@@ -56,15 +61,25 @@ def show_check(code: bytes, info: ModuleInfo) -> None:
             ("imports", ", ".join(f"{module}.{name}" for module, name in sorted(info.imports)) or "none"),
             ("memory", f"{info.memory_initial:,} bytes, at most {info.memory_maximum:,}"),
             ("instances", _reuse(info)),
+            ("to compile", f"{info.units:,} of at most {MODULE_UNITS:,} units"),
         ]
     )
     console.answers().print("[green]accepted[/]")
 
 
+def _instance_gas(info: ModuleInfo) -> int:
+    """What every call pays for the instance, before it runs."""
+    return info.restore_gas if info.reused else info.restore_gas + info.new_instance_gas(info.memory_initial)
+
+
 def _reuse(info: ModuleInfo) -> str:
+    price = _instance_gas(info)
+    paid = f", {price:,} gas a call" if price else ""
     if not info.restorable:
-        return f"made anew for every call: {', '.join(sorted(info.stateful))}"
-    return "used again, unless memory has grown" if info.grows_memory else "used again"
+        return f"made anew for every call{paid}: {', '.join(sorted(info.stateful))}"
+    if not info.reused:
+        return f"made anew for every call{paid}: memory is empty at first or above {RESTORED_BYTES:,} bytes"
+    return f"used again, unless memory has grown{paid}" if info.grows_memory else f"used again{paid}"
 
 
 def answer(as_json: bool, values: dict[str, Any]) -> None:
@@ -111,13 +126,20 @@ def show_call(called: Called, outcome: dict[str, Any]) -> None:
             ("outcome", Text.assemble((name, colour), f": {called.words}")),
             ("gas", f"{receipt.gas:,}: {parts}"),
             ("fees", f"{called.block.fees:,}: {shares}" if called.block.fees else "none"),
-            ("returned", str(receipt.return_value)),
+            ("returned", _returned(receipt)),
             ("output", receipt.output.hex() or "none"),
             *(("" if place else "events", event.hex()) for place, event in enumerate(receipt.events)),
             ("nonce", str(called.nonce)),
             ("state", f"height {outcome['height']:,}, root {outcome['state_root']}{kept}"),
         ]
     )
+
+
+def _returned(receipt: Receipt) -> str:
+    """A contract's own code where it has refused; nothing where it did not come to return."""
+    if receipt.reason and receipt.reason is not Reason.CONTRACT_ERROR:
+        return "nothing"
+    return str(receipt.return_value)
 
 
 def sample_json(name: str, summary: str, code: bytes) -> dict[str, Any]:

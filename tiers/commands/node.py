@@ -18,6 +18,7 @@ from supervm.engine.workloads import Genesis, Parameters, Workload, read_workloa
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options
+from supervm.tiers.errors import VERIFICATION_FAILED
 from supervm.tiers.hexadecimal import from_hex
 from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block
 from supervm.tiers.node.connecting import upstream_of
@@ -29,6 +30,8 @@ from supervm.tiers.settings_keys import PREFIX
 from supervm.vm.outcomes import Reason
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+
+CODES = {"WrongRoot": VERIFICATION_FAILED}
 
 WalletFolder = Annotated[Path, typer.Option("--wallet", help="The wallet's directory.")]
 UpstreamAddress = Annotated[str, typer.Option("--upstream", help="HOST:PORT of a node of a higher tier.")]
@@ -70,7 +73,8 @@ def node(
     """Run a node of this machine's tier until a signal stops it.
 
     SIGTERM and SIGINT stop it after the block in hand; after any end it goes on where it was. A block file that cannot
-    follow ends it with exit code 2. With `--json` the object appears when the node is ready, with `--until` at its end.
+    follow ends it with exit code 2, another state root than the genesis announces with exit code 1. With `--json` the
+    object appears when the node is ready, with `--until` at its end.
     """
     if context.invoked_subcommand is not None:
         return
@@ -83,7 +87,7 @@ def node(
         ),
     }
     places = Places(genesis, state, blocks, wallet)
-    with console.reporting(as_json):
+    with console.reporting(as_json, CODES):
         hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, flags)
 
         def ready(found: Ready) -> None:
@@ -128,9 +132,13 @@ def split(
     folder: Annotated[Path, typer.Argument(help="Where the genesis and the blocks go.")],
     as_json: options.AsJson = False,
 ) -> None:
-    """Make a genesis file and block files of a workload."""
+    """Make a genesis file and block files of a workload. The genesis announces the root that the workload came to."""
     with console.reporting(as_json):
         found = read_workload(workload)
+        told = found.announced
+        if told and told.blocks != len(found):
+            announced = f"{told.blocks:,} announced blocks and {len(found):,}"
+            raise ArgumentError("workload", announced, "a file whose announcement is that of its blocks")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ArgumentError("folder", f"{folder}, which is not empty", "a directory that is new or empty")
         nothing = replace(
@@ -142,7 +150,12 @@ def split(
             last = 0
             for last, data in enumerate(chain_of(found.blocks, hash), 1):
                 write_block(unfinished, last, data)
-        answer = {"genesis": str(folder / GENESIS_FILE), "genesis_hash": hash.hex(), "blocks": last}
+        answer = {
+            "genesis": str(folder / GENESIS_FILE),
+            "genesis_hash": hash.hex(),
+            "blocks": last,
+            "announced_root": told.state_root.hex() if told else None,
+        }
         _answer(answer, as_json)
 
 

@@ -12,7 +12,7 @@ import typer
 
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.workload_run import Difference, WorkloadRun, first_difference, run_workload, warm
-from supervm.engine.workloads import Workload, write_workload
+from supervm.engine.workloads import Announced, Workload, write_workload
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options
@@ -52,9 +52,10 @@ def run(
     """Execute a workload in blocks, in parallel and one by one, and compare.
 
     Rates count committed transactions from decoded blocks to the last committed root; kernels are compiled
-    before. Exit code 1 if both modes differ in any receipt or root, or if money or tokens appear or vanish.
+    before. Exit code 1 if both modes differ in any receipt or root, if money or tokens appear or vanish, or if a
+    loaded workload comes to another state root than its file announces.
     """
-    with console.reporting(as_json):
+    with console.reporting(as_json, CODES):
         hardware, settings = options.settings_of(tier, config, threads, backend, strategy=strategy)
         parameters = {
             "transactions": transactions,
@@ -80,14 +81,18 @@ def run(
         raise typer.Exit(VERIFICATION_FAILED)
 
 
+CODES = {"ForgedBlock": VERIFICATION_FAILED}
+
+
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """What the runs came to; `runs` has the one whose figures are shown first."""
+    """What the runs came to; `runs` has the one whose figures are shown first, `hash` is that of their state trees."""
 
     workload: Workload
     not_executed: int | None
     runs: list[WorkloadRun]
     difference: Difference | None
+    hash: str
 
     @property
     def conserved(self) -> bool:
@@ -95,7 +100,13 @@ class _Outcome:
 
     @property
     def ok(self) -> bool:
-        return self.conserved and self.difference is None
+        return self.conserved and self.difference is None and not self.broke_word
+
+    @property
+    def broke_word(self) -> bool:
+        """Whether another root came out than the workload's file announces."""
+        told = self.workload.announced
+        return told is not None and any(told.differs(run.state_root, self.hash) for run in self.runs)
 
     def to_json(self) -> dict[str, Any]:
         first = self.runs[0]
@@ -112,6 +123,7 @@ class _Outcome:
             "equal": self.difference is None if len(self.runs) > 1 else None,
             "conserved": self.conserved,
             "state_root": first.state_root.hex(),
+            "announced_root": told.state_root.hex() if (told := self.workload.announced) else None,
             "gas_total": first.gas,
             "conflict_rate": first.conflict_rate,
             "stages": first.stages,
@@ -133,7 +145,7 @@ def _run(
             # Two runs of nothing agree, and nothing is shown by that.
             raise ArgumentError("workload", "no transaction in it", "at least one that is executed")
         if save is not None:
-            write_workload(save, workload)
+            write_workload(save, workload)  # what a broken run can be repeated with
         progress("compiling kernels", 0, 0)
         warm(config, signed=config.signatures)
         runs = []
@@ -143,7 +155,11 @@ def _run(
             chosen = replace(config, mode=each, threads=1 if each is Mode.SEQUENTIAL else config.threads)
             runs.append(run_workload(workload, chosen, path=path, progress=_blocks(progress, each)))
     difference = first_difference(*runs) if len(runs) > 1 else None
-    return _Outcome(workload, not_executed, runs, difference)
+    outcome = _Outcome(workload, not_executed, runs, difference, config.hash)
+    if save is not None and outcome.ok:
+        announced = Announced(len(workload), config.hash, runs[0].state_root)
+        write_workload(save, replace(workload, announced=announced))
+    return outcome
 
 
 def _blocks(progress: Callable[[str, int, int], None], mode: Mode) -> Callable[[int, int], None]:
@@ -182,12 +198,18 @@ def _show(outcome: _Outcome) -> None:
     )
     if outcome.ok:
         equal = "both modes give the same receipts and roots; " if len(outcome.runs) > 1 else ""
-        console.answers().print(f"[green]ok: {equal}no money made or lost[/]")
+        told = "the announced root; " if outcome.workload.announced else ""
+        console.answers().print(f"[green]ok: {equal}{told}no money made or lost[/]")
 
 
 def _tell_problems(outcome: _Outcome) -> None:
     if outcome.difference is not None:
         console.notes().print(f"[bold red]the modes differ:[/] {console.plain(str(outcome.difference))}")
+    if (told := outcome.workload.announced) and outcome.broke_word:
+        console.notes().print(
+            f"[bold red]another state root than announced:[/] found {outcome.runs[0].state_root.hex()}, "
+            f"expected {told.state_root.hex()} after {told.blocks:,} blocks, as the workload's file says"
+        )
     for run in outcome.runs:
         if not run.conserved:
             console.notes().print(f"[bold red]money or tokens appeared or vanished[/] ({run.mode.value})")

@@ -5,6 +5,7 @@ SupervmError
 └── NodeError
     ├── BlockRefused (ValueError)   a block that cannot follow: source, block, what was found and expected
     ├── WrongChain (ValueError)     a state, a wallet or an upstream of another genesis
+    ├── WrongRoot                   a chain that does not come to the state root that its genesis announces
     ├── TaskRefused (ValueError)    a task that this tier does not take on: task, tier, where it belongs
     ├── NotKept (LookupError)       a block, its receipts or a snapshot that the node does not have
     ├── TooManySnapshots            a snapshot that callers may not add to those that there are
@@ -47,6 +48,10 @@ class BlockRefused(NodeError, ValueError):
 
 class WrongChain(NodeError, ValueError):
     """What belongs to one genesis met what belongs to another."""
+
+
+class WrongRoot(NodeError):
+    """A chain that does not, or cannot, come to the state root that its genesis announces."""
 
 
 class TaskRefused(NodeError, ValueError):

@@ -23,18 +23,22 @@ from supervm.engine.pipeline import TimedBatch
 from supervm.engine.receipts import Receipts
 from supervm.engine.result import BlockResult
 from supervm.engine.workload_run import place_genesis
-from supervm.engine.workloads import read_workload
+from supervm.engine.workloads import Announced, read_workload
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.blocks import genesis_hash_of
-from supervm.tiers.node.errors import NodeError, WrongChain
+from supervm.tiers.node.errors import NodeError, WrongChain, WrongRoot
 from supervm.tiers.node.records import ChainRecords
 from supervm.tiers.node.rewinding import Point, points, rewind
 from supervm.tiers.node.sources import DirectorySource, Source, SubmittedBlocks, Tip
+from supervm.vm.outcomes import Reason
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.02
 """How long an idle node waits before it looks for a block."""
+
+UNSIGNED = "--no-signatures"
+"""How a node is told that its chain's transactions are not signed."""
 
 KEPT_FOR_EVER = 1 << 40
 """Blocks to keep where the profile says all."""
@@ -70,6 +74,8 @@ class FullNode:
     Raises:
         InputFileError: the genesis file cannot be used.
         WrongChain: the state is of another chain, or the records lack blocks that it cannot be taken back from.
+        WrongRoot: with `blocks`: the genesis announces a state root that this state has missed, or a chain without
+            signatures while the engine is to verify them.
         ArgumentError: `blocks` is no directory.
         StorageError: the state cannot be opened.
     """
@@ -86,7 +92,14 @@ class FullNode:
     ) -> None:
         if blocks is not None and not blocks.is_dir():
             raise ArgumentError("blocks", f"{blocks}, which is none", "a directory of block files")
-        origin = read_workload(genesis).genesis
+        origin = read_workload(genesis)
+        # Blocks that are submitted, or packed here, need not be those that the genesis was made with.
+        self._announced = origin.announced if blocks is not None else None
+        if self._announced and config.signatures and not origin.parameters.signed:
+            raise WrongRoot(
+                f"{genesis}: a chain without signatures, and this node is to verify them: it would reject every "
+                f"transaction and miss the announced state root; start it with {UNSIGNED}"
+            )
         self.genesis_hash = genesis_hash_of(genesis)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._observers = folder, observers
@@ -94,6 +107,7 @@ class FullNode:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._progress = threading.Condition()
         self.problem = ""
+        self._told_unsigned = False
         self.idle: Callable[[], None] = _do_nothing
         # The engine's lock on its storage keeps a second node away from the records too.
         self.engine = Engine.open(folder / "state", config)
@@ -105,9 +119,17 @@ class FullNode:
                 folder / "chain.sqlite", self.genesis_hash, keep=keep, sync=config.sync
             )
             stack.callback(self.records.close)
-            self._base = place_genesis(self.engine, origin)
+            self._base = place_genesis(self.engine, origin.genesis)
             self._take_back(stack)
             self._complete_records()
+            if (told := self._announced) and told.blocks <= self.number:
+                root = (
+                    self.engine.state_root
+                    if told.blocks == self.number
+                    else self.records.root_of(told.blocks)
+                )
+                if root is not None:
+                    self._compare(told, root)
             self.source = self._source(blocks, config.queue_depth)
             stack.pop_all()
 
@@ -232,6 +254,7 @@ class FullNode:
         for result in self.engine.run(self._available(until)):
             number = result.height - self._base
             self.records.finish(number, result.state_root, result.receipts)
+            self._check_result(number, result)
             self._settle_records()
             for observer in self._observers:
                 observer(number, result)
@@ -239,6 +262,30 @@ class FullNode:
             self._serve_calls()
             if self._stop.is_set():
                 return
+
+    def _check_result(self, number: int, result: BlockResult) -> None:
+        """Say that a whole block was rejected for want of signatures; compare the root with the announced one.
+
+        Raises:
+            WrongRoot: the block is part of the state, which is not the announced one.
+        """
+        reasons = result.receipts.reason
+        if len(reasons) and (reasons == Reason.MALFORMED_SIGNATURE).all() and not self._told_unsigned:
+            self._told_unsigned = True
+            log.warning(
+                "block %d: every transaction was rejected, none has a signature; a chain without signatures needs %s",
+                number,
+                UNSIGNED,
+            )
+        if self._announced and number == self._announced.blocks:
+            self._compare(self._announced, result.state_root)
+
+    def _compare(self, told: Announced, root: bytes) -> None:
+        if told.differs(root, self.engine.config.hash):
+            raise WrongRoot(
+                f"block {told.blocks}: state root {root.hex()}, expected {told.state_root.hex()}, as the genesis announces; "
+                f"is the chain one without signatures ({UNSIGNED}), or its block files others than those of the genesis?"
+            )
 
     def _available(self, until: int | None) -> Iterator[TimedBatch]:
         """The blocks that are there now; read by the pipeline's first thread, ahead of their execution."""

@@ -16,6 +16,7 @@ from wasmtime import TrapCode, ValType
 from judge import rules
 from judge.host import Host, HostTrap
 from judge.rules import Reason
+from supervm.vm.binary import decode
 from supervm.vm.config import make_config
 from supervm.vm.instrument import DEPTH_EXPORT, instrument
 from supervm.vm.validation import inspect
@@ -73,11 +74,12 @@ class _GuestMemory:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a call ended: `returned` counts only where the reason is NONE."""
+    """How a call ended: `returned` counts only where the reason is NONE; `growth` is paid for memory that grew."""
 
     reason: Reason
     returned: int
     fuel: int
+    growth: int
 
 
 class Contract:
@@ -89,7 +91,8 @@ class Contract:
     """
 
     def __init__(self, code: bytes) -> None:
-        self._module = wasmtime.Module(_engine(), instrument(code, inspect(code)))
+        info, elements = inspect(code), decode(code).elements
+        self._module = wasmtime.Module(_engine(), instrument(code, info))
         plain = wasmtime.Module(_engine(), code)
         imported = sum(isinstance(entry.type, wasmtime.FuncType) for entry in plain.imports)
         own = {name for name, index in _exported_indices(code) if index >= imported}
@@ -98,6 +101,16 @@ class Contract:
             for export in plain.exports
             if _is_entry(export.type) and export.name.encode() in own
         )
+        passive = [len(item.functions) for item in elements if item.place is None and not item.declared]
+        set_ones = len(set(info.globals_set) & set(info.mutable_globals))
+        self._facts = (len(self.entries), set_ones, len(passive), sum(passive))
+        self._initial = info.memory_initial
+        self._new_for_each_call = not 0 < self._initial <= rules.MOST_RESTORED_BYTES or bool(
+            info.stateful & rules.NEVER_RESTORED
+        )
+        self.before = rules.restored_gas(set_ones)
+        if self._new_for_each_call:
+            self.before += rules.instance_gas(*self._facts, self._initial)
         try:
             self._instance()
         except wasmtime.Trap as trap:
@@ -110,10 +123,11 @@ class Contract:
         functions = [_function(store, entry, host) for entry in self._module.imports]
         return store, wasmtime.Instance(store, self._module, functions)
 
-    def call(self, entry: bytes, host: Host, fuel: int) -> Ended:
-        """Run an entry point on a new instance with so much fuel."""
+    def call(self, entry: bytes, host: Host, fuel: int, most_memory: int) -> Ended:
+        """Run an entry point on a new instance with so much fuel; its memory grows to so many bytes at most."""
         store, instance = self._instance(host)
         store.set_fuel(fuel)
+        store.set_limits(memory_size=most_memory)
         function = instance.exports(store)[entry.decode()]
         assert isinstance(function, wasmtime.Func)
         reason, returned = Reason.NONE, 0
@@ -125,7 +139,18 @@ class Contract:
             reason = _reason(trap, _depth(store, instance))
         if returned < 0:
             reason = Reason.CONTRACT_ERROR
-        return Ended(reason, returned, fuel - store.get_fuel())
+        used = fuel - store.get_fuel()
+        return Ended(reason, returned, used, self._growth(store, instance))
+
+    def _growth(self, store: wasmtime.Store, instance: wasmtime.Instance) -> int:
+        """What is paid at the end for a memory that is larger than it was at first."""
+        memory = instance.exports(store)["memory"]
+        assert isinstance(memory, wasmtime.Memory)
+        size = memory.data_len(store)
+        if size == self._initial:
+            return 0
+        paid = rules.instance_gas(*self._facts, self._initial) if self._new_for_each_call else 0
+        return rules.instance_gas(*self._facts, size) - paid
 
 
 def _reason(trap: wasmtime.Trap, depth: int) -> Reason:

@@ -183,6 +183,10 @@ class Judge:
     def _call(self, tx: Tx, view: View) -> Receipt:
         view.add(tx.to, tx.value)
         intrinsic = _intrinsic(tx)
+        contract = self._contracts[self.state[CODE + tx.to]]
+        before = intrinsic + contract.before
+        if before > tx.gas_limit:
+            return Receipt(True, False, int(Reason.OUT_OF_GAS), tx.gas_limit)
         around = Surroundings(
             block_number=self.height + 1,
             timestamp=self.timestamp,
@@ -191,16 +195,17 @@ class Judge:
             value=tx.value,
             input=tx.input,
             gas_limit=tx.gas_limit,
-            intrinsic=intrinsic,
+            intrinsic=before,
         )
         host = Host(view, around)
-        contract = self._contracts[self.state[CODE + tx.to]]
-        ended = contract.call(tx.entry, host, tx.gas_limit - intrinsic)
-        gas, reason = intrinsic + ended.fuel + host.spent, ended.reason
+        most_memory = rules.most_memory(tx.gas_limit - intrinsic)
+        ended = contract.call(tx.entry, host, tx.gas_limit - before, most_memory)
+        gas, reason = before + ended.fuel + host.spent + ended.growth, ended.reason
         if reason is Reason.OUT_OF_GAS or gas > tx.gas_limit:
             gas, reason = tx.gas_limit, Reason.OUT_OF_GAS
         if reason:
-            return Receipt(True, False, int(reason), gas)
+            code = ended.returned if reason is Reason.CONTRACT_ERROR else 0
+            return Receipt(True, False, int(reason), gas, code)
         return Receipt(True, True, 0, gas, ended.returned, host.output, list(host.events))
 
 

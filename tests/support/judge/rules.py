@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The numbers of the execution rules: reasons, limits, gas schedule 1."""
+"""The numbers of the execution rules: reasons, limits, gas schedule 2."""
 
 from __future__ import annotations
 
@@ -60,6 +60,31 @@ def intrinsic_gas(entry: bytes, call_input: bytes, objects: int) -> int:
     if not entry:
         return 1_000 + 100 * objects
     return 1_000 + 4 * (len(entry) + len(call_input))
+
+
+MOST_RESTORED_BYTES = 131_072
+"""Memory up to here is put back after a call; above, and for an empty one, each call has a new instance."""
+
+NEVER_RESTORED = {"table.init", "table.copy", "elem.drop", "data.drop"}
+"""Instructions of a contract whose calls each have a new instance."""
+
+
+def restored_gas(globals_set: int) -> int:
+    """What every call pays for the mutable globals that the contract sets."""
+    return 20 * globals_set
+
+
+def instance_gas(
+    entries: int, globals_set: int, segments: int, segment_functions: int, memory_bytes: int
+) -> int:
+    """What a new instance costs; segments are the passive ones of elements."""
+    fixed = 3_000 + 100 * entries + 50 * globals_set + 100 * segments + 40 * segment_functions
+    return fixed + (memory_bytes + 3) // 4
+
+
+def most_memory(gas: int) -> int:
+    """Bytes that a memory grows to at most, with so much gas behind the intrinsic."""
+    return min(MOST_MEMORY_BYTES, 4 * gas)
 
 
 PRICES: dict[str, tuple[int, int]] = {

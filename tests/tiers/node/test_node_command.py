@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import urllib.request
+from dataclasses import replace
 
 import pytest
 from engine_runs import blocks_of
@@ -13,7 +15,7 @@ from node_chains import SMALL, sequential_roots, write_chain
 from node_processes import process
 
 from supervm.engine.config import EngineConfig
-from supervm.engine.workloads import write_workload
+from supervm.engine.workloads import Announced, write_workload
 from supervm.kernels.threads import set_threads
 from supervm.tiers.node.blocks import file_name
 from supervm.tiers.node.full_node import FullNode
@@ -57,6 +59,65 @@ def test_split_and_follow(run, tmp_path):
     again = run("node", "split", tmp_path / "workload", folder)
     assert again.exit_code == 2
     assert "which is not empty" in again.stderr
+
+
+def announced(path, root, blocks=LAST):
+    """The workload in a file, announced to come to this root."""
+    write_workload(path, replace(WORKLOAD, announced=Announced(blocks, "sha256", root)))
+    return path
+
+
+def test_an_announced_root_is_compared(run, tmp_path):
+    root = sequential_roots(NAME, **SMALL)[-1]
+    made = run("node", "split", announced(tmp_path / "workload", root), tmp_path / "right", "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["announced_root"] == root.hex()
+    for until in (LAST - 1, LAST, LAST):
+        result = run(*options_of(tmp_path, tmp_path / "right", "--until", until))
+        assert result.exit_code == 0, result.output
+    run("node", "split", announced(tmp_path / "workload", bytes(32)), tmp_path / "wrong")
+    other = tmp_path / "other"
+    before = run(*options_of(other, tmp_path / "wrong", "--until", LAST - 1))
+    assert before.exit_code == 0, before.output
+    # At the block itself; and at each later start, when that is part of the state.
+    for _ in range(2):
+        result = run(*options_of(other, tmp_path / "wrong", "--until", LAST, "--json"))
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["error"]["type"] == "WrongRoot"
+        assert f"block {LAST}: state root {root.hex()}, expected {'00' * 32}" in result.stderr
+        assert "--no-signatures" in result.stderr
+    result = run("node", "split", announced(tmp_path / "workload", root, LAST + 1), tmp_path / "odd")
+    assert result.exit_code == 2
+    assert not (tmp_path / "odd").exists()
+
+
+def test_a_chain_without_signatures_needs_the_option(run, tmp_path):
+    root = sequential_roots(NAME, **SMALL)[-1]
+    run("node", "split", announced(tmp_path / "workload", root), tmp_path / "chain")
+    given = options_of(tmp_path, tmp_path / "chain", "--until", LAST)
+    without = [each for each in given if each != "--no-signatures"]
+    result = run(*without, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"]["type"] == "WrongRoot"
+    assert "start it with --no-signatures" in result.stderr
+    assert not (tmp_path / "node").exists()
+    assert run(*given).exit_code == 0
+
+
+def test_a_block_of_which_all_is_rejected_for_want_of_signatures_is_told(run, tmp_path, chain, caplog):
+    """Nothing is announced, so nothing is compared: it is not silent all the same."""
+    with (
+        caplog.at_level(logging.WARNING),
+        FullNode(
+            tmp_path / "node", chain / "genesis.work", EngineConfig(signatures=True), blocks=chain
+        ) as node,
+    ):
+        node.run(until=LAST)
+        assert node.engine.state_root != sequential_roots(NAME, **SMALL)[-1]
+    told = [record.getMessage() for record in caplog.records if "--no-signatures" in record.getMessage()]
+    assert told == [
+        "block 1: every transaction was rejected, none has a signature; a chain without signatures needs --no-signatures"
+    ]
 
 
 def test_a_wrong_block_is_named(run, tmp_path, chain):
