@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bytes of messages that have begun to arrive: who has sent how many, and whether all of them are too many.
+
+gRPC tells of a message when all of it is there. But the system counts what has come on a connection, and what was delivered
+is known here: the difference is what gRPC keeps, from the first byte on. It is looked up only for connections whose callers
+take their time, every fiftieth of a second while the process grows, else ten times a second.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from supervm.tiers.service.access import network_of
+from supervm.tiers.service.sockets import Peer, Sockets
+
+if TYPE_CHECKING:
+    from supervm.tiers.service.guard import Call
+    from supervm.tiers.service.places import Line, Places
+
+TICK = 0.02
+"""Seconds between two looks at the process's memory, while a message is waited for."""
+
+CALM = 0.1
+"""Seconds between two looks at every connection that keeps it waiting, where the memory does not grow."""
+
+GROWTH = 4 << 20
+"""Bytes by which the process grows meanwhile before they are looked at at once."""
+
+CALL_BYTES = 256
+"""What a call takes on the wire beside its messages: headers, and what acknowledges its answer."""
+
+MESSAGE_BYTES = 32
+"""What a message takes beside itself, besides a part in 128 for frames and the records of TLS."""
+
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Held(Protocol):
+    """Where bytes count that are kept for callers, such as `admission.Queue`."""
+
+    arriving: int
+
+
+class Connection:
+    """One connection of a caller.
+
+    Args:
+        peer: at its other end.
+        resets: calls that it may abandon at once.
+
+    Attributes:
+        waiting: its calls that wait for a message, the one that waits longest first.
+        lines: its calls, by what they have places for.
+        explained: of the bytes that have come, those that are not kept.
+        arriving: bytes that are kept for the calls that wait, when last looked at.
+        looked: when `explained` was last compared with what has come; `time.monotonic()`.
+        dropped: whether it was ended.
+    """
+
+    __slots__ = (
+        "_counted",
+        "_resets",
+        "arriving",
+        "dropped",
+        "explained",
+        "lines",
+        "looked",
+        "network",
+        "peer",
+        "waiting",
+    )
+
+    def __init__(self, peer: Peer, resets: float) -> None:
+        self.peer, self.network, self._resets = peer, network_of(peer.host), resets
+        self.waiting: dict[Call, None] = {}
+        self.lines: dict[Places, Line] = {}
+        self.explained = self.arriving = 0
+        self.looked = self._counted = time.monotonic()
+        self.dropped = False
+
+    @property
+    def over(self) -> bool:
+        """Whether it has no calls."""
+        return not any(line.calls for line in self.lines.values())
+
+    def abandons(self, most: int) -> bool:
+        """Count a call that its caller gave up; whether there are more than `most` in a second."""
+        now = time.monotonic()
+        self._resets = min(self._resets + (now - self._counted) * most, most) - 1
+        self._counted = now
+        return self._resets < 0
+
+
+class Arrivals:
+    """What is kept for messages that are not whole.
+
+    Args:
+        sockets: of the port.
+        message_bytes: of a message, at most.
+        most: bytes of all that are not whole.
+        held: where they count too.
+    """
+
+    def __init__(self, sockets: Sockets, message_bytes: int, most: int, held: Held) -> None:
+        self._sockets, self._message_bytes, self._most, self._held = sockets, message_bytes, most, held
+        self._connections: dict[Connection, None] = {}
+        self._memory, self._looked, self._total = 0, 0.0, 0
+
+    def wait(self, call: Call, now: float) -> None:
+        """A message of a call is waited for."""
+        connection = call.connection
+        if not connection.waiting:
+            self._connections[connection] = None
+            if now - connection.looked > CALM:
+                # Nothing is kept for it: whatever has come is explained, and what the count misses adds up to nothing.
+                came = self._sockets.received(connection.peer)
+                if came is not None:
+                    connection.explained, connection.looked = came, now
+        connection.waiting[call] = None
+
+    def came(self, connection: Connection, size: int) -> None:
+        """A message of so many bytes was delivered."""
+        connection.explained += size + (size >> 7) + MESSAGE_BYTES
+        if connection.arriving:
+            self._set(connection, max(0, connection.arriving - size))
+
+    def leave(self, call: Call) -> None:
+        """A message of a call is waited for no more."""
+        connection = call.connection
+        del connection.waiting[call]
+        if not connection.waiting:
+            del self._connections[connection]
+            self.clear(connection)
+
+    def clear(self, connection: Connection) -> None:
+        """Nothing is kept for a connection any more."""
+        if connection.arriving:
+            self._set(connection, 0)
+
+    def look(self, now: float) -> bool:
+        """Look at the connections that keep a message waiting, if it is time; whether one of them is not known yet."""
+        memory = resident()
+        if memory < self._memory + GROWTH and now - self._looked < CALM:
+            return False
+        self._memory, self._looked = memory, now
+        late = [each for each in self._connections if next(iter(each.waiting)).since < now - TICK]
+        known = [self._look_at(connection, now) for connection in late]
+        return not all(known)
+
+    def too_much(self) -> Connection | None:
+        """If more has come than may: the connection that has sent most, of the address that has."""
+        if self._total <= self._most:
+            return None
+        addresses: dict[str, int] = {}
+        for each in self._connections:
+            addresses[each.network] = addresses.get(each.network, 0) + each.arriving
+        heaviest = max(addresses, key=addresses.__getitem__)
+        theirs = (each for each in self._connections if each.network == heaviest)
+        return max(theirs, key=lambda each: each.arriving)
+
+    def _look_at(self, connection: Connection, now: float) -> bool:
+        """Whether the connection is known."""
+        came = self._sockets.received(connection.peer)
+        if came is None:
+            return self._sockets.knows(
+                connection.peer
+            )  # and if so, it is over, and its calls are about to be
+        connection.explained, connection.looked = min(connection.explained, came), now
+        most = len(connection.waiting) * self._message_bytes
+        self._set(connection, min(came - connection.explained, most))
+        return True
+
+    def _set(self, connection: Connection, size: int) -> None:
+        change = size - connection.arriving
+        connection.arriving = size
+        self._total += change
+        self._held.arriving += change
+
+
+def resident() -> int:
+    """Bytes of memory that the process has resident."""
+    with open("/proc/self/statm", "rb", buffering=0) as file:
+        return int(file.read(128).split()[1]) * PAGE
