@@ -9,15 +9,13 @@ take their time, every fiftieth of a second while the process grows, else ten ti
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Protocol
 
-from supervm.tiers.service.access import network_of
-from supervm.tiers.service.sockets import Peer, Sockets
+from supervm.tiers.service.connections import Connection
+from supervm.tiers.service.sockets import Sockets
 
 if TYPE_CHECKING:
     from supervm.tiers.service.guard import Call
-    from supervm.tiers.service.places import Line, Places
 
 TICK = 0.02
 """Seconds between two looks at the process's memory, while a message is waited for."""
@@ -42,56 +40,6 @@ class Held(Protocol):
     """Where bytes count that are kept for callers, such as `admission.Queue`."""
 
     arriving: int
-
-
-class Connection:
-    """One connection of a caller.
-
-    Args:
-        peer: at its other end.
-        resets: calls that it may abandon at once.
-
-    Attributes:
-        waiting: its calls that wait for a message, the one that waits longest first.
-        lines: its calls, by what they have places for.
-        explained: of the bytes that have come, those that are not kept.
-        arriving: bytes that are kept for the calls that wait, when last looked at.
-        looked: when `explained` was last compared with what has come; `time.monotonic()`.
-        dropped: whether it was ended.
-    """
-
-    __slots__ = (
-        "_counted",
-        "_resets",
-        "arriving",
-        "dropped",
-        "explained",
-        "lines",
-        "looked",
-        "network",
-        "peer",
-        "waiting",
-    )
-
-    def __init__(self, peer: Peer, resets: float) -> None:
-        self.peer, self.network, self._resets = peer, network_of(peer.host), resets
-        self.waiting: dict[Call, None] = {}
-        self.lines: dict[Places, Line] = {}
-        self.explained = self.arriving = 0
-        self.looked = self._counted = time.monotonic()
-        self.dropped = False
-
-    @property
-    def over(self) -> bool:
-        """Whether it has no calls."""
-        return not any(line.calls for line in self.lines.values())
-
-    def abandons(self, most: int) -> bool:
-        """Count a call that its caller gave up; whether there are more than `most` in a second."""
-        now = time.monotonic()
-        self._resets = min(self._resets + (now - self._counted) * most, most) - 1
-        self._counted = now
-        return self._resets < 0
 
 
 class Arrivals:
@@ -126,6 +74,13 @@ class Arrivals:
         connection.explained += size + (size >> 7) + MESSAGE_BYTES
         if connection.arriving:
             self._set(connection, max(0, connection.arriving - size))
+
+    def lost(self, connection: Connection, window: int) -> None:
+        """A message that had begun to come will not be whole: what came of it is thrown away."""
+        size = min(connection.arriving, self._message_bytes)
+        connection.explained += size + window
+        if size:
+            self._set(connection, connection.arriving - size)
 
     def leave(self, call: Call) -> None:
         """A message of a call is waited for no more."""

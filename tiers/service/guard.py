@@ -17,11 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -32,15 +29,13 @@ from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
 
 from supervm.tiers.errors import ServiceError
-from supervm.tiers.service.access import network_of
-from supervm.tiers.service.arrivals import CALL_BYTES, TICK, Arrivals, Connection, Held
+from supervm.tiers.service.arrivals import CALL_BYTES, TICK, Arrivals, Held
 from supervm.tiers.service.codes import Code
+from supervm.tiers.service.connections import RESTRAINED_SECONDS, Connection, Connections
 from supervm.tiers.service.health import NAME as HEALTH
 from supervm.tiers.service.places import Line, Places
 from supervm.tiers.service.refusals import abort
-from supervm.tiers.service.sockets import Peer, Sockets, peer_of
-
-log = logging.getLogger(__name__)
+from supervm.tiers.service.sockets import Sockets
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Meter = Callable[[str, str, float], None]
@@ -50,22 +45,17 @@ WINDOW = 64 << 10
 """Bytes that a caller may send of a message before it is read. gRPC would let them grow to what a connection carries in a
 round trip, and keep as many for every call."""
 
-RESERVE = (256, 64, 16)
-"""Checks of health at a time, as many that watch it, and streams of reflection: of all, of an address, of a connection. They
-ask for no token, and have places that nobody else takes."""
+RESERVE = (256, 64)
+"""Checks of health at a time, as many that watch it, and streams of reflection: of all, and of an address. They ask for no
+token, and have places that nobody else takes."""
 
 RETRY_AFTER = 0.25
+"""Seconds; and as long waits who is refused on the headers, so that a connection cannot keep the service busy with that."""
+
 HANDSHAKE_MILLISECONDS = 10_000
 
-LEASHED_SECONDS, LEASH, MOST_LEASHES = 60.0, 16, 10_000
-"""For so long after a connection was ended for abandoned calls, others of its address may abandon so many times fewer. So
-many addresses are remembered, at most."""
-
-SWEEP, SHORTEST_SWEEP = 5.0, 0.05
-"""Seconds between two looks at which connections there are."""
-
-CONNECTION, WARNINGS = "connection", 1.0
-"""What an ended connection counts as; seconds between two warnings."""
+CONNECTION = "connection"
+"""What a connection that is ended counts as."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +74,8 @@ class Bounds:
 
     calls: int = 1024
     address_calls: int = 512
-    connection_calls: int = 256
-    connections: int = 1024
+    connection_calls: int = 64
+    connections: int = 4096
     address_connections: int = 256
     message_bytes: int = 16 << 20
     message_seconds: float = 30.0
@@ -105,17 +95,19 @@ class Call:
     Attributes:
         waits: where it stands while it waits for a message.
         since: when that began.
+        turn: to read the first one; None if it is there.
         resting: it waits for nothing but changes of state, and may be ended at any time.
         busy: tells whether it is doing something, so that it cannot give way.
         error: why the port ends it, if it does.
     """
 
-    __slots__ = ("begun", "busy", "connection", "error", "line", "resting", "since", "task", "waits")
+    __slots__ = ("begun", "busy", "connection", "error", "line", "resting", "since", "task", "turn", "waits")
 
     def __init__(self, connection: Connection, line: Line, now: float) -> None:
         self.connection, self.line, self.begun, self.since = connection, line, now, now
         self.task: Any = asyncio.current_task()
         self.waits: dict[Call, None] | None = None
+        self.turn = connection.turn()
         self.resting = False
         self.busy: Callable[[], object] = _never
         self.error: ServiceError | None = None
@@ -151,6 +143,8 @@ class Requests:
     async def read(self) -> Any:
         """The next one, or `grpc.aio.EOF`."""
         self._guard.waits(self.call)
+        if self.call.turn is not None:
+            await self.call.turn
         packed = await self._read()
         self._guard.came(self.call, packed)
         return packed
@@ -175,22 +169,17 @@ class Guard(grpc.aio.ServerInterceptor):
         self, bounds: Bounds, meter: Meter, held: Held, identify: Callable[[Any], object] | None = None
     ) -> None:
         self._bounds, self._meter, self._held, self._identify = bounds, meter, held, identify
-        self._calls = Places("calls", bounds.calls, bounds.address_calls, bounds.connection_calls)
+        self._calls = Places("calls", bounds.calls, bounds.address_calls)
         self._reserves = {
             f"{HEALTH}/Watch": Places("watches of health", *RESERVE),
             HEALTH: Places("checks of health", *RESERVE),
             reflection.SERVICE_NAME: Places("streams of reflection", *RESERVE),
         }
         self._handlers: dict[str, Handler] = {}
-        self._connections: dict[str, Connection] = {}
         self._first: dict[Call, None] = {}
         self._next: dict[Call, None] = {}
-        self._leashes: OrderedDict[str, float] = OrderedDict()
-        self._ending: list[Peer] = []
-        self._look = asyncio.Event()
-        self._warned = -WARNINGS
         self._ticking: asyncio.TimerHandle | None = None
-        self._unguarded: Handler = grpc.stream_stream_rpc_method_handler(self._no_method)
+        self._no_method: Handler = grpc.stream_stream_rpc_method_handler(self._unimplemented)
 
     @property
     def options(self) -> tuple[tuple[str, int], ...]:
@@ -199,7 +188,8 @@ class Guard(grpc.aio.ServerInterceptor):
         return (
             ("grpc.max_receive_message_length", bounds.message_bytes),
             ("grpc.max_send_message_length", -1),
-            ("grpc.max_concurrent_streams", bounds.connection_calls + 2 * RESERVE[-1]),
+            ("grpc.max_concurrent_streams", bounds.connection_calls),
+            ("grpc.http.overload_protection", 0),
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", WINDOW),
             ("grpc.max_allowed_incoming_connections", bounds.connections),
@@ -211,10 +201,18 @@ class Guard(grpc.aio.ServerInterceptor):
     def start(self, port: int) -> None:
         """Guard the calls of a server that listens on this port."""
         bounds = self._bounds
-        self._sockets = Sockets(port)
-        self._arrivals = Arrivals(self._sockets, bounds.message_bytes, bounds.arriving_bytes, self._held)
+        sockets = Sockets(port)
+        self._arrivals = Arrivals(sockets, bounds.message_bytes, bounds.arriving_bytes, self._held)
+        self._connections = Connections(
+            sockets,
+            bounds.address_connections,
+            bounds.resets,
+            bounds.connection_calls * WINDOW,
+            bounds.message_bytes,
+            self._dropped,
+        )
         self._loop = asyncio.get_running_loop()
-        self._looking_after = self._loop.create_task(self._look_after())
+        self._looking_after = self._loop.create_task(self._connections.look_after())
 
     def stop(self, reason: ServiceError) -> None:
         """End the calls that wait for a message and do nothing."""
@@ -241,7 +239,7 @@ class Guard(grpc.aio.ServerInterceptor):
         if guarded is None:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return self._unguarded
+                return self._no_method
             guarded = self._handlers[method] = self._guarded(method.lstrip("/"), handler)
         return guarded
 
@@ -260,9 +258,11 @@ class Guard(grpc.aio.ServerInterceptor):
         inner: Any = handler.unary_unary
 
         async def behave(_: Any, context: Any) -> Any:
-            call = None
+            connection, call = self._connections.of(context.peer()), None
             try:
-                call = self._enter(places, context)
+                call = self._enter(connection, places, context)
+                if call.turn is not None:
+                    await call.turn
                 packed = await context.read()
                 self.came(call, packed)
                 if packed is not grpc.aio.EOF:
@@ -272,7 +272,7 @@ class Guard(grpc.aio.ServerInterceptor):
                 error = self._ended(call, context, caught)
             finally:
                 self._leave(call, places)
-            return await self._refuse(name, call, context, error)
+            return await self._refuse(name, connection, call, context, error)
 
         return behave
 
@@ -281,9 +281,9 @@ class Guard(grpc.aio.ServerInterceptor):
         inner: Any = asks_once or handler.stream_stream
 
         async def behave(_: Any, context: Any) -> None:
-            call = None
+            connection, call = self._connections.of(context.peer()), None
             try:
-                call = self._enter(places, context)
+                call = self._enter(connection, places, context)
                 asked = Requests(self, call, context)
                 requests.set(asked)
                 answers = inner(await _single(asked, parse) if asks_once else _parsed(asked, parse), context)
@@ -297,39 +297,44 @@ class Guard(grpc.aio.ServerInterceptor):
                 error = self._ended(call, context, caught)
             finally:
                 self._leave(call, places)
-            await self._refuse(name, call, context, error)
+            await self._refuse(name, connection, call, context, error)
 
         return behave
 
-    async def _no_method(self, _: Any, context: Any) -> None:
-        self._meter("unknown", Code.UNIMPLEMENTED.name, 0.0)
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
+    async def _unimplemented(self, _: Any, context: Any) -> None:
+        connection = self._connections.of(context.peer())
+        error = ServiceError(Code.UNIMPLEMENTED, "", "there is no such method")
+        await self._refuse("unknown", connection, None, context, error)
 
-    def _enter(self, places: Places, context: Any) -> Call:
+    def _enter(self, connection: Connection, places: Places, context: Any) -> Call:
         """A call with a place, whose message is waited for.
 
         Raises:
             ServiceError: it is refused.
         """
-        now, name = time.monotonic(), context.peer()
-        connection = self._connections.get(name) or self._connect(name)
         if connection.dropped:
-            self._sockets.drop(connection.peer)  # again, if a new one has its port
             raise ServiceError(Code.UNAVAILABLE, "", "the connection is ended", RETRY_AFTER)
         if places is self._calls and self._identify is not None:
             self._identify(context)
         line = connection.lines.get(places)
         if line is None:
             line = connection.lines[places] = places.line(connection.network, connection)
+        now = time.monotonic()
         call = Call(connection, line, now)
-        places.take(call)
+        try:
+            places.take(call)
+        except ServiceError:
+            connection.turn_over(call.turn)
+            raise
         connection.explained += CALL_BYTES
         self._wait(call, self._first, now)
         return call
 
     def _leave(self, call: Call | None, places: Places) -> None:
         if call is not None:
-            self._stop_waiting(call)
+            if call.waits is not None:
+                self._arrivals.lost(call.connection, WINDOW)
+                self._stop_waiting(call)
             places.leave(call)
 
     def _ended(self, call: Call | None, context: Any, caught: BaseException) -> ServiceError:
@@ -343,12 +348,25 @@ class Guard(grpc.aio.ServerInterceptor):
             return call.error
         # A caller whose deadline passed while its request was worked on has not given it up for nothing.
         if call is not None and (call.waits is not None or context.time_remaining() != 0):
-            self._abandoned(call.connection)
+            self._connections.abandoned(call.connection)
         raise caught
 
-    async def _refuse(self, name: str, call: Call | None, context: Any, error: ServiceError) -> None:
+    async def _refuse(
+        self, name: str, connection: Connection, call: Call | None, context: Any, error: ServiceError
+    ) -> None:
         self._meter(name, error.code.name, 0.0 if call is None else time.monotonic() - call.begun)
+        if call is None:
+            connection.explained += CALL_BYTES + WINDOW
+            try:
+                await asyncio.sleep(RETRY_AFTER)
+            except asyncio.CancelledError:
+                self._connections.abandoned(connection)
+                raise
         await abort(context, error.with_traceback(None))
+
+    def _dropped(self) -> None:
+        """A connection is ended."""
+        self._meter(CONNECTION, Code.RESOURCE_EXHAUSTED.name, 0.0)
 
     # Messages ---------------------------------------------------------------------------------------------
 
@@ -373,6 +391,8 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _stop_waiting(self, call: Call) -> None:
         if call.waits is not None:
+            if call.waits is self._first:
+                call.connection.turn_over(call.turn)
             del call.waits[call]
             call.waits = None
             self._arrivals.leave(call)
@@ -386,72 +406,14 @@ class Guard(grpc.aio.ServerInterceptor):
             for call in _since(waiting, now - seconds):
                 call.give_way(_late(seconds))
         if self._arrivals.look(now):
-            self._look.set()
+            self._connections.look()
         while (connection := self._arrivals.too_much()) is not None:
             for call in list(connection.waiting):
                 call.give_way(_too_much(bounds.arriving_bytes))
+            connection.restrained = now + RESTRAINED_SECONDS
             self._arrivals.clear(connection)
         waits = self._first or self._next
         self._ticking = self._loop.call_later(TICK, self._tick) if waits else None
-
-    async def _look_after(self) -> None:
-        """Now and then, or when asked, look which connections there are, and end and forget some."""
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), SWEEP)
-            self._look.clear()
-            there = set(await asyncio.to_thread(self._sockets.find))
-            for peer in (*self._crowding(there), *self._ending):
-                self._sockets.drop(peer)
-            self._ending.clear()
-            gone = [name for name, each in self._connections.items() if each.peer not in there and each.over]
-            for name in gone:
-                connection = self._connections.pop(name)
-                for places in connection.lines:
-                    places.close(connection.network, connection)
-            await asyncio.sleep(SHORTEST_SWEEP)
-
-    def _crowding(self, there: Iterable[Peer]) -> list[Peer]:
-        """Connections above what their addresses may have, those without calls first."""
-        addresses: dict[str, list[Peer]] = {}
-        for peer in there:
-            addresses.setdefault(network_of(peer.host), []).append(peer)
-        found = []
-        for network, peers in addresses.items():
-            if len(peers) > self._bounds.address_connections:
-                calls = {each.peer: not each.over for each in self._connections.values()}
-                peers.sort(key=lambda peer: calls.get(peer, False), reverse=True)
-                found += peers[self._bounds.address_connections :]
-                self._warn(network, f"more than {self._bounds.address_connections} connections")
-        return found
-
-    def _abandoned(self, connection: Connection) -> None:
-        """A caller gave a call up; end the connection where that is all it does."""
-        most = self._bounds.resets
-        until = self._leashes.get(connection.network)
-        if until is not None and until > time.monotonic():
-            most = max(1, most // LEASH)
-        if connection.abandons(most) and not connection.dropped:
-            connection.dropped = True
-            self._leashes[connection.network] = time.monotonic() + LEASHED_SECONDS
-            self._leashes.move_to_end(connection.network)
-            if len(self._leashes) > MOST_LEASHES:
-                self._leashes.popitem(last=False)
-            self._warn(connection.network, f"more than {most} calls abandoned in a second")
-            if not self._sockets.drop(connection.peer):
-                self._ending.append(connection.peer)
-                self._look.set()
-
-    def _warn(self, network: str, what: str) -> None:
-        """A connection is ended, which is counted, and said once a second."""
-        self._meter(CONNECTION, Code.RESOURCE_EXHAUSTED.name, 0.0)
-        if time.monotonic() > self._warned + WARNINGS:
-            self._warned = time.monotonic()
-            log.warning("connections are ended", extra={"address": network, "problem": what})
-
-    def _connect(self, name: str) -> Connection:
-        connection = self._connections[name] = Connection(peer_of(name), self._bounds.resets)
-        return connection
 
 
 def _since(waiting: Iterable[Call], before: float) -> list[Call]:

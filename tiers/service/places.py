@@ -61,12 +61,10 @@ class Places:
         of: what they are for, in the plural, for errors.
         most: at a time.
         most_of_address: of one address.
-        most_of_connection: of one connection.
     """
 
-    def __init__(self, of: str, most: int, most_of_address: int, most_of_connection: int) -> None:
-        self._of, self._most = of, most
-        self._most_of_address, self._most_of_connection = most_of_address, most_of_connection
+    def __init__(self, of: str, most: int, most_of_address: int) -> None:
+        self._of, self._most, self._most_of_address = of, most, most_of_address
         self._addresses: dict[str, Address] = {}
         self.taken = 0
 
@@ -91,8 +89,6 @@ class Places:
         """
         line = call.line
         address = line.address
-        if len(line.calls) >= self._most_of_connection:
-            raise self._full("of this connection", self._most_of_connection)
         if address.taken >= self._most_of_address:
             self._make_room(line, [address], "of this address", self._most_of_address)
         if self.taken >= self._most:

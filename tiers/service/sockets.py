@@ -50,21 +50,21 @@ class Sockets:
         self._port = port
         self._numbers: dict[Peer, int] = {}
 
-    def find(self) -> list[Peer]:
-        """Look for the connections that there are.
+    def find(self) -> dict[Peer, int]:
+        """Look for the connections that there are, and how many bytes have come from each since it connected.
 
         Raises:
             OSError: the system does not list open files.
         """
-        found: dict[Peer, int] = {}
+        numbers, found = dict[Peer, int](), dict[Peer, int]()
         for name in os.listdir(OPEN_FILES):
             connection = self._opened(int(name))
             if connection is not None:
                 peer, duplicate = connection
-                duplicate.close()
-                found[peer] = int(name)
-        self._numbers = found
-        return list(found)
+                with duplicate:
+                    numbers[peer], found[peer] = int(name), _received(duplicate)
+        self._numbers = numbers
+        return found
 
     def knows(self, peer: Peer) -> bool:
         """Whether `find` has found it."""
@@ -73,9 +73,7 @@ class Sockets:
     def received(self, peer: Peer) -> int | None:
         """Bytes that have come from it since it connected; None where it is not known, or gone."""
         with suppress(OSError), self._connection(peer) as duplicate:
-            info = duplicate.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
-            if len(info) == TCP_INFO_BYTES:
-                return int(_RECEIVED.unpack(info)[0])
+            return _received(duplicate)
         return None
 
     def drop(self, peer: Peer) -> bool:
@@ -117,3 +115,8 @@ class Sockets:
                 return Peer(host.removeprefix(V4_MAPPED), port), duplicate
         duplicate.close()
         return None
+
+
+def _received(connection: socket.socket) -> int:
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    return int(_RECEIVED.unpack(info)[0])
