@@ -15,7 +15,7 @@ from supervm.tiers.service.connections import Connection
 from supervm.tiers.service.sockets import Sockets
 
 if TYPE_CHECKING:
-    from supervm.tiers.service.guard import Call
+    from supervm.tiers.service.guarded_calls import Call
 
 TICK = 0.02
 """Seconds between two looks at the process's memory, while a message is waited for."""

@@ -18,7 +18,7 @@ from supervm.tiers.service.access import network_of
 from supervm.tiers.service.sockets import Peer, Sockets, peer_of
 
 if TYPE_CHECKING:
-    from supervm.tiers.service.guard import Call
+    from supervm.tiers.service.guarded_calls import Call
     from supervm.tiers.service.places import Line, Places
 
 log = logging.getLogger(__name__)

@@ -18,9 +18,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeAlias
 
 import grpc
@@ -30,20 +28,18 @@ from grpc_reflection.v1alpha import reflection
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.arrivals import CALL_BYTES, TICK, Arrivals, Held
+from supervm.tiers.service.bounds import WINDOW, Bounds
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.connections import RESTRAINED_SECONDS, Connection, Connections
+from supervm.tiers.service.guarded_calls import Call, Requests, nothing_came, parsed, requests, single
 from supervm.tiers.service.health import NAME as HEALTH
-from supervm.tiers.service.places import Line, Places
+from supervm.tiers.service.places import Places
 from supervm.tiers.service.refusals import abort
 from supervm.tiers.service.sockets import Sockets
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Meter = Callable[[str, str, float], None]
 """Told of each refusal: the call's name, the status, and the seconds since its headers came."""
-
-WINDOW = 64 << 10
-"""Bytes that a caller may send of a message before it is read. gRPC would let them grow to what a connection carries in a
-round trip, and keep as many for every call."""
 
 RESERVE = (256, 64)
 """Checks of health at a time, as many that watch it, and streams of reflection: of all, and of an address. They ask for no
@@ -52,106 +48,8 @@ token, and have places that nobody else takes."""
 RETRY_AFTER = 0.25
 """Seconds; and as long waits who is refused on the headers, so that a connection cannot keep the service busy with that."""
 
-HANDSHAKE_MILLISECONDS = 10_000
-
 CONNECTION = "connection"
 """What a connection that is ended counts as."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What callers may take.
-
-    Args:
-        calls, address_calls, connection_calls: at a time.
-        connections, address_connections: at a time.
-        message_bytes: of a message, at most.
-        message_seconds: in which a call's first message has to come.
-        arriving_bytes: of messages that are not whole.
-        idle_seconds: after which a stream that says nothing is ended, and a connection without calls.
-        resets: calls that a connection may abandon in a second.
-    """
-
-    calls: int = 1024
-    address_calls: int = 512
-    connection_calls: int = 64
-    connections: int = 4096
-    address_connections: int = 256
-    message_bytes: int = 16 << 20
-    message_seconds: float = 30.0
-    arriving_bytes: int = 128 << 20
-    idle_seconds: float = 600.0
-    resets: int = 200
-
-
-class Call:
-    """One call, from its headers to its end.
-
-    Args:
-        connection: that it came on.
-        line: of the calls of its sort there.
-        now: `time.monotonic()`.
-
-    Attributes:
-        waits: where it stands while it waits for a message.
-        since: when that began.
-        turn: to read the first one; None if it is there.
-        resting: it waits for nothing but changes of state, and may be ended at any time.
-        busy: tells whether it is doing something, so that it cannot give way.
-        error: why the port ends it, if it does.
-    """
-
-    __slots__ = ("begun", "busy", "connection", "error", "line", "resting", "since", "task", "turn", "waits")
-
-    def __init__(self, connection: Connection, line: Line, now: float) -> None:
-        self.connection, self.line, self.begun, self.since = connection, line, now, now
-        self.task: Any = asyncio.current_task()
-        self.waits: dict[Call, None] | None = None
-        self.turn = connection.turn()
-        self.resting = False
-        self.busy: Callable[[], object] = _never
-        self.error: ServiceError | None = None
-
-    @property
-    def idle(self) -> bool:
-        """See `places.Placed`."""
-        return (self.resting or self.waits is not None) and not self.busy()
-
-    def give_way(self, error: ServiceError) -> None:
-        """See `places.Placed`."""
-        if self.error is None:
-            self.error = error
-            self.task.cancel()
-
-
-def _never() -> bool:
-    return False
-
-
-class Requests:
-    """The messages of a stream, packed.
-
-    Args:
-        guard: of the port.
-        call: the stream.
-        context: of gRPC.
-    """
-
-    def __init__(self, guard: Guard, call: Call, context: Any) -> None:
-        self._guard, self.call, self._read = guard, call, context.read
-
-    async def read(self) -> Any:
-        """The next one, or `grpc.aio.EOF`."""
-        self._guard.waits(self.call)
-        if self.call.turn is not None:
-            await self.call.turn
-        packed = await self._read()
-        self._guard.came(self.call, packed)
-        return packed
-
-
-requests: ContextVar[Requests] = ContextVar("requests")
-"""What the handler of a stream reads, in place of its context."""
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -184,19 +82,7 @@ class Guard(grpc.aio.ServerInterceptor):
     @property
     def options(self) -> tuple[tuple[str, int], ...]:
         """Of the server."""
-        bounds = self._bounds
-        return (
-            ("grpc.max_receive_message_length", bounds.message_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.max_concurrent_streams", bounds.connection_calls),
-            ("grpc.http.overload_protection", 0),
-            ("grpc.http2.bdp_probe", 0),
-            ("grpc.http2.lookahead_bytes", WINDOW),
-            ("grpc.max_allowed_incoming_connections", bounds.connections),
-            ("grpc.max_connection_idle_ms", int(bounds.idle_seconds * 1000)),
-            ("grpc.server_handshake_timeout_ms", HANDSHAKE_MILLISECONDS),
-            ("grpc.so_reuseport", 0),  # else a second process would share the port, and the calls
-        )
+        return self._bounds.options
 
     def start(self, port: int) -> None:
         """Guard the calls of a server that listens on this port."""
@@ -264,12 +150,12 @@ class Guard(grpc.aio.ServerInterceptor):
                 if call.turn is not None:
                     await call.turn
                 packed = await context.read()
+                if packed is grpc.aio.EOF:
+                    await nothing_came()
                 self.came(call, packed)
-                if packed is not grpc.aio.EOF:
-                    return await inner(parse(packed), context)
-                error = _nothing_came()
+                return await inner(parse(packed), context)
             except (asyncio.CancelledError, ServiceError, DecodeError) as caught:
-                error = self._ended(call, context, caught)
+                error = self._ended(name, call, context, caught)
             finally:
                 self._leave(call, places)
             return await self._refuse(name, connection, call, context, error)
@@ -286,7 +172,7 @@ class Guard(grpc.aio.ServerInterceptor):
                 call = self._enter(connection, places, context)
                 asked = Requests(self, call, context)
                 requests.set(asked)
-                answers = inner(await _single(asked, parse) if asks_once else _parsed(asked, parse), context)
+                answers = inner(await single(asked, parse) if asks_once else parsed(asked, parse), context)
                 if isinstance(answers, Awaitable):
                     await answers
                 else:
@@ -294,7 +180,7 @@ class Guard(grpc.aio.ServerInterceptor):
                         await context.write(answer)
                 return
             except (asyncio.CancelledError, ServiceError, DecodeError) as caught:
-                error = self._ended(call, context, caught)
+                error = self._ended(name, call, context, caught)
             finally:
                 self._leave(call, places)
             await self._refuse(name, connection, call, context, error)
@@ -337,7 +223,7 @@ class Guard(grpc.aio.ServerInterceptor):
                 self._stop_waiting(call)
             places.leave(call)
 
-    def _ended(self, call: Call | None, context: Any, caught: BaseException) -> ServiceError:
+    def _ended(self, name: str, call: Call | None, context: Any, caught: BaseException) -> ServiceError:
         """Why the port ends a call; raises what was caught where its caller, or the server, does."""
         if isinstance(caught, ServiceError):
             return caught
@@ -346,9 +232,12 @@ class Guard(grpc.aio.ServerInterceptor):
         if call is not None and call.error is not None:
             call.task.uncancel()
             return call.error
-        # A caller whose deadline passed while its request was worked on has not given it up for nothing.
-        if call is not None and (call.waits is not None or context.time_remaining() != 0):
-            self._connections.abandoned(call.connection)
+        if call is not None:
+            if call.waits is self._first:
+                self._meter(name, Code.CANCELLED.name, time.monotonic() - call.begun)
+            # A caller whose deadline passed while its request was worked on has not given it up for nothing.
+            if call.waits is not None or context.time_remaining() != 0:
+                self._connections.abandoned(call.connection)
         raise caught
 
     async def _refuse(
@@ -423,25 +312,6 @@ def _since(waiting: Iterable[Call], before: float) -> list[Call]:
 
 def _as_it_is(packed: bytes) -> bytes:
     return packed
-
-
-async def _single(asked: Requests, parse: Callable[[bytes], Any]) -> Any:
-    """The only message of a call whose answers are a stream, and which may be ended from now on."""
-    packed = await asked.read()
-    if packed is grpc.aio.EOF:
-        raise _nothing_came()
-    asked.call.resting = True
-    return parse(packed)
-
-
-async def _parsed(asked: Requests, parse: Callable[[bytes], Any]) -> AsyncIterator[Any]:
-    """The messages of a stream."""
-    while (packed := await asked.read()) is not grpc.aio.EOF:
-        yield parse(packed)
-
-
-def _nothing_came() -> ServiceError:
-    return ServiceError(Code.INVALID_ARGUMENT, "", "the call ended without a message")
 
 
 def _late(seconds: float) -> ServiceError:

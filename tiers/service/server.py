@@ -16,9 +16,11 @@ from grpc_reflection.v1alpha import reflection
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.observability.traces import Tracer
 from supervm.tiers.service.access import authorization_of
+from supervm.tiers.service.bounds import Bounds
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, State, VerificationService
-from supervm.tiers.service.guard import Bounds, Guard, requests
+from supervm.tiers.service.guard import Guard
+from supervm.tiers.service.guarded_calls import requests
 from supervm.tiers.service.health import NAME as HEALTH
 from supervm.tiers.service.health import Health
 from supervm.tiers.service.observed_calls import observed_calls
@@ -46,10 +48,11 @@ class Transport:
     Args:
         address: HOST:PORT; port 0 is any free one.
         message_bytes: of a request, at most.
-        calls: at a time, of gRPC; as many connections, of gRPC and of HTTP.
+        calls: at a time, of gRPC; as many connections of HTTP.
         stream_requests: in flight in one stream.
         tls: None for a port in the clear.
-        message_seconds, address_calls, connection_calls, address_connections, idle_seconds, resets: see `Bounds`.
+        connections, address_connections, address_calls, connection_calls, message_seconds, idle_seconds, resets: of gRPC;
+            see `Bounds`.
     """
 
     address: str = "127.0.0.1:0"
@@ -57,10 +60,11 @@ class Transport:
     calls: int = 1024
     stream_requests: int = 64
     tls: ServerTls | None = None
-    message_seconds: float = Bounds.message_seconds
+    connections: int = Bounds.connections
+    address_connections: int = Bounds.address_connections
     address_calls: int = Bounds.address_calls
     connection_calls: int = Bounds.connection_calls
-    address_connections: int = Bounds.address_connections
+    message_seconds: float = Bounds.message_seconds
     idle_seconds: float = Bounds.idle_seconds
     resets: int = Bounds.resets
 
@@ -74,7 +78,7 @@ class Transport:
             calls=self.calls,
             address_calls=self.address_calls,
             connection_calls=self.connection_calls,
-            connections=self.calls,
+            connections=self.connections,
             address_connections=self.address_connections,
             message_bytes=self.message_bytes,
             message_seconds=self.message_seconds,
