@@ -9,13 +9,11 @@ take their time, every fiftieth of a second while the process grows, else ten ti
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from supervm.tiers.service.connections import Connection
+from supervm.tiers.service.bounds import WINDOW
+from supervm.tiers.service.connections import Connection, Connections
 from supervm.tiers.service.sockets import Sockets
-
-if TYPE_CHECKING:
-    from supervm.tiers.service.guarded_calls import Call
 
 TICK = 0.02
 """Seconds between two looks at the process's memory, while a message is waited for."""
@@ -46,49 +44,32 @@ class Arrivals:
     """What is kept for messages that are not whole.
 
     Args:
-        sockets: of the port.
+        connections: of the port.
+        sockets: of the same.
         message_bytes: of a message, at most.
         most: bytes of all that are not whole.
         held: where they count too.
     """
 
-    def __init__(self, sockets: Sockets, message_bytes: int, most: int, held: Held) -> None:
-        self._sockets, self._message_bytes, self._most, self._held = sockets, message_bytes, most, held
-        self._connections: dict[Connection, None] = {}
+    def __init__(
+        self, connections: Connections, sockets: Sockets, message_bytes: int, most: int, held: Held
+    ) -> None:
+        self._connections, self._sockets = connections, sockets
+        self._message_bytes, self._most, self._held = message_bytes, most, held
         self._memory, self._looked, self._total = 0, 0.0, 0
-
-    def wait(self, call: Call, now: float) -> None:
-        """A message of a call is waited for."""
-        connection = call.connection
-        if not connection.waiting:
-            self._connections[connection] = None
-            if now - connection.looked > CALM:
-                # Nothing is kept for it: whatever has come is explained, and what the count misses adds up to nothing.
-                came = self._sockets.received(connection.peer)
-                if came is not None:
-                    connection.explained, connection.looked = came, now
-        connection.waiting[call] = None
 
     def came(self, connection: Connection, size: int) -> None:
         """A message of so many bytes was delivered."""
         connection.explained += size + (size >> 7) + MESSAGE_BYTES
         if connection.arriving:
-            self._set(connection, max(0, connection.arriving - size))
+            self._set(connection, max(0, connection.arriving - size) if connection.waiting else 0)
 
-    def lost(self, connection: Connection, window: int) -> None:
+    def lost(self, connection: Connection) -> None:
         """A message that had begun to come will not be whole: what came of it is thrown away."""
         size = min(connection.arriving, self._message_bytes)
-        connection.explained += size + window
-        if size:
-            self._set(connection, connection.arriving - size)
-
-    def leave(self, call: Call) -> None:
-        """A message of a call is waited for no more."""
-        connection = call.connection
-        del connection.waiting[call]
-        if not connection.waiting:
-            del self._connections[connection]
-            self.clear(connection)
+        connection.explained += size + WINDOW
+        if connection.arriving:
+            self._set(connection, connection.arriving - size if connection.waiting else 0)
 
     def clear(self, connection: Connection) -> None:
         """Nothing is kept for a connection any more."""
@@ -98,11 +79,13 @@ class Arrivals:
     def look(self, now: float) -> bool:
         """Look at the connections that keep a message waiting, if it is time; whether one of them is not known yet."""
         memory = resident()
-        if memory < self._memory + GROWTH and now - self._looked < CALM:
+        grows = memory > self._memory + GROWTH
+        if not grows and now - self._looked < CALM:
             return False
         self._memory, self._looked = memory, now
-        late = [each for each in self._connections if next(iter(each.waiting)).since < now - TICK]
-        known = [self._look_at(connection, now) for connection in late]
+        since = now - (TICK if grows else CALM)
+        late = [each for each in self._connections.waiting() if each.since < since]
+        known = [self._look_at(connection) for connection in late]
         return not all(known)
 
     def too_much(self) -> Connection | None:
@@ -110,20 +93,18 @@ class Arrivals:
         if self._total <= self._most:
             return None
         addresses: dict[str, int] = {}
-        for each in self._connections:
+        waiting = self._connections.waiting()
+        for each in waiting:
             addresses[each.network] = addresses.get(each.network, 0) + each.arriving
         heaviest = max(addresses, key=addresses.__getitem__)
-        theirs = (each for each in self._connections if each.network == heaviest)
-        return max(theirs, key=lambda each: each.arriving)
+        return max((each for each in waiting if each.network == heaviest), key=lambda each: each.arriving)
 
-    def _look_at(self, connection: Connection, now: float) -> bool:
+    def _look_at(self, connection: Connection) -> bool:
         """Whether the connection is known."""
         came = self._sockets.received(connection.peer)
         if came is None:
-            return self._sockets.knows(
-                connection.peer
-            )  # and if so, it is over, and its calls are about to be
-        connection.explained, connection.looked = min(connection.explained, came), now
+            return self._sockets.knows(connection.peer)  # if so it is over, and its calls are about to be
+        connection.explained = min(connection.explained, came)
         most = len(connection.waiting) * self._message_bytes
         self._set(connection, min(came - connection.explained, most))
         return True

@@ -55,7 +55,6 @@ class Connection:
         restrained: until when it is; `time.monotonic()`.
         explained: of the bytes that have come, those that gRPC does not keep.
         arriving: bytes that it keeps for the calls that wait, when last looked at.
-        looked: when `explained` was last compared with what has come; `time.monotonic()`.
         dropped: whether it was ended.
     """
 
@@ -68,7 +67,6 @@ class Connection:
         "dropped",
         "explained",
         "lines",
-        "looked",
         "network",
         "peer",
         "restrained",
@@ -83,7 +81,7 @@ class Connection:
         self._reading = 0
         self._turns: deque[asyncio.Future[None]] = deque()
         self.explained = self.arriving = 0
-        self.looked = self._counted = time.monotonic()
+        self._counted = time.monotonic()
         self._resets = 0.0
         self.dropped = False
 
@@ -91,6 +89,11 @@ class Connection:
     def over(self) -> bool:
         """Whether it has no calls."""
         return not any(line.calls for line in self.lines.values())
+
+    @property
+    def since(self) -> float:
+        """When the call began to wait that waits longest; `waiting` has one."""
+        return next(iter(self.waiting)).since
 
     @property
     def _most_reading(self) -> int:
@@ -164,6 +167,10 @@ class Connections:
             self._sockets.drop(found.peer)  # it is not over yet, or a new one has its port
         return found
 
+    def waiting(self) -> list[Connection]:
+        """Those that keep a message waiting."""
+        return [each for each in self._all.values() if each.waiting]
+
     def look(self) -> None:
         """Look which connections there are, soon."""
         self._asked = True
@@ -218,6 +225,7 @@ class Connections:
                 stray, room = came - self._strangers.get(peer, 0) - allowed, 0
                 strangers[peer] = came - max(0, stray)
             else:
+                # Where nothing is waited for, nothing is kept: what the count misses does not add up.
                 connection.explained = min(connection.explained + allowed, came)
                 stray, room = came - connection.explained, len(connection.waiting) * self._message_bytes
             if stray > room + self._unseen + STRAY_BYTES:

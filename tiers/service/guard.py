@@ -16,9 +16,8 @@ caller abandons call after call is ended.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
@@ -74,8 +73,6 @@ class Guard(grpc.aio.ServerInterceptor):
             reflection.SERVICE_NAME: Places("streams of reflection", *RESERVE),
         }
         self._handlers: dict[str, Handler] = {}
-        self._first: dict[Call, None] = {}
-        self._next: dict[Call, None] = {}
         self._ticking: asyncio.TimerHandle | None = None
         self._no_method: Handler = grpc.stream_stream_rpc_method_handler(self._unimplemented)
 
@@ -88,7 +85,6 @@ class Guard(grpc.aio.ServerInterceptor):
         """Guard the calls of a server that listens on this port."""
         bounds = self._bounds
         sockets = Sockets(port)
-        self._arrivals = Arrivals(sockets, bounds.message_bytes, bounds.arriving_bytes, self._held)
         self._connections = Connections(
             sockets,
             bounds.address_connections,
@@ -97,14 +93,18 @@ class Guard(grpc.aio.ServerInterceptor):
             bounds.message_bytes,
             self._dropped,
         )
+        self._arrivals = Arrivals(
+            self._connections, sockets, bounds.message_bytes, bounds.arriving_bytes, self._held
+        )
         self._loop = asyncio.get_running_loop()
         self._looking_after = self._loop.create_task(self._connections.look_after())
 
     def stop(self, reason: ServiceError) -> None:
         """End the calls that wait for a message and do nothing."""
-        for call in (*self._first, *self._next):
-            if call.idle:
-                call.give_way(reason)
+        for connection in self._connections.waiting():
+            for call in connection.waiting:
+                if call.idle:
+                    call.give_way(reason)
 
     def close(self) -> None:
         """Look after nothing any more."""
@@ -157,7 +157,8 @@ class Guard(grpc.aio.ServerInterceptor):
             except (asyncio.CancelledError, ServiceError, DecodeError) as caught:
                 error = self._ended(name, call, context, caught)
             finally:
-                self._leave(call, places)
+                if call is not None:
+                    self._leave(call, places)
             return await self._refuse(name, connection, call, context, error)
 
         return behave
@@ -182,7 +183,8 @@ class Guard(grpc.aio.ServerInterceptor):
             except (asyncio.CancelledError, ServiceError, DecodeError) as caught:
                 error = self._ended(name, call, context, caught)
             finally:
-                self._leave(call, places)
+                if call is not None:
+                    self._leave(call, places)
             await self._refuse(name, connection, call, context, error)
 
         return behave
@@ -213,15 +215,16 @@ class Guard(grpc.aio.ServerInterceptor):
             connection.turn_over(call.turn)
             raise
         connection.explained += CALL_BYTES
-        self._wait(call, self._first, now)
+        connection.waiting[call] = None
+        if self._ticking is None:
+            self._ticking = self._loop.call_later(TICK, self._tick)
         return call
 
-    def _leave(self, call: Call | None, places: Places) -> None:
-        if call is not None:
-            if call.waits is not None:
-                self._arrivals.lost(call.connection, WINDOW)
-                self._stop_waiting(call)
-            places.leave(call)
+    def _leave(self, call: Call, places: Places) -> None:
+        if call.waits:
+            self._stop_waiting(call)
+            self._arrivals.lost(call.connection)
+        places.leave(call)
 
     def _ended(self, name: str, call: Call | None, context: Any, caught: BaseException) -> ServiceError:
         """Why the port ends a call; raises what was caught where its caller, or the server, does."""
@@ -233,10 +236,10 @@ class Guard(grpc.aio.ServerInterceptor):
             call.task.uncancel()
             return call.error
         if call is not None:
-            if call.waits is self._first:
+            if call.waits and call.first:
                 self._meter(name, Code.CANCELLED.name, time.monotonic() - call.begun)
             # A caller whose deadline passed while its request was worked on has not given it up for nothing.
-            if call.waits is not None or context.time_remaining() != 0:
+            if call.waits or context.time_remaining() != 0:
                 self._connections.abandoned(call.connection)
         raise caught
 
@@ -261,39 +264,34 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def waits(self, call: Call) -> None:
         """A call waits for its next message; for the first one it does already."""
-        if call.waits is None:
-            call.since = time.monotonic()
-            self._wait(call, self._next, call.since)
+        if not call.waits:
+            call.waits, call.first, call.since = True, False, time.monotonic()
+            call.connection.waiting[call] = None
+            if self._ticking is None:
+                self._ticking = self._loop.call_later(TICK, self._tick)
 
     def came(self, call: Call, packed: Any) -> None:
         """What a call has waited for is there: a message, or `grpc.aio.EOF`."""
+        if call.waits:
+            self._stop_waiting(call)
         if packed is not grpc.aio.EOF:
             self._arrivals.came(call.connection, len(packed))
-        self._stop_waiting(call)
-
-    def _wait(self, call: Call, where: dict[Call, None], now: float) -> None:
-        where[call] = None
-        call.waits = where
-        self._arrivals.wait(call, now)
-        if self._ticking is None:
-            self._ticking = self._loop.call_later(TICK, self._tick)
 
     def _stop_waiting(self, call: Call) -> None:
-        if call.waits is not None:
-            if call.waits is self._first:
-                call.connection.turn_over(call.turn)
-            del call.waits[call]
-            call.waits = None
-            self._arrivals.leave(call)
+        call.waits = False
+        del call.connection.waiting[call]
+        if call.first:
+            call.connection.turn_over(call.turn)
 
     # What is looked after ---------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         """End what has waited too long, and clear who has sent too much; called while a message is waited for."""
         now, bounds = time.monotonic(), self._bounds
-        for waiting, seconds in ((self._first, bounds.message_seconds), (self._next, bounds.idle_seconds)):
-            for call in _since(waiting, now - seconds):
-                call.give_way(_late(seconds))
+        waiting = self._connections.waiting()
+        for connection in waiting:
+            if connection.since < now - min(bounds.message_seconds, bounds.idle_seconds):
+                self._end_late(connection, now)
         if self._arrivals.look(now):
             self._connections.look()
         while (connection := self._arrivals.too_much()) is not None:
@@ -301,13 +299,13 @@ class Guard(grpc.aio.ServerInterceptor):
                 call.give_way(_too_much(bounds.arriving_bytes))
             connection.restrained = now + RESTRAINED_SECONDS
             self._arrivals.clear(connection)
-        waits = self._first or self._next
-        self._ticking = self._loop.call_later(TICK, self._tick) if waits else None
+        self._ticking = self._loop.call_later(TICK, self._tick) if waiting else None
 
-
-def _since(waiting: Iterable[Call], before: float) -> list[Call]:
-    """The calls that have waited since before then, and do nothing else."""
-    return [call for call in itertools.takewhile(lambda each: each.since < before, waiting) if call.idle]
+    def _end_late(self, connection: Connection, now: float) -> None:
+        for call in connection.waiting:
+            seconds = self._bounds.message_seconds if call.first else self._bounds.idle_seconds
+            if call.since < now - seconds and call.idle:
+                call.give_way(_late(seconds))
 
 
 def _as_it_is(packed: bytes) -> bytes:

@@ -28,21 +28,35 @@ class Call:
         now: `time.monotonic()`.
 
     Attributes:
-        waits: where it stands while it waits for a message.
+        waits: for a message.
         since: when that began.
-        turn: to read the first one; None if it is there.
+        first: that is its first one.
+        turn: to read that; None if it is there.
         resting: it waits for nothing but changes of state, and may be ended at any time.
         busy: tells whether it is doing something, so that it cannot give way.
         error: why the port ends it, if it does.
     """
 
-    __slots__ = ("begun", "busy", "connection", "error", "line", "resting", "since", "task", "turn", "waits")
+    __slots__ = (
+        "begun",
+        "busy",
+        "connection",
+        "error",
+        "first",
+        "line",
+        "resting",
+        "since",
+        "task",
+        "turn",
+        "waits",
+    )
 
     def __init__(self, connection: Connection, line: Line, now: float) -> None:
-        self.connection, self.line, self.begun, self.since = connection, line, now, now
+        self.connection, self.line = connection, line
+        self.begun = self.since = now
         self.task: Any = asyncio.current_task()
-        self.waits: dict[Call, None] | None = None
         self.turn = connection.turn()
+        self.waits = self.first = True
         self.resting = False
         self.busy: Callable[[], object] = _never
         self.error: ServiceError | None = None
@@ -50,7 +64,7 @@ class Call:
     @property
     def idle(self) -> bool:
         """See `places.Placed`."""
-        return (self.resting or self.waits is not None) and not self.busy()
+        return (self.resting or self.waits) and not self.busy()
 
     def give_way(self, error: ServiceError) -> None:
         """See `places.Placed`."""
