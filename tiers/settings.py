@@ -63,6 +63,12 @@ class Settings:
     service_tls_key: str
     service_tls_clients: str
     service_drain_seconds: float
+    service_message_seconds: float
+    service_client_connections: int
+    service_client_calls: int
+    service_connection_calls: int
+    service_connection_resets: int
+    service_stream_seconds: float
     node_grpc: str
     node_http: str
     node_tokens: str

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client.errors import ClientError, DeadlineExceeded, ServiceRefused, ServiceUnavailable
+from supervm.tiers.client.retry import FULL
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 __all__ = ["Connection", "Tls", "failure", "refusal"]
@@ -24,6 +25,11 @@ __all__ = ["Connection", "Tls", "failure", "refusal"]
 _PUSH_BACK = "grpc-retry-pushback-ms"
 _REFUSAL = "supervm-refusal-bin"
 """Trailer of an error with a `Refusal`, which has the field apart."""
+
+_FULL_FOR_NOW = re.compile(
+    "limit exceeded|too many pending|bandwidth exhausted|enhance_your_calm", re.IGNORECASE
+)
+"""What gRPC itself says, without a push-back, where it has too many calls; what it says of too long a message is final."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +136,13 @@ def failure(error: Any) -> ClientError:
     push_back = str(trailing.get(_PUSH_BACK, ""))
     # gRFC A6: a negative push-back, or one that is no number, asks not to try again.
     retry_after = int(push_back) / 1000 if push_back.isdecimal() else None
+    code, details = error.code().name, error.details() or ""
+    if code == FULL and not push_back and _FULL_FOR_NOW.search(details):
+        retry_after = 0.0
     said = pb.Refusal()
     with contextlib.suppress(DecodeError):
         said.ParseFromString(trailing.get(_REFUSAL, b""))
-    return refusal(error.code().name, said.message or error.details() or "", retry_after, said.field)
+    return refusal(code, said.message or details, retry_after, said.field)
 
 
 def refusal(code: str, message: str, retry_after: float | None, field: str) -> ClientError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
@@ -52,21 +52,18 @@ class ObservedCalls(grpc.aio.ServerInterceptor):
         if handler is None or handler.unary_unary is None:  # of a method that does not exist there is none
             return handler
         name = handler_call_details.method.rpartition("/")[2]
-        given = handler_call_details.invocation_metadata or ()
-        headers = {key: value for key, value in given if isinstance(value, str)}
         return grpc.unary_unary_rpc_method_handler(
-            self._around(name, headers, handler.unary_unary),
-            handler.request_deserializer,
-            handler.response_serializer,
+            self._around(name, handler.unary_unary), handler.request_deserializer, handler.response_serializer
         )
 
-    def _around(self, name: str, headers: Mapping[str, str], inner: Any) -> Any:
-        identity = headers.get(REQUEST_ID, "")
-        if not _ID.fullmatch(identity):
-            identity = new_request_id()
-
+    def _around(self, name: str, inner: Any) -> Any:
         async def call(request: Any, context: Any) -> Any:
             begun, otherwise = time.perf_counter(), "UNKNOWN"
+            given = context.invocation_metadata() or ()
+            headers = {key: value for key, value in given if isinstance(value, str)}
+            identity = headers.get(REQUEST_ID, "")
+            if not _ID.fullmatch(identity):
+                identity = new_request_id()
             with request_id(identity), self._tracer.request(name, headers):
                 try:
                     reply = await inner(request, context)

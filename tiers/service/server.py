@@ -1,42 +1,42 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""gRPC before the service: `supervm.v1.Verification`, health and reflection.
-
-An error's status has the field in its text; the trailer `supervm-refusal-bin` has it as a `Refusal`, and
-`grpc-retry-pushback-ms` says when to try again, or with a negative number that this is of no use.
-"""
+"""gRPC before the service: `supervm.v1.Verification`, health and reflection, behind a `Guard`."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
-from urllib.parse import unquote
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.observability.traces import Tracer
 from supervm.tiers.service.access import authorization_of
+from supervm.tiers.service.bounds import Bounds
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, State, VerificationService
+from supervm.tiers.service.guard import Guard
+from supervm.tiers.service.guarded_calls import requests
+from supervm.tiers.service.health import NAME as HEALTH
+from supervm.tiers.service.health import Health
 from supervm.tiers.service.observed_calls import observed_calls
+from supervm.tiers.service.refusals import abort
 from supervm.tiers.service.security import ServerTls
+from supervm.tiers.service.sockets import peer_of
 from supervm.tiers.service.streams import CALL as STREAM
-from supervm.tiers.service.streams import Stream, refusal
+from supervm.tiers.service.streams import Stream
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Verification"].full_name
-PUSH_BACK = "grpc-retry-pushback-ms"
-REFUSAL = "supervm-refusal-bin"
+ARRIVING = 2
+"""One part in so many of the queue's bytes is for requests that have begun to come."""
+
 SMALL_REPLY = 4 << 10
 """Bytes of a reply that is not worth counting until its caller has read it."""
-STATUSES = {status.value[0]: status for status in grpc.StatusCode}
 
 Method = Callable[[Any, Caller], Awaitable[Message]]
 
@@ -51,6 +51,8 @@ class Transport:
         calls: at a time, of gRPC; as many connections of HTTP.
         stream_requests: in flight in one stream.
         tls: None for a port in the clear.
+        connections, address_connections, address_calls, connection_calls, message_seconds, idle_seconds, resets: of gRPC;
+            see `Bounds`.
     """
 
     address: str = "127.0.0.1:0"
@@ -58,6 +60,32 @@ class Transport:
     calls: int = 1024
     stream_requests: int = 64
     tls: ServerTls | None = None
+    connections: int = Bounds.connections
+    address_connections: int = Bounds.address_connections
+    address_calls: int = Bounds.address_calls
+    connection_calls: int = Bounds.connection_calls
+    message_seconds: float = Bounds.message_seconds
+    idle_seconds: float = Bounds.idle_seconds
+    resets: int = Bounds.resets
+
+    def bounds(self, arriving_bytes: int) -> Bounds:
+        """What callers of gRPC may take.
+
+        Args:
+            arriving_bytes: of messages that are not whole.
+        """
+        return Bounds(
+            calls=self.calls,
+            address_calls=self.address_calls,
+            connection_calls=self.connection_calls,
+            connections=self.connections,
+            address_connections=self.address_connections,
+            message_bytes=self.message_bytes,
+            message_seconds=self.message_seconds,
+            arriving_bytes=arriving_bytes,
+            idle_seconds=self.idle_seconds,
+            resets=self.resets,
+        )
 
 
 class GrpcServer:
@@ -74,18 +102,16 @@ class GrpcServer:
     ) -> None:
         self._service, self._transport = service, transport
         self._streams: set[Stream] = set()
-        self._telling: set[asyncio.Future[None]] = set()
-        self._health = health_aio.HealthServicer()
-        self._server = grpc.aio.server(
-            interceptors=observed_calls(tracer or Tracer()),
-            options=(
-                ("grpc.max_receive_message_length", transport.message_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_concurrent_streams", transport.calls),
-                ("grpc.so_reuseport", 0),
-            ),
-            maximum_concurrent_rpcs=transport.calls,
+        self._health = Health((SERVICE, HEALTH, reflection.SERVICE_NAME))
+        queue = service.queue
+        self._guard = Guard(
+            transport.bounds(queue.most_size // ARRIVING),
+            lambda call, code, seconds: service.meter.request(call, code, seconds),
+            queue,
+            self._client if service.access.needs_token else None,
         )
+        observed = observed_calls(tracer or Tracer())
+        self._server = grpc.aio.server(interceptors=(self._guard, *observed), options=self._guard.options)
         self._register()
 
     async def start(self) -> str:
@@ -103,19 +129,22 @@ class GrpcServer:
                 port = self._server.add_secure_port(address, self._transport.tls.credentials())
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: {error}") from None
-        await self._tell(self._service.state)
-        self._service.watch(self._state_changed)
+        self._tell(self._service.state)
+        self._service.watch(self._tell)
+        self._guard.start(port)
         await self._server.start()
         return f"{address.rpartition(':')[0]}:{port}"
 
     def stop_streams(self, reason: ServiceError) -> None:
-        """End every stream when what is in flight in it is answered."""
+        """End every stream when what is in flight in it is answered, and every call whose request has not come."""
         for stream in self._streams:
             stream.stop(reason)
+        self._guard.stop(reason)
 
     async def stop(self, grace: float) -> None:
         """Take no further call, and cut off what is not answered within `grace` seconds."""
         await self._server.stop(grace)
+        self._guard.close()
 
     # Calls ------------------------------------------------------------------------------------------------
 
@@ -138,13 +167,10 @@ class GrpcServer:
             )
             for name, (kind, method) in calls.items()
         }
-        handlers[STREAM] = grpc.stream_stream_rpc_method_handler(
-            self._stream, request_deserializer=_request_of_stream, response_serializer=_written
-        )
+        handlers[STREAM] = grpc.stream_stream_rpc_method_handler(self._stream, response_serializer=_written)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), self._server)
 
     def _unary(self, name: str, kind: type[Message], method: Method) -> Any:
         meter, queue = self._service.meter, self._service.queue
@@ -160,7 +186,7 @@ class GrpcServer:
                 failure = self._service.failed(error, vital=False).with_traceback(None)
             if failure is not None:
                 meter.request(name, failure.code.name, time.perf_counter() - begun)
-                await _abort(context, failure)
+                await abort(context, failure)
             meter.request(name, "OK", time.perf_counter() - begun)
             size = reply.ByteSize()
             if size > SMALL_REPLY:
@@ -171,54 +197,36 @@ class GrpcServer:
         return call
 
     async def _stream(self, _: Any, context: Any) -> None:
+        asked = requests.get()
+        stream = Stream(
+            self._service, self._caller(context), asked.read, context.write, self._transport.stream_requests
+        )
+        asked.call.busy = stream.answering
+        self._streams.add(stream)
         try:
-            caller = self._caller(context)
-            stream = Stream(self._service, caller, context, grpc.aio.EOF, self._transport.stream_requests)
-            self._streams.add(stream)
-            try:
-                await stream.run()
-            finally:
-                self._streams.discard(stream)
-        except ServiceError as error:
-            await _abort(context, error)
+            await stream.run()
+        finally:
+            self._streams.discard(stream)
 
     def _caller(self, context: Any) -> Caller:
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
         if not self._service.names_clients:  # nobody asks, and asking costs a unary call some microseconds
             return Caller(deadline=deadline)
+        return Caller(self._client(context), deadline)
+
+    def _client(self, context: Any) -> str:
+        """The name of the client; raises `ServiceError` where it may not call."""
         authorization = subject = None
         if self._service.access.needs_token:
             authorization = authorization_of(context.invocation_metadata())
         elif self._transport.tls is not None and self._transport.tls.clients is not None:
             subject = _subject(context.auth_context())
-        return Caller(self._service.access.client(authorization, subject, _host(context.peer())), deadline)
+        return self._service.access.client(authorization, subject, peer_of(context.peer()).host)
 
-    # State ------------------------------------------------------------------------------------------------
-
-    def _state_changed(self, state: State) -> None:
-        telling = asyncio.ensure_future(self._tell(state))
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
-
-    async def _tell(self, state: State) -> None:
+    def _tell(self, state: State) -> None:
         """Say it to whoever checks or watches the service's health."""
-        if state is State.DRAINING:
-            await self._health.enter_graceful_shutdown()
-            return
-        serving = health_pb2.HealthCheckResponse.ServingStatus.Value(
-            "SERVING" if state is State.READY else "NOT_SERVING"
-        )
-        for name in ("", SERVICE):
-            await self._health.set(name, serving)
-
-
-async def _abort(context: Any, error: ServiceError) -> NoReturn:
-    trailers: list[tuple[str, str | bytes]] = [(REFUSAL, refusal(error).SerializeToString())]
-    if error.code is Code.RESOURCE_EXHAUSTED:
-        trailers.append((PUSH_BACK, str(error.retry_after_ms or -1)))
-    await context.abort(STATUSES[error.code], error.text, tuple(trailers))
-    raise error  # not reached: aborting raises
+        self._health.set(serving=state is State.READY)
 
 
 def _reader(kind: type[Message]) -> Callable[[bytes], Message]:
@@ -235,22 +243,8 @@ def _reader(kind: type[Message]) -> Callable[[bytes], Message]:
     return read
 
 
-def _request_of_stream(packed: bytes) -> pb.VerifyRequest | None:
-    """None is what cannot be read: an exception here would end the stream as a defect of the service."""
-    try:
-        return pb.VerifyRequest.FromString(packed)
-    except DecodeError:
-        return None
-
-
 def _written(message: Message) -> bytes:
     return message.SerializeToString()
-
-
-def _host(peer: str) -> str:
-    """The address in gRPC's name of a peer, such as ipv4:127.0.0.1:50000 or ipv6:%5B::1%5D:50000."""
-    kind, _, rest = unquote(peer).partition(":")
-    return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else peer
 
 
 def _subject(identity: Any) -> str | None:

@@ -25,6 +25,7 @@ from supervm.tiers.known_answers import known_answers
 from supervm.tiers.observability import status
 from supervm.tiers.observability.observing import Observation
 from supervm.tiers.service.core import OPERATIONS, Limits, VerificationService, stopping
+from supervm.tiers.service.files import allow_open_files
 from supervm.tiers.service.security import access_of, mode, server_tls
 from supervm.tiers.service.server import GrpcServer, Transport
 from supervm.tiers.settings import Settings
@@ -34,6 +35,9 @@ OFF = "off"
 SWITCH_SECONDS = 0.0005
 """How long the event loop may keep the GIL from a thread that has verified a batch, a tenth of Python's own: the answers of
 a batch wait for that several times."""
+CONNECTIONS = 4
+"""Connections of gRPC for each call that there may be: silent ones must not keep others out until they are ended."""
+
 CUT_OFF_SECONDS = 1.0
 """How long calls that are over may take to reach their callers."""
 
@@ -71,15 +75,24 @@ def limits(settings: Settings) -> Limits:
 
 
 def transport(settings: Settings) -> Transport:
-    """How the settings have the ports served.
+    """How the settings have the ports served; the process may have as many files open afterwards as that takes.
 
     Raises:
         SettingError: files of certificates that cannot be used.
     """
+    calls = settings.service_calls
+    room = allow_open_files("service.calls", calls, (CONNECTIONS + 1) * calls)
     return Transport(
         address=settings.service_grpc,
         message_bytes=settings.service_message_bytes,
-        calls=settings.service_calls,
+        calls=calls,
+        connections=min(CONNECTIONS * calls, room),
+        address_connections=settings.service_client_connections,
+        address_calls=settings.service_client_calls,
+        connection_calls=settings.service_connection_calls,
+        message_seconds=settings.service_message_seconds,
+        idle_seconds=settings.service_stream_seconds,
+        resets=settings.service_connection_resets,
         stream_requests=settings.service_stream_requests,
         tls=server_tls(settings, "service"),
     )

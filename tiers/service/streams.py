@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+
+import grpc.aio
+from google.protobuf.message import DecodeError
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, VerificationService
 from supervm.tiers.service.gathering import Answer, Pending
+from supervm.tiers.service.refusals import refusal
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 CALL = "VerifyStream"
@@ -29,22 +33,22 @@ class Stream:
     Args:
         service: verifies.
         caller: who sends.
-        context: of gRPC, with `read` and `write`.
-        end: what `read` returns at the end.
+        read: the next request, packed, or `grpc.aio.EOF`.
+        write: sends a message.
         most: requests in flight; while there are so many, no more are read.
     """
 
     def __init__(
-        self, service: VerificationService, caller: Caller, context: Any, end: object, most: int
+        self,
+        service: VerificationService,
+        caller: Caller,
+        read: Callable[[], Awaitable[Any]],
+        write: Callable[[pb.VerifyReplies], Awaitable[None]],
+        most: int,
     ) -> None:
         self.gone = False
-        self._service, self._caller, self._context, self._end, self._most = (
-            service,
-            caller,
-            context,
-            end,
-            most,
-        )
+        self._service, self._caller, self._most = service, caller, most
+        self._read_next, self._write_one = read, write
         self._replies: list[pb.VerifyReply] = []
         self._in_flight = 0
         self._ended = False
@@ -70,6 +74,10 @@ class Stream:
             self.gone = True
             reader.cancel()
 
+    def answering(self) -> int:
+        """Requests that are not answered yet."""
+        return self._in_flight
+
     def stop(self, reason: ServiceError) -> None:
         """Read no further; end for this reason when what is in flight is answered."""
         if not self._ended:
@@ -90,15 +98,18 @@ class Stream:
         self._service.meter.request(CALL, error.code.name, time.monotonic() - begun)
 
     async def _read(self) -> None:
-        service, caller, context, end = self._service, self._caller, self._context, self._end
+        service, caller, read = self._service, self._caller, self._read_next
         try:
             while not self._ended:
-                request = await context.read()
-                if request is end:
+                packed = await read()
+                if packed is grpc.aio.EOF:
                     break
-                if request is None:
+                try:
+                    request = pb.VerifyRequest.FromString(packed)
+                except DecodeError:
                     self.stop(ServiceError(Code.INVALID_ARGUMENT, "", "a message that is no VerifyRequest"))
                     return
+                del packed
                 self._in_flight += 1
                 try:
                     service.submit(request, caller, self)
@@ -116,7 +127,7 @@ class Stream:
         while self._replies:
             count = together(self._replies)
             replies, self._replies = self._replies[:count], self._replies[count:]
-            await self._context.write(pb.VerifyReplies(replies=replies))
+            await self._write_one(pb.VerifyReplies(replies=replies))
             self._in_flight -= count
             self._room.set()
 
@@ -129,10 +140,3 @@ def together(replies: Sequence[pb.VerifyReply]) -> int:
         if room < 0:
             return max(count, 1)
     return len(replies)
-
-
-def refusal(error: ServiceError) -> pb.Refusal:
-    """The error as a message."""
-    return pb.Refusal(
-        code=error.code, field=error.field, message=error.message, retry_after_ms=error.retry_after_ms
-    )

@@ -140,6 +140,23 @@ def test_an_unavailable_service_is_asked_again(call, address, script, signatures
     assert all(pause <= 0.002 for pause in pauses)
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refusal(FULL, None, "Concurrent RPC limit exceeded!"),
+        Refusal(FULL, None, "Too many pending requests for this server"),
+        Refusal(FULL, None, "Bandwidth exhausted HTTP/2 error code: ENHANCE_YOUR_CALM"),
+        Refusal(GONE, 1, "no message came within 30 seconds"),
+    ],
+    ids=lambda refusal: refusal.message,
+)
+def test_what_grpc_has_no_room_for_is_asked_again(call, address, script, signatures, refusal):
+    script.refusals.extend([refusal] * 2)
+    keys, messages, signed, verdicts = signatures(3)
+    assert call(address, "verify_ed25519", keys, messages, signed, retry=QUICK).tolist() == verdicts
+    assert len(script.requests) == 3
+
+
 def test_attempts_are_bounded(call, address, script, signatures, pauses):
     script.refusals.extend([Refusal(FULL, 1, "the queue is full")] * 9)
     with pytest.raises(ServiceRefused) as error:

@@ -21,7 +21,8 @@ from supervm.kernels import get_threads, set_threads
 from supervm.kernels.errors import BackendUnavailable, DeviceLost, DeviceOutOfMemory, DeviceTimeout
 from supervm.tiers.service.core import BATCHES_AT_ONCE, Limits, State, stopping
 from supervm.tiers.service.lanes import AHEAD
-from supervm.tiers.service.server import PUSH_BACK, REFUSAL, SERVICE, Transport
+from supervm.tiers.service.refusals import PUSH_BACK, REFUSAL
+from supervm.tiers.service.server import SERVICE, Transport
 from supervm.tiers.service.streams import together
 from supervm.tiers.service.v1 import verification_pb2 as pb
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
@@ -121,22 +122,23 @@ def test_no_more_are_read_than_may_be_in_flight() -> None:
 
 
 def test_no_more_calls_than_there_may_be_at_a_time() -> None:
-    """Streams that say nothing are calls; a second connection finds no room beside those of the first."""
+    """Streams that say nothing are calls. They give way to a call of another connection, but not to one of their own."""
 
     async def test() -> None:
         async with served(transport=Transport(calls=3)) as to:
             idle = [to.stub.VerifyStream() for _ in range(3)]
             await asyncio.gather(*(stream.wait_for_connection() for stream in idle))
             await _until(lambda: len(to.server._streams) == 3)
+            code, refusal, trailers = await refused(to.stub.Verify(single(1)))
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert trailers[PUSH_BACK] == str(refusal.retry_after_ms)
             options = (("grpc.use_local_subchannel_pool", 1),)
             async with grpc.aio.insecure_channel(to.address, options) as channel:
-                stub = VerificationStub(channel)
-                code, *_ = await refused(stub.Verify(single(1)))
-                assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-                await idle[0].done_writing()
-                assert await idle[0].read() is grpc.aio.EOF
-                assert (await stub.Verify(single(1))).verdicts == b"\1"
-            for stream in idle:
+                assert (await VerificationStub(channel).Verify(single(1))).verdicts == b"\1"
+            ended, *others = sorted(idle, key=lambda stream: not stream.done())
+            assert (await refused(ended.read()))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert not any(stream.done() for stream in others)
+            for stream in others:
                 stream.cancel()
 
     run(test)
