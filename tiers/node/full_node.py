@@ -86,6 +86,9 @@ class FullNode:
     ) -> None:
         if blocks is not None and not blocks.is_dir():
             raise ArgumentError("blocks", f"{blocks}, which is none", "a directory of block files")
+        if genesis.exists() and not genesis.is_file():
+            # It is read twice, for its content and for its hash, which of a pipe are not the same.
+            raise ArgumentError("genesis", f"{genesis}, which is no file", "a genesis file")
         origin = read_workload(genesis).genesis
         self.genesis_hash = genesis_hash_of(genesis)
         folder.mkdir(parents=True, exist_ok=True)
