@@ -32,7 +32,8 @@ def read_contract(name: str) -> bytes:
         raise BrokenFile(name, "", f"no such file, and no sample contract ({samples})")
     with told_as_broken_file():
         content = bytes(read_input(name, MOST_BYTES))
-    if path.suffix != ".wat" or content.startswith(MAGIC):
+    # A pipe has no name that tells: what does not begin as a binary is text there.
+    if content.startswith(MAGIC) or (path.suffix != ".wat" and name != STANDARD_INPUT):
         return content
     try:
         return to_binary(content.decode("utf-8"))

@@ -125,7 +125,7 @@ def test_files_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
     text = tmp_path / "text.wat"
     text.write_bytes(b"(module \xff)")
     for path, words in (
-        (tmp_path, "Is a directory"),
+        (tmp_path, "a directory, expected a file"),
         (tmp_path / "x", "no sample contract"),
         (text, "not UTF-8"),
     ):

@@ -240,6 +240,8 @@ def test_a_contract_comes_through_a_pipe() -> None:
     done = finished("contract", "check", "-", "--json", input=contracts.load("token"))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["accepted"]
+    done = finished("contract", "check", "-", "--json", input=b"(module)")
+    assert (done.returncode, json.loads(done.stdout)["rule"]) == (1, "memory")
 
 
 def test_the_input_is_not_written_over_through_standard_input(lines: list[bytes], tmp_path: Path) -> None:

@@ -92,6 +92,9 @@ class FullNode:
     ) -> None:
         if blocks is not None and not blocks.is_dir():
             raise ArgumentError("blocks", f"{blocks}, which is none", "a directory of block files")
+        if genesis.exists() and not genesis.is_file():
+            # It is read twice, for its content and for its hash, which of a pipe are not the same.
+            raise ArgumentError("genesis", f"{genesis}, which is no file", "a genesis file")
         origin = read_workload(genesis)
         # Blocks that are submitted, or packed here, need not be those that the genesis was made with.
         self._announced = origin.announced if blocks is not None else None

@@ -142,11 +142,12 @@ class ParquetFile(ColumnarFile):
             with pq.ParquetFile(opened, **options) as file:
                 metadata, columns = file.metadata, self._columns(file.schema_arrow.names)
             pages = check_pages(opened.fileno(), footer, columns)
-            dictionaries = [name for name, found in pages.items() if found.dictionary]
+            rows, seen = self._rows(footer, pages), 0
+            # Values that rows repeat stay apart until they are cut into pieces, where they would come to much.
+            apart = [name for name, found in pages.items() if found.repeated * rows > self._most]
             opened.seek(0)
-            with pq.ParquetFile(opened, metadata=metadata, read_dictionary=dictionaries, **options) as file:
-                seen = 0
-                for batch in file.iter_batches(batch_size=self._rows(footer, pages), columns=columns):
+            with pq.ParquetFile(opened, metadata=metadata, read_dictionary=apart, **options) as file:
+                for batch in file.iter_batches(batch_size=rows, columns=columns):
                     seen += batch.num_rows
                     self.fraction = min(1.0, seen / max(1, footer.rows))
                     yield batch

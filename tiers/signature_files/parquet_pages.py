@@ -12,6 +12,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
+
 from supervm.tiers.signature_files.compact_thrift import BadThrift, Struct, Truncated, read_struct
 
 MOST_PAGE = 64 << 20
@@ -38,10 +41,14 @@ _SLACK = 128
 
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _REPEATED = 2
-_PAGE = {1: int, 2: int, 3: int, 5: {1: int, 2: int}, 8: {1: int, 4: int}}
-_CHUNK = {1: bytes, 3: {5: int, 7: int, 9: int, 11: int}}
+_BYTE_ARRAY = 6
+_CODECS = {0: None, 1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
+_MOST_ENTRIES = 1 << 20
+"""Values of a dictionary that are looked at; in a larger one, any value may have all of its bytes."""
+_PAGE = {1: int, 2: int, 3: int, 5: {1: int, 2: int}, 7: {1: int}, 8: {1: int, 4: int}}
+_CHUNK = {1: bytes, 3: {4: int, 5: int, 7: int, 9: int, 11: int}}
 _ROW_GROUP = {1: [_CHUNK], 2: int, 3: int}
-_SCHEMA_ELEMENT = {2: int, 3: int, 4: bytes, 5: int}
+_SCHEMA_ELEMENT = {1: int, 2: int, 3: int, 4: bytes, 5: int}
 _FILE = {2: [_SCHEMA_ELEMENT], 3: int, 4: [_ROW_GROUP]}
 
 
@@ -57,11 +64,13 @@ class Column:
         name: at the top of the schema; the values of a structure share it.
         flat: whether it has one value a row and is no part of a structure.
         width: bytes of a value, 0 unless all have the same number.
+        ragged: whether its values are bytes of any number.
     """
 
     name: str
     flat: bool
     width: int
+    ragged: bool
 
 
 @dataclass(frozen=True)
@@ -93,21 +102,15 @@ class Pages:
     """What the pages of columns come to.
 
     Args:
-        dictionary: bytes of the largest dictionary; 0 without one.
+        repeated: bytes of the longest value in a dictionary, which any row may name; 0 without one.
         prefixes: bytes of the largest page in the encoding `PREFIXES`; 0 without one.
     """
 
-    dictionary: int = 0
+    repeated: int = 0
     prefixes: int = 0
 
-    def and_page(self, header: Struct) -> Pages:
-        size = _number(header, 2)
-        if header.get(1) == _DICTIONARY:
-            return Pages(max(self.dictionary, size), self.prefixes)
-        return Pages(self.dictionary, max(self.prefixes, size)) if _encoding(header) == PREFIXES else self
-
     def and_pages(self, other: Pages) -> Pages:
-        return Pages(max(self.dictionary, other.dictionary), max(self.prefixes, other.prefixes))
+        return Pages(max(self.repeated, other.repeated), max(self.prefixes, other.prefixes))
 
 
 def read_footer(descriptor: int, size: int) -> Footer:
@@ -153,7 +156,7 @@ def check_pages(descriptor: int, footer: Footer, names: Iterable[str]) -> dict[s
     for group in footer.row_groups:
         for column, chunk in zip(footer.columns, group[1], strict=True):
             if column.name in found:
-                pages = _check_chunk(descriptor, chunk, _number(group, 3), footer.start)
+                pages = _check_chunk(descriptor, chunk, column, _number(group, 3), footer.start)
                 found[column.name] = found[column.name].and_pages(pages)
     return found
 
@@ -174,14 +177,15 @@ def _columns(elements: list[Struct]) -> Iterator[Column]:
         if children > 0:
             open_groups.append([children, repeated and place > 0])
         elif place:
-            yield Column(name, not repeated and len(open_groups) == 1, max(0, element.get(2, 0)))
+            flat = not repeated and len(open_groups) == 1
+            yield Column(name, flat, max(0, element.get(2, 0)), element.get(1) == _BYTE_ARRAY)
         while open_groups and open_groups[-1][0] <= 0:
             open_groups.pop()
     if open_groups:
         raise BadPage("a schema that ends within a group")
 
 
-def _check_chunk(descriptor: int, chunk: Struct, rows: int, end: int) -> Pages:
+def _check_chunk(descriptor: int, chunk: Struct, column: Column, rows: int, end: int) -> Pages:
     """Check the pages of a column in a row group; the footer begins at `end`."""
     if 1 in chunk:
         raise BadPage("a column in another file")
@@ -199,12 +203,16 @@ def _check_chunk(descriptor: int, chunk: Struct, rows: int, end: int) -> Pages:
     found, values, empty = Pages(), 0, 0
     while values < wanted:
         header, length = _header(descriptor, place, stop)
-        place = _after(header, place + length, stop)
+        body, place = place + length, _after(header, place + length, stop)
         more = _values(header)
         values, empty = values + more, empty + (more == 0)
         if empty > _MOST_EMPTY:
             raise BadPage(f"more than {_MOST_EMPTY} pages without values")
-        found = found.and_page(header)
+        if header[1] == _DICTIONARY and column.ragged:
+            packed = os.pread(descriptor, place - body, body)
+            found = found.and_pages(Pages(repeated=_longest(packed, header, about.get(4, -1))))
+        if _encoding(header) == PREFIXES:
+            found = found.and_pages(Pages(prefixes=_number(header, 2)))
     if values != wanted:
         raise BadPage(f"{values:,} values in its pages, where {wanted:,} are announced")
     return found
@@ -221,6 +229,27 @@ def _after(header: Struct, place: int, end: int) -> int:
     if _encoding(header) in (_LENGTHS, PREFIXES) and 4 * _values(header) > limit:
         raise BadPage(f"a page of {_values(header):,} values in {packed:,} bytes")
     return place + packed
+
+
+def _longest(packed: bytes, header: Struct, codec: int) -> int:
+    """Bytes of the longest value in a dictionary of byte arrays, each of which stands behind its length."""
+    size, entries = _number(header, 2), _number(header.get(7, {}), 1)
+    if codec not in _CODECS or entries > _MOST_ENTRIES:
+        return size
+    name = _CODECS[codec]
+    data = packed if name is None else pa.decompress(packed, decompressed_size=size, codec=name).to_pybytes()
+    longest = place = 0
+    first = int.from_bytes(data[:4], "little")
+    if len(data) == entries * (4 + first):
+        lengths = np.frombuffer(data, np.uint8).reshape(entries, 4 + first)[:, :4]
+        if (lengths == lengths[:1]).all():  # of keys and signatures, all are alike
+            return first
+    for _ in range(entries):
+        length = int.from_bytes(data[place : place + 4], "little")
+        longest, place = max(longest, length), place + 4 + length
+        if place > len(data):
+            raise BadPage(f"a dictionary of {entries:,} values that its {len(data):,} bytes do not hold")
+    return longest
 
 
 def _values(header: Struct) -> int:

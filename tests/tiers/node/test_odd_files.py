@@ -12,8 +12,11 @@ import pytest
 from engine_runs import blocks_of
 from node_chains import SMALL, write_chain
 
+from supervm.engine.config import EngineConfig
+from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.blocks import file_name
 from supervm.tiers.node.errors import BlockRefused
+from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.sources import DirectorySource, Tip
 
@@ -39,6 +42,15 @@ def test_what_is_no_file_is_refused(tmp_path, kind):
     [error] = found
     assert isinstance(error, BlockRefused)
     assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory"])
+def test_a_genesis_that_is_no_file_is_refused(tmp_path, kind):
+    path = tmp_path / "genesis.work"
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
+    with pytest.raises(ArgumentError, match="which is no file"):
+        FullNode(tmp_path / "node", path, EngineConfig())
+    assert not (tmp_path / "node").exists()
 
 
 def test_a_directory_that_vanishes_is_told_once(tmp_path, caplog):

@@ -74,8 +74,8 @@ def test_text_is_one_line_whatever_it_says() -> None:
     log.info("not shown")
     stop_logs()
     (found,) = stream.getvalue().splitlines()
-    assert " WARNING supervm.tiers.test: first\\x0a2026" in found
-    assert found.endswith("\\x1b[31m peer=a\\x0db\\x2028c")
+    assert " WARNING supervm.tiers.test: first\\n2026" in found
+    assert found.endswith("\\x1b[31m peer=a\\rb\\u2028c")
 
 
 def test_requests_keep_apart_in_tasks(stream: io.StringIO) -> None:
