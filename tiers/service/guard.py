@@ -26,7 +26,7 @@ from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
 
 from supervm.tiers.errors import ServiceError
-from supervm.tiers.service.arrivals import CALL_BYTES, TICK, Arrivals, Held
+from supervm.tiers.service.arrivals import CALL_BYTES, MESSAGE_BYTES, TICK, Arrivals, Held
 from supervm.tiers.service.bounds import WINDOW, Bounds
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.connections import READ_AT_ONCE, RESTRAINED_SECONDS, Connection, Connections
@@ -263,19 +263,21 @@ class Guard(grpc.aio.ServerInterceptor):
     # Messages ---------------------------------------------------------------------------------------------
 
     def waits(self, call: Call) -> None:
-        """A call waits for its next message; for the first one it does already."""
-        if not call.waits:
-            call.waits, call.first, call.since = True, False, time.monotonic()
-            call.connection.waiting[call] = None
-            if self._ticking is None:
-                self._ticking = self._loop.call_later(TICK, self._tick)
+        """A call waits for its next message."""
+        call.waits, call.first, call.since = True, False, time.monotonic()
+        call.connection.waiting[call] = None
+        if self._ticking is None:
+            self._ticking = self._loop.call_later(TICK, self._tick)
 
     def came(self, call: Call, packed: Any) -> None:
         """What a call has waited for is there: a message, or `grpc.aio.EOF`."""
         if call.waits:
             self._stop_waiting(call)
         if packed is not grpc.aio.EOF:
-            self._arrivals.came(call.connection, len(packed))
+            size, connection = len(packed), call.connection
+            connection.explained += size + (size >> 7) + MESSAGE_BYTES
+            if connection.arriving:
+                self._arrivals.delivered(connection, size)
 
     def _stop_waiting(self, call: Call) -> None:
         call.waits = False
