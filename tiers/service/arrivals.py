@@ -58,11 +58,9 @@ class Arrivals:
         self._message_bytes, self._most, self._held = message_bytes, most, held
         self._memory, self._looked, self._total = 0, 0.0, 0
 
-    def came(self, connection: Connection, size: int) -> None:
-        """A message of so many bytes was delivered."""
-        connection.explained += size + (size >> 7) + MESSAGE_BYTES
-        if connection.arriving:
-            self._set(connection, max(0, connection.arriving - size) if connection.waiting else 0)
+    def delivered(self, connection: Connection, size: int) -> None:
+        """So many bytes of what is kept for a connection are a message now."""
+        self._set(connection, max(0, connection.arriving - size) if connection.waiting else 0)
 
     def lost(self, connection: Connection) -> None:
         """A message that had begun to come will not be whole: what came of it is thrown away."""

@@ -26,10 +26,10 @@ from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
 
 from supervm.tiers.errors import ServiceError
-from supervm.tiers.service.arrivals import CALL_BYTES, TICK, Arrivals, Held
+from supervm.tiers.service.arrivals import CALL_BYTES, MESSAGE_BYTES, TICK, Arrivals, Held
 from supervm.tiers.service.bounds import WINDOW, Bounds
 from supervm.tiers.service.codes import Code
-from supervm.tiers.service.connections import RESTRAINED_SECONDS, Connection, Connections
+from supervm.tiers.service.connections import READ_AT_ONCE, RESTRAINED_SECONDS, Connection, Connections
 from supervm.tiers.service.guarded_calls import Call, Requests, nothing_came, parsed, requests, single
 from supervm.tiers.service.health import NAME as HEALTH
 from supervm.tiers.service.places import Places
@@ -89,7 +89,7 @@ class Guard(grpc.aio.ServerInterceptor):
             sockets,
             bounds.address_connections,
             bounds.resets,
-            bounds.connection_calls * WINDOW,
+            min(bounds.connection_calls, READ_AT_ONCE) * WINDOW,
             bounds.message_bytes,
             self._dropped,
         )
@@ -263,19 +263,21 @@ class Guard(grpc.aio.ServerInterceptor):
     # Messages ---------------------------------------------------------------------------------------------
 
     def waits(self, call: Call) -> None:
-        """A call waits for its next message; for the first one it does already."""
-        if not call.waits:
-            call.waits, call.first, call.since = True, False, time.monotonic()
-            call.connection.waiting[call] = None
-            if self._ticking is None:
-                self._ticking = self._loop.call_later(TICK, self._tick)
+        """A call waits for its next message."""
+        call.waits, call.first, call.since = True, False, time.monotonic()
+        call.connection.waiting[call] = None
+        if self._ticking is None:
+            self._ticking = self._loop.call_later(TICK, self._tick)
 
     def came(self, call: Call, packed: Any) -> None:
         """What a call has waited for is there: a message, or `grpc.aio.EOF`."""
         if call.waits:
             self._stop_waiting(call)
         if packed is not grpc.aio.EOF:
-            self._arrivals.came(call.connection, len(packed))
+            size, connection = len(packed), call.connection
+            connection.explained += size + (size >> 7) + MESSAGE_BYTES
+            if connection.arriving:
+                self._arrivals.delivered(connection, size)
 
     def _stop_waiting(self, call: Call) -> None:
         call.waits = False
@@ -294,11 +296,11 @@ class Guard(grpc.aio.ServerInterceptor):
                 self._end_late(connection, now)
         if self._arrivals.look(now):
             self._connections.look()
-        while (connection := self._arrivals.too_much()) is not None:
-            for call in list(connection.waiting):
+        while (heaviest := self._arrivals.too_much()) is not None:
+            for call in heaviest.waiting:
                 call.give_way(_too_much(bounds.arriving_bytes))
-            connection.restrained = now + RESTRAINED_SECONDS
-            self._arrivals.clear(connection)
+            heaviest.restrained = now + RESTRAINED_SECONDS
+            self._arrivals.clear(heaviest)
         self._ticking = self._loop.call_later(TICK, self._tick) if waiting else None
 
     def _end_late(self, connection: Connection, now: float) -> None:

@@ -101,11 +101,13 @@ class Requests:
 
     async def read(self) -> Any:
         """The next one, or `grpc.aio.EOF`."""
-        self._guard.waits(self.call)
-        if self.call.turn is not None:
-            await self.call.turn
+        call = self.call
+        if not call.waits:
+            self._guard.waits(call)
+        elif call.turn is not None:
+            await call.turn
         packed = await self._read()
-        self._guard.came(self.call, packed)
+        self._guard.came(call, packed)
         return packed
 
 
