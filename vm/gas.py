@@ -26,10 +26,10 @@ FREE_SIGNATURE_BYTES = 96
 """Bytes of a signature that the base pays for: the longest that a scheme has."""
 
 FREE_DECLARED_BYTES = 1_024
-"""Bytes of declared keys that the base pays for: who says what a transaction touches helps others, and pays no more for it."""
+"""Bytes of declared keys that the base pays for: who says what a transaction touches helps all, and pays no more for it."""
 
 GROWTH_BYTE = 16
-"""Price of a byte by which the state grows: of a key that was not there and of its value, or by which a value gets longer."""
+"""Price of a byte by which the state grows: of a new key and its value, or by which a value gets longer."""
 
 NEW_ACCOUNT = GROWTH_BYTE * (1 + 20 + 40)
 """Price of an account that was not there: its key and its value."""

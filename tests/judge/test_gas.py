@@ -43,7 +43,9 @@ def test_intrinsic_gas(judge: Judge, send: Runs):
 
 
 def test_data_are_paid_by_the_byte_and_objects_each(run: Runs):
-    assert run("(i32.const 7)", input=b"abc", objects=[bytes(32)]).gas == INTRINSIC + 3 * 4 + 100 + WRAPPER + 2
+    assert (
+        run("(i32.const 7)", input=b"abc", objects=[bytes(32)]).gas == INTRINSIC + 3 * 4 + 100 + WRAPPER + 2
+    )
 
 
 @pytest.mark.parametrize(
