@@ -9,10 +9,12 @@ from engine_runs import blocks_of
 from node_chains import block_files, opened
 from served_nodes import Served
 
+from supervm.crypto.messages import Messages
 from supervm.engine.transaction_encoding import encode, transaction_hashes
 from supervm.engine.transactions import TransactionBatch
 from supervm.engine.workloads import Keys
 from supervm.kernels.errors import ArgumentError
+from supervm.tiers.node.blocks import genesis_hash_of, pack_block, write_block
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.node.inbox import Inbox, Noted
 from supervm.tiers.node.limits import BlockLimits, InboxLimits
@@ -183,3 +185,24 @@ def test_few_wait_for_others_so_long(tmp_path, chain):
         packer.idle()
         assert (node.source.tip.number, inbox.waiting) == (2, 7)
     inbox.close()
+
+
+def test_what_a_block_of_before_rejected_waits_again_once_it_fits(tmp_path, chain, serve):
+    """An earlier version packed nonces ahead of the account's, and its block rejected them."""
+    early = next(row for row in range(120) if BATCH.nonce[row] == 1)
+    [first] = np.flatnonzero((BATCH.sender == BATCH.sender[early]).all(axis=1) & (BATCH.nonce == 0))
+    (tmp_path / "node").mkdir()
+    inbox = Inbox(tmp_path / "node" / "inbox.sqlite")
+    assert not inbox.add([HASHES[early]], [ENCODED[early]], rich).any()
+    assert inbox.pack(1, lambda addresses: (np.ones(len(addresses), np.uint64), rich(addresses)[1]))
+    inbox.close()
+    write_block(
+        chain, 1, pack_block(1, genesis_hash_of(chain / "genesis.work"), 1, Messages.of([ENCODED[early]]))
+    )
+    served = serve(tmp_path / "node", chain, pack=50, config=SIGNED)
+    served.node.wait_persisted(1, 60.0)
+    reply = served.upstream.submit_transactions(request_of([ENCODED[early]]))
+    assert (list(reply.states), list(reply.reasons)) == ([IN_BLOCK], [Reason.BAD_NONCE])
+    assert list(until_in_block(served, [ENCODED[first]]).reasons) == [0]
+    reply = until_in_block(served, [ENCODED[early]])
+    assert (list(reply.states), list(reply.reasons)) == ([IN_BLOCK], [0])
