@@ -49,15 +49,12 @@ class Pool:
     Args:
         path: of its database.
         accounts: of its people.
-        block: `BlockLimits`, by name.
-        limits: `InboxLimits`, by name.
+        limits: of the inbox.
     """
 
-    def __init__(
-        self, path: Path, accounts: Any, block: Mapping[str, int] = MappingProxyType({}), **limits: Any
-    ) -> None:
+    def __init__(self, path: Path, accounts: Any, limits: InboxLimits) -> None:
         self.now, self.accounts = 0.0, accounts
-        self.inbox = Inbox(path, InboxLimits(BlockLimits(**block), **limits), clock=lambda: self.now)
+        self.inbox = Inbox(path, limits, clock=lambda: self.now)
         self._last = 0
 
     def submit(self, *batches: TransactionBatch) -> list[int]:
@@ -80,9 +77,11 @@ class Pool:
 
 
 @contextmanager
-def pool(path: Path, accounts: Any = None, **limits: Any) -> Iterator[Pool]:
-    """A pool, closed at the end."""
-    made = Pool(path, accounts if accounts is not None else Accounts(), **limits)
+def pool(
+    path: Path, accounts: Any = None, block: Mapping[str, int] = MappingProxyType({}), **limits: Any
+) -> Iterator[Pool]:
+    """A pool with `BlockLimits` and `InboxLimits` by name, closed at the end."""
+    made = Pool(path, accounts or Accounts(), InboxLimits(BlockLimits(**block), **limits))
     try:
         yield made
     finally:

@@ -3,7 +3,8 @@
 
 A transaction is *ready* if its nonce and those of its sender before it follow the account's without a gap, and the account
 holds what all of them may cost: value + gas limit × gas price, whatever they will use. Nothing but the sender's own
-transactions takes from its account, so a block of ready transactions, each sender's by nonce, has none that is rejected.
+transactions takes from its account (a contract moves its own money, and has no key), so a block of ready transactions, each
+sender's by nonce, has none that is rejected.
 
 Ready ones are ranked by gas price, the highest first, and by arrival where prices are the same. A transaction counts with
 the lowest price, and the latest arrival, of its sender's up to it, since it cannot go before them. What is not ready ranks
