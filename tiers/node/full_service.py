@@ -19,7 +19,8 @@ from supervm.kernels.errors import ArgumentError, SupervmError
 from supervm.tiers.node.blocks import unpack_block
 from supervm.tiers.node.errors import NodeError, NotKept, TooManySnapshots
 from supervm.tiers.node.full_node import FullNode
-from supervm.tiers.node.inbox import Inbox, Noted
+from supervm.tiers.node.inbox import Inbox
+from supervm.tiers.node.inbox_table import Noted
 from supervm.tiers.node.questions import addresses_of
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
 from supervm.tiers.node.records import BlockRecord

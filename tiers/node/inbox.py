@@ -15,7 +15,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,36 +25,20 @@ from supervm.engine.blocks import intrinsic_gas
 from supervm.engine.transaction_encoding import decode
 from supervm.engine.transactions import TransactionBatch
 from supervm.tiers.node.blocks import block_bytes
-from supervm.tiers.node.databases import Database
+from supervm.tiers.node.inbox_table import InboxTable, Noted
 from supervm.tiers.node.joining import Joining
 from supervm.tiers.node.limits import InboxLimits
 from supervm.tiers.node.refusals import Refusal
-from supervm.tiers.node.waiting import ROW, Accounts, Places, Ranking, Rows, Waiting, rows_of
+from supervm.tiers.node.waiting import ROW, Accounts, Places, Ranking, Rows, Waiting, amounts_of, rows_of
 from supervm.vm.limits import TRANSACTION_BYTES
 
 log = logging.getLogger(__name__)
-
-_TABLE = """
-CREATE TABLE IF NOT EXISTS transactions (
-    arrival INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL, number INTEGER, place INTEGER
-);
-CREATE INDEX IF NOT EXISTS by_number ON transactions (number, arrival);
-CREATE TEMP TABLE picked (place INTEGER PRIMARY KEY, arrival INTEGER NOT NULL);
-"""
 
 ROOM_MADE = 16
 """Where there is no room, the last of so many parts of what may wait makes some, so that ranking is worth its time."""
 
 READ_BYTES = 8 << 20
 """Of transactions that are read at once at a start."""
-
-
-@dataclass(frozen=True)
-class Noted:
-    """A transaction that is noted: the block and the place in it that it was packed into, None while it waits."""
-
-    number: int | None
-    place: int | None
 
 
 class Inbox:
@@ -77,24 +60,26 @@ class Inbox:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits, self._clock = limits or InboxLimits(), clock
-        self._database, self._lock = Database(path, _TABLE, sync=sync), threading.Lock()
+        self._table, self._lock = InboxTable(path, sync=sync), threading.Lock()
         block = self.limits.block
         self._block = np.array([block.transactions, block.bytes - block_bytes(0, 0), block.gas])
+        self._most = np.array([self.limits.transactions, self.limits.bytes, np.iinfo(np.int64).max])
         try:
             self._load()
         except BaseException:
-            self._database.close()
+            self._table.close()
             raise
 
     def close(self) -> None:
         """Close the database."""
         with self._lock:
-            self._database.close()
+            self._table.close()
 
     def find(self, hashes: Sequence[bytes]) -> list[Noted | None]:
         """What is noted of transactions, None for those that are not."""
         with self._lock:
-            return [self._find(each) for each in hashes]
+            noted = self._table.noted(hashes)
+        return [noted.get(each) for each in hashes]
 
     # ---------------------------------------------------------------------------------------------- in
 
@@ -121,7 +106,8 @@ class Inbox:
         for place, each in enumerate(hashes):
             firsts.setdefault(each, place)
         with self._lock:
-            fresh = np.array([place for each, place in firsts.items() if self._find(each) is None], np.int64)
+            noted = self._table.noted(hashes)
+            fresh = np.array([place for each, place in firsts.items() if each not in noted], np.int64)
             if fresh.size:
                 if batch is None:
                     batch, _ = decode(Messages.of(list(encodings)))
@@ -141,51 +127,52 @@ class Inbox:
         rows["sender"] = self._waiting.number(batch.sender)
         joining = Joining(self._waiting, rows, self.limits, accounts)
         joining.join()
-        kept = np.delete(self._waiting.rows, joining.replaced)
-        kept = np.concatenate([kept, rows[joining.reasons == 0]])
-        kept, dropped = self._with_room(kept, accounts)
-        joining.reasons[np.isin(arrivals, dropped)] = Refusal.INBOX_FULL
+        waiting, joined = self._waiting, rows[joining.reasons == 0]
+        kept, gone = None, np.zeros(0, np.int64)
+        if joining.replaced.size or self._too_many(joined):
+            kept = np.concatenate([np.delete(waiting.rows, joining.replaced), joined])
+            kept, dropped = self._with_room(kept, accounts)
+            joining.reasons[np.isin(arrivals, dropped)] = Refusal.INBOX_FULL
+            gone = np.concatenate([waiting.rows["arrival"][joining.replaced], dropped])
         noted = np.flatnonzero(joining.reasons == 0).tolist()
-        gone = np.concatenate([self._waiting.rows["arrival"][joining.replaced], dropped])
-        with self._database.transaction():
-            self._delete(gone[gone < self._next])
-            self._database.execute_many(
-                "INSERT INTO transactions (arrival, hash, data) VALUES (?, ?, ?)",
-                ((self._next + place, hashes[place], encodings[place]) for place in noted),
-            )
+        with self._table.transaction():
+            self._table.delete(gone[gone < self._next])
+            self._table.insert((self._next + place, hashes[place], encodings[place]) for place in noted)
         self._next += len(batch)
-        self._waiting.rows = kept
+        if kept is None:
+            waiting.append(joined)
+        else:
+            waiting.keep(kept)
         return joining.reasons
+
+    def _too_many(self, joined: Rows) -> bool:
+        """Whether there is no room for these too."""
+        return bool((self._waiting.totals + amounts_of(joined).sum(axis=0) > self._most).any())
 
     def _with_room(self, rows: Rows, accounts: Accounts) -> tuple[Rows, Places]:
         """What of these rows may wait together, and the arrivals of the others."""
-        limits = self.limits
-        if len(rows) <= limits.transactions and int(rows["bytes"].sum()) <= limits.bytes:
+        sizes = amounts_of(rows)
+        if not (sizes.sum(axis=0) > self._most).any():
             return rows, np.zeros(0, np.int64)
         places = self._waiting.ranked(rows, accounts).places
-        sums = np.cumsum(rows["bytes"][places])
-        most = min(
-            limits.transactions - limits.transactions // ROOM_MADE,
-            int(np.searchsorted(sums, limits.bytes - limits.bytes // ROOM_MADE, "right")),
-        )
+        sums = np.cumsum(sizes[places], axis=0)
+        most = int((sums <= self._most - self._most // ROOM_MADE).all(axis=1).sum())
         log.info("%d transactions that rank last made room for others", len(rows) - most)
         self._hopeless[:] = 0
         return rows[np.sort(places[:most])], rows["arrival"][places[most:]]
 
     def _expire(self) -> None:
         """Drop what has waited for too long."""
-        since = self._waiting.rows["since"]  # by arrival, and so ascending
-        old = int(np.searchsorted(since, self._clock() - self.limits.seconds))
-        if old:
+        since, last = self._waiting.rows["since"], self._clock() - self.limits.seconds
+        if len(since) and since[0] < last:  # by arrival, and so ascending
+            old = int(np.searchsorted(since, last))
             self._drop(np.arange(old))
             log.info("%d transactions waited for longer than %g s, and are dropped", old, self.limits.seconds)
 
     def forget(self, hashes: Sequence[bytes], numbers: Sequence[int]) -> None:
         """Forget that these blocks had these transactions, and rejected them."""
-        with self._lock, self._database.transaction():
-            self._database.execute_many(
-                "DELETE FROM transactions WHERE hash = ? AND number = ?", zip(hashes, numbers, strict=True)
-            )
+        with self._lock, self._table.transaction():
+            self._table.delete_hashes(hashes, numbers)
 
     # ---------------------------------------------------------------------------------------------- out
 
@@ -203,7 +190,7 @@ class Inbox:
     def may_fill(self) -> bool:
         """Whether what may be ready fills a block."""
         with self._lock:
-            return bool((_sums(self._waiting.rows) - self._hopeless >= self._block).any())
+            return bool((self._waiting.totals - self._hopeless >= self._block).any())
 
     def reconsider(self) -> None:
         """The state has changed: what was not ready may be now."""
@@ -224,11 +211,11 @@ class Inbox:
             self._expire()
             ranking = self._waiting.ranked(self._waiting.rows, accounts)
             ready, rows = ranking.places[: ranking.ready], self._waiting.rows
-            sums = np.cumsum(_amounts(rows[ready]), axis=0)
+            sums = np.cumsum(amounts_of(rows[ready]), axis=0)
             count = int((sums <= self._block).all(axis=1).sum())
             if most is not None:
                 count = min(count, most)
-            self._note_hopeless(ranking)
+            self._hopeless = amounts_of(rows[ranking.places[ranking.ready :]]).sum(axis=0)
             if not count or (full and count == ready.size and not (sums[-1] >= self._block).any()):
                 return []
             return self._take(number, ready[:count], ranking)
@@ -236,22 +223,12 @@ class Inbox:
     def _take(self, number: int, chosen: Places, ranking: Ranking) -> list[bytes]:
         rows = self._waiting.rows
         arrivals, spent = rows["arrival"][chosen], np.flatnonzero(ranking.spent)
-        with self._database.transaction():
-            self._database.execute("DELETE FROM picked")
-            self._database.execute_many(
-                "INSERT INTO picked (place, arrival) VALUES (?, ?)", enumerate(arrivals.tolist())
-            )
-            self._database.execute(
-                "UPDATE transactions SET number = ?, place = picked.place FROM picked"
-                " WHERE transactions.arrival = picked.arrival",
-                (number,),
-            )
-            found = self._database.execute(
-                "SELECT data FROM picked CROSS JOIN transactions USING (arrival) ORDER BY picked.place"
-            )
-            self._delete(rows["arrival"][spent])
-        self._waiting.rows = np.delete(rows, np.concatenate([chosen, spent]))
-        return [data for (data,) in found]
+        with self._table.transaction():
+            found = self._table.encodings(arrivals)
+            self._table.place(number, arrivals)
+            self._table.delete(rows["arrival"][spent])
+        self._waiting.keep(np.delete(rows, np.concatenate([chosen, spent])))
+        return found
 
     def unpack(self, number: int) -> None:
         """Let the transactions of a block wait again that was not handed over."""
@@ -261,8 +238,7 @@ class Inbox:
     def holds(self, number: int) -> bool:
         """Whether transactions were packed into this block."""
         with self._lock:
-            found = self._database.first("SELECT 1 FROM transactions WHERE number = ? LIMIT 1", (number,))
-            return found is not None
+            return number in self._table.numbers(number - 1)
 
     def release(self, last: int, holds: Callable[[int], bool]) -> None:
         """Let transactions wait again whose block was never handed over.
@@ -272,67 +248,40 @@ class Inbox:
             holds: whether a later block is there and will be executed.
         """
         with self._lock:
-            packed = self._database.execute(
-                "SELECT DISTINCT number FROM transactions WHERE number > ?", (last,)
-            )
-            self._release([number for (number,) in packed if not holds(number)])
+            self._release([number for number in self._table.numbers(last) if not holds(number)])
 
     def drop(self, hashes: Sequence[bytes]) -> None:
         """Forget transactions that wait."""
         with self._lock:
-            with self._database.transaction():
-                self._database.execute_many(
-                    "DELETE FROM transactions WHERE hash = ? AND number IS NULL", [(each,) for each in hashes]
-                )
+            with self._table.transaction():
+                self._table.delete_hashes(hashes, [None] * len(hashes))
             self._load()
 
     def prune(self, before: int) -> None:
         """Forget the transactions of blocks before this one."""
         with self._lock:
-            self._database.execute("DELETE FROM transactions WHERE number < ?", (before,))
+            self._table.prune(before)
 
     # ---------------------------------------------------------------------------------------------- inside
 
-    def _note_hopeless(self, ranking: Ranking) -> None:
-        self._hopeless = _sums(self._waiting.rows[ranking.places[ranking.ready :]])
-
     def _release(self, numbers: list[int]) -> None:
-        with self._database.transaction():
-            self._database.execute_many(
-                "UPDATE transactions SET number = NULL, place = NULL WHERE number = ?",
-                [(number,) for number in numbers],
-            )
+        with self._table.transaction():
+            self._table.release(numbers)
         if numbers:
             self._load()
 
     def _drop(self, places: Places) -> None:
-        with self._database.transaction():
-            self._delete(self._waiting.rows["arrival"][places])
-        self._waiting.rows = np.delete(self._waiting.rows, places)
+        with self._table.transaction():
+            self._table.delete(self._waiting.rows["arrival"][places])
+        self._waiting.keep(np.delete(self._waiting.rows, places))
         self._hopeless[:] = 0
-
-    def _delete(self, arrivals: Places) -> None:
-        self._database.execute_many(
-            "DELETE FROM transactions WHERE arrival = ?", [(each,) for each in arrivals.tolist()]
-        )
-
-    def _find(self, hash: bytes) -> Noted | None:
-        row = self._database.first("SELECT number, place FROM transactions WHERE hash = ?", (hash,))
-        return None if row is None else Noted(*row)
 
     # ---------------------------------------------------------------------------------------------- a start
 
     def _load(self) -> None:
         """Number what waits on disk. What no block would take any more, by size, gas or price, is dropped unread."""
         self._waiting, self._hopeless = Waiting(), np.zeros(3, np.int64)
-        [(last,)] = self._database.execute("SELECT COALESCE(MAX(arrival), 0) FROM transactions")
-        self._next = int(last) + 1
-        sizes = np.array(
-            self._database.execute(
-                "SELECT arrival, LENGTH(data) FROM transactions WHERE number IS NULL ORDER BY arrival"
-            ),
-            np.int64,
-        ).reshape(-1, 2)
+        self._next, sizes = self._table.last + 1, self._table.sizes()
         large = sizes[:, 1] > TRANSACTION_BYTES
         dropped, found = [sizes[large, 0]], [np.zeros(0, ROW)]
         for first, stop in _parts(sizes[~large, 1]):
@@ -340,33 +289,24 @@ class Inbox:
             kept, lost = self._loaded(part[:, 0])
             found.append(kept)
             dropped.append(lost)
-        self._waiting.rows = np.concatenate(found)
+        self._waiting.keep(np.concatenate(found))
         gone = np.concatenate(dropped)
         if gone.size:
             log.warning(
                 "%d transactions that waited fit into no block by these limits, and are dropped", gone.size
             )
-            with self._database.transaction():
-                self._delete(gone)
+            with self._table.transaction():
+                self._table.delete(gone)
 
     def _loaded(self, arrivals: Places) -> tuple[Rows, Places]:
         """The rows of these arrivals, and the arrivals of what is dropped."""
-        encodings = Messages.of(
-            [
-                data
-                for (data,) in self._database.execute(
-                    "SELECT data FROM transactions WHERE number IS NULL AND arrival BETWEEN ? AND ? ORDER BY arrival",
-                    (int(arrivals[0]), int(arrivals[-1])),
-                )
-                if len(data) <= TRANSACTION_BYTES
-            ]
-        )
+        encodings = Messages.of(self._table.encodings(arrivals))
         batch, faults = decode(encodings)
         sizes, here = np.diff(encodings.offsets)[faults.kept], arrivals[faults.kept]
         rows = rows_of(batch, sizes, here, self._clock())
         rows["sender"] = self._waiting.number(batch.sender)
         intrinsic, large = intrinsic_gas(batch)
-        fits = (_amounts(rows) <= self._block).all(axis=1) & (rows["price"] >= np.uint64(self.limits.price))
+        fits = (amounts_of(rows) <= self._block).all(axis=1) & (rows["price"] >= np.uint64(self.limits.price))
         fits &= ~large & (batch.gas_limit >= intrinsic)
         return rows[fits], np.concatenate([arrivals[faults.rows], here[~fits]])
 
@@ -376,14 +316,3 @@ def _parts(sizes: Places) -> Iterator[tuple[int, int]]:
     part = (np.cumsum(sizes) - sizes) // READ_BYTES
     bounds = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), sizes.size]
     return ((first, stop) for first, stop in itertools.pairwise(bounds) if first < stop)
-
-
-def _amounts(rows: Rows) -> Places:
-    """What each row takes of a block: 1, bytes of the file, gas; int64 (m, 3)."""
-    size = rows["bytes"] + (block_bytes(1, 0) - block_bytes(0, 0))
-    return np.stack([np.ones(len(rows), np.int64), size, rows["gas"]], axis=1)
-
-
-def _sums(rows: Rows) -> Places:
-    found: Places = _amounts(rows).sum(axis=0)
-    return found

@@ -36,7 +36,7 @@ class InboxLimits:
 
     block: BlockLimits = BlockLimits()
     price: int = 1
-    transactions: int = 200_000
+    transactions: int = 100_000
     bytes: int = 256 << 20
     seconds: float = 3_600.0
     sender_transactions: int = 256

@@ -25,6 +25,7 @@ from supervm.engine.execution import amounts
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.keys import KeyTable
 from supervm.kernels.work import Ragged
+from supervm.tiers.node.blocks import block_bytes
 from supervm.tiers.node.quick_check import most_cost
 from supervm.vm.gas import NEW_ACCOUNT
 from supervm.vm.limits import GAS_LIMIT
@@ -83,6 +84,12 @@ def rows_of(batch: TransactionBatch, sizes: Places, arrivals: Places, since: flo
     return rows
 
 
+def amounts_of(rows: Rows) -> Places:
+    """What each row takes of a block, int64 (m, 3): 1 of its transactions, bytes of its file, gas."""
+    size = rows["bytes"] + (block_bytes(1, 0) - block_bytes(0, 0))
+    return np.stack([np.ones(len(rows), np.int64), size, rows["gas"]], axis=1)
+
+
 def rank(rows: Rows, nonces: NDArray[np.uint64], balances: NDArray[np.uint64]) -> Ranking:
     """Order rows.
 
@@ -102,7 +109,7 @@ def rank(rows: Rows, nonces: NDArray[np.uint64], balances: NDArray[np.uint64]) -
     ready = in_line & ~overflows & ~amounts.below(balances[by], needed)
     # Prices and arrivals as ranks, so that those of a sender lie apart from those of all others in one running extreme.
     apart = (np.cumsum(begins) - 1) * (count + 1)
-    prices = np.unique(rows["price"][by], return_inverse=True)[1].reshape(-1)
+    prices = _ranks(rows["price"][by])
     lowest = np.minimum.accumulate(prices - apart) + apart
     latest = np.maximum.accumulate(by + apart) - apart
     order = np.lexsort((rows["nonce"][by], latest, -lowest, ~ready))
@@ -110,29 +117,66 @@ def rank(rows: Rows, nonces: NDArray[np.uint64], balances: NDArray[np.uint64]) -
     return Ranking(places, int(np.count_nonzero(ready)), spent)
 
 
+def _ranks(values: NDArray[np.uint64]) -> Places:
+    """Numbers in the order of these values, from 0, the same for the same."""
+    if not values.size or (values == values[0]).all():
+        return np.zeros(values.size, np.int64)
+    found: Places = np.unique(values, return_inverse=True)[1].reshape(-1)
+    return found
+
+
 class Waiting:
-    """The rows, by arrival, and the numbers of their senders. Whoever shares it between threads takes turns."""
+    """The rows, by arrival, and the numbers of their senders. Whoever shares it between threads takes turns.
+
+    Attributes:
+        totals: int64 (3,), the sum of `amounts_of` the rows.
+    """
 
     def __init__(self) -> None:
-        self.rows: Rows = np.zeros(0, ROW)
+        self._buffer: Rows = np.zeros(SENDERS_KEPT, ROW)
+        self._owners: Places = np.zeros(SENDERS_KEPT, np.int64)  # the senders once more, in one piece
+        self._count, self.totals = 0, np.zeros(3, np.int64)
         self._senders = KeyTable()
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._count
+
+    @property
+    def rows(self) -> Rows:
+        """All rows; what changes them leaves this view behind."""
+        return self._buffer[: self._count]
+
+    def append(self, rows: Rows) -> None:
+        """Add rows behind the others."""
+        count = self._count + len(rows)
+        if count > len(self._buffer):
+            grown, owners = np.zeros(2 * count, ROW), np.zeros(2 * count, np.int64)
+            grown[: self._count], owners[: self._count] = self.rows, self._owners[: self._count]
+            self._buffer, self._owners = grown, owners
+        self._buffer[self._count : count] = rows
+        self._owners[self._count : count] = rows["sender"]
+        self._count, self.totals = count, self.totals + amounts_of(rows).sum(axis=0)
+
+    def keep(self, rows: Rows) -> None:
+        """Have these rows, and no others."""
+        self._buffer, self._owners = np.zeros(SENDERS_KEPT, ROW), np.zeros(SENDERS_KEPT, np.int64)
+        self._count, self.totals = 0, np.zeros(3, np.int64)
+        self.append(rows)
 
     def number(self, addresses: NDArray[np.uint8]) -> Places:
         """The numbers of senders, uint8 (k, 20)."""
-        if len(self._senders) > 2 * len(self.rows) + SENDERS_KEPT:
+        if len(self._senders) > 2 * self._count + SENDERS_KEPT:
             held = self._addresses(self.rows["sender"])
             self._senders = KeyTable()
-            self.rows["sender"] = self._senders.intern(_strings(held))
+            self._owners[: self._count] = self._senders.intern(_strings(held))
+            self.rows["sender"] = self._owners[: self._count]
         return self._senders.intern(_strings(addresses))
 
     def of_senders(self, senders: Places) -> Places:
         """The rows of these senders, int64, ascending."""
         wanted = np.zeros(len(self._senders), np.bool_)
         wanted[senders] = True
-        return np.flatnonzero(wanted[self.rows["sender"]])
+        return np.flatnonzero(wanted[self._owners[: self._count]])
 
     def accounts(self, rows: Rows, accounts: Accounts) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Nonce and balance of each row's sender now, as `rank` takes them."""

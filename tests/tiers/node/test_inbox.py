@@ -16,7 +16,8 @@ from supervm.engine.workloads import Keys
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.blocks import genesis_hash_of, pack_block, write_block
 from supervm.tiers.node.errors import UpstreamFailed
-from supervm.tiers.node.inbox import Inbox, Noted
+from supervm.tiers.node.inbox import Inbox
+from supervm.tiers.node.inbox_table import Noted
 from supervm.tiers.node.limits import BlockLimits, InboxLimits
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, Submission, request_of

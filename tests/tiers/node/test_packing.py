@@ -141,10 +141,10 @@ def test_a_block_that_was_written_too_large_is_set_aside_by_who_packed_it(tmp_pa
     limits = InboxLimits(BlockLimits(25))
     inbox = Inbox(path, limits)
     assert not inbox.add(HASHES, ENCODED, Accounts()).any()
-    inbox._database.execute(
+    inbox._table._database.execute(
         "INSERT INTO transactions (hash, data) VALUES (?, ?)", (b"large", bytes(60_000_000))
     )
-    inbox._database.execute("UPDATE transactions SET number = 1, place = arrival")
+    inbox._table._database.execute("UPDATE transactions SET number = 1, place = arrival")
     inbox.close()
     sparse(chain / file_name(1))
     with (

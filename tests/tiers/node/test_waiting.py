@@ -244,7 +244,7 @@ def test_what_waits_survives_and_large_ones_of_before_are_dropped(tmp_path, capl
     rows = [sent(1, nonce, 5) for nonce in range(3)]
     with pool(path) as made:
         assert made.submit(*rows, sent(2, 0, 1)) == [0] * 4
-        database = made.inbox._database
+        database = made.inbox._table._database
         for place in range(4):  # an earlier version took such
             database.execute(
                 "INSERT INTO transactions (hash, data) VALUES (?, ?)",
