@@ -6,12 +6,19 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from supervm.vm.gas import CALL_BASE, CALL_BYTE, TRANSFER_BASE, TRANSFER_OBJECT
-from supervm.vm.limits import GAS_LIMIT
+from supervm.engine.transaction_kernels import HEAD_BYTES
+from supervm.vm.gas import BASE, DATA_BYTE, FREE_DECLARED_BYTES, FREE_SIGNATURE_BYTES, OBJECT
+from supervm.vm.limits import GAS_LIMIT, TRANSACTION_BYTES
 from supervm.vm.outcomes import Reason
 
 NOBODY = -1
 """Instead of the number of a contract or an entry point that is not there."""
+
+FIXED_BYTES = HEAD_BYTES + 2 + 4 + 2 + 4 + 2
+"""Of an encoding: its head, and the lengths of entry point, input, objects, proof and signature."""
+
+OBJECT_BYTES, KEY_LENGTH_BYTES, DECLARED_BYTES = 32, 2, 4
+"""Of an encoding: an object's id, the length of a declared key, and those of both declared lists."""
 
 WRONG_CHAIN = int(Reason.WRONG_CHAIN)
 WRONG_SENDER = int(Reason.WRONG_SENDER)
@@ -19,17 +26,38 @@ GAS_LIMIT_TOO_HIGH = int(Reason.GAS_LIMIT_TOO_HIGH)
 GAS_LIMIT_TOO_LOW = int(Reason.GAS_LIMIT_TOO_LOW)
 UNKNOWN_CONTRACT = int(Reason.UNKNOWN_CONTRACT)
 UNKNOWN_ENTRY = int(Reason.UNKNOWN_ENTRY)
+TOO_LARGE = int(Reason.TOO_LARGE)
 
 
 @njit(nogil=True, cache=True)
-def intrinsic_gas(entry_offsets, input_offsets, object_offsets, out):  # type: ignore[no-untyped-def]
-    """What each transaction pays at least, uint64 (n,); a transfer is one without an entry point."""
-    for item in range(out.size):
-        name = entry_offsets[item + 1] - entry_offsets[item]
-        if name:
-            out[item] = CALL_BASE + CALL_BYTE * (name + input_offsets[item + 1] - input_offsets[item])
-        else:
-            out[item] = TRANSFER_BASE + TRANSFER_OBJECT * (object_offsets[item + 1] - object_offsets[item])
+def weigh(strings, objects, reads, writes, declared, gas, large):  # type: ignore[no-untyped-def]
+    """Intrinsic gas of each transaction, uint64 (n,), and whether its encoding is too large, bool (n,).
+
+    Args:
+        strings: offsets of entry points, inputs, proofs and signatures, int64 (n + 1,) each.
+        objects: offsets of the lists of objects, int64 (n + 1,).
+        reads, writes: offsets of the lists of declared keys, int64 (n + 1,), and of the keys' bytes.
+        declared: bool (n,).
+    """
+    entries, inputs, proofs, signatures = strings
+    (read_lists, read_keys), (write_lists, write_keys) = reads, writes
+    for item in range(gas.size):
+        data = entries[item + 1] - entries[item] + inputs[item + 1] - inputs[item]
+        data += proofs[item + 1] - proofs[item]
+        keys = 0
+        if read_keys.size > 1:
+            first, stop = read_lists[item], read_lists[item + 1]
+            keys += KEY_LENGTH_BYTES * (stop - first) + read_keys[stop] - read_keys[first]
+        if write_keys.size > 1:
+            first, stop = write_lists[item], write_lists[item + 1]
+            keys += KEY_LENGTH_BYTES * (stop - first) + write_keys[stop] - write_keys[first]
+        listed, signed = objects[item + 1] - objects[item], signatures[item + 1] - signatures[item]
+        size = FIXED_BYTES + data + keys + OBJECT_BYTES * listed + signed
+        if declared[item]:
+            size += DECLARED_BYTES
+        large[item] = size > TRANSACTION_BYTES
+        data += max(signed - FREE_SIGNATURE_BYTES, 0) + max(keys - FREE_DECLARED_BYTES, 0)
+        gas[item] = BASE + OBJECT * listed + DATA_BYTE * data
 
 
 @njit(nogil=True, cache=True)
@@ -54,7 +82,7 @@ def runs_of_names(data, offsets, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def reject(refused, chains, chain, limits, intrinsic, entry_offsets, contracts, entries, out):  # type: ignore[no-untyped-def]
+def reject(refused, chains, chain, large, limits, intrinsic, entry_offsets, contracts, entries, out):  # type: ignore[no-untyped-def]
     """The first reason of the rules that no state can remove, 0 if there is none, to `out`, uint8 (n,)."""
     for item in range(out.size):
         call = entry_offsets[item + 1] > entry_offsets[item]
@@ -63,7 +91,9 @@ def reject(refused, chains, chain, limits, intrinsic, entry_offsets, contracts, 
             if chains[item] != chain:
                 reason = np.uint8(WRONG_CHAIN)
             elif reason == 0:
-                if limits[item] > GAS_LIMIT:
+                if large[item]:
+                    reason = np.uint8(TOO_LARGE)
+                elif limits[item] > GAS_LIMIT:
                     reason = np.uint8(GAS_LIMIT_TOO_HIGH)
                 elif limits[item] < intrinsic[item]:
                     reason = np.uint8(GAS_LIMIT_TOO_LOW)

@@ -15,6 +15,7 @@ from supervm.engine.block_kernels import NOBODY
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns
 from supervm.engine.interning import InternedBatch, declared_keys
+from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.arrays import borrow
 from supervm.kernels.keys import KeyTable
 from supervm.kernels.work import Ragged
@@ -80,6 +81,10 @@ class Contracts:
         found: Numbers = self._by_account[accounts]
         return found
 
+    def of_codes(self, digests: list[bytes]) -> Numbers:
+        """The number of the contract with each code's hash, `NOBODY` where none was deployed."""
+        return np.array([self._numbers.get(digest, NOBODY) for digest in digests], np.int64)
+
     def entries(self, contracts: Numbers, names: Ragged) -> Numbers:
         """The number of each entry point at its contract, `NOBODY` where there is none of that name."""
         if not self.contracts:
@@ -133,6 +138,21 @@ class Block:
         return self.calls | self.transfers
 
 
+def intrinsic_gas(batch: TransactionBatch) -> tuple[NDArray[np.uint64], Flags]:
+    """What each transaction pays at least, uint64 (n,), and whether its encoding is too large for the rules, bool (n,)."""
+    gas, large = np.empty(len(batch), np.uint64), np.empty(len(batch), np.bool_)
+    kernels.weigh(
+        tuple(borrow(each.offsets) for each in (batch.entry, batch.input, batch.proof, batch.signature)),
+        borrow(batch.object_offsets),
+        (borrow(batch.read_offsets), borrow(batch.read_keys.offsets)),
+        (borrow(batch.write_offsets), borrow(batch.write_keys.offsets)),
+        borrow(batch.declared),
+        gas,
+        large,
+    )
+    return gas, large
+
+
 def prepare_block(
     interned: InternedBatch, contracts: Contracts, chain_id: int, refused: Bytes, keys: int
 ) -> Block:
@@ -145,8 +165,8 @@ def prepare_block(
     """
     batch, count = interned.batch, len(interned)
     entry_offsets = borrow(batch.entry.offsets)
-    intrinsic, rejected = np.empty(count, np.uint64), np.empty(count, np.uint8)
-    kernels.intrinsic_gas(entry_offsets, borrow(batch.input.offsets), borrow(batch.object_offsets), intrinsic)
+    intrinsic, large = intrinsic_gas(batch)
+    rejected = np.empty(count, np.uint8)
     is_call = np.diff(batch.entry.offsets) > 0
     contract = entry = _NOTHING
     if is_call.any():
@@ -156,6 +176,7 @@ def prepare_block(
         refused,
         borrow(batch.chain_id),
         np.uint64(chain_id),
+        large,
         borrow(batch.gas_limit),
         intrinsic,
         entry_offsets,

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.crypto.sparse_merkle import Proof
-from supervm.engine import genesis
+from supervm.engine import genesis, ragged
 from supervm.engine.addresses import contract_addresses
+from supervm.engine.block_kernels import NOBODY
 from supervm.engine.block_runner import BlockRunner
 from supervm.engine.blocks import Contracts
 from supervm.engine.config import EngineConfig
@@ -32,11 +33,12 @@ from supervm.engine.interning import InternedBatch, intern_batch
 from supervm.engine.pipeline import Batches, run_pipeline
 from supervm.engine.result import BlockResult
 from supervm.engine.state.state import Position, State
-from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE, account_keys
+from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE, account_keys, code_keys
 from supervm.engine.transactions import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, set_threads
 from supervm.vm.modules import ModuleCache
+from supervm.vm.outcomes import Reason
 
 ADDRESS_BYTES = 20
 
@@ -264,6 +266,27 @@ class Engine:
         found[present] = values.reshape(-1, genesis.ACCOUNT_BYTES)
         nonces = np.ascontiguousarray(found[:, :8]).view(">u8")[:, 0].astype(np.uint64)
         return nonces, np.ascontiguousarray(found[:, 8:])
+
+    def refused_calls(self, batch: TransactionBatch) -> NDArray[np.uint8]:
+        """What rejects the calls of a batch on account of their contracts now, `Reason` or 0, uint8 (n,).
+
+        Unlike `execute` it numbers no keys: strangers' calls of contracts that nobody has leave nothing behind.
+        """
+        reasons = np.zeros(len(batch), np.uint8)
+        rows = np.flatnonzero(np.diff(batch.entry.offsets))
+        if rows.size:
+            keys = Messages.of(code_keys(batch.to[rows]))
+            codes, present = self.state.store.find(keys.ragged)
+            hashes, which = np.unique(codes.reshape(-1, 32), axis=0, return_inverse=True)
+            contracts = np.full(rows.size, NOBODY, np.int64)
+            with self._contracts.lock:
+                numbers = self._contracts.of_codes([row.tobytes() for row in hashes])
+                contracts[present] = numbers[which.reshape(-1)]
+                entries = self._contracts.entries(contracts, ragged.taken(batch.entry, rows).ragged)
+            reasons[rows] = np.select(
+                [contracts == NOBODY, entries == NOBODY], [Reason.UNKNOWN_CONTRACT, Reason.UNKNOWN_ENTRY], 0
+            )
+        return reasons
 
     def prove(self, address: bytes, key: bytes | None = None) -> Proof:
         """Proof of what a contract stores under a key, or of nothing being there, against `state_root`.

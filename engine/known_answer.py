@@ -26,7 +26,7 @@ ACCOUNTS, TRANSACTIONS = 96, 144
 BALANCE, TOKENS = 10**9, 1_000
 INCREMENT = b"increment"
 
-STATE_ROOT = "56948a24b4d8ef9b224d05004f6c27d906d8131bf53ed65a60dbc8f249c9e16f"
+STATE_ROOT = "e2502c891b031f9faa3e946f2286d58ee5367d660930b93841c2df8bc82bfadf"
 """After the genesis and the block, in hexadecimal."""
 
 

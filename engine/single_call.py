@@ -9,7 +9,7 @@ from supervm.engine.engine import Engine
 from supervm.engine.receipts import Receipt
 from supervm.engine.result import BlockResult
 from supervm.engine.transactions import DEFAULT_GAS_LIMIT, TransactionBatch
-from supervm.vm.gas import call_gas
+from supervm.vm.gas import intrinsic_gas
 from supervm.vm.outcomes import REASON_WORDS
 
 SENDER = bytes(19) + b"\x01"
@@ -75,4 +75,4 @@ def call_contract(
         input=input,
         chain_id=engine.config.chain_id,
     )
-    return Called(nonce, call_gas(len(entry.encode()), len(input)), engine.execute(batch))
+    return Called(nonce, intrinsic_gas(len(entry.encode()) + len(input)), engine.execute(batch))

@@ -84,6 +84,15 @@ class Settings:
     node_cache_seconds: float
     node_pack_transactions: int
     node_pack_seconds: float
+    node_pack_bytes: int
+    node_pack_gas: int
+    node_pack_price: int
+    node_inbox_transactions: int
+    node_inbox_bytes: int
+    node_inbox_seconds: float
+    node_inbox_sender_transactions: int
+    node_inbox_sender_bytes: int
+    node_inbox_sender_gap: int
     log_level: str
     log_format: str
     traces_endpoint: str

@@ -14,13 +14,25 @@ SCHEDULE = 2
 WASMTIME_MAJOR = 50
 """The major version of wasmtime whose fuel the schedule counts."""
 
-TRANSFER_BASE = 1_000
-TRANSFER_OBJECT = 100
-"""Intrinsic gas of a transfer: the base and so much for each object that it lists."""
+BASE = 1_000
+OBJECT = 100
+DATA_BYTE = 4
+"""Intrinsic gas of a transaction: the base, so much for each object that it lists, and so much for each byte of its data.
 
-CALL_BASE = 1_000
-CALL_BYTE = 4
-"""Intrinsic gas of a call: the base and so much for each byte of entry point and input."""
+Data are entry point, input, proof, what a signature has beyond `FREE_SIGNATURE_BYTES`, and what the declared keys, with 2
+bytes of length each, have beyond `FREE_DECLARED_BYTES`."""
+
+FREE_SIGNATURE_BYTES = 96
+"""Bytes of a signature that the base pays for: the longest that a scheme has."""
+
+FREE_DECLARED_BYTES = 1_024
+"""Bytes of declared keys that the base pays for: who says what a transaction touches helps all, and pays no more for it."""
+
+GROWTH_BYTE = 16
+"""Price of a byte by which the state grows: of a new key and its value, or by which a value gets longer."""
+
+NEW_ACCOUNT = GROWTH_BYTE * (1 + 20 + 40)
+"""Price of an account that was not there: its key and its value."""
 
 GLOBAL = 20
 """Price of a mutable global that a contract sets: it is put back after every call."""
@@ -75,14 +87,9 @@ PRICES = {
 """By name of the host function."""
 
 
-def transfer_gas(objects: int) -> int:
-    """Intrinsic gas of a transfer that lists this many objects."""
-    return TRANSFER_BASE + TRANSFER_OBJECT * objects
-
-
-def call_gas(entry_bytes: int, input_bytes: int) -> int:
-    """Intrinsic gas of a call with an entry point's name and an input of these lengths."""
-    return CALL_BASE + CALL_BYTE * (entry_bytes + input_bytes)
+def intrinsic_gas(data_bytes: int, objects: int = 0) -> int:
+    """Intrinsic gas of a transaction with so many bytes of data (`DATA_BYTE`) that lists so many objects."""
+    return BASE + OBJECT * objects + DATA_BYTE * data_bytes
 
 
 def instance_gas(entry_points: int, globals_set: int, segments: int, segment_functions: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import cfunc, njit
 
-from supervm.kernels.cpu.access import COMMIT_NUMBER, NEEDS_EVENTS, get, lacking, put, read
+from supervm.kernels.cpu.access import COMMIT_NUMBER, NEEDS_EVENTS, get, lacking, present, put, read
 from supervm.kernels.cpu.amounts import (
     AMOUNT_BYTES,
     add_amounts,
@@ -38,6 +38,7 @@ from supervm.vm.context import (
     TOUCHED_FAST,
     TRANSFERRED,
 )
+from supervm.vm.gas import NEW_ACCOUNT
 from supervm.vm.guest import (
     ADDRESS_BYTES,
     BAD_POINTER,
@@ -207,6 +208,8 @@ def transfer(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     payee = _account(worker, to)
     if payee < 0:
         return trap_for(worker, payee)
+    if not present(payee) and not charge(worker, NEW_ACCOUNT):
+        return trap(worker, OUT_OF_GAS)
     load_account(worker, payee, theirs)
     subtract_amounts(mine + BALANCE, mine + BALANCE, moved)
     add_amounts(theirs + BALANCE, theirs + BALANCE, moved)

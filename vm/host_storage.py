@@ -27,6 +27,7 @@ from supervm.kernels.cpu.access import (
 from supervm.kernels.cpu.memory import copy, load32, load64
 from supervm.kernels.cpu.versions import copy_value
 from supervm.vm.context import HELD_BYTES, HELD_CELL, KEY_RECORD, STORAGE_KEY
+from supervm.vm.gas import GROWTH_BYTE
 from supervm.vm.guest import (
     BAD_POINTER,
     HOST_SIGNATURE,
@@ -59,6 +60,14 @@ def key_number(worker: Any, pointer: Any, length: Any) -> Any:
     key = get(worker, STORAGE_KEY)
     copy(key + PREFIX_BYTES, at(worker, pointer), length)
     return find_key(worker, get(worker, KEY_RECORD), key, PREFIX_BYTES + length)
+
+
+@njit(cache=True)
+def _growth(entry: Any, length: Any, size: Any) -> Any:
+    """Bytes by which a value of `size` bytes lets the state grow, under a storage key of `length` bytes."""
+    if not present(entry):
+        return PREFIX_BYTES + length + size
+    return max(size - load32(entry + LENGTH), 0)
 
 
 @cfunc(HOST_SIGNATURE, cache=True)
@@ -129,9 +138,12 @@ def storage_set(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     if length > KEY_BYTES or size > VALUE_BYTES:
         return trap(worker, LIMIT_EXCEEDED)
     number = key_number(worker, pointer, length)
-    entry = touch(worker, number) if number >= 0 else number
+    # What is there decides the price, so the transaction depends on it.
+    entry = read(worker, number) if number >= 0 else number
     if entry < 0:
         return trap_for(worker, entry)
+    if not charge(worker, GROWTH_BYTE * _growth(entry, length, size)):
+        return trap(worker, OUT_OF_GAS)
     target = room_for(worker, entry, size)
     if target < 0:
         return trap_for(worker, target)

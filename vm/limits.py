@@ -61,6 +61,9 @@ registers lie on the stack twice. The weight bounds what one unit of depth takes
 
 # Transactions.
 
+TRANSACTION_BYTES = 1 << 20
+"""Bytes of a transaction's encoding."""
+
 GAS_LIMIT = 10**9
 """Gas of a transaction."""
 

@@ -23,6 +23,7 @@ class Reason(IntEnum):
     UNKNOWN_ENTRY = 10
     BAD_NONCE = 11
     INSUFFICIENT_BALANCE = 12
+    TOO_LARGE = 13
 
     OUT_OF_GAS = 32
     UNREACHABLE = 33
@@ -55,6 +56,7 @@ REASON_WORDS = {
     Reason.UNKNOWN_ENTRY: "The contract has no entry point of this name.",
     Reason.BAD_NONCE: "The nonce is not the sender's next.",
     Reason.INSUFFICIENT_BALANCE: "The sender cannot pay the value and the gas limit at its price.",
+    Reason.TOO_LARGE: "The transaction's encoding has more than 1,048,576 bytes.",
     Reason.OUT_OF_GAS: "The gas limit was reached.",
     Reason.UNREACHABLE: "The contract executed `unreachable`.",
     Reason.MEMORY_OUT_OF_BOUNDS: "The contract accessed memory beyond its end.",

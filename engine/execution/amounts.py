@@ -54,6 +54,16 @@ def totals(limbs: Limbs, groups: NDArray[np.int64], count: int) -> tuple[Limbs, 
     return _carried(sums)
 
 
+def running_totals(limbs: Limbs, first: NDArray[np.int64]) -> tuple[Limbs, Flags]:
+    """The sum of each row and of those before it down to row first[i], modulo 2^256, and whether it reached 2^256.
+
+    `first` int64 (n,), n below 2^32: where the row's group begins; groups lie in one piece.
+    """
+    digits = _digits(limbs)
+    sums = np.cumsum(digits, axis=0, dtype=np.uint64)
+    return _carried(sums - (sums - digits)[first])
+
+
 def add(a: Limbs, b: Limbs) -> tuple[Limbs, Flags]:
     """a + b modulo 2^256, row by row, and whether it reached 2^256."""
     return _carried(_digits(a) + _digits(b))

@@ -2,9 +2,9 @@
 """The fast path: transfers between accounts that nothing else in the block touches, in place.
 
 Each account gets its version of this commit at its first transfer; after that nonces and balances change where they lie,
-in block order, with no access set and nothing to undo: a transfer that is rejected has not begun. An account that was
-written is never absent: it has sent, so its nonce is not zero, or it has only received. A transfer that also moves objects
-goes through an access set, since it can fail half way.
+in block order, with no access set and nothing to undo: a transfer that is rejected has not begun, and one whose gas does
+not suffice for a new account has only paid. An account that was written is never absent: it has sent, so its nonce is not
+zero, or it has only received. A transfer that also moves objects goes through an access set, since it can fail half way.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ from supervm.kernels.cpu.versions import (
 )
 from supervm.vm import context as w
 from supervm.vm.accounts import ACCOUNT_BYTES, BALANCE, NONCE
+from supervm.vm.gas import NEW_ACCOUNT
 from supervm.vm.outcomes import Reason
 
 BAD_NONCE = int(Reason.BAD_NONCE)
+OUT_OF_GAS = int(Reason.OUT_OF_GAS)
 INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
 
 AHEAD = 12
@@ -139,8 +141,21 @@ def _ask_ahead(versions: Any, block: Any, items: Any, place: Any) -> None:
 
 
 @njit(cache=True)
-def _transfer(worker: Any, block: Any, item: Any, reserve: Any) -> Any:
-    """One transfer; 0 or why it is rejected."""
+def _absent(versions: Any, number: Any) -> bool:
+    """Whether an account is not there, as this commit leaves it so far."""
+    head = load32(head_address(versions, number))
+    return head == 0 or load32(cell_address(versions, head) + SIZE) == GONE
+
+
+@njit(cache=True)
+def _outcome(block: Any, item: Any, reason: Any, gas: Any) -> None:
+    set8(block, c.REASONS, item, reason)
+    set64(block, c.GAS, item, gas)
+
+
+@njit(cache=True)
+def _transfer(worker: Any, block: Any, item: Any, reserve: Any) -> None:
+    """One transfer, its reason and its gas; `reserve` has room for an amount."""
     versions, sender = get(worker, VERSIONS), item64(block, c.SENDERS, item)
     value = column(block, c.VALUES) + VALUE_BYTES * item
     head = load32(head_address(versions, sender))
@@ -148,26 +163,32 @@ def _transfer(worker: Any, block: Any, item: Any, reserve: Any) -> Any:
     known = head != 0 and load32(cell_address(versions, head) + SIZE) != GONE
     nonce = swap_bytes(load64(account + NONCE)) if known else 0
     if nonce != item64(block, c.NONCES, item) or nonce == -1:
-        return BAD_NONCE
+        return _outcome(block, item, BAD_NONCE, 0)
     price = item64(block, c.GAS_PRICES, item)
     paid = value
     if price:
         # The whole limit must be there, though only the intrinsic gas is taken.
         product_of_words(reserve, item64(block, c.GAS_LIMITS, item), price)
         if add_amounts(reserve, reserve, value):
-            return INSUFFICIENT_BALANCE
+            return _outcome(block, item, INSUFFICIENT_BALANCE, 0)
         paid = reserve
     if not amount_is_zero(paid) and not (known and covers(account + BALANCE, paid)):
-        return INSUFFICIENT_BALANCE
+        return _outcome(block, item, INSUFFICIENT_BALANCE, 0)
     account = _own(worker, versions, sender, head)
-    if price:
-        product_of_words(reserve, item64(block, c.INTRINSIC, item), price)
-        take_amount(account + BALANCE, reserve)
     store64(account + NONCE, swap_bytes(nonce + 1))
-    if not amount_is_zero(value):
+    gas, reason, target = item64(block, c.INTRINSIC, item), 0, item64(block, c.TARGETS, item)
+    moves = not amount_is_zero(value)
+    if moves and _absent(versions, target):
+        gas += NEW_ACCOUNT
+        if gas > item64(block, c.GAS_LIMITS, item):
+            gas, reason, moves = item64(block, c.GAS_LIMITS, item), OUT_OF_GAS, False
+    if price:
+        product_of_words(reserve, gas, price)
+        take_amount(account + BALANCE, reserve)
+    if moves:
         take_amount(account + BALANCE, value)
-        give_amount(own_account(worker, item64(block, c.TARGETS, item)) + BALANCE, value)
-    return 0
+        give_amount(own_account(worker, target) + BALANCE, value)
+    return _outcome(block, item, reason, gas)
 
 
 @njit(nogil=True, cache=True)
@@ -193,9 +214,7 @@ def run_owned(worker: Any, number: Any, block: Any, items: Any, start: Any) -> A
             if not run_one(worker, block, item):
                 return place
             continue
-        reason = _transfer(worker, block, item, reserve)
-        set8(block, c.REASONS, item, reason)
-        set64(block, c.GAS, item, 0 if reason else item64(block, c.INTRINSIC, item))
+        _transfer(worker, block, item, reserve)
     return items.size
 
 

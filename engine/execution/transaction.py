@@ -57,12 +57,14 @@ from supervm.vm import context as w
 from supervm.vm.accounts import ACCOUNT_BYTES, BALANCE, NONCE, load_account, store_account
 from supervm.vm.call import call_entry
 from supervm.vm.context import RETRY, SLOT_WORDS
-from supervm.vm.guest import ADDRESS_BYTES
+from supervm.vm.gas import NEW_ACCOUNT
+from supervm.vm.guest import ADDRESS_BYTES, charge
 from supervm.vm.outcomes import Reason
 
 BAD_NONCE = int(Reason.BAD_NONCE)
 INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
 LIMIT_EXCEEDED = int(Reason.LIMIT_EXCEEDED)
+OUT_OF_GAS = int(Reason.OUT_OF_GAS)
 OBJECT_NOT_OWNED = int(Reason.OBJECT_NOT_OWNED)
 CONTRACT_ERROR = int(Reason.CONTRACT_ERROR)
 
@@ -130,12 +132,24 @@ def _reject(block: Any, item: Any, reason: Any) -> Any:
 
 
 @njit(cache=True)
+def _nothing_yet(worker: Any) -> None:
+    """Nothing has happened in this transaction: no events, no output."""
+    put(worker, w.EVENT_COUNT, 0)
+    put(worker, w.EVENTS_FIRST, get(worker, w.EVENTS_USED))
+    put(worker, w.OUTPUT_BYTES, 0)
+    put(worker, w.RETURNED, 0)
+
+
+@njit(cache=True)
 def _receive(worker: Any, number: Any, value: Any) -> Any:
-    """Add a value to an account; 0, `LIMIT_EXCEEDED` or `RETRY`."""
+    """Add a value to an account; 0, `LIMIT_EXCEEDED`, `OUT_OF_GAS` for a new account, or `RETRY`."""
     account = get(worker, w.SCRATCH)
     entry = read(worker, number)
     if entry < 0:
         return LIMIT_EXCEEDED if entry == TOO_MANY else RETRY
+    if not present(entry) and not charge(worker, NEW_ACCOUNT):
+        put(worker, w.GAS_CHARGED, get(worker, w.GAS_LIMIT))
+        return OUT_OF_GAS
     load_account(worker, entry, account)
     add_amounts(account + BALANCE, account + BALANCE, value)
     return RETRY if store_account(worker, entry, account) < 0 else 0
@@ -145,8 +159,11 @@ def _receive(worker: Any, number: Any, value: Any) -> Any:
 def _call(worker: Any, block: Any, item: Any, value: Any) -> Any:
     """A call of a contract; the reason or `RETRY`."""
     target = column(block, c.TARGET_ADDRESSES) + ADDRESS_BYTES * item
-    if not amount_is_zero(value) and _receive(worker, item64(block, c.TARGETS, item), value):
-        return RETRY
+    _nothing_yet(worker)
+    if not amount_is_zero(value):
+        reason = _receive(worker, item64(block, c.TARGETS, item), value)
+        if reason:
+            return reason
     begin_input = item64(block, c.INPUT_OFFSETS, item)
     put(worker, w.CALLER, column(block, c.SENDER_ADDRESSES) + ADDRESS_BYTES * item)
     put(worker, w.SELF, target)
@@ -179,10 +196,7 @@ def _owns(worker: Any, entry: Any, owner: Any) -> bool:
 @njit(cache=True)
 def _transfer(worker: Any, block: Any, item: Any, value: Any) -> Any:
     """A transfer of a value and of objects; the reason or `RETRY`."""
-    put(worker, w.EVENT_COUNT, 0)
-    put(worker, w.EVENTS_FIRST, get(worker, w.EVENTS_USED))
-    put(worker, w.OUTPUT_BYTES, 0)
-    put(worker, w.RETURNED, 0)
+    _nothing_yet(worker)
     first, stop = item64(block, c.OBJECT_OFFSETS, item), item64(block, c.OBJECT_OFFSETS, item + 1)
     owner = column(block, c.SENDER_ADDRESSES) + ADDRESS_BYTES * item
     # All are looked at before one is moved, so that one listed twice is as good as one listed once.

@@ -161,7 +161,7 @@ def test_gas_ends_at_every_place(engines: Engines):
     """One call, ever less gas: it ends wherever gas can end, and nothing stays but the fee."""
     story = Story(CROWD)
     body = program.add(0, 1) + program.event(b"e") + program.transfer(person(3), 1) + program.output()
-    least = intrinsic_gas(program.ENTRY, body, 0)
+    least = intrinsic_gas(program.ENTRY, body)
     story.block([story.transfer(person(0), story.program, 10_000)])
     for first in range(0, 4_200, 47 * CROWD):
         story.block(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from contracts_for_tests import HOST_FUNCTIONS, host_call
@@ -41,14 +42,62 @@ def test_intrinsic_gas(judge: Judge, send: Runs):
     assert send(BOB, objects=[bytes(32)]).gas == 1_100
 
 
-def test_input_and_entry_are_paid_by_the_byte_and_objects_of_a_call_are_not(run: Runs):
-    assert run("(i32.const 7)", input=b"abc", objects=[bytes(32)]).gas == INTRINSIC + 3 * 4 + WRAPPER + 2
+def test_data_are_paid_by_the_byte_and_objects_each(run: Runs):
+    assert (
+        run("(i32.const 7)", input=b"abc", objects=[bytes(32)]).gas == INTRINSIC + 3 * 4 + 100 + WRAPPER + 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "bytes_of_data"),
+    [
+        ({"input": bytes(500)}, 500),
+        ({"proof": bytes(70)}, 70),
+        ({"signature": bytes(96)}, 0),
+        ({"signature": bytes(100)}, 4),
+        ({"declared": True}, 0),
+        ({"declared": True, "reads": [bytes(500)], "writes": [b"", bytes(518)]}, 0),
+        ({"declared": True, "reads": [bytes(500)], "writes": [bytes(2), bytes(518)]}, 2),
+    ],
+)
+def test_whatever_a_sender_can_make_long_is_paid_by_the_byte(send: Runs, fields: Any, bytes_of_data: int):
+    least = 1_000 + 4 * bytes_of_data
+    assert send(BOB, gas_limit=least, **fields).gas == least
+    assert send(BOB, gas_limit=least - 1, **fields).reason == Reason.GAS_LIMIT_TOO_LOW
+
+
+def test_a_value_that_makes_an_account_pays_for_it(judge: Judge, send: Runs):
+    stranger, other = b"\x51" * 20, b"\x52" * 20
+    assert send(stranger, gas_limit=1_000).gas == 1_000
+    assert send(stranger, value=1, gas_limit=1_976).gas == 1_976
+    assert send(stranger, value=1, gas_limit=1_000).gas == 1_000
+    receipt = send(other, value=1, gas_price=3, gas_limit=1_975)
+    assert (receipt.reason, receipt.gas) == (Reason.OUT_OF_GAS, 1_975)
+    assert judge.account(other) == (0, 0)
+    assert send(b"\xa1" * 20, value=1, gas_limit=1_000).gas == 1_000
+
+
+def test_a_call_pays_for_the_account_that_its_value_makes(judge: Judge, run: Runs):
+    assert run("(i32.const 7)", value=1, gas_limit=INTRINSIC + 975).reason == Reason.OUT_OF_GAS
+    assert run("(i32.const 7)", value=1).gas == INTRINSIC + 976 + WRAPPER + 2
+    assert run("(i32.const 7)", value=1).gas == INTRINSIC + WRAPPER + 2
+
+
+def test_stored_values_pay_for_growth_alone(run: Runs):
+    """Twice in a transaction: the second value is longer by 20 bytes, or by none."""
+    for first, second, growth in ((10, 30, 20), (30, 10, 0), (10, 10, 0)):
+        body = host_call("storage_delete", 0, 4)
+        assert run(f"(drop {body}) (i32.const 0)").success
+        sets = [host_call("storage_set", 0, 4, 0, size) for size in (first, second)]
+        receipt = run(f"(drop {sets[0]}) (drop {sets[1]}) (i32.const 0)")
+        prices = 2 * (500 + 4 * 4) + 4 * (first + second) + 16 * (21 + 4 + first + growth)
+        assert receipt.gas == INTRINSIC + WRAPPER + 1 + 11 + prices
 
 
 HOST_GAS: list[tuple[str, int]] = [
     (host_call("storage_get", 0, 10), 210),
     (host_call("storage_has", 0, 10), 160),
-    (host_call("storage_set", 0, 10, 0, 20), 620),
+    (host_call("storage_set", 0, 10, 0, 20), 620 + 16 * (21 + 10 + 20)),
     (host_call("storage_delete", 0, 10), 310),
     (host_call("block_number"), 10),
     (host_call("timestamp"), 10),
@@ -78,7 +127,7 @@ HOST_GAS: list[tuple[str, int]] = [
     (
         f"(drop {host_call('storage_set', 0, 4, 0, 7)}) (drop {host_call('storage_get', 0, 4)})"
         f" {host_call('storage_read_value', 0, 5)}",
-        544 + 211 + 25,
+        544 + 16 * (21 + 4 + 7) + 211 + 25,
     ),
     (f"(drop {host_call('storage_get', 0, 300)}) (i32.const 0)", 500),
 ]

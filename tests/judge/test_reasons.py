@@ -130,6 +130,7 @@ REJECTIONS: list[tuple[Reason, dict[str, object]]] = [
     (Reason.WRONG_SENDER, {"scheme": 3}),
     (Reason.WRONG_CHAIN, {"chain_id": 2}),
     (Reason.BAD_PROOF, {"private": True, "proof": b"bad"}),
+    (Reason.TOO_LARGE, {"input": bytes(2**20)}),
     (Reason.GAS_LIMIT_TOO_HIGH, {"gas_limit": 10**9 + 1}),
     (Reason.GAS_LIMIT_TOO_LOW, {"gas_limit": 999}),
     (Reason.UNKNOWN_CONTRACT, {"to": BOB, "entry": b"main"}),

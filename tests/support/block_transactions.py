@@ -228,7 +228,7 @@ def trapping_call(draft: Draft) -> list[Tx]:
 def starved_call(draft: Draft) -> list[Tx]:
     """A call whose gas may end anywhere."""
     (tx,) = program_call(draft)
-    intrinsic = intrinsic_gas(tx.entry, tx.input, 0)
+    intrinsic = intrinsic_gas(tx.entry, tx.input)
     return [replace(tx, gas_limit=intrinsic + draft.choices.integer(0, 4_000))]
 
 

@@ -23,6 +23,7 @@ from supervm.engine.transaction_encoding import encode, transaction_hashes
 from supervm.kernels.threads import set_threads
 from supervm.tiers.node.full_service import prune_inbox
 from supervm.tiers.node.inbox import Inbox
+from supervm.tiers.node.limits import BlockLimits, InboxLimits
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.records import ChainRecords
 from supervm.tiers.node.sources import DirectorySource, SubmittedBlocks
@@ -68,7 +69,7 @@ def kill_before(step: int) -> list[str]:
 def run(folder: Path, chain: Path, directory: bool) -> str:
     """Submit everything and execute it; root, last block, and transactions that blocks committed."""
     (folder / "node").mkdir(parents=True, exist_ok=True)
-    inbox = Inbox(folder / "node" / "inbox.sqlite")
+    inbox = Inbox(folder / "node" / "inbox.sqlite", InboxLimits(BlockLimits(len(BATCH) // BLOCKS)))
     counts = {}
 
     def count(number: int, result: Any) -> None:
@@ -81,8 +82,10 @@ def run(folder: Path, chain: Path, directory: bool) -> str:
     ) as node:
         encoded, hashes = encode(BATCH), transaction_hashes(BATCH)
         if node.number == 0:
-            inbox.add([row.tobytes() for row in hashes], [encoded[row] for row in range(len(BATCH))])
-        node.idle = Packer(node, inbox, len(BATCH) // BLOCKS, 1e9, clock=lambda: 1_000.0).idle
+            encodings = [encoded[row] for row in range(len(BATCH))]
+            reasons = inbox.add([row.tobytes() for row in hashes], encodings, node.engine.accounts)
+            assert not reasons.any()
+        node.idle = Packer(node, inbox, 1e9, clock=lambda: 1_000.0).idle
         node.run(until=BLOCKS)
         kept = [node.records.block(number).committed for number in range(BLOCKS - KEEP + 1, BLOCKS + 1)]
         answer = f"{node.engine.state_root.hex()} {node.number} {sum(kept)} {inbox.waiting}"

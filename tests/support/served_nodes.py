@@ -14,6 +14,7 @@ from node_chains import opened, running
 from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.full_service import FullService
 from supervm.tiers.node.inbox import Inbox
+from supervm.tiers.node.limits import BlockLimits, InboxLimits
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.tasks import Task, TaskRouter
@@ -38,6 +39,7 @@ def start_node(
     chain: Path,
     *,
     pack: int = 0,
+    limits: Mapping[str, Any] = MappingProxyType({}),
     tier: Tier = L2,
     tasks: Any = tuple(Task),
     tls: ServerTls | None = None,
@@ -45,7 +47,7 @@ def start_node(
     reached: Mapping[str, Any] = MappingProxyType({}),
     **more: Any,
 ) -> Served:
-    """Run a node, with its own blocks of up to `pack` transactions, until the stack unwinds.
+    """Run a node, with its own blocks of up to `pack` transactions, until the stack unwinds; `limits` are of its inbox.
 
     Args:
         tls, access: of its port; `reached` has what its `upstream` needs there.
@@ -53,9 +55,9 @@ def start_node(
     node = opened(folder, chain, **more)
     inbox = None
     if pack:
-        inbox = Inbox(folder / "inbox.sqlite")
+        inbox = Inbox(folder / "inbox.sqlite", InboxLimits(**{"block": BlockLimits(pack), **limits}))
         stack.callback(inbox.close)
-        node.idle = Packer(node, inbox, pack, 0.0).idle
+        node.idle = Packer(node, inbox, 0.0).idle
     service = FullService(node, TaskRouter(tier, tasks), inbox)
     server = NodeServer(service, "127.0.0.1:0", tls=tls, access=access)
     stack.enter_context(running(node))

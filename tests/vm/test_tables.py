@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervm.vm import gas, limits
-from supervm.vm.gas import PRICES, WASMTIME_MAJOR, call_gas, transfer_gas
+from supervm.vm.gas import PRICES, WASMTIME_MAJOR, intrinsic_gas
 from supervm.vm.interface import BY_NAME, HOST_FUNCTIONS
 from supervm.vm.outcomes import REASON_WORDS, Reason, is_failure, is_rejection
 
@@ -26,8 +26,8 @@ def test_reasons_are_those_of_the_rules():
 
 
 def test_rejections_and_failures():
-    assert [reason for reason in Reason if is_rejection(reason)] == list(Reason)[1:13]
-    assert [reason for reason in Reason if is_failure(reason)] == list(Reason)[13:]
+    assert [reason for reason in Reason if is_rejection(reason)] == list(Reason)[1:14]
+    assert [reason for reason in Reason if is_failure(reason)] == list(Reason)[14:]
 
 
 def test_prices_are_those_of_the_rules():
@@ -44,10 +44,16 @@ def test_prices_are_those_of_the_rules():
 
 
 def test_intrinsic_gas():
-    assert "1,000 + 100 × objects" in RULES
-    assert transfer_gas(3) == 1_300
-    assert "1,000 + 4 × (bytes of entry point and input)" in RULES
-    assert call_gas(8, 52) == 1_240
+    assert "1,000 + 100 × objects + 4 × bytes of data" in RULES
+    assert intrinsic_gas(0, objects=3) == 1_300
+    assert intrinsic_gas(60) == 1_240
+    assert f"bytes of a signature beyond {gas.FREE_SIGNATURE_BYTES}" in RULES
+    assert f"beyond {gas.FREE_DECLARED_BYTES:,}" in RULES
+
+
+def test_growth():
+    assert f"{gas.GROWTH_BYTE} a byte" in RULES
+    assert f"{gas.NEW_ACCOUNT} in all" in RULES
 
 
 def test_schedule_is_pinned_to_the_installed_wasmtime():

@@ -23,11 +23,11 @@ from supervm.tiers.hexadecimal import from_hex
 from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block
 from supervm.tiers.node.connecting import upstream_of
 from supervm.tiers.node.light_client import check_accounts, replay_queue
+from supervm.tiers.node.refusals import reason_name
 from supervm.tiers.node.running import EDGE, FULL, Places, Ready, role_of, run_edge, run_full, run_mobile
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import Account, Queued, Wallet
 from supervm.tiers.settings_keys import PREFIX
-from supervm.vm.outcomes import Reason
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
@@ -302,5 +302,5 @@ def _queued_json(queued: Queued) -> dict[str, Any]:
         "nonce": queued.nonce,
         "state": queued.state.value,
         "block": queued.number or None,
-        "reason": Reason(queued.reason).name if queued.reason else None,
+        "reason": reason_name(queued.reason) if queued.reason else None,
     }

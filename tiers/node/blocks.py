@@ -31,11 +31,11 @@ from supervm.crypto.messages import Messages
 from supervm.engine.transaction_encoding import decode, encode
 from supervm.engine.transactions import TransactionBatch
 from supervm.engine.whole_files import write_whole
-from supervm.tiers.node.errors import BlockRefused
+from supervm.tiers.node.errors import BlockRefused, BlockTooLarge
 
 FORMAT = 1
 MOST_BYTES = 1 << 30
-"""Bytes of a block file; a larger one is refused unread."""
+"""Bytes of a block file: who writes one and who reads one refuses a larger one, and no message with one is refused below."""
 
 GENESIS_FILE = "genesis.work"
 SUFFIX = ".block"
@@ -71,14 +71,25 @@ def file_name(number: int) -> str:
     return f"{number:012d}{SUFFIX}"
 
 
+def block_bytes(transactions: int, encoded: int) -> int:
+    """Bytes of a block file of so many transactions whose encodings have so many bytes together."""
+    return _HEAD.itemsize + 8 * (transactions + 1) + encoded + _DIGEST_BYTES
+
+
 def pack_block(number: int, parent: bytes, timestamp: int, encoded: Messages) -> bytes:
     """A block file.
 
     Args:
         number, parent, timestamp: as in `Block`.
         encoded: the transactions in their canonical encoding.
+
+    Raises:
+        BlockTooLarge: it would have more bytes than anybody reads.
     """
     first, last = int(encoded.offsets[0]), int(encoded.offsets[-1])
+    size = block_bytes(len(encoded), last - first)
+    if size > MOST_BYTES:
+        raise BlockTooLarge("a new block", number, size, MOST_BYTES)
     head = np.zeros(1, _HEAD)
     head[0] = (_MAGIC, number, np.void(parent), timestamp, len(encoded))
     offsets = (encoded.offsets - first).astype("<u8")
@@ -96,6 +107,8 @@ def unpack_block(data: bytes | memoryview, source: str) -> Block:
     Raises:
         BlockRefused: they are no whole and unharmed file of this format; the transaction to blame is named.
     """
+    if len(data) > MOST_BYTES:
+        raise BlockTooLarge(source, None, len(data), MOST_BYTES)
     if len(data) < _HEAD.itemsize + 8 + _DIGEST_BYTES or data[:8] != _MAGIC:
         found = f"{len(data):,} bytes that begin with {bytes(data[:8])!r}"
         raise BlockRefused(source, None, found, f"a block, which begins with {_MAGIC!r}")
@@ -138,7 +151,7 @@ class BlockReader:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             if size > MOST_BYTES:
-                raise BlockRefused(str(path), None, f"{size:,} bytes", f"at most {MOST_BYTES:,}")
+                raise BlockTooLarge(str(path), None, size, MOST_BYTES)
             if len(self._buffer) < size:
                 self._buffer = bytearray(size)
             whole, read = memoryview(self._buffer), 0

@@ -4,6 +4,7 @@
 SupervmError
 └── NodeError
     ├── BlockRefused (ValueError)   a block that cannot follow: source, block, what was found and expected
+    │   └── BlockTooLarge           one with more bytes than any node reads: size
     ├── WrongChain (ValueError)     a state, a wallet or an upstream of another genesis
     ├── WrongRoot                   a chain that does not come to the state root that its genesis announces
     ├── TaskRefused (ValueError)    a task that this tier does not take on: task, tier, where it belongs
@@ -44,6 +45,30 @@ class BlockRefused(NodeError, ValueError):
 
     def __reduce__(self) -> tuple[type[BlockRefused], tuple[str, int | None, str, str]]:
         return type(self), (self.source, self.block, self.found, self.expected)
+
+
+class BlockTooLarge(BlockRefused):
+    """A block with more bytes than any node reads.
+
+    Args:
+        source, block: as in `BlockRefused`.
+        size: its bytes.
+        most: bytes that are read.
+    """
+
+    def __init__(self, source: str, block: int | None, size: int, most: int) -> None:
+        super().__init__(
+            source,
+            block,
+            f"{size:,} bytes",
+            f"at most {most:,}: no node can have executed it. The node that packed it sets it aside at its next start with "
+            "node.pack.transactions above 0; elsewhere, move it away and put the block there that takes its place",
+        )
+        self.size = size
+        self.most = most
+
+    def __reduce__(self) -> tuple[type[BlockTooLarge], tuple[str, int | None, int, int]]:  # type: ignore[override]
+        return type(self), (self.source, self.block, self.size, self.most)
 
 
 class WrongChain(NodeError, ValueError):

@@ -19,7 +19,8 @@ from supervm.kernels.errors import ArgumentError, SupervmError
 from supervm.tiers.node.blocks import unpack_block
 from supervm.tiers.node.errors import NodeError, NotKept, TooManySnapshots
 from supervm.tiers.node.full_node import FullNode
-from supervm.tiers.node.inbox import Inbox, Noted
+from supervm.tiers.node.inbox import Inbox
+from supervm.tiers.node.inbox_table import Noted
 from supervm.tiers.node.questions import addresses_of
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
 from supervm.tiers.node.records import BlockRecord
@@ -27,9 +28,6 @@ from supervm.tiers.node.sources import Offered, SubmittedBlocks
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, Answer, Submission
 from supervm.tiers.node.tasks import Task, TaskRouter, route
 from supervm.tiers.service.v1 import node_pb2 as pb
-
-MOST_WAITING = 1_000_000
-"""Transactions that wait for a block, at most."""
 
 MOST_SNAPSHOTS = 64
 """Named snapshots with which callers may make no more: each keeps old values in memory and the log from there on."""
@@ -197,14 +195,20 @@ class FullService:
     def _admit(
         self, inbox: Inbox, submission: Submission, keys: list[bytes], rows: np.ndarray, answer: Answer
     ) -> None:
-        """Note those of these transactions that the quick check does not refuse."""
-        if inbox.waiting + len(rows) > MOST_WAITING:
-            raise NodeError(f"{inbox.waiting:,} transactions wait already; submit these later")
-        reasons, _ = self._check(submission.batch.take(rows))
+        """Note those of these transactions that neither the quick check nor the inbox refuses."""
+        batch = submission.batch.take(rows)
+        reasons, _ = self._check(batch)
+        fits = np.flatnonzero(reasons == 0)
+        kept = rows[fits].tolist()
+        reasons[fits] = inbox.add(
+            [keys[row] for row in kept],
+            [submission.encoded[row] for row in kept],
+            self._node.engine.accounts,
+            batch.take(fits),
+        )
         answer.reasons[rows] = reasons
-        answer.states[rows[reasons != 0]] = REFUSED
-        kept = rows[reasons == 0].tolist()
-        inbox.add([keys[row] for row in kept], [submission.encoded[row] for row in kept])
+        answer.states[rows] = np.where(reasons != 0, REFUSED, WAITING)
+        answer.numbers[rows] = 0
         self._node.wake()
 
     def _readmit(self, inbox: Inbox, submission: Submission, keys: list[bytes], answer: Answer) -> None:
@@ -215,9 +219,8 @@ class FullService:
         batch = submission.batch.take(rows)
         reasons, nonces = self._check(batch)
         fits = rows[(reasons == 0) & (batch.nonce == nonces)]
-        inbox.readmit([keys[row] for row in fits.tolist()], answer.numbers[fits].tolist())
-        answer.states[fits], answer.reasons[fits], answer.numbers[fits] = WAITING, 0, 0
-        self._node.wake()
+        inbox.forget([keys[row] for row in fits.tolist()], answer.numbers[fits].tolist())
+        self._admit(inbox, submission, keys, fits, answer)
 
     def _check(self, batch: TransactionBatch) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
         """What the quick check says of transactions now, and their senders' nonces."""
@@ -229,6 +232,7 @@ class FullService:
             backend=config.backend,
             on_verified=config.on_verified,
         )
+        reasons = np.where(reasons != 0, reasons, self._node.engine.refused_calls(batch))
         nonces, balances = self._node.engine.accounts(batch.sender)
         return account_check(batch, reasons, nonces, balances), nonces
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from supervm.crypto.sparse_merkle import HASHES, verify_proof
 from supervm.tiers.node.databases import NUMBERS
 from supervm.tiers.node.errors import ProofRefused
+from supervm.tiers.node.refusals import LATER
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, request_of
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import OPEN, Account, Progress, Queued, Wallet
@@ -44,7 +45,12 @@ def replay_queue(wallet: Wallet, upstream: Upstream) -> list[Queued]:
 
 
 def _progress(state: int, reason: int) -> Progress:
-    """A block that rejects a transaction spends no nonce: it is as if it had been refused before."""
+    """A block that rejects a transaction spends no nonce: it is as if it had been refused before.
+
+    One for which there is no room now stays queued, and those behind it keep their nonces.
+    """
+    if state == REFUSED and reason in LATER:
+        return Progress.QUEUED
     if state == REFUSED or (state == IN_BLOCK and is_rejection(reason)):
         return Progress.REFUSED
     return Progress.IN_BLOCK if state == IN_BLOCK else Progress.SENT

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.engine.authentication import authenticate
-from supervm.engine.block_kernels import intrinsic_gas
+from supervm.engine.blocks import intrinsic_gas
 from supervm.engine.config import OnVerified
 from supervm.engine.execution import amounts
 from supervm.engine.transactions import TransactionBatch
-from supervm.kernels.arrays import borrow
 from supervm.vm.limits import GAS_LIMIT
 from supervm.vm.outcomes import Reason
 
@@ -51,18 +50,22 @@ def stateless_check(
         reasons = authenticate(batch, backend=backend, on_verified=on_verified)
     else:
         reasons = np.zeros(len(batch), np.uint8)
-    intrinsic = np.empty(len(batch), np.uint64)
-    intrinsic_gas(
-        borrow(batch.entry.offsets), borrow(batch.input.offsets), borrow(batch.object_offsets), intrinsic
-    )
+    intrinsic, large = intrinsic_gas(batch)
     later = np.select(
         [
             batch.chain_id != np.uint64(chain_id),
             batch.private,
+            large,
             batch.gas_limit > np.uint64(GAS_LIMIT),
             batch.gas_limit < intrinsic,
         ],
-        [Reason.WRONG_CHAIN, Reason.NO_VERIFIER, Reason.GAS_LIMIT_TOO_HIGH, Reason.GAS_LIMIT_TOO_LOW],
+        [
+            Reason.WRONG_CHAIN,
+            Reason.NO_VERIFIER,
+            Reason.TOO_LARGE,
+            Reason.GAS_LIMIT_TOO_HIGH,
+            Reason.GAS_LIMIT_TOO_LOW,
+        ],
         Reason.NONE,
     )
     return np.where(reasons != 0, reasons, later).astype(np.uint8)
@@ -79,10 +82,15 @@ def account_check(
         nonces, balances: of each transaction's sender, uint64 (n,) and uint8 (n, 32) big-endian.
     """
     spent = (batch.nonce < nonces) | (batch.nonce == _LAST_NONCE)
-    needed, overflows = amounts.add(amounts.from_big_endian(batch.value), _most_fees(batch))
+    needed, overflows = most_cost(batch)
     poor = overflows | amounts.below(amounts.from_big_endian(balances), needed)
     later = np.select([spent, poor], [Reason.BAD_NONCE, Reason.INSUFFICIENT_BALANCE], Reason.NONE)
     return np.where(reasons != 0, reasons, later).astype(np.uint8)
+
+
+def most_cost(batch: TransactionBatch) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """What the sender's balance must hold: value + gas limit × gas price, limbs (n, 4), and whether it reaches 2^256."""
+    return amounts.add(amounts.from_big_endian(batch.value), _most_fees(batch))
 
 
 def _most_fees(batch: TransactionBatch) -> NDArray[np.uint64]:

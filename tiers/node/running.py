@@ -23,8 +23,10 @@ from supervm.engine.result import BlockResult
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
 from supervm.tiers.compose import engine_config, scheduling, threads
+from supervm.tiers.errors import SettingError
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.node.account_cache import AccountCache
+from supervm.tiers.node.blocks import MOST_BYTES
 from supervm.tiers.node.connecting import OFF, upstream_of
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import UpstreamFailed
@@ -32,6 +34,7 @@ from supervm.tiers.node.full_node import KEPT_FOR_EVER, FullNode, Observer
 from supervm.tiers.node.full_service import FullService, prune_inbox
 from supervm.tiers.node.inbox import Inbox
 from supervm.tiers.node.light_client import check_accounts, replay_queue
+from supervm.tiers.node.limits import BlockLimits, InboxLimits
 from supervm.tiers.node.operations import OperationsServer
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
@@ -220,7 +223,7 @@ def _open(
     inbox = None
     if most:
         places.state.mkdir(parents=True, exist_ok=True)
-        inbox = Inbox(places.state / "inbox.sqlite", sync=config.sync)
+        inbox = Inbox(places.state / "inbox.sqlite", _limits(settings), sync=config.sync)
         stack.callback(inbox.close)
         if keep:
             observers = [*observers, prune_inbox(inbox, keep)]
@@ -235,8 +238,30 @@ def _open(
         )
     )
     if inbox is not None:
-        node.idle = Packer(node, inbox, most, settings.node_pack_seconds).idle
+        node.idle = Packer(node, inbox, settings.node_pack_seconds).idle
     return node, inbox
+
+
+def _limits(settings: Settings) -> InboxLimits:
+    """Of what waits and is packed.
+
+    Raises:
+        SettingError: blocks that nobody could read.
+    """
+    if settings.node_pack_bytes > MOST_BYTES:
+        name = "node.pack.bytes"
+        expected = f"at most {MOST_BYTES:,} bytes, which is what every node reads"
+        raise SettingError(settings.origins[name], name, f"{settings.node_pack_bytes:,}", expected)
+    return InboxLimits(
+        BlockLimits(settings.node_pack_transactions, settings.node_pack_bytes, settings.node_pack_gas),
+        price=settings.node_pack_price,
+        transactions=settings.node_inbox_transactions,
+        bytes=settings.node_inbox_bytes,
+        seconds=settings.node_inbox_seconds,
+        sender_transactions=settings.node_inbox_sender_transactions,
+        sender_bytes=settings.node_inbox_sender_bytes,
+        sender_gap=settings.node_inbox_sender_gap,
+    )
 
 
 def run_edge(

@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from supervm.tiers.node.blocks import SUFFIX, Block, BlockReader, file_name, unpack_block, write_block
+from supervm.tiers.node.blocks import MOST_BYTES, SUFFIX, Block, BlockReader, file_name, write_block
 from supervm.tiers.node.errors import BlockRefused
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,11 @@ class Source(Protocol):
     def holds(self, number: int) -> bool:
         """Whether a block after the tip is there for good, so that it will be taken."""
 
-    def put(self, number: int, data: bytes) -> None:
-        """Add a block file that this node has made."""
+    def put(self, block: Block, data: bytes) -> None:
+        """Add a block that this node has made, and its file."""
+
+    def set_aside(self, number: int) -> Path | None:
+        """Give the file of a block another name if it has more bytes than any node reads; the name, None if not."""
 
 
 class DirectorySource:
@@ -96,9 +99,19 @@ class DirectorySource:
         """See `Source`."""
         return (self.folder / file_name(number)).exists()
 
-    def put(self, number: int, data: bytes) -> None:
+    def put(self, block: Block, data: bytes) -> None:
         """See `Source`."""
-        write_block(self.folder, number, data)
+        write_block(self.folder, block.number, data)
+
+    def set_aside(self, number: int) -> Path | None:
+        """See `Source`."""
+        path = self.folder / file_name(number)
+        try:
+            if path.stat().st_size <= MOST_BYTES:
+                return None
+        except FileNotFoundError:
+            return None
+        return path.rename(path.with_name(f"{path.name}.too-large"))
 
     def _tell_what_is_missing(self) -> None:
         """Say once that a block is missing before others that are there, or that the directory is."""
@@ -185,10 +198,14 @@ class SubmittedBlocks:
         """See `Source`: what waits here is gone with the process."""
         return False
 
-    def put(self, number: int, data: bytes) -> None:
+    def put(self, block: Block, data: bytes) -> None:
         """See `Source`; there is always room for it."""
         with self._room:
-            self._append(unpack_block(data, "this node"), "this node")
+            self._append(block, "this node")
+
+    def set_aside(self, number: int) -> Path | None:
+        """See `Source`: there are no files."""
+        return None
 
     @property
     def waiting(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 
 from supervm.tiers.client.connection import Connection, Tls
+from supervm.tiers.node.blocks import MOST_BYTES
 from supervm.tiers.node.databases import NUMBERS
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.service.v1 import node_pb2 as pb
@@ -25,7 +26,7 @@ caller_waits: ContextVar[float] = ContextVar("caller_waits", default=math.inf)
 
 _STATES = frozenset(pb.TransactionState.values()) - {pb.TRANSACTION_STATE_UNSPECIFIED}
 
-MOST_MESSAGE_BYTES = (1 << 30) + (1 << 20)
+MOST_MESSAGE_BYTES = MOST_BYTES + (1 << 20)
 """Of a message: a block file, and a little more."""
 
 CHANNEL_OPTIONS = [

@@ -116,7 +116,10 @@ class Host:
         self._charge("storage_set", key_len + value_len)
         if key_len > rules.MOST_KEY_BYTES or value_len > rules.MOST_VALUE_BYTES:
             raise HostTrap(Reason.LIMIT_EXCEEDED)
-        self._store(memory.read(key_ptr, key_len), memory.read(value_ptr, value_len))
+        key, value = memory.read(key_ptr, key_len), memory.read(value_ptr, value_len)
+        state_key = STORAGE + self._around.contract + key
+        self._spend(rules.growth_gas(state_key, self._stored(key), value))
+        self._view.set(state_key, value)
         return 0
 
     def storage_delete(self, memory: Memory, key_ptr: int, key_len: int) -> int:
@@ -124,13 +127,10 @@ class Host:
         self._charge("storage_delete", key_len)
         if key_len > rules.MOST_KEY_BYTES:
             raise HostTrap(Reason.LIMIT_EXCEEDED)
-        self._store(memory.read(key_ptr, key_len), None)
-        return 0
-
-    def _store(self, key: bytes, value: bytes | None) -> None:
-        state_key = STORAGE + self._around.contract + key
+        state_key = STORAGE + self._around.contract + memory.read(key_ptr, key_len)
         self._touch(state_key)
-        self._view.set(state_key, value)
+        self._view.set(state_key, None)
+        return 0
 
     # chain_api
 
@@ -191,6 +191,8 @@ class Host:
         if self._balance(self._around.contract) < amount:
             return -1
         self._touch(ACCOUNT + to)
+        if to != self._around.contract:
+            self._spend(rules.growth_gas(ACCOUNT + to, self._view.get(ACCOUNT + to), bytes(40)))
         self._view.add(self._around.contract, -amount)
         self._view.add(to, amount)
         return 0

@@ -11,7 +11,7 @@ from judge import rules, tree
 from judge.contract import Contract
 from judge.host import Host, Surroundings
 from judge.rules import ACCOUNT, CODE, OBJECT, Reason
-from judge.transaction import Receipt, Tx
+from judge.transaction import Receipt, Tx, encode
 from judge.view import View
 
 COLLECTOR = bytes(19) + b"\xfe"
@@ -149,6 +149,8 @@ class Judge:
             return Reason.NO_VERIFIER
         if tx.private and self._verifier is not None and not self._verifier(tx):
             return Reason.BAD_PROOF
+        if len(encode(tx)) > rules.MOST_TRANSACTION_BYTES:
+            return Reason.TOO_LARGE
         if tx.gas_limit > rules.MOST_GAS:
             return Reason.GAS_LIMIT_TOO_HIGH
         if tx.gas_limit < _intrinsic(tx):
@@ -175,14 +177,19 @@ class Judge:
                 return Receipt(True, False, int(Reason.OBJECT_NOT_OWNED), _intrinsic(tx))
         if tx.value and not view.has_room(ACCOUNT + tx.to):
             return Receipt(True, False, int(Reason.LIMIT_EXCEEDED), _intrinsic(tx))
+        gas = _intrinsic(tx) + _arrival(tx, view)
+        if gas > tx.gas_limit:
+            return Receipt(True, False, int(Reason.OUT_OF_GAS), tx.gas_limit)
         view.add(tx.to, tx.value)
         for id in tx.objects:
             view.set(OBJECT + id, bytes([rules.OWNED]) + tx.to)
-        return Receipt(True, True, 0, _intrinsic(tx))
+        return Receipt(True, True, 0, gas)
 
     def _call(self, tx: Tx, view: View) -> Receipt:
+        intrinsic = _intrinsic(tx) + _arrival(tx, view)
+        if intrinsic > tx.gas_limit:
+            return Receipt(True, False, int(Reason.OUT_OF_GAS), tx.gas_limit)
         view.add(tx.to, tx.value)
-        intrinsic = _intrinsic(tx)
         contract = self._contracts[self.state[CODE + tx.to]]
         before = intrinsic + contract.before
         if before > tx.gas_limit:
@@ -210,4 +217,17 @@ class Judge:
 
 
 def _intrinsic(tx: Tx) -> int:
-    return rules.intrinsic_gas(tx.entry, tx.input, len(tx.objects))
+    return rules.intrinsic_gas(
+        tx.entry,
+        tx.input,
+        tx.proof,
+        objects=len(tx.objects),
+        declared=[*tx.reads, *tx.writes] if tx.declared else [],
+        signature=tx.signature,
+    )
+
+
+def _arrival(tx: Tx, view: View) -> int:
+    """What it costs that the value arrives where no account was."""
+    key = ACCOUNT + tx.to
+    return rules.growth_gas(key, view.get(key), bytes(40)) if tx.value else 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -22,6 +23,7 @@ class Reason(IntEnum):
     UNKNOWN_ENTRY = 10
     BAD_NONCE = 11
     INSUFFICIENT_BALANCE = 12
+    TOO_LARGE = 13
     OUT_OF_GAS = 32
     UNREACHABLE = 33
     MEMORY_OUT_OF_BOUNDS = 34
@@ -41,6 +43,7 @@ class Reason(IntEnum):
 
 MOST_GAS = 10**9
 MOST_NONCE = 2**64 - 1
+MOST_TRANSACTION_BYTES = 2**20
 MOST_MONEY = 2**256 - 1
 MOST_KEY_BYTES = 256
 MOST_VALUE_BYTES = 65_536
@@ -55,11 +58,20 @@ ACCOUNT, STORAGE, CODE, OBJECT = b"\x00", b"\x01", b"\x02", b"\x03"
 OWNED, SHARED, IMMUTABLE = 0, 1, 2
 
 
-def intrinsic_gas(entry: bytes, call_input: bytes, objects: int) -> int:
-    """What a transaction costs before it does anything; an empty entry point means a transfer."""
-    if not entry:
-        return 1_000 + 100 * objects
-    return 1_000 + 4 * (len(entry) + len(call_input))
+def intrinsic_gas(
+    *strings: bytes, objects: int = 0, declared: Sequence[bytes] = (), signature: bytes = b""
+) -> int:
+    """What a transaction costs before it does anything; `strings` are entry point, input and proof."""
+    data = sum(len(each) for each in strings)
+    keys = sum(2 + len(key) for key in declared)
+    return 1_000 + 100 * objects + 4 * (data + max(0, len(signature) - 96) + max(0, keys - 1_024))
+
+
+def growth_gas(key: bytes, before: bytes | None, after: bytes) -> int:
+    """What the state's growth by a value costs."""
+    if before is None:
+        return 16 * (len(key) + len(after))
+    return 16 * max(0, len(after) - len(before))
 
 
 MOST_RESTORED_BYTES = 131_072

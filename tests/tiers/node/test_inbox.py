@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from engine_runs import blocks_of
 from node_chains import block_files, opened
 from served_nodes import Served
 
+from supervm.crypto.messages import Messages
 from supervm.engine.transaction_encoding import encode, transaction_hashes
 from supervm.engine.transactions import TransactionBatch
 from supervm.engine.workloads import Keys
 from supervm.kernels.errors import ArgumentError
+from supervm.tiers.node.blocks import genesis_hash_of, pack_block, write_block
 from supervm.tiers.node.errors import UpstreamFailed
-from supervm.tiers.node.inbox import Inbox, Noted
+from supervm.tiers.node.inbox import Inbox
+from supervm.tiers.node.inbox_table import Noted
+from supervm.tiers.node.limits import BlockLimits, InboxLimits
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, Submission, request_of
 from supervm.tiers.service.v1 import node_pb2 as pb
@@ -110,6 +115,11 @@ def test_a_node_that_packs_nothing_says_so(tmp_path, chain, serve):
         served.upstream.submit_transactions(request_of(ENCODED[:1]))
 
 
+def rich(addresses):
+    """New accounts that can pay for anything."""
+    return np.zeros(len(addresses), np.uint64), np.full((len(addresses), 32), 127, np.uint8)
+
+
 class Killed(BaseException):
     """Where a kill would be."""
 
@@ -121,8 +131,8 @@ def test_a_stop_between_packing_and_execution(tmp_path, chain, monkeypatch, dire
     settings = {"directory": directory, "config": SIGNED}
 
     def noted():
-        inbox = Inbox(path)
-        inbox.add(HASHES[:60], ENCODED[:60])
+        inbox = Inbox(path, InboxLimits(BlockLimits(25)))
+        assert not inbox.add(HASHES[:60], ENCODED[:60], rich).any()
         return inbox
 
     def kill(*_):
@@ -130,12 +140,12 @@ def test_a_stop_between_packing_and_execution(tmp_path, chain, monkeypatch, dire
 
     inbox = noted()
     with opened(tmp_path / "node", chain, **settings) as node:
-        node.idle = Packer(node, inbox, 25, 0.0).idle
+        node.idle = Packer(node, inbox, 0.0).idle
         put = node.source.put
 
-        def killing(number, data):
+        def killing(block, data):
             if where != "before the block":
-                put(number, data)
+                put(block, data)
             if where == "after its execution":
                 monkeypatch.setattr(node.records, "finish", kill)
             else:
@@ -148,7 +158,7 @@ def test_a_stop_between_packing_and_execution(tmp_path, chain, monkeypatch, dire
     inbox.close()
     inbox = noted()
     with opened(tmp_path / "node", chain, **settings) as node:
-        node.idle = Packer(node, inbox, 25, 0.0).idle
+        node.idle = Packer(node, inbox, 0.0).idle
         node.run(until=3)
         blocks = [node.records.block(number) for number in (1, 2, 3)]
         assert [(block.transactions, block.committed) for block in blocks] == [(25, 25), (25, 25), (10, 10)]
@@ -161,18 +171,39 @@ def test_a_stop_between_packing_and_execution(tmp_path, chain, monkeypatch, dire
 
 def test_few_wait_for_others_so_long(tmp_path, chain):
     now = [1_000.0]
-    inbox = Inbox(tmp_path / "inbox.sqlite")
+    inbox = Inbox(tmp_path / "inbox.sqlite", InboxLimits(BlockLimits(10)))
     with opened(tmp_path / "node", chain, directory=False, config=SIGNED) as node:
-        packer = Packer(node, inbox, 10, 5.0, lambda: now[0])
-        inbox.add(HASHES[:3], ENCODED[:3])
+        packer = Packer(node, inbox, 5.0, lambda: now[0])
+        inbox.add(HASHES[:3], ENCODED[:3], node.engine.accounts)
         for now[0], packed in ((1_000.0, 0), (1_004.0, 0), (1_005.0, 1)):
             packer.idle()
             assert node.source.tip.number == packed
         assert node.source.tip.timestamp == 1_005
-        inbox.add(HASHES[3:20], ENCODED[3:20])
+        inbox.add(HASHES[3:20], ENCODED[3:20], node.engine.accounts)
         packer.idle()
         assert node.source.tip.number == 1  # one is on its way
         node.run(until=1)
         packer.idle()
         assert (node.source.tip.number, inbox.waiting) == (2, 7)
     inbox.close()
+
+
+def test_what_a_block_of_before_rejected_waits_again_once_it_fits(tmp_path, chain, serve):
+    """An earlier version packed nonces ahead of the account's, and its block rejected them."""
+    early = next(row for row in range(120) if BATCH.nonce[row] == 1)
+    [first] = np.flatnonzero((BATCH.sender == BATCH.sender[early]).all(axis=1) & (BATCH.nonce == 0))
+    (tmp_path / "node").mkdir()
+    inbox = Inbox(tmp_path / "node" / "inbox.sqlite")
+    assert not inbox.add([HASHES[early]], [ENCODED[early]], rich).any()
+    assert inbox.pack(1, lambda addresses: (np.ones(len(addresses), np.uint64), rich(addresses)[1]))
+    inbox.close()
+    write_block(
+        chain, 1, pack_block(1, genesis_hash_of(chain / "genesis.work"), 1, Messages.of([ENCODED[early]]))
+    )
+    served = serve(tmp_path / "node", chain, pack=50, config=SIGNED)
+    served.node.wait_persisted(1, 60.0)
+    reply = served.upstream.submit_transactions(request_of([ENCODED[early]]))
+    assert (list(reply.states), list(reply.reasons)) == ([IN_BLOCK], [Reason.BAD_NONCE])
+    assert list(until_in_block(served, [ENCODED[first]]).reasons) == [0]
+    reply = until_in_block(served, [ENCODED[early]])
+    assert (list(reply.states), list(reply.reasons)) == ([IN_BLOCK], [0])

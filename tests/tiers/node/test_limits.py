@@ -112,7 +112,12 @@ def run_limited(body: str, tier: str, cores: int, memory: int, *arguments: str) 
 def full(tmp_path: Path, serve):
     block_files(tmp_path / "chain", WORKLOAD)
     return serve(
-        tmp_path / "node", tmp_path / "chain", directory=False, pack=1_000, config={"signatures": True}
+        tmp_path / "node",
+        tmp_path / "chain",
+        directory=False,
+        pack=1_000,
+        config={"signatures": True},
+        limits={"price": 0},
     )
 
 

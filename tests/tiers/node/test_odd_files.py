@@ -13,6 +13,7 @@ from engine_runs import blocks_of
 from node_chains import SMALL, write_chain
 
 from supervm.engine.config import EngineConfig
+from supervm.engine.transaction_encoding import encode
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.blocks import file_name
 from supervm.tiers.node.errors import BlockRefused
@@ -81,12 +82,19 @@ def test_a_clock_that_goes_back_keeps_nobody_waiting():
     packed = []
     tip = SimpleNamespace(number=0, hash=bytes(32), timestamp=0)
     source = SimpleNamespace(
-        tip=tip, holds=lambda number: False, put=lambda number, data: packed.append(number)
+        tip=tip, holds=lambda number: False, put=lambda block, data: packed.append(block.number)
     )
-    node = SimpleNamespace(number=0, source=source, wake=lambda: None)
-    inbox = SimpleNamespace(waiting=1, release=lambda last, holds: None, pack=lambda number, most: [])
+    node = SimpleNamespace(number=0, source=source, wake=lambda: None, engine=SimpleNamespace(accounts=None))
+    encoding = encode(WORKLOAD.transactions.slice(0, 1))[0]
+    inbox = SimpleNamespace(
+        hopeful=True,
+        may_fill=False,
+        holds=lambda number: False,
+        release=lambda last, holds: None,
+        pack=lambda number, accounts, most, full: [encoding],
+    )
     now = 1_000_000.0
-    packer = Packer(node, inbox, 10, 5.0, clock=lambda: now)
+    packer = Packer(node, inbox, 5.0, clock=lambda: now)
     packer.idle()
     now = 1_000.0
     packer.idle()

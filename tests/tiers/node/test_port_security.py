@@ -220,6 +220,7 @@ def test_from_a_wallet_to_a_block_through_guarded_ports(tmp_path, serve, files):
         tmp_path / "chain",
         directory=False,
         pack=9,
+        limits={"price": 0},
         config={"signatures": True},
         tls=ServerTls(files.certificate, files.key, files.authorities),
         access=ACCESS,

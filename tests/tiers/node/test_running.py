@@ -89,7 +89,14 @@ def test_a_mobile_node_as_a_process(tmp_path, serve):
         assert (ready["tier"], ready["role"], ready["grpc"]) == ("L4", "mobile", None)
         child.send_signal(signal.SIGTERM)
         assert child.wait(60) == 0
-    full = serve(tmp_path / "node", tmp_path / "chain", directory=False, pack=9, config={"signatures": True})
+    full = serve(
+        tmp_path / "node",
+        tmp_path / "chain",
+        directory=False,
+        pack=9,
+        config={"signatures": True},
+        limits={"price": 0},
+    )
     with (
         process(*options, "--upstream", full.upstream.address) as (child, _),
         Wallet(tmp_path / "wallet") as wallet,

@@ -22,6 +22,7 @@ from supervm.engine.transaction_encoding import decode
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.errors import DatabaseFailed, ProofRefused, UpstreamFailed, WalletError
 from supervm.tiers.node.light_client import check_accounts, replay_queue
+from supervm.tiers.node.limits import InboxLimits
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import Progress, Wallet
 from supervm.tiers.service.v1 import node_pb2 as pb
@@ -88,7 +89,7 @@ def test_signed_transactions_are_what_the_engine_accepts(wallet):
 def test_answers_that_get_lost_double_nothing(served, wallet):
     [account] = wallet.accounts()
     for value in range(1, 6):
-        wallet.sign(account.address, SOMEBODY, value=value, gas_limit=1_000)
+        wallet.sign(account.address, SOMEBODY, value=value, gas_limit=2_000)
     losing = Losing(served.upstream, [True] * 4)
     for _ in range(4):
         with pytest.raises(UpstreamFailed, match="went dead"):
@@ -101,12 +102,12 @@ def test_answers_that_get_lost_double_nothing(served, wallet):
     assert all(each.number and not each.reason for each in wallet.queue())
     engine = served.node.engine
     assert engine.account(SOMEBODY) == (0, 15)
-    assert engine.account(account.address) == (5, MONEY - 15 - 5 * 1_000)
+    assert engine.account(account.address) == (5, MONEY - 15 - 5 * 1_000 - 976)
 
 
 def test_the_queue_outlives_the_wallet(tmp_path, served, wallet):
     [account] = wallet.accounts()
-    wallet.sign(account.address, SOMEBODY, value=7, gas_limit=1_000)
+    wallet.sign(account.address, SOMEBODY, value=7, gas_limit=2_000)
     wallet.close()
     for _ in range(2):  # twice, since the second one knows nothing of the first one's end
         with Wallet(tmp_path / "wallet") as again:
@@ -120,7 +121,7 @@ def test_a_refused_transaction_gives_its_nonce_back(served, wallet):
     settled(wallet, served.upstream)
     [refused] = wallet.queue()
     assert (refused.state, refused.reason) == (Progress.REFUSED, Reason.INSUFFICIENT_BALANCE)
-    second = wallet.sign(account.address, SOMEBODY, value=2, gas_limit=1_000)
+    second = wallet.sign(account.address, SOMEBODY, value=2, gas_limit=2_000)
     assert second.nonce == first.nonce == 0
     settled(wallet, served.upstream)
     assert served.node.engine.account(SOMEBODY) == (0, 2)
@@ -132,10 +133,10 @@ def test_own_accounts_are_proved(served, wallet):
     assert [(each.nonce, each.balance) for each in found] == [(0, MONEY), (0, 0)]
     assert wallet.accounts() == found
     assert found[0].root == served.node.engine.state_root
-    wallet.sign(found[0].address, other, value=10, gas_limit=1_000)
+    wallet.sign(found[0].address, other, value=10, gas_limit=2_000)
     settled(wallet, served.upstream)
     found = check_accounts(wallet, served.upstream, served.node.engine.state_root)
-    assert [(each.nonce, each.balance) for each in found] == [(1, MONEY - 1_010), (0, 10)]
+    assert [(each.nonce, each.balance) for each in found] == [(1, MONEY - 1_986), (0, 10)]
     with pytest.raises(ProofRefused, match="not at the trusted"):
         check_accounts(wallet, served.upstream, bytes(32))
 
@@ -202,44 +203,57 @@ def test_wrong_recipients_and_a_missing_library(wallet, monkeypatch):
         wallet.create()
 
 
-def test_a_transaction_that_a_block_rejects_gives_its_nonce_back(served, wallet):
-    """Both pass the quick check, each alone; in the block there is no money left for the second one."""
+def test_a_transaction_without_money_behind_others_gives_its_nonce_back(served, wallet):
+    """Each alone could be paid for, both cannot."""
     [account] = wallet.accounts()
     most = MONEY - 10_000
     for value in (most, most + 1):
-        wallet.sign(account.address, SOMEBODY, value=value, gas_limit=1_000)
+        wallet.sign(account.address, SOMEBODY, value=value, gas_limit=2_000)
     settled(wallet, served.upstream)
     found = wallet.queue()
     assert [each.state for each in found] == [Progress.IN_BLOCK, Progress.REFUSED]
     assert found[1].reason == Reason.INSUFFICIENT_BALANCE
-    third = wallet.sign(account.address, SOMEBODY, value=3, gas_limit=1_000)
+    third = wallet.sign(account.address, SOMEBODY, value=3, gas_limit=2_000)
     assert third.nonce == 1
     settled(wallet, served.upstream)
     assert served.node.engine.account(SOMEBODY) == (0, most + 3)
 
 
 def test_what_was_refused_may_be_signed_again_and_gets_its_chance(tmp_path, served, wallet):
-    """The money comes later; the same transaction, once refused and once rejected by a block, is executed once."""
+    """The money comes later; the same transaction, refused twice, is executed once."""
     [rich] = [each.address for each in wallet.accounts()]
     poor = wallet.create()
-    first = wallet.sign(poor, SOMEBODY, value=5, gas_limit=1_000)
+    first = wallet.sign(poor, SOMEBODY, value=5, gas_limit=2_000)
     settled(wallet, served.upstream)
     assert wallet.queue()[-1].state == Progress.REFUSED
-    wallet.sign(rich, poor, value=1_500, gas_limit=1_000)
+    wallet.sign(rich, poor, value=2_500, gas_limit=2_000)
     settled(wallet, served.upstream)
-    again = wallet.sign(poor, SOMEBODY, value=5, gas_limit=1_000)
+    again = wallet.sign(poor, SOMEBODY, value=5, gas_limit=2_000)
     assert (again.hash, again.nonce) == (first.hash, 0)
-    rival = wallet.sign(poor, SOMEBODY, value=6, gas_limit=1_000)  # no money is left for this one
+    rival = wallet.sign(poor, SOMEBODY, value=6, gas_limit=2_000)  # no money is left for this one
     settled(wallet, served.upstream)
     assert {each.hash: each.state for each in wallet.queue()}[rival.hash] == Progress.REFUSED
-    wallet.sign(rich, poor, value=1_500, gas_limit=1_000)
+    wallet.sign(rich, poor, value=2_500, gas_limit=2_000)
     settled(wallet, served.upstream)
-    assert wallet.sign(poor, SOMEBODY, value=6, gas_limit=1_000).hash == rival.hash
+    assert wallet.sign(poor, SOMEBODY, value=6, gas_limit=2_000).hash == rival.hash
     for _ in range(2):
         settled(wallet, served.upstream)
     assert {each.hash: each.state for each in wallet.queue()}[rival.hash] == Progress.IN_BLOCK
     assert served.node.engine.account(SOMEBODY) == (0, 11)
     assert served.node.engine.account(poor)[0] == 2
+
+
+def test_what_there_is_no_room_for_stays_queued(tmp_path, wallet, serve, served):
+    """The node keeps two of a sender: the others wait in the wallet, with their nonces, and none is lost."""
+    served.inbox.limits = InboxLimits(served.inbox.limits.block, sender_transactions=2, sender_gap=3)
+    [account] = wallet.accounts()
+    for value in range(1, 9):
+        wallet.sign(account.address, SOMEBODY, value=value, gas_limit=2_000)
+    replay_queue(wallet, served.upstream)
+    assert Progress.REFUSED not in {each.state for each in wallet.queue()}
+    settled(wallet, served.upstream)
+    assert {each.state for each in wallet.queue()} == {Progress.IN_BLOCK}
+    assert served.node.engine.account(SOMEBODY) == (0, 36)
 
 
 @pytest.mark.parametrize("first", ["", "one"])
