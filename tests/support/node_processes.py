@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PROGRAM = "from supervm.tiers.cli import main; main()"
+PROGRAM = "from supervm.tiers.cli import main\nmain()"
 
 
 @contextmanager
-def process(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """`supervm ARGUMENTS --json`, and the object that it prints."""
-    command = [sys.executable, "-c", PROGRAM, *map(str, arguments), "--json"]
+def process(*arguments: object, patch: str = "") -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """`supervm ARGUMENTS --json`, and the object that it prints.
+
+    Args:
+        patch: statements that the process executes first.
+    """
+    command = [sys.executable, "-c", f"{patch}\n{PROGRAM}", *map(str, arguments), "--json"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout is not None
     try:

@@ -25,12 +25,13 @@ from supervm.tiers.tier import L2, Tier
 
 
 class Served(NamedTuple):
-    """A node, what answers its calls, and a connection to it."""
+    """A node, what answers its calls, a connection to it, and its port."""
 
     node: FullNode
     service: FullService
     inbox: Inbox | None
     upstream: Upstream
+    server: NodeServer
 
 
 def start_node(
@@ -63,4 +64,5 @@ def start_node(
     stack.enter_context(running(node))
     stack.callback(server.stop, 0.2)
     server.start()
-    return Served(node, service, inbox, stack.enter_context(Upstream(server.address, **reached)))
+    upstream = stack.enter_context(Upstream(server.address, **reached))
+    return Served(node, service, inbox, upstream, server)

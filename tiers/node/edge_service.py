@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +35,9 @@ class EdgeService:
         on_verified: told of the signatures that it verifies; as of `authenticate`.
     """
 
+    waits = frozenset(method.name for method in pb.DESCRIPTOR.services_by_name["Node"].methods)
+    """Calls that may wait for the upstream."""
+
     def __init__(
         self,
         upstream: Upstream,
@@ -63,12 +65,9 @@ class EdgeService:
         """Always answered."""
         return route(self._router, request.task)
 
-    def submit_blocks(
-        self, requests: Iterator[pb.SubmitBlocksRequest], active: Callable[[], bool]
-    ) -> Iterator[pb.BlockAcknowledgement]:
-        """Raises: TaskRefused."""
-        self._router.require(Task.TRANSACTION_EXECUTION)
-        return iter(())
+    def submit_blocks(self) -> NoReturn:
+        """Raises: TaskRefused: an edge node executes nothing."""
+        raise self._no_state()
 
     def submit_transactions(self, request: pb.SubmitTransactionsRequest) -> pb.SubmitTransactionsReply:
         """Refuse what the quick check refuses, and forward the rest.

@@ -106,7 +106,7 @@ class FullNode:
         self.genesis_hash = genesis_hash_of(genesis)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._observers = folder, observers
-        self._stop, self._news = threading.Event(), threading.Event()
+        self._stop, self._news, self._closed = threading.Event(), threading.Event(), threading.Event()
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._progress = threading.Condition()
         self.problem = ""
@@ -202,6 +202,7 @@ class FullNode:
     def close(self) -> None:
         """Write what waits and close the state; `run` must have ended."""
         self.stop()
+        self._closed.set()
         self._serve_calls()
         try:
             self.engine.close()
@@ -360,6 +361,8 @@ class FullNode:
             raise NodeError("the node stops; ask again when it runs")
         self._calls.put((function, answer))
         self._news.set()
+        if self._closed.is_set() and answer.cancel():  # it came behind the last that were served
+            raise NodeError("the node stops; ask again when it runs")
         try:
             return answer.result(seconds)
         except TimeoutError:
@@ -367,11 +370,9 @@ class FullNode:
             raise
 
     def _serve_calls(self) -> None:
-        while True:
-            try:
-                function, answer = self._calls.get_nowait()
-            except queue.Empty:
-                return
+        """Make the calls that are there: those that come meanwhile wait for the next moment, as blocks and a stop do not."""
+        for _ in range(self._calls.qsize()):
+            function, answer = self._calls.get()
             if not answer.set_running_or_notify_cancel():
                 continue
             try:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,8 +13,8 @@ from supervm.engine.receipts import Receipts
 from supervm.engine.result import BlockResult
 from supervm.engine.state.state import Position
 from supervm.engine.transactions import TransactionBatch
-from supervm.kernels.errors import ArgumentError, SupervmError
-from supervm.tiers.node.blocks import unpack_block
+from supervm.kernels.errors import ArgumentError
+from supervm.tiers.node.block_stream import BlockStream
 from supervm.tiers.node.errors import NodeError, NotKept, TooManySnapshots
 from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.inbox import Inbox
@@ -24,21 +22,13 @@ from supervm.tiers.node.inbox_table import Noted
 from supervm.tiers.node.questions import addresses_of
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
 from supervm.tiers.node.records import BlockRecord
-from supervm.tiers.node.sources import Offered, SubmittedBlocks
+from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, Answer, Submission
 from supervm.tiers.node.tasks import Task, TaskRouter, route
 from supervm.tiers.service.v1 import node_pb2 as pb
 
 MOST_SNAPSHOTS = 64
 """Named snapshots with which callers may make no more: each keeps old values in memory and the log from there on."""
-
-READ_AHEAD = 2
-"""Blocks of a call that are read before the first of them is acknowledged."""
-
-_PATIENCE = 0.1
-
-_Taken = queue.SimpleQueue[tuple[int, bool] | BaseException | None]
-"""Blocks that were taken, and whether they were before; what ended that; or the end."""
 
 
 class FullService:
@@ -49,6 +39,9 @@ class FullService:
         router: which tasks it takes on.
         inbox: transactions that wait; None where the node packs no blocks.
     """
+
+    waits = frozenset({"GetProof", "CreateSnapshot", "DropSnapshot"})
+    """Calls that wait for a moment between two blocks."""
 
     def __init__(self, node: FullNode, router: TaskRouter, inbox: Inbox | None = None) -> None:
         self._node, self._router, self._inbox = node, router, inbox
@@ -74,82 +67,17 @@ class FullService:
 
     # ---------------------------------------------------------------------------------------------- blocks
 
-    def submit_blocks(
-        self, requests: Iterator[pb.SubmitBlocksRequest], active: Callable[[], bool]
-    ) -> Iterator[pb.BlockAcknowledgement]:
-        """Take blocks and acknowledge each once it is on disk.
-
-        Args:
-            requests: one block each.
-            active: whether the caller still listens.
+    def submit_blocks(self) -> BlockStream:
+        """A call that submits blocks.
 
         Raises:
-            TaskRefused, NodeError: this node does not take blocks, or stops.
-            BlockRefused: a block that cannot follow.
+            TaskRefused, NodeError: this node does not take blocks.
         """
         self._router.require(Task.TRANSACTION_EXECUTION)
-        if not isinstance(self._node.source, SubmittedBlocks):
-            raise NodeError("this node follows a directory; start it without --blocks to submit blocks")
-        taken, room, ended = _Taken(), threading.Semaphore(READ_AHEAD), threading.Event()
-
-        def listens() -> bool:
-            return active() and not ended.is_set()
-
-        arguments = (requests, listens, taken, room)
-        threading.Thread(target=self._read, args=arguments, name="supervm-node-submit", daemon=True).start()
-        try:
-            while (item := taken.get()) is not None:
-                room.release()
-                if isinstance(item, BaseException):
-                    raise item
-                number, known = item
-                self._await_persisted(number)
-                yield _acknowledgement(self._node.records.block(number), known)
-        finally:
-            ended.set()
-            room.release()  # for a reader that waits for it: it finds that nobody listens
-
-    def _await_persisted(self, number: int) -> None:
-        while not self._node.wait_persisted(number, _PATIENCE):
-            if self._node.stopping and not self._node.wait_persisted(number, 0):
-                raise NodeError(self._node.problem or "the node stops; submit the block again when it runs")
-
-    def _read(
-        self,
-        requests: Iterator[pb.SubmitBlocksRequest],
-        active: Callable[[], bool],
-        taken: _Taken,
-        room: threading.Semaphore,
-    ) -> None:
-        """Take blocks as they come; what goes wrong is told behind those that were taken."""
-        last: BaseException | None = None
-        try:
-            for request in requests:
-                item = self._take(request.block, active)
-                room.acquire()
-                if not active():
-                    return
-                taken.put(item)
-        except SupervmError as error:
-            last = error
-        except Exception as error:
-            if active():  # else it is how the requests of a call end that was cancelled
-                last = error
-        finally:
-            taken.put(last)
-
-    def _take(self, data: bytes, active: Callable[[], bool]) -> tuple[int, bool]:
-        """The number of a block that was taken, and whether it was before."""
         source = self._node.source
-        assert isinstance(source, SubmittedBlocks)
-        block = unpack_block(data, "call")
-        if block.number <= source.tip.number and self._node.records.hash_of(block.number) == block.hash:
-            return block.number, True
-        while (offered := source.offer(block, "call", _PATIENCE)) is Offered.NO_ROOM:
-            if self._node.stopping or not active():
-                raise NodeError("the node stops; submit the block again when it runs")
-        self._node.wake()
-        return block.number, offered is Offered.KNOWN
+        if not isinstance(source, SubmittedBlocks):
+            raise NodeError("this node follows a directory; start it without --blocks to submit blocks")
+        return BlockStream(self._node, source)
 
     def get_block(self, request: pb.GetBlockRequest) -> pb.BlockInfo:
         """Raises: NotKept."""
@@ -356,19 +284,6 @@ class FullService:
 def prune_inbox(inbox: Inbox, keep: int) -> Callable[[int, BlockResult], None]:
     """An observer that forgets transactions with their blocks."""
     return lambda number, result: inbox.prune(number - keep + 1)
-
-
-def _acknowledgement(record: BlockRecord, known: bool) -> pb.BlockAcknowledgement:
-    return pb.BlockAcknowledgement(
-        number=record.number,
-        hash=record.hash,
-        state_root=record.root,
-        transactions=record.transactions,
-        committed=record.committed,
-        failed=record.failed,
-        rejected=record.rejected,
-        known=known,
-    )
 
 
 def _info(record: BlockRecord) -> pb.BlockInfo:

@@ -9,6 +9,9 @@ import threading
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
+STOP_SECONDS = 1
+"""How long an answer has to reach its caller when the node stops; what has not is cut off."""
+
 
 class OperationsServer:
     """An HTTP server of one router.
@@ -29,7 +32,8 @@ class OperationsServer:
         self.address = f"{address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         app.include_router(router)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=STOP_SECONDS)
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="supervm-node-http", daemon=True
         )
@@ -39,7 +43,7 @@ class OperationsServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Serve no more."""
+        """Serve no more, whatever callers do."""
         self._server.should_exit = True
-        self._thread.join()
+        self._thread.join(2 * STOP_SECONDS)
         self._socket.close()

@@ -2,18 +2,17 @@
 """A process that is a node: from settings to a running one, and from a signal to its end.
 
 What a node keeps its state in says what it is: `rocksdb` executes (L1, L2), `lru` is an edge node (L3), `sqlite` a mobile
-one (L4). SIGTERM and SIGINT stop it after the block in hand.
+one (L4). SIGTERM and SIGINT stop it after the block in hand (`stopping`).
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from supervm.tiers.compose import engine_config, scheduling, threads
 from supervm.tiers.errors import SettingError
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.node.account_cache import AccountCache
+from supervm.tiers.node.admission import CONNECTIONS, OPEN_CALLS, bounds
 from supervm.tiers.node.blocks import MOST_BYTES
 from supervm.tiers.node.connecting import OFF, upstream_of
 from supervm.tiers.node.edge_service import EdgeService
@@ -39,6 +39,7 @@ from supervm.tiers.node.operations import OperationsServer
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.sources import SubmittedBlocks
+from supervm.tiers.node.stopping import Stopping
 from supervm.tiers.node.tasks import Task, TaskRouter
 from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES
 from supervm.tiers.node.wallet import Wallet
@@ -46,6 +47,7 @@ from supervm.tiers.observability.observing import Observation, observing
 from supervm.tiers.observability.routes import operations_router
 from supervm.tiers.observability.status import State
 from supervm.tiers.service.access import Access
+from supervm.tiers.service.files import allow_open_files
 from supervm.tiers.service.security import ServerTls, access_of, mode, server_tls
 from supervm.tiers.settings import Settings
 
@@ -59,7 +61,10 @@ MOBILE_SECONDS = 5.0
 """How often a mobile node sends its queue and checks its accounts."""
 
 MOBILE_PATIENCE = 5.0
-"""Seconds that it waits for an answer; so long may its stop take, too."""
+"""Seconds that it waits for an answer."""
+
+CALLS_SECONDS = 2.0
+"""How long a node that stops waits for the calls that it answers."""
 
 MOST_QUESTION_BYTES = 1 << 26
 """Of a request to an edge node, which takes no blocks: as many as it answers at once have room in its memory."""
@@ -179,6 +184,7 @@ def run_full(
     router.require(Task.TRANSACTION_EXECUTION)
     door = _door(settings)
     with ExitStack() as stack:
+        stopping = stack.enter_context(Stopping(settings.node_drain_seconds).watching())
         seen = stack.enter_context(observing(settings, hardware))
         metrics, board = seen.metrics, seen.board
         seen.watch(stack.enter_context(scheduling(settings, hardware)))
@@ -196,8 +202,8 @@ def run_full(
             source = node.source
             metrics.queue("blocks", lambda: float(source.waiting))
         service = FullService(node, router, inbox)
-        stack.enter_context(_on_signal(node.stop))
-        grpc, http = _serve(stack, settings, service, seen, door)
+        grpc, http = _serve(stack, settings, service, seen, door, stopping)
+        stopping.ready(node.stop)
         board.become(State.READY)
         where = node.number, node.engine.state_root
         ready(_ready(settings, hardware, FULL, (grpc, http), door, where))
@@ -278,9 +284,10 @@ def run_edge(
     router = TaskRouter(settings.tier, settings.work_allowed)
     router.require(Task.QUERY)
     door = _door(settings)
-    set_threads(threads(settings, hardware))
     stopped = threading.Event()
     with ExitStack() as stack:
+        stopping = stack.enter_context(Stopping(settings.node_drain_seconds).watching())
+        set_threads(threads(settings, hardware))
         seen = stack.enter_context(observing(settings, hardware))
         seen.watch(stack.enter_context(scheduling(settings, hardware)))
         upstream = stack.enter_context(upstream_of(settings))
@@ -293,8 +300,8 @@ def run_edge(
             backend=settings.backend,
             on_verified=seen.metrics.verified,
         )
-        stack.enter_context(_on_signal(stopped.set))
-        grpc, http = _serve(stack, settings, service, seen, door, MOST_QUESTION_BYTES)
+        grpc, http = _serve(stack, settings, service, seen, door, stopping, MOST_QUESTION_BYTES)
+        stopping.ready(stopped.set)
         seen.board.become(State.READY)
         ready(_ready(settings, hardware, EDGE, (grpc, http), door))
         stopped.wait()
@@ -316,18 +323,26 @@ def run_mobile(
     if places.wallet is None:
         raise ArgumentError("wallet", "none", "--wallet DIR")
     stopped = threading.Event()
+
+    def stop() -> None:
+        stopped.set()
+        upstream.close()  # what waits for an answer waits no longer
+
     with (
+        Stopping(settings.node_drain_seconds).watching() as stopping,
         observing(settings, hardware),
         upstream_of(settings, MOBILE_PATIENCE) as upstream,
         Wallet(places.wallet, passphrase) as wallet,
-        _on_signal(stopped.set),
     ):
+        stopping.ready(stop)
         ready(_ready(settings, hardware, MOBILE, (None, None)))
         while not stopped.is_set():
             try:
                 replay_queue(wallet, upstream)
                 check_accounts(wallet, upstream)
             except UpstreamFailed as error:  # offline: the queue stays
+                if stopped.is_set():
+                    break
                 level = logging.WARNING if error.code == "UNAUTHENTICATED" else logging.INFO
                 log.log(level, "the upstream did not answer; trying again", extra={"problem": str(error)})
             stopped.wait(MOBILE_SECONDS)
@@ -352,6 +367,7 @@ def _serve(
     service: Any,
     seen: Observation,
     door: Door,
+    stopping: Stopping,
     most_bytes: int = MOST_MESSAGE_BYTES,
 ) -> tuple[str | None, str | None]:
     """Start the servers that the settings ask for; their addresses."""
@@ -361,11 +377,11 @@ def _serve(
             service,
             settings.node_grpc,
             seen.metrics.request,
-            most_bytes,
+            bounds(most_bytes, allow_open_files("node.grpc", OPEN_CALLS, CONNECTIONS)),
             seen.tracer,
             *door,
         )
-        stack.callback(server.stop)
+        stack.callback(lambda: server.stop(min(CALLS_SECONDS, stopping.left)))
         server.start()
         grpc = server.address
     if settings.node_http != OFF:
@@ -397,17 +413,3 @@ def _ready(
         state_root=root.hex(),
         threads=threads(settings, hardware),
     )
-
-
-@contextmanager
-def _on_signal(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at SIGTERM and SIGINT; on the main thread, the only one that signals reach."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import threading
 import time
 from contextvars import ContextVar
 from types import TracebackType
@@ -12,6 +14,7 @@ from typing import Any
 import grpc
 
 from supervm.tiers.client.connection import Connection, Tls
+from supervm.tiers.client.retry import Retry
 from supervm.tiers.node.blocks import MOST_BYTES
 from supervm.tiers.node.databases import NUMBERS
 from supervm.tiers.node.errors import UpstreamFailed
@@ -20,6 +23,11 @@ from supervm.tiers.service.v1.node_pb2_grpc import NodeStub
 
 PATIENCE_SECONDS = 20.0
 """How long a call may take."""
+
+RETRY = Retry()
+"""How often a call is made that the upstream refuses for the moment, and after which pauses."""
+
+PUSH_BACK = "grpc-retry-pushback-ms"
 
 caller_waits: ContextVar[float] = ContextVar("caller_waits", default=math.inf)
 """Until when whoever asked for what is done here waits, by `time.monotonic`: nothing is asked upstream for longer."""
@@ -59,7 +67,7 @@ class Upstream:
         self.address, self._seconds = address, seconds
         connection = Connection(address, tls, token)
         self._metadata, self._channel = connection.metadata, connection.channel(CHANNEL_OPTIONS)
-        self._stub = NodeStub(self._channel)
+        self._stub, self._closed = NodeStub(self._channel), threading.Event()
 
     def __enter__(self) -> Upstream:
         return self
@@ -70,7 +78,8 @@ class Upstream:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; calls that wait for an answer end without one."""
+        self._closed.set()
         self._channel.close()
 
     def get_status(self) -> pb.NodeStatus:
@@ -102,16 +111,37 @@ class Upstream:
         return reply
 
     def call(self, method: str, request: Any) -> Any:
-        """Any call that asks once and is answered once.
+        """Any call that asks once and is answered once; one that the upstream had no room for is repeated after a while.
 
         Raises:
             UpstreamFailed: it was not answered, or refused; `code` and `details` say how.
         """
-        seconds = min(self._seconds, max(caller_waits.get() - time.monotonic(), 0.0))
-        try:
-            return getattr(self._stub, method)(request, timeout=seconds, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise UpstreamFailed(self.address, method, error.code().name, error.details() or "") from None
+        end = min(time.monotonic() + self._seconds, caller_waits.get())
+        for attempt in itertools.count(1):
+            seconds = max(end - time.monotonic(), 0.0)
+            try:
+                return getattr(self._stub, method)(request, timeout=seconds, metadata=self._metadata)
+            except grpc.RpcError as error:
+                failed = UpstreamFailed(self.address, method, error.code().name, error.details() or "")
+                push_back = _push_back(error)
+            except ValueError:
+                if not self._closed.is_set():
+                    raise
+                raise UpstreamFailed(self.address, method, "CANCELLED", "the connection is closed") from None
+            if push_back is None or attempt == RETRY.attempts:
+                raise failed
+            pause = RETRY.pause(attempt, push_back)
+            if time.monotonic() + pause > end or self._closed.wait(pause):
+                raise failed
+        raise AssertionError  # not reached
 
     def _nonsense(self, method: str, found: str) -> UpstreamFailed:
         return UpstreamFailed(self.address, method, "INTERNAL", f"an answer with {found}")
+
+
+def _push_back(error: grpc.RpcError) -> float | None:
+    """After how many seconds a refused call may be repeated (gRFC A6); None if it was no such refusal."""
+    for name, value in error.trailing_metadata() or ():
+        if name == PUSH_BACK and str(value).isdecimal():
+            return int(value) / 1000
+    return None

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import grpc
@@ -50,6 +51,8 @@ RETRY_AFTER = 0.25
 CONNECTION = "connection"
 """What a connection that is ended counts as."""
 
+NO_PLACES: Mapping[str, Places] = MappingProxyType({})
+
 
 class Guard(grpc.aio.ServerInterceptor):
     """The first interceptor of a server.
@@ -60,10 +63,16 @@ class Guard(grpc.aio.ServerInterceptor):
         held: where the bytes of messages that are not whole count.
         identify: called with the context of every call but those of health and reflection, before anything of it is read;
             raises `ServiceError` where it is refused.
+        own: places of methods that have some of their own, by name, such as `supervm.v1.Node/SubmitBlocks`.
     """
 
     def __init__(
-        self, bounds: Bounds, meter: Meter, held: Held, identify: Callable[[Any], object] | None = None
+        self,
+        bounds: Bounds,
+        meter: Meter,
+        held: Held,
+        identify: Callable[[Any], object] | None = None,
+        own: Mapping[str, Places] = NO_PLACES,
     ) -> None:
         self._bounds, self._meter, self._held, self._identify = bounds, meter, held, identify
         self._calls = Places("calls", bounds.calls, bounds.address_calls)
@@ -72,6 +81,7 @@ class Guard(grpc.aio.ServerInterceptor):
             HEALTH: Places("checks of health", *RESERVE),
             reflection.SERVICE_NAME: Places("streams of reflection", *RESERVE),
         }
+        self._own = {**self._reserves, **own}
         self._handlers: dict[str, Handler] = {}
         self._ticking: asyncio.TimerHandle | None = None
         self._no_method: Handler = grpc.stream_stream_rpc_method_handler(self._unimplemented)
@@ -132,7 +142,7 @@ class Guard(grpc.aio.ServerInterceptor):
     def _guarded(self, method: str, handler: Handler) -> Handler:
         """The handler, as one of a stream: the same on the wire, but here a message is read when that is wanted."""
         service, _, name = method.partition("/")
-        places = self._reserves.get(method) or self._reserves.get(service) or self._calls
+        places = self._own.get(method) or self._own.get(service) or self._calls
         if handler.unary_unary is not None:
             unary = self._unary(name, places, handler)
             return grpc.stream_unary_rpc_method_handler(unary, None, handler.response_serializer)
@@ -202,7 +212,7 @@ class Guard(grpc.aio.ServerInterceptor):
         """
         if connection.dropped:
             raise ServiceError(Code.UNAVAILABLE, "", "the connection is ended", RETRY_AFTER)
-        if places is self._calls and self._identify is not None:
+        if self._identify is not None and places not in self._reserves.values():
             self._identify(context)
         line = connection.lines.get(places)
         if line is None:

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
+from concurrent.futures import Future
+from contextlib import aclosing
 
 import pytest
+from block_calls import acknowledged, packed
 from engine_runs import blocks_of
 from node_chains import SMALL, block_files, opened, running, write_chain
 
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers.node.errors import NotKept
+from supervm.tiers.node.errors import NodeError, NotKept
 from supervm.tiers.node.full_service import FullService
 from supervm.tiers.node.tasks import Task, TaskRouter
 from supervm.tiers.service.v1 import node_pb2 as pb
@@ -21,49 +25,40 @@ from supervm.tiers.tier import L2
 WORKLOAD = blocks_of("transfers", **SMALL)
 
 
-def requests(files):
-    return (pb.SubmitBlocksRequest(block=data) for data in files)
-
-
 def everything(node, inbox=None):
     return FullService(node, TaskRouter(L2, tuple(Task)), inbox)
 
 
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def test_a_caller_that_leaves_takes_its_thread_along(tmp_path):
-    """More blocks than are read ahead, of which none is executed: the node is not running."""
+def test_a_caller_that_leaves_leaves_nothing_behind(tmp_path):
+    """More blocks than are read ahead: who reads them is gone with the call, and takes no more of them."""
     files = block_files(tmp_path / "chain", WORKLOAD)
     with opened(tmp_path / "node", tmp_path / "chain", directory=False, config={"queue_depth": 50}) as node:
-        before = set(threading.enumerate())
-        listens = threading.Event()
-        listens.set()
+
+        async def call():
+            answers = everything(node).submit_blocks().acknowledgements(packed(files), asyncio.to_thread)
+            async with asyncio.timeout(60), aclosing(answers):
+                assert (await anext(answers)).number == 1
+                while node.source.tip.number < 4:
+                    await asyncio.sleep(0.01)
+                assert len(asyncio.all_tasks()) == 2
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
         with running(node):
-            answers = everything(node).submit_blocks(requests(files), listens.is_set)
-            next(answers)
-            until(lambda: node.source.tip.number >= 4)
-            listens.clear()
-            answers.close()
-            ours = ("supervm-node-submit", "Thread-")
-            until(lambda: not [t for t in set(threading.enumerate()) - before if t.name.startswith(ours)])
+            asyncio.run(call())
+            assert node.source.tip.number < len(files)
 
 
 def test_what_goes_wrong_while_blocks_are_read_is_told(tmp_path, monkeypatch):
     files = block_files(tmp_path / "chain", WORKLOAD)
     with running(opened(tmp_path / "node", tmp_path / "chain", directory=False)) as node:
-        assert len(list(everything(node).submit_blocks(requests(files[:1]), lambda: True))) == 1
+        assert len(acknowledged(everything(node), files[:1])) == 1
 
         def locked(number):
             raise sqlite3.OperationalError("database is locked")
 
         monkeypatch.setattr(node.records, "hash_of", locked)
         with pytest.raises(sqlite3.OperationalError):
-            list(everything(node).submit_blocks(requests(files[:2]), lambda: True))
+            acknowledged(everything(node), files[:2])
 
 
 def test_a_number_that_no_block_has(tmp_path):
@@ -129,3 +124,23 @@ def test_a_call_that_nobody_waits_for_is_not_made(tmp_path):
         with running(node):
             node.call(lambda: None)
             assert made == []
+
+
+def test_calls_without_end_keep_no_node_from_stopping(tmp_path):
+    """Each is there before the last one is over."""
+    block_files(tmp_path / "chain", WORKLOAD)
+    with running(opened(tmp_path / "node", tmp_path / "chain", directory=False)) as node:
+
+        def again():
+            node._calls.put((again, Future()))
+
+        node.call(again)
+
+
+def test_a_call_behind_the_last_moment_is_refused(tmp_path):
+    block_files(tmp_path / "chain", WORKLOAD)
+    with opened(tmp_path / "node", tmp_path / "chain", directory=False) as node:
+        node.close()
+        node._stop.clear()  # as it was when the call looked
+        with pytest.raises(NodeError, match="the node stops"):
+            node.call(lambda: None, 20)

@@ -138,7 +138,7 @@ def test_the_rest_comes_from_upstream(full, edge):
 
 def test_blocks_are_not_for_it(edge):
     with pytest.raises(TaskRefused, match=r"'transaction_execution' \(cost 60\).*L2 or above"):
-        edge.submit_blocks(iter(()), lambda: True)
+        edge.submit_blocks()
 
 
 def test_without_an_upstream(upstream):

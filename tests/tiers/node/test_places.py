@@ -13,23 +13,28 @@ from types import SimpleNamespace
 import grpc
 import pytest
 from engine_runs import blocks_of
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2_grpc
 from node_chains import SMALL, block_files
 
 from supervm.tiers.node import full_service, server
 from supervm.tiers.node.account_cache import AccountCache
-from supervm.tiers.node.admission import CALLS, NODE, STREAMS
+from supervm.tiers.node.admission import STREAMS_OF_ADDRESS
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.tasks import TaskRouter
 from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.service.guard import RESERVE
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.service.v1.node_pb2_grpc import NodeStub
 from supervm.tiers.tier import L3
 
 WORKLOAD = blocks_of("transfers", **SMALL)
+CALLS = 32
+OWN = [("grpc.use_local_subchannel_pool", 1)]
+"""Has a channel make a connection of its own."""
+
 REFUSED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -91,13 +96,12 @@ def submit(full, files):
 
 
 def test_streams_that_idle_leave_room_for_other_calls(full):
-    most = STREAMS[NODE]
-    assert most < CALLS
+    most = STREAMS_OF_ADDRESS
     idle = Idle(full.upstream._stub.SubmitBlocks, CALLS + 4)
     until(lambda: len(idle.left) == most)
     assert idle.codes() == {REFUSED: CALLS + 4 - most}
     said = next(call for call in idle.calls if call.done()).details()
-    assert said == f"{most} streams of {NODE} are open, the most at a time: end one, or try again later"
+    assert said == f"{most} streams of blocks of this address are open, the most at a time: try again later"
     for _ in range(CALLS):
         assert full.upstream.get_status().state == "ready"
     assert full.upstream.get_accounts(WORKLOAD.genesis.addresses.tobytes()).number == 0
@@ -112,43 +116,40 @@ def test_streams_that_idle_leave_room_for_other_calls(full):
     idle.end.set()
     until(lambda: not idle.left)
     assert idle.codes()[grpc.StatusCode.OK] == most - 1
+    # Whoever has none yet takes the place of one that idles.
     again = Idle(full.upstream._stub.SubmitBlocks, CALLS)
     until(lambda: len(again.left) == most)
     assert submit(full, full.files[:2]) is None
+    with grpc.insecure_channel(full.upstream.address, OWN) as channel:
+        another = SimpleNamespace(upstream=SimpleNamespace(_stub=NodeStub(channel)))
+        assert submit(another, full.files[:2]) == [1, 2]
+    assert len(again.left) == most - 1
     again.end.set()
     until(lambda: submit(full, full.files[:3]) == [1, 2, 3])
 
 
 def test_strangers_who_ask_what_there_is_leave_room_too(light):
-    with grpc.insecure_channel(light) as channel, Upstream(light) as known:
+    with grpc.insecure_channel(light, OWN) as channel, Upstream(light) as known:
         info = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
         idle = Idle(info, CALLS + 4)
-        most = STREAMS[reflection.SERVICE_NAME]
-        until(lambda: len(idle.left) == most)
-        assert idle.codes() == {REFUSED: CALLS + 4 - most}
         known.call("RouteTask", pb.RouteTaskRequest(task="query"))
         idle.end.set()
         until(lambda: not idle.left)
 
 
 def test_who_watches_health_has_a_place_until_he_leaves(light):
-    most = STREAMS[health.SERVICE_NAME]
-    with grpc.insecure_channel(light) as channel, Upstream(light) as known:
+    most = RESERVE[1]
+    with grpc.insecure_channel(light, OWN) as channel, Upstream(light) as known:
         watch = health_pb2_grpc.HealthStub(channel).Watch
-        calls = [watch(health_pb2.HealthCheckRequest()) for _ in range(most)]
-        assert [next(call).status for call in calls] == [1] * most
-        with pytest.raises(grpc.RpcError) as caught:
-            next(watch(health_pb2.HealthCheckRequest(), timeout=60))
-        assert caught.value.code() is REFUSED
-        known.call("RouteTask", pb.RouteTaskRequest(task="query"))
-        calls[0].cancel()
-
-        def again():
-            with suppress(grpc.RpcError):
-                return next(watch(health_pb2.HealthCheckRequest(), timeout=60)).status == 1
-            return False
-
-        until(again)
+        calls = [watch(health_pb2.HealthCheckRequest()) for _ in range(most - 1)]
+        assert [next(call).status for call in calls] == [1] * (most - 1)
+        with grpc.insecure_channel(light, OWN) as further:
+            late = [health_pb2_grpc.HealthStub(further).Watch(health_pb2.HealthCheckRequest()) for _ in "ab"]
+            assert next(late[0]).status == 1
+            known.call("RouteTask", pb.RouteTaskRequest(task="query"))
+            # Who has most gives way with one.
+            assert next(late[1]).status == 1
+            until(lambda: sum(call.done() for call in calls) == 1)
 
 
 @contextmanager
@@ -181,14 +182,13 @@ def test_who_vanished_gives_the_place_back(tmp_path, serve, monkeypatch):
     """A caller's machine that is gone says no farewell; here, a relay that is silent from some moment on."""
     monkeypatch.setattr(server, "KEEPALIVE_MILLISECONDS", 1_000)
     monkeypatch.setattr(server, "PING_MILLISECONDS", 3_000)
-    files = block_files(tmp_path / "chain", WORKLOAD)
+    block_files(tmp_path / "chain", WORKLOAD)
     full = serve(tmp_path / "node", tmp_path / "chain", directory=False)
     with relay(full.upstream.address) as (address, silent), grpc.insecure_channel(address) as channel:
         idle = Idle(NodeStub(channel).SubmitBlocks, CALLS)
-        until(lambda: len(idle.left) == STREAMS[NODE])
-        assert submit(full, files[:1]) is None
+        until(lambda: len(idle.left) == STREAMS_OF_ADDRESS == full.server.streams)
         silent.set()
-        until(lambda: submit(full, files[:1]) == [1])
+        until(lambda: not full.server.streams)
         idle.end.set()
 
 

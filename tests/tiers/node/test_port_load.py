@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Callers that mean no good, at a node's port: who asks honestly is answered, what is kept is bounded, all is counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from types import SimpleNamespace
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from raw_http2 import RawConnection
+
+from supervm.tiers.node.account_cache import AccountCache
+from supervm.tiers.node.admission import MORE_BYTES, OPEN_CALLS, WAITING, bounds, queue
+from supervm.tiers.node.edge_service import EdgeService
+from supervm.tiers.node.errors import UpstreamFailed
+from supervm.tiers.node.server import SERVICE, NodeServer
+from supervm.tiers.node.tasks import TaskRouter
+from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, Upstream
+from supervm.tiers.service.access import Access
+from supervm.tiers.service.bounds import Bounds
+from supervm.tiers.service.v1 import node_pb2 as pb
+from supervm.tiers.tier import L3
+
+TOKEN = "correct-horse-battery"
+QUESTIONS = f"/{SERVICE.full_name}/GetAccounts"
+
+
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+class Port:
+    """A node's port whose questions about accounts take a while, and what it counted."""
+
+    def __init__(self, stack, **how):
+        self.counted = Counter()
+        self.go = threading.Event()
+        self.go.set()
+        edge = EdgeService(
+            SimpleNamespace(get_accounts=self._accounts),
+            TaskRouter(L3, ("query",)),
+            AccountCache(1 << 12, 1.0),
+        )
+        self.server = NodeServer(edge, "127.0.0.1:0", self._count, **how)
+        stack.callback(self.server.stop, 0)
+        stack.callback(self.go.set)
+        self.server.start()
+        self._stack = stack
+
+    def _accounts(self, addresses):
+        self.go.wait(60)
+        count = len(addresses) // 20
+        return pb.GetAccountsReply(nonces=[0] * count, balances=bytes(32 * count))
+
+    def _count(self, call, code, seconds):
+        self.counted[call, code] += 1
+
+    def raw(self, **how):
+        """A connection of a caller who speaks HTTP/2 by himself."""
+        connection = RawConnection(self.server.address, **how)
+        self._stack.callback(connection.close)
+        return connection
+
+    def answers(self, token=None):
+        """Whether an honest caller is answered, and a check of health."""
+        with Upstream(self.server.address, 30, token=token) as honest:
+            assert honest.call("RouteTask", pb.RouteTaskRequest(task="query")).allowed
+            check = health_pb2_grpc.HealthStub(honest._channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=30
+            )
+            assert check.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.fixture
+def stack():
+    with ExitStack() as found:
+        yield found
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_calls_without_a_message_take_nothing_from_others(stack, tokens):
+    """33 of them took every thread."""
+    access = Access((("edge", TOKEN.encode()),)) if tokens else None
+    port = Port(stack, access=access)
+    for _ in range(20):
+        connection = port.raw()
+        for _ in range(30):
+            connection.call(QUESTIONS)
+    time.sleep(0.5)
+    port.answers(TOKEN if tokens else None)
+    code = "UNAUTHENTICATED" if tokens else "RESOURCE_EXHAUSTED"
+    until(lambda: port.counted["GetAccounts", code] >= 600 - OPEN_CALLS)
+
+
+def test_a_call_whose_message_does_not_come_is_ended(stack):
+    port = Port(stack, callers=Bounds(message_seconds=0.5))
+    connection = port.raw()
+    for _ in range(5):
+        connection.call(QUESTIONS)
+    until(lambda: port.counted["GetAccounts", "UNAVAILABLE"] == 5)
+
+
+def test_threads_that_are_all_at_work_leave_the_state_of_the_node_to_be_asked_for(stack):
+    port = Port(stack)
+    port.go.clear()
+    with grpc.insecure_channel(port.server.address) as channel:
+        ask = channel.unary_unary(QUESTIONS)
+        request = [
+            pb.GetAccountsRequest(addresses=bytes([n]) * 20).SerializeToString() for n in range(WAITING + 8)
+        ]
+        calls = [ask.future(each, timeout=60) for each in request]
+        time.sleep(0.3)
+        port.answers()
+        assert not any(call.done() for call in calls)
+        port.go.set()
+        assert {call.code() for call in calls} == {grpc.StatusCode.OK}
+
+
+def test_messages_that_do_not_end_are_bounded_together(stack):
+    most = 4 << 20
+    port = Port(stack, callers=Bounds(message_bytes=1 << 20, arriving_bytes=most))
+    seen = []
+    for _ in range(150):
+        connection = port.raw()
+        connection.begin_message(connection.call(QUESTIONS), 1 << 20, bytes(60_000))
+        seen.append(port.server.held)
+    until(lambda: port.counted["GetAccounts", "RESOURCE_EXHAUSTED"])
+    until(lambda: port.server.held <= most)
+    port.answers()
+    assert max(seen) <= 2 * most
+
+
+def test_requests_that_wait_for_a_thread_are_bounded_together(stack, monkeypatch):
+    monkeypatch.setattr("supervm.tiers.node.admission.MORE_BYTES", 1 << 20)
+    port = Port(stack, callers=Bounds(message_bytes=1 << 20))
+    port.go.clear()
+    with grpc.insecure_channel(port.server.address) as channel:
+        ask = channel.unary_unary(QUESTIONS)
+        request = [
+            pb.GetAccountsRequest(addresses=n.to_bytes(2) * 400_000).SerializeToString() for n in range(16)
+        ]
+        calls = [ask.future(each, timeout=60) for each in request]
+        until(lambda: sum(call.done() for call in calls) == 11)
+        assert port.server.held <= 4 << 20
+        port.go.set()
+        codes = Counter(call.code().name for call in calls)
+    assert codes == {"RESOURCE_EXHAUSTED": 11, "OK": 5}
+    assert port.counted["GetAccounts", "RESOURCE_EXHAUSTED"] == 11
+
+
+def test_bytes_that_are_no_message(stack):
+    port = Port(stack)
+    with grpc.insecure_channel(port.server.address) as channel:
+        for call in (
+            channel.unary_unary(QUESTIONS).future(b"\xff" * 9, timeout=30),
+            channel.stream_stream(f"/{SERVICE.full_name}/GetBlock")(iter([b"\xff" * 9]), timeout=30),
+        ):
+            assert call.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert port.counted == {("GetAccounts", "INVALID_ARGUMENT"): 1, ("GetBlock", "INVALID_ARGUMENT"): 1}
+
+
+def test_a_caller_without_room_is_told_when_to_try_again(stack):
+    """And the node below does so by itself."""
+    port = Port(stack, callers=Bounds(calls=1, address_calls=1, message_seconds=0.4))
+    connection = port.raw()
+    connection.call(QUESTIONS)
+    time.sleep(0.2)
+    with Upstream(port.server.address, 30) as below:
+        try:
+            assert below.call("RouteTask", pb.RouteTaskRequest(task="query")).allowed
+        except UpstreamFailed as error:
+            pytest.fail(str(error))
+
+
+def test_the_largest_block_has_room():
+    callers = bounds(MOST_MESSAGE_BYTES)
+    assert callers.arriving_bytes == MOST_MESSAGE_BYTES + MORE_BYTES
+    assert queue(MOST_MESSAGE_BYTES).most_size >= callers.arriving_bytes + MOST_MESSAGE_BYTES
