@@ -141,7 +141,6 @@ class Upstream:
 
 def _push_back(error: grpc.RpcError) -> float | None:
     """After how many seconds a refused call may be repeated (gRFC A6); None if it was no such refusal."""
-    for name, value in error.trailing_metadata() or ():
-        if name == PUSH_BACK and str(value).isdecimal():
-            return int(value) / 1000
-    return None
+    trailers: Any = error.trailing_metadata() or ()
+    text = str(dict(trailers).get(PUSH_BACK, ""))
+    return int(text) / 1000 if text.isdecimal() else None
