@@ -32,7 +32,6 @@ from supervm.tiers.node.full_node import KEPT_FOR_EVER, FullNode, Observer
 from supervm.tiers.node.full_service import FullService, prune_inbox
 from supervm.tiers.node.inbox import Inbox
 from supervm.tiers.node.light_client import check_accounts, replay_queue
-from supervm.tiers.node.operations import OperationsServer
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.sources import SubmittedBlocks
@@ -40,9 +39,9 @@ from supervm.tiers.node.tasks import Task, TaskRouter
 from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES
 from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.observing import Observation, observing
-from supervm.tiers.observability.routes import operations_router
 from supervm.tiers.observability.status import State
 from supervm.tiers.service.access import Access
+from supervm.tiers.service.operations import OperationsServer
 from supervm.tiers.service.security import ServerTls, access_of, mode, server_tls
 from supervm.tiers.settings import Settings
 
@@ -344,9 +343,9 @@ def _serve(
         server.start()
         grpc = server.address
     if settings.node_http != OFF:
-        pages = OperationsServer(operations_router(seen.metrics, seen.board), settings.node_http)
-        stack.callback(pages.stop)
+        pages = OperationsServer(seen, settings.node_http)
         pages.start()
+        stack.callback(pages.stop)
         http = pages.address
     return grpc, http
 

@@ -78,7 +78,7 @@ class Access:
                     Code.UNAUTHENTICATED, "authorization", "no known token in it, expected 'Bearer TOKEN'"
                 )
             return f"token {name}"
-        return f"subject {subject}" if subject else f"address {_network(address)}"
+        return f"subject {subject}" if subject else f"address {network_of(address)}"
 
     def _named(self, token: str) -> str | None:
         """Whose token it is; takes as long whoever's it is, and whatever of it is right."""
@@ -98,7 +98,7 @@ def authorization_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str 
     return found
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """What one subscriber has: an IPv4 address, or of IPv6 a network of 64 bits, in which addresses cost nothing."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

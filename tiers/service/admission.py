@@ -16,18 +16,19 @@ MOST_CLIENTS = 10_000
 
 
 class Queue:
-    """Counts what is accepted and not yet answered, and answers that are on their way.
+    """Counts what is arriving, what is accepted and not yet answered, and answers that are on their way.
 
     Args:
         items, size: what the queue may hold; bytes of requests and of their answers.
 
     Attributes:
         unread: bytes of answers that their callers have not taken yet: whoever reads slowly, or never, holds them.
+        arriving: bytes of requests that are not whole yet: whoever sends slowly, or never ends, holds them.
     """
 
     def __init__(self, items: int, size: int) -> None:
         self.most_items, self.most_size = items, size
-        self.items = self.size = self.requests = self.unread = 0
+        self.items = self.size = self.requests = self.unread = self.arriving = 0
         self._wait = SHORTEST_RETRY
 
     def enter(self, items: int, size: int) -> None:
@@ -43,7 +44,7 @@ class Queue:
                 f"the request has {items} items and {size} bytes with its answer, expected at most {self.most_items} "
                 f"and {self.most_size}: send less at once",
             )
-        held = self.size + self.unread
+        held = self.size + self.unread + self.arriving
         if self.items + items > self.most_items or held + size > self.most_size:
             raise ServiceError(
                 Code.RESOURCE_EXHAUSTED,

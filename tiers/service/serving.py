@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from supervm.kernels.errors import BackendUnavailable
 from supervm.tiers.compose import scheduling, threads
@@ -28,6 +30,9 @@ from supervm.tiers.service.core import OPERATIONS, Limits, VerificationService, 
 from supervm.tiers.service.security import access_of, mode, server_tls
 from supervm.tiers.service.server import GrpcServer, Transport
 from supervm.tiers.settings import Settings
+
+if TYPE_CHECKING:
+    from supervm.tiers.service.http_port import HttpPort
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 OFF = "off"
@@ -44,7 +49,7 @@ class Ready:
 
     Args:
         process: its number.
-        grpc, http: addresses; None where it does not listen.
+        grpc, http, operations: addresses; None where it does not listen.
         tls: 'off', 'on', or 'mutual' where callers need a certificate.
         tokens: whether callers need a token.
     """
@@ -52,6 +57,7 @@ class Ready:
     process: int
     grpc: str | None
     http: str | None
+    operations: str | None
     tls: str
     tokens: bool
     tier: str
@@ -118,7 +124,7 @@ async def serve(
         service.watch(lambda state: board.become(status.State(state.value)))
         ports = Ports(service, settings, how, seen)
         try:
-            grpc, http = await ports.start()
+            grpc, http, operations = await ports.start()
             board.become(status.State.READY)
             gc.collect()
             gc.freeze()  # what is there now stays, and is not looked through again: that takes tens of milliseconds
@@ -127,6 +133,7 @@ async def serve(
                 process=os.getpid(),
                 grpc=grpc,
                 http=http,
+                operations=operations,
                 tls=mode(how.tls),
                 tokens=access.needs_token,
                 tier=settings.tier.name,
@@ -137,6 +144,7 @@ async def serve(
                 service, ports, settings.service_drain_seconds, lambda: ready(listening)
             )
         finally:
+            ports.close()
             service.close()
 
 
@@ -153,7 +161,7 @@ def check(backend: str) -> None:
 
 
 class Ports:
-    """What the service listens on: gRPC, HTTP or both."""
+    """What the service listens on: gRPC, HTTP or both, and perhaps a port for operators."""
 
     def __init__(
         self,
@@ -167,19 +175,21 @@ class Ports:
                 settings.origins["service.grpc"], "service.grpc", "'off', and service.http too", "an address"
             )
         self._grpc = None if settings.service_grpc == OFF else GrpcServer(service, how, seen.tracer)
-        self._http = None
-        if settings.service_http != OFF:
-            from supervm.tiers.service.http_port import HttpPort
+        self._http = None if settings.service_http == OFF else _http(service, settings, how, seen)
+        self._operations = None
+        if settings.service_operations != OFF:
+            from supervm.tiers.service.operations import OperationsServer
 
-            # Loaded where it is wanted alone: it takes longer to import than everything else.
-            module = importlib.import_module("supervm.tiers.service.http.app")
-            app = module.create_app(service, seen.metrics, seen.board, settings)
-            self._http = HttpPort(app, settings.service_http, how)
+            self._operations = OperationsServer(seen, settings.service_operations)
 
-    async def start(self) -> tuple[str | None, str | None]:
-        """Listen; the addresses of gRPC and HTTP."""
+    async def start(self) -> tuple[str | None, str | None, str | None]:
+        """Listen; the addresses of gRPC, HTTP and operations."""
+        operations = None
+        if self._operations:
+            self._operations.start()
+            operations = self._operations.address
         grpc = await self._grpc.start() if self._grpc else None
-        return grpc, await self._http.start() if self._http else None
+        return grpc, await self._http.start() if self._http else None, operations
 
     def stop_streams(self, reason: ServiceError) -> None:
         """End streams when what is in flight in them is answered."""
@@ -191,7 +201,29 @@ class Ports:
         if self._grpc:
             await self._grpc.stop(grace)
         if self._http:
-            await self._http.stop(at_once=not grace)
+            await self._http.stop(grace)
+
+    def close(self) -> None:
+        """Have operators no longer answered, who see how a service stops until it has."""
+        if self._operations:
+            self._operations.stop()
+
+
+def _http(service: VerificationService, settings: Settings, how: Transport, seen: Observation) -> HttpPort:
+    # Loaded where it is wanted alone: it takes longer to import than everything else.
+    from supervm.tiers.service.http_port import HttpLimits, HttpPort
+
+    app: Any = importlib.import_module("supervm.tiers.service.http.app")
+    limits = HttpLimits(
+        settings.service_calls, settings.service_client_connections, settings.service_idle_seconds
+    )
+    return HttpPort(
+        app.create_app(service, seen.metrics, seen.board, settings),
+        settings.service_http,
+        limits,
+        how.tls,
+        partial(seen.metrics.closed, "http"),
+    )
 
 
 async def until_stopped(

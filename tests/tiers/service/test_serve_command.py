@@ -59,6 +59,7 @@ def test_it_serves_until_a_signal(tmp_path: Path) -> None:
         assert ready == {
             "process": child.pid,
             "http": None,
+            "operations": None,
             "tls": "off",
             "tokens": True,
             "tier": "L3",

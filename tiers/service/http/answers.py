@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers that count against the queue's bytes until their callers have read them."""
+"""Answers that count against the queue's bytes until their callers have read them.
+
+Whoever reads slowly holds room that requests need. Answers take at most half of it: where another one would not fit, those
+go of which nothing was read for a while.
+"""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
 
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
@@ -11,24 +18,72 @@ from supervm.tiers.service.admission import Queue
 PIECE = 64 << 10
 """Bytes that are sent at a time: the server takes the next ones when the connection has room."""
 
+SHARE = 2
+"""Answers may take a part of this many of the queue's bytes before slow readers are cut off."""
+
+STALLED_SECONDS = 1.0
+
+
+class Answers:
+    """Those of an application.
+
+    Args:
+        queue: counts what is unread.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self._unread = 0
+        self._sending: dict[Answer, None] = {}
+
+    def begin(self, answer: Answer, size: int) -> None:
+        """An answer of so many bytes is sent."""
+        most = self.queue.most_size // SHARE
+        if self._unread + size > most:
+            self._cut_off(self._unread + size - most)
+        self.queue.unread += size
+        self._unread += size
+        self._sending[answer] = None
+
+    def end(self, answer: Answer, size: int) -> None:
+        """Its caller has it, or is gone."""
+        del self._sending[answer]
+        self._unread -= size
+        self.queue.taken(size)
+
+    def _cut_off(self, wanted: int) -> None:
+        last = time.monotonic() - STALLED_SECONDS
+        for answer in sorted(self._sending, key=lambda one: one.moved):
+            if wanted <= 0 or answer.moved > last:
+                return
+            wanted -= len(answer.body)
+            answer.cut_off()
+
 
 class Answer(Response):
     """JSON of any length.
 
     Args:
         content: the text.
-        queue: counts what is unread.
+        answers: those that are being sent.
+
+    Attributes:
+        moved: when its caller took the last piece.
     """
 
     media_type = "application/json"
 
-    def __init__(self, content: bytes, queue: Queue) -> None:
+    def __init__(self, content: bytes, answers: Answers) -> None:
         super().__init__(content)
-        self._queue = queue
+        self._answers = answers
+        self.moved = 0.0
+        self.cut_off: Callable[[], None] = lambda: None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         content = memoryview(self.body)
-        self._queue.unread += len(content)
+        self.moved = time.monotonic()
+        self.cut_off = scope.get("state", {}).get("abort", self.cut_off)
+        self._answers.begin(self, len(content))
         try:
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
@@ -36,6 +91,7 @@ class Answer(Response):
             for first in range(0, len(content), PIECE):
                 piece = bytes(content[first : first + PIECE])
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                self.moved = time.monotonic()
             await send({"type": "http.response.body", "body": b""})
         finally:
-            self._queue.taken(len(content))
+            self._answers.end(self, len(content))
