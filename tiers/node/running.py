@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -314,8 +314,10 @@ def _door(settings: Settings) -> Door:
 def _told(seen: Observation) -> Observer:
     def tell(number: int, result: BlockResult) -> None:
         seen.metrics.block(result)
-        seen.board.block(result)
-        seen.tracer.block(result)
+        # The engine's own height counts the commits of the genesis, too.
+        numbered = replace(result, height=number)
+        seen.board.block(numbered)
+        seen.tracer.block(numbered)
 
     return tell
 

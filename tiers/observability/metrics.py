@@ -106,7 +106,7 @@ class Metrics:
 
     def watch(self, scheduler: Scheduler) -> None:
         """Export the counters of a scheduler, in place of those of an earlier one."""
-        self._scheduler.scheduler = scheduler
+        self._scheduler.watch(scheduler)
 
     def request(self, call: str, code: str, seconds: float) -> None:
         """A request was answered.

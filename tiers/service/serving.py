@@ -116,8 +116,8 @@ async def serve(
     seen = seen or Observation.of(settings, hardware)
     metrics, board = seen.metrics, seen.board
     with scheduling(settings, hardware) as scheduler:
-        seen.watch(scheduler)
         check(settings.backend)
+        seen.watch(scheduler)
         service = VerificationService(
             limits(settings), access=access, backend=settings.backend, meter=metrics
         )
