@@ -103,10 +103,14 @@ class Methods:
         if method == "HEAD":
             scope = {**scope, "method": "GET"}
 
+        empty = method == "HEAD"
+
         async def answer(message: Message) -> None:
+            nonlocal empty
             if message["type"] == "http.response.start" and message["status"] == NOT_ALLOWED:
+                empty = empty or method == "OPTIONS"
                 message = _allowing(message, method == "OPTIONS")
-            elif message["type"] == "http.response.body" and method in ("HEAD", "OPTIONS"):
+            elif message["type"] == "http.response.body" and empty:
                 message = {**message, "body": b""}
             await send(message)
 
@@ -116,8 +120,9 @@ class Methods:
 def _allowing(start: Message, asked: bool) -> Message:
     """The answer to a method that a path does not have; to one that `asked` which it has, without a body."""
     headers = MutableHeaders(raw=list(start["headers"]))
-    if headers.get("allow") == "GET":
-        headers["allow"] = "GET, HEAD"
+    allowed = {name.strip() for name in headers.get("allow", "").split(",")}
+    if "GET" in allowed:
+        headers["allow"] = ", ".join(sorted(allowed | {"HEAD"}))
     if not asked:
         return {**start, "headers": headers.raw}
     for name in ("content-length", "content-type"):

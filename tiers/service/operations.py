@@ -47,8 +47,9 @@ class OperationsServer:
 
     def stop(self) -> None:
         """Serve no more."""
-        self._stop()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._stop()
+            self._thread.join()
 
     def _run(self) -> None:
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Answers that count against the queue's bytes until their callers have read them.
 
-Whoever reads slowly holds room that requests need. Answers take at most half of it: where another one would not fit, those
-go of which nothing was read for a while.
+Whoever reads slowly holds room that requests need. Large answers take at most half of it: where another one would not fit,
+those go of which nothing was read for a while, and where there are none, it is refused.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from collections.abc import Callable
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
+from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.admission import Queue
+from supervm.tiers.service.codes import Code
 
 PIECE = 64 << 10
 """Bytes that are sent at a time: the server takes the next ones when the connection has room."""
 
 SHARE = 2
-"""Answers may take a part of this many of the queue's bytes before slow readers are cut off."""
+"""Large answers may take a part of this many of the queue's bytes."""
 
 STALLED_SECONDS = 1.0
+RETRY_AFTER = 1.0
 
 
 class Answers:
@@ -33,31 +36,34 @@ class Answers:
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
-        self._unread = 0
         self._sending: dict[Answer, None] = {}
+
+    def check_room(self, size: int) -> None:
+        """See that there is room for an answer of so many bytes, perhaps in place of others.
+
+        Raises:
+            ServiceError: RESOURCE_EXHAUSTED.
+        """
+        missing = self.queue.unread + size - self.queue.most_size // SHARE
+        last = time.monotonic() - STALLED_SECONDS
+        for answer in sorted(self._sending, key=lambda one: one.moved):
+            if missing <= 0 or answer.moved > last:
+                break
+            missing -= len(answer.body)
+            answer.cut_off()
+        if missing > 0 and self.queue.unread:
+            text = f"{self.queue.unread} bytes of answers are not read yet: try again later, and read them faster"
+            raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text, RETRY_AFTER)
 
     def begin(self, answer: Answer, size: int) -> None:
         """An answer of so many bytes is sent."""
-        most = self.queue.most_size // SHARE
-        if self._unread + size > most:
-            self._cut_off(self._unread + size - most)
         self.queue.unread += size
-        self._unread += size
         self._sending[answer] = None
 
     def end(self, answer: Answer, size: int) -> None:
         """Its caller has it, or is gone."""
         del self._sending[answer]
-        self._unread -= size
         self.queue.taken(size)
-
-    def _cut_off(self, wanted: int) -> None:
-        last = time.monotonic() - STALLED_SECONDS
-        for answer in sorted(self._sending, key=lambda one: one.moved):
-            if wanted <= 0 or answer.moved > last:
-                return
-            wanted -= len(answer.body)
-            answer.cut_off()
 
 
 class Answer(Response):

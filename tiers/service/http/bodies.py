@@ -9,7 +9,6 @@ address take no more than half of it, so that those that never end are in each o
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -38,8 +37,8 @@ SMALL_SHARE = 8
 ADDRESS_SHARE = 2
 """Large bodies of an address may take a part of this many, or one may be there."""
 
-STALLED_SECONDS, STALLED_RATE = 1.0, 32 << 10
-"""After so long, a body of which fewer bytes a second came may be given up for others."""
+PACE_SECONDS, SLOWEST_RATE = 1.0, 32 << 10
+"""A body of which fewer bytes a second came for so long may be given up for others."""
 
 MOST_WAITING = 64
 """Of large bodies, and as many small ones."""
@@ -50,6 +49,38 @@ LOOK_SECONDS = 0.1
 
 STEP_BYTES = 64 << 10
 """Of room that a body without a stated length takes at a time."""
+
+
+class Pace:
+    """How fast something comes, a second at a time: who began fast, or sends a byte now and then, is slow none the less.
+
+    Args:
+        now: seconds.
+    """
+
+    __slots__ = ("_bytes", "_last", "_since", "_was_slow")
+
+    def __init__(self, now: float) -> None:
+        self._since = self._last = now
+        self._bytes, self._was_slow = 0, False
+
+    def add(self, size: int, now: float) -> None:
+        """So many bytes have come."""
+        if now - self._since >= PACE_SECONDS:
+            self._was_slow = self.rate(now) < SLOWEST_RATE
+            self._since, self._bytes = now, 0
+        self._bytes += size
+        self._last = now
+
+    def rate(self, now: float) -> float:
+        """Bytes a second of late."""
+        return self._bytes / max(now - self._since, 1e-3)
+
+    def slow(self, now: float) -> bool:
+        """Whether others need not wait for it."""
+        if self._was_slow or now - self._last >= PACE_SECONDS:
+            return True
+        return now - self._since >= PACE_SECONDS and self.rate(now) < SLOWEST_RATE
 
 
 class Body:
@@ -87,25 +118,16 @@ class _Incoming:
 
     def __init__(self, address: str, small: bool, limit: asyncio.Timeout) -> None:
         self.address, self.small, self.limit = address, small, limit
-        self.begun = time.monotonic()
+        self.pace = Pace(time.monotonic())
         self.content = bytearray()
         self.held = self.arrived = 0
         self.given_up = False
         self.wanted = 0
         self.turn: asyncio.Future[None] | None = None
 
-    def rate(self, now: float) -> float:
-        """Bytes a second that came."""
-        return len(self.content) / (now - self.begun) if now > self.begun else math.inf
-
     def stalled(self, now: float) -> bool:
         """Whether others need not wait for it. One that waits for room itself is not to blame."""
-        return (
-            self.turn is None
-            and not self.given_up
-            and now - self.begun >= STALLED_SECONDS
-            and self.rate(now) < STALLED_RATE
-        )
+        return self.turn is None and not self.given_up and self.pace.slow(now)
 
 
 class Bodies:
@@ -221,7 +243,7 @@ class Bodies:
         if not size:
             return
         incoming.wanted = size
-        if not self._queued_before(incoming) and self._fits(incoming):
+        if not self._waiting and self._fits(incoming):
             self._hold(incoming, size)
             return
         if sum(one.small == incoming.small for one in self._waiting) >= MOST_WAITING:
@@ -229,6 +251,7 @@ class Bodies:
         incoming.turn = asyncio.get_running_loop().create_future()
         self._waiting.append(incoming)
         last = time.monotonic() + WAIT_SECONDS
+        self._grant()
         try:
             while not incoming.turn.done():
                 self._give_up_stalled(incoming)
@@ -241,15 +264,11 @@ class Bodies:
             if not incoming.turn.done():
                 self._waiting.remove(incoming)
                 self._grant()
-            incoming.turn = None
+            incoming.turn, incoming.pace = None, Pace(time.monotonic())
 
     def _no_room(self) -> ServiceError:
         text = f"no room for the body beside {self._held} bytes of others, of {self._room} in all: try again later"
         return ServiceError(Code.RESOURCE_EXHAUSTED, "", text, RETRY_AFTER)
-
-    def _queued_before(self, incoming: _Incoming) -> bool:
-        """Whether others wait for what this one would take."""
-        return any(one.small == incoming.small and not self._over_share(one) for one in self._waiting)
 
     def _over_share(self, incoming: _Incoming) -> bool:
         if incoming.small:
@@ -275,11 +294,14 @@ class Bodies:
 
     def _count_arrived(self, incoming: _Incoming, size: int) -> None:
         incoming.arrived += size
+        incoming.pace.add(size, time.monotonic())
         self._arrived += size
         self._queue.arriving += size
 
     def _give_back(self, incoming: _Incoming) -> None:
-        self._count_arrived(incoming, -incoming.arrived)
+        self._arrived -= incoming.arrived
+        self._queue.arriving -= incoming.arrived
+        incoming.arrived = 0
         size, incoming.held = incoming.held, 0
         if not size:
             return
@@ -295,18 +317,21 @@ class Bodies:
             del self._of_address[incoming.address]
 
     def _grant(self) -> None:
-        """Give room to those that wait, in turn; who waits for its own address's share holds up nobody else."""
-        full: set[bool] = set()
-        for incoming in tuple(self._waiting):
-            if incoming.small in full or self._over_share(incoming):
-                continue
-            if not self._fits(incoming):
-                full.add(incoming.small)
-                continue
-            self._waiting.remove(incoming)
-            self._hold(incoming, incoming.wanted)
-            assert incoming.turn is not None
-            incoming.turn.set_result(None)
+        """Give room to those that wait: first to addresses that have least, and in turn.
+
+        Who waits for its own address's share holds up nobody else, nor do large bodies small ones.
+        """
+        for small in (True, False):
+            while waiting := [
+                one for one in self._waiting if one.small is small and not self._over_share(one)
+            ]:
+                incoming = min(waiting, key=lambda one: self._of_address.get(one.address, 0))
+                if not self._fits(incoming):
+                    break
+                self._waiting.remove(incoming)
+                self._hold(incoming, incoming.wanted)
+                assert incoming.turn is not None
+                incoming.turn.set_result(None)
 
     def _give_up_stalled(self, incoming: _Incoming) -> None:
         """Where a body waits: end the slowest stalled one, of its address if that has its share, else of that with most."""
@@ -317,7 +342,7 @@ class Bodies:
             stalled = [one for one in stalled if one.address == incoming.address]
         if not stalled:
             return
-        slowest = min(stalled, key=lambda one: (-held.get(one.address, 0), one.rate(now)))
+        slowest = min(stalled, key=lambda one: (-held.get(one.address, 0), one.pace.rate(now)))
         slowest.given_up = True
         slowest.content.clear()
         self._give_back(slowest)

@@ -30,6 +30,8 @@ from supervm.tiers.service.meters import Meter
 log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT = 86_400.0
+HEX = 2
+"""Bytes of an answer's text for a byte of the reply, or more."""
 
 Timeout = Annotated[
     float | None,
@@ -222,6 +224,7 @@ class _Calls:
         queue, size = self._service.queue, message.ByteSize() + answered
         if size <= LARGE_BYTES:
             return Answer(convert(), self._answers)
+        self._answers.check_room(HEX * answered)
         queue.unread += size  # until it is a text, which counts itself
         writing = self._writing.run(convert, lambda: queue.taken(size))
         return Answer(await _answered(request, writing, deadline), self._answers)

@@ -8,9 +8,10 @@ import h11
 MOST_HEAD_BYTES = 16 << 10
 """Of a request's line and headers, or of the trailers of a chunked body."""
 
-FREE_PARTS, PART_BYTES = 1024, 16
+FREE_PARTS, PART_BYTES = 256, 16
 """Parts in which a body may come, whatever their length; beyond, the bytes that they must have on average."""
 
+VERSIONS = (b"1.0", b"1.1")
 LENGTH, CODING = b"content-length", b"transfer-encoding"
 
 
@@ -25,8 +26,8 @@ class Parser(h11.Connection):
         """What h11 finds next.
 
         Raises:
-            RemoteProtocolError: h11's own; a body in more parts than it has reason for; a body whose length is stated twice,
-                about which a proxy might think otherwise.
+            RemoteProtocolError: h11's own; another version; a body in more parts than it has reason for; a body whose length
+                is stated twice, about which a proxy might think otherwise.
         """
         event = super().next_event()
         if type(event) is h11.Data:
@@ -38,6 +39,8 @@ class Parser(h11.Connection):
                 )
         elif type(event) is h11.Request:
             self._parts = self._bytes = 0
+            if event.http_version not in VERSIONS:
+                raise h11.RemoteProtocolError("not HTTP/1.0 or HTTP/1.1", error_status_hint=505)
             names = {name for name, _ in event.headers}
             if LENGTH in names and CODING in names:
                 raise h11.RemoteProtocolError("Content-Length and Transfer-Encoding", error_status_hint=400)

@@ -34,7 +34,7 @@ from supervm.tiers.errors import ServiceError
 from supervm.tiers.observability.routes import PATHS
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import shortened
-from supervm.tiers.service.http.bodies import STALLED_RATE, STALLED_SECONDS
+from supervm.tiers.service.http.bodies import PACE_SECONDS, Pace
 from supervm.tiers.service.http.connections import Connections, State
 from supervm.tiers.service.http.parser import Parser
 from supervm.tiers.service.http.problems import problem, respond
@@ -115,7 +115,7 @@ class Connection(H11Protocol):
         self._state = State.WAITING
         self.since = asyncio.get_running_loop().time()
         self._deadline = self.since + port.idle
-        self._came = 0
+        self._pace = Pace(self.since)
         self._unparsed = bytearray()
 
     def enter(self, accepted: socket.socket) -> bool:
@@ -179,13 +179,11 @@ class Connection(H11Protocol):
         self._end()
 
     def idle(self) -> bool:
-        seconds = asyncio.get_running_loop().time() - self.since
-        if seconds < STALLED_SECONDS or self._state is State.WORKING:
-            return False
-        if self._state is State.WAITING:
-            return True
-        # Where reading is paused, it waits for room, and not for its caller.
-        return self._came < seconds * STALLED_RATE and not self.flow.read_paused
+        now = asyncio.get_running_loop().time()
+        if self._state is State.READING:
+            # Where reading is paused, it waits for room, and not for its caller.
+            return self._pace.slow(now) and not self.flow.read_paused
+        return self._state is State.WAITING and now - self.since >= PACE_SECONDS
 
     def evict(self) -> None:
         self._port.closed("full")
@@ -286,7 +284,8 @@ class Connection(H11Protocol):
             self.transport.resume_reading()
 
     def _parse(self, data: bytes) -> None:
-        self._came += len(data)
+        if self._state is State.READING:
+            self._pace.add(len(data), self.loop.time())
         try:
             super().data_received(data)
         except h11.ProtocolError:  # of a connection whose end is on its way
@@ -307,7 +306,8 @@ class Connection(H11Protocol):
             self._deadline = self.loop.time() + LINGER_SECONDS
         if state is self._state or not self._entered:
             return
-        self._state, self.since, self._came = state, self.loop.time(), 0
+        self._state, self.since = state, self.loop.time()
+        self._pace = Pace(self.since)
         self._port.books.move(self, self._address, state)
         if state is not State.WAITING:
             self._deadline = math.inf

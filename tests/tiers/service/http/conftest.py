@@ -21,6 +21,7 @@ from supervm.tiers.service.access import Access
 from supervm.tiers.service.core import Limits, VerificationService
 from supervm.tiers.service.http.app import create_app
 from supervm.tiers.service.http_port import HttpLimits, HttpPort
+from supervm.tiers.service.security import ServerTls
 from supervm.tiers.settings import load
 
 PATIENCE = 600.0
@@ -58,9 +59,10 @@ def running(
     tokens: tuple[tuple[str, bytes], ...] = (),
     limits: Limits | None = None,
     ports: HttpLimits | None = None,
+    tls: ServerTls | None = None,
     **settings: Any,
 ) -> Iterator[Running]:
-    """A service with these tokens, limits, limits of its port, and settings."""
+    """A service with these tokens, limits, limits and TLS of its port, and settings."""
     found: dict[str, Any] = {}
     begun, over = threading.Event(), threading.Event()
 
@@ -73,7 +75,7 @@ def running(
         board = StatusBoard(metrics, chosen, EDGE)
         board.become(State.READY)
         app = create_app(service, metrics, board, chosen)
-        port = HttpPort(app, "127.0.0.1:0", ports, closed=partial(metrics.closed, "http"))
+        port = HttpPort(app, "127.0.0.1:0", ports, tls, closed=partial(metrics.closed, "http"))
         found.update(address=f"http://{await port.start()}", service=service, metrics=metrics)
         begun.set()
         await asyncio.to_thread(over.wait)
