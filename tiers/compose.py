@@ -14,6 +14,7 @@ from supervm.crypto import ed25519, secp256k1
 from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
 from supervm.kernels.cuda import devices
 from supervm.kernels.threads import set_threads
+from supervm.tiers.gpus import driver_present
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.known_answers import known_answers
 from supervm.tiers.settings import Settings
@@ -159,7 +160,10 @@ def scheduler(settings: Settings, hardware: Hardware, *, all_cpu_backends: bool 
     set_threads(threads(settings, hardware))
     if policy.strategy is Strategy.CPU_ONLY:
         return Scheduler(policy, known_answers=known_answers)
-    found, reason = devices.devices(), devices.unavailable()
+    found = devices.devices()
+    # Without a driver there never was a device: to compute on the processor is no fallback then, and needs no explanation.
+    told = policy.strategy is Strategy.GPU_ONLY or driver_present()
+    reason = devices.unavailable() if told else ""
     return Scheduler(policy, found, no_devices=reason, known_answers=known_answers)
 
 

@@ -11,7 +11,9 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+PROGRAM = "nvidia-smi"
 QUERY = ("--query-gpu=index,uuid,name,memory.total,compute_cap", "--format=csv,noheader,nounits")
 PATIENCE_SECONDS = 10
 MEBIBYTE = 1 << 20
@@ -55,8 +57,13 @@ def find_gpus(
     return (), "CUDA_VISIBLE_DEVICES hides every GPU" if rows else "nvidia-smi lists no GPU"
 
 
+def driver_present(version: Path = Path("/proc/driver/nvidia/version")) -> bool:
+    """Whether there is an NVIDIA driver: where there is none, nobody misses a GPU."""
+    return version.exists() or shutil.which(PROGRAM) is not None
+
+
 def _ask_driver() -> str:
-    program = shutil.which("nvidia-smi")
+    program = shutil.which(PROGRAM)
     if program is None:
         raise FileNotFoundError("no NVIDIA driver (nvidia-smi not found)")
     done = subprocess.run(

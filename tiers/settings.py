@@ -69,6 +69,8 @@ class Settings:
     service_connection_calls: int
     service_connection_resets: int
     service_stream_seconds: float
+    service_operations: str
+    service_idle_seconds: float
     node_grpc: str
     node_http: str
     node_tokens: str

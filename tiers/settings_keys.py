@@ -268,6 +268,8 @@ KEYS = (
     Key("service.connection.calls", Count(1), "calls of one connection at a time; further ones wait"),
     Key("service.connection.resets", Count(1), "calls that one connection may abandon in a second"),
     Key("service.stream.seconds", Quantity(0.1), "how long a stream, or a connection of gRPC, may idle"),
+    Key("service.operations", Address(), "where it answers operators alone; off: at service.http too"),
+    Key("service.idle.seconds", Quantity(0.1), "how long an HTTP connection may take to ask something"),
     Key("node.grpc", Address(), "where `supervm node` listens for gRPC", "--grpc"),
     Key("node.http", Address(), "where it listens for an operator's HTTP", "--http"),
     Key("node.tokens", FileName(), "a file of bearer tokens; then a node's gRPC calls need one", "--tokens"),

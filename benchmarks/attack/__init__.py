@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Callers of bad will, each for a bounded time and from this machine, and what a service makes of them."""
+"""Attacks on a service and a node of this machine, and what honest callers notice of them."""

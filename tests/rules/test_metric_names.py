@@ -34,6 +34,7 @@ PUBLISHED: dict[str, set[str]] = {name: set() for name in EARLIER} | {
     "supervm_reexecutions_total": set(),
     "supervm_build_info": {"version", "commit", "python"},
     "supervm_requests_total": {"call", "code"},
+    "supervm_connections_closed_total": {"port", "reason"},
     "supervm_request_seconds": {"call"},
 }
 

@@ -115,6 +115,7 @@ def busy() -> Observed:
     one.metrics.watch(EverySeries())  # type: ignore[arg-type]
     one.metrics.verified("ed25519", "ifma", np.array([1, 0, -1], np.int8))
     one.metrics.request("Verify", "OK", 0.01)
+    one.metrics.closed("http", "silent")
     one.metrics.queue("gather", lambda: 1)
     one.metrics.conflicts(1)
     one.block(block_result())

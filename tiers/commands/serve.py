@@ -48,7 +48,11 @@ def serve(
         if as_json:
             console.print_json({**asdict(found), "seconds": seconds})
         else:
-            for name, address in (("gRPC", found.grpc), ("HTTP", found.http)):
+            for name, address in (
+                ("gRPC", found.grpc),
+                ("HTTP", found.http),
+                ("operations", found.operations),
+            ):
                 if address:
                     console.answers().print(console.plain(f"{name} on {address}"))
 

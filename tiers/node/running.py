@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ from supervm.tiers.node.full_service import FullService, prune_inbox
 from supervm.tiers.node.inbox import Inbox
 from supervm.tiers.node.light_client import check_accounts, replay_queue
 from supervm.tiers.node.limits import BlockLimits, InboxLimits
-from supervm.tiers.node.operations import OperationsServer
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.sources import SubmittedBlocks
@@ -44,10 +43,10 @@ from supervm.tiers.node.tasks import Task, TaskRouter
 from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES
 from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.observing import Observation, observing
-from supervm.tiers.observability.routes import operations_router
 from supervm.tiers.observability.status import State
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.files import allow_open_files
+from supervm.tiers.service.operations import OperationsServer
 from supervm.tiers.service.security import ServerTls, access_of, mode, server_tls
 from supervm.tiers.settings import Settings
 
@@ -355,8 +354,10 @@ def _door(settings: Settings) -> Door:
 def _told(seen: Observation) -> Observer:
     def tell(number: int, result: BlockResult) -> None:
         seen.metrics.block(result)
-        seen.board.block(result)
-        seen.tracer.block(result)
+        # The engine's own height counts the commits of the genesis, too.
+        numbered = replace(result, height=number)
+        seen.board.block(numbered)
+        seen.tracer.block(numbered)
 
     return tell
 
@@ -385,9 +386,9 @@ def _serve(
         server.start()
         grpc = server.address
     if settings.node_http != OFF:
-        pages = OperationsServer(operations_router(seen.metrics, seen.board), settings.node_http)
-        stack.callback(pages.stop)
+        pages = OperationsServer(seen, settings.node_http)
         pages.start()
+        stack.callback(pages.stop)
         http = pages.address
     return grpc, http
 

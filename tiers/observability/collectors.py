@@ -29,11 +29,24 @@ class SchedulerCollector(Collector):
     """The counters of a scheduler, if there is one.
 
     Attributes:
-        scheduler: whose; it may be replaced at any time.
+        scheduler: whose.
     """
 
     def __init__(self) -> None:
         self.scheduler: Scheduler | None = None
+        self._before: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[int, float]] = {}
+
+    def watch(self, scheduler: Scheduler) -> None:
+        """Export a scheduler, in place of an earlier one: of its batches those from now on.
+
+        What it computed before, such as the known answers at the start, nobody sent.
+        """
+        self.scheduler = scheduler
+        self._before = {
+            (reading.name, reading.labels): (reading.count, reading.total)
+            for reading in scheduler.metrics()
+            if reading.name in (SECONDS, ITEMS)
+        }
 
     def collect(self) -> Iterator[Metric]:
         families = _families()
@@ -42,7 +55,10 @@ class SchedulerCollector(Collector):
             family = families[reading.name]
             labels = [value for _, value in reading.labels]
             if isinstance(family, SummaryMetricFamily):
-                family.add_metric(labels, count_value=reading.count, sum_value=reading.total)
+                count, total = self._before.get((reading.name, reading.labels), (0, 0.0))
+                family.add_metric(
+                    labels, count_value=reading.count - count, sum_value=max(0.0, reading.total - total)
+                )
             else:
                 family.add_metric(labels, reading.total)
         yield from families.values()

@@ -106,7 +106,7 @@ class Metrics:
 
     def watch(self, scheduler: Scheduler) -> None:
         """Export the counters of a scheduler, in place of those of an earlier one."""
-        self._scheduler.scheduler = scheduler
+        self._scheduler.watch(scheduler)
 
     def request(self, call: str, code: str, seconds: float) -> None:
         """A request was answered.
@@ -119,6 +119,15 @@ class Metrics:
         self._requests.labels(call, code).inc()
         self._latency.labels(call).observe(seconds)
         self.rates[REQUESTS].add(1)
+
+    def closed(self, port: str, reason: str) -> None:
+        """A connection was ended, not by its caller.
+
+        Args:
+            port: "http" or "operations".
+            reason: see `supervm.tiers.service.http.protocol.Port`.
+        """
+        self._closed.labels(port, reason).inc()
 
     # ---------------------------------------------------------------------------------------------- what is read
 
@@ -144,6 +153,11 @@ class Metrics:
         )
         self._requests = self._counter(
             "supervm_requests_total", "Requests answered, by gRPC status code.", ("call", "code")
+        )
+        self._closed = self._counter(
+            "supervm_connections_closed_total",
+            "Connections that were ended, not by their callers.",
+            ("port", "reason"),
         )
         self._latency = Histogram(
             "supervm_request_seconds",

@@ -9,14 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import PlainTextResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supervm.tiers.observability.metrics import Metrics
 from supervm.tiers.observability.page import status_page
 from supervm.tiers.observability.status import State, StatusBoard
 
-UNREADY = 503
+PATHS = frozenset(("/", "/status.json", "/metrics", "/healthz", "/readyz"))
+"""Of the routes."""
+
+UNREADY, NOT_ALLOWED, NO_CONTENT = 503, 405, 204
 UNREADY_ANSWER: dict[int | str, dict[str, Any]] = {
     UNREADY: {
         "description": "It is not; the body names the state.",
@@ -73,3 +78,53 @@ def operations_router(metrics: Metrics, board: StatusBoard) -> APIRouter:
 
 def _answer(board: StatusBoard, well: bool) -> Response:
     return PlainTextResponse(f"{board.state.value}\n", 200 if well else UNREADY, headers=FRESH)
+
+
+def operations_app(metrics: Metrics, board: StatusBoard) -> FastAPI:
+    """The routes as an application of their own, for a port of their own."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(operations_router(metrics, board))
+    app.add_middleware(Methods)
+    return app
+
+
+class Methods:
+    """HEAD and OPTIONS of every path, from what it answers to GET and to a method that it does not have.
+
+    Args:
+        app: ASGI.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope.get("method")
+        if method == "HEAD":
+            scope = {**scope, "method": "GET"}
+
+        empty = method == "HEAD"
+
+        async def answer(message: Message) -> None:
+            nonlocal empty
+            if message["type"] == "http.response.start" and message["status"] == NOT_ALLOWED:
+                empty = empty or method == "OPTIONS"
+                message = _allowing(message, method == "OPTIONS")
+            elif message["type"] == "http.response.body" and empty:
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app(scope, receive, answer)
+
+
+def _allowing(start: Message, asked: bool) -> Message:
+    """The answer to a method that a path does not have; to one that `asked` which it has, without a body."""
+    headers = MutableHeaders(raw=list(start["headers"]))
+    allowed = {name.strip() for name in headers.get("allow", "").split(",")}
+    if "GET" in allowed:
+        headers["allow"] = ", ".join(sorted(allowed | {"HEAD"}))
+    if not asked:
+        return {**start, "headers": headers.raw}
+    for name in ("content-length", "content-type"):
+        del headers[name]
+    return {**start, "status": NO_CONTENT, "headers": headers.raw}

@@ -6,6 +6,7 @@ Counts are read from the metrics, so that this and Prometheus cannot disagree; r
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import deque
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from supervm.engine.scheduler.executors import ExecutorKind
+from supervm.kernels import registry
 from supervm.tiers.environment import version
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.observability.metrics import Metrics
@@ -22,6 +25,9 @@ from supervm.tiers.settings import Settings
 
 if TYPE_CHECKING:
     from supervm.engine.result import BlockResult
+
+KINDS = {ExecutorKind.WASM_CPU.value: "processor"}
+"""What an operator calls a kind of executor, where that is not the scheduler's name."""
 
 BLOCKS_KEPT = 20
 """Recent blocks that a status shows."""
@@ -58,7 +64,7 @@ class Verified(Struct, frozen=True):
 
 
 class Executor(Struct, frozen=True):
-    """A processor or device of the scheduler: its circuit ("closed" where it is well), what is wrong with it, or ''."""
+    """A processor's backend, or a device, that this machine has: its circuit ("closed" where it is well), what is wrong."""
 
     name: str
     kind: str
@@ -157,6 +163,13 @@ class Status(Struct, frozen=True):
     blocks: list[BlockLine]
 
 
+@functools.cache
+def absent() -> frozenset[str]:
+    """Backends that none of the loaded operations can use on this machine."""
+    listed = [backend for operation in registry.operations() for backend in registry.backends(operation)]
+    return frozenset(one.name for one in listed) - {one.name for one in listed if one.available}
+
+
 class StatusBoard:
     """Collects what a status shows; every method may be called from any thread.
 
@@ -252,7 +265,11 @@ class StatusBoard:
         scheduler = self._metrics.scheduler
         listed = scheduler.report(()).executors if scheduler is not None else ()
         return [
-            Executor(name=one.name, kind=one.kind, circuit=one.circuit, reason=one.reason) for one in listed
+            Executor(
+                name=one.name, kind=KINDS.get(one.kind, one.kind), circuit=one.circuit, reason=one.reason
+            )
+            for one in listed
+            if one.name not in absent()
         ]
 
     def _stages(self, samples: Samples) -> list[Stage]:

@@ -4,21 +4,61 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
 
-from supervm.tiers.service.server import Transport
+from supervm.tiers.service.access import network_of
+from supervm.tiers.service.http.connections import Connections
+from supervm.tiers.service.http.protocol import Connection, Port
+from supervm.tiers.service.security import ServerTls
+
+SWEEP_SECONDS = 0.25
+"""How late a time-out may be noticed."""
+
+BACKLOG = 2048
+ACCEPTED_AT_ONCE = 16
+PAUSE_SECONDS = 0.5
+"""Until the port accepts again when it could not."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HttpLimits:
+    """What callers may take of a port.
+
+    Args:
+        connections: at a time.
+        each: of one address.
+        idle: seconds that a connection may take for a request's head, from its beginning or the last answer on.
+    """
+
+    connections: int = 1024
+    each: int = 256
+    idle: float = 10.0
+
+
+def uncounted(reason: str) -> None:
+    """Where nobody counts why connections are ended."""
 
 
 class _Server(uvicorn.Server):
+    """Serves connections that others accept."""
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.servers = []
+        self.started = True
 
 
 class HttpPort:
@@ -27,27 +67,44 @@ class HttpPort:
     Args:
         app: ASGI.
         address: HOST:PORT; port 0 is any free one.
-        transport: whose certificates are used, and for how many connections.
+        limits: of its callers.
+        tls: None in the clear.
+        closed: told why a connection was ended; see `Port`.
     """
 
-    def __init__(self, app: Any, address: str, transport: Transport) -> None:
+    def __init__(
+        self,
+        app: Any,
+        address: str,
+        limits: HttpLimits | None = None,
+        tls: ServerTls | None = None,
+        closed: Callable[[str], None] = uncounted,
+    ) -> None:
         host, _, port = address.rpartition(":")
-        self._host, self._name, self._port = host.strip("[]"), host, int(port)
-        tls = transport.tls
+        self._host, self._name, self._number = host.strip("[]"), host, int(port)
+        limits = limits or HttpLimits()
+        self._port = Port(Connections(limits.connections, limits.each), limits.idle, closed)
         clients = None if tls is None else tls.clients
-        config = uvicorn.Config(
+        self._config = uvicorn.Config(
             app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=transport.calls + 1,  # at which uvicorn begins to answer 503
+            proxy_headers=False,  # else whoever is on this machine could say that it is somebody else
+            timeout_keep_alive=round(limits.idle + 1),  # the port's own time-out comes first
             ssl_certfile=None if tls is None else tls.certificate,
             ssl_keyfile=None if tls is None else tls.key,
             ssl_ca_certs=None if clients is None else str(clients),
             ssl_cert_reqs=ssl.CERT_NONE if clients is None else ssl.CERT_REQUIRED,
         )
-        self._server = _Server(config)
-        self._serving: asyncio.Task[None] | None = None
+        self._config.load()
+        self._port.tls = self._config.ssl
+        self._server = _Server(self._config)
+        self._listening: socket.socket | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> str:
         """Listen; returns the address.
@@ -56,17 +113,59 @@ class HttpPort:
             OSError: the address cannot be listened on.
         """
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listening = socket.create_server((self._host, self._port), family=family, backlog=2048)
-        self._serving = asyncio.create_task(self._server.serve([listening]))
-        while not self._server.started:
-            if self._serving.done():
-                await self._serving
-                raise OSError(f"cannot serve HTTP on {self._host}:{self._port}")
-            await asyncio.sleep(0.001)
-        return f"{self._name}:{listening.getsockname()[1]}"
+        self._listening = socket.create_server((self._host, self._number), family=family, backlog=BACKLOG)
+        self._listening.setblocking(False)
+        self._tasks = [asyncio.create_task(self._server.serve()), asyncio.create_task(self._sweep())]
+        self._accepting(True)
+        return f"{self._name}:{self._listening.getsockname()[1]}"
 
-    async def stop(self, *, at_once: bool) -> None:
-        """Close the port, when what is in flight is answered or at once."""
-        self._server.should_exit, self._server.force_exit = True, at_once
-        if self._serving is not None:
-            await self._serving
+    async def stop(self, grace: float) -> None:
+        """Close the port, and what is not answered within `grace` seconds."""
+        if self._listening is None:
+            return
+        self._accepting(False)
+        self._listening.close()
+        self._listening = None
+        serving, sweeping = self._tasks
+        self._server.should_exit = True
+        if grace:
+            await asyncio.wait({serving}, timeout=grace)
+        self._server.force_exit = True
+        self._port.end()
+        sweeping.cancel()
+        await asyncio.wait({serving, sweeping})
+        if serving.exception() is not None:
+            await serving
+
+    def _accepting(self, on: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if self._listening is None:
+            return
+        if on:
+            loop.add_reader(self._listening, self._accept, self._listening)
+        else:
+            loop.remove_reader(self._listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        """Let some of those in who wait; between some and the next, those that are in have their turn."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                accepted, peer = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # no descriptor or no memory is left: some may be soon
+                log.error("cannot accept a connection: %s", error)
+                self._accepting(False)
+                asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._accepting, True)
+                return
+            accepted.setblocking(False)
+            connection = Connection(self._port, network_of(peer[0]), self._config, self._server.server_state)
+            if not connection.enter(accepted):
+                self._port.closed("full")
+                accepted.close()
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._port.sweep(loop.time())

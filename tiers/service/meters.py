@@ -28,6 +28,9 @@ class Meter(Protocol):
     def request(self, call: str, code: str, seconds: float) -> None:
         """A request was answered."""
 
+    def closed(self, port: str, reason: str) -> None:
+        """A connection was ended, not by its caller."""
+
 
 class Unmetered:
     """Counts nothing."""
@@ -45,4 +48,7 @@ class Unmetered:
         pass
 
     def request(self, call: str, code: str, seconds: float) -> None:
+        pass
+
+    def closed(self, port: str, reason: str) -> None:
         pass

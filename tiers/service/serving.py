@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from supervm.kernels.errors import BackendUnavailable
 from supervm.tiers.compose import scheduling, threads
@@ -29,6 +31,9 @@ from supervm.tiers.service.files import allow_open_files
 from supervm.tiers.service.security import access_of, mode, server_tls
 from supervm.tiers.service.server import GrpcServer, Transport
 from supervm.tiers.settings import Settings
+
+if TYPE_CHECKING:
+    from supervm.tiers.service.http_port import HttpPort
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 OFF = "off"
@@ -48,7 +53,7 @@ class Ready:
 
     Args:
         process: its number.
-        grpc, http: addresses; None where it does not listen.
+        grpc, http, operations: addresses; None where it does not listen.
         tls: 'off', 'on', or 'mutual' where callers need a certificate.
         tokens: whether callers need a token.
     """
@@ -56,6 +61,7 @@ class Ready:
     process: int
     grpc: str | None
     http: str | None
+    operations: str | None
     tls: str
     tokens: bool
     tier: str
@@ -123,15 +129,15 @@ async def serve(
     seen = seen or Observation.of(settings, hardware)
     metrics, board = seen.metrics, seen.board
     with scheduling(settings, hardware) as scheduler:
-        seen.watch(scheduler)
         check(settings.backend)
+        seen.watch(scheduler)
         service = VerificationService(
             limits(settings), access=access, backend=settings.backend, meter=metrics
         )
         service.watch(lambda state: board.become(status.State(state.value)))
         ports = Ports(service, settings, how, seen)
         try:
-            grpc, http = await ports.start()
+            grpc, http, operations = await ports.start()
             board.become(status.State.READY)
             gc.collect()
             gc.freeze()  # what is there now stays, and is not looked through again: that takes tens of milliseconds
@@ -140,6 +146,7 @@ async def serve(
                 process=os.getpid(),
                 grpc=grpc,
                 http=http,
+                operations=operations,
                 tls=mode(how.tls),
                 tokens=access.needs_token,
                 tier=settings.tier.name,
@@ -150,6 +157,7 @@ async def serve(
                 service, ports, settings.service_drain_seconds, lambda: ready(listening)
             )
         finally:
+            ports.close()
             service.close()
 
 
@@ -166,7 +174,7 @@ def check(backend: str) -> None:
 
 
 class Ports:
-    """What the service listens on: gRPC, HTTP or both."""
+    """What the service listens on: gRPC, HTTP or both, and perhaps a port for operators."""
 
     def __init__(
         self,
@@ -180,19 +188,21 @@ class Ports:
                 settings.origins["service.grpc"], "service.grpc", "'off', and service.http too", "an address"
             )
         self._grpc = None if settings.service_grpc == OFF else GrpcServer(service, how, seen.tracer)
-        self._http = None
-        if settings.service_http != OFF:
-            from supervm.tiers.service.http_port import HttpPort
+        self._http = None if settings.service_http == OFF else _http(service, settings, how, seen)
+        self._operations = None
+        if settings.service_operations != OFF:
+            from supervm.tiers.service.operations import OperationsServer
 
-            # Loaded where it is wanted alone: it takes longer to import than everything else.
-            module = importlib.import_module("supervm.tiers.service.http.app")
-            app = module.create_app(service, seen.metrics, seen.board, settings)
-            self._http = HttpPort(app, settings.service_http, how)
+            self._operations = OperationsServer(seen, settings.service_operations)
 
-    async def start(self) -> tuple[str | None, str | None]:
-        """Listen; the addresses of gRPC and HTTP."""
+    async def start(self) -> tuple[str | None, str | None, str | None]:
+        """Listen; the addresses of gRPC, HTTP and operations."""
+        operations = None
+        if self._operations:
+            self._operations.start()
+            operations = self._operations.address
         grpc = await self._grpc.start() if self._grpc else None
-        return grpc, await self._http.start() if self._http else None
+        return grpc, await self._http.start() if self._http else None, operations
 
     def stop_streams(self, reason: ServiceError) -> None:
         """End streams when what is in flight in them is answered."""
@@ -204,7 +214,29 @@ class Ports:
         if self._grpc:
             await self._grpc.stop(grace)
         if self._http:
-            await self._http.stop(at_once=not grace)
+            await self._http.stop(grace)
+
+    def close(self) -> None:
+        """Have operators no longer answered, who see how a service stops until it has."""
+        if self._operations:
+            self._operations.stop()
+
+
+def _http(service: VerificationService, settings: Settings, how: Transport, seen: Observation) -> HttpPort:
+    # Loaded where it is wanted alone: it takes longer to import than everything else.
+    from supervm.tiers.service.http_port import HttpLimits, HttpPort
+
+    app: Any = importlib.import_module("supervm.tiers.service.http.app")
+    limits = HttpLimits(
+        settings.service_calls, settings.service_client_connections, settings.service_idle_seconds
+    )
+    return HttpPort(
+        app.create_app(service, seen.metrics, seen.board, settings),
+        settings.service_http,
+        limits,
+        how.tls,
+        partial(seen.metrics.closed, "http"),
+    )
 
 
 async def until_stopped(

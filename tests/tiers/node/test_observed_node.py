@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
+import threading
+import time
 import urllib.request
 
 import pytest
@@ -68,6 +71,37 @@ def test_blocks_and_calls_have_spans(tmp_path, exporter):
     assert names.count("block") == len(WORKLOAD)
     assert names.count("GetStatus") == 1
     assert 'call="GetStatus"' in seen[1]
+
+
+def test_the_status_has_the_numbers_of_the_blocks(tmp_path):
+    """The engine's own height counts the commits of the genesis besides."""
+    write_chain(tmp_path / "chain", WORKLOAD)
+    hardware = Hardware(cores=16, memory=64 * GB)
+    settings = load(hardware, flags={"workers": 1, **LISTENING}, environment={})
+    places = Places(tmp_path / "chain" / "genesis.work", tmp_path / "node", tmp_path / "chain")
+    told = []
+
+    def ready(found):
+        def wait():
+            last = time.monotonic() + 120
+            while time.monotonic() < last:
+                with urllib.request.urlopen(f"http://{found.http}/status.json", timeout=60) as answer:
+                    blocks = json.load(answer)["blocks"]
+                with Upstream(found.grpc) as asked:
+                    number = asked.get_status().number
+                if number == len(WORKLOAD) == len(blocks):
+                    told.append((number, [block["height"] for block in blocks]))
+                    break
+                time.sleep(0.02)
+            signal.raise_signal(signal.SIGTERM)
+
+        waiting.append(threading.Thread(target=wait))
+        waiting[0].start()
+
+    waiting = []
+    run_full(settings, hardware, places, ready)
+    waiting[0].join(60)
+    assert told == [(len(WORKLOAD), list(range(len(WORKLOAD), 0, -1)))]
 
 
 def test_an_edge_node_counts_what_it_verifies(tmp_path, exporter, serve):

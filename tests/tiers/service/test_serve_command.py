@@ -20,6 +20,7 @@ import pytest
 from signed_requests import single
 
 from supervm.crypto.selftest import SelfTest
+from supervm.tiers.gpus import driver_present
 from supervm.tiers.service import serving
 from supervm.tiers.service.v1 import verification_pb2_grpc as rpc
 
@@ -59,6 +60,7 @@ def test_it_serves_until_a_signal(tmp_path: Path) -> None:
         assert ready == {
             "process": child.pid,
             "http": None,
+            "operations": None,
             "tls": "off",
             "tokens": True,
             "tier": "L3",
@@ -89,6 +91,39 @@ def test_http_beside_grpc_and_what_it_says_while_draining() -> None:
         assert 'supervm_requests_total{call="Verify",code="OK"} 1.0' in metrics
         child.send_signal(signal.SIGINT)
         assert child.wait(LIMIT) == 0
+
+
+def test_operations_on_a_port_of_their_own() -> None:
+    """Which is then the only one that has them; and the first lines of a log that has nothing to say."""
+    addresses = {"SUPERVM_SERVICE_OPERATIONS": "127.0.0.1:0"}
+    with process("--http", "127.0.0.1:0", **addresses) as (child, ready):
+        http, operations = (f"http://{ready[name]}" for name in ("http", "operations"))
+        body = {"function": "sha256", "messages": [""]}
+        assert httpx.post(f"{http}/v1/hash", json=body, timeout=LIMIT).status_code == 200
+        for path in ("/", "/healthz", "/readyz", "/metrics", "/status.json"):
+            assert httpx.get(f"{operations}{path}", timeout=LIMIT).status_code == 200
+            assert httpx.get(f"{http}{path}", timeout=LIMIT).status_code == 404
+        assert httpx.post(f"{operations}/v1/hash", json=body, timeout=LIMIT).status_code == 404
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(LIMIT) == 0
+
+
+def test_what_nobody_sent_is_not_shown() -> None:
+    """Signatures whose verdicts are known are verified at the start."""
+    with process("--http", "127.0.0.1:0") as (child, ready):
+        base = f"http://{ready['http']}"
+        body = {"function": "sha256", "messages": [""]}
+        for _ in range(3):
+            assert httpx.post(f"{base}/v1/hash", json=body, timeout=LIMIT).status_code == 200
+        status = httpx.get(f"{base}/status.json", timeout=LIMIT).json()
+        assert [(one["operation"], one["batches"]) for one in status["kernels"]] == [("sha256", 3)]
+        assert [(one["call"], one["codes"]) for one in status["requests"]] == [("/v1/hash", {"OK": 3})]
+        assert status["verified"] == []
+        child.send_signal(signal.SIGTERM)
+        _, said = child.communicate(timeout=LIMIT)
+        if not driver_present():
+            assert status["fallbacks"] == []
+            assert "CuPy" not in said
 
 
 @pytest.mark.parametrize(

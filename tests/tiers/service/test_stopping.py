@@ -22,7 +22,6 @@ from supervm.tiers import Hardware
 from supervm.tiers.observability.observing import Observation
 from supervm.tiers.service.http_port import HttpPort
 from supervm.tiers.service.security import ServerTls
-from supervm.tiers.service.server import Transport
 from supervm.tiers.service.serving import Ports, transport, until_stopped
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 from supervm.tiers.settings import load
@@ -38,9 +37,9 @@ def stopped(limit: float, act: Stopping) -> None:
     async def test() -> None:
         service = HeldService()
         ports = Ports(service, settings, transport(settings), Observation.of(settings, hardware))
-        address, http = await ports.start()
+        address, http, operations = await ports.start()
         assert address is not None
-        assert http is None
+        assert http is operations is None
         outcome = asyncio.ensure_future(until_stopped(service, ports, limit, lambda: None))
         async with grpc.aio.insecure_channel(address) as channel:
             call = asyncio.ensure_future(_verdicts(VerificationStub(channel)))
@@ -117,7 +116,7 @@ def test_the_http_port_speaks_tls_where_grpc_does(tmp_path: Path) -> None:
         port = HttpPort(
             _echo,
             "127.0.0.1:0",
-            Transport(tls=ServerTls(certificate, key, authorities)),
+            tls=ServerTls(certificate, key, authorities),
         )
         url = f"https://localhost:{(await port.start()).rpartition(':')[2]}/here"
         async with httpx.AsyncClient(verify=known) as client:
@@ -125,34 +124,17 @@ def test_the_http_port_speaks_tls_where_grpc_does(tmp_path: Path) -> None:
         async with httpx.AsyncClient(verify=trusting) as client:
             with pytest.raises((httpx.TransportError, ssl.SSLError)):
                 await client.get(url)
-        await port.stop(at_once=False)
-
-    asyncio.run(test())
-
-
-def test_no_more_http_connections_than_calls() -> None:
-    async def test() -> None:
-        port = HttpPort(_echo, "127.0.0.1:0", Transport(calls=2))
-        host, _, number = (await port.start()).rpartition(":")
-        idle = [await asyncio.open_connection(host, int(number)) for _ in range(2)]
-        async with httpx.AsyncClient(trust_env=False) as client:
-            assert (await client.get(f"http://{host}:{number}/x")).status_code == 503
-        idle[0][1].close()
-        await idle[0][1].wait_closed()
-        async with httpx.AsyncClient(trust_env=False) as client:
-            assert (await client.get(f"http://{host}:{number}/x")).text == "/x"
-        idle[1][1].close()
-        await port.stop(at_once=True)
+        await port.stop(1)
 
     asyncio.run(test())
 
 
 def test_an_http_address_in_use() -> None:
     async def test() -> None:
-        first = HttpPort(_echo, "127.0.0.1:0", Transport())
+        first = HttpPort(_echo, "127.0.0.1:0")
         address = await first.start()
         with pytest.raises(OSError, match="in use"):
-            await HttpPort(_echo, address, Transport()).start()
-        await first.stop(at_once=True)
+            await HttpPort(_echo, address).start()
+        await first.stop(0)
 
     asyncio.run(test())

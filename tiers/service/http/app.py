@@ -7,6 +7,7 @@ before a byte of it is parsed; it becomes the message that gRPC would have carri
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
@@ -15,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from supervm.tiers.environment import version
 from supervm.tiers.errors import ServiceError
-from supervm.tiers.observability.routes import operations_router
+from supervm.tiers.observability.routes import Methods, operations_router
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.http.bodies import MOST_BYTES, Bodies
 from supervm.tiers.service.http.calls import calls_router
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from supervm.tiers.observability.status import StatusBoard
     from supervm.tiers.service.core import VerificationService
     from supervm.tiers.settings import Settings
+
+OFF = "off"
 
 DESCRIPTION = """Signatures, hashes, Merkle roots, multi-scalar multiplication, Poseidon and conflict detection in batches.
 
@@ -46,7 +49,8 @@ def create_app(
         service: what is called, and who may call.
         metrics: counts requests, by path; exported at `/metrics`.
         board: for the status page, `/healthz` and `/readyz`.
-        settings: `service.message.bytes` bounds a body, and the message that it becomes; `service.queue.bytes` all bodies.
+        settings: `service.message.bytes` bounds a body, and the message that it becomes, `service.message.seconds` the time
+            in which it comes; `service.queue.bytes` all bodies. The pages of operations are here unless they have a port.
     """
     # The pages that show the document load their scripts from elsewhere, which a service's own pages do not.
     app = FastAPI(
@@ -57,11 +61,18 @@ def create_app(
         redoc_url=None,
         license_info={"name": "GPL-3.0-or-later", "identifier": "GPL-3.0-or-later"},
     )
-    bodies = Bodies(min(settings.service_message_bytes, MOST_BYTES), settings.service_queue_bytes)
+    bodies = Bodies(
+        min(settings.service_message_bytes, MOST_BYTES),
+        settings.service_queue_bytes,
+        service.queue,
+        settings.service_message_seconds,
+    )
     app.include_router(calls_router(service, metrics, bodies))
-    app.include_router(operations_router(metrics, board))
+    if settings.service_operations == OFF:
+        app.include_router(operations_router(metrics, board))
+    app.add_middleware(Methods)
     app.add_exception_handler(ServiceError, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(RequestValidationError, partial(_invalid, metrics))
     app.add_exception_handler(HTTPException, _not_routed)
     app.openapi = lambda: document_of(app, service.access.needs_token)  # type: ignore[method-assign]
     return app
@@ -71,8 +82,11 @@ async def _refused(request: Request, error: Any) -> Response:
     return problem(error)
 
 
-async def _invalid(request: Request, error: Any) -> Response:
-    return problem(of_validation(error.errors()))
+async def _invalid(metrics: Metrics, request: Request, error: Any) -> Response:
+    """A header that is wrong; the request does not get as far as its call, where others are counted."""
+    refusal = of_validation(error.errors())
+    metrics.request(request.scope["route"].path, refusal.code.name, 0.0)
+    return problem(refusal)
 
 
 async def _not_routed(request: Request, error: Any) -> Response:

@@ -17,7 +17,7 @@ from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, VerificationService
 from supervm.tiers.service.http import conversion, models
-from supervm.tiers.service.http.answers import Answer
+from supervm.tiers.service.http.answers import Answer, Answers
 from supervm.tiers.service.http.bodies import Bodies
 from supervm.tiers.service.http.bodies import gone as gone_away
 from supervm.tiers.service.http.document import ERRORS, body_of
@@ -30,6 +30,8 @@ from supervm.tiers.service.meters import Meter
 log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT = 86_400.0
+HEX = 2
+"""Bytes of an answer's text for a byte of the reply, or more."""
 
 Timeout = Annotated[
     float | None,
@@ -176,6 +178,7 @@ class _Calls:
 
     def __init__(self, service: VerificationService, meter: Meter, bodies: Bodies) -> None:
         self._service, self._meter, self._bodies = service, meter, bodies
+        self._answers = Answers(service.queue)
         # Two, so that answers, which free memory, never wait for bodies, which take it.
         self._parsing, self._writing = Thread("supervm-bodies", service), Thread("supervm-answers", service)
 
@@ -220,14 +223,15 @@ class _Calls:
 
         queue, size = self._service.queue, message.ByteSize() + answered
         if size <= LARGE_BYTES:
-            return Answer(convert(), queue)
+            return Answer(convert(), self._answers)
+        self._answers.check_room(HEX * answered)
         queue.unread += size  # until it is a text, which counts itself
         writing = self._writing.run(convert, lambda: queue.taken(size))
-        return Answer(await _answered(request, writing, deadline), queue)
+        return Answer(await _answered(request, writing, deadline), self._answers)
 
     async def _message(self, route: Route, request: Request, deadline: float | None) -> Message:
         """Read a body and make a message of it. Raises: ServiceError."""
-        async with self._bodies.read(request) as body:
+        async with self._bodies.read(request, deadline) as body:
             content = body.content
 
             def convert() -> Message:

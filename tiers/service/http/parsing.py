@@ -7,6 +7,8 @@ or has unknown members), it is parsed at once after all, which costs some tenths
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
+from supervm.tiers.service.columns import shortened
 from supervm.tiers.service.http.long_lists import SHAPES, NoPieces, WrongItem
 from supervm.tiers.service.http.pieces import PIECE_BYTES
 from supervm.tiers.service.http.problems import of_validation
@@ -55,7 +58,34 @@ def parse(model: type[BaseModel], content: bytes, size: int = PIECE_BYTES) -> Ba
         found = _at_once(model, content)
     if isinstance(found, _Refused):
         raise _refusal(found)
+    _refuse_repeated(content, len(found.model_fields_set))
     return found
+
+
+def _refuse_repeated(content: bytes, members: int) -> None:
+    """A member that comes twice: parsers take one of them, and not all the same one.
+
+    No value of a body is an object, so that each member has the only colon outside of texts, and texts that are right have
+    none: a body with as many colons as members repeats nothing.
+
+    Args:
+        content: of a body that has its model.
+        members: that it has, different ones.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT that names it.
+    """
+    if content.count(b":") == members:
+        return
+    names: Counter[str] = Counter()
+
+    def count(pairs: list[tuple[str, Any]]) -> None:
+        names.update(name for name, _ in pairs)
+
+    json.loads(content, object_pairs_hook=count, parse_int=len, parse_float=len, parse_constant=len)
+    for name, times in names.items():
+        if times > 1:
+            raise ServiceError(Code.INVALID_ARGUMENT, shortened(name), f"found {times} times, expected once")
 
 
 def _refusal(refused: _Refused) -> ServiceError:

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from observed import EDGE
 
 from supervm.tiers.observability.metrics import Metrics
@@ -20,6 +20,8 @@ from supervm.tiers.observability.status import State, StatusBoard
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.core import Limits, VerificationService
 from supervm.tiers.service.http.app import create_app
+from supervm.tiers.service.http_port import HttpLimits, HttpPort
+from supervm.tiers.service.security import ServerTls
 from supervm.tiers.settings import load
 
 PATIENCE = 600.0
@@ -54,9 +56,13 @@ class Running:
 
 @contextmanager
 def running(
-    tokens: tuple[tuple[str, bytes], ...] = (), limits: Limits | None = None, **settings: Any
+    tokens: tuple[tuple[str, bytes], ...] = (),
+    limits: Limits | None = None,
+    ports: HttpLimits | None = None,
+    tls: ServerTls | None = None,
+    **settings: Any,
 ) -> Iterator[Running]:
-    """A service with these tokens, limits and settings."""
+    """A service with these tokens, limits, limits and TLS of its port, and settings."""
     found: dict[str, Any] = {}
     begun, over = threading.Event(), threading.Event()
 
@@ -69,17 +75,12 @@ def running(
         board = StatusBoard(metrics, chosen, EDGE)
         board.become(State.READY)
         app = create_app(service, metrics, board, chosen)
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        (port,) = {socket.getsockname()[1] for one in server.servers for socket in one.sockets}
-        found.update(address=f"http://127.0.0.1:{port}", service=service, metrics=metrics)
+        port = HttpPort(app, "127.0.0.1:0", ports, tls, closed=partial(metrics.closed, "http"))
+        found.update(address=f"http://{await port.start()}", service=service, metrics=metrics)
         begun.set()
         await asyncio.to_thread(over.wait)
         service.close()
-        server.should_exit = True
-        await serving
+        await port.stop(5)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()

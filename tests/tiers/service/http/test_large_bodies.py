@@ -172,7 +172,8 @@ def test_who_goes_away_before_its_turn_is_not_parsed(served, parsing):
 
 
 def test_waiting_bodies_have_the_room_of_bodies(served, parsing):
-    with served(service_queue_bytes=ROOM + len(LARGE)) as one:
+    """Of which an address takes half."""
+    with served(service_queue_bytes=4 * len(LARGE)) as one:
         with posting(one) as first, posting(one) as second:
             until(lambda: waiting(one) == 2)
             assert status(one) == 429

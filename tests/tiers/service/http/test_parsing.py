@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervm.tiers.errors import ServiceError
+from supervm.tiers.service.codes import Code
 from supervm.tiers.service.http import conversion, models
 from supervm.tiers.service.http.document import BODIES
 from supervm.tiers.service.http.long_lists import SHAPES
@@ -110,9 +111,52 @@ def test_the_first_fault_is_told_with_its_place():
     assert found[1] == "public_keys[100]"
 
 
-def test_a_member_twice():
-    content = b'{"function":"sha256","messages":["00","11"],"messages":["22","33","44"]}'
-    assert agree(models.HashBody, content, 8)["messages"] == ["22", "33", "44"]
+REST = b'"function":"sha256","messages":["22","33","44"]}'
+TWICE = "found 2 times, expected once"
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b'{"messages":["00","11"],' + REST, "messages"),
+        (b'{"messages":[],' + REST, "messages"),
+        (b'{"function":"md5",' + REST, "function"),
+        (b'{"\\u0066unction":"md5",' + REST, "function"),
+        (b'{"messages":["a:b", "\\":"],' + REST, "messages"),
+        (b'{"messages":[123456789012345678901234567890, 1e400, 1.5],' + REST, "messages"),
+        (b'{"messages":{"messages":{}},' + REST, "messages"),
+        (b'{"messages":' + b"[" * 150 + b"]" * 150 + b"," + REST, "messages"),
+    ],
+)
+def test_a_member_twice(content, name):
+    """Whoever reads the first of the two would have had something else verified."""
+    assert agree(models.HashBody, content, 8)[1:] == (
+        name,
+        TWICE.replace("2", "3") if b"{}" in content else TWICE,
+    )
+
+
+@given(
+    st.lists(st.sampled_from(list(models.VerifyBody.model_fields)), min_size=1), SIZES, INDENTS, st.booleans()
+)
+def test_members_in_any_number(names, size, indent, escaped):
+    whole = {
+        "scheme": '"ed25519"',
+        "public_keys": '["00"]',
+        "signatures": '["00", "11"]',
+        "messages": '["00:"]',
+    }
+    whole |= {"digests": "null", "rule": '"dalek"', "allow_high_s": "false"}
+    pairs = [*whole.items(), *((name, whole[name]) for name in names)]
+    escape = (lambda name: f"\\u{ord(name[0]):04x}{name[1:]}") if escaped else str
+    content = "{" + ",".join(f'"{escape(name)}": {value}' for name, value in pairs) + "}"
+    code, field, _ = agree(models.VerifyBody, content.encode(), size)
+    assert (code, field in names) == (Code.INVALID_ARGUMENT, True)
+
+
+def test_colons_in_texts_are_no_members():
+    content = b'{"function":"sha256","messages":["::", "\\":\\""]}'
+    assert agree(models.HashBody, content, 8)["messages"] == ["::", '":"']
 
 
 def test_long_lists_are_columns():
