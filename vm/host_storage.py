@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import cfunc, njit
+from numba import njit
 
 from supervm.kernels.cpu.access import (
     FLAGS,
@@ -29,7 +29,6 @@ from supervm.kernels.cpu.versions import copy_value
 from supervm.vm.context import HELD_BYTES, HELD_CELL, KEY_RECORD, STORAGE_KEY
 from supervm.vm.guest import (
     BAD_POINTER,
-    HOST_SIGNATURE,
     LIMIT_EXCEEDED,
     NO_HELD_VALUE,
     OUT_OF_GAS,
@@ -39,6 +38,7 @@ from supervm.vm.guest import (
     argument,
     at,
     charge,
+    host_function,
     inside,
     priced,
     trap,
@@ -61,7 +61,7 @@ def key_number(worker: Any, pointer: Any, length: Any) -> Any:
     return find_key(worker, get(worker, KEY_RECORD), key, PREFIX_BYTES + length)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_get(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
@@ -83,7 +83,7 @@ def storage_get(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     return answer64(arguments, size)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_has(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
@@ -99,7 +99,7 @@ def storage_has(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, 1 if present(entry) else 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_read_value(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
@@ -118,7 +118,7 @@ def storage_read_value(worker: Any, caller: Any, arguments: Any, count: Any) -> 
     return answer32(arguments, size)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_set(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     value, size = argument(arguments, 2), argument(arguments, 3)
@@ -139,7 +139,7 @@ def storage_set(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_delete(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
