@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -30,6 +31,12 @@ COMMANDS = {
 }
 
 
+class _Process:
+    """When this process began, by `time.monotonic`, if it runs one command; loading is silent since then."""
+
+    begun: float | None = None
+
+
 class CommandTable(TyperGroup):
     """The commands of `COMMANDS`; listing them imports none."""
 
@@ -48,7 +55,10 @@ class CommandTable(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import the module of a command and make the function of the same name a command, or its `app` a group of them."""
-    module = importlib.import_module(f"supervm.tiers.commands.{name}")
+    from supervm.tiers import console
+
+    with console.telling(f"loading '{name}'", _Process.begun):
+        module = importlib.import_module(f"supervm.tiers.commands.{name}")
     if hasattr(module, "app"):
         return typer.main.get_command(module.app)
     single = typer.Typer(add_completion=False)
@@ -80,6 +90,7 @@ def supervm(
 
 def main() -> None:
     """The entry point of `supervm`."""
+    _Process.begun = time.monotonic() - time.process_time()
     try:
         app(prog_name="supervm")
     except Exception:

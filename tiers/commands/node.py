@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from supervm.engine.transactions import TransactionBatch
 from supervm.engine.workloads import Genesis, Parameters, Workload, read_workload, write_workload
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers import console
+from supervm.tiers import console, progress
 from supervm.tiers.commands import options
 from supervm.tiers.hexadecimal import from_hex
 from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block
@@ -82,10 +82,12 @@ def node(
         ),
     }
     places = Places(genesis, state, blocks, wallet)
-    with console.reporting(as_json):
+    with console.reporting(as_json), console.progress_line(progress.log.info) as line:
         hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, flags)
+        line.update("starting")
 
         def ready(found: Ready) -> None:
+            line.update("")  # from here on only compilations are told
             _show_ready(found, as_json and until is None)
 
         if role_of(settings) == FULL or genesis is not None or blocks is not None:
