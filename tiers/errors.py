@@ -4,6 +4,7 @@
 SupervmError
 ├── SettingError (ValueError)   a setting that does not exist or has a wrong value → 2
 ├── BrokenFile (ValueError)     a file that cannot be read as what it should be → 2
+├── CompilerEnded               a process that compiles ahead failed or was ended → 3
 ├── NoAnswer                    a process that was asked over HTTP and did not answer → 3
 └── ServiceError (RuntimeError) a request that the service did not carry out; its code goes to the caller
 
@@ -62,6 +63,25 @@ class BrokenFile(SupervmError, ValueError):
 
     def __reduce__(self) -> tuple[type[BrokenFile], tuple[str, str, str]]:
         return type(self), (self.path, self.place, self.problem)
+
+
+class CompilerEnded(SupervmError):
+    """A process that compiles kernels ahead failed or was ended.
+
+    Args:
+        kernels: what it compiled.
+        problem: how it ended.
+    """
+
+    def __init__(self, kernels: str, problem: str) -> None:
+        super().__init__(
+            f"compiling {kernels}: {problem}; what was compiled before is kept, `supervm warmup` goes on with the rest"
+        )
+        self.kernels = kernels
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[CompilerEnded], tuple[str, str]]:
+        return type(self), (self.kernels, self.problem)
 
 
 class ServiceError(SupervmError, RuntimeError):
