@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Needs Python 3.11 to 3.13, pip and make; everything else goes into .venv.
 #
-#   make run      create the environment and replay the bundled Ethereum blocks
+#   make run      create the environment, replay the bundled Ethereum blocks, and compile what other commands use
 #   make test     create the environment, then lint, type check and test
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
 #   make bench    the benchmark suites, into build/bench; RECORD=--record keeps the results
@@ -26,15 +26,18 @@ BLOCKS := benchmarks/data/ethereum/*
 RECORD ?=
 OUT ?= build/bench
 EXTRA ?= cuda13
-# Cold on two cores the tests take 16 minutes in two processes.
+# Cold on two cores the tests take less than half an hour in two processes.
 WORKERS ?= 2
 
 run: $(VENV)/.base
 	$(BIN)/supervm replay $(BLOCKS)
+	$(BIN)/supervm warmup --common
 
 test: lint type pytest
 
+# Kernels first: two processes of tests would compile many of them twice.
 pytest: $(VENV)/.full
+	$(BIN)/supervm warmup --all
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 setup: $(VENV)/.full

@@ -11,7 +11,7 @@ import ctypes
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray, njit
 
 from supervm.crypto import ed25519, secp256k1
 from supervm.crypto.params.hashes import KECCAK256, SHA256
@@ -23,16 +23,17 @@ from supervm.kernels.cpu.memory import as_pointer, call_address, copy, load8
 from supervm.vm import context
 from supervm.vm.guest import (
     BAD_POINTER,
-    HOST_SIGNATURE,
     OUT_OF_GAS,
     answer32,
     argument,
     at,
     charge,
+    host_function,
     inside,
     priced,
     trap,
 )
+from supervm.vm.host_functions import codes
 
 SHA256_BASE, SHA256_BYTE = priced("sha256")
 KECCAK256_BASE, KECCAK256_BYTE = priced("keccak256")
@@ -71,7 +72,7 @@ def _keccak256(data: Any, size: Any, out: Any) -> None:
     hash_slice(_KECCAK256, message, offsets, digest, 0, 1)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def sha256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length) or not inside(worker, out, DIGEST_BYTES):
@@ -84,7 +85,7 @@ def sha256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def keccak256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length) or not inside(worker, out, DIGEST_BYTES):
@@ -97,7 +98,7 @@ def keccak256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def derive_eth_address(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length) or not inside(worker, out, ADDRESS_BYTES):
@@ -115,7 +116,7 @@ def derive_eth_address(worker: Any, caller: Any, arguments: Any, count: Any) -> 
     return answer32(arguments, 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def verify_ed25519(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     message, length = argument(arguments, 0), argument(arguments, 1)
     signature, key = argument(arguments, 2), argument(arguments, 3)
@@ -131,7 +132,7 @@ def verify_ed25519(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     )
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def verify_secp256k1(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     digest, signature = argument(arguments, 0), argument(arguments, 1)
     key, length = argument(arguments, 2), argument(arguments, 3)
@@ -147,7 +148,7 @@ def verify_secp256k1(worker: Any, caller: Any, arguments: Any, count: Any) -> An
     )
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def recover_secp256k1_pubkey(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     digest, signature, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, digest, DIGEST_BYTES) or not inside(worker, signature, RECOVERABLE_BYTES):
@@ -194,14 +195,21 @@ def _recover_secp256k1(digest: int, signature: int, out: int) -> int:
 
 
 FUNCTIONS = {
-    "sha256": sha256.address,
-    "keccak256": keccak256.address,
-    "derive_eth_address": derive_eth_address.address,
-    "verify_ed25519": verify_ed25519.address,
-    "verify_secp256k1": verify_secp256k1.address,
-    "recover_secp256k1_pubkey": recover_secp256k1_pubkey.address,
+    "sha256": sha256,
+    "keccak256": keccak256,
+    "derive_eth_address": derive_eth_address,
+    "verify_ed25519": verify_ed25519,
+    "verify_secp256k1": verify_secp256k1,
+    "recover_secp256k1_pubkey": recover_secp256k1_pubkey,
 }
-"""Addresses by name, as `supervm.vm.worker.Worker` takes them."""
+"""By name, as `supervm.vm.worker.Worker` takes them."""
+
+
+def compile_host_functions() -> None:
+    """Compile every host function, or load it from the cache, whether a contract uses it or not."""
+    for code in codes(FUNCTIONS).values():
+        _ = code.address
+
 
 CHECKS = {
     context.CHECK_ED25519: _check_ed25519,

@@ -5,10 +5,15 @@ Numba's own cache notices a change in the file that holds a function, not in the
 folder is therefore named by a digest of every source of every room, the version of Numba and Python's: after
 any change the folder is another one. `configure` must run before Numba is imported; importing
 `supervm.kernels` does that.
+
+Processes share the folder while they compile. Numba numbers a function's files of code by what its index says when one is
+saved: two processes that save at once take the same number, and one's index may lead to the other's code. `save_alone` takes
+the place of Numba's own way to save, for every function, as soon as `supervm.kernels.cpu` is imported.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -17,7 +22,9 @@ import stat
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
+from typing import Any
 
 ROOMS = ("kernels", "crypto", "vm", "engine")
 """The rooms that hold compiled code."""
@@ -71,6 +78,32 @@ def configure() -> Path:
     if "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = str(folder)
     return folder
+
+
+def save_alone(file: Any, key: Any, data: Any) -> None:
+    """Save a function's code in `file`, one process and thread at a time, under a name that no other code ever has.
+
+    The code is there before the index names it. Where a file cannot be locked nothing is saved: it is compiled again.
+
+    Args:
+        file: a `numba.core.caching.IndexDataCacheFile`.
+        key: what the code is for.
+    """
+    index = Path(file._index_path)
+    try:
+        lock = (index.parent / "lock").open("wb")
+    except OSError:
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            return
+        known = file._load_index()
+        name = known.get(key) or f"{index.stem}.{uuid.uuid4().hex}.nbc"
+        file._save_data(name, data)
+        if key not in known:
+            file._save_index(known | {key: name})
 
 
 def _temporary_root() -> Path:

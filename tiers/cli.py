@@ -11,6 +11,7 @@ import errno
 import importlib
 import json
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -80,6 +81,12 @@ _ClickError: type[Exception] = next(
 )
 
 
+class _Process:
+    """When this process began, by `time.monotonic`, if it runs one command; loading is silent since then."""
+
+    begun: float | None = None
+
+
 class CommandTable(TyperGroup):
     """The commands of `COMMANDS`; listing them imports none."""
 
@@ -119,7 +126,10 @@ class CommandTable(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import the module of a command and make the function of the same name a command, or its `app` a group of them."""
-    module = importlib.import_module(f"supervm.tiers.commands.{name}")
+    from supervm.tiers import console
+
+    with console.telling(f"loading '{name}'", _Process.begun):
+        module = importlib.import_module(f"supervm.tiers.commands.{name}")
     application = getattr(module, "app", None)
     if application is None:
         application = typer.Typer(add_completion=False, rich_markup_mode=PLAIN_HELP)
@@ -231,6 +241,7 @@ def supervm(
 def main() -> None:
     """The command line, in the process of its own that `entry.main` has begun, or another one."""
     interruption.install()
+    _Process.begun = time.monotonic() - time.process_time()
     try:
         app(prog_name="supervm")
     except Exception as error:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from supervm.kernels.cuda import cubins
@@ -19,32 +19,33 @@ class Compilations:
     Args:
         count: functions and programs compiled, those that others call included.
         seconds: time in which at least one was going on.
-        depth: how many are going on now, nested in each other.
+        going_on: texts about those that are going on now, each inside the one before.
     """
 
     count: int = 0
     seconds: float = 0.0
-    depth: int = 0
+    going_on: list[str] = field(default_factory=list)
     begun: float = 0.0
 
-    def start(self) -> None:
+    def start(self, text: str) -> None:
         """One more begins."""
-        if self.depth == 0:
+        if not self.going_on:
             self.begun = time.perf_counter()
-        self.depth += 1
+        self.going_on.append(text)
         self.count += 1
 
-    def end(self) -> bool:
-        """One has ended; whether it was the outermost."""
-        self.depth -= 1
-        if self.depth == 0:
-            self.seconds += time.perf_counter() - self.begun
-        return self.depth == 0
+    def end(self) -> str:
+        """The innermost has ended; what goes on now, or ''."""
+        if self.going_on:  # empty where one began before anybody listened
+            self.going_on.pop()
+            if not self.going_on:
+                self.seconds += time.perf_counter() - self.begun
+        return self.going_on[-1] if self.going_on else ""
 
 
 @contextmanager
 def telling_of_compilations(tell: Callable[[str], None]) -> Iterator[Compilations]:
-    """Call `tell` with a text when a compilation begins and with '' when the outermost one ends.
+    """Call `tell` with a text about the compilation that is going on whenever that changes, and with '' when none is.
 
     Loading a kernel from the cache is no compilation. Calls may come from any thread.
     """
@@ -52,22 +53,23 @@ def telling_of_compilations(tell: Callable[[str], None]) -> Iterator[Compilation
 
     so_far = Compilations()
 
+    def start(text: str) -> None:
+        so_far.start(text)
+        tell(text)
+
     class Listener(event.Listener):
         def on_start(self, happened: Any) -> None:
-            so_far.start()
             name = happened.data["dispatcher"].py_func.__name__
-            tell(f"compiling {name} ({so_far.count} so far, kept for the next time)")
+            start(f"compiling {name}, {so_far.count + 1} so far")
 
         def on_end(self, happened: Any) -> None:
-            if so_far.end():
-                tell("")
+            tell(so_far.end())
 
     def of_program(text: str) -> None:
         if text:
-            so_far.start()
-            tell(text)
-        elif so_far.end():
-            tell("")
+            start(text)
+        else:
+            tell(so_far.end())
 
     with event.install_listener("numba:compile", Listener()), cubins.telling(of_program):
         yield so_far

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a command says: answers on standard output, everything else on standard error.
 
-With `--json` standard output carries exactly one JSON object, an error included. A progress line shows on
-standard error when that is a terminal, from the second second on. `NO_COLOR` is honoured (by Rich).
+With `--json` standard output carries exactly one JSON object, an error included. What takes longer than a second is told on
+standard error (`progress.py`). `NO_COLOR` is honoured (by Rich).
 
 What comes from a file, a peer or the command line may hold anything. Whatever passes through here is shown with control
 characters written out; a line ends where a call to print does, or where a `Text` of this program has it.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -22,26 +21,15 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.errors import MarkupError
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.segment import Segment
-from rich.table import Column
 from rich.text import Text
 
 from supervm.kernels.errors import SupervmError
 from supervm.tiers import output
-from supervm.tiers.compiling import Compilations, telling_of_compilations
+from supervm.tiers.compiling import telling_of_compilations
 from supervm.tiers.errors import OutputLost, exit_code
 from supervm.tiers.plain_text import encodable, of_json, visible
-
-QUIET_SECONDS = 1.0
-"""How long something may take before a progress line appears."""
+from supervm.tiers.progress import ProgressLine, Tell
 
 PIPE_WIDTH = 160
 """Columns of a table that goes to a file or another program."""
@@ -189,64 +177,28 @@ def warn(message: str) -> None:
     notes().print(f"[yellow]warning:[/] {plain(message)}")
 
 
-class ProgressLine:
-    """One line on standard error that says what is being done and how far it is; see `progress_line`.
-
-    Attributes:
-        compilations: of kernels while the line is there.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self.compilations = Compilations()
-        self._begun = time.monotonic()
-        self._wanted = console.is_terminal
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", table_column=Column(overflow="fold")),
-            BarColumn(bar_width=12),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None)
-        self._shown = False
-        self._doing = ""
-        self._aside = ""
-
-    def update(self, doing: str, fraction: float | None = None) -> None:
-        """Say what is being done, and the part of it that is done, 0 to 1, if that is known."""
-        self._doing = doing
-        self._bar.update(self._task, total=None if fraction is None else 1.0, completed=fraction or 0.0)
-        self._show()
-
-    def aside(self, text: str) -> None:
-        """Say what holds the work up at the moment; '' ends that."""
-        self._aside = text
-        self._show()
-
-    def close(self) -> None:
-        """Take the line away."""
-        if self._shown:
-            self._bar.stop()
-
-    def _show(self) -> None:
-        parts = [part for part in (self._doing, self._aside) if part]
-        self._bar.update(self._task, description=": ".join(plain(part) for part in parts))
-        # A compilation is announced at once: it may hold the process for seconds without another call.
-        late = time.monotonic() - self._begun >= QUIET_SECONDS
-        if self._wanted and not self._shown and (late or self._aside):
-            self._bar.start()
-            self._shown = True
-
-
 @contextmanager
-def progress_line() -> Iterator[ProgressLine]:
-    """A progress line that also tells when a kernel is being compiled."""
-    line = ProgressLine(notes())
+def progress_line(tell: Tell | None = None) -> Iterator[ProgressLine]:
+    """A progress line that also tells when a kernel is being compiled; `tell` as in `ProgressLine`."""
+    line = ProgressLine(notes(), tell)
     try:
         with telling_of_compilations(line.aside) as line.compilations:
             yield line
+    finally:
+        line.close()
+
+
+@contextmanager
+def telling(doing: str, since: float | None = None) -> Iterator[None]:
+    """A progress line around what compiles nothing; nothing is imported to watch for it.
+
+    Args:
+        since: when it began, by `time.monotonic`, if that was before.
+    """
+    line = ProgressLine(notes())
+    try:
+        line.update(doing, since=since)
+        yield
     finally:
         line.close()
 

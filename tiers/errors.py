@@ -6,6 +6,7 @@ SupervmError
 ├── BrokenFile (ValueError)     a file that cannot be read as what it should be → 2
 ├── UsageError (ValueError)     a command line that cannot be taken → 2
 ├── OutputLost                  standard output does not take the answer → 3, or 141 where nobody reads it
+├── CompilerEnded               a process that compiles ahead failed or was ended → 3
 ├── NoAnswer                    a process that was asked over HTTP and did not answer → 3
 └── ServiceError (RuntimeError) a request that the service did not carry out; its code goes to the caller
 
@@ -83,6 +84,25 @@ def told_as_broken_file() -> Iterator[None]:
         told = error.expected == READABLE  # the operating system's words, which say it all
         problem = error.found if told else f"{error.found}, expected {error.expected}"
         raise BrokenFile(error.file, "", problem) from None
+
+
+class CompilerEnded(SupervmError):
+    """A process that compiles kernels ahead failed or was ended.
+
+    Args:
+        kernels: what it compiled.
+        problem: how it ended.
+    """
+
+    def __init__(self, kernels: str, problem: str) -> None:
+        super().__init__(
+            f"compiling {kernels}: {problem}; what was compiled before is kept, `supervm warmup` goes on with the rest"
+        )
+        self.kernels = kernels
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[CompilerEnded], tuple[str, str]]:
+        return type(self), (self.kernels, self.problem)
 
 
 class ServiceError(SupervmError, RuntimeError):

@@ -313,5 +313,7 @@ KEYS = (
     Key("work.allowed", Choices(TASKS), "task types that a node of this tier takes on"),
 )
 
-RESERVED_VARIABLES = (PREFIX + "TIER", PREFIX + "CONFIG", PREFIX + "CACHE_DIR", PREFIX + "WALLET_PASSPHRASE")
+RESERVED_VARIABLES = tuple(
+    PREFIX + name for name in ("TIER", "CONFIG", "CACHE_DIR", "WALLET_PASSPHRASE", "WITHOUT")
+)
 """Variables read elsewhere: tier and file by `settings.load`, the folder of compiled kernels, the wallet's passphrase."""

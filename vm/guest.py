@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit
 
 from supervm.kernels.cpu.access import TOO_MANY, find_key, get, put
 from supervm.kernels.cpu.memory import call_address, copy, load32, store8, store32, store64
@@ -40,6 +42,33 @@ def priced(name: str) -> tuple[int, int]:
 
 HOST_SIGNATURE = "int64(int64, int64, int64, int64)"
 """wasmtime_func_unchecked_callback_t: environment (the worker), caller, arguments and results, their number; a trap."""
+
+
+class HostCode:
+    """The machine code of a host function: compiled, or loaded from the cache, when its address is first asked for.
+
+    Attributes:
+        py_func: the function as it is written.
+    """
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        self.py_func = py_func
+        self._lock = threading.Lock()
+        self._code: Any = None
+
+    @property
+    def address(self) -> int:
+        """Of the C function; good for as long as the process lives."""
+        with self._lock:
+            if self._code is None:
+                self._code = cfunc(HOST_SIGNATURE, cache=True)(self.py_func)
+            return int(self._code.address)
+
+
+def host_function(function: Callable[..., Any]) -> HostCode:
+    """Make a function of (worker, caller, arguments, count) a host function, which guests call as a C function."""
+    return HostCode(function)
+
 
 VALUE_SLOT = 16
 """Bytes of an argument or result: wasmtime_val_raw_t."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import cfunc, njit
+from numba import njit
 
 from supervm.kernels.cpu.access import COMMIT_NUMBER, NEEDS_EVENTS, get, lacking, present, put, read
 from supervm.kernels.cpu.amounts import (
@@ -43,7 +43,6 @@ from supervm.vm.guest import (
     ADDRESS_BYTES,
     BAD_POINTER,
     EVENT_INDEX,
-    HOST_SIGNATURE,
     LIMIT_EXCEEDED,
     OUT_OF_GAS,
     account_number,
@@ -52,6 +51,7 @@ from supervm.vm.guest import (
     argument,
     at,
     charge,
+    host_function,
     inside,
     priced,
     trap,
@@ -74,14 +74,14 @@ EVENT_HEADER = 4
 """Bytes before an event in the events' area: its length."""
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def block_number(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     if not charge(worker, COUNTER):
         return trap(worker, OUT_OF_GAS)
     return answer64(arguments, get(worker, BLOCK_NUMBER))
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def timestamp(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     if not charge(worker, COUNTER):
         return trap(worker, OUT_OF_GAS)
@@ -100,29 +100,29 @@ def _give(worker: Any, arguments: Any, source: Any, size: Any) -> Any:
     return answer32(arguments, 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def caller(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     return _give(worker, arguments, get(worker, CALLER), ADDRESS_BYTES)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def self_address(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     return _give(worker, arguments, get(worker, SELF), ADDRESS_BYTES)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def value(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     return _give(worker, arguments, get(worker, TRANSFERRED), AMOUNT_BYTES)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def input_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     if not charge(worker, COUNTER):
         return trap(worker, OUT_OF_GAS)
     return answer32(arguments, get(worker, INPUT_BYTES))
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def input_read(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     pointer, offset, length = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length):
@@ -134,7 +134,7 @@ def input_read(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, size)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def set_output(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
@@ -169,7 +169,7 @@ def self_number(worker: Any) -> Any:
     return number
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def balance(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     address, out = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, address, ADDRESS_BYTES) or not inside(worker, out, AMOUNT_BYTES):
@@ -185,7 +185,7 @@ def balance(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def transfer(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     recipient, amount = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, recipient, ADDRESS_BYTES) or not inside(worker, amount, AMOUNT_BYTES):
@@ -218,7 +218,7 @@ def transfer(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def emit_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
@@ -239,14 +239,14 @@ def emit_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def events_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     if not charge(worker, COUNTER):
         return trap(worker, OUT_OF_GAS)
     return answer32(arguments, get(worker, EVENT_COUNT))
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def read_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     index, pointer, length = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length):

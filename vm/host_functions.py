@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from supervm.vm import host_chain, host_storage
+from supervm.vm.guest import HostCode
 from supervm.vm.interface import HOST_FUNCTIONS
 
 CRYPTO_NAMES = tuple(function.name for function in HOST_FUNCTIONS if function.module == "crypto_api")
@@ -14,14 +15,17 @@ CRYPTO_NAMES = tuple(function.name for function in HOST_FUNCTIONS if function.mo
 _MODULES = {"storage_api": host_storage, "chain_api": host_chain}
 
 
-def addresses(crypto: Mapping[str, int]) -> dict[str, int]:
-    """Name → address of the compiled function.
+def codes(crypto: Mapping[str, HostCode]) -> dict[tuple[str, str], HostCode]:
+    """(module, name) → the host function's machine code, which is compiled when its address is asked for.
 
     Args:
-        crypto: the same for `CRYPTO_NAMES`.
+        crypto: the same by name for `CRYPTO_NAMES`.
     """
-    found = {name: crypto[name] for name in CRYPTO_NAMES}
-    for function in HOST_FUNCTIONS:
-        if function.module in _MODULES:
-            found[function.name] = getattr(_MODULES[function.module], function.name).address
-    return found
+    return {
+        (function.module, function.name): (
+            getattr(_MODULES[function.module], function.name)
+            if function.module in _MODULES
+            else crypto[function.name]
+        )
+        for function in HOST_FUNCTIONS
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import cfunc, njit
+from numba import njit
 
 from supervm.kernels.cpu.access import (
     FLAGS,
@@ -30,7 +30,6 @@ from supervm.vm.context import HELD_BYTES, HELD_CELL, KEY_RECORD, STORAGE_KEY
 from supervm.vm.gas import GROWTH_BYTE
 from supervm.vm.guest import (
     BAD_POINTER,
-    HOST_SIGNATURE,
     LIMIT_EXCEEDED,
     NO_HELD_VALUE,
     OUT_OF_GAS,
@@ -40,6 +39,7 @@ from supervm.vm.guest import (
     argument,
     at,
     charge,
+    host_function,
     inside,
     priced,
     trap,
@@ -70,7 +70,7 @@ def _growth(entry: Any, length: Any, size: Any) -> Any:
     return max(size - load32(entry + LENGTH), 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_get(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
@@ -92,7 +92,7 @@ def storage_get(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     return answer64(arguments, size)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_has(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
@@ -108,7 +108,7 @@ def storage_has(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, 1 if present(entry) else 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_read_value(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
@@ -127,7 +127,7 @@ def storage_read_value(worker: Any, caller: Any, arguments: Any, count: Any) -> 
     return answer32(arguments, size)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_set(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     value, size = argument(arguments, 2), argument(arguments, 3)
@@ -151,7 +151,7 @@ def storage_set(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     return answer32(arguments, 0)
 
 
-@cfunc(HOST_SIGNATURE, cache=True)
+@host_function
 def storage_delete(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):

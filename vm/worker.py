@@ -8,7 +8,7 @@ full; addresses that it hands out are valid until then.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from supervm.kernels.cpu import access
 from supervm.kernels.keys import aligned
 from supervm.vm import context
 from supervm.vm.context import OBJECT_BYTES, SLOT_WORDS, WORKER_WORDS
-from supervm.vm.host_functions import addresses
+from supervm.vm.guest import HostCode
+from supervm.vm.host_functions import codes
 from supervm.vm.instances import discard_all
-from supervm.vm.interface import HOST_FUNCTIONS
+from supervm.vm.interface import BY_NAME
 from supervm.vm.library import C_FUNCTIONS, c_address, define_host_function, pointer_value
 from supervm.vm.lifetime import guarded
 from supervm.vm.limits import KEY_BYTES, OUTPUT_BYTES
@@ -50,10 +51,10 @@ class Worker:
     Args:
         cache: where contracts come from; its engine runs them.
         keys, versions: addresses of the state's key table and versions.
-        crypto: addresses of the host functions of `crypto_api`, by name.
+        crypto: the host functions of `crypto_api`, by name.
     """
 
-    def __init__(self, cache: ModuleCache, keys: int, versions: int, crypto: Mapping[str, int]) -> None:
+    def __init__(self, cache: ModuleCache, keys: int, versions: int, crypto: Mapping[str, HostCode]) -> None:
         self._cache = cache
         self.words = np.zeros(WORKER_WORDS, np.int64)
         self._buffers: dict[int, NDArray[np.uint8]] = {}
@@ -74,9 +75,7 @@ class Worker:
             words[word] = c_address(name)
         words[context.ENGINE] = pointer_value(cache.engine.ptr())
         self._linker = guarded(wasmtime.Linker(cache.engine))
-        codes = addresses(crypto)
-        for function in HOST_FUNCTIONS:
-            define_host_function(self._linker, function, codes[function.name], self.address)
+        self._host_codes = codes(crypto)
 
     @property
     def address(self) -> int:
@@ -120,6 +119,13 @@ class Worker:
         self._slots = slots
         self.words[context.SLOTS] = slots.ctypes.data
 
+    def _link(self, imports: Iterable[tuple[str, str]]) -> None:
+        """Let the linker satisfy these imports: a host function that no contract asks for need not be compiled."""
+        for key in sorted(imports):
+            if key in self._host_codes:
+                define_host_function(self._linker, BY_NAME[key], self._host_codes[key].address, self.address)
+                del self._host_codes[key]
+
     def _fill(self, slot: NDArray[np.int64], contract: Contract) -> list[Any]:
         """Write a contract's slot; the objects whose addresses stand there."""
         info, exports = contract.info, [name.encode() for name in contract.exports]
@@ -131,6 +137,7 @@ class Worker:
         objects = aligned(OBJECT_BYTES * len(exports), fill=True)
         initial = aligned(OBJECT_BYTES * restored, fill=True)
         image = aligned(info.memory_initial if info.reused else 0)
+        self._link(info.imports)
         pre = guarded(self._linker.instantiate_pre(contract.module))
         slot[context.SLOT_PRE] = pointer_value(pre.ptr())
         slot[context.SLOT_NAMES], slot[context.SLOT_EXPORTS] = table.ctypes.data, len(exports)

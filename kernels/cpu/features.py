@@ -4,15 +4,30 @@
 LLVM aborts the whole process when it meets an IFMA intrinsic for a target without IFMA. Two things must hold
 before such a kernel is compiled: the processor has the feature, and the target that Numba was told to compile
 for (`NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES`, `NUMBA_ENABLE_AVX`) has it too.
+
+`SUPERVM_WITHOUT` switches `ifma`, `sha` or both off (`SUPERVM_WITHOUT=ifma,sha`): the engine then does what it would do on a
+processor that lacks them, with kernels compiled for the processor that is there.
+
+A target that is no 64-bit processor to LLVM makes it abort too: where the environment names one, another process tries it
+first.
 """
 
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 from numba.core import config
+
+from supervm.kernels.errors import ArgumentError
+
+WITHOUT = "SUPERVM_WITHOUT"
+SWITCHED = ("ifma", "sha")
+"""What that variable can switch off."""
 
 IFMA_NEEDS = ("avx512f", "avx512dq", "avx512vl", "avx512bw", "avx512ifma")
 IFMA_CPUS = (
@@ -27,6 +42,10 @@ IFMA_CPUS = (
 )
 """Names that LLVM gives to processors with AVX-512 IFMA; anything else named by hand counts as without."""
 
+
+BELOW_SHA = ("sse", "sse2")
+BELOW_IFMA = (*BELOW_SHA, "sse3", "ssse3", "sse4.1", "sse4.2", "avx", "avx2", "fma", "f16c", "evex512")
+"""Features that others stand on: LLVM takes those away with any of these."""
 
 SHA_CPUS = ("znver4",)
 """Processors whose own instructions for SHA-256 are faster than sixteen lanes of AVX-512."""
@@ -53,12 +72,41 @@ class CpuFeatures:
         return not self.ifma_reason
 
 
+_TRY = """
+import sys
+import llvmlite.binding as llvm
+llvm.initialize_native_target()
+llvm.initialize_native_asmprinter()
+module = llvm.parse_assembly("define i64 @same(i64 %x) { ret i64 %x }")
+target = llvm.Target.from_default_triple()
+target.create_target_machine(cpu=sys.argv[1], features=sys.argv[2]).emit_object(module)
+"""
+
+
 @functools.cache
 def cpu_features() -> CpuFeatures:
-    """Read the processor once per process."""
+    """Read the processor once per process.
+
+    Raises:
+        ArgumentError: the environment names a target that LLVM cannot compile for, or something that cannot be switched off.
+    """
+    _check_target()
     host = {name for name, present in llvm.get_host_cpu_features().items() if present}
     name = llvm.get_host_cpu_name()
     return CpuFeatures(name, frozenset(host), _ifma_reason(host), _has_sha(host))
+
+
+def _check_target() -> None:
+    """Have LLVM compile a line for the target that the environment names, in a process that may abort."""
+    if not config.CPU_NAME and not config.CPU_FEATURES:
+        return
+    name = llvm.get_host_cpu_name() if config.CPU_NAME is None else config.CPU_NAME
+    tried = subprocess.run(
+        [sys.executable, "-c", _TRY, name, config.CPU_FEATURES or ""], capture_output=True, check=False
+    )
+    if tried.returncode:
+        found = f"'{name}' with '{config.CPU_FEATURES or ''}', for which LLVM cannot compile"
+        raise ArgumentError("NUMBA_CPU_NAME, NUMBA_CPU_FEATURES", found, "a 64-bit processor that LLVM knows")
 
 
 def ifma_unavailable() -> str:
@@ -72,18 +120,38 @@ def prefers_sha(backend: str) -> bool:
     return features.sha and (backend == "scalar" or features.name in SHA_CPUS)
 
 
+def _without() -> set[str]:
+    """What is switched off.
+
+    Raises:
+        ArgumentError: something that cannot be.
+    """
+    named = {name.strip() for name in os.environ.get(WITHOUT, "").split(",")} - {""}
+    if not named <= set(SWITCHED):
+        raise ArgumentError(
+            WITHOUT, os.environ[WITHOUT], f"any of {', '.join(SWITCHED)}, separated by commas"
+        )
+    return named
+
+
 def _has_sha(host: set[str]) -> bool:
     """Whether the processor has these instructions, and Numba compiles for it as it is or names them itself."""
+    if "sha" in _without():
+        return False
     if "sha" not in host or config.CPU_NAME not in (None, "", "host", llvm.get_host_cpu_name()):
         return False
-    wanted = config.CPU_FEATURES
-    return wanted is None or "+sha" in wanted.split(",")
+    if config.CPU_FEATURES is None:
+        return True
+    wanted = config.CPU_FEATURES.split(",")
+    return "+sha" in wanted and not any(f"-{feature}" in wanted for feature in BELOW_SHA)
 
 
 def _ifma_reason(host: set[str]) -> str:
     missing = [feature for feature in IFMA_NEEDS if feature not in host]
     if missing:
         return f"the processor has no {', '.join(missing)}"
+    if "ifma" in _without():
+        return f"{WITHOUT} switches it off"
     if not config.ENABLE_AVX:
         return "NUMBA_ENABLE_AVX turns off every AVX feature"
     target = config.CPU_NAME
@@ -95,6 +163,7 @@ def _ifma_reason(host: set[str]) -> str:
         off = {item[1:] for item in wanted.split(",") if item.startswith("-")}
         named = bool(target) and target not in ("host",)
         lost = [feature for feature in IFMA_NEEDS if feature in off or (feature not in on and not named)]
+        lost += [feature for feature in BELOW_IFMA if feature in off]
         if lost:
             return f"NUMBA_CPU_FEATURES turns off {', '.join(lost)}"
     return ""

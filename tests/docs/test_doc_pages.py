@@ -4,7 +4,7 @@
 from pathlib import Path
 
 import pytest
-from doc_pages import Block, blocks, commands, difference
+from doc_pages import Block, blocks, commands, difference, on_machine
 from doc_session import Session
 
 PAGE = """# A page
@@ -92,6 +92,25 @@ def test_where_output_varies_first_columns_count() -> None:
     assert not difference(table, "│ sha256 │ scalar │\n│ sha512 │ scalar │\n", varies=True)
     assert difference(table, "│ sha256 │ scalar │\n", varies=True)
     assert not difference(["root " + "ab" * 20], "root " + "cd" * 20, varies=True)
+
+
+@pytest.mark.parametrize("page_says", ["ifma", "scalar"])
+@pytest.mark.parametrize("ifma", [True, False])
+def test_a_backend_is_the_one_of_the_machine(page_says: str, ifma: bool) -> None:
+    printed = 'total{backend="ifma"} 3.0\n' if ifma else 'total{backend="scalar"} 1.0\n'
+    block = Block(1, "console", f'$ curl\ntotal{{backend="{page_says}"}} 2.0\n')
+    shown = commands(on_machine(block, ifma))[0].shown
+    assert bool(difference(shown, printed)) == (ifma and page_says == "scalar")
+
+
+def test_lines_of_progress_are_no_output(tmp_path: Path) -> None:
+    with Session(tmp_path, GIVEN="given") as session:
+        assert session.command("echo supervm: working >&2; echo $GIVEN") == (0, "given\n\n")
+        logged = 'echo \'{"logger":"supervm.progress","message":"starting"}\''
+        assert session.command(logged) == (0, "\n")
+        assert not session.server(
+            "sh -c 'echo ready; echo supervm: working; echo on; sleep 100' &", ["ready", "on"], False
+        )
 
 
 def test_a_session_is_one_shell_and_one_process(tmp_path: Path) -> None:

@@ -4,8 +4,14 @@
 from __future__ import annotations
 
 import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from numba.core.caching import IndexDataCacheFile
 
 from supervm.kernels import cache
 
@@ -57,3 +63,52 @@ def test_old_folders_go_and_recent_ones_stay(roots):
     kept = cache.configure()
     names = {path.name for path in parent.iterdir()}
     assert names == {kept.name, "digest0", "digest1", "digest2", "digest3"}
+
+
+SAVING = """
+import sys, time
+from pathlib import Path
+from supervm.kernels import cpu
+from numba.core.caching import IndexDataCacheFile
+folder, worker, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+file = IndexDataCacheFile(str(folder), "module.function-1.py3", "stamp")
+(folder / f"ready {worker}").touch()
+until = time.monotonic() + 60
+while len(list(folder.glob("ready *"))) < 4 and time.monotonic() < until:
+    time.sleep(0.001)
+for number in range(count):
+    file.save((worker, number), [worker, number])
+"""
+
+
+def test_processes_that_save_at_once_lose_and_mix_up_nothing(tmp_path):
+    """Every index entry leads to its own code: with Numba's numbers another process's code could stand there."""
+    count = 50
+    commands = [[sys.executable, "-c", SAVING, str(tmp_path), str(worker), str(count)] for worker in range(4)]
+    with ThreadPoolExecutor(len(commands)) as pool:
+        ended = list(pool.map(lambda command: subprocess.run(command, check=False).returncode, commands))
+    assert ended == [0] * len(commands)
+    file = IndexDataCacheFile(str(tmp_path), "module.function-1.py3", "stamp")
+    for worker in range(len(commands)):
+        for number in range(count):
+            assert file.load((worker, number)) == [worker, number]
+    assert len(list(tmp_path.glob("*.nbc"))) == len(commands) * count
+
+
+def test_a_function_that_is_saved_again_keeps_its_file(tmp_path):
+    file = IndexDataCacheFile(str(tmp_path), "module.function-1.py3", "stamp")
+    cache.save_alone(file, "key", "broken")
+    [code] = tmp_path.glob("*.nbc")
+    code.write_bytes(pickle.dumps("other"))
+    cache.save_alone(file, "key", "whole")
+    assert [path.name for path in tmp_path.glob("*.nbc")] == [code.name]
+    assert file.load("key") == "whole"
+
+
+def test_nothing_is_saved_where_files_cannot_be_locked(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(cache.fcntl, "flock", refuse)
+    cache.save_alone(IndexDataCacheFile(str(tmp_path), "module.function-1.py3", "stamp"), "key", "code")
+    assert not list(Path(tmp_path).glob("*.nb?"))

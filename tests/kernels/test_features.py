@@ -21,6 +21,7 @@ from supervm.kernels.cpu.features import (
     ifma_unavailable,
     prefers_sha,
 )
+from supervm.kernels.errors import ArgumentError
 
 HOST = set(IFMA_NEEDS)
 
@@ -28,6 +29,7 @@ HOST = set(IFMA_NEEDS)
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
     """No wish of the environment, on a processor with IFMA."""
+    monkeypatch.delenv(features.WITHOUT, raising=False)
     monkeypatch.setattr(config, "CPU_NAME", None)
     monkeypatch.setattr(config, "CPU_FEATURES", None)
     monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "znver4")
@@ -58,6 +60,9 @@ def test_a_missing_feature_is_named(feature):
         (None, ",".join(f"+{feature}" for feature in IFMA_NEEDS), True),
         (None, ",".join(f"+{feature}" for feature in IFMA_NEEDS[:-1]), False),
         ("host", "", False),
+        ("icelake-server", "-avx2", False),
+        ("icelake-server", "+avx512ifma,-fma", False),
+        ("icelake-server", "-sse4a,-avx512bitalg", True),
     ],
 )
 def test_the_target_of_the_compiler_counts(monkeypatch, name, wanted, usable):
@@ -78,6 +83,8 @@ def test_the_target_of_the_compiler_counts(monkeypatch, name, wanted, usable):
         (None, "+avx2,+sha", True),
         (None, "+avx2,-sha", False),
         ("generic", "+sha", False),
+        (None, "+sha,-sse2", False),
+        (None, "+sha,-sse4.1", True),
     ],
 )
 def test_instructions_for_sha256(monkeypatch, name, wanted, usable):
@@ -116,3 +123,39 @@ def test_avx_turned_off():
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("without", "ifma", "sha"),
+    [("", True, True), ("ifma", False, True), (" sha , ifma", False, False), ("sha,", True, False)],
+)
+def test_what_can_be_switched_off(monkeypatch, without, ifma, sha):
+    monkeypatch.setenv(features.WITHOUT, without)
+    assert (_ifma_reason(HOST) == "") == ifma
+    assert ifma or "SUPERVM_WITHOUT" in _ifma_reason(HOST)
+    assert _has_sha({"sha"}) == sha
+
+
+def test_nothing_else_can_be_switched_off(monkeypatch):
+    monkeypatch.setenv(features.WITHOUT, "ifma,avx2")
+    with pytest.raises(ArgumentError, match=r"SUPERVM_WITHOUT.*'?ifma,avx2.*ifma, sha"):
+        _ifma_reason(HOST)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("pentium4", ""), ("znver4", "-64bit"), ("none such", ""), ("host", "+avx2")]
+)
+def test_a_target_at_which_llvm_aborts_is_refused(name, wanted):
+    """The process is the test: LLVM would end it, with nothing that a caller could catch."""
+    script = (
+        "from supervm.crypto import hashes\n"
+        "from supervm.kernels.errors import ArgumentError\n"
+        "try:\n    hashes.sha256_batch([b''])\n"
+        "except ArgumentError as error:\n    print(error)"
+    )
+    environment = os.environ | {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": wanted}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert f"'{name}' with '{wanted}', for which LLVM cannot compile" in ran.stdout

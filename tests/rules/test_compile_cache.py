@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from supervm.kernels import CACHE_FOLDER
+from supervm.tiers.cli import COMMANDS
 
+ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = Path(__file__).resolve().parent.parent / "support"
 COUNTING = """
 import json, sys
@@ -55,7 +57,7 @@ def _run(script: str, environment: dict[str, str], **names: Any) -> Any:
         check=False,
     )
     assert ran.returncode == 0, f"exit status {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
-    return json.loads(ran.stdout)
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ print(json.dumps(result))
 
 @pytest.mark.slow
 def test_second_process_compiles_nothing_to_execute_blocks(own_cache, tmp_path):
-    """In order, by speculation, by waves, on the fast path; host functions, which are compiled on import, count too."""
+    """In order, by speculation, by waves, on the fast path; the host functions that contracts import count too."""
     found = [
         _run(EXECUTING, own_cache, SUPPORT=str(SUPPORT), DIRECTORY=str(tmp_path / f"state {number}"))
         for number in range(2)
@@ -156,14 +158,112 @@ def test_second_process_compiles_nothing_to_execute_blocks(own_cache, tmp_path):
     assert found[1]["files"] == found[0]["files"]
 
 
+NOTING = EXECUTING.partition("sys.path.insert")[0]
+
+
 @pytest.mark.slow
 def test_host_functions_are_seen_to_be_compiled(tmp_path):
-    """The same count in an empty folder: the host functions' own code and what they share is in it."""
-    noting = EXECUTING.partition("sys.path.insert")[0]
-    script = noting + "import supervm.vm.host_storage\nprint(json.dumps(compiled))"
+    """The same count in an empty folder: the host functions' own code and what they share is in it, once it is asked for."""
+    script = NOTING + (
+        "from supervm.vm.host_storage import storage_get\n"
+        "before = list(compiled)\n"
+        "assert storage_get.address == storage_get.address > 0\n"
+        "print(json.dumps([before, compiled]))"
+    )
     environment = {"SUPERVM_CACHE_DIR": str(tmp_path)}
-    assert "supervm.vm.host_storage.storage_get" in _run(script, environment)
-    assert _run(script, environment) == []
+    before, compiled = _run(script, environment)
+    assert before == []
+    assert "supervm.vm.host_storage.storage_get" in compiled
+    assert _run(script, environment) == [[], []]
+
+
+IMPORTING = """
+import importlib, pathlib, pkgutil
+absent = []
+for room in ROOMS:
+    package = importlib.import_module("supervm." + room)
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                absent.append(error.name)
+names = sorted(name for name in sys.modules if name.startswith("supervm."))
+print(json.dumps({"compiled": compiled, "absent": absent, "names": names}))
+"""
+
+
+def test_importing_compiles_nothing(tmp_path):
+    """Not one function of any module: a command compiles what it uses, when it uses it."""
+    rooms = [path.parent.name for path in sorted(ROOT.glob("*/__init__.py"))]
+    found = _run(NOTING + IMPORTING, {"SUPERVM_CACHE_DIR": str(tmp_path)}, ROOMS=rooms)
+    assert found["compiled"] == []
+    assert set(found["absent"]) <= {"cupy"}
+    assert len(found["names"]) > 300
+    assert {"supervm.engine.host_crypto", "supervm.tiers.commands.serve"} <= set(found["names"])
+
+
+COMMANDING = """
+from supervm.tiers.cli import app
+found = []
+for arguments in COMMANDS:
+    try:
+        app(arguments, prog_name="supervm")
+    except SystemExit as ended:
+        assert not ended.code, arguments
+    found.append(compiled[sum(map(len, found)):])
+print()
+print(json.dumps(found))
+"""
+
+COMPILED = {
+    "--version": [],
+    "status": [],
+    "contract list": [],
+    "contract check token": [],
+    "node genesis new.genesis": ["supervm.engine.ragged.ascending"],
+    **{f"{command} --help": [] for command in ("", *COMMANDS, "contract deploy", "node genesis")},
+}
+"""Commands that have next to no use for kernels → what they compile."""
+
+
+def test_a_command_compiles_no_more_than_it_uses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commands = [command.split() for command in COMPILED]
+    found = _run(NOTING + COMMANDING, {"SUPERVM_CACHE_DIR": str(tmp_path / "cache")}, COMMANDS=commands)
+    assert dict(zip(COMPILED, found, strict=True)) == COMPILED
+
+
+@pytest.mark.slow
+def test_after_a_common_warmup_common_commands_compile_nothing(own_cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program = "from supervm.tiers.cli import main; main()"
+    subprocess.run(
+        [sys.executable, "-c", program, "warmup", "--common"], env=os.environ | own_cache, check=True
+    )
+    Path("signatures.jsonl").write_text("".join(map(_signature_row, ("ed25519", "ecdsa", "schnorr"))))
+    block = ROOT / "benchmarks/data/ethereum/46147"
+    node = "node --tier L2 --genesis chain/genesis.work --blocks chain --state node --grpc off --http off"
+    commands = [
+        "verify signatures.jsonl --failures 0",
+        f"replay {block}",
+        "contract deploy vault --state state",
+        f"contract credit {'5e' * 20} 7 --state state",
+        "run --transactions 200 --accounts 20 --block-size 100 --signatures --save traffic.work",
+        "node split traffic.work chain",
+        f"{node} --until 2",
+    ]
+    script = NOTING + COMMANDING.replace("not ended.code", "ended.code in (0, 1)")
+    found = _run(script, own_cache, COMMANDS=[command.split() for command in commands])
+    assert dict(zip(commands, found, strict=True)) == {command: [] for command in commands}
+
+
+def _signature_row(scheme: str) -> str:
+    """A row that is malformed in value only, so that it is verified."""
+    key = {"ed25519": "11" * 32, "ecdsa": "02" + "11" * 32, "schnorr": "11" * 32}[scheme]
+    row = {"scheme": scheme, "public_key": key, "signature": "22" * 64}
+    row["digest" if scheme == "ecdsa" else "message"] = "33" * 32
+    return json.dumps(row) + "\n"
 
 
 GENERIC = """

@@ -8,6 +8,9 @@ A block may have one marker, an HTML comment on the line above it:
     <!-- output varies: REASON -->    lines are compared by their first column only
 
 A comment that begins with a line `<!-- setup` holds Python that the page's examples need and do not show.
+
+Pages are written on a processor with IFMA. `on_machine` says what a block must show on another one: there, the backend
+`scalar` wherever the page names `ifma`, and no other.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ PAGES = sorted(
 MARKERS = ("not run", "run as", "output varies")
 OMITTED = "..."
 
+_BACKEND = re.compile(r"\bifma\b")
 _BLOCK = re.compile(
     r"^<!-- setup\n(?P<setup>.*?)^-->$"
     r"|(?:^<!-- (?P<marker>[a-z ]+): (?P<reason>[^\n]+) -->\n)?"
@@ -94,6 +98,11 @@ def commands(block: Block) -> list[Command]:
         else:
             found[-1][1].append(line)
     return [Command(text, tuple(line for line in shown if line.strip())) for text, shown in found]
+
+
+def on_machine(block: Block, ifma: bool) -> Block:
+    """The block as a reader whose processor has IFMA, or has not, must see it."""
+    return block if ifma else replace(block, text=_BACKEND.sub("scalar", block.text))
 
 
 def difference(shown: Sequence[str], printed: str, varies: bool = False) -> str:

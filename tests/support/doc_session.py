@@ -18,6 +18,7 @@ from typing import IO
 
 import doc_python
 from doc_pages import OMITTED, ROOT, difference
+from progress_lines import without_progress
 
 COMMAND_SECONDS = 900
 """Longest wait for a command, for a server's shown output, or for a Python example; `doctor` compiles everything once."""
@@ -36,14 +37,19 @@ class Session:
     """Runs commands and Python examples of one page in `folder`.
 
     Commands share a shell: its folder, variables and jobs. One that ends with `&` runs until the page ends it or is done.
+    Lines of progress, which a reader's terminal shows and takes away again, are left out of what they print.
+
+    Args:
+        variables: what the page's processes find in their environment besides.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
         for name in LINKED:
             (folder / name).symlink_to(ROOT / name)
         paths = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        self._environment = {**os.environ, "PATH": paths, "NO_COLOR": "1", "TERM": "dumb"}
+        plain = {"PATH": paths, "NO_COLOR": "1", "TERM": "dumb"}
+        self._environment = {**os.environ, **plain, **variables}
         self._environment.pop("COLUMNS", None)  # as for a program that reads: lines are whole
         self._shell: _Process | None = None
         self._python: _Process | None = None
@@ -76,7 +82,7 @@ class Session:
         printed = []
         while not (line := self._shell.line()).startswith(end):
             printed.append(line)
-        return int(line.split()[1]), "".join(printed)
+        return int(line.split()[1]), without_progress("".join(printed))
 
     def server(self, text: str, shown: Sequence[str], varies: bool) -> str:
         """Starts a command that goes on, and waits for what the page shows, between whatever else it logs."""
@@ -86,9 +92,7 @@ class Session:
         process = self.command("echo $!")[1].strip()
         expected = [OMITTED, *shown, OMITTED] if shown else []
         until = time.monotonic() + COMMAND_SECONDS
-        while (found := difference(expected, log.read_text("utf-8") if log.exists() else "", varies)) and (
-            time.monotonic() < until
-        ):
+        while (found := difference(expected, _logged(log), varies)) and time.monotonic() < until:
             if self.command(f"kill -0 {process} 2>&1")[0]:
                 break  # it has ended, whatever other servers do
             time.sleep(0.1)
@@ -96,6 +100,10 @@ class Session:
 
     def _start(self, arguments: Sequence[str]) -> _Process:
         return _Process(["timeout", "-k", "5", str(PAGE_SECONDS), *arguments], self.folder, self._environment)
+
+
+def _logged(log: Path) -> str:
+    return without_progress(log.read_text("utf-8")) if log.exists() else ""
 
 
 class _Process:

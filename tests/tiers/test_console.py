@@ -6,6 +6,9 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numba
@@ -13,48 +16,100 @@ import pytest
 from rich.console import Console
 
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, SupervmError, UnknownOperation
-from supervm.tiers import console
-from supervm.tiers.compiling import telling_of_compilations
+from supervm.tiers import console, progress
+from supervm.tiers.compiling import Compilations, telling_of_compilations
 from supervm.tiers.environment import commit, environment
 from supervm.tiers.errors import BrokenFile, SettingError, exit_code
 from supervm.tiers.kernel_cache import kernel_cache
+from supervm.tiers.progress import ProgressLine
 
 
-def _line(terminal: bool) -> tuple[console.ProgressLine, io.StringIO]:
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a second waits for a moment."""
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "LOOK_SECONDS", 0.01)
+
+
+@contextmanager
+def _line(terminal: bool, tell: progress.Tell | None = None) -> Iterator[tuple[ProgressLine, io.StringIO]]:
     text = io.StringIO()
-    return console.ProgressLine(Console(file=text, force_terminal=terminal, width=100)), text
+    line = ProgressLine(Console(file=text, force_terminal=terminal, width=100, _environ={}), tell)
+    try:
+        yield line, text
+    finally:
+        line.close()
 
 
-def test_no_progress_without_a_terminal() -> None:
-    line, text = _line(terminal=False)
-    line.aside("compiling")
-    line.update("working", 0.5)
-    line.close()
+def _until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_nothing_is_told_in_the_first_second(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 3600.0)
+    with _line(terminal) as (line, text):
+        line.update("working", 0.5)
     assert text.getvalue() == ""
 
 
-def test_no_progress_in_the_first_second() -> None:
-    line, text = _line(terminal=True)
-    line.update("working", 0.5)
-    line.close()
+@pytest.mark.usefixtures("soon")
+def test_a_line_moves_on_a_terminal_and_is_taken_away() -> None:
+    with _line(terminal=True) as (line, text):
+        line.update("working [1]", 0.5)
+        _until(lambda: "working [1]" in text.getvalue())
+        assert "50%" in text.getvalue()
+        seen = len(text.getvalue())
+        _until(lambda: len(text.getvalue()) > seen)  # though nobody calls
+    assert text.getvalue().endswith("\x1b[2K")
+
+
+@pytest.mark.usefixtures("soon")
+def test_elsewhere_a_line_says_what_begins_and_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SPARING_SECONDS", 0.01)
+    with _line(terminal=False) as (line, text):
+        line.update("working, 1 row", 0.5)
+        _until(lambda: "\n" in text.getvalue())
+        line.update("working, 2 rows", 0.6)
+        line.update("resting [here]\x1b[2J")
+        _until(lambda: "resting" in text.getvalue())
+        assert text.getvalue().splitlines() == [
+            "supervm: working, 1 row (50%)",
+            "supervm: resting [here]\\x1b[2J",
+        ]
+        monkeypatch.setattr(progress, "REPEAT_SECONDS", 0.01)
+        _until(lambda: text.getvalue().count("resting") > 2)
+
+
+def test_a_compilation_is_shown_at_once() -> None:
+    with _line(terminal=True) as (line, text):
+        line.update("working")
+        line.aside("compiling verify")
+        assert "working: compiling verify" in text.getvalue()
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_process_that_serves_logs_and_is_silent_while_it_has_nothing_to_say() -> None:
+    told: list[str] = []
+    with _line(terminal=True, tell=told.append) as (line, text):
+        line.update("starting")
+        _until(lambda: told == ["starting"])
+        line.update("")
+        line.aside("compiling verify")
+        _until(lambda: told[1:] == ["compiling verify"])
+        line.aside("")
     assert text.getvalue() == ""
 
 
-def test_progress_after_the_first_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "QUIET_SECONDS", 0.0)
-    line, text = _line(terminal=True)
-    line.update("working [1]", 0.5)
-    line.close()
-    assert "working [1]" in text.getvalue()
-    assert "50%" in text.getvalue()
-
-
-def test_a_compilation_is_told_at_once() -> None:
-    line, text = _line(terminal=True)
-    line.update("working")
-    line.aside("compiling verify")
-    line.close()
-    assert "working: compiling verify" in text.getvalue()
+def test_a_reader_that_is_gone_stops_nothing(soon: None) -> None:
+    with _line(terminal=False) as (line, text):
+        text.close()
+        line.update("working")
+        _until(line._closed.is_set)
+        line.update("still working")
 
 
 @pytest.mark.parametrize("no_colour", [False, True])
@@ -83,9 +138,9 @@ def test_text_between_colons_is_no_emoji(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("width", [60, 80, 160])
 def test_progress_is_not_cut(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    monkeypatch.setattr(console, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
     text = io.StringIO()
-    line = console.ProgressLine(Console(file=text, force_terminal=True, width=width, no_color=True))
+    line = ProgressLine(Console(file=text, force_terminal=True, width=width, no_color=True))
     line.update("testing bls12_381.poseidon2.sponge, 43 of 84", 0.5)
     line.aside("compiling verify_signatures_in_batches (1 so far, kept for the next time)")
     line.close()
@@ -106,11 +161,23 @@ def test_compilations_are_told_with_the_name_of_the_kernel() -> None:
     with telling_of_compilations(told.append) as compilations:
         add_one(1)
         add_one(2)
-    assert told == ["compiling add_one (1 so far, kept for the next time)", ""]
+    assert told == ["compiling add_one, 1 so far", ""]
     assert compilations.count == 1
     assert compilations.seconds > 0
     add_one(1.5)
     assert len(told) == 2
+
+
+def test_of_compilations_inside_each_other_the_innermost_is_told() -> None:
+    so_far = Compilations()
+    assert so_far.end() == ""  # one that began before anybody listened
+    for text in ("outer", "inner"):
+        so_far.start(text)
+    assert so_far.end() == "outer"
+    assert so_far.seconds == 0
+    assert so_far.end() == ""
+    assert so_far.count == 2
+    assert so_far.seconds > 0
 
 
 def test_the_folder_of_kernels(tmp_path: Path) -> None:

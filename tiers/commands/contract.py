@@ -84,8 +84,8 @@ def deploy(
         code, grain = read_contract(file), from_hex("salt", salt, WORD_BYTES)
         check_contract(code)  # before a directory is made for nothing
         with _opened(state, create=True) as engine:
-            address = engine.deploy(code, grain)
-            show.answer(as_json, {"address": address.hex()} | _position(engine))
+            deployed = {"address": engine.deploy(code, grain).hex()} | _position(engine)
+        show.answer(as_json, deployed)
 
 
 @app.command()
@@ -146,7 +146,8 @@ def credit(
             row = np.frombuffer(account, np.uint8)[None]
             engine.credit(row, np.frombuffer(amount.to_bytes(WORD_BYTES), np.uint8)[None])
             held = {"address": account.hex(), "balance": engine.account(account)[1], "supply": engine.supply}
-            show.answer(as_json, held | _position(engine))
+            held |= _position(engine)
+        show.answer(as_json, held)
 
 
 @app.command("list")

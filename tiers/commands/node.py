@@ -16,7 +16,7 @@ from supervm.engine.transactions import TransactionBatch
 from supervm.engine.whole_files import whole_folder
 from supervm.engine.workloads import Genesis, Parameters, Workload, read_workload, write_workload
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers import console
+from supervm.tiers import console, progress
 from supervm.tiers.commands import options
 from supervm.tiers.errors import VERIFICATION_FAILED
 from supervm.tiers.hexadecimal import from_hex
@@ -87,10 +87,12 @@ def node(
         ),
     }
     places = Places(genesis, state, blocks, wallet)
-    with console.reporting(as_json, CODES):
+    with console.reporting(as_json, CODES), console.progress_line(progress.log.info) as line:
         hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, flags)
+        line.update("starting")
 
         def ready(found: Ready) -> None:
+            line.update("")  # from here on only compilations are told
             _show_ready(found, as_json and until is None)
 
         if role_of(settings) == FULL or genesis is not None or blocks is not None:

@@ -98,7 +98,8 @@ def settings_of(
     Args:
         more: dotted name → what a command's own flag gave, or None.
     """
-    hardware = detect()
+    with console.telling("looking at the machine"):
+        hardware = detect()
     flags: dict[str, object] = {
         "workers": threads,
         "backend": backend,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from supervm.tiers import console
+from supervm.tiers import console, progress
 from supervm.tiers.commands import options
 from supervm.tiers.errors import ENVIRONMENT_PROBLEM
 from supervm.tiers.observability.observing import observing
@@ -44,6 +44,7 @@ def serve(
     begun = time.perf_counter()
 
     def ready(found: Ready) -> None:
+        line.update("")  # from here on only compilations are told
         seconds = time.perf_counter() - begun
         if as_json:
             console.print_json({**asdict(found), "seconds": seconds})
@@ -66,7 +67,8 @@ def serve(
 
         return_large_blocks()
         hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, flags)
-        with observing(settings, hardware) as seen:
+        with observing(settings, hardware) as seen, console.progress_line(progress.log.info) as line:
+            line.update("starting")
             answered = uvloop.run(serve_until_stopped(settings, hardware, ready, seen))
     if not answered:
         console.warn("requests were cut off before they were answered")

@@ -17,6 +17,7 @@ from supervm.tiers.commands import options
 from supervm.tiers.compose import VerifyPipeline, verify_pipeline
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, BrokenFile
+from supervm.tiers.progress import ProgressLine
 from supervm.tiers.signature_files.formats import SignatureFile
 from supervm.tiers.signature_files.verdict_writers import partial_name, verdict_writer
 from supervm.tiers.signature_files.verification import VERDICT_NAMES, Summary
@@ -117,7 +118,7 @@ def _run(
     signatures: SignatureFile,
     summary: Summary,
     output: Path | None,
-    line: console.ProgressLine,
+    line: ProgressLine,
     *,
     allow_empty: bool,
 ) -> None:

@@ -4,31 +4,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
-from supervm.engine.config import EngineConfig, Schedule
-from supervm.engine.replay import warm as warm_replay
-from supervm.engine.workload_run import warm as warm_execution
 from supervm.kernels import CACHE_FOLDER
-from supervm.tiers import console, inventory
+from supervm.tiers import console, limits, warming
 from supervm.tiers.commands import options
-from supervm.tiers.compose import engine_config
 from supervm.tiers.environment import environment
 from supervm.tiers.kernel_cache import kernel_cache
-from supervm.tiers.known_answers import warm
-from supervm.tiers.settings import Settings
 from supervm.tiers.tables import print_table
-
-REPLAY, EXECUTION = "replay", "execution"
-"""What is warmed beside operations."""
 
 
 def warmup(
     every: Annotated[
-        bool, typer.Option("--all", help="Every backend that can run here, not only the chosen ones.")
+        bool,
+        typer.Option(
+            "--all", help="Every backend that can run here, not only the chosen ones; takes longer."
+        ),
+    ] = False,
+    common: Annotated[
+        bool,
+        typer.Option("--common", help="Only what verify, replay, run, contract, serve and node use."),
     ] = False,
     tier: options.TierName = None,
     config: options.ConfigFile = None,
@@ -39,61 +36,59 @@ def warmup(
     with console.reporting(as_json):
         hardware, settings = options.settings_of(tier, config, backend=backend)
         begun = time.perf_counter()
-        warmed = _warm(_backends(settings, every), engine_config(settings, hardware))
+        with console.telling("listing kernels"):
+            groups = warming.groups_of(warming.tasks(settings, every))
+        if common:
+            groups = [group for group in groups if group.name in warming.COMMON]
+        processes = min(limits.usable_cores(), warming.MOST_PROCESSES, len(groups))
+        warmed = _warm(groups, warming.job_of(tier, config, backend), processes)
         seconds = time.perf_counter() - begun
         cache = kernel_cache(CACHE_FOLDER)
         if as_json:
             console.print_json(
                 {
-                    "warmed": warmed,
+                    "warmed": [row for one in warmed for row in _rows(one)],
                     "seconds": seconds,
+                    "processes": processes,
                     "kernel_cache": cache.to_json(),
                     "environment": environment(hardware),
                 }
             )
             return
-        _show(warmed)
+        rows = [
+            (one.group.name, one.group.backend, f"{len(one.group.tasks)}", f"{sum(one.seconds):.2f}")
+            for one in warmed
+        ]
+        print_table(("kernels", "backend", "#operations", "#seconds"), rows)
         out = console.answers()
-        out.print(f"{len(warmed)} ready after {seconds:.1f} s, kept in {console.plain(cache.folder)}")
+        count = sum(len(one.group.tasks) for one in warmed)
+        out.print(f"{count} ready after {seconds:.1f} s, kept in {console.plain(cache.folder)}")
 
 
-def _show(warmed: list[dict[str, Any]]) -> None:
-    """One row a backend, with what was warmed of it."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in warmed:
-        groups.setdefault(row["backend"], []).append(row)
-    rows = [
-        (
-            backend,
-            inventory.condensed([row["operation"] for row in group]),
-            f"{sum(row['seconds'] for row in group):.2f}",
-        )
-        for backend, group in groups.items()
-    ]
-    print_table(("backend", "operations", "#seconds"), rows)
-
-
-def _backends(settings: Settings, every: bool) -> list[tuple[str, str]]:
-    """(operation, backend) to warm; the last ones are what `replay` and the engine need beside operations."""
-    chosen: list[tuple[str, str]] = []
-    for name in inventory.operations():
-        state = inventory.backend_states(name, settings.backend, settings.origins["backend"])
-        chosen += [(name, one.name) for one in state.backends if one.chosen or (every and one.available)]
-    return [*chosen, (REPLAY, settings.backend), (EXECUTION, "cpu")]
-
-
-def _warm(backends: list[tuple[str, str]], config: EngineConfig) -> list[dict[str, Any]]:
-    warmed = []
+def _warm(groups: list[warming.Group], job: dict[str, Any], processes: int) -> list[warming.Warmed]:
+    going = warming.Going(processes or 1, list(groups))
+    count = sum(len(group.tasks) for group in groups)
+    console.notes().print(
+        f"{count} operations in {processes} {'process' if processes == 1 else 'processes'}: about "
+        f"{_duration(going.remaining)} if nothing is compiled yet, seconds if everything is"
+    )
     with console.progress_line() as line:
-        for place, (operation, backend) in enumerate(backends):
-            line.update(f"{operation} ({backend}), {place + 1} of {len(backends)}", place / len(backends))
-            begun = time.perf_counter()
-            if operation == REPLAY:
-                warm_replay(backend)
-            elif operation == EXECUTION:
-                warm_execution(replace(config, schedule=Schedule.WAVES))
-            else:
-                warm(operation, backend)
-            seconds = time.perf_counter() - begun
-            warmed.append({"operation": operation, "backend": backend, "seconds": seconds})
-    return warmed
+
+        def tell(now: warming.Going) -> None:
+            left = f", {_duration(now.remaining)} left" if now.done else ""
+            doing = ", ".join(now.compiling[index] for index in sorted(now.compiling))
+            compiling = f": compiling {doing}" if doing else ""
+            line.update(f"{len(now.done)} of {len(groups)} ready{left}{compiling}", now.fraction)
+
+        return warming.warm_groups(groups, job, processes, tell)
+
+
+def _rows(one: warming.Warmed) -> list[dict[str, Any]]:
+    return [
+        {"operation": task, "backend": one.group.backend, "seconds": seconds}
+        for task, seconds in zip(one.group.tasks, one.seconds, strict=True)
+    ]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
