@@ -59,10 +59,10 @@ class Settings:
     service_tls_key: str
     service_tls_clients: str
     service_drain_seconds: float
-    service_operations: str
+    service_message_seconds: float
     service_client_connections: int
     service_idle_seconds: float
-    service_message_seconds: float
+    service_operations: str
     node_grpc: str
     node_http: str
     node_tokens: str
