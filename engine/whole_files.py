@@ -7,6 +7,7 @@ everything, after a crash too, and an interrupted write leaves what was there be
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def whole_file(path: Path | str, *, new: bool = False) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
-        raise IsADirectoryError(21, "Is a directory", str(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     unfinished = unfinished_name(target)
     try:
         with unfinished.open("wb") as file:
