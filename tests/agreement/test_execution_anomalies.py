@@ -262,3 +262,14 @@ def test_the_richest_there_can_be(engines: Engines):
     engines.run_all(scenario)
     reasons = [receipt.reason for receipt in engines.last.receipts[0]]
     assert reasons == [Reason.INSUFFICIENT_BALANCE, 0, 0, Reason.INSUFFICIENT_BALANCE]
+
+
+def test_the_largest_transaction_and_one_byte_more(engines: Engines):
+    """121 bytes of an unsigned transfer's encoding are not input."""
+    story = Story(4)
+    for size in (2**20 - 121, 2**20 - 120):
+        fields = {"input": bytes(size), "gas_limit": 10**7}
+        story.block([story.transfer(person(n), person(n + 1), 1, **fields) for n in range(3)])
+    engines.run_all(story.scenario())
+    reasons = [receipt.reason for block in engines.last.receipts for receipt in block][-6:]
+    assert reasons == [Reason.NONE] * 3 + [Reason.TOO_LARGE] * 3
