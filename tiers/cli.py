@@ -146,7 +146,7 @@ def carried_out(arguments: Sequence[str], command: Callable[[], object]) -> int:
     """Run a command and return its exit code; however it ends, one object with `--json` and no traceback."""
     as_json = "--json" in arguments
     output.begin()
-    was_dropped = output.is_dropped()
+    was_dropped, stdout = output.is_dropped(), sys.stdout
     try:
         ended = command()
         output.finish()
@@ -159,8 +159,8 @@ def carried_out(arguments: Sequence[str], command: Callable[[], object]) -> int:
     except _ClickError as error:
         return _wrong_use(error, as_json)
     except SystemExit:
-        # Typer shows help through Rich, which sends the rest of it nowhere when nobody reads it any more, and ends with 1.
-        if output.is_dropped() and not was_dropped:
+        # Typer ends with 1 when nobody reads its help any more; it, or Rich, has sent the rest of it nowhere.
+        if sys.stdout is not stdout or (output.is_dropped() and not was_dropped):
             return NOBODY_READS
         raise
     if ended == interruption.INTERRUPTED or interruption.pressed():

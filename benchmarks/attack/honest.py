@@ -12,6 +12,7 @@ import http.client
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import grpc
@@ -98,9 +99,48 @@ def verifies(client: AsyncClient, items: Signatures) -> Ask:
     return ask
 
 
-def posts(address: str, items: Signatures) -> Ask:
+class Pool:
+    """Kept connections of HTTP, for any number of threads; `close` ends them.
+
+    Args:
+        address: HOST:PORT.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._kept: list[http.client.HTTPConnection] = []
+
+    def close(self) -> None:
+        """Close those that nobody uses."""
+        while self._kept:
+            self._kept.pop().close()
+
+    def exchange(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        """Status and body of one answer, over a kept connection or a new one.
+
+        Raises:
+            OSError, HTTPException: there was none.
+        """
+        while True:
+            try:
+                connection, kept = self._kept.pop(), True
+            except IndexError:
+                connection, kept = http.client.HTTPConnection(self._address, timeout=PATIENCE), False
+            try:
+                connection.request(method, path, body, {"content-type": "application/json"})
+                answer = connection.getresponse()
+                read = answer.read()
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                if not kept:
+                    raise
+                continue  # the server closes idle connections, as it may
+            self._kept.append(connection)
+            return answer.status, read
+
+
+def posts(pool: Pool, items: Signatures) -> Ask:
     """Single signatures over HTTP, each on one of a few kept connections."""
-    pool: list[http.client.HTTPConnection] = []
 
     def post(index: int) -> bool:
         part = items.items.part(index, index + 1)
@@ -112,7 +152,7 @@ def posts(address: str, items: Signatures) -> Ask:
                 "signatures": [part.signatures.tobytes().hex()],
             }
         )
-        status, answer = _exchange(pool, address, "POST", "/v1/verify", body)
+        status, answer = pool.exchange("POST", "/v1/verify", body)
         return status == 200 and json.loads(answer) == {"verdicts": [int(items.verdicts[index])]}
 
     return lambda number: asyncio.to_thread(post, number % len(items))
@@ -122,7 +162,8 @@ def reads_health(address: str) -> Ask:
     """`GET /healthz`, on a connection of its own."""
 
     def get() -> bool:
-        return _exchange([], address, "GET", "/healthz", None)[0] == 200
+        with closing(Pool(address)) as pool:
+            return pool.exchange("GET", "/healthz")[0] == 200
 
     return lambda number: asyncio.to_thread(get)
 
@@ -140,29 +181,10 @@ def checks_health(channel: grpc.aio.Channel) -> Ask:
 
 def metrics(address: str) -> Mapping[str, float]:
     """Every series of `/metrics`, by its name with labels."""
-    _, text = _exchange([], address, "GET", "/metrics", None)
+    with closing(Pool(address)) as pool:
+        _, text = pool.exchange("GET", "/metrics")
     rows = (line.rsplit(" ", 1) for line in text.decode().splitlines() if line and not line.startswith("#"))
     return {name: float(value) for name, value in rows}
-
-
-def _exchange(
-    pool: list[http.client.HTTPConnection], address: str, method: str, path: str, body: str | None
-) -> tuple[int, bytes]:
-    """One request over a connection of the pool, or a new one where those are in use or were closed."""
-    while True:
-        kept = bool(pool)
-        connection = pool.pop() if kept else http.client.HTTPConnection(address, timeout=PATIENCE)
-        try:
-            connection.request(method, path, body, {"content-type": "application/json"})
-            answer = connection.getresponse()
-            read = answer.read()
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            if not kept:
-                raise
-            continue  # the server closes idle connections, as it may
-        pool.append(connection)
-        return answer.status, read
 
 
 # ---------------------------------------------------------------------------------------------------- the node

@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,8 @@ async def _questions(port: Port, running: Server) -> AsyncIterator[tuple[Ask, As
     """A question of the load and one of health, for the port that is attacked."""
     items = signatures(SINGLES)
     if port is Port.HTTP:
-        yield honest.posts(running.http, items), honest.reads_health(running.http)
+        with closing(honest.Pool(running.http)) as pool:
+            yield honest.posts(pool, items), honest.reads_health(running.http)
         return
     options = (("grpc.use_local_subchannel_pool", 1),)
     async with grpc.aio.insecure_channel(running.grpc, options=options) as channel:

@@ -94,5 +94,7 @@ def _first_object(process: subprocess.Popen[str]) -> dict[str, Any]:
         lines.append(line)
         if line.startswith("}"):
             found: dict[str, Any] = json.loads("".join(lines))
+            if "error" in found:
+                break
             return found
     raise ServerFailed("ended before it was ready", f"exit code {process.wait(PATIENCE)}")

@@ -87,7 +87,7 @@ def test_replay_of_the_first_block_with_a_transaction() -> None:
     assert code == 0
     assert answer["blocks"][0]["number"] == 46147
     assert answer["blocks"][0]["senders_recovered"] == 1
-    assert set(answer) == {"blocks", "totals", "environment"}
+    assert set(answer) == {"blocks", "totals", "checked", "not_checked", "environment"}
 
 
 def test_replay_of_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from supervm.benchmarks.rows import PeerRow, Row
 from supervm.crypto.selftest import SelfTest
 from supervm.engine.report import Finding
 from supervm.engine.scheduler.report import OperationReport, RouteReport, SchedulerReport
-from supervm.tiers import console, inventory
+from supervm.tiers import console, inventory, warming
 from supervm.tiers.console import plain
 from supervm.tiers.observability.status import State
 from supervm.tiers.signature_files.verification import SignatureChecks
@@ -177,7 +177,10 @@ class Stated:
 def test_replay(run: Run, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = [Finding(46147, 0, "nonce", f"[1] {'and a long explanation ' * 4}", "[2]")]
     blocks = [Stated(1408, number=20046147)] * 11
-    report = Stated(1, blocks=blocks, notes=notes, problems=[])
+    words = ["a check of many words " * 6] * 3
+    report = Stated(
+        1, blocks=blocks, notes=notes, problems=[], checked=lambda: words, unchecked=lambda: words
+    )
     importlib.import_module("supervm.tiers.commands.replay")
     monkeypatch.setattr(
         "supervm.tiers.commands.replay.replay_pipeline", lambda *settings: lambda paths, progress: report
@@ -224,13 +227,14 @@ def test_a_running_process(width: int) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_warmup(run: Run, width: int) -> None:
     module = importlib.import_module("supervm.tiers.commands.warmup")
-    warmed = [
-        {"operation": name, "backend": backend, "seconds": 1234.5}
+    groups = [
+        warming.Group(name, backend, ("an operation",) * 99)
         for backend in ("ifma", "scalar")
-        for name in inventory.operations()
+        for name in warming.SECONDS
     ]
+    warmed = [warming.Warmed(group, (1234.5,) * 99) for group in groups]
     lines = lines_of(_printed(lambda: module._show(warmed), width), width)
-    assert sum(line.strip("│ ").split()[0] in ("ifma", "scalar") for line in lines) == 2
+    assert sum(f"{1234.5 * 99:.2f}" in line for line in lines) == len(groups)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -55,14 +55,18 @@ def warmup(
                 }
             )
             return
-        rows = [
-            (one.group.name, one.group.backend, f"{len(one.group.tasks)}", f"{sum(one.seconds):.2f}")
-            for one in warmed
-        ]
-        print_table(("kernels", "backend", "#operations", "#seconds"), rows)
+        _show(warmed)
         out = console.answers()
         count = sum(len(one.group.tasks) for one in warmed)
         out.print(f"{count} ready after {seconds:.1f} s, kept in {console.plain(cache.folder)}")
+
+
+def _show(warmed: list[warming.Warmed]) -> None:
+    rows = [
+        (one.group.name, one.group.backend, f"{len(one.group.tasks)}", f"{sum(one.seconds):.2f}")
+        for one in warmed
+    ]
+    print_table(("kernels", "backend", "#operations", "#seconds"), rows)
 
 
 def _warm(groups: list[warming.Group], job: dict[str, Any], processes: int) -> list[warming.Warmed]:

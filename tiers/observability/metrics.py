@@ -7,6 +7,7 @@ privacy proofs has no successor yet: its metrics are there and are 0.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,12 @@ VERDICTS = {"valid": 1, "invalid": 0, "malformed": -1}
 
 PATHS = ("fast", "consensus", "privacy")
 """Members of `supervm.engine.receipts.Path` by number; a service executes nothing and need not load that module."""
+
+HTTP_PORTS = ("http", "operations")
+"""The label `port` of connections."""
+
+CLOSED_FOR = ("silent", "slow", "full", "malformed", "handshake")
+"""The label `reason` of connections that were ended: `supervm.tiers.service.http.protocol.Port`."""
 
 ITEMS, REQUESTS, TRANSACTIONS, BLOCKS = "items", "requests", "transactions", "blocks"
 """Names of the rates in `Metrics.rates`."""
@@ -124,8 +131,8 @@ class Metrics:
         """A connection was ended, not by its caller.
 
         Args:
-            port: "http" or "operations".
-            reason: see `supervm.tiers.service.http.protocol.Port`.
+            port: one of `HTTP_PORTS`.
+            reason: one of `CLOSED_FOR`.
         """
         self._closed.labels(port, reason).inc()
 
@@ -159,6 +166,8 @@ class Metrics:
             "Connections that were ended, not by their callers.",
             ("port", "reason"),
         )
+        for port, reason in itertools.product(HTTP_PORTS, CLOSED_FOR):  # a first one is then an increase
+            self._closed.labels(port, reason)
         self._latency = Histogram(
             "supervm_request_seconds",
             "Seconds from a request's arrival to its answer.",
