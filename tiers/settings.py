@@ -83,6 +83,7 @@ class Settings:
     upstream_tls_certificate: str
     upstream_tls_key: str
     node_drain_seconds: float
+    node_message_bytes: int
     node_cache_bytes: int
     node_cache_seconds: float
     node_pack_transactions: int

@@ -294,6 +294,7 @@ KEYS = (
     ),
     Key("upstream.tls.key", FileName(), "a PEM file, that certificate's key", "--upstream-tls-key"),
     Key("node.drain.seconds", Quantity(0), "how long a stop waits for the block in hand and for calls"),
+    Key("node.message.bytes", ByteCount(1 << 20), "bytes of a request, a block among them, at most"),
     Key("node.cache.bytes", ByteCount(1 << 10), "memory of the accounts that an L3 node keeps"),
     Key("node.cache.seconds", Quantity(0), "after which an L3 node asks for an account again"),
     Key("node.pack.transactions", Count(0), "of a block that L1 and L2 pack, at most; 0 packs none"),

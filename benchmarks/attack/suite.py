@@ -25,6 +25,7 @@ from supervm.engine.workloads import write_workload
 from supervm.engine.workloads.generate import generate
 from supervm.engine.workloads.workload import Parameters
 from supervm.tiers.client import AsyncClient
+from supervm.tiers.node.admission import UNREAD_BYTES, queue
 
 QUIET_SECONDS, ATTACK_SECONDS = 5.0, 10.0
 START_SECONDS = 3.0
@@ -35,8 +36,11 @@ WATCH_SECONDS = 0.05
 TIMES_QUIET, HEALTH_MS = 5.0, 100.0
 DRAIN_SECONDS, STOP_SECONDS = 3.0, 2.0
 QUEUE_BYTES = 64 << 20
+NODE_MESSAGE_BYTES = 64 << 20
+NODE_BYTES = queue(NODE_MESSAGE_BYTES).most_size + UNREAD_BYTES
+"""What a node keeps for its callers at most: `docs/node.md`, What callers may take."""
 ROOM_BYTES = 192 << 20
-"""What a server may take above `service.queue.bytes`: buffers of the sockets, and freed memory that the allocator keeps."""
+"""What a server may take above its bound: buffers of the sockets, and freed memory that the allocator keeps."""
 
 SERVE = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
 NODE_COMMAND = (*COMMAND[:-2], "node", "--json")
@@ -54,6 +58,7 @@ class Outcome:
         answered, wrong: honest calls and health checks during it.
         failed: those that ended in an error, by its name.
         memory_bytes: by which the server grew at most, against the end of the quiet time.
+        bound_bytes: what it may keep for its callers by its settings.
         refusals: requests that the server counted as refused meanwhile.
         stop_seconds: from SIGTERM, sent during the attack, to the end of the process.
         exit_code: of the server.
@@ -69,6 +74,7 @@ class Outcome:
     wrong: int
     failed: dict[str, int]
     memory_bytes: int
+    bound_bytes: int
     refusals: int
     stop_seconds: float
     exit_code: int
@@ -84,7 +90,7 @@ class Outcome:
             )
         if not self.health_ms <= HEALTH_MS:
             found.append(f"health {self.health_ms:.0f} ms is over {HEALTH_MS:.0f} ms")
-        if self.memory_bytes > QUEUE_BYTES + ROOM_BYTES:
+        if self.memory_bytes > self.bound_bytes + ROOM_BYTES:
             found.append(f"{self.memory_bytes >> 20} MiB more memory")
         if self.stop_seconds > DRAIN_SECONDS + STOP_SECONDS or self.exit_code:
             found.append(f"stopped after {self.stop_seconds:.1f} s with exit code {self.exit_code}")
@@ -135,6 +141,7 @@ def run(name: str, seconds: float = ATTACK_SECONDS) -> Outcome:
         seen.calls.wrong + seen.probes.wrong,
         failed,
         max(0, most - before),
+        NODE_BYTES if attack.port is Port.NODE else QUEUE_BYTES,
         refusals,
         stopped,
         code,
@@ -193,7 +200,11 @@ def _target(port: Port, folder: Path) -> Iterator[Server]:
         "--blocks",
         folder / "blocks",
     )
-    variables = {"SUPERVM_NODE_PACK_TRANSACTIONS": "1000", "SUPERVM_NODE_PACK_SECONDS": "0.2"}
+    variables = {
+        "SUPERVM_NODE_PACK_TRANSACTIONS": "1000",
+        "SUPERVM_NODE_PACK_SECONDS": "0.2",
+        "SUPERVM_NODE_MESSAGE_BYTES": str(NODE_MESSAGE_BYTES),
+    }
     with server("--tier", "L2", *places, *SERVE, command=NODE_COMMAND, variables=variables) as running:
         yield running
 

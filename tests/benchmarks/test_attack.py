@@ -14,7 +14,20 @@ from supervm.benchmarks.attack.suite import HEALTH_MS, QUEUE_BYTES, ROOM_BYTES, 
 from supervm.kernels.errors import ArgumentError
 
 HELD = Outcome(
-    "grpc-resets", "service, gRPC", 4.0, 20.0, 99.0, 600, 0, {}, QUEUE_BYTES, 3, 0.5, 0, {"connections": 2}
+    "grpc-resets",
+    "service, gRPC",
+    4.0,
+    20.0,
+    99.0,
+    600,
+    0,
+    {},
+    QUEUE_BYTES,
+    QUEUE_BYTES,
+    3,
+    0.5,
+    0,
+    {"connections": 2},
 )
 
 

@@ -22,9 +22,9 @@ STREAMS, STREAMS_OF_ADDRESS = 16, 8
 """Streams of blocks at a time: of all, and of an address. Who has more than a newcomer gives way with one that idles."""
 
 MESSAGE_SECONDS = 60.0
-"""In which a request has to come: a block may have a gigabyte."""
+"""In which a request has to come: a block may be large."""
 
-MORE_BYTES = 128 << 20
+MORE_BYTES = 64 << 20
 """Beside the largest request: bytes of others that arrive, or wait, meanwhile."""
 
 UNREAD_BYTES = 256 << 20

@@ -40,7 +40,6 @@ from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.stopping import Stopping
 from supervm.tiers.node.tasks import Task, TaskRouter
-from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES
 from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.observing import Observation, observing
 from supervm.tiers.observability.status import State
@@ -65,11 +64,11 @@ MOBILE_PATIENCE = 5.0
 CALLS_SECONDS = 2.0
 """How long a node that stops waits for the calls that it answers."""
 
-MOST_QUESTION_BYTES = 1 << 26
-"""Of a request to an edge node, which takes no blocks: as many as it answers at once have room in its memory."""
-
 Door = tuple[ServerTls | None, Access]
 """Who may come through the gRPC port: those who have what TLS asks for, and a token."""
+
+AROUND_BLOCK = 1 << 10
+"""Bytes of a message beside the block that it carries, at most."""
 
 OPEN_DOOR: Door = (None, Access())
 
@@ -257,6 +256,12 @@ def _limits(settings: Settings) -> InboxLimits:
         name = "node.pack.bytes"
         expected = f"at most {MOST_BYTES:,} bytes, which is what every node reads"
         raise SettingError(settings.origins[name], name, f"{settings.node_pack_bytes:,}", expected)
+    if settings.node_pack_bytes > settings.node_message_bytes - AROUND_BLOCK:
+        name = "node.pack.bytes"
+        expected = (
+            f"{AROUND_BLOCK:,} less than node.message.bytes: a node like this one takes no larger block"
+        )
+        raise SettingError(settings.origins[name], name, f"{settings.node_pack_bytes:,}", expected)
     return InboxLimits(
         BlockLimits(settings.node_pack_transactions, settings.node_pack_bytes, settings.node_pack_gas),
         price=settings.node_pack_price,
@@ -299,7 +304,7 @@ def run_edge(
             backend=settings.backend,
             on_verified=seen.metrics.verified,
         )
-        grpc, http = _serve(stack, settings, service, seen, door, stopping, MOST_QUESTION_BYTES)
+        grpc, http = _serve(stack, settings, service, seen, door, stopping)
         stopping.ready(stopped.set)
         seen.board.become(State.READY)
         ready(_ready(settings, hardware, EDGE, (grpc, http), door))
@@ -369,7 +374,6 @@ def _serve(
     seen: Observation,
     door: Door,
     stopping: Stopping,
-    most_bytes: int = MOST_MESSAGE_BYTES,
 ) -> tuple[str | None, str | None]:
     """Start the servers that the settings ask for; their addresses."""
     grpc = http = None
@@ -378,7 +382,7 @@ def _serve(
             service,
             settings.node_grpc,
             seen.metrics.request,
-            bounds(most_bytes, allow_open_files("node.grpc", OPEN_CALLS, CONNECTIONS)),
+            bounds(settings.node_message_bytes, allow_open_files("node.grpc", OPEN_CALLS, CONNECTIONS)),
             seen.tracer,
             *door,
         )

@@ -87,22 +87,25 @@ def environment(**settings: object) -> dict[str, str]:
     return {f"SUPERVM_{name.upper()}": str(value) for name, value in settings.items()}
 
 
+def packing_node(folder: Path, chain: Path) -> tuple[object, ...]:
+    """The command of a node of a chain that has no blocks yet."""
+    (chain / "genesis.work").rename(folder / "genesis.work")
+    (folder / "blocks").mkdir()
+    places = (
+        "--genesis",
+        folder / "genesis.work",
+        "--state",
+        folder / "state",
+        "--blocks",
+        folder / "blocks",
+    )
+    return "node", "--tier", "L2", *places, "--grpc", "127.0.0.1:0"
+
+
 @pytest.mark.slow
 def test_the_attack_at_its_real_size_on_a_real_node(tmp_path, chain):
     """24 transfers of 62 MB each: refused one by one, in bounded memory; killed and started, the node packs for others."""
-    (chain / "genesis.work").rename(tmp_path / "genesis.work")
-    folder = tmp_path / "blocks"
-    folder.mkdir()
-    arguments = (
-        "node",
-        "--tier",
-        "L2",
-        "--genesis",
-        tmp_path / "genesis.work",
-        "--state",
-        tmp_path / "state",
-    )
-    arguments += ("--blocks", folder, "--grpc", "127.0.0.1:0")
+    arguments = packing_node(tmp_path, chain)
     with patch.dict(os.environ, environment(node_pack_transactions=50, node_pack_seconds=0.1)):
         with process(*arguments) as (child, ready), Upstream(ready["grpc"], 300.0) as upstream:
             for row in range(24):
@@ -120,7 +123,7 @@ def test_the_attack_at_its_real_size_on_a_real_node(tmp_path, chain):
             assert reply.reasons == bytes(60)
             child.send_signal(signal.SIGTERM)
             assert child.wait(60) == 0
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 1 << 20
+    assert sum(path.stat().st_size for path in (tmp_path / "blocks").iterdir()) < 1 << 20
 
 
 def peak(process_number: int) -> int:
@@ -247,19 +250,7 @@ def crediting(addresses) -> Workload:
 
 def test_a_full_inbox_survives_a_kill(tmp_path, chain):
     """A node that was killed with as much waiting as it keeps starts, keeps it, and packs it."""
-    (chain / "genesis.work").rename(tmp_path / "genesis.work")
-    folder = tmp_path / "blocks"
-    folder.mkdir()
-    arguments = (
-        "node",
-        "--tier",
-        "L2",
-        "--genesis",
-        tmp_path / "genesis.work",
-        "--state",
-        tmp_path / "state",
-    )
-    arguments += ("--blocks", folder, "--grpc", "127.0.0.1:0")
+    arguments = packing_node(tmp_path, chain)
     slow = environment(node_pack_transactions=1_000, node_pack_seconds=3_600, node_inbox_transactions=40)
     with patch.dict(os.environ, slow), process(*arguments) as (child, ready):
         with Upstream(ready["grpc"], 120.0) as upstream:
@@ -283,4 +274,12 @@ def test_a_full_inbox_survives_a_kill(tmp_path, chain):
 def test_blocks_that_nobody_reads_are_no_setting():
     settings = SimpleNamespace(node_pack_bytes=MOST_BYTES + 1, origins={"node.pack.bytes": "a file"})
     with pytest.raises(SettingError, match="every node reads"):
+        running_node._limits(settings)
+
+
+def test_blocks_that_no_message_carries_are_no_setting():
+    settings = SimpleNamespace(
+        node_pack_bytes=64 << 20, node_message_bytes=64 << 20, origins={"node.pack.bytes": "a file"}
+    )
+    with pytest.raises(SettingError, match=r"node\.message\.bytes"):
         running_node._limits(settings)
