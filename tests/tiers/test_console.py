@@ -71,13 +71,13 @@ def test_a_line_moves_on_a_terminal_and_is_taken_away() -> None:
 def test_elsewhere_a_line_says_what_begins_and_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SPARING_SECONDS", 0.01)
     with _line(terminal=False) as (line, text):
-        line.update("working, 1 row", 0.5)
+        line.update("working, 1,000 rows", 0.5)
         _until(lambda: "\n" in text.getvalue())
-        line.update("working, 2 rows", 0.6)
+        line.update("working, 2,000 rows", 0.6)
         line.update("resting [here]\x1b[2J")
         _until(lambda: "resting" in text.getvalue())
         assert text.getvalue().splitlines() == [
-            "supervm: working, 1 row (50%)",
+            "supervm: working, 1,000 rows (50%)",
             "supervm: resting [here]\\x1b[2J",
         ]
         monkeypatch.setattr(progress, "REPEAT_SECONDS", 0.01)
