@@ -184,13 +184,13 @@ class Connected(Protocol):
         """A little of it."""
 
 
-def attack(make: Callable[[], Connected], count: int, seconds: float, tally: Tally) -> dict[str, Any]:
+def attack(make: Callable[[Tally], Connected], count: int, seconds: float) -> dict[str, Any]:
     """Keep so many connections at work, and make those again that the server closes."""
-    until, attackers = time.monotonic() + seconds, list[Connected]()
+    tally, until, attackers = Tally(), time.monotonic() + seconds, list[Connected]()
     while time.monotonic() < until:
         with suppress(OSError):
             while len(attackers) < count:
-                attackers.append(make())
+                attackers.append(make(tally))
         for attacker in list(attackers):
             try:
                 attacker.step()
@@ -215,8 +215,7 @@ def wait(attackers: list[Connected]) -> None:
 
 def silent(path: str, address: str, seconds: float) -> dict[str, Any]:
     """Calls that send headers and never a message."""
-    tally = Tally()
-    return attack(lambda: Attacker(address, path, CALLS // CONNECTIONS, tally), CONNECTIONS, seconds, tally)
+    return attack(lambda tally: Attacker(address, path, CALLS // CONNECTIONS, tally), CONNECTIONS, seconds)
 
 
 def silent_calls(address: str, seconds: float) -> dict[str, Any]:
@@ -241,25 +240,21 @@ def silent_reflection(address: str, seconds: float) -> dict[str, Any]:
 
 def watches(address: str, seconds: float) -> dict[str, Any]:
     """1,100 watches of health."""
-    tally = Tally()
     message = PREFIX.pack(0, 0)  # of the whole server
     return attack(
-        lambda: Attacker(address, WATCH, CALLS // CONNECTIONS, tally, message=message),
+        lambda tally: Attacker(address, WATCH, CALLS // CONNECTIONS, tally, message=message),
         CONNECTIONS,
         seconds,
-        tally,
     )
 
 
 def unfinished(path: str, address: str, seconds: float) -> dict[str, Any]:
     """Messages of 4 MiB that lack their last byte."""
-    tally = Tally()
     message = PREFIX.pack(0, UNFINISHED_BYTES) + bytes(UNFINISHED_BYTES - 1)
     return attack(
-        lambda: Attacker(address, path, UNFINISHED // CONNECTIONS, tally, message=message),
+        lambda tally: Attacker(address, path, UNFINISHED // CONNECTIONS, tally, message=message),
         CONNECTIONS,
         seconds,
-        tally,
     )
 
 
@@ -275,15 +270,13 @@ def unfinished_streams(address: str, seconds: float) -> dict[str, Any]:
 
 def bombs(address: str, seconds: float) -> dict[str, Any]:
     """Requests of a megabyte that gzip makes a gigabyte of."""
-    tally = Tally()
     packed = gzip.compress(bytes(BOMB_BYTES), 9)
     message = PREFIX.pack(1, len(packed)) + packed
     headers = (("grpc-encoding", "gzip"),)
     return attack(
-        lambda: Attacker(address, VERIFY, 16, tally, message=message, headers=headers, whole=True),
+        lambda tally: Attacker(address, VERIFY, 16, tally, message=message, headers=headers, whole=True),
         CONNECTIONS,
         seconds,
-        tally,
     )
 
 
@@ -322,8 +315,7 @@ class Flood:
 
 def resets(address: str, seconds: float) -> dict[str, Any]:
     """Calls that are given up at once, as fast as they can be sent, over eight connections."""
-    tally = Tally()
-    return attack(lambda: Flood(address, tally), FLOODS, seconds, tally)
+    return attack(lambda tally: Flood(address, tally), FLOODS, seconds)
 
 
 def floods(path: str) -> Iterator[bytes]:

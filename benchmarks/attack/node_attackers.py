@@ -10,15 +10,15 @@ from typing import Any
 
 from h2.settings import SettingCodes
 
-from supervm.benchmarks.attack.grpc_attackers import PREFIX, Attacker, Tally, attack, silent
+from supervm.benchmarks.attack.grpc_attackers import PREFIX, Attacker, attack, silent
 from supervm.tiers.service.v1 import node_pb2 as pb
 
 BLOCKS = "/supervm.v1.Node/SubmitBlocks"
 ACCOUNTS = "/supervm.v1.Node/GetAccounts"
 
 CONNECTIONS, STREAMS = 4, 64
-BLOCK_BYTES, SENT_BYTES = 1 << 30, 64 << 20
-"""What is announced of a block, and what is sent of it."""
+BLOCK_BYTES, SENT_BYTES = 60 << 20, 59 << 20
+"""What is announced of a block, less than `node.message.bytes`, and what is sent of it."""
 
 MOST_ACCOUNTS = 100_000
 """Of one question; the answer has 50 bytes for each."""
@@ -44,30 +44,28 @@ def silent_blocks(address: str, seconds: float) -> dict[str, Any]:
 
 def malformed_blocks(address: str, seconds: float) -> dict[str, Any]:
     """Streams of bytes that are no messages, as many as can be made."""
-    tally, message = Tally(), PREFIX.pack(0, 10) + b"\xff" * 10
+    message = PREFIX.pack(0, 10) + b"\xff" * 10
     return attack(
-        lambda: Attacker(address, BLOCKS, STREAMS, tally, message=message, whole=True),
+        lambda tally: Attacker(address, BLOCKS, STREAMS, tally, message=message, whole=True),
         CONNECTIONS,
         seconds,
-        tally,
     )
 
 
 def unfinished_blocks(address: str, seconds: float) -> dict[str, Any]:
-    """Blocks of a gigabyte that stop after 64 MiB, 256 at a time."""
-    tally, message = Tally(), PREFIX.pack(0, BLOCK_BYTES) + bytes(SENT_BYTES)
+    """Blocks of 60 MiB that stop after 59, 256 at a time."""
+    message = PREFIX.pack(0, BLOCK_BYTES) + bytes(SENT_BYTES)
     return attack(
-        lambda: Attacker(address, BLOCKS, STREAMS, tally, message=message), CONNECTIONS, seconds, tally
+        lambda tally: Attacker(address, BLOCKS, STREAMS, tally, message=message), CONNECTIONS, seconds
     )
 
 
 def unread_accounts(address: str, seconds: float) -> dict[str, Any]:
     """Questions about 100,000 accounts whose answers of 5 MB are not read, 256 at a time."""
     request = pb.GetAccountsRequest(addresses=bytes(20 * MOST_ACCOUNTS)).SerializeToString()
-    tally, message = Tally(), PREFIX.pack(0, len(request)) + request
+    message = PREFIX.pack(0, len(request)) + request
     return attack(
-        lambda: Unreading(address, ACCOUNTS, STREAMS, tally, message=message, whole=True),
+        lambda tally: Unreading(address, ACCOUNTS, STREAMS, tally, message=message, whole=True),
         CONNECTIONS,
         seconds,
-        tally,
     )
