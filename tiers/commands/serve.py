@@ -13,7 +13,6 @@ from supervm.tiers import console, progress
 from supervm.tiers.commands import options
 from supervm.tiers.errors import ENVIRONMENT_PROBLEM
 from supervm.tiers.observability.observing import observing
-from supervm.tiers.service.memory import return_large_blocks
 from supervm.tiers.service.serving import Ready
 from supervm.tiers.service.serving import serve as serve_until_stopped
 
@@ -65,7 +64,6 @@ def serve(
     with console.reporting(as_json):
         import uvloop
 
-        return_large_blocks()
         hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, flags)
         with observing(settings, hardware) as seen, console.progress_line(progress.log.info) as line:
             line.update("starting")

@@ -46,6 +46,7 @@ from supervm.tiers.observability.status import State
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.files import allow_open_files
 from supervm.tiers.service.operations import OperationsServer
+from supervm.tiers.service.process import prepare, settle
 from supervm.tiers.service.security import ServerTls, access_of, mode, server_tls
 from supervm.tiers.settings import Settings
 
@@ -378,6 +379,7 @@ def _serve(
     """Start the servers that the settings ask for; their addresses."""
     grpc = http = None
     if settings.node_grpc != OFF:
+        prepare()
         server = NodeServer(
             service,
             settings.node_grpc,
@@ -388,6 +390,7 @@ def _serve(
         )
         stack.callback(lambda: server.stop(min(CALLS_SECONDS, stopping.left)))
         server.start()
+        settle()
         grpc = server.address
     if settings.node_http != OFF:
         pages = OperationsServer(seen, settings.node_http)

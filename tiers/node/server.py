@@ -262,9 +262,11 @@ class NodeServer:
                     reply = await self._in_turn(kind, caller, answered, packed)
             finally:
                 self._queue.leave(1, len(packed), 0.0)
-            if len(reply) > SMALL_REPLY:
-                self._unread.add(caller, len(reply))
-                context.add_done_callback(lambda _: self._unread.taken(caller, len(reply)))
+            size = len(reply)
+            if size > SMALL_REPLY:
+                self._unread.add(caller, size)
+                # gRPC keeps this in a cycle with the context: it must not hold the reply.
+                context.add_done_callback(lambda _: self._unread.taken(caller, size))
             return reply
 
         return self._call(name, answer)
@@ -325,6 +327,7 @@ class NodeServer:
                     await asyncio.sleep(AFTER_NONSENSE_SECONDS)
             finally:
                 self._answering.discard(task)
+                del task  # else it holds its exception, which holds this frame, and so what was given
                 if not guarded:
                     self._meter(name, code.name, time.perf_counter() - began)
             await context.abort(code, text)

@@ -235,6 +235,7 @@ class Guard(grpc.aio.ServerInterceptor):
             self._stop_waiting(call)
             self._arrivals.lost(call.connection)
         places.leave(call)
+        call.task = None  # it holds its exception, which holds the frames of the call, and so its message
 
     def _ended(self, name: str, call: Call | None, context: Any, caught: BaseException) -> ServiceError:
         """Why the port ends a call; raises what was caught where its caller, or the server, does."""

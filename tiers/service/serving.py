@@ -8,11 +8,9 @@ answered, streams end. A second one, or the end of `service.drain.seconds`, cuts
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from supervm.tiers.observability import status
 from supervm.tiers.observability.observing import Observation
 from supervm.tiers.service.core import OPERATIONS, Limits, VerificationService, stopping
 from supervm.tiers.service.files import allow_open_files
+from supervm.tiers.service.process import prepare, settle
 from supervm.tiers.service.security import access_of, mode, server_tls
 from supervm.tiers.service.server import GrpcServer, Transport
 from supervm.tiers.settings import Settings
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 OFF = "off"
-SWITCH_SECONDS = 0.0005
-"""How long the event loop may keep the GIL from a thread that has verified a batch, a tenth of Python's own: the answers of
-a batch wait for that several times."""
 CONNECTIONS = 4
 """Connections of gRPC for each call that there may be: silent ones must not keep others out until they are ended."""
 
@@ -123,7 +119,7 @@ async def serve(
         BackendUnavailable: what is to compute cannot, or gives wrong answers.
         OSError: an address that cannot be listened on.
     """
-    sys.setswitchinterval(SWITCH_SECONDS)
+    prepare()
     how = transport(settings)
     access = access_of(settings, "service")
     seen = seen or Observation.of(settings, hardware)
@@ -139,9 +135,7 @@ async def serve(
         try:
             grpc, http, operations = await ports.start()
             board.become(status.State.READY)
-            gc.collect()
-            gc.freeze()  # what is there now stays, and is not looked through again: that takes tens of milliseconds
-            gc.collect()  # counts what is not frozen: Python looks through old objects when new ones are a quarter of them
+            settle()
             listening = Ready(
                 process=os.getpid(),
                 grpc=grpc,
