@@ -27,6 +27,9 @@ MESSAGE_SECONDS = 60.0
 MORE_BYTES = 64 << 20
 """Beside the largest request: bytes of others that arrive, or wait, meanwhile."""
 
+CONNECTION_BYTES = 8 << 20
+"""Of the messages of a connection that are not answered: where there are as many, its next ones are not read yet."""
+
 UNREAD_BYTES = 256 << 20
 """Of answers that are not read yet. Where there are more, the connection that has most of them is ended."""
 
@@ -42,6 +45,7 @@ def bounds(message_bytes: int, connections: int = CONNECTIONS) -> Bounds:
         connections=connections,
         message_bytes=message_bytes,
         message_seconds=MESSAGE_SECONDS,
+        connection_bytes=CONNECTION_BYTES,
         arriving_bytes=message_bytes + MORE_BYTES,
     )
 

@@ -159,6 +159,11 @@ class NodeServer:
         """Bytes of requests that arrive, or are here and not answered."""
         return self._queue.arriving + self._queue.size
 
+    @property
+    def unread(self) -> int:
+        """Bytes of answers that their callers have not read."""
+        return self._unread.total
+
     def start(self) -> None:
         """Answer calls."""
         self._do(self._start())
@@ -247,6 +252,8 @@ class NodeServer:
     ) -> Callable[[bytes, Any], Awaitable[bytes]]:
         kind = "status" if name in STATUS else "wait" if name in self._service.waits else "compute"
 
+        turns = self._turns[kind]
+
         def answered(packed: bytes) -> bytes:
             reply: bytes = function(read(packed)).SerializeToString()
             return reply
@@ -265,8 +272,14 @@ class NodeServer:
             size = len(reply)
             if size > SMALL_REPLY:
                 self._unread.add(caller, size)
-                # gRPC keeps this in a cycle with the context: it must not hold the reply.
-                context.add_done_callback(lambda _: self._unread.taken(caller, size))
+
+                def taken(
+                    _: object,
+                ) -> None:  # gRPC keeps it in a cycle with the context: it must not hold the reply
+                    self._unread.taken(caller, size)
+                    turns.let_go(caller)
+
+                context.add_done_callback(taken)
             return reply
 
         return self._call(name, answer)
@@ -335,13 +348,26 @@ class NodeServer:
 
         return call
 
-    async def _in_turn(self, kind: str, caller: Caller, function: Callable[..., T], *arguments: object) -> T:
-        """Call a function on a thread of a kind in the caller's turn, which lasts until it returns, whoever waits for it."""
+    async def _in_turn(
+        self, kind: str, caller: Caller, function: Callable[[bytes], bytes], packed: bytes
+    ) -> bytes:
+        """Answer on a thread of a kind in the caller's turn, which lasts until the function returns, whoever waits for it.
+
+        An answer that is not small is kept for the caller: whoever has that lets it go.
+        """
         turns = self._turns[kind]
         await turns.take(caller)
-        work = self._threads[kind].submit(contextvars.copy_context().run, function, *arguments)
-        work.add_done_callback(lambda _: self._loop.call_soon_threadsafe(turns.give_back, caller))
-        return await asyncio.wrap_future(work)
+        work = self._threads[kind].submit(contextvars.copy_context().run, function, packed)
+        try:
+            reply = await asyncio.wrap_future(work)
+            if len(reply) > SMALL_REPLY:
+                turns.keep(caller)
+            return reply
+        finally:
+            if work.done():
+                turns.give_back(caller)
+            else:  # nobody waits for it any more
+                work.add_done_callback(lambda _: self._loop.call_soon_threadsafe(turns.give_back, caller))
 
     def _on(self, threads: Executor, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
         """Call a function on a thread, with the context variables of its call."""

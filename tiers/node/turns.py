@@ -55,6 +55,15 @@ class Turns:
     def give_back(self, caller: Caller) -> None:
         """A turn is over."""
         self._free += 1
+        self.let_go(caller)
+
+    def keep(self, caller: Caller) -> None:
+        """What came of a turn is not read yet: until `let_go`, it counts as one of the connection that anybody may have."""
+        for key in caller:
+            self._taken[key] += 1
+
+    def let_go(self, caller: Caller) -> None:
+        """It is read, or the connection has ended."""
         for key in caller:
             self._taken[key] -= 1
             if not self._taken[key]:
@@ -70,8 +79,7 @@ class Turns:
 
     def _give(self, caller: Caller) -> None:
         self._free -= 1
-        for key in caller:
-            self._taken[key] += 1
+        self.keep(caller)
 
     def _following(self) -> Caller | None:
         """Whose turn is next; None if nobody waits who may have one."""

@@ -20,6 +20,7 @@ class Bounds:
         calls, address_calls, connection_calls: at a time.
         connections, address_connections: at a time.
         message_bytes: of a message, at most.
+        connection_bytes: of messages of a connection that are not answered; where there are as many, no more are read.
         message_seconds: in which a call's first message has to come.
         arriving_bytes: of messages that are not whole.
         idle_seconds: after which a stream that says nothing is ended, and a connection without calls.
@@ -32,6 +33,7 @@ class Bounds:
     connections: int = 4096
     address_connections: int = 256
     message_bytes: int = 16 << 20
+    connection_bytes: int = 64 << 20
     message_seconds: float = 30.0
     arriving_bytes: int = 128 << 20
     idle_seconds: float = 600.0

@@ -48,8 +48,10 @@ class Connection:
 
     Args:
         peer: at its other end.
+        most_held: bytes of its messages that are not answered; where there are as many, no first message is read.
 
     Attributes:
+        held: bytes of its messages that are not answered.
         lines: its calls, by what they have places for.
         waiting: its calls that wait for a message, the one that waits longest first.
         restrained: until when it is; `time.monotonic()`.
@@ -66,15 +68,18 @@ class Connection:
         "arriving",
         "dropped",
         "explained",
+        "held",
         "lines",
+        "most_held",
         "network",
         "peer",
         "restrained",
         "waiting",
     )
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, most_held: int) -> None:
         self.peer, self.network = peer, network_of(peer.host)
+        self.held, self.most_held = 0, most_held
         self.lines: dict[Places, Line] = {}
         self.waiting: dict[Call, None] = {}
         self.restrained = 0.0
@@ -97,6 +102,8 @@ class Connection:
 
     @property
     def _most_reading(self) -> int:
+        if self.held >= self.most_held:
+            return 0
         return 1 if self.restrained and time.monotonic() < self.restrained else READ_AT_ONCE
 
     def turn(self) -> asyncio.Future[None] | None:
@@ -114,6 +121,14 @@ class Connection:
             turn.cancel()  # it never began
             return
         self._reading -= 1
+        self._read_on()
+
+    def answered(self, size: int) -> None:
+        """A message of so many bytes is not kept any more."""
+        self.held -= size
+        self._read_on()
+
+    def _read_on(self) -> None:
         while self._turns and self._reading < self._most_reading:
             following = self._turns.popleft()
             if not following.done():
@@ -137,6 +152,7 @@ class Connections:
         most_resets: calls that a connection may abandon in a second.
         unseen: bytes of a connection's calls that gRPC has and has not told of yet, at most.
         message_bytes: of a message, at most.
+        connection_bytes: of a connection's messages that are not answered, at most, before another one.
         ended: told of each connection that is ended.
     """
 
@@ -147,10 +163,12 @@ class Connections:
         most_resets: int,
         unseen: int,
         message_bytes: int,
+        connection_bytes: int,
         ended: Callable[[], None],
     ) -> None:
         self._sockets, self._most_of_address, self._most_resets = sockets, most_of_address, most_resets
         self._unseen, self._message_bytes, self._ended = unseen, message_bytes, ended
+        self._connection_bytes = connection_bytes
         self._strangers: dict[Peer, int] = {}
         self._all: dict[str, Connection] = {}
         self._leashes: OrderedDict[str, float] = OrderedDict()
@@ -162,7 +180,7 @@ class Connections:
         """The connection that gRPC calls so."""
         found = self._all.get(name)
         if found is None:
-            found = self._all[name] = Connection(peer_of(name))
+            found = self._all[name] = Connection(peer_of(name), self._connection_bytes)
         elif found.dropped:
             self._sockets.drop(found.peer)  # it is not over yet, or a new one has its port
         return found

@@ -101,6 +101,7 @@ class Guard(grpc.aio.ServerInterceptor):
             bounds.resets,
             min(bounds.connection_calls, READ_AT_ONCE) * WINDOW,
             bounds.message_bytes,
+            bounds.connection_bytes,
             self._dropped,
         )
         self._arrivals = Arrivals(
@@ -234,6 +235,7 @@ class Guard(grpc.aio.ServerInterceptor):
         if call.waits:
             self._stop_waiting(call)
             self._arrivals.lost(call.connection)
+        self._answered(call)
         places.leave(call)
         call.task = None  # it holds its exception, which holds the frames of the call, and so its message
 
@@ -275,6 +277,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def waits(self, call: Call) -> None:
         """A call waits for its next message."""
+        self._answered(call)
         call.waits, call.first, call.since = True, False, time.monotonic()
         call.connection.waiting[call] = None
         if self._ticking is None:
@@ -282,13 +285,21 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def came(self, call: Call, packed: Any) -> None:
         """What a call has waited for is there: a message, or `grpc.aio.EOF`."""
+        connection, size = call.connection, 0 if packed is grpc.aio.EOF else len(packed)
+        call.held = size
+        connection.held += size
         if call.waits:
             self._stop_waiting(call)
         if packed is not grpc.aio.EOF:
-            size, connection = len(packed), call.connection
             connection.explained += size + (size >> 7) + MESSAGE_BYTES
             if connection.arriving:
                 self._arrivals.delivered(connection, size)
+
+    def _answered(self, call: Call) -> None:
+        """What a call has had is answered, or given up."""
+        if call.held:
+            call.connection.answered(call.held)
+            call.held = 0
 
     def _stop_waiting(self, call: Call) -> None:
         call.waits = False

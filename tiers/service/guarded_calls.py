@@ -33,6 +33,7 @@ class Call:
         first: that is its first one.
         turn: to read that; None if it is there.
         resting: it waits for nothing but changes of state, and may be ended at any time.
+        held: bytes of the message that it works on.
         busy: tells whether it is doing something, so that it cannot give way.
         error: why the port ends it, if it does.
     """
@@ -43,6 +44,7 @@ class Call:
         "connection",
         "error",
         "first",
+        "held",
         "line",
         "resting",
         "since",
@@ -58,6 +60,7 @@ class Call:
         self.turn = connection.turn()
         self.waits = self.first = True
         self.resting = False
+        self.held = 0
         self.busy: Callable[[], object] = _never
         self.error: ServiceError | None = None
 

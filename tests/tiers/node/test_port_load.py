@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from raw_http2 import RawConnection
 
 from supervm.tiers.node.account_cache import AccountCache
-from supervm.tiers.node.admission import MORE_BYTES, OPEN_CALLS, WAITING, bounds, queue
+from supervm.tiers.node.admission import MORE_BYTES, OPEN_CALLS, WAITING, WAITING_OF_CONNECTION, bounds, queue
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.node.server import SERVICE, NodeServer
@@ -154,6 +156,50 @@ def test_requests_that_wait_for_a_thread_are_bounded_together(stack, monkeypatch
         codes = Counter(call.code().name for call in calls)
     assert codes == {"RESOURCE_EXHAUSTED": 11, "OK": 5}
     assert port.counted["GetAccounts", "RESOURCE_EXHAUSTED"] == 11
+
+
+def unread(port, calls, accounts):
+    """A connection that asks for accounts so many times, and lets nothing of the answers come."""
+    connection = port.raw(window=0)
+    for number in range(calls):
+        request = pb.GetAccountsRequest(addresses=number.to_bytes(2) * (10 * accounts)).SerializeToString()
+        stream = connection.call(QUESTIONS)
+        connection.begin_message(stream, len(request), request)
+        connection.end(stream)
+    return connection
+
+
+def test_answers_that_nobody_reads_hold_up_only_who_asked(stack):
+    port = Port(stack)
+    unread(port, 14, 200)
+    until(lambda: port.counted["GetAccounts", "OK"] == WAITING_OF_CONNECTION)
+    time.sleep(0.3)
+    port.answers()
+    assert port.counted["GetAccounts", "OK"] == WAITING_OF_CONNECTION
+    with grpc.insecure_channel(port.server.address) as channel:
+        ask = channel.unary_unary(QUESTIONS)
+        request = pb.GetAccountsRequest(addresses=bytes(60_000)).SerializeToString()
+        calls = [ask.future(request, timeout=60) for _ in range(3 * WAITING_OF_CONNECTION)]
+        assert {call.code() for call in calls} == {grpc.StatusCode.OK}
+
+
+def test_answers_that_nobody_reads_go_with_their_connection(stack):
+    """They stayed until Python looked for cycles: 200 MB a second."""
+    port = Port(stack)
+    tracemalloc.start()
+    stack.callback(tracemalloc.stop)
+    gc.collect()
+    gc.disable()
+    stack.callback(gc.enable)
+    before, _ = tracemalloc.get_traced_memory()
+    for turn in range(1, 51):
+        connection = unread(port, 3, 1000)
+        until(lambda turn=turn: port.counted["GetAccounts", "OK"] == 3 * turn)
+        connection.close()
+    until(lambda: port.server.unread == 0)
+    time.sleep(0.2)
+    now, _ = tracemalloc.get_traced_memory()
+    assert now - before < 1 << 20  # of 5 MB
 
 
 def test_bytes_that_are_no_message(stack):

@@ -44,6 +44,25 @@ def test_next_is_who_has_fewest():
     asyncio.run(test())
 
 
+def test_what_is_not_read_counts_as_a_turn_of_its_connection():
+    """But takes none from others."""
+
+    async def test():
+        turns = Turns(2, 2)
+        calls = await asked(turns, ANNA, ANNA, ANNA, BERT)
+        assert given(calls) == [True, True, False, False]
+        for _ in range(2):
+            turns.keep(ANNA)
+            turns.give_back(ANNA)
+        await asyncio.sleep(0)
+        assert given(calls) == [True, True, False, True]
+        turns.let_go(ANNA)
+        await asyncio.sleep(0)
+        assert all(given(calls))
+
+    asyncio.run(test())
+
+
 def test_a_connection_has_no_more_than_its_part():
     async def test():
         turns = Turns(3, 2)

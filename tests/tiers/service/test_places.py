@@ -74,7 +74,7 @@ def test_nobody_gives_way_to_one_who_has_as_many_nor_with_what_is_being_done() -
 
 def test_a_connection_reads_so_many_first_messages_at_once() -> None:
     async def test() -> None:
-        connection = Connection(Peer("127.0.0.1", 1))
+        connection = Connection(Peer("127.0.0.1", 1), 1 << 20)
         turns = [connection.turn() for _ in range(READ_AT_ONCE)]
         assert turns == [None] * READ_AT_ONCE
         gone, waits = connection.turn(), connection.turn()
@@ -87,6 +87,25 @@ def test_a_connection_reads_so_many_first_messages_at_once() -> None:
         for turn in (*turns[1:], waits):
             connection.turn_over(turn)
         assert connection.turn() is None
+
+    asyncio.run(test())
+
+
+def test_a_connection_with_much_to_answer_is_not_read_on() -> None:
+    async def test() -> None:
+        connection = Connection(Peer("127.0.0.1", 1), 1000)
+        first, second = connection.turn(), connection.turn()
+        connection.held += 999
+        connection.turn_over(first)
+        assert connection.turn() is None
+        connection.held += 1
+        connection.turn_over(second)
+        waits, also = connection.turn(), connection.turn()
+        assert waits is not None
+        assert also is not None
+        assert not waits.done()
+        connection.answered(1)
+        assert (waits.done(), also.done()) == (True, True)
 
     asyncio.run(test())
 
