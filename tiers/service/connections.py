@@ -26,9 +26,15 @@ log = logging.getLogger(__name__)
 READ_AT_ONCE = 16
 """Calls of a connection whose first message gRPC is asked for at a time: what it is asked for, it takes, however long."""
 
-LEASHED_SECONDS, LEASH, MOST_LEASHES = 60.0, 16, 10_000
-"""For so long after a connection was ended for abandoned calls, others of its address may abandon so many times fewer. So
-many addresses are remembered, at most."""
+LEASHED_SECONDS, LEASH = 60.0, 16
+"""For so long after a connection was ended for abandoned calls, others of its address may abandon so many times fewer."""
+
+MOST_ADDRESSES = 10_000
+"""That are remembered, at most."""
+
+REFUSALS, REFUSALS_A_SECOND, SLOWEST = 16, 16, 8.0
+"""After so many refusals an address waits as long again for the next one; so many are forgotten a second; so many times as
+long it waits at most. Those who ask again at once do not keep the port busy with that."""
 
 RESTRAINED_SECONDS = 10.0
 """For so long a connection that had sent too much is asked for one first message at a time."""
@@ -143,6 +149,22 @@ class Connection:
         return self._resets > most
 
 
+class Patience:
+    """How often each address was refused lately, and how long it waits for a refusal."""
+
+    def __init__(self) -> None:
+        self._refusals: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def refused(self, network: str, now: float) -> float:
+        """Count a refusal, at `time.monotonic()`; how many times as long as usual it is to take, from 1 to `SLOWEST`."""
+        count, then = self._refusals.pop(network, (0.0, now))
+        count = min(max(0.0, count - (now - then) * REFUSALS_A_SECOND) + 1, REFUSALS * SLOWEST)
+        self._refusals[network] = count, now
+        if len(self._refusals) > MOST_ADDRESSES:
+            self._refusals.popitem(last=False)
+        return min(1 + count / REFUSALS, SLOWEST)
+
+
 class Connections:
     """All connections of a port.
 
@@ -203,7 +225,7 @@ class Connections:
         connection.dropped = True
         self._leashes[connection.network] = now + LEASHED_SECONDS
         self._leashes.move_to_end(connection.network)
-        if len(self._leashes) > MOST_LEASHES:
+        if len(self._leashes) > MOST_ADDRESSES:
             self._leashes.popitem(last=False)
         self._tell(connection.network, f"more than {most:g} calls abandoned in a second")
         if not self._sockets.drop(connection.peer):

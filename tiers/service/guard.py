@@ -16,6 +16,7 @@ caller abandons call after call is ended.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -30,7 +31,13 @@ from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.arrivals import CALL_BYTES, MESSAGE_BYTES, TICK, Arrivals, Held
 from supervm.tiers.service.bounds import WINDOW, Bounds
 from supervm.tiers.service.codes import Code
-from supervm.tiers.service.connections import READ_AT_ONCE, RESTRAINED_SECONDS, Connection, Connections
+from supervm.tiers.service.connections import (
+    READ_AT_ONCE,
+    RESTRAINED_SECONDS,
+    Connection,
+    Connections,
+    Patience,
+)
 from supervm.tiers.service.guarded_calls import Call, Requests, nothing_came, parsed, requests, single
 from supervm.tiers.service.health import NAME as HEALTH
 from supervm.tiers.service.places import Places
@@ -46,7 +53,8 @@ RESERVE = (256, 64)
 token, and have places that nobody else takes."""
 
 RETRY_AFTER = 0.25
-"""Seconds; and as long waits who is refused on the headers, so that a connection cannot keep the service busy with that."""
+"""Seconds; and about as long waits who is refused on the headers, or several times as long whose address is refused often,
+so that nobody keeps the port busy with that."""
 
 CONNECTION = "connection"
 """What a connection that is ended counts as."""
@@ -83,6 +91,7 @@ class Guard(grpc.aio.ServerInterceptor):
         }
         self._own = {**self._reserves, **own}
         self._handlers: dict[str, Handler] = {}
+        self._patience = Patience()
         self._ticking: asyncio.TimerHandle | None = None
         self._no_method: Handler = grpc.stream_stream_rpc_method_handler(self._unimplemented)
 
@@ -260,10 +269,13 @@ class Guard(grpc.aio.ServerInterceptor):
         self, name: str, connection: Connection, call: Call | None, context: Any, error: ServiceError
     ) -> None:
         self._meter(name, error.code.name, 0.0 if call is None else time.monotonic() - call.begun)
+        times = self._patience.refused(connection.network, time.monotonic())
         if call is None:
             connection.explained += CALL_BYTES + WINDOW
+        if call is None or times > 2:
             try:
-                await asyncio.sleep(RETRY_AFTER)
+                # Not all at once: they would ask again at once, too.
+                await asyncio.sleep(RETRY_AFTER * times * random.uniform(0.75, 1.25))
             except asyncio.CancelledError:
                 self._connections.abandoned(connection)
                 raise

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 from supervm.tiers.errors import ServiceError
-from supervm.tiers.service.connections import READ_AT_ONCE, Connection
+from supervm.tiers.service.connections import READ_AT_ONCE, SLOWEST, Connection, Patience
 from supervm.tiers.service.files import SPARE, allow_open_files
 from supervm.tiers.service.places import Line, Places
 from supervm.tiers.service.sockets import Peer, Sockets, peer_of
@@ -108,6 +108,16 @@ def test_a_connection_with_much_to_answer_is_not_read_on() -> None:
         assert (waits.done(), also.done()) == (True, True)
 
     asyncio.run(test())
+
+
+def test_who_is_refused_often_waits_longer() -> None:
+    patience = Patience()
+    assert patience.refused("a", 0.0) < 2
+    times = [patience.refused("a", 0.0) for _ in range(200)]
+    assert times == sorted(times)
+    assert times[-1] == SLOWEST
+    assert patience.refused("b", 0.0) < 2
+    assert patience.refused("a", SLOWEST) < 2
 
 
 @pytest.mark.parametrize(
