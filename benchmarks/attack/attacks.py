@@ -32,10 +32,12 @@ class Attack:
     Args:
         port: what it is aimed at.
         run: the attacker.
+        sent_blocks: whether the node is sent its blocks; else it packs them.
     """
 
     port: Port
     run: Run
+    sent_blocks: bool = False
 
     @property
     def what(self) -> str:
@@ -69,8 +71,10 @@ _RUNS: dict[Port, tuple[Run, ...]] = {
     ),
 }
 
+_ON_STREAMS = (node.silent_blocks, node.malformed_blocks, node.unfinished_blocks)
+
 ATTACKS = {
-    f"{port.name.lower()}-{run.__name__.replace('_', '-')}": Attack(port, run)
+    f"{port.name.lower()}-{run.__name__.replace('_', '-')}": Attack(port, run, run in _ON_STREAMS)
     for port, runs in _RUNS.items()
     for run in runs
 }

@@ -17,7 +17,7 @@ import grpc
 
 from supervm.benchmarks.attack import honest
 from supervm.benchmarks.attack.attacker import attacking
-from supervm.benchmarks.attack.attacks import ATTACKS, Port
+from supervm.benchmarks.attack.attacks import ATTACKS, Attack, Port
 from supervm.benchmarks.attack.honest import Ask, Honest
 from supervm.benchmarks.service.process import COMMAND, Server, server
 from supervm.benchmarks.service.requests import signatures
@@ -114,7 +114,7 @@ def run(name: str, seconds: float = ATTACK_SECONDS) -> Outcome:
     attack = ATTACKS[name]
     with (
         tempfile.TemporaryDirectory(prefix="supervm-attack-") as folder,
-        _target(attack.port, Path(folder)) as running,
+        _target(attack, Path(folder)) as running,
     ):
         target = running.http if attack.port is Port.HTTP else running.grpc
         quiet = asyncio.run(_observed(attack.port, running, QUIET_SECONDS))[0]
@@ -179,9 +179,9 @@ async def _questions(port: Port, running: Server) -> AsyncIterator[tuple[Ask, As
 
 
 @contextmanager
-def _target(port: Port, folder: Path) -> Iterator[Server]:
-    """A service, or a node that packs blocks, with the settings that are attacked."""
-    if port is not Port.NODE:
+def _target(attack: Attack, folder: Path) -> Iterator[Server]:
+    """A service, or a node that packs blocks or is sent them, with the settings that are attacked."""
+    if attack.port is not Port.NODE:
         variables = {
             "SUPERVM_SERVICE_QUEUE_BYTES": str(QUEUE_BYTES),
             "SUPERVM_SERVICE_DRAIN_SECONDS": str(DRAIN_SECONDS),
@@ -192,19 +192,11 @@ def _target(port: Port, folder: Path) -> Iterator[Server]:
     workload = generate("transfers", Parameters(transactions=1, accounts=2, block_size=1, signed=True))
     write_workload(folder / "genesis.work", workload)
     (folder / "blocks").mkdir()
-    places = (
-        "--genesis",
-        folder / "genesis.work",
-        "--state",
-        folder / "state",
-        "--blocks",
-        folder / "blocks",
-    )
-    variables = {
-        "SUPERVM_NODE_PACK_TRANSACTIONS": "1000",
-        "SUPERVM_NODE_PACK_SECONDS": "0.2",
-        "SUPERVM_NODE_MESSAGE_BYTES": str(NODE_MESSAGE_BYTES),
-    }
+    places: tuple[object, ...] = ("--genesis", folder / "genesis.work", "--state", folder / "state")
+    variables = {"SUPERVM_NODE_MESSAGE_BYTES": str(NODE_MESSAGE_BYTES)}
+    if not attack.sent_blocks:
+        places = (*places, "--blocks", folder / "blocks")
+        variables |= {"SUPERVM_NODE_PACK_TRANSACTIONS": "1000", "SUPERVM_NODE_PACK_SECONDS": "0.2"}
     with server("--tier", "L2", *places, *SERVE, command=NODE_COMMAND, variables=variables) as running:
         yield running
 

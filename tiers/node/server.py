@@ -80,8 +80,8 @@ THREADS = {"compute": COMPUTING, "wait": WAITING, "status": 2, "blocks": 2 * STR
 SMALL_REPLY = 4 << 10
 """Bytes of a reply that is not worth counting until its caller has read it."""
 
-AFTER_NONSENSE_SECONDS = 0.1
-"""How long a call keeps its place that sent what it should not: so its caller cannot keep the node busy with that."""
+NO_FAULT = frozenset({grpc.StatusCode.NOT_FOUND, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL})
+"""Codes of answers that a caller may need often; others are refusals."""
 
 STOPS = "the node stops; ask again when it runs"
 
@@ -336,8 +336,8 @@ class NodeServer:
                 raise
             except Exception as error:
                 code, text = status_of(error)
-                if code is grpc.StatusCode.INVALID_ARGUMENT:
-                    await asyncio.sleep(AFTER_NONSENSE_SECONDS)
+                if code not in NO_FAULT and not self._stops:
+                    await self._guard.refused(context)
             finally:
                 self._answering.discard(task)
                 del task  # else it holds its exception, which holds this frame, and so what was given

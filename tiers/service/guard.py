@@ -269,17 +269,25 @@ class Guard(grpc.aio.ServerInterceptor):
         self, name: str, connection: Connection, call: Call | None, context: Any, error: ServiceError
     ) -> None:
         self._meter(name, error.code.name, 0.0 if call is None else time.monotonic() - call.begun)
-        times = self._patience.refused(connection.network, time.monotonic())
         if call is None:
             connection.explained += CALL_BYTES + WINDOW
-        if call is None or times > 2:
+        seconds = self._wait_of(connection, call is None)
+        if seconds:
             try:
-                # Not all at once: they would ask again at once, too.
-                await asyncio.sleep(RETRY_AFTER * times * random.uniform(0.75, 1.25))
+                await asyncio.sleep(seconds)
             except asyncio.CancelledError:
                 self._connections.abandoned(connection)
                 raise
         await abort(context, error.with_traceback(None))
+
+    async def refused(self, context: Any) -> None:
+        """A call is refused by those behind the guard; where that is often, it keeps its place and its caller waits."""
+        await asyncio.sleep(self._wait_of(self._connections.of(context.peer()), False))
+
+    def _wait_of(self, connection: Connection, always: bool) -> float:
+        """Count a refusal; the seconds that it is to take. They differ, since all would ask again at once, too."""
+        times = self._patience.refused(connection.network, time.monotonic())
+        return RETRY_AFTER * times * random.uniform(0.75, 1.25) if always or times > 2 else 0.0
 
     def _dropped(self) -> None:
         """A connection is ended."""
