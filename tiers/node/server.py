@@ -337,7 +337,8 @@ class NodeServer:
             except Exception as error:
                 code, text = status_of(error)
                 if code not in NO_FAULT and not self._stops:
-                    await self._guard.refused(context)
+                    asked = requests.get(None)
+                    await self._guard.refused(context, len(given) if asked is None else asked.call.held)
             finally:
                 self._answering.discard(task)
                 del task  # else it holds its exception, which holds this frame, and so what was given

@@ -269,10 +269,9 @@ class Guard(grpc.aio.ServerInterceptor):
         self, name: str, connection: Connection, call: Call | None, context: Any, error: ServiceError
     ) -> None:
         self._meter(name, error.code.name, 0.0 if call is None else time.monotonic() - call.begun)
-        if call is None:
+        seconds = RETRY_AFTER * self._slowness(connection)
+        if call is None:  # else gRPC may keep what has come of its message, until it ends
             connection.explained += CALL_BYTES + WINDOW
-        seconds = self._wait_of(connection, call is None)
-        if seconds:
             try:
                 await asyncio.sleep(seconds)
             except asyncio.CancelledError:
@@ -280,14 +279,20 @@ class Guard(grpc.aio.ServerInterceptor):
                 raise
         await abort(context, error.with_traceback(None))
 
-    async def refused(self, context: Any) -> None:
-        """A call is refused by those behind the guard; where that is often, it keeps its place and its caller waits."""
-        await asyncio.sleep(self._wait_of(self._connections.of(context.peer()), False))
+    async def refused(self, context: Any, held: int) -> None:
+        """A call is refused by those behind the guard; where that is often, it keeps its place and its caller waits.
 
-    def _wait_of(self, connection: Connection, always: bool) -> float:
-        """Count a refusal; the seconds that it is to take. They differ, since all would ask again at once, too."""
-        times = self._patience.refused(connection.network, time.monotonic())
-        return RETRY_AFTER * times * random.uniform(0.75, 1.25) if always or times > 2 else 0.0
+        Args:
+            context: of the call.
+            held: bytes of its message. One that is large is not kept for that.
+        """
+        times = self._slowness(self._connections.of(context.peer()))
+        if times > 2 and held <= WINDOW:
+            await asyncio.sleep(RETRY_AFTER * times)
+
+    def _slowness(self, connection: Connection) -> float:
+        """Count a refusal; how many times as long as usual it is to take. Never the same: all would ask again at once, too."""
+        return self._patience.refused(connection.network, time.monotonic()) * random.uniform(0.75, 1.25)
 
     def _dropped(self) -> None:
         """A connection is ended."""
