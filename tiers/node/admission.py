@@ -27,6 +27,9 @@ MESSAGE_SECONDS = 60.0
 MORE_BYTES = 64 << 20
 """Beside the largest request: bytes of others that arrive, or wait, meanwhile."""
 
+QUESTION_BYTES = 16 << 20
+"""Of a request that is no block: beyond, it is refused as it is, since reading it would hold up others."""
+
 CONNECTION_BYTES = 8 << 20
 """Of the messages of a connection that are not answered: where there are as many, its next ones are not read yet."""
 

@@ -38,6 +38,8 @@ class EdgeService:
     waits = frozenset(method.name for method in pb.DESCRIPTOR.services_by_name["Node"].methods)
     """Calls that may wait for the upstream."""
 
+    takes_blocks = False
+
     def __init__(
         self,
         upstream: Upstream,

@@ -46,6 +46,11 @@ class FullService:
     def __init__(self, node: FullNode, router: TaskRouter, inbox: Inbox | None = None) -> None:
         self._node, self._router, self._inbox = node, router, inbox
 
+    @property
+    def takes_blocks(self) -> bool:
+        """Whether it is sent its blocks."""
+        return isinstance(self._node.source, SubmittedBlocks)
+
     def get_status(self, request: pb.GetStatusRequest) -> pb.NodeStatus:
         """Always answered."""
         node = self._node

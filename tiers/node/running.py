@@ -25,7 +25,7 @@ from supervm.tiers.compose import engine_config, scheduling, threads
 from supervm.tiers.errors import SettingError
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.node.account_cache import AccountCache
-from supervm.tiers.node.admission import CONNECTIONS, OPEN_CALLS, bounds
+from supervm.tiers.node.admission import CONNECTIONS, OPEN_CALLS, QUESTION_BYTES, bounds
 from supervm.tiers.node.blocks import MOST_BYTES
 from supervm.tiers.node.connecting import OFF, upstream_of
 from supervm.tiers.node.edge_service import EdgeService
@@ -380,11 +380,14 @@ def _serve(
     grpc = http = None
     if settings.node_grpc != OFF:
         prepare()
+        most = settings.node_message_bytes
+        if not service.takes_blocks:
+            most = min(most, QUESTION_BYTES)  # gRPC refuses more when it is announced
         server = NodeServer(
             service,
             settings.node_grpc,
             seen.metrics.request,
-            bounds(settings.node_message_bytes, allow_open_files("node.grpc", OPEN_CALLS, CONNECTIONS)),
+            bounds(most, allow_open_files("node.grpc", OPEN_CALLS, CONNECTIONS)),
             seen.tracer,
             *door,
         )

@@ -30,6 +30,7 @@ from supervm.tiers.node.admission import (
     BLOCKS,
     COMPUTING,
     COMPUTING_OF_CONNECTION,
+    QUESTION_BYTES,
     STREAMS,
     UNREAD_BYTES,
     WAITING,
@@ -263,6 +264,9 @@ class NodeServer:
             caller_waits.set(math.inf if left is None else time.monotonic() + left)
             headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
             caller = caller_of(context.peer())
+            if len(packed) > QUESTION_BYTES:
+                text = f"the request has {len(packed)} bytes, expected at most {QUESTION_BYTES}: send less at once"
+                raise ServiceError(Code.RESOURCE_EXHAUSTED, "", text)
             self._queue.enter(1, len(packed))
             try:
                 with self._tracer.request(name, headers):

@@ -111,7 +111,8 @@ def _messages(request: pb.SubmitTransactionsRequest) -> Messages:
     if not request.offsets or len(request.offsets) % 8:
         raise ArgumentError("offsets", f"{len(request.offsets)} bytes", "numbers of 8 bytes, at least one")
     offsets = np.frombuffer(request.offsets, "<i8").astype(np.int64)
-    end = len(request.data)
+    data = request.data  # made anew each time it is asked for
+    end = len(data)
     if offsets[0] != 0 or offsets[-1] != end or (offsets[1:] < offsets[:-1]).any():
         raise ArgumentError("offsets", f"{offsets[0]} to {offsets[-1]}", f"ascending from 0 to {end}")
-    return Messages(np.frombuffer(request.data, np.uint8), offsets)
+    return Messages(np.frombuffer(data, np.uint8), offsets)

@@ -291,7 +291,7 @@ class Guard(grpc.aio.ServerInterceptor):
             await asyncio.sleep(RETRY_AFTER * times)
 
     def _slowness(self, connection: Connection) -> float:
-        """Count a refusal; how many times as long as usual it is to take. Never the same: all would ask again at once, too."""
+        """Count a refusal; how many times as long as usual it takes. Never the same: all would ask again at once, too."""
         return self._patience.refused(connection.network, time.monotonic()) * random.uniform(0.75, 1.25)
 
     def _dropped(self) -> None:
