@@ -11,6 +11,7 @@ itself, and not those that ask.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -19,6 +20,9 @@ RESERVE = 64
 """Connections beyond the limits, of all callers; an address has `RESERVE_EACH`."""
 
 RESERVE_EACH = 16
+
+LOOKED_AT = 16
+"""Connections among which one is sought whose body does not come on: those that have read for longest."""
 
 
 class State(Enum):
@@ -65,7 +69,7 @@ class _Caller:
                 if longest.idle():
                     return longest
                 break
-        return next((one for one in self.reading if one.idle()), None)
+        return next((one for one in itertools.islice(self.reading, LOOKED_AT) if one.idle()), None)
 
     def longest(self) -> Member | None:
         """The one that goes whatever it does, save work."""
