@@ -24,7 +24,7 @@ from supervm.tiers.errors import SettingError
 from supervm.tiers.node import blocks, packing
 from supervm.tiers.node import running as running_node
 from supervm.tiers.node.blocks import MOST_BYTES, block_bytes, file_name, pack_block, unpack_block
-from supervm.tiers.node.errors import BlockRefused, BlockTooLarge
+from supervm.tiers.node.errors import BlockRefused, BlockTooLarge, UpstreamFailed
 from supervm.tiers.node.inbox import Inbox
 from supervm.tiers.node.limits import BlockLimits, InboxLimits
 from supervm.tiers.node.packing import Packer
@@ -104,12 +104,15 @@ def packing_node(folder: Path, chain: Path) -> tuple[object, ...]:
 
 @pytest.mark.slow
 def test_the_attack_at_its_real_size_on_a_real_node(tmp_path, chain):
-    """24 transfers of 62 MB each: refused one by one, in bounded memory; killed and started, the node packs for others."""
+    """24 transfers of 62 MB each, and of 16: refused one by one, in bounded memory; killed and started, the node packs for
+    others."""
     arguments = packing_node(tmp_path, chain)
     with patch.dict(os.environ, environment(node_pack_transactions=50, node_pack_seconds=0.1)):
         with process(*arguments) as (child, ready), Upstream(ready["grpc"], 300.0) as upstream:
             for row in range(24):
-                request = request_of([attack(row, 62_000_000, row % 2)])
+                with pytest.raises(UpstreamFailed, match="larger than max"):
+                    upstream.submit_transactions(request_of([attack(row, 62_000_000, row % 2)]))
+                request = request_of([attack(row, 16_000_000, row % 2)])
                 reply = upstream.submit_transactions(request)
                 assert (list(reply.states), reply.reasons[0]) == ([REFUSED], Reason.TOO_LARGE)
             assert upstream.get_status().waiting_transactions == 0

@@ -17,7 +17,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from raw_http2 import RawConnection
 
 from supervm.tiers.node.account_cache import AccountCache
-from supervm.tiers.node.admission import MORE_BYTES, OPEN_CALLS, WAITING, WAITING_OF_CONNECTION, bounds, queue
+from supervm.tiers.node.admission import (
+    MORE_BYTES,
+    OPEN_CALLS,
+    QUESTION_BYTES,
+    WAITING,
+    WAITING_OF_CONNECTION,
+    bounds,
+    queue,
+)
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.node.server import SERVICE, NodeServer
@@ -200,6 +208,35 @@ def test_answers_that_nobody_reads_go_with_their_connection(stack):
     time.sleep(0.2)
     now, _ = tracemalloc.get_traced_memory()
     assert now - before < 1 << 20  # of 5 MB
+
+
+def test_a_question_is_no_block(stack):
+    port = Port(stack)
+    with (
+        Upstream(port.server.address, 60) as honest,
+        pytest.raises(UpstreamFailed, match="expected at most") as refused,
+    ):
+        honest.get_accounts(bytes(QUESTION_BYTES + 20 - QUESTION_BYTES % 20))
+    assert refused.value.code == "RESOURCE_EXHAUSTED"
+    assert port.server.held == 0
+
+
+def test_refusals_of_the_node_itself_take_longer_where_they_are_many(stack, monkeypatch):
+    """3,500 streams of blocks a second were refused by a node that is sent none."""
+    monkeypatch.setattr("supervm.tiers.service.guard.RETRY_AFTER", 0.05)
+    port = Port(stack)
+
+    def asked(count):
+        began = time.monotonic()
+        with grpc.insecure_channel(port.server.address) as channel:
+            ask = channel.unary_unary(QUESTIONS)
+            for _ in range(count):
+                assert ask.future(b"\xff" * 9, timeout=30).code() is grpc.StatusCode.INVALID_ARGUMENT
+        return (time.monotonic() - began) / count
+
+    once = asked(5)
+    asked(40)
+    assert asked(5) > 3 * once + 0.05
 
 
 def test_bytes_that_are_no_message(stack):
