@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from supervm.crypto.params import bls12_381, bn254
-from supervm.kernels.cpu.group_decode import SUBGROUP
+from supervm.kernels.cpu.curves.decode import SUBGROUP
 from supervm.kernels.cuda import fixed_base, group_constants
 from supervm.kernels.cuda.batch import ItemProgram, Launch
 from supervm.kernels.cuda.device import Program

@@ -22,11 +22,17 @@ from supervm.crypto import cuda
 from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.signatures.batch import for_slices
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.curve import Curve
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.group_batch import ADD, MULTIPLY, NORMALISE, NORMALISE_EXTENDED, batch_slice
-from supervm.kernels.cpu.group_decode import CURVE, SUBGROUP, decode_slice, lift_slice
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.curves.batch_operations import (
+    ADD,
+    MULTIPLY,
+    NORMALISE,
+    NORMALISE_EXTENDED,
+    batch_slice,
+)
+from supervm.kernels.cpu.curves.curve import Curve
+from supervm.kernels.cpu.curves.decode import CURVE, SUBGROUP, decode_slice, lift_slice
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.registry import register
 from supervm.kernels.spec import GroupSpec
 

@@ -19,10 +19,10 @@ from supervm.crypto.arguments import rows
 from supervm.crypto.calls import compute
 from supervm.crypto.messages import Bytes, Messages, MessagesLike
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.hash_batch import digest_into
-from supervm.kernels.cpu.hash_emit import HashKernel
-from supervm.kernels.cpu.lanes import LANES_32, LANES_32X16, LANES_64, LANES_64X8
+from supervm.kernels.cpu.hashes.batch import digest_into
+from supervm.kernels.cpu.hashes.emitter import HashKernel
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_32, LANES_32X16, LANES_64, LANES_64X8
 from supervm.kernels.hash_spec import KnownSpec
 from supervm.kernels.registry import register
 from supervm.kernels.work import Ragged

@@ -22,11 +22,11 @@ from supervm.crypto.params.poseidon import FIELDS
 from supervm.crypto.poseidon import permutation
 from supervm.kernels import merkle_levels
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.canonical import first_not_below
-from supervm.kernels.cpu.features import ifma_unavailable, prefers_sha
-from supervm.kernels.cpu.hash_emit import HashKernel
-from supervm.kernels.cpu.merkle import WORDS, hash_rows
-from supervm.kernels.cpu.poseidon import hash_slice
+from supervm.kernels.cpu.fields.range_check import first_not_below
+from supervm.kernels.cpu.hashes.emitter import HashKernel
+from supervm.kernels.cpu.hashes.poseidon import hash_slice
+from supervm.kernels.cpu.lanes.features import ifma_unavailable, prefers_sha
+from supervm.kernels.cpu.merkle.merkle import WORDS, hash_rows
 from supervm.kernels.cuda.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.merkle_levels import Compressor, Growth, Rows, grow

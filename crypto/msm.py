@@ -24,7 +24,7 @@ from supervm.crypto import cuda
 from supervm.crypto.arguments import flag
 from supervm.crypto.calls import place_of
 from supervm.crypto.msm_call import GROUPS, MsmCall, Points, Words, require_subgroup
-from supervm.kernels.cpu.canonical import first_above
+from supervm.kernels.cpu.fields.range_check import first_above
 from supervm.kernels.cuda.arrays import DeviceArray, viewed
 from supervm.kernels.cuda.device import Device
 from supervm.kernels.errors import ArgumentError

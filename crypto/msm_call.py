@@ -19,11 +19,11 @@ from supervm.crypto.params.bn254 import G1 as BN254_G1
 from supervm.crypto.params.bn254 import G2 as BN254_G2
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu import msm as kernels
-from supervm.kernels.cpu.curve import Curve
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.group_decode import SUBGROUP
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.curves.curve import Curve
+from supervm.kernels.cpu.curves.decode import SUBGROUP
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.msm import msm as kernels
 from supervm.kernels.cuda import devices
 from supervm.kernels.cuda import msm as cuda_kernels
 from supervm.kernels.cuda.arrays import DeviceArray

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cpu.group_decode import INFINITE, LARGER, MALFORMED
+from supervm.kernels.cpu.curves.decode import INFINITE, LARGER, MALFORMED
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.spec import FieldSpec, GroupSpec
 

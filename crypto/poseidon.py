@@ -33,10 +33,10 @@ import numpy.typing as npt
 from supervm.crypto import cuda
 from supervm.crypto.calls import compute
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named, specification
-from supervm.kernels.cpu.canonical import first_above
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
-from supervm.kernels.cpu.poseidon import Permutation, hash_into, sponge_into
+from supervm.kernels.cpu.fields.range_check import first_above
+from supervm.kernels.cpu.hashes.poseidon import Permutation, hash_into, sponge_into
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cuda.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register
@@ -152,7 +152,7 @@ def sponge_batch(
 
 
 def permutation(curve: str, width: int, *, variant: str = "poseidon", backend: str) -> Permutation:
-    """What `supervm.kernels.cpu.poseidon.hash_into` takes, for trees: a permutation in a CPU backend's lanes.
+    """What `supervm.kernels.cpu.hashes.poseidon.hash_into` takes, for trees: a permutation in a CPU backend's lanes.
 
     Args:
         curve, variant: as for `hash_batch`.

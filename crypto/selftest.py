@@ -31,7 +31,7 @@ from supervm.crypto import (
 )
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES
 from supervm.crypto.polynomials.arguments import SPECS
-from supervm.kernels.cpu.ntt_plan import words_of
+from supervm.kernels.cpu.ntt.plan import words_of
 from supervm.kernels.errors import UnknownOperation
 
 Row = dict[str, Any]

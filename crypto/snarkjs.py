@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.point_encodings import base_field
-from supervm.kernels.cpu.group_decode import INFINITE, MALFORMED
+from supervm.kernels.cpu.curves.decode import INFINITE, MALFORMED
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.spec import GroupSpec
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cpu.hash_pair import ROW
-from supervm.kernels.cpu.sparse_merkle_state import ABSENT, END, LINK, WORDS, relink
+from supervm.kernels.cpu.hashes.pair import ROW
+from supervm.kernels.cpu.merkle.sparse_state import ABSENT, END, LINK, WORDS, relink
 
 Words = npt.NDArray[np.uint64]
 Node = Callable[[bytes, bytes], bytes]
@@ -32,7 +32,7 @@ def new_rows(count: int) -> Words:
 
 
 class TreeArrays:
-    """What `supervm.kernels.cpu.sparse_merkle_state` describes, for ids 0 … `keys` − 1.
+    """What `supervm.kernels.cpu.merkle.sparse_state` describes, for ids 0 … `keys` − 1.
 
     Args:
         records: uint64, of each id a row for its path and one for its leaf's hash, if it is a leaf.

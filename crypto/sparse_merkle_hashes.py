@@ -12,11 +12,11 @@ from supervm.crypto.messages import Bytes, Messages
 from supervm.crypto.oracle import sparse_merkle as oracle
 from supervm.crypto.poseidon import permutation
 from supervm.kernels.arrays import borrow, words
-from supervm.kernels.cpu.features import prefers_sha
-from supervm.kernels.cpu.hash_batch import digest_into
-from supervm.kernels.cpu.hash_emit import HashKernel
-from supervm.kernels.cpu.hash_pair import ROW
-from supervm.kernels.cpu.sparse_merkle_field import (
+from supervm.kernels.cpu.hashes.batch import digest_into
+from supervm.kernels.cpu.hashes.emitter import HashKernel
+from supervm.kernels.cpu.hashes.pair import ROW
+from supervm.kernels.cpu.lanes.features import prefers_sha
+from supervm.kernels.cpu.merkle.sparse_field import (
     GROUP,
     LEAF_INPUTS,
     NODE_INPUTS,
@@ -25,7 +25,7 @@ from supervm.kernels.cpu.sparse_merkle_field import (
     hash_field_leaves,
     hash_paths,
 )
-from supervm.kernels.cpu.sparse_merkle_state import hash_leaves
+from supervm.kernels.cpu.merkle.sparse_state import hash_leaves
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.registry import resolve
 from supervm.kernels.threads import run_slices
@@ -42,7 +42,7 @@ class Hashing(Protocol):
     """A hash function as the tree uses it.
 
     Args:
-        kernel: what `supervm.kernels.cpu.sparse_merkle` takes.
+        kernel: what `supervm.kernels.cpu.merkle.sparse` takes.
         group: leaves that are hashed together; slices of changes are multiples of it.
     """
 
@@ -53,7 +53,7 @@ class Hashing(Protocol):
         """The path of every key, uint8 (n, 32), contiguous."""
 
     def hash_leaves(self, *arguments: Any) -> None:
-        """`supervm.kernels.cpu.sparse_merkle_state.hash_leaves` without the kernel."""
+        """`supervm.kernels.cpu.merkle.sparse_state.hash_leaves` without the kernel."""
 
     def path(self, key: bytes) -> bytes:
         """The path of a key."""

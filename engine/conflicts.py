@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.kernels import registry
-from supervm.kernels.cpu.conflicts import Accesses, Detected, detect_conflicts
-from supervm.kernels.cpu.conflicts_recheck import check_rows
+from supervm.kernels.cpu.conflicts.detect import Accesses, Detected, detect_conflicts
+from supervm.kernels.cpu.conflicts.recheck import check_rows
 from supervm.kernels.cuda import conflicts as cuda_conflicts
 from supervm.kernels.cuda import devices
 from supervm.kernels.errors import ArgumentError

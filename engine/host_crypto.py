@@ -15,11 +15,11 @@ from numba import carray, njit
 
 from supervm.crypto import ed25519, secp256k1
 from supervm.crypto.params.hashes import KECCAK256, SHA256
-from supervm.kernels.cpu.access import get
-from supervm.kernels.cpu.hash_batch import hash_slice
-from supervm.kernels.cpu.hash_emit import HashKernel
-from supervm.kernels.cpu.lanes import LANES_32, LANES_64
-from supervm.kernels.cpu.memory import as_pointer, call_address, copy, load8
+from supervm.kernels.cpu.hashes.batch import hash_slice
+from supervm.kernels.cpu.hashes.emitter import HashKernel
+from supervm.kernels.cpu.lanes.addresses import as_pointer, call_address, copy, load8
+from supervm.kernels.cpu.lanes.lanes import LANES_32, LANES_64
+from supervm.kernels.cpu.state.access_set import get
 from supervm.vm import context
 from supervm.vm.guest import (
     BAD_POINTER,

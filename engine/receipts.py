@@ -16,7 +16,7 @@ from supervm.crypto.messages import Messages
 from supervm.engine import ragged
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns, item8, item64
-from supervm.kernels.cpu.memory import copy, load32
+from supervm.kernels.cpu.lanes.addresses import copy, load32
 from supervm.kernels.errors import ArgumentError
 from supervm.vm.host_chain import EVENT_HEADER
 from supervm.vm.outcomes import Reason, is_rejection

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`KeyTable`: byte strings in, dense numbers out; it owns and grows the arrays of `supervm.kernels.cpu.key_table`."""
+"""`KeyTable`: byte strings in, dense numbers out; it owns and grows the arrays of `supervm.kernels.cpu.state.key_table`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu import key_table
-from supervm.kernels.cpu.memory import LINE
+from supervm.kernels.cpu.lanes.addresses import LINE
+from supervm.kernels.cpu.state import key_table
 from supervm.kernels.work import Ragged
 
 SMALLEST = 1 << 10

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.merkle import WORDS
+from supervm.kernels.cpu.merkle.merkle import WORDS
 from supervm.kernels.threads import get_threads, run_slices
 
 Array = npt.NDArray[Any]

@@ -22,7 +22,7 @@ from supervm.crypto.oracle import (
     ed25519,
     schnorr,
 )
-from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
 CPU_BACKENDS = {"ifma": ifma_unavailable, "scalar": lambda: ""}

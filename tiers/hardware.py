@@ -105,7 +105,7 @@ def _cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def _features() -> tuple[str, ...]:
     try:
         # Loads Numba, which a caller that injects its own Hardware never needs.
-        from supervm.kernels.cpu.features import cpu_features
+        from supervm.kernels.cpu.lanes.features import cpu_features
 
         present = cpu_features().features
     except RuntimeError:  # LLVM cannot read the features of every platform

@@ -7,10 +7,20 @@ from typing import Any
 
 from numba import njit
 
-from supervm.kernels.cpu.access import FLAGS, SEEN, VALUE, VERSIONS, WRITTEN, delete, get, present, room_for
-from supervm.kernels.cpu.amounts import amount_is_zero
-from supervm.kernels.cpu.memory import copy, fill, load32, load64
-from supervm.kernels.cpu.versions import DATA, cell_address
+from supervm.kernels.cpu.lanes.addresses import copy, fill, load32, load64
+from supervm.kernels.cpu.state.access_set import (
+    FLAGS,
+    SEEN,
+    VALUE,
+    VERSIONS,
+    WRITTEN,
+    delete,
+    get,
+    present,
+    room_for,
+)
+from supervm.kernels.cpu.state.amounts import amount_is_zero
+from supervm.kernels.cpu.state.versions import DATA, cell_address
 
 ACCOUNT_BYTES = 40
 NONCE, BALANCE = 0, 8

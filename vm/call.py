@@ -7,8 +7,8 @@ from typing import Any
 
 from numba import njit
 
-from supervm.kernels.cpu.access import get, lacking, put
-from supervm.kernels.cpu.memory import call_address, load8, load32, load64, store64
+from supervm.kernels.cpu.lanes.addresses import call_address, load8, load32, load64, store64
+from supervm.kernels.cpu.state.access_set import get, lacking, put
 from supervm.vm.context import (
     CALL_UNCHECKED,
     CONTEXT,

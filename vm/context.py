@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from supervm.kernels.cpu.access import ACCESS_WORDS, get, put
-from supervm.kernels.cpu.memory import call_address, load64, store64
+from supervm.kernels.cpu.lanes.addresses import call_address, load64, store64
+from supervm.kernels.cpu.state.access_set import ACCESS_WORDS, get, put
 
 (
     # Functions of wasmtime's C API, and the engine.

@@ -9,8 +9,8 @@ from typing import Any
 
 from numba import cfunc, njit
 
-from supervm.kernels.cpu.access import TOO_MANY, find_key, get, put
-from supervm.kernels.cpu.memory import call_address, copy, load32, store8, store32, store64
+from supervm.kernels.cpu.lanes.addresses import call_address, copy, load32, store8, store32, store64
+from supervm.kernels.cpu.state.access_set import TOO_MANY, find_key, get, put
 from supervm.vm.context import (
     ACCOUNT_KEY,
     GAS_CHARGED,

@@ -7,16 +7,16 @@ from typing import Any
 
 from numba import njit
 
-from supervm.kernels.cpu.access import COMMIT_NUMBER, NEEDS_EVENTS, get, lacking, present, put, read
-from supervm.kernels.cpu.amounts import (
+from supervm.kernels.cpu.lanes.addresses import copy, load32, store32
+from supervm.kernels.cpu.state.access_set import COMMIT_NUMBER, NEEDS_EVENTS, get, lacking, present, put, read
+from supervm.kernels.cpu.state.amounts import (
     AMOUNT_BYTES,
     add_amounts,
     amount_below,
     amount_is_zero,
     subtract_amounts,
 )
-from supervm.kernels.cpu.key_table import FULL
-from supervm.kernels.cpu.memory import copy, load32, store32
+from supervm.kernels.cpu.state.key_table import FULL
 from supervm.vm.accounts import BALANCE, load_account, store_account
 from supervm.vm.context import (
     BLOCK_NUMBER,

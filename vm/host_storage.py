@@ -7,7 +7,8 @@ from typing import Any
 
 from numba import njit
 
-from supervm.kernels.cpu.access import (
+from supervm.kernels.cpu.lanes.addresses import copy, load32, load64
+from supervm.kernels.cpu.state.access_set import (
     FLAGS,
     HELD,
     LENGTH,
@@ -24,8 +25,7 @@ from supervm.kernels.cpu.access import (
     room_for,
     touch,
 )
-from supervm.kernels.cpu.memory import copy, load32, load64
-from supervm.kernels.cpu.versions import copy_value
+from supervm.kernels.cpu.state.versions import copy_value
 from supervm.vm.context import HELD_BYTES, HELD_CELL, KEY_RECORD, STORAGE_KEY
 from supervm.vm.gas import GROWTH_BYTE
 from supervm.vm.guest import (

@@ -13,8 +13,8 @@ from typing import Any
 
 from numba import njit
 
-from supervm.kernels.cpu.access import get
-from supervm.kernels.cpu.memory import call_address, copy, fill, load64, store64
+from supervm.kernels.cpu.lanes.addresses import call_address, copy, fill, load64, store64
+from supervm.kernels.cpu.state.access_set import get
 from supervm.vm.context import (
     CONTEXT,
     ENGINE,

@@ -15,7 +15,7 @@ import numpy as np
 import wasmtime
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu import access
+from supervm.kernels.cpu.state import access_set
 from supervm.kernels.keys import aligned
 from supervm.vm import context
 from supervm.vm.context import OBJECT_BYTES, SLOT_WORDS, WORKER_WORDS
@@ -35,12 +35,17 @@ _STACK = 1 << 12
 _DIRTY = 1 << 12
 
 _BUFFERS = {
-    access.NEEDS_ENTRIES: (access.ENTRIES, access.ENTRY_CAPACITY, access.ENTRY_BYTES, _ENTRIES),
-    access.NEEDS_VALUES: (access.VALUES, access.VALUES_CAPACITY, 1, _VALUES),
-    access.NEEDS_EVENTS: (context.EVENTS, context.EVENTS_CAPACITY, 1, _EVENTS),
-    access.NEEDS_CELLS: (access.STACK, access.STACK_CAPACITY, 4, _STACK),
-    access.NEEDS_DIRTY: (access.DIRTY, access.DIRTY_CAPACITY, 8, _DIRTY),
-    access.NEEDS_AGAIN: (access.AGAIN, access.AGAIN_CAPACITY, 8, _DIRTY),
+    access_set.NEEDS_ENTRIES: (
+        access_set.ENTRIES,
+        access_set.ENTRY_CAPACITY,
+        access_set.ENTRY_BYTES,
+        _ENTRIES,
+    ),
+    access_set.NEEDS_VALUES: (access_set.VALUES, access_set.VALUES_CAPACITY, 1, _VALUES),
+    access_set.NEEDS_EVENTS: (context.EVENTS, context.EVENTS_CAPACITY, 1, _EVENTS),
+    access_set.NEEDS_CELLS: (access_set.STACK, access_set.STACK_CAPACITY, 4, _STACK),
+    access_set.NEEDS_DIRTY: (access_set.DIRTY, access_set.DIRTY_CAPACITY, 8, _DIRTY),
+    access_set.NEEDS_AGAIN: (access_set.AGAIN, access_set.AGAIN_CAPACITY, 8, _DIRTY),
 }
 """What can be full → words of address and capacity, bytes of one unit, units at first."""
 
@@ -61,10 +66,10 @@ class Worker:
         self._contracts: list[tuple[Contract, list[Any]]] = []
         self._slots = np.zeros((0, SLOT_WORDS), np.int64)
         words = self.words
-        words[access.KEYS], words[access.VERSIONS] = keys, versions
+        words[access_set.KEYS], words[access_set.VERSIONS] = keys, versions
         for need in _BUFFERS:
             self.grow(need, 0)
-        self._place(access.INDEX, 8 << access.INDEX_BITS, fill=True)
+        self._place(access_set.INDEX, 8 << access_set.INDEX_BITS, fill=True)
         self._place(context.OUTPUT, OUTPUT_BYTES)
         self._place(context.SCRATCH, context.SCRATCH_BYTES)
         # Its first byte is the 0 of every account's key; the address behind it changes.

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from supervm.crypto.params import bls12_381, bn254
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.canonical import first_not_below
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.field_type import Field
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
-from supervm.kernels.cpu.ntt_plan import in_all, words_of
+from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.fields.range_check import first_not_below
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.ntt.plan import in_all, words_of
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.spec import FieldSpec
 

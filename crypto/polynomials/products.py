@@ -16,8 +16,8 @@ from supervm.crypto.polynomials.arguments import (
 )
 from supervm.crypto.polynomials.transforms import check_size, ntt
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu import polynomials as kernels
-from supervm.kernels.cpu.ntt_plan import in_all, words_of
+from supervm.kernels.cpu.ntt import polynomials as kernels
+from supervm.kernels.cpu.ntt.plan import in_all, words_of
 from supervm.kernels.errors import ArgumentError
 
 

@@ -20,8 +20,8 @@ from supervm.crypto.polynomials.arguments import (
 )
 from supervm.crypto.polynomials.recheck import agrees
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.ntt_plan import LARGEST, Transform, plan
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.ntt.plan import LARGEST, Transform, plan
 from supervm.kernels.cuda import devices
 from supervm.kernels.cuda import ntt as cuda_ntt
 from supervm.kernels.cuda.arrays import DeviceArray, viewed
@@ -48,7 +48,7 @@ def ntt(
     """Values of polynomials at the powers of a root of unity, or back.
 
     Forward, from coefficients a: y[i] = Σⱼ a[j]·(g·ω^i)^j, with ω = generator^((r − 1)/n) and g the coset's shift or 1;
-    inverse, from y to a. Memory and the tables are described in `supervm.kernels.cpu.ntt_plan`.
+    inverse, from y to a. Memory and the tables are described in `supervm.kernels.cpu.ntt.plan`.
 
     Args:
         curve: `bn254` or `bls12_381`.

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from supervm.crypto.calls import Output
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.concatenate import cut, prefixed
-from supervm.kernels.cpu.hash_batch import hash_slice
-from supervm.kernels.cpu.hash_emit import HashKernel
+from supervm.kernels.cpu.hashes.batch import hash_slice
+from supervm.kernels.cpu.hashes.concatenate import cut, prefixed
+from supervm.kernels.cpu.hashes.emitter import HashKernel
 from supervm.kernels.threads import get_threads, run_slices
 from supervm.kernels.work import Ragged
 

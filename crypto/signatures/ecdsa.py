@@ -18,11 +18,11 @@ from supervm.crypto.calls import compute
 from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.crypto.signatures.batch import VERDICT, Bytes, Verdicts, for_slices
 from supervm.kernels.arrays import words
-from supervm.kernels.cpu import ecdsa
-from supervm.kernels.cpu.curve import Curve
-from supervm.kernels.cpu.double_multiply import base_tables
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.curves.curve import Curve
+from supervm.kernels.cpu.curves.double_scalar_multiply import base_tables
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.signatures import ecdsa
 from supervm.kernels.registry import register
 
 VERIFY, RECOVER = "secp256k1.ecdsa_verify", "secp256k1.ecdsa_recover"

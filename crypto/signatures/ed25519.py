@@ -20,10 +20,10 @@ from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.signatures.batch import VERDICT, Bytes, Challenge, Verdicts, for_challenges
 from supervm.kernels.arrays import words
-from supervm.kernels.cpu import eddsa
-from supervm.kernels.cpu.curve import Curve
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.curves.curve import Curve
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.signatures import eddsa
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register
 from supervm.kernels.work import Ragged

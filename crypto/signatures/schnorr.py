@@ -20,8 +20,8 @@ from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.signatures.batch import VERDICT, Bytes, Challenge, Verdicts, for_challenges
 from supervm.crypto.signatures.ecdsa import CURVES, table
 from supervm.kernels.arrays import words
-from supervm.kernels.cpu import schnorr
-from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.signatures import schnorr
 from supervm.kernels.registry import register
 from supervm.kernels.work import Ragged
 

@@ -16,7 +16,8 @@ from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item8, item64, set8
 from supervm.engine.execution.speculation import FULL, HALT, NEXT, rest, shared_word
 from supervm.engine.execution.transaction import VALUE_BYTES, abandon, ask_for, execute
-from supervm.kernels.cpu.access import (
+from supervm.kernels.cpu.lanes.addresses import exchange_if, fetch_add, load32, release64
+from supervm.kernels.cpu.state.access_set import (
     ENTRY_BYTES,
     ENTRY_COUNT,
     ENTRY_FIRST,
@@ -28,8 +29,7 @@ from supervm.kernels.cpu.access import (
     forget_all,
     get,
 )
-from supervm.kernels.cpu.amounts import amount_is_zero
-from supervm.kernels.cpu.memory import exchange_if, fetch_add, load32, release64
+from supervm.kernels.cpu.state.amounts import amount_is_zero
 from supervm.vm.context import EVENTS_USED
 
 WAVE, DONE = 72, 80

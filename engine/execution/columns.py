@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu.memory import load8, load64, store8, store64
+from supervm.kernels.cpu.lanes.addresses import load8, load64, store8, store64
 
 (
     # What is executed.

@@ -21,8 +21,8 @@ from supervm.engine.execution.owned import add_to_account, run_owned
 from supervm.engine.execution.pool import ExecutionPool
 from supervm.engine.host_crypto import FUNCTIONS, check_addresses
 from supervm.engine.state.store import Numbers, StateStore
-from supervm.kernels.cpu import access
-from supervm.kernels.cpu.versions import TAKEN_AT_ONCE
+from supervm.kernels.cpu.state import access_set
+from supervm.kernels.cpu.state.versions import TAKEN_AT_ONCE
 from supervm.vm import context as w
 from supervm.vm.modules import Contract, ModuleCache
 from supervm.vm.worker import Worker
@@ -89,8 +89,8 @@ class BlockExecutor:
         for worker in self._workers:
             worker.prepare(contracts)
             words = worker.words
-            words[access.COMMIT_NUMBER] = self._store.next_commit
-            for word in (access.DIRTY_COUNT, access.AGAIN_COUNT, access.REPLACED, w.EVENTS_USED):
+            words[access_set.COMMIT_NUMBER] = self._store.next_commit
+            for word in (access_set.DIRTY_COUNT, access_set.AGAIN_COUNT, access_set.REPLACED, w.EVENTS_USED):
                 words[word] = 0
             words[w.BLOCK_NUMBER], words[w.TIMESTAMP], words[w.FAST_MARKS] = number, timestamp, 0
             self._whole_buffers(worker)
@@ -98,20 +98,20 @@ class BlockExecutor:
     def written(self) -> Numbers:
         """The keys that the block wrote, each once, as `versions.HAS_MORE` says."""
         return np.concatenate(
-            [self._list(worker, access.DIRTY, access.DIRTY_COUNT) for worker in self._workers]
+            [self._list(worker, access_set.DIRTY, access_set.DIRTY_COUNT) for worker in self._workers]
         )
 
     def seal(self) -> None:
         """The block is complete: its versions are the commit's."""
-        again = [self._list(worker, access.AGAIN, access.AGAIN_COUNT) for worker in self._workers]
-        replaced = sum(int(worker.words[access.REPLACED]) for worker in self._workers)
+        again = [self._list(worker, access_set.AGAIN, access_set.AGAIN_COUNT) for worker in self._workers]
+        replaced = sum(int(worker.words[access_set.REPLACED]) for worker in self._workers)
         self._store.seal(np.concatenate(again), replaced)
 
     def undo(self) -> None:
         """Forget everything that was executed since `begin`; what it left behind too."""
         self._store.undo(self.written())
         for worker in self._workers:
-            for word in (access.DIRTY_COUNT, access.AGAIN_COUNT, access.REPLACED, w.EVENTS_USED):
+            for word in (access_set.DIRTY_COUNT, access_set.AGAIN_COUNT, access_set.REPLACED, w.EVENTS_USED):
                 worker.words[word] = 0
             worker.words[w.FAST_MARKS] = 0
             self._whole_buffers(worker)
@@ -125,7 +125,7 @@ class BlockExecutor:
     def run_owned(self, columns: Columns, items: Numbers) -> None:
         """The fast path: these transfers, in block order; to others they are done."""
         worker = self._workers[0]
-        worker.words[access.IN_PLACE] = 1
+        worker.words[access_set.IN_PLACE] = 1
         at = 0
         while at < items.size:
             at = self._on_first(run_owned, 0, columns.address, items, at)
@@ -158,7 +158,7 @@ class BlockExecutor:
     def run_in_order(self, columns: Columns, start: int = 0) -> None:
         """One by one, on one thread."""
         worker = self._workers[0]
-        worker.words[access.IN_PLACE] = 1
+        worker.words[access_set.IN_PLACE] = 1
         self._whole_buffers(worker)
         while start < len(columns):
             start = self._on_first(run_in_order, 0, columns.address, start, len(columns))
@@ -201,7 +201,7 @@ class BlockExecutor:
             for word in (speculation.NEXT, speculation.HALT, by_waves.WAVE, by_waves.DONE):
                 shared[word] = 0
             for worker in self._workers:
-                worker.words[access.IN_PLACE] = 1
+                worker.words[access_set.IN_PLACE] = 1
                 self._whole_buffers(worker)
             arguments = (columns.address, self._shared.ctypes.data, order, bounds)
             self.pool.run(
@@ -213,7 +213,9 @@ class BlockExecutor:
             halt = int(shared[speculation.HALT])
             if not halt:
                 return Course("waves")
-            needs = [(worker.words[access.NEEDS], worker.words[access.NEEDED]) for worker in self._workers]
+            needs = [
+                (worker.words[access_set.NEEDS], worker.words[access_set.NEEDED]) for worker in self._workers
+            ]
             self.undo()
             if halt == by_waves.UNDECLARED:
                 return Course("waves", undeclared=True)
@@ -222,7 +224,7 @@ class BlockExecutor:
                     worker.discard_instances()
                 return Course("waves", turned=True)
             for worker, (need, needed) in zip(self._workers, needs, strict=True):
-                worker.words[access.NEEDS], worker.words[access.NEEDED] = need, needed
+                worker.words[access_set.NEEDS], worker.words[access_set.NEEDED] = need, needed
             self._make_room_everywhere()
 
     # -------------------------------------------------------------------------------------------------
@@ -239,22 +241,22 @@ class BlockExecutor:
         tasks: list[Callable[[], object]] = []
         for number, worker in enumerate(self._workers):
             words = worker.words
-            words[access.IN_PLACE] = 0
-            words[access.NEEDS] = 0
+            words[access_set.IN_PLACE] = 0
+            words[access_set.NEEDS] = 0
             for need, least in (
-                (access.NEEDS_ENTRIES, SEGMENT_ENTRIES),
-                (access.NEEDS_VALUES, SEGMENT_VALUES),
+                (access_set.NEEDS_ENTRIES, SEGMENT_ENTRIES),
+                (access_set.NEEDS_VALUES, SEGMENT_VALUES),
             ):
                 if worker.capacity(need) < segments * least:
                     worker.grow(need, segments * least - worker.capacity(need))
-            entries = worker.capacity(access.NEEDS_ENTRIES) // segments
-            values = worker.capacity(access.NEEDS_VALUES) // segments & ~63
+            entries = worker.capacity(access_set.NEEDS_ENTRIES) // segments
+            values = worker.capacity(access_set.NEEDS_VALUES) // segments & ~63
             arguments = (worker.address, number, columns.address, self._shared.ctypes.data)
             tasks.append(_bound(speculation.speculate, *arguments, TURN_PERCENT, entries, values))
         self.pool.run(*tasks)
 
     def _lacks_instances(self) -> bool:
-        return any(worker.words[access.NEEDS] == w.NEEDS_INSTANCES for worker in self._workers)
+        return any(worker.words[access_set.NEEDS] == w.NEEDS_INSTANCES for worker in self._workers)
 
     def _make_room_everywhere(self) -> None:
         for worker in self._workers:
@@ -262,28 +264,28 @@ class BlockExecutor:
 
     def _make_room(self, worker: Worker) -> None:
         """Grow what was full at a worker."""
-        need, needed = int(worker.words[access.NEEDS]), int(worker.words[access.NEEDED])
-        worker.words[access.NEEDS] = 0
-        if need == access.NEEDS_KEYS:
+        need, needed = int(worker.words[access_set.NEEDS]), int(worker.words[access_set.NEEDED])
+        worker.words[access_set.NEEDS] = 0
+        if need == access_set.NEEDS_KEYS:
             self._store.make_room(len(self._store.keys) // 2, needed)
             self._grow_marks()
         elif need == w.NEEDS_INSTANCES:
             for each in self._workers:
                 each.discard_instances()
-        elif need == access.NEEDS_CELLS:
+        elif need == access_set.NEEDS_CELLS:
             self._store.grow_cells(needed + TAKEN_AT_ONCE * len(self._workers))
             if worker.capacity(need) < needed + TAKEN_AT_ONCE:
                 worker.grow(need, needed + TAKEN_AT_ONCE)
-        elif need in (access.NEEDS_ENTRIES, access.NEEDS_VALUES):
+        elif need in (access_set.NEEDS_ENTRIES, access_set.NEEDS_VALUES):
             # Under speculation a transaction has one of many segments to itself.
             worker.grow(need, speculation.SEGMENTS * needed)
         elif need:
             worker.grow(need, needed)
 
     def _whole_buffers(self, worker: Worker) -> None:
-        for need in (access.NEEDS_ENTRIES, access.NEEDS_VALUES):
+        for need in (access_set.NEEDS_ENTRIES, access_set.NEEDS_VALUES):
             worker.use_all(need)
-        for word in (access.ENTRY_FIRST, access.ENTRY_COUNT, access.VALUES_USED):
+        for word in (access_set.ENTRY_FIRST, access_set.ENTRY_COUNT, access_set.VALUES_USED):
             worker.words[word] = 0
 
     @staticmethod

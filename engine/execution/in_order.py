@@ -10,7 +10,7 @@ from numba import njit
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import item8, set8
 from supervm.engine.execution.transaction import abandon, ask_ahead, execute
-from supervm.kernels.cpu.access import ENTRY_COUNT, ENTRY_FIRST, apply, forget_all, get
+from supervm.kernels.cpu.state.access_set import ENTRY_COUNT, ENTRY_FIRST, apply, forget_all, get
 from supervm.vm.context import EVENTS_USED
 
 DONE = 3

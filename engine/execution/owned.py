@@ -17,7 +17,18 @@ from numba import njit
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item64, set8, set64
 from supervm.engine.execution.in_order import run_one
-from supervm.kernels.cpu.access import (
+from supervm.kernels.cpu.lanes.addresses import (
+    copy,
+    fill,
+    load32,
+    load64,
+    prefetch_address,
+    release32,
+    store32,
+    store64,
+    swap_bytes,
+)
+from supervm.kernels.cpu.state.access_set import (
     COMMIT_NUMBER,
     DIRTY_CAPACITY,
     DIRTY_COUNT,
@@ -33,7 +44,7 @@ from supervm.kernels.cpu.access import (
     pop_cell,
     put,
 )
-from supervm.kernels.cpu.amounts import (
+from supervm.kernels.cpu.state.amounts import (
     add_amounts,
     amount_is_zero,
     covers,
@@ -41,18 +52,7 @@ from supervm.kernels.cpu.amounts import (
     product_of_words,
     take_amount,
 )
-from supervm.kernels.cpu.memory import (
-    copy,
-    fill,
-    load32,
-    load64,
-    prefetch_address,
-    release32,
-    store32,
-    store64,
-    swap_bytes,
-)
-from supervm.kernels.cpu.versions import (
+from supervm.kernels.cpu.state.versions import (
     BEFORE,
     COMMIT,
     DATA,

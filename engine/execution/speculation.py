@@ -33,19 +33,7 @@ from supervm.engine.execution.transaction import (
     ask_for_heads,
     execute,
 )
-from supervm.kernels.cpu.access import (
-    ENTRY_CAPACITY,
-    ENTRY_COUNT,
-    ENTRY_FIRST,
-    NEEDS,
-    VALUES_CAPACITY,
-    VALUES_USED,
-    apply,
-    get,
-    put,
-    valid,
-)
-from supervm.kernels.cpu.memory import (
+from supervm.kernels.cpu.lanes.addresses import (
     acquire8,
     acquire64,
     call_address,
@@ -56,6 +44,18 @@ from supervm.kernels.cpu.memory import (
     release8,
     release64,
     store64,
+)
+from supervm.kernels.cpu.state.access_set import (
+    ENTRY_CAPACITY,
+    ENTRY_COUNT,
+    ENTRY_FIRST,
+    NEEDS,
+    VALUES_CAPACITY,
+    VALUES_USED,
+    apply,
+    get,
+    put,
+    valid,
 )
 from supervm.vm.context import EVENTS_USED, NEEDS_INSTANCES
 

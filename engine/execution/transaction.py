@@ -12,8 +12,19 @@ from numba import njit
 
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item8, item64, set8, set64
-from supervm.kernels.cpu import key_table
-from supervm.kernels.cpu.access import (
+from supervm.kernels.cpu.lanes.addresses import (
+    LINE,
+    copy,
+    load8,
+    load32,
+    load64,
+    prefetch_address,
+    store8,
+    store64,
+    swap_bytes,
+)
+from supervm.kernels.cpu.state import key_table
+from supervm.kernels.cpu.state.access_set import (
     ENTRY_COUNT,
     FLAGS,
     HINT_COUNT,
@@ -34,25 +45,14 @@ from supervm.kernels.cpu.access import (
     read,
     room_for,
 )
-from supervm.kernels.cpu.amounts import (
+from supervm.kernels.cpu.state.amounts import (
     add_amounts,
     amount_below,
     amount_is_zero,
     product_of_words,
     subtract_amounts,
 )
-from supervm.kernels.cpu.memory import (
-    LINE,
-    copy,
-    load8,
-    load32,
-    load64,
-    prefetch_address,
-    store8,
-    store64,
-    swap_bytes,
-)
-from supervm.kernels.cpu.versions import DATA, cell_address, head_address
+from supervm.kernels.cpu.state.versions import DATA, cell_address, head_address
 from supervm.vm import context as w
 from supervm.vm.accounts import ACCOUNT_BYTES, BALANCE, NONCE, load_account, store_account
 from supervm.vm.call import call_entry

@@ -22,7 +22,7 @@ import msgspec
 from supervm.engine.scheduler.cost import CostModel
 from supervm.kernels import CACHE_FOLDER, get_threads
 from supervm.kernels.cache import cache_root
-from supervm.kernels.cpu.features import cpu_features
+from supervm.kernels.cpu.lanes.features import cpu_features
 from supervm.kernels.cuda import sources
 
 FORMAT = 1

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu import versions as v
-from supervm.kernels.cpu.memory import LINE
+from supervm.kernels.cpu.lanes.addresses import LINE
+from supervm.kernels.cpu.state import versions as v
 from supervm.kernels.keys import KeyTable, aligned
 from supervm.kernels.work import Ragged
 

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu.conflicts import Accesses, Detected, detect_conflicts
-from supervm.kernels.cpu.conflicts_partition import random_mixer
+from supervm.kernels.cpu.conflicts.detect import Accesses, Detected, detect_conflicts
+from supervm.kernels.cpu.conflicts.partition import random_mixer
 from supervm.kernels.cuda import conflicts_edges, conflicts_heat, conflicts_peeling
 from supervm.kernels.cuda.conflicts_peeling import Links, peel
 from supervm.kernels.cuda.conflicts_sort import (

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu.conflicts_links import HOT_KEYS
+from supervm.kernels.cpu.conflicts.links import HOT_KEYS
 from supervm.kernels.cuda.conflicts_sort import (
     BUFFER_BYTES,
     DIGITS,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu import conflicts_waves
+from supervm.kernels.cpu.conflicts import waves
 from supervm.kernels.cuda.conflicts_sort import GROUP, MOST_BLOCKS, PROGRAM, fetch, within
 from supervm.kernels.cuda.device import Buffer, Stream
 from supervm.kernels.errors import DeviceError
@@ -39,7 +39,7 @@ REST_SECONDS, TRANSACTION_SECONDS, LINK_SECONDS = 100e-6, 8e-9, 4e-9
 
 @dataclass(frozen=True)
 class Links:
-    """A block's links on a device, named as in `supervm.kernels.cpu.conflicts_waves`; for `versioned` only `read_earlier`
+    """A block's links on a device, named as in `supervm.kernels.cpu.conflicts.waves`; for `versioned` only `read_earlier`
     holds any.
 
     Args:
@@ -132,11 +132,11 @@ def _rest(stream: Stream, links: Links, wave_buffer: Buffer) -> int:
         read_later = _names(stream, links.read_later, links.reads, n)
         write_earlier = _names(stream, links.write_earlier, links.writes, n)
         levels = np.zeros(n + 1, np.int32)
-        count = conflicts_waves.locking_waves(
+        count = waves.locking_waves(
             read_offsets, read_earlier, read_later, write_offsets, write_earlier, levels, wave
         )
     else:
-        count = conflicts_waves.versioned_waves(read_offsets, read_earlier, np.empty(n + 1, np.int32), wave)
+        count = waves.versioned_waves(read_offsets, read_earlier, np.empty(n + 1, np.int32), wave)
     stream.upload(wave, wave_buffer)
     stream.wait()
     return int(count)

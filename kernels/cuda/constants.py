@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from supervm.kernels.cpu.power import addition_chain, exponent
+from supervm.kernels.cpu.fields.powers import addition_chain, exponent
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.spec import FieldSpec
 
@@ -92,7 +92,7 @@ def montgomery_params(spec: FieldSpec, name: str) -> str:
 
 
 def chain(name: str, value: int) -> str:
-    """A static function `name(a)`: a^value by the runs of ones of the exponent (`supervm.kernels.cpu.power`).
+    """A static function `name(a)`: a^value by the runs of ones of the exponent (`supervm.kernels.cpu.fields.powers`).
 
     `squared_times(a, n)` is in `power.cuh`.
     """

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cpu import group_decode
-from supervm.kernels.cpu.power import exponent
+from supervm.kernels.cpu.curves import decode as group_decode
+from supervm.kernels.cpu.fields.powers import exponent
 from supervm.kernels.cuda.constants import WORD, elements, montgomery_params, number, setter, struct
 from supervm.kernels.cuda.edwards_constants import edwards
 from supervm.kernels.spec import Coordinate, EdwardsSpec, FieldSpec, GroupSpec, QuadraticSpec

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from supervm.kernels.cpu.merkle import WORDS
+from supervm.kernels.cpu.merkle.merkle import WORDS
 from supervm.kernels.cuda.arrays import DeviceArray
 from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE, PIECE_BYTES, STREAMS, ItemProgram
 from supervm.kernels.cuda.device import PADDING, Array, Buffer, Device, Program, Stream

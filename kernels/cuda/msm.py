@@ -30,11 +30,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cpu import msm as cpu
-from supervm.kernels.cpu.curve import Curve
-from supervm.kernels.cpu.lanes import LANES_64
-from supervm.kernels.cpu.msm_plan import SharedWindows, offset, windows_of
-from supervm.kernels.cpu.msm_points import NOT_CANONICAL
+from supervm.kernels.cpu.curves.curve import Curve
+from supervm.kernels.cpu.lanes.lanes import LANES_64
+from supervm.kernels.cpu.msm import msm as cpu
+from supervm.kernels.cpu.msm.plan import SharedWindows, offset, windows_of
+from supervm.kernels.cpu.msm.points import NOT_CANONICAL
 from supervm.kernels.cuda import group_constants
 from supervm.kernels.cuda.arrays import DeviceArray, there
 from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE

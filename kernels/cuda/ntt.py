@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from supervm.kernels.cpu.ntt_plan import Transform, words_of
+from supervm.kernels.cpu.ntt.plan import Transform, words_of
 from supervm.kernels.cuda.arrays import DeviceArray, there
 from supervm.kernels.cuda.constants import montgomery_params
 from supervm.kernels.cuda.device import Array, Buffer, Device, Program, Stream

@@ -8,9 +8,9 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cpu.field_type import Field
-from supervm.kernels.cpu.lanes import LANES_64
-from supervm.kernels.cpu.poseidon import table
+from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.hashes.poseidon import table
+from supervm.kernels.cpu.lanes.lanes import LANES_64
 from supervm.kernels.cuda.constants import montgomery_params
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.poseidon_spec import PoseidonSpec

@@ -30,7 +30,7 @@ from stories import Story, person, thing
 from supervm.engine.execution import executor
 from supervm.engine.execution.executor import BlockExecutor
 from supervm.engine.state import store
-from supervm.kernels.cpu import access
+from supervm.kernels.cpu.state import access_set
 from supervm.vm import worker
 from supervm.vm.worker import Worker
 
@@ -74,7 +74,7 @@ class Needs:
         self._make_room = BlockExecutor._make_room
 
     def note(self, executor: BlockExecutor, worker: Worker) -> None:
-        self.seen.add(int(worker.words[access.NEEDS]))
+        self.seen.add(int(worker.words[access_set.NEEDS]))
         self._make_room(executor, worker)
 
 
@@ -132,13 +132,13 @@ def _growing(story: Story) -> None:
 
 
 FULL = {
-    access.NEEDS_KEYS,
-    access.NEEDS_CELLS,
-    access.NEEDS_DIRTY,
-    access.NEEDS_ENTRIES,
-    access.NEEDS_VALUES,
-    access.NEEDS_EVENTS,
-    access.NEEDS_AGAIN,
+    access_set.NEEDS_KEYS,
+    access_set.NEEDS_CELLS,
+    access_set.NEEDS_DIRTY,
+    access_set.NEEDS_ENTRIES,
+    access_set.NEEDS_VALUES,
+    access_set.NEEDS_EVENTS,
+    access_set.NEEDS_AGAIN,
 }
 
 
@@ -176,7 +176,7 @@ def test_want_of_room_is_no_conflict(needs: Needs, threads: int):
     way = Way(f"auto on {threads}", {"threads": threads, "schedule": "speculation"}, sharing=True)
     (block,) = run_all(story.scenario(), [way])[way.name]
     assert (block.way, block.repeated, block.turned) == ("speculation", 0, False)
-    assert needs.seen >= {access.NEEDS_CELLS, access.NEEDS_ENTRIES, access.NEEDS_VALUES}
+    assert needs.seen >= {access_set.NEEDS_CELLS, access_set.NEEDS_ENTRIES, access_set.NEEDS_VALUES}
 
 
 @pytest.fixture(scope="module")

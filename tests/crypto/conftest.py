@@ -11,7 +11,7 @@ import pytest
 from host_device import HostDevice
 
 from supervm.kernels import registry
-from supervm.kernels.cpu.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
 from supervm.kernels.cuda import devices
 
 

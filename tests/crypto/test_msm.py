@@ -19,9 +19,9 @@ from supervm.crypto.msm_call import CURVES, GROUPS, MsmCall, Points
 from supervm.crypto.oracle.msm import ed25519_msm
 from supervm.crypto.oracle.msm import msm as oracle_msm
 from supervm.kernels import threads
-from supervm.kernels.cpu import msm as kernels
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.msm_plan import choose, offset, windows_of
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.msm import msm as kernels
+from supervm.kernels.cpu.msm.plan import choose, offset, windows_of
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve
 

@@ -15,7 +15,7 @@ from supervm.crypto.polynomials.arguments import FIELDS, SPECS
 from supervm.crypto.polynomials.transforms import Transformation
 from supervm.kernels import set_threads
 from supervm.kernels.arrays import integers
-from supervm.kernels.cpu.ntt_plan import Plan, Transform, words_of
+from supervm.kernels.cpu.ntt.plan import Plan, Transform, words_of
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.registry import resolve
 

@@ -16,7 +16,7 @@ from supervm.crypto import poseidon
 from supervm.crypto.oracle import poseidon as oracle
 from supervm.crypto.params import poseidon as params
 from supervm.kernels import get_threads, set_threads
-from supervm.kernels.cpu.poseidon import hash_into
+from supervm.kernels.cpu.hashes.poseidon import hash_into
 from supervm.kernels.errors import ArgumentError
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"

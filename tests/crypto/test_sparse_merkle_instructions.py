@@ -10,7 +10,7 @@ from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.crypto.oracle import sparse_merkle as oracle
 from supervm.crypto.sparse_merkle import SparseMerkleTree
 from supervm.crypto.sparse_merkle_hashes import ByteHashing
-from supervm.kernels.cpu.features import cpu_features
+from supervm.kernels.cpu.lanes.features import cpu_features
 from supervm.kernels.registry import resolve
 
 

@@ -23,7 +23,7 @@ import yaml
 from doc_pages import MARKERS, PAGES, ROOT, Block, Command, blocks, commands, difference, on_machine
 from doc_session import Session
 
-from supervm.kernels.cpu.features import WITHOUT, ifma_unavailable
+from supervm.kernels.cpu.lanes.features import WITHOUT, ifma_unavailable
 from supervm.vm.text import to_binary
 from supervm.vm.validation import inspect
 

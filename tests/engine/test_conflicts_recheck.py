@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from supervm.engine.conflicts import Detection
-from supervm.kernels.cpu.conflicts import Accesses, detect_conflicts
+from supervm.kernels.cpu.conflicts.detect import Accesses, detect_conflicts
 
 TRANSACTIONS = 400
 

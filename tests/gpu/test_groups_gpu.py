@@ -12,7 +12,7 @@ from supervm.crypto import curves, msm
 from supervm.crypto.group_operations import GROUPS
 from supervm.crypto.msm_call import CURVES
 from supervm.crypto.msm_call import GROUPS as SUMS
-from supervm.kernels.cpu.msm import multiples
+from supervm.kernels.cpu.msm.msm import multiples
 from supervm.kernels.spec import QuadraticSpec
 
 pytestmark = pytest.mark.gpu

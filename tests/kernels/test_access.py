@@ -12,8 +12,8 @@ from access_worker import AccessWorker, Full, chains, check_cells
 
 from supervm.crypto.messages import Messages
 from supervm.engine.state.store import StateStore
-from supervm.kernels.cpu import access
-from supervm.kernels.cpu import versions as v
+from supervm.kernels.cpu.state import access_set
+from supervm.kernels.cpu.state import versions as v
 
 SIZES = (0, 1, v.INLINE - 1, v.INLINE, v.INLINE + 1, 2 * v.INLINE, 2 * v.INLINE + 1, 300)
 """Lengths of values: of one cell, of two, of many."""
@@ -38,7 +38,7 @@ def newest(store: StateStore) -> dict[int, bytes | None]:
     return {number: versions[0].value for number, versions in chains(store)[0].items()}
 
 
-@pytest.mark.parametrize("count", [1, 15, 16, 17, 18, 300, access.MOST_ENTRIES])
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 18, 300, access_set.MOST_ENTRIES])
 def test_every_key_has_one_entry(count):
     store = store_of({}, 40_000)
     worker = AccessWorker(store)
@@ -62,10 +62,10 @@ def test_keys_that_meet_in_the_index():
     """All of these begin their search at one slot."""
     slots: dict[int, list[int]] = {}
     for number in range(400_000):
-        slot = ((number * access._MIX) >> 16) & ((1 << access.INDEX_BITS) - 1)
+        slot = ((number * access_set._MIX) >> 16) & ((1 << access_set.INDEX_BITS) - 1)
         slots.setdefault(slot, []).append(number)
     numbers = max(slots.values(), key=len)[:60]
-    assert len(numbers) > 2 * access.SCANNED // 3
+    assert len(numbers) > 2 * access_set.SCANNED // 3
     numbers = list(dict.fromkeys([*numbers, *range(20)]))
     store = StateStore()
     store.make_room(400_000)
@@ -77,16 +77,16 @@ def test_keys_that_meet_in_the_index():
 
 
 def test_one_key_too_many():
-    store = store_of({}, access.MOST_ENTRIES + 2)
+    store = store_of({}, access_set.MOST_ENTRIES + 2)
     worker = AccessWorker(store)
     worker.begin()
-    entries = [worker.touch(number) for number in range(access.MOST_ENTRIES)]
-    assert worker.touch(access.MOST_ENTRIES) == access.TOO_MANY
-    assert worker.touch(access.MOST_ENTRIES, reads=True) == access.TOO_MANY
-    assert [worker.touch(number) for number in (0, 7, access.MOST_ENTRIES - 1)] == [
-        entries[number] for number in (0, 7, access.MOST_ENTRIES - 1)
+    entries = [worker.touch(number) for number in range(access_set.MOST_ENTRIES)]
+    assert worker.touch(access_set.MOST_ENTRIES) == access_set.TOO_MANY
+    assert worker.touch(access_set.MOST_ENTRIES, reads=True) == access_set.TOO_MANY
+    assert [worker.touch(number) for number in (0, 7, access_set.MOST_ENTRIES - 1)] == [
+        entries[number] for number in (0, 7, access_set.MOST_ENTRIES - 1)
     ]
-    assert worker.span[1] == access.MOST_ENTRIES
+    assert worker.span[1] == access_set.MOST_ENTRIES
 
 
 def test_marks_of_long_ago_in_the_index_mean_nothing():
@@ -94,12 +94,12 @@ def test_marks_of_long_ago_in_the_index_mean_nothing():
     store = store_of({}, 300)
     worker = AccessWorker(store)
     for stamp in (5, 0xFFFFFFFF):
-        worker.words[access.INDEX_STAMP] = stamp - 1
+        worker.words[access_set.INDEX_STAMP] = stamp - 1
         worker.begin()
         for number in range(200):
             worker.touch(number)
         worker.forget_all()
-        worker.words[access.INDEX_STAMP] = stamp - 1 + (1 << 32)
+        worker.words[access_set.INDEX_STAMP] = stamp - 1 + (1 << 32)
         worker.begin()
         numbers = [*range(100, 130), 190, 150, 7]
         entries = [worker.touch(number) for number in numbers]
@@ -244,17 +244,17 @@ def test_another_worker_applies():
     assert newest(store) == {0: b"new" * 50, 1: b"one"}
     assert owner.written().size == 0
     assert sorted((committer.written() & v.NUMBER).tolist()) == [0, 1]
-    assert committer.words[access.REPLACED] == 1
+    assert committer.words[access_set.REPLACED] == 1
     check_cells(store, owner, committer)
 
 
 @pytest.mark.parametrize(
     ("room", "need"),
     [
-        ({"dirty": 5}, access.NEEDS_DIRTY),
-        ({"again": 5}, access.NEEDS_AGAIN),
-        ({"stack": 400}, access.NEEDS_CELLS),
-        ({}, access.NEEDS_CELLS),
+        ({"dirty": 5}, access_set.NEEDS_DIRTY),
+        ({"again": 5}, access_set.NEEDS_AGAIN),
+        ({"stack": 400}, access_set.NEEDS_CELLS),
+        ({}, access_set.NEEDS_CELLS),
     ],
 )
 def test_nothing_is_applied_where_something_is_full(room, need):
@@ -265,15 +265,15 @@ def test_nothing_is_applied_where_something_is_full(room, need):
     for place in range(100):
         before = (chains(store), worker.written().tolist(), worker.again().tolist())
         worker.begin()
-        first = 3 * place if need == access.NEEDS_DIRTY else 0
+        first = 3 * place if need == access_set.NEEDS_DIRTY else 0
         for number in range(first, first + 3):
-            worker.write(worker.touch(number), b"s" * (2_000 if need == access.NEEDS_CELLS else 20))
+            worker.write(worker.touch(number), b"s" * (2_000 if need == access_set.NEEDS_CELLS else 20))
         if not worker.apply():
             break
         if not room:
             store._words[v.CELL_CAPACITY] = store._words[v.CELL_COUNT]
     assert 0 < place < 99
-    assert worker.words[access.NEEDS] == need
+    assert worker.words[access_set.NEEDS] == need
     assert (chains(store), worker.written().tolist(), worker.again().tolist()) == before
     check_cells(store, worker)
 
@@ -284,7 +284,7 @@ def test_an_entry_more_than_there_is_room_for():
     for count in (10, 20):
         worker.begin()
         entries = [worker.touch(number) for number in range(count)]
-    with pytest.raises(Full, match=str(access.NEEDS_ENTRIES)):
+    with pytest.raises(Full, match=str(access_set.NEEDS_ENTRIES)):
         worker.touch(40)
     assert worker.span == (10, 20)
     assert [worker.touch(number) for number in range(20)] == entries

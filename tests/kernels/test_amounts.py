@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from supervm.kernels.cpu import amounts
+from supervm.kernels.cpu.state import amounts
 
 MODULUS = 1 << 256
 WORD = 1 << 64

@@ -11,18 +11,14 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu import (
-    conflicts,
-    conflicts_links,
-    conflicts_partition,
-    conflicts_waves,
-)
-from supervm.kernels.cpu.conflicts import Accesses, Detected, detect_conflicts
+from supervm.kernels.cpu.conflicts import detect as conflicts
+from supervm.kernels.cpu.conflicts import links, partition, waves
+from supervm.kernels.cpu.conflicts.detect import Accesses, Detected, detect_conflicts
 
-NO_SPREAD = conflicts_partition.mixer(0, 1, 1, [0, 0, 0, 0])
+NO_SPREAD = partition.mixer(0, 1, 1, [0, 0, 0, 0])
 """Small ids keep their place at the low end: one partition, one bucket. Rows of words a, 0, b, 0 share a digest."""
 
-SECRETS = [NO_SPREAD, conflicts_partition.mixer(2**64 - 1, 2**63 + 1, 2**33 - 1, [1, 2, 3, 4])]
+SECRETS = [NO_SPREAD, partition.mixer(2**64 - 1, 2**63 + 1, 2**33 - 1, [1, 2, 3, 4])]
 
 
 def accesses(n: int, keys: int, seed: int, as_rows: bool) -> Accesses:
@@ -51,28 +47,28 @@ def test_colliding_keys_give_the_same_answer(locking: bool, as_rows: bool) -> No
     """Hundreds of keys in one bucket's run: growth, overflowing buckets, equal digests of different rows."""
     for n, keys in ((1, 2), (20, 9), (400, 60), (400, 3000)):
         given = accesses(n, keys, n + keys, as_rows)
-        expected = detect_conflicts(given, locking, True, conflicts_partition.random_mixer())
+        expected = detect_conflicts(given, locking, True, partition.random_mixer())
         for words in SECRETS:
             assert same(detect_conflicts(given, locking, True, words), expected)
 
 
 def test_the_secret_is_drawn_anew() -> None:
-    assert not np.array_equal(conflicts_partition.random_mixer(), conflicts_partition.random_mixer())
+    assert not np.array_equal(partition.random_mixer(), partition.random_mixer())
 
 
 @njit
 def _there_and_back(keys: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     back = np.empty_like(keys)
     for j in range(keys.size):
-        mixed = conflicts_partition.mix(keys[j], words[0], words[1], words[2])
-        back[j] = conflicts_partition.unmix(mixed, words[0], words[3], words[4])
+        mixed = partition.mix(keys[j], words[0], words[1], words[2])
+        back[j] = partition.unmix(mixed, words[0], words[3], words[4])
     return back
 
 
 def test_mixing_is_one_to_one() -> None:
     keys = np.random.default_rng(1).integers(0, 2**64, 1000, dtype=np.uint64)
     keys[:3] = 0, 1, 2**64 - 1
-    for words in (*SECRETS, conflicts_partition.random_mixer()):
+    for words in (*SECRETS, partition.random_mixer()):
         assert np.array_equal(_there_and_back(keys, words), keys)
 
 
@@ -84,8 +80,8 @@ def test_structured_keys_spread_over_the_partitions() -> None:
         keys.flags.writeable = False
         for _ in range(5):
             counts = np.zeros(64, np.int64)
-            words = conflicts_partition.random_mixer()
-            conflicts_partition.count_records(keys, 0, keys.size, words, 6, counts)
+            words = partition.random_mixer()
+            partition.count_records(keys, 0, keys.size, words, 6, counts)
             assert counts.sum() == keys.size
             assert counts.max() < 2 * keys.size / 64
 
@@ -119,10 +115,10 @@ def test_one_compilation_serves_every_kind_of_input() -> None:
         for locking in (False, True):
             detect_conflicts(accesses(5, 3, 1, as_rows), locking, True)
     for kernel in (
-        conflicts_partition.scatter,
-        conflicts_partition.count_records,
-        conflicts_links.link_partitions,
-        conflicts_waves.versioned_waves,
-        conflicts_waves.place_edges,
+        partition.scatter,
+        partition.count_records,
+        links.link_partitions,
+        waves.versioned_waves,
+        waves.place_edges,
     ):
         assert len(kernel.signatures) == 1, kernel

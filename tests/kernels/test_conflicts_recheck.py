@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conflict_blocks import Sets, drawn, of_sets
 
-from supervm.kernels.cpu.conflicts import detect_conflicts
-from supervm.kernels.cpu.conflicts_recheck import check_rows
+from supervm.kernels.cpu.conflicts.detect import detect_conflicts
+from supervm.kernels.cpu.conflicts.recheck import check_rows
 
 RULES = pytest.mark.parametrize("locking", [False, True], ids=["versioned", "locking"])
 KINDS = pytest.mark.parametrize("as_rows", [False, True], ids=["ids", "rows"])

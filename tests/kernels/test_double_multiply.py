@@ -13,10 +13,10 @@ from numba import njit
 from supervm.crypto.oracle import weierstrass as oracle
 from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.crypto.signatures.ecdsa import CURVES, table
-from supervm.kernels.cpu import double_multiply as dm
-from supervm.kernels.cpu import field as fe
-from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu.curve import base_field, lanes_of
+from supervm.kernels.cpu.curves import double_scalar_multiply as dm
+from supervm.kernels.cpu.curves.curve import base_field, lanes_of
+from supervm.kernels.cpu.fields import field as fe
+from supervm.kernels.cpu.lanes import lanes as ln
 
 N = SECP256K1.scalar_field.modulus
 P = SECP256K1.field.modulus

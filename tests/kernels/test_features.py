@@ -11,8 +11,8 @@ import llvmlite.binding as llvm
 import pytest
 from numba.core import config
 
-from supervm.kernels.cpu import features
-from supervm.kernels.cpu.features import (
+from supervm.kernels.cpu.lanes import features
+from supervm.kernels.cpu.lanes.features import (
     IFMA_NEEDS,
     SHA_CPUS,
     CpuFeatures,
@@ -117,7 +117,7 @@ def test_the_reason_is_read_once():
 @pytest.mark.skipif(bool(ifma_unavailable()), reason=ifma_unavailable() or "ifma runs")
 def test_avx_turned_off():
     """Numba leaves every AVX feature out then; an IFMA kernel would abort the process."""
-    script = "from supervm.kernels.cpu.features import ifma_unavailable; print(ifma_unavailable())"
+    script = "from supervm.kernels.cpu.lanes.features import ifma_unavailable; print(ifma_unavailable())"
     environment = os.environ | {"NUMBA_ENABLE_AVX": "0"}
     ran = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True

@@ -15,10 +15,10 @@ import pytest
 from numba import njit
 
 from supervm.crypto.params import curve25519, secp256k1
-from supervm.kernels.cpu import field as fe
-from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu.field_type import Field
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.fields import field as fe
+from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.lanes import lanes as ln
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.spec import FieldSpec
 
 LANES = {"ifma": LANES_64X8, "scalar": LANES_64}

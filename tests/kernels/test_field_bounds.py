@@ -21,10 +21,10 @@ from llvmlite import ir
 
 import supervm.kernels.cpu
 from supervm.crypto.params import curve25519, secp256k1
-from supervm.kernels.cpu.emit import Emitter
-from supervm.kernels.cpu.field_type import generator
-from supervm.kernels.cpu.fold_field import FoldField
-from supervm.kernels.cpu.montgomery_field import MontgomeryField
+from supervm.kernels.cpu.fields.crandall import FoldField
+from supervm.kernels.cpu.fields.element_type import generator
+from supervm.kernels.cpu.fields.montgomery import MontgomeryField
+from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.spec import FieldSpec
 
 # ---------------------------------------------------------------------------------------------------------

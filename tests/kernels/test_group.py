@@ -11,15 +11,15 @@ from numba import njit
 
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.crypto.params import bls12_381, bn254
-from supervm.kernels.cpu import field as fe
-from supervm.kernels.cpu import group as gr
-from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu import words as wd
-from supervm.kernels.cpu.curve import Curve, base_field, lanes_of
-from supervm.kernels.cpu.field_type import Field
-from supervm.kernels.cpu.group_roots import square_roots
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
-from supervm.kernels.cpu.quadratic_field import LOOSE, QuadraticField, roomy
+from supervm.kernels.cpu.curves import weierstrass as gr
+from supervm.kernels.cpu.curves.curve import Curve, base_field, lanes_of
+from supervm.kernels.cpu.fields import field as fe
+from supervm.kernels.cpu.fields import multiword as wd
+from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.fields.quadratic_codegen import LOOSE, QuadraticField, roomy
+from supervm.kernels.cpu.fields.square_roots import square_roots
+from supervm.kernels.cpu.lanes import lanes as ln
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 
 LANES = {"ifma": LANES_64X8, "scalar": LANES_64}
 NAMES = ["bn254.g2", "bls12_381.g1", "bls12_381.g2"]

@@ -13,9 +13,9 @@ import pytest
 
 from supervm.crypto.hashes import KERNELS, SPECS
 from supervm.kernels import set_threads
-from supervm.kernels.cpu import hash_batch
-from supervm.kernels.cpu.hash_batch import digest_into, hash_slice, order_by_count
-from supervm.kernels.cpu.hash_pad import tail_stride
+from supervm.kernels.cpu.hashes import batch as hash_batch
+from supervm.kernels.cpu.hashes.batch import digest_into, hash_slice, order_by_count
+from supervm.kernels.cpu.hashes.padding import tail_stride
 from supervm.kernels.work import Ragged
 
 
@@ -112,7 +112,7 @@ import ctypes, hashlib, mmap
 import numpy as np
 from Crypto.Hash import keccak
 from supervm.crypto.hashes import KERNELS, SPECS
-from supervm.kernels.cpu.hash_batch import digest_into
+from supervm.kernels.cpu.hashes.batch import digest_into
 from supervm.kernels.work import Ragged
 
 PAGE = mmap.PAGESIZE

@@ -11,10 +11,10 @@ from numba.core.errors import TypingError
 from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.crypto.oracle import hashes as oracle
 from supervm.crypto.params.hashes import KECCAK256
-from supervm.kernels.cpu.features import cpu_features
-from supervm.kernels.cpu.hash_emit import HashKernel
-from supervm.kernels.cpu.hash_pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pair_width
-from supervm.kernels.cpu.lanes import LANES_64
+from supervm.kernels.cpu.hashes.emitter import HashKernel
+from supervm.kernels.cpu.hashes.pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pair_width
+from supervm.kernels.cpu.lanes.features import cpu_features
+from supervm.kernels.cpu.lanes.lanes import LANES_64
 
 
 @pytest.fixture(params=[False, True], ids=["lanes", "dedicated"])

@@ -13,11 +13,11 @@ from numba.core.errors import TypingError
 
 from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.crypto.params.hashes import SHA256, SHA512
-from supervm.kernels.cpu.features import cpu_features
-from supervm.kernels.cpu.hash_emit import HashKernel
-from supervm.kernels.cpu.hash_short import SHORT, hash_short, is_dedicated
-from supervm.kernels.cpu.lanes import LANES_64
-from supervm.kernels.cpu.sha2 import known_schedule
+from supervm.kernels.cpu.hashes.emitter import HashKernel
+from supervm.kernels.cpu.hashes.sha2 import known_schedule
+from supervm.kernels.cpu.hashes.short_messages import SHORT, hash_short, is_dedicated
+from supervm.kernels.cpu.lanes.features import cpu_features
+from supervm.kernels.cpu.lanes.lanes import LANES_64
 
 
 @njit

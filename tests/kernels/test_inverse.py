@@ -8,11 +8,11 @@ import pytest
 from numba import njit
 
 from supervm.crypto.params import bls12_381, bn254
-from supervm.kernels.cpu import field as fe
-from supervm.kernels.cpu import inverse
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.field_type import Field
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.fields import field as fe
+from supervm.kernels.cpu.fields import inverse
+from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 
 ifma = pytest.mark.skipif(bool(ifma_unavailable()), reason=f"ifma: {ifma_unavailable()}")
 

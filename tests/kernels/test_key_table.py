@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervm.crypto.messages import Messages
-from supervm.kernels.cpu import key_table
-from supervm.kernels.cpu.memory import LINE
+from supervm.kernels.cpu.lanes.addresses import LINE
+from supervm.kernels.cpu.state import key_table
 from supervm.kernels.keys import ARENA_SMALLEST, SMALLEST, KeyTable, aligned
 from supervm.kernels.work import Ragged
 

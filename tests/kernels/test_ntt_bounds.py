@@ -11,8 +11,8 @@ import types
 import pytest
 
 from supervm.crypto.params import bls12_381, bn254
-from supervm.kernels.cpu import ntt, ntt_passes, shoup
-from supervm.kernels.cpu.field_type import generator
+from supervm.kernels.cpu.fields.element_type import generator
+from supervm.kernels.cpu.ntt import ntt, passes, shoup
 
 FIELDS = {spec.name: spec for spec in (bn254.FR, bls12_381.FR)}
 
@@ -64,13 +64,13 @@ class Bounds:
 def levels(monkeypatch):
     """`transform` as Python, over what it is given in the place of `fe` and `shoup`."""
     for name in ("_first_level", "_first_levels", "_two_levels", "_halve"):
-        monkeypatch.setattr(ntt_passes, name, getattr(ntt_passes, name).py_func)
+        monkeypatch.setattr(passes, name, getattr(passes, name).py_func)
 
     def run(bounds, log):
-        monkeypatch.setattr(ntt_passes, "fe", bounds)
-        monkeypatch.setattr(ntt_passes, "shoup", bounds)
-        scratch = [(0, ntt_passes.INPUT_BOUND * bounds.p - 1)] * (1 << log)
-        ntt_passes.transform.py_func(types.SimpleNamespace(), scratch, log, None)
+        monkeypatch.setattr(passes, "fe", bounds)
+        monkeypatch.setattr(passes, "shoup", bounds)
+        scratch = [(0, passes.INPUT_BOUND * bounds.p - 1)] * (1 << log)
+        passes.transform.py_func(types.SimpleNamespace(), scratch, log, None)
         return scratch
 
     return run

@@ -16,13 +16,14 @@ from supervm.crypto.oracle import edwards as edwards_oracle
 from supervm.crypto.oracle import weierstrass as weierstrass_oracle
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cpu import eddsa, power
-from supervm.kernels.cpu import edwards as ed
-from supervm.kernels.cpu import field as fe
-from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu import weierstrass as ws
-from supervm.kernels.cpu.curve import Curve, base_field, curve_constant
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.curves import edwards as ed
+from supervm.kernels.cpu.curves import weierstrass_prime_order as ws
+from supervm.kernels.cpu.curves.curve import Curve, base_field, curve_constant
+from supervm.kernels.cpu.fields import field as fe
+from supervm.kernels.cpu.fields import powers
+from supervm.kernels.cpu.lanes import lanes as ln
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.signatures import eddsa
 
 LANES = {"ifma": LANES_64X8, "scalar": LANES_64}
 P = EDWARDS25519.field.modulus
@@ -151,7 +152,7 @@ def decompress_all(curve, array, groups, out, bits):  # type: ignore[no-untyped-
         words = fe.to_words(y)
         top = ln.shift_left(fe.to_words(sign)[0], 63)
         packed = (words[0], words[1], words[2], ln.or_(words[3], top))
-        root = power.power(ed.root_argument(curve, packed), power.ROOT)
+        root = powers.power(ed.root_argument(curve, packed), powers.ROOT)
         decodes, x, y = ed.decompress(curve, packed, root)
         fe.store(out, 2 * group * size, x)
         fe.store(out, (2 * group + 1) * size, y)
@@ -302,7 +303,7 @@ def lift_all(curve, array, groups, out, bits):  # type: ignore[no-untyped-def]
     for group in range(groups):
         x = fe.load(F, array, 2 * group * size)
         odd = ln.bit_set(fe.to_words(fe.load(F, array, (2 * group + 1) * size))[0], 0)
-        exists, y = ws.lift(curve, x, power.power(ws.right_side(curve, x), power.ROOT), odd)
+        exists, y = ws.lift(curve, x, powers.power(ws.right_side(curve, x), powers.ROOT), odd)
         fe.store(out, group * size, y)
         bits[group] = ln.mask_bits(exists)
 

@@ -10,7 +10,7 @@ import pytest
 
 from supervm.crypto.oracle import poseidon as oracle
 from supervm.crypto.params.poseidon import FIELDS, OPERATIONS, WIDTHS, named
-from supervm.kernels.cpu.field_type import generator
+from supervm.kernels.cpu.fields.element_type import generator
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.poseidon_spec import PoseidonSpec, apply, inverse, multiply, permute_by_schedule
 from supervm.kernels.spec import FieldSpec
@@ -69,7 +69,7 @@ def test_matrices():
 
 @pytest.mark.parametrize("curve", FIELDS)
 def test_bounds_with_lanes(curve):
-    """In units of p, for the widest state and every layer: what the text of `kernels/cpu/poseidon.py` says."""
+    """In units of p, for the widest state and every layer: what the text of `kernels/cpu/hashes/poseidon.py` says."""
     width = WIDTHS.stop - 1
     over = FIELDS[curve].modulus / generator(FIELDS[curve], 64, 8).r  # type: ignore[union-attr]
 

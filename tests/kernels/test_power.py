@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from supervm.crypto.params import curve25519, secp256k1
-from supervm.kernels.cpu import power
-from supervm.kernels.cpu.field_type import Field
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.fields import powers
+from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.spec import FieldSpec
 
 _U = 4965661367192848881  # BN254 and BLS12-381 from their parameters, as in `test_field_bounds`
@@ -30,7 +30,7 @@ MODULI = {
 
 
 def follow(rows: list[tuple[int, int, int, int]]) -> tuple[int, int, int]:
-    """(exponent, squarings, products) of a chain: the rows of `power`, on exponents."""
+    """(exponent, squarings, products) of a chain: the rows of `powers`, on exponents."""
     slots, a = {0: 1}, 1
     squarings = products = 0
     for start, count, factor, keep in rows:
@@ -43,14 +43,14 @@ def follow(rows: list[tuple[int, int, int, int]]) -> tuple[int, int, int]:
             products += 1
         if keep >= 0:
             assert keep not in slots
-            assert keep < power.SLOTS
+            assert keep < powers.SLOTS
             slots[keep] = a
     return a, squarings, products
 
 
 def test_chains_of_small_exponents():
     for value in range(1, 3000):
-        assert follow(power.addition_chain(value))[0] == value
+        assert follow(powers.addition_chain(value))[0] == value
 
 
 def test_chains_of_random_and_long_exponents():
@@ -59,27 +59,27 @@ def test_chains_of_random_and_long_exponents():
     values += [(1 << bits) - 1 for bits in range(1, 300)] + [1 << bits for bits in range(300)]
     values += [sum(1 << (step * i) for i in range(60)) for step in range(1, 6)]
     for value in values:
-        assert follow(power.addition_chain(value))[0] == value
+        assert follow(powers.addition_chain(value))[0] == value
 
 
 @pytest.mark.parametrize("name", MODULI)
 def test_chains_of_the_moduli(name):
     spec = FieldSpec(name, MODULI[name])
-    for kind in power.EXPONENTS:
-        wanted = power.exponent(spec, kind)
-        value, squarings, products = follow(power.addition_chain(wanted))
+    for kind in powers.EXPONENTS:
+        wanted = powers.exponent(spec, kind)
+        value, squarings, products = follow(powers.addition_chain(wanted))
         assert value == wanted
         assert squarings < wanted.bit_length() * 5 // 4
         assert products < wanted.bit_length() // 2
     p = spec.modulus
-    assert pow(3, power.exponent(spec, "inverse"), p) == pow(3, -1, p)
+    assert pow(3, powers.exponent(spec, "inverse"), p) == pow(3, -1, p)
     if p % 4 == 3:
-        assert pow(9, power.exponent(spec, "root"), p) in (3, p - 3)
-        assert 3 * pow(9, power.exponent(spec, "inverse_root"), p) % p in (1, p - 1)
+        assert pow(9, powers.exponent(spec, "root"), p) in (3, p - 3)
+        assert 3 * pow(9, powers.exponent(spec, "inverse_root"), p) % p in (1, p - 1)
 
 
 def test_a_sparse_exponent_takes_few_products():
-    squarings, products = follow(power.addition_chain(2**255 - 21))[1:]
+    squarings, products = follow(powers.addition_chain(2**255 - 21))[1:]
     assert squarings == 254
     assert products <= 14
 
@@ -92,7 +92,7 @@ def test_powers(backend):
         source = random.Random(spec.name)
         width, limbs = lanes.width, field.limbs
         numbers = [0, 1, 2, p - 1, 4, p >> 1, *(source.randrange(p) for _ in range(9 * 8 - 6))]
-        for name, which in (("inverse", power.INVERSE), ("root", power.ROOT)):
+        for name, which in (("inverse", powers.INVERSE), ("root", powers.ROOT)):
             for count in (1, 2, 9):
                 used = numbers[: count * width]
                 rows = np.array([field.represent(number) for number in used], np.uint64).reshape(
@@ -102,7 +102,7 @@ def test_powers(backend):
                 array = np.full(start + count * stride, 77, np.uint64)
                 for index, row in enumerate(rows.transpose(0, 2, 1)):
                     array[start + index * stride :][: limbs * width] = row.reshape(-1)
-                power.power_rows(field, array, start, stride, count, which)
+                powers.power_rows(field, array, start, stride, count, which)
                 kept = array[start:].reshape(count, stride)
                 assert (kept[:, limbs * width :] == 77).all()
                 assert (array[:start] == 77).all()
@@ -113,7 +113,7 @@ def test_powers(backend):
                     .reshape(-1, limbs)
                 )
                 found = [sum(int(limb) << (52 * i) for i, limb in enumerate(row)) % p for row in stored]
-                assert found == [pow(number, power.exponent(spec, name), p) for number in used]
+                assert found == [pow(number, powers.exponent(spec, name), p) for number in used]
 
 
 def test_one_inversion_for_many_rows(backend):
@@ -131,7 +131,7 @@ def test_one_inversion_for_many_rows(backend):
             rows = np.array([field.represent(number) for number in numbers], np.uint64)
             for index, row in enumerate(rows.reshape(count, lanes.width, -1).transpose(0, 2, 1)):
                 array[index * stride :][:size] = row.reshape(-1)
-            power.invert_rows(field, array, 0, size, stride, count)
+            powers.invert_rows(field, array, 0, size, stride, count)
             kept = array.reshape(count, stride)
             assert (kept[:, 2 * size :] == 77).all()
             stored = kept[:, :size].reshape(count, field.limbs, lanes.width).transpose(0, 2, 1)

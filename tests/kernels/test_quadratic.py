@@ -12,16 +12,16 @@ from interval_builder import Interval, Standin
 from numba import njit
 
 from supervm.crypto.params import bls12_381, bn254, secp256k1
-from supervm.kernels.cpu import field as fe
-from supervm.kernels.cpu import lanes as ln
-from supervm.kernels.cpu import quadratic
-from supervm.kernels.cpu import words as wd
-from supervm.kernels.cpu.emit import Emitter
-from supervm.kernels.cpu.features import ifma_unavailable
-from supervm.kernels.cpu.field_type import Field, generator
-from supervm.kernels.cpu.lanes import LANES_64, LANES_64X8
-from supervm.kernels.cpu.power import inverse
-from supervm.kernels.cpu.quadratic_field import QuadraticField
+from supervm.kernels.cpu.fields import field as fe
+from supervm.kernels.cpu.fields import multiword as wd
+from supervm.kernels.cpu.fields import quadratic
+from supervm.kernels.cpu.fields.element_type import Field, generator
+from supervm.kernels.cpu.fields.powers import inverse
+from supervm.kernels.cpu.fields.quadratic_codegen import QuadraticField
+from supervm.kernels.cpu.lanes import lanes as ln
+from supervm.kernels.cpu.lanes.emitter import Emitter
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.spec import QuadraticSpec
 
 SPECS = {spec.name: spec for spec in (bn254.FP2, bls12_381.FP2)}

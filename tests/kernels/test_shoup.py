@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from supervm.crypto.params import bls12_381, bn254
-from supervm.kernels.cpu import ntt, shoup
-from supervm.kernels.cpu.emit import Emitter, digits
-from supervm.kernels.cpu.field_type import generator
-from supervm.kernels.cpu.ntt_passes import INPUT_BOUND
+from supervm.kernels.cpu.fields.element_type import generator
+from supervm.kernels.cpu.lanes.emitter import Emitter, digits
+from supervm.kernels.cpu.ntt import ntt, shoup
+from supervm.kernels.cpu.ntt.passes import INPUT_BOUND
 
 FIELDS = {spec.name: spec for spec in (bn254.FR, bls12_381.FR)}
 LIMB = 1 << 52

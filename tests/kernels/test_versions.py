@@ -13,8 +13,8 @@ from access_worker import AccessWorker, Value, chains, check_cells
 
 from supervm.crypto.messages import Messages
 from supervm.engine.state.store import StateStore, key_numbers
-from supervm.kernels.cpu import access
-from supervm.kernels.cpu import versions as v
+from supervm.kernels.cpu.state import access_set
+from supervm.kernels.cpu.state import versions as v
 
 KEYS = 24
 SIZES = (0, 1, 20, v.INLINE - 1, v.INLINE, v.INLINE + 1, 2 * v.INLINE, 3 * v.INLINE + 5)
@@ -54,7 +54,7 @@ class History:
         state, before = self.state(self.store.watermark), self.state(self.store.watermark)
         touched: set[int] = set()
         for worker in self.workers:
-            worker.words[access.IN_PLACE] = in_place
+            worker.words[access_set.IN_PLACE] = in_place
             worker.begin_commit()
         for _ in range(self.moments.randrange(6)):
             worker = self.moments.choice(self.workers)
@@ -80,7 +80,7 @@ class History:
             assert self.state(self.store.watermark) == before
             return
         again = np.concatenate([worker.again() for worker in self.workers])
-        self.store.seal(again, sum(int(worker.words[access.REPLACED]) for worker in self.workers))
+        self.store.seal(again, sum(int(worker.words[access_set.REPLACED]) for worker in self.workers))
         self._publish(written, {number: state[number] for number in touched})
 
     def put(self) -> None:

@@ -10,11 +10,11 @@ import pytest
 from interval_builder import BoundError, Interval, Standin
 
 from supervm.crypto.params.poseidon import FIELDS
-from supervm.kernels.cpu.field_type import generator
-from supervm.kernels.cpu.lanes import LanesType
-from supervm.kernels.cpu.montgomery_field import MontgomeryField
-from supervm.kernels.cpu.wide_field import LARGEST_SUM, Alternating, WideLanes, WideOne
-from supervm.kernels.cpu.wide_sums import SHIFT, SumsInLanes, SumsInOne
+from supervm.kernels.cpu.fields.element_type import generator
+from supervm.kernels.cpu.fields.montgomery import MontgomeryField
+from supervm.kernels.cpu.fields.wide_products import LARGEST_SUM, Alternating, WideLanes, WideOne
+from supervm.kernels.cpu.hashes.poseidon_sums import SHIFT, SumsInLanes, SumsInOne
+from supervm.kernels.cpu.lanes.lanes import LanesType
 
 KINDS = {"lanes": 8, "word": 1}
 LARGEST = 6

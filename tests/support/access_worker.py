@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 
 from supervm.engine.state.store import Numbers, StateStore
-from supervm.kernels.cpu import access
-from supervm.kernels.cpu import versions as v
+from supervm.kernels.cpu.state import access_set
+from supervm.kernels.cpu.state import versions as v
 from supervm.kernels.keys import aligned
 
 Value = bytes | None
@@ -19,47 +19,47 @@ Value = bytes | None
 
 @njit
 def _begin(worker: Any) -> None:
-    access.begin(worker)
+    access_set.begin(worker)
 
 
 @njit
 def _forget_all(worker: Any) -> None:
-    access.forget_all(worker)
+    access_set.forget_all(worker)
 
 
 @njit
 def _touch(worker: Any, number: Any) -> Any:
-    return access.touch(worker, number)
+    return access_set.touch(worker, number)
 
 
 @njit
 def _read(worker: Any, number: Any) -> Any:
-    return access.read(worker, number)
+    return access_set.read(worker, number)
 
 
 @njit
 def _room_for(worker: Any, entry: Any, size: Any) -> Any:
-    return access.room_for(worker, entry, size)
+    return access_set.room_for(worker, entry, size)
 
 
 @njit
 def _delete(entry: Any) -> None:
-    access.delete(entry)
+    access_set.delete(entry)
 
 
 @njit
 def _drop_from(worker: Any, count: Any) -> None:
-    access.drop_from(worker, count)
+    access_set.drop_from(worker, count)
 
 
 @njit
 def _valid(worker: Any, first: Any, count: Any) -> Any:
-    return access.valid(worker, first, count)
+    return access_set.valid(worker, first, count)
 
 
 @njit
 def _apply(worker: Any, owner: Any, first: Any, count: Any) -> Any:
-    return access.apply(worker, owner, first, count)
+    return access_set.apply(worker, owner, first, count)
 
 
 @njit
@@ -91,23 +91,23 @@ class AccessWorker:
         again: int = 40_000,
     ) -> None:
         self.store = store
-        self.words = np.zeros(access.ACCESS_WORDS, np.int64)
+        self.words = np.zeros(access_set.ACCESS_WORDS, np.int64)
         self._buffers = []
         for word, capacity, count, unit in (
-            (access.ENTRIES, access.ENTRY_CAPACITY, entries, access.ENTRY_BYTES),
-            (access.VALUES, access.VALUES_CAPACITY, values, 1),
-            (access.STACK, access.STACK_CAPACITY, stack, 4),
-            (access.DIRTY, access.DIRTY_CAPACITY, dirty, 8),
-            (access.AGAIN, access.AGAIN_CAPACITY, again, 8),
-            (access.INDEX, None, 1 << access.INDEX_BITS, 8),
+            (access_set.ENTRIES, access_set.ENTRY_CAPACITY, entries, access_set.ENTRY_BYTES),
+            (access_set.VALUES, access_set.VALUES_CAPACITY, values, 1),
+            (access_set.STACK, access_set.STACK_CAPACITY, stack, 4),
+            (access_set.DIRTY, access_set.DIRTY_CAPACITY, dirty, 8),
+            (access_set.AGAIN, access_set.AGAIN_CAPACITY, again, 8),
+            (access_set.INDEX, None, 1 << access_set.INDEX_BITS, 8),
         ):
             buffer = aligned(count * unit, fill=True)
             self._buffers.append(buffer)
             self.words[word] = buffer.ctypes.data
             if capacity is not None:
                 self.words[capacity] = count
-        self.words[access.KEYS], self.words[access.VERSIONS] = store.keys.address, store.versions
-        self.words[access.IN_PLACE] = in_place
+        self.words[access_set.KEYS], self.words[access_set.VERSIONS] = store.keys.address, store.versions
+        self.words[access_set.IN_PLACE] = in_place
 
     @property
     def address(self) -> int:
@@ -116,11 +116,11 @@ class AccessWorker:
     @property
     def span(self) -> tuple[int, int]:
         """First entry of the transaction at work, and how many it has."""
-        return int(self.words[access.ENTRY_FIRST]), int(self.words[access.ENTRY_COUNT])
+        return int(self.words[access_set.ENTRY_FIRST]), int(self.words[access_set.ENTRY_COUNT])
 
     def begin_commit(self) -> None:
-        self.words[access.COMMIT_NUMBER] = self.store.next_commit
-        for word in (access.DIRTY_COUNT, access.AGAIN_COUNT, access.REPLACED):
+        self.words[access_set.COMMIT_NUMBER] = self.store.next_commit
+        for word in (access_set.DIRTY_COUNT, access_set.AGAIN_COUNT, access_set.REPLACED):
             self.words[word] = 0
 
     def begin(self) -> None:
@@ -130,7 +130,7 @@ class AccessWorker:
         _forget_all(self.address)
 
     def touch(self, number: int, reads: bool = False) -> int:
-        """The address of the entry, or `access.TOO_MANY`."""
+        """The address of the entry, or `access_set.TOO_MANY`."""
         entry = int((_read if reads else _touch)(self.address, number))
         return self._unless_full(entry)
 
@@ -147,16 +147,18 @@ class AccessWorker:
         assert key < self.store.keys.capacity
         if size == v.GONE:
             return None
-        if flags & access.WRITTEN:
-            return ctypes.string_at(int.from_bytes(ctypes.string_at(entry + access.VALUE, 8), "little"), size)
+        if flags & access_set.WRITTEN:
+            return ctypes.string_at(
+                int.from_bytes(ctypes.string_at(entry + access_set.VALUE, 8), "little"), size
+            )
         out = np.empty(size, np.uint8)
         _copy_value(self.store.versions, seen, out.ctypes.data, size)
         return out.tobytes()
 
     def hold(self, entry: int) -> int:
         """Hold the written value of an entry, as `storage_get` does; its address."""
-        at = int.from_bytes(ctypes.string_at(entry + access.VALUE, 8), "little")
-        self.words[access.HELD] = at
+        at = int.from_bytes(ctypes.string_at(entry + access_set.VALUE, 8), "little")
+        self.words[access_set.HELD] = at
         return at
 
     def drop_from(self, count: int) -> None:
@@ -173,19 +175,21 @@ class AccessWorker:
     def apply_growing(self, owner: AccessWorker | None = None, span: tuple[int, int] | None = None) -> None:
         """Apply; cells grow if they must, as between two runs of compiled code."""
         while not self.apply(owner, span):
-            assert self.words[access.NEEDS] == access.NEEDS_CELLS, self.words[access.NEEDS]
-            self.store.grow_cells(int(self.words[access.NEEDED]) + v.TAKEN_AT_ONCE)
+            assert self.words[access_set.NEEDS] == access_set.NEEDS_CELLS, self.words[access_set.NEEDS]
+            self.store.grow_cells(int(self.words[access_set.NEEDED]) + v.TAKEN_AT_ONCE)
 
     def written(self) -> Numbers:
         """The keys that the commit wrote, as compiled code notes them."""
-        return self._list(access.DIRTY, access.DIRTY_COUNT)
+        return self._list(access_set.DIRTY, access_set.DIRTY_COUNT)
 
     def again(self) -> Numbers:
-        return self._list(access.AGAIN, access.AGAIN_COUNT)
+        return self._list(access_set.AGAIN, access_set.AGAIN_COUNT)
 
     def stack(self) -> list[int]:
         """The worker's own cells."""
-        place = ctypes.string_at(int(self.words[access.STACK]), 4 * int(self.words[access.STACK_COUNT]))
+        place = ctypes.string_at(
+            int(self.words[access_set.STACK]), 4 * int(self.words[access_set.STACK_COUNT])
+        )
         return np.frombuffer(place, np.uint32).tolist()
 
     def _list(self, address: int, count: int) -> Numbers:
@@ -193,8 +197,8 @@ class AccessWorker:
         return np.frombuffer(place, np.int64).copy()
 
     def _unless_full(self, result: int) -> int:
-        if result == access.FULL:
-            raise Full(int(self.words[access.NEEDS]))
+        if result == access_set.FULL:
+            raise Full(int(self.words[access_set.NEEDS]))
         return result
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.engine.engine import Engine
-from supervm.kernels.cpu import access
-from supervm.kernels.cpu import versions as v
+from supervm.kernels.cpu.state import access_set
+from supervm.kernels.cpu.state import versions as v
 
 Cells = NDArray[np.int64]
 
@@ -38,8 +38,8 @@ def check_cells(engine: Engine) -> int:
     used = [part for level in versions for part in _chains(level, rows, v.NEXT)]
     places = [*used, store._free[:freed].astype(np.int64)]
     for worker in engine._executor._workers:
-        held = int(worker.words[access.STACK_COUNT])
-        places.append(worker.buffer(access.STACK, 4 * held).view(np.uint32).astype(np.int64))
+        held = int(worker.words[access_set.STACK_COUNT])
+        places.append(worker.buffer(access_set.STACK, 4 * held).view(np.uint32).astype(np.int64))
     taken = np.bincount(np.concatenate([*places, np.zeros(0, np.int64)]), minlength=count)
     assert len(taken) == count, "a cell that was never taken is in use"
     assert taken[1:].max(initial=0) <= 1, f"cells in two places: {np.flatnonzero(taken > 1)[:9]}"

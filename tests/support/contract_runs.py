@@ -12,8 +12,8 @@ from numba import njit
 
 from supervm.engine.host_crypto import FUNCTIONS, check_addresses
 from supervm.engine.state.store import StateStore
-from supervm.kernels.cpu import access
-from supervm.kernels.cpu.versions import TAKEN_AT_ONCE
+from supervm.kernels.cpu.state import access_set
+from supervm.kernels.cpu.state.versions import TAKEN_AT_ONCE
 from supervm.vm import call, context
 from supervm.vm.modules import ModuleCache
 from supervm.vm.outcomes import Reason
@@ -28,7 +28,7 @@ SELF, CALLER = b"\x5e" * 20, b"\xca" * 20
 
 @njit
 def _begin(worker: Any) -> None:
-    access.begin(worker)
+    access_set.begin(worker)
 
 
 @njit(nogil=True)
@@ -101,7 +101,12 @@ class Runs:
         key = worker_.buffer(context.STORAGE_KEY, 21)
         key[0], key[1:] = 1, list(SELF)
         for _ in range(TRIES):
-            for word in (access.ENTRY_FIRST, access.ENTRY_COUNT, access.VALUES_USED, context.EVENTS_USED):
+            for word in (
+                access_set.ENTRY_FIRST,
+                access_set.ENTRY_COUNT,
+                access_set.VALUES_USED,
+                context.EVENTS_USED,
+            ):
                 words[word] = 0
             _begin(worker_.address)
             words[context.GAS_LIMIT], words[context.GAS_CHARGED] = gas, 0
@@ -111,15 +116,15 @@ class Runs:
                 break
             self._make_room(worker_)
         else:
-            raise AssertionError(f"never room enough: {int(words[access.NEEDS])}")
+            raise AssertionError(f"never room enough: {int(words[access_set.NEEDS])}")
         output = worker_.buffer(context.OUTPUT, int(words[context.OUTPUT_BYTES])).tobytes()
         return Outcome(Reason(reason), int(words[context.RETURNED]), output, int(words[context.GAS_CHARGED]))
 
     def _make_room(self, worker: Worker) -> None:
-        need, amount = int(worker.words[access.NEEDS]), int(worker.words[access.NEEDED])
-        if need == access.NEEDS_KEYS:
+        need, amount = int(worker.words[access_set.NEEDS]), int(worker.words[access_set.NEEDED])
+        if need == access_set.NEEDS_KEYS:
             self.store.make_room(1_000, amount)
-        elif need == access.NEEDS_CELLS:
+        elif need == access_set.NEEDS_CELLS:
             self.store.grow_cells(amount + TAKEN_AT_ONCE)
         elif need == context.NEEDS_INSTANCES:
             for each in self.workers:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Poseidon and Poseidon2 by the schedule of `supervm.kernels.poseidon_spec`, one permutation a thread.
 //
-// The constants are those of `supervm.kernels.cpu.poseidon.table` for one lane: R = 2^256 there and here. The state enters as
+// The constants are those of `supervm.kernels.cpu.hashes.poseidon.table` for one lane: R = 2^256 there and here. The state enters as
 // plain integers below m and leaves as such. T is the width; 0 stands for any width up to WIDEST.
 //
 // Loops over elements stay loops, and the state lies in local memory, which the first-level cache holds: two wide loads are

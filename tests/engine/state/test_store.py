@@ -14,7 +14,7 @@ from supervm.crypto.messages import Messages
 from supervm.engine.config import Collection
 from supervm.engine.state.state import State
 from supervm.engine.state.store import StateStore, kept, key_numbers
-from supervm.kernels.cpu.memory import LINE
+from supervm.kernels.cpu.lanes.addresses import LINE
 
 ONE = np.ones(1, np.bool_)
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu import conflicts_partition
-from supervm.kernels.cpu.conflicts import Accesses, detect_conflicts
+from supervm.kernels.cpu.conflicts import partition
+from supervm.kernels.cpu.conflicts.detect import Accesses, detect_conflicts
 from supervm.kernels.cuda import conflicts, conflicts_heat, conflicts_peeling, conflicts_sort, device
 from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 
@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(bool(host_twin.missing()), reason=host_twin.missing() or "a compiler is there"),
 ]
 
-NO_SPREAD = conflicts_partition.mixer(0, 1, 1, [0, 0, 0, 0])
+NO_SPREAD = partition.mixer(0, 1, 1, [0, 0, 0, 0])
 """Rows of words a, 0, b, 0 share a digest."""
 
 TILE, GROUP = conflicts_sort.TILE, conflicts_sort.GROUP

@@ -13,7 +13,7 @@ from supervm.crypto import curves, selftest
 from supervm.crypto.cuda import PROGRAMS
 from supervm.crypto.group_operations import GROUPS, OPERATIONS
 from supervm.crypto.oracle.pairing_groups import GROUPS as ORACLES
-from supervm.kernels.cpu.group_decode import CURVE, FIELD, INFINITE, NONE, SUBGROUP
+from supervm.kernels.cpu.curves.decode import CURVE, FIELD, INFINITE, NONE, SUBGROUP
 from supervm.kernels.cuda import batch, devices
 
 pytestmark = [

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixed powers of field elements: inverses and square roots by Fermat, over an addition chain of runs of ones.
+
+An exponent is read as runs of ones; for each run length r the chain holds a^(2^r − 1), built by doubling run lengths.
+For 2^255 − 21, say, that takes 254 squarings and 14 products. The chain is data (rows of four numbers), so that the
+compiled code is one loop with one square and one product in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from supervm.kernels.cpu.fields import field as fe
+from supervm.kernels.cpu.fields import quadratic
+from supervm.kernels.cpu.fields.element_type import LocalType
+from supervm.kernels.cpu.lanes.lanes import I64
+from supervm.kernels.spec import FieldSpec, QuadraticSpec
+
+SLOTS = 16
+"""Stored powers a chain may need at once; slot 0 is the element itself."""
+
+
+EXPONENTS = ("inverse", "root", "inverse_root")
+INVERSE, ROOT, INVERSE_ROOT = range(3)
+
+
+def exponent(spec: FieldSpec, name: str) -> int:
+    """inverse: p − 2. root: (p + 1)/4 where p ≡ 3 mod 4, a square root; else (p − 5)/8, from which RFC 8032,
+    section 5.1.3, makes one where p ≡ 5 mod 8. inverse_root: (p − 3)/4, the inverse of a root up to its sign where
+    p ≡ 3 mod 4.
+    """
+    p = spec.modulus
+    if name == "inverse":
+        return p - 2
+    if name == "inverse_root":
+        return (p - 3) // 4
+    return (p + 1) // 4 if p % 4 == 3 else (p - 5) // 8
+
+
+def addition_chain(value: int) -> list[tuple[int, int, int, int]]:
+    """Rows (start, squarings, factor, keep): load slot `start` (−1: go on), square, multiply by slot, keep in slot."""
+    runs = [len(run) for run in bin(value)[2:].split("0") if run]
+    slots = {1: 0}
+    rows: list[tuple[int, int, int, int]] = []
+
+    def build(length: int) -> None:
+        if length in slots:
+            return
+        largest = max(known for known in slots if known < length)
+        other = largest if 2 * largest <= length else length - largest
+        if length not in (largest + other, 2 * largest):
+            build(length // 2)
+            largest, other = length - length // 2, length // 2
+            build(largest)
+        build(other)
+        slots[length] = len(slots)
+        rows.append((slots[largest], other, slots[other], slots[length]))
+
+    for length in sorted(set(runs)):
+        build(length)
+    text = bin(value)[2:]
+    position = len(text) - len(text.lstrip("1"))
+    rows.append((slots[position], 0, -1, -1))
+    while position < len(text):
+        rest = text[position:]
+        zeros = len(rest) - len(rest.lstrip("0"))
+        ones = len(rest) - zeros - len(rest[zeros:].lstrip("1"))
+        rows.append((-1, zeros + ones, slots[ones] if ones else -1, -1))
+        position += zeros + ones
+    if len(slots) > SLOTS:
+        raise ValueError(f"the chain of {value:#x} needs {len(slots)} slots")
+    return rows
+
+
+@intrinsic
+def _chain(typingctx: Any, a: Any, which: Any, row: Any, column: Any) -> Any:
+    """Entry (row, column) of chain `which` of the element's field; row −1 holds the number of rows."""
+    chains = [addition_chain(exponent(a.spec, name)) for name in EXPONENTS]
+    longest = max(len(rows) for rows in chains) + 1
+    flat: list[int] = []
+    for rows in chains:
+        padded = [(len(rows), 0, 0, 0), *rows] + [(-1, 0, -1, -1)] * (longest - 1 - len(rows))
+        flat += [entry for each in padded for entry in each]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = ir.Constant(ir.ArrayType(I64, len(flat)), flat)
+        table = cgutils.global_constant(builder.module, f"chains.{a.spec.name}", values)
+        index = builder.add(
+            builder.mul(args[1], ir.Constant(I64, longest)), builder.add(args[2], ir.Constant(I64, 1))
+        )
+        index = builder.add(builder.mul(index, ir.Constant(I64, 4)), args[3])
+        return builder.load(builder.gep(table, [ir.Constant(I64, 0), index]))
+
+    return types.int64(a, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _room(typingctx: Any, a: Any) -> Any:
+    result = LocalType(a, SLOTS)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return cgutils.alloca_once(builder, a.llvm, size=SLOTS)
+
+    return result(a), codegen
+
+
+@njit(nogil=True, cache=True)
+def power(a, which):
+    """a to the exponent `which`: INVERSE, ROOT or INVERSE_ROOT."""
+    slots = _room(a)
+    fe.put(slots, 0, a)
+    for row in range(_chain(a, which, -1, 0)):
+        start = _chain(a, which, row, 0)
+        if start >= 0:
+            a = fe.get(slots, start)
+        for _ in range(_chain(a, which, row, 1)):
+            a = fe.sqr(a)
+        factor = _chain(a, which, row, 2)
+        if factor >= 0:
+            a = fe.mul(a, fe.get(slots, factor))
+        keep = _chain(a, which, row, 3)
+        if keep >= 0:
+            fe.put(slots, keep, a)
+    return a
+
+
+def inverse(a: Any) -> Any:
+    """a⁻¹, and 0 for 0; in an extension by the norm. For compiled code."""
+    raise TypeError("inverse() is called from compiled code only")
+
+
+@overload(inverse)
+def _inverse(a):
+    if isinstance(a.spec, QuadraticSpec):
+        return _inverse_by_norm
+    return _inverse_by_power
+
+
+def _inverse_by_power(a):
+    return power(a, INVERSE)
+
+
+def _inverse_by_norm(a):
+    real, imaginary = quadratic.parts(a)
+    norm = power(fe.sum_of_products((real, imaginary), (real, imaginary)), INVERSE)
+    return quadratic.scaled(quadratic.conjugate(a), norm)
+
+
+@njit(nogil=True, cache=True)
+def _power_pair(a, b, which):
+    """Both powers at once: one chain of squarings leaves most of the multiplier idle, two fill it."""
+    first, second = _room(a), _room(b)
+    fe.put(first, 0, a)
+    fe.put(second, 0, b)
+    for row in range(_chain(a, which, -1, 0)):
+        start = _chain(a, which, row, 0)
+        if start >= 0:
+            a, b = fe.get(first, start), fe.get(second, start)
+        for _ in range(_chain(a, which, row, 1)):
+            a, b = fe.sqr(a), fe.sqr(b)
+        factor = _chain(a, which, row, 2)
+        if factor >= 0:
+            a, b = fe.mul(a, fe.get(first, factor)), fe.mul(b, fe.get(second, factor))
+        keep = _chain(a, which, row, 3)
+        if keep >= 0:
+            fe.put(first, keep, a)
+            fe.put(second, keep, b)
+    return a, b
+
+
+@njit(nogil=True, cache=True)
+def power_rows(field, array, start, stride, count, which):
+    """Replace `count` elements, stored `stride` words apart from word `start` on, by their powers."""
+    for index in range(0, count - 1, 2):
+        at = start + index * stride
+        a, b = _power_pair(fe.load(field, array, at), fe.load(field, array, at + stride), which)
+        fe.store(array, at, a)
+        fe.store(array, at + stride, b)
+    if count % 2 == 1:
+        at = start + (count - 1) * stride
+        fe.store(array, at, power(fe.load(field, array, at), which))
+
+
+@njit(nogil=True, cache=True)
+def invert_rows(field, array, start, scratch, stride, count):
+    """Replace `count` elements by their inverses with one inversion (Montgomery's trick); none may be 0.
+
+    Args:
+        array: flat uint64; the elements stand `stride` words apart from word `start` on.
+        scratch: where room for one element lies, likewise `stride` words apart.
+    """
+    total = fe.constant(field, 1)
+    for index in range(count):
+        fe.store(array, scratch + index * stride, total)
+        total = fe.mul(total, fe.load(field, array, start + index * stride))
+    total = inverse(total)
+    for index in range(count - 1, -1, -1):
+        value = fe.load(field, array, start + index * stride)
+        before = fe.load(field, array, scratch + index * stride)
+        fe.store(array, start + index * stride, fe.mul(total, before))
+        total = fe.mul(total, value)
