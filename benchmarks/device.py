@@ -25,8 +25,8 @@ from supervm.benchmarks.errors import PeerDisagrees
 from supervm.benchmarks.measure import Contender
 from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
 from supervm.kernels import registry
-from supervm.kernels.cuda import devices
-from supervm.kernels.cuda.device import Device
+from supervm.kernels.cuda.runtime import devices
+from supervm.kernels.cuda.runtime.device import Device
 from supervm.kernels.work import Work
 
 Array = NDArray[Any]
@@ -202,7 +202,7 @@ def _round(run: Callable[[int], object], items: int) -> Contender:
 
 def _pinned_empty(device: Device) -> Callable[[tuple[int, ...], Any], Array] | None:
     """What makes pinned arrays for a device, if it is a real one; its module is loaded then."""
-    module = sys.modules.get("supervm.kernels.cuda.cupy_device")
+    module = sys.modules.get("supervm.kernels.cuda.runtime.cupy_device")
     if module is None or not isinstance(device, module.CupyDevice):
         return None
     empty: Callable[[tuple[int, ...], Any], Array] = module.pinned_empty

@@ -23,7 +23,7 @@ from supervm.benchmarks.cases import LISTED, missing_peers
 from supervm.benchmarks.results import FOLDER, record
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.runner import run_suite
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import SupervmError
 from supervm.tiers.environment import environment
 

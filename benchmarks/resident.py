@@ -19,9 +19,10 @@ from supervm.crypto.msm_call import MsmCall, Points
 from supervm.crypto.polynomials.transforms import Transformation
 from supervm.engine.conflicts import Detection
 from supervm.kernels import registry
-from supervm.kernels.cuda import batch, conflicts
-from supervm.kernels.cuda.arrays import DeviceArray, there
-from supervm.kernels.cuda.device import Buffer, Device
+from supervm.kernels.cuda.conflicts import detect
+from supervm.kernels.cuda.runtime import batch
+from supervm.kernels.cuda.runtime.arrays import DeviceArray, there
+from supervm.kernels.cuda.runtime.device import Buffer, Device
 from supervm.kernels.merkle_levels import fresh
 from supervm.kernels.work import Batch, Work
 
@@ -87,13 +88,13 @@ class _Block:
         self._work, self._device = work, device
         with device.use():
             self._stream = device.stream()
-            self._block = conflicts.place(self._stream, work.accesses)
+            self._block = detect.place(self._stream, work.accesses)
             self._stream.wait()
 
     def compute(self, times: int) -> object:
         with self._device.use():
             for _ in range(times):
-                waves, _count = conflicts.waves_on(self._stream, self._block, self._work.locking)
+                waves, _count = detect.waves_on(self._stream, self._block, self._work.locking)
             return waves
 
     def results(self) -> list[Array]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from supervm.kernels.cuda.arrays import DeviceArray, viewed
+from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from supervm.kernels.cuda.arrays import DeviceArray
-from supervm.kernels.cuda.device import Device
+from supervm.kernels.cuda.runtime.arrays import DeviceArray
+from supervm.kernels.cuda.runtime.device import Device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve, run
 from supervm.kernels.work import Batch, Ragged

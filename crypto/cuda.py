@@ -16,21 +16,17 @@ from supervm.crypto.params import bls12_381, bn254, poseidon
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cuda import (
-    devices,
-    edwards_constants,
-    fixed_base,
-    hash_constants,
-    ntt,
-    poseidon_constants,
-    weierstrass_constants,
-)
-from supervm.kernels.cuda.arrays import DeviceArray
-from supervm.kernels.cuda.batch import Constants, ItemProgram, Launch, Table, run
-from supervm.kernels.cuda.device import Program
+from supervm.kernels.cuda import ntt
+from supervm.kernels.cuda.constants import edwards, fixed_base, weierstrass
+from supervm.kernels.cuda.constants import hashes as hash_constants
+from supervm.kernels.cuda.constants import poseidon as poseidon_constants
 from supervm.kernels.cuda.merkle import ByteHasher, Hasher, ItemHasher
 from supervm.kernels.cuda.merkle import grow as grow_tree
 from supervm.kernels.cuda.msm import GroupProgram
+from supervm.kernels.cuda.runtime import devices
+from supervm.kernels.cuda.runtime.arrays import DeviceArray
+from supervm.kernels.cuda.runtime.batch import Constants, ItemProgram, Launch, Table, run
+from supervm.kernels.cuda.runtime.device import Program
 from supervm.kernels.merkle_levels import Growth
 from supervm.kernels.poseidon_spec import form_of
 from supervm.kernels.registry import register
@@ -41,12 +37,12 @@ _KECCAK256 = Program("keccak", hash_constants.keccak(KECCAK256))
 _BLAKE2B = Program("blake2b", hash_constants.blake2b(BLAKE2B))
 _TREE_SHA256 = Program("merkle_sha2", hash_constants.sha2(SHA256))
 _TREE_KECCAK256 = Program("merkle_keccak", hash_constants.keccak(KECCAK256))
-_EDDSA = Program("eddsa", edwards_constants.eddsa_constants(EDWARDS25519, SHA512))
-_CURVE = weierstrass_constants.curve(SECP256K1)
+_EDDSA = Program("eddsa", edwards.eddsa_constants(EDWARDS25519, SHA512))
+_CURVE = weierstrass.curve(SECP256K1)
 _MULTIPLY = Program("double_multiply", _CURVE)
 _ECDSA = Program("ecdsa", _CURVE)
 _TAG = hashlib.sha256(b"BIP0340/challenge").digest()
-_SCHNORR = Program("schnorr", _CURVE + weierstrass_constants.tagged_hash(SHA256, _TAG))
+_SCHNORR = Program("schnorr", _CURVE + weierstrass.tagged_hash(SHA256, _TAG))
 _POSEIDON = {
     curve: Program("poseidon", poseidon_constants.poseidon(field)) for curve, field in poseidon.FIELDS.items()
 }
@@ -72,8 +68,8 @@ def _eddsa() -> ItemProgram:
     table = Table(
         _EDDSA,
         "edwards_table",
-        edwards_constants.window_bases(EDWARDS25519),
-        edwards_constants.table_words(EDWARDS25519),
+        edwards.window_bases(EDWARDS25519),
+        edwards.table_words(EDWARDS25519),
         fixed_base.table_threads(EDWARDS25519),
     )
     return ItemProgram(
@@ -92,8 +88,8 @@ def _eddsa() -> ItemProgram:
 _BASE_TABLE = Table(
     _MULTIPLY,
     "weierstrass_table",
-    weierstrass_constants.window_bases(SECP256K1),
-    weierstrass_constants.table_words(SECP256K1),
+    weierstrass.window_bases(SECP256K1),
+    weierstrass.table_words(SECP256K1),
     fixed_base.table_threads(SECP256K1),
 )
 
@@ -110,9 +106,9 @@ def _double_multiply(before: tuple[Launch, ...], after: Launch, **columns: tuple
             after,
         ),
         scratch={
-            "points": 4 * weierstrass_constants.POINT_WORDS,
-            "scalars": 4 * weierstrass_constants.SCALAR_WORDS,
-            "results": 4 * weierstrass_constants.RESULT_WORDS,
+            "points": 4 * weierstrass.POINT_WORDS,
+            "scalars": 4 * weierstrass.SCALAR_WORDS,
+            "results": 4 * weierstrass.RESULT_WORDS,
         },
         tables={"table": _BASE_TABLE},
         **columns,

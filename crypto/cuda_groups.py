@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from supervm.crypto.params import bls12_381, bn254
 from supervm.kernels.cpu.curves.decode import SUBGROUP
-from supervm.kernels.cuda import fixed_base, group_constants
-from supervm.kernels.cuda.batch import ItemProgram, Launch
-from supervm.kernels.cuda.device import Program
+from supervm.kernels.cuda.constants import fixed_base, groups
+from supervm.kernels.cuda.runtime.batch import ItemProgram, Launch
+from supervm.kernels.cuda.runtime.device import Program
 from supervm.kernels.spec import GroupSpec
 
 GROUPS: dict[str, GroupSpec] = {spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
-_SUMS = {name: Program("group_sums", group_constants.sums(spec)) for name, spec in GROUPS.items()}
-_DECODE = {name: Program("group_decode", group_constants.decoding(spec)) for name, spec in GROUPS.items()}
+_SUMS = {name: Program("group_sums", groups.sums(spec)) for name, spec in GROUPS.items()}
+_DECODE = {name: Program("group_decode", groups.decoding(spec)) for name, spec in GROUPS.items()}
 
 
 def _affine(name: str, kernel: str, inputs: tuple[str, ...], *arguments: str) -> ItemProgram:

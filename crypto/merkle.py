@@ -20,7 +20,7 @@ from supervm.crypto.merkle_proof import Proofs, Root, checked_arity, checked_dep
 from supervm.crypto.merkle_work import Build
 from supervm.kernels import registry
 from supervm.kernels.cpu.merkle.merkle import WORDS, gather_siblings
-from supervm.kernels.cuda.arrays import DeviceArray, fetched
+from supervm.kernels.cuda.runtime.arrays import DeviceArray, fetched
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.merkle_levels import Growth, Rows, fresh, least_depth, level_sizes, padded
 

@@ -15,7 +15,7 @@ from supervm.crypto.merkle_hashes import MOST_ARITY, ROW, TreeHash
 from supervm.kernels import merkle_levels
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.merkle.merkle import WORDS, arrange, compare_rows, mark_large
-from supervm.kernels.cuda.arrays import fetched
+from supervm.kernels.cuda.runtime.arrays import fetched
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve
 

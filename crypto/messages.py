@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cuda.arrays import DeviceArray, fetched, on_device, viewed
+from supervm.kernels.cuda.runtime.arrays import DeviceArray, fetched, on_device, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Ragged
 

@@ -25,8 +25,8 @@ from supervm.crypto.arguments import flag
 from supervm.crypto.calls import place_of
 from supervm.crypto.msm_call import GROUPS, MsmCall, Points, Words, require_subgroup
 from supervm.kernels.cpu.fields.range_check import first_above
-from supervm.kernels.cuda.arrays import DeviceArray, viewed
-from supervm.kernels.cuda.device import Device
+from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
+from supervm.kernels.cuda.runtime.device import Device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve, run
 from supervm.kernels.spec import QuadraticSpec

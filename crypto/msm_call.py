@@ -24,10 +24,10 @@ from supervm.kernels.cpu.curves.decode import SUBGROUP
 from supervm.kernels.cpu.lanes.features import ifma_unavailable
 from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cpu.msm import msm as kernels
-from supervm.kernels.cuda import devices
 from supervm.kernels.cuda import msm as cuda_kernels
-from supervm.kernels.cuda.arrays import DeviceArray
-from supervm.kernels.cuda.device import Device
+from supervm.kernels.cuda.runtime import devices
+from supervm.kernels.cuda.runtime.arrays import DeviceArray
+from supervm.kernels.cuda.runtime.device import Device
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register, resolve
 from supervm.kernels.spec import EdwardsSpec, GroupSpec

@@ -37,7 +37,7 @@ from supervm.kernels.cpu.fields.range_check import first_above
 from supervm.kernels.cpu.hashes.poseidon import Permutation, hash_into, sponge_into
 from supervm.kernels.cpu.lanes.features import ifma_unavailable
 from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
-from supervm.kernels.cuda.arrays import DeviceArray, viewed
+from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register
 from supervm.kernels.spec import FieldSpec

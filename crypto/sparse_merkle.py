@@ -21,7 +21,7 @@ from supervm.crypto.sparse_merkle_proof import EMPTY, Proof, verify_proof
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.merkle.sparse import hash_levels, update_subtrees
 from supervm.kernels.cpu.merkle.sparse_state import MOST_IDS, examine, link
-from supervm.kernels.cuda.arrays import DeviceArray
+from supervm.kernels.cuda.runtime.arrays import DeviceArray
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, run_slices
 

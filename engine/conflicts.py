@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from supervm.kernels import registry
 from supervm.kernels.cpu.conflicts.detect import Accesses, Detected, detect_conflicts
 from supervm.kernels.cpu.conflicts.recheck import check_rows
-from supervm.kernels.cuda import conflicts as cuda_conflicts
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.conflicts import detect as cuda_conflicts
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Function, Ragged, Work
 

@@ -21,7 +21,7 @@ from supervm.engine import ragged
 from supervm.engine import transaction_kernels as kernels
 from supervm.engine.transactions import FIXED, TransactionBatch, trusted
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cuda.arrays import DeviceArray
+from supervm.kernels.cuda.runtime.arrays import DeviceArray
 from supervm.kernels.threads import run_slices
 
 SIGNING_TAG = b"supervm/transaction/1"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervm.kernels.cuda import cubins
+from supervm.kernels.cuda.runtime import cubins
 
 
 @dataclass

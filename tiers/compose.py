@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervm.crypto import ed25519, secp256k1
 from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.threads import set_threads
 from supervm.tiers.gpus import driver_present
 from supervm.tiers.hardware import Hardware

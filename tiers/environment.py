@@ -55,7 +55,7 @@ def _cuda_versions() -> dict[str, str | None]:
     cupy = sys.modules.get("cupy")
     if cupy is None:
         return {}
-    from supervm.kernels.cuda import nvrtc
+    from supervm.kernels.cuda.runtime import nvrtc
 
     asked: dict[str, Callable[[], str]] = {
         "cupy": lambda: str(cupy.__version__),

@@ -23,7 +23,7 @@ from supervm.engine.scheduler.cost import CostModel
 from supervm.kernels import CACHE_FOLDER, get_threads
 from supervm.kernels.cache import cache_root
 from supervm.kernels.cpu.lanes.features import cpu_features
-from supervm.kernels.cuda import sources
+from supervm.kernels.cuda.runtime import sources
 
 FORMAT = 1
 """Of the file."""

@@ -19,9 +19,15 @@ from typing import Protocol
 import numpy as np
 
 from supervm.kernels.cpu.merkle.merkle import WORDS
-from supervm.kernels.cuda.arrays import DeviceArray
-from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE, PIECE_BYTES, STREAMS, ItemProgram
-from supervm.kernels.cuda.device import PADDING, Array, Buffer, Device, Program, Stream
+from supervm.kernels.cuda.runtime.arrays import DeviceArray
+from supervm.kernels.cuda.runtime.batch import (
+    ALLOCATION_UNIT,
+    MOST_OF_FREE,
+    PIECE_BYTES,
+    STREAMS,
+    ItemProgram,
+)
+from supervm.kernels.cuda.runtime.device import PADDING, Array, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 from supervm.kernels.merkle_levels import Growth, level_sizes, padded
 

@@ -35,14 +35,14 @@ from supervm.kernels.cpu.lanes.lanes import LANES_64
 from supervm.kernels.cpu.msm import msm as cpu
 from supervm.kernels.cpu.msm.plan import SharedWindows, offset, windows_of
 from supervm.kernels.cpu.msm.points import NOT_CANONICAL
-from supervm.kernels.cuda import group_constants
-from supervm.kernels.cuda.arrays import DeviceArray, there
-from supervm.kernels.cuda.batch import ALLOCATION_UNIT, MOST_OF_FREE
-from supervm.kernels.cuda.conflicts_sort import Sorting, digits, sort_bytes
-from supervm.kernels.cuda.constants import words_of
-from supervm.kernels.cuda.device import Buffer, Device, Program, Stream
-from supervm.kernels.cuda.edwards_constants import AFFINE_WORDS
-from supervm.kernels.cuda.refused import Refused
+from supervm.kernels.cuda.constants import groups
+from supervm.kernels.cuda.constants.edwards import AFFINE_WORDS
+from supervm.kernels.cuda.constants.fields import words_of
+from supervm.kernels.cuda.runtime.arrays import DeviceArray, there
+from supervm.kernels.cuda.runtime.batch import ALLOCATION_UNIT, MOST_OF_FREE
+from supervm.kernels.cuda.runtime.device import Buffer, Device, Program, Stream
+from supervm.kernels.cuda.runtime.first_rejected import Refused
+from supervm.kernels.cuda.runtime.radix_sort import Sorting, digits, sort_bytes
 from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
 
@@ -137,7 +137,7 @@ class GroupProgram:
 
     def __init__(self, spec: GroupSpec | EdwardsSpec) -> None:
         self.spec = spec
-        self.program = Program("msm", group_constants.sums(spec))
+        self.program = Program("msm", groups.sums(spec))
         self.words = 2 * spec.field.words  # 32-bit words of a coordinate
         self.row_words = AFFINE_WORDS if isinstance(spec, EdwardsSpec) else 2 * self.words
         self.curve = Curve(spec, LANES_64)
@@ -148,7 +148,7 @@ class GroupProgram:
 
     def neutral(self, count: int) -> Words:
         """uint64 (count, words of an affine point): the neutral point, what cleared memory says."""
-        return np.tile(group_constants.affine(self.spec, np.zeros(4 * self.words, np.uint32)), (count, 1))
+        return np.tile(groups.affine(self.spec, np.zeros(4 * self.words, np.uint32)), (count, 1))
 
     def place(self, stream: Stream, coordinates: Rows, plan: Plan, first: int = 0) -> Resident:
         """Points, rows of canonical words, as sums take them. Waits for the stream.
@@ -261,7 +261,7 @@ class _Pending:
     def finish(self) -> Words:
         """The sum as canonical words; waits for the stream."""
         self.stream.wait()
-        affine = group_constants.affine(self.group.spec, self.result)
+        affine = groups.affine(self.group.spec, self.result)
         return cpu.join(self.group.curve, affine, self.plan.bits)
 
 

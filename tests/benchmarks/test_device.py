@@ -18,7 +18,7 @@ from supervm.benchmarks import beside, cases, device, resident, runner
 from supervm.benchmarks.cases import Case, suite_cases
 from supervm.benchmarks.errors import PeerDisagrees, PeerMissing
 from supervm.kernels import registry
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import BackendUnavailable
 
 pytestmark = pytest.mark.twin
@@ -273,7 +273,7 @@ def pinned_arrays(twin: HostDevice, monkeypatch: pytest.MonkeyPatch) -> list[Any
         return blocks[-1]
 
     module = types.SimpleNamespace(CupyDevice=HostDevice, pinned_empty=pinned_empty)
-    monkeypatch.setitem(sys.modules, "supervm.kernels.cuda.cupy_device", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "supervm.kernels.cuda.runtime.cupy_device", module)  # type: ignore[arg-type]
     monkeypatch.setattr(device, "LEAST_PINNED", 1 << 12)
     return blocks
 

@@ -16,7 +16,7 @@ from supervm.benchmarks.cases import LISTED
 from supervm.benchmarks.measure import Method
 from supervm.benchmarks.results import Recorded, read
 from supervm.benchmarks.rows import PeerRow, Row
-from supervm.kernels.cuda import nvrtc
+from supervm.kernels.cuda.runtime import nvrtc
 from supervm.kernels.errors import DeviceLost
 from supervm.tiers import environment as environments
 

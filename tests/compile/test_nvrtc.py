@@ -12,8 +12,8 @@ import sass
 from compiled_programs import Counts, Instructions, Taken, part
 from field_programs import FIELDS, FieldProgram
 
-from supervm.kernels.cuda import nvrtc
-from supervm.kernels.cuda.nvrtc import Resources
+from supervm.kernels.cuda.runtime import nvrtc
+from supervm.kernels.cuda.runtime.nvrtc import Resources
 from supervm.kernels.errors import DeviceError
 
 pytestmark = [

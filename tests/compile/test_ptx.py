@@ -20,8 +20,10 @@ from ptx_machine import PtxError
 from ptx_text import Entry, parse
 
 from supervm.crypto.params.hashes import BLAKE2B, SHA256, SHA512
-from supervm.kernels.cuda import constants, hash_constants, nvrtc
-from supervm.kernels.cuda.device import Program
+from supervm.kernels.cuda.constants import fields as constants
+from supervm.kernels.cuda.constants import hashes as hash_constants
+from supervm.kernels.cuda.runtime import nvrtc
+from supervm.kernels.cuda.runtime.device import Program
 
 pytestmark = [
     pytest.mark.nvrtc,

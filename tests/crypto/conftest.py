@@ -12,7 +12,7 @@ from host_device import HostDevice
 
 from supervm.kernels import registry
 from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 
 
 @pytest.fixture(params=["ifma", "scalar", pytest.param("cuda", marks=pytest.mark.twin)])

@@ -16,7 +16,7 @@ from supervm.crypto import ed25519, hashes, poseidon, secp256k1
 from supervm.crypto.messages import Messages
 from supervm.crypto.oracle import adversarial_ed25519
 from supervm.crypto.oracle import ed25519 as oracle
-from supervm.kernels.cuda import batch, devices
+from supervm.kernels.cuda.runtime import batch, devices
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 
 pytestmark = pytest.mark.twin

@@ -12,7 +12,7 @@ from supervm.crypto import merkle, merkle_hashes
 from supervm.crypto.merkle_work import Build, whole_tree
 from supervm.crypto.oracle import merkle as oracle
 from supervm.kernels import merkle_levels, set_threads
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.merkle_levels import fresh
 from supervm.kernels.registry import resolve, set_dispatcher

@@ -19,8 +19,8 @@ from supervm.crypto.cuda import MSM
 from supervm.crypto.oracle import edwards
 from supervm.kernels import registry
 from supervm.kernels.arrays import number_words
-from supervm.kernels.cuda import devices
 from supervm.kernels.cuda.msm import choose
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import ArgumentError
 
 pytestmark = pytest.mark.twin

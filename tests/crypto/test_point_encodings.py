@@ -16,7 +16,7 @@ from py_ecc.bls import point_compression
 from supervm.crypto import curves, point_encodings
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.crypto.oracle.point_encodings import ENCODINGS, decode, encode, length
-from supervm.kernels.cuda import batch
+from supervm.kernels.cuda.runtime import batch
 from supervm.kernels.errors import ArgumentError
 
 OPERATION = "bn254.g1.decode"

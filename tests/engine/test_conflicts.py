@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from supervm.engine.conflicts import RULES, Conflicts, detect
 from supervm.kernels import get_threads, registry, set_threads
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 
 Sets = Sequence[Sequence[int]]

@@ -26,7 +26,7 @@ from supervm.engine.transaction_encoding import (
     transaction_hashes,
 )
 from supervm.kernels import get_threads, set_threads
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 
 FULL = Plain(
     chain_id=7,

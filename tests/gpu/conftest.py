@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from supervm.kernels import get_threads, set_threads
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 
 
 @pytest.fixture(autouse=True)

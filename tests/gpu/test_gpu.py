@@ -21,7 +21,7 @@ from supervm.crypto.cuda import PROGRAMS
 from supervm.crypto.messages import Messages
 from supervm.crypto.oracle import hashes as oracle_hashes
 from supervm.kernels import registry
-from supervm.kernels.cuda import batch, cubins, devices, nvrtc
+from supervm.kernels.cuda.runtime import batch, cubins, devices, nvrtc
 from supervm.kernels.errors import DeviceOutOfMemory
 from supervm.kernels.work import Ragged
 
@@ -323,7 +323,7 @@ def test_a_resident_batch_is_computed_in_one_piece(
 
 
 def test_pinned_memory_goes_there_and_back(gpu: Any) -> None:
-    from supervm.kernels.cuda.cupy_device import is_pinned, pinned_empty
+    from supervm.kernels.cuda.runtime.cupy_device import is_pinned, pinned_empty
 
     sent, back = pinned_empty((1 << 20, 3), np.uint8), pinned_empty((1 << 20, 3), np.uint8)
     sent[...] = np.random.default_rng(1).integers(0, 256, sent.shape, np.uint8)
@@ -351,7 +351,7 @@ def test_pinned_memory_goes_there_and_back(gpu: Any) -> None:
 def test_inputs_in_pinned_memory(
     piece: int, items: Callable[[str], Items], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from supervm.kernels.cuda.cupy_device import pinned_empty
+    from supervm.kernels.cuda.runtime.cupy_device import pinned_empty
 
     monkeypatch.setattr(batch, "PIECE_ITEMS", piece)
 
@@ -384,7 +384,7 @@ def test_too_much_memory_is_an_error_and_no_more(gpu: Any) -> None:
 
 def test_a_compiled_program_is_kept(gpu: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled once, told while that lasts, and loaded from the file by whoever comes later."""
-    from supervm.kernels.cuda.cupy_device import CupyDevice
+    from supervm.kernels.cuda.runtime.cupy_device import CupyDevice
 
     monkeypatch.setattr(cubins, "cache_root", lambda: tmp_path)
     operation, told = PROGRAMS["sha256"], []

@@ -47,7 +47,7 @@ ALWAYS_THERE = {"numpy", "numba", "llvmlite"}
 WHERE_USED = {"kernels": {"cupy"}, "crypto": {"pyarrow"}}
 """What the arithmetic rooms may ask for beyond that, inside a function or for types alone."""
 
-CUPY_MODULE = "supervm.kernels.cuda.cupy_device"
+CUPY_MODULE = "supervm.kernels.cuda.runtime.cupy_device"
 """The one module that imports CuPy as it is imported itself, which therefore happens inside functions only."""
 
 
@@ -82,7 +82,7 @@ def violations(room: str, path: str, text: str) -> list[str]:
     for name, line, top in imported(ast.parse(text)):
         parts = name.split(".")
         place = f"{path}:{line} imports {name}"
-        if path == "kernels/cuda/cupy_device.py" and name == "cupy":
+        if path == "kernels/cuda/runtime/cupy_device.py" and name == "cupy":
             continue
         if name.startswith(CUPY_MODULE) and top:
             found.append(f"{place}: only inside a function, where a GPU was found")
@@ -134,7 +134,10 @@ def test_imports(room):
         ("crypto/a.py", "def f():\n    import msgspec"),
         ("kernels/a.py", "import cupy"),
         ("crypto/oracle/a.py", "import numpy"),
-        ("kernels/cuda/devices.py", "from supervm.kernels.cuda.cupy_device import CupyDevice"),
+        (
+            "kernels/cuda/runtime/devices.py",
+            "from supervm.kernels.cuda.runtime.cupy_device import CupyDevice",
+        ),
         ("engine/a.py", "from supervm.kernels.cuda import cupy_device"),
     ],
 )

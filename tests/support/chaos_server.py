@@ -16,7 +16,7 @@ from collections.abc import Callable
 from fault_device import FaultDevice, Faults, lend
 
 from supervm.crypto import ed25519, secp256k1  # noqa: F401  (they list their operations)
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import DeviceError
 from supervm.tiers import compose
 from supervm.tiers.cli import main

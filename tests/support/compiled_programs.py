@@ -22,9 +22,10 @@ from field_programs import FIELDS, FieldProgram, only
 
 from supervm.crypto import cuda
 from supervm.kernels.cache import cache_root
-from supervm.kernels.cuda import conflicts, nvrtc
-from supervm.kernels.cuda.device import Program
-from supervm.kernels.cuda.nvrtc import Resources
+from supervm.kernels.cuda.conflicts import detect
+from supervm.kernels.cuda.runtime import nvrtc
+from supervm.kernels.cuda.runtime.device import Program
+from supervm.kernels.cuda.runtime.nvrtc import Resources
 
 RECORDS = Path(__file__).resolve().parents[1] / "compile"
 RESOURCES, INSTRUCTIONS = RECORDS / "resources.json", RECORDS / "field_instructions.json"
@@ -69,7 +70,7 @@ def programs() -> dict[str, Program]:
     """Every program by name."""
     checks = {f"field_check.{field.name}": field.program for field in FIELDS}
     checks["fold_sums_check"] = fold_sums.PROGRAM
-    return checks | cuda.programs() | {"conflicts": conflicts.PROGRAM}
+    return checks | cuda.programs() | {"conflicts": detect.PROGRAM}
 
 
 def version() -> str:

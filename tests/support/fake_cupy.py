@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""As much of CuPy as `supervm.kernels.cuda.cupy_device` uses, over host memory and the host twin.
+"""As much of CuPy as `supervm.kernels.cuda.runtime.cupy_device` uses, over host memory and the host twin.
 
 Copies and launches are put off until the stream is synchronised, as on a GPU: what is read too early is not there yet.
 `FakeCupy` is put in `sys.modules` as `cupy`.
@@ -15,7 +15,7 @@ from typing import Any
 import host_twin
 import numpy as np
 
-from supervm.kernels.cuda.device import Program
+from supervm.kernels.cuda.runtime.device import Program
 
 
 class OutOfMemoryError(MemoryError):

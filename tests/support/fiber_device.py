@@ -20,8 +20,8 @@ import host_twin
 from host_device import HostBuffer, HostDevice, HostStream
 
 from supervm.kernels.cache import cache_root
-from supervm.kernels.cuda.device import Argument, Program, Stream
-from supervm.kernels.cuda.sources import flatten
+from supervm.kernels.cuda.runtime.device import Argument, Program, Stream
+from supervm.kernels.cuda.runtime.sources import flatten
 
 FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-fwrapv", "-fno-strict-aliasing", "-w")
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.params import curve25519, secp256k1
-from supervm.kernels.cuda.constants import WORD, fold_params, montgomery_params
-from supervm.kernels.cuda.device import Program
+from supervm.kernels.cuda.constants.fields import WORD, fold_params, montgomery_params
+from supervm.kernels.cuda.runtime.device import Program
 from supervm.kernels.spec import FieldSpec
 
 Words = npt.NDArray[np.uint32]

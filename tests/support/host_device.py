@@ -15,8 +15,8 @@ from typing import Any
 import host_twin
 import numpy as np
 
-from supervm.kernels.cuda import current
-from supervm.kernels.cuda.device import PADDING, Argument, Array, Device, Program, Stream
+from supervm.kernels.cuda.runtime import thread_device
+from supervm.kernels.cuda.runtime.device import PADDING, Argument, Array, Device, Program, Stream
 from supervm.kernels.errors import DeviceOutOfMemory
 
 ALIGNMENT, PATTERN = 256, 0xA5
@@ -126,7 +126,7 @@ class HostDevice(Device):
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        with current.using(self):
+        with thread_device.using(self):
             yield
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from supervm.kernels.cache import cache_root
-from supervm.kernels.cuda.sources import flatten
+from supervm.kernels.cuda.runtime.sources import flatten
 
 COMPILER = os.environ.get("CXX", "g++")
 FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-x", "c++", "-fwrapv", "-fno-ipa-icf", "-Wall", "-Wextra",

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from supervm.crypto.params.hashes import SHA256
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cuda import fixed_base
-from supervm.kernels.cuda import weierstrass_constants as constants
+from supervm.kernels.cuda.constants import fixed_base
+from supervm.kernels.cuda.constants import weierstrass as constants
 
 Bytes = npt.NDArray[np.uint8]
 Verdicts = npt.NDArray[np.int8]

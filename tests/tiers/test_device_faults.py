@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from supervm.crypto import ed25519, secp256k1  # noqa: F401  (they list their operations)
 from supervm.kernels import registry
-from supervm.kernels.cuda import devices
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import DeviceError
 from supervm.tiers import compose
 from supervm.tiers.cli import app

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Fixed powers. Where the exponent is little else than ones, a chain of products is generated for it
-// (`supervm.kernels.cuda.constants.chain`), and `squared_times` is its loop; any other goes by windows of four bits.
+// (`supervm.kernels.cuda.constants.fields.chain`), and `squared_times` is its loop; any other goes by windows of four bits.
 #pragma once
 #include "ptx.cuh"
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervm.crypto.cuda import PROGRAMS
-from supervm.kernels.cuda import batch
+from supervm.kernels.cuda.runtime import batch
 from supervm.kernels.errors import DeviceOutOfMemory
 from supervm.kernels.work import Ragged
 

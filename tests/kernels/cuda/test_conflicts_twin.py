@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from supervm.kernels.cpu.conflicts import partition
 from supervm.kernels.cpu.conflicts.detect import Accesses, detect_conflicts
-from supervm.kernels.cuda import conflicts, conflicts_heat, conflicts_peeling, conflicts_sort, device
+from supervm.kernels.cuda.conflicts import detect as conflicts
+from supervm.kernels.cuda.conflicts import heat, peeling
+from supervm.kernels.cuda.runtime import device, radix_sort
 from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 
 pytestmark = [
@@ -30,7 +32,7 @@ pytestmark = [
 NO_SPREAD = partition.mixer(0, 1, 1, [0, 0, 0, 0])
 """Rows of words a, 0, b, 0 share a digest."""
 
-TILE, GROUP = conflicts_sort.TILE, conflicts_sort.GROUP
+TILE, GROUP = radix_sort.TILE, radix_sort.GROUP
 
 RULES = pytest.mark.parametrize("locking", [False, True], ids=["versioned", "locking"])
 KINDS = pytest.mark.parametrize("as_rows", [False, True], ids=["ids", "rows"])
@@ -49,20 +51,20 @@ def check(
 @pytest.fixture
 def rounds_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds always pay, so that waves come from the device."""
-    monkeypatch.setattr(conflicts_peeling, "REST_SECONDS", 1e9)
+    monkeypatch.setattr(peeling, "REST_SECONDS", 1e9)
 
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of transactions of every block whose waves the CPU found."""
     seen: list[int] = []
-    real = conflicts_peeling._rest
+    real = peeling._rest
 
-    def rest(stream: device.Stream, links: conflicts_peeling.Links, wave: device.Buffer) -> int:
+    def rest(stream: device.Stream, links: peeling.Links, wave: device.Buffer) -> int:
         seen.append(links.transactions)
         return real(stream, links, wave)
 
-    monkeypatch.setattr(conflicts_peeling, "_rest", rest)
+    monkeypatch.setattr(peeling, "_rest", rest)
     return seen
 
 
@@ -158,7 +160,7 @@ def test_a_million_transactions_that_write_one_key(locking: bool, passes: list[i
     ones = np.ones(n, np.int64)
     host = check(block((ones, ones), (np.full(n, 9), np.full(n, 9))), locking, edges=False)
     assert passes == [n]
-    assert host.launches.count("settle_round") == conflicts_peeling.FIRST_ROUNDS
+    assert host.launches.count("settle_round") == peeling.FIRST_ROUNDS
 
 
 @pytest.mark.usefixtures("rounds_only")
@@ -166,13 +168,13 @@ def test_a_million_transactions_that_write_one_key(locking: bool, passes: list[i
 def test_a_long_chain_on_the_device(locking: bool, passes: list[int]) -> None:
     host = check(chain(300), locking)
     assert not passes
-    assert 300 <= host.launches.count("settle_round") < 300 + conflicts_peeling.MOST_ROUNDS_AT_ONCE
+    assert 300 <= host.launches.count("settle_round") < 300 + peeling.MOST_ROUNDS_AT_ONCE
 
 
 @pytest.mark.usefixtures("rounds_only")
 @RULES
 def test_rounds_have_an_end(locking: bool, passes: list[int]) -> None:
-    n = conflicts_peeling.MOST_ROUNDS + 2 * conflicts_peeling.MOST_ROUNDS_AT_ONCE
+    n = peeling.MOST_ROUNDS + 2 * peeling.MOST_ROUNDS_AT_ONCE
     check(chain(n), locking, edges=False)
     assert passes == [n]
 
@@ -193,7 +195,7 @@ def test_a_chain_beside_a_shallow_block(locking: bool, passes: list[int]) -> Non
 
 @RULES
 def test_a_transaction_with_very_many_accesses(locking: bool, passes: list[int]) -> None:
-    wide = conflicts_peeling.MOST_WIDE + 1
+    wide = peeling.MOST_WIDE + 1
     reads, writes = np.array([0, wide, 1]), np.array([1, 0, 1])
     keys = np.concatenate((np.arange(wide), [1])), np.array([5, 5])
     host = check(block((reads, writes), keys), locking)
@@ -221,7 +223,7 @@ def test_secrets_that_always_collide_are_an_error(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("few", [1, 70])
 def test_hot_keys_by_every_digit(monkeypatch: pytest.MonkeyPatch, few: int, as_rows: bool) -> None:
     """The host ranks (nearly) nothing; counts tie at the limit; keys differ in high, low and middle bytes."""
-    monkeypatch.setattr(conflicts_heat, "FEW", few)
+    monkeypatch.setattr(heat, "FEW", few)
     random = np.random.default_rng(few)
     for spread in (1, 2**20, 2**40, 2**56 + 2**31 + 5):
         ids = np.arange(1, 301, dtype=np.uint64) * np.uint64(spread)
@@ -249,7 +251,7 @@ def test_waves_of_a_resident_block(locking: bool) -> None:
         given = drawn(900, 500, 4, as_rows)
         wave, count = conflicts.waves_on(stream, conflicts.place(stream, given), locking)
         expected = detect_conflicts(given, locking, False)
-        assert conflicts_sort.fetch(stream, wave, np.int32, 900).tolist() == expected.wave.tolist()
+        assert radix_sort.fetch(stream, wave, np.int32, 900).tolist() == expected.wave.tolist()
         assert count == expected.wave_count
     assert "heat_digits" not in host.launches
 

@@ -21,7 +21,7 @@ from supervm.crypto.oracle.weierstrass import BASE, N, P
 from supervm.crypto.params.curve25519 import FL, FP
 from supervm.crypto.params.hashes import SHA256, SHA512
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cuda import weierstrass_constants as constants
+from supervm.kernels.cuda.constants import weierstrass as constants
 from supervm.kernels.errors import ArgumentError
 
 pytestmark = [

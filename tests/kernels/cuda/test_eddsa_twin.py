@@ -19,9 +19,9 @@ from supervm.crypto.oracle.ed25519 import RULES
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import SHA512
 from supervm.kernels.cpu.signatures.eddsa import COFACTORED, COFACTORLESS, STRICT
-from supervm.kernels.cuda import edwards_constants as ec
-from supervm.kernels.cuda import fixed_base
-from supervm.kernels.cuda.constants import words_of
+from supervm.kernels.cuda.constants import edwards as ec
+from supervm.kernels.cuda.constants import fixed_base
+from supervm.kernels.cuda.constants.fields import words_of
 
 pytestmark = [
     pytest.mark.twin,

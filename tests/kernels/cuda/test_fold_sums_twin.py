@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fold_sums import FOLD, PROGRAM, SUMS, TOP, P, terms
 
-from supervm.kernels.cuda import constants
+from supervm.kernels.cuda.constants import fields
 
 pytestmark = [
     pytest.mark.twin,
@@ -19,7 +19,7 @@ pytestmark = [
 
 
 def sums(name: str, rows: list[tuple[int, ...]]) -> list[int]:
-    packed = np.array([[constants.words_of(value, 8) for value in row] for row in rows], np.uint32)
+    packed = np.array([[fields.words_of(value, 8) for value in row] for row in rows], np.uint32)
     out = np.zeros((len(rows), 8), np.uint32)
     host_twin.call(host_twin.build(PROGRAM.source, PROGRAM.constants), f"sums_{name}", packed, out, len(rows))
     return [int.from_bytes(row.tobytes(), "little") for row in out]

@@ -14,7 +14,7 @@ from supervm.crypto.cuda import PROGRAMS
 from supervm.crypto.group_operations import GROUPS, OPERATIONS
 from supervm.crypto.oracle.pairing_groups import GROUPS as ORACLES
 from supervm.kernels.cpu.curves.decode import CURVE, FIELD, INFINITE, NONE, SUBGROUP
-from supervm.kernels.cuda import batch, devices
+from supervm.kernels.cuda.runtime import batch, devices
 
 pytestmark = [
     pytest.mark.twin,

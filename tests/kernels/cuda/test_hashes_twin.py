@@ -19,8 +19,8 @@ from Crypto.Hash import keccak as pycryptodome_keccak
 
 from supervm.crypto.oracle import hashes as oracle
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
-from supervm.kernels.cuda import hash_constants
-from supervm.kernels.cuda.constants import number, struct
+from supervm.kernels.cuda.constants import hashes as hash_constants
+from supervm.kernels.cuda.constants.fields import number, struct
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.hash_spec import HashSpec, Sha2Spec
 

@@ -17,7 +17,8 @@ from supervm.crypto.cuda import MSM
 from supervm.crypto.msm import msm as public_msm
 from supervm.crypto.oracle.adversarial_ed25519 import torsion
 from supervm.crypto.oracle.msm import msm as oracle_msm
-from supervm.kernels.cuda import devices, msm
+from supervm.kernels.cuda import msm
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
 
 pytestmark = [

@@ -15,7 +15,8 @@ from host_device import HostDevice
 from supervm.crypto import cuda, poseidon, selftest
 from supervm.crypto.oracle import poseidon as oracle
 from supervm.crypto.params.poseidon import FIELDS, SPONGES, named
-from supervm.kernels.cuda import batch, devices, poseidon_constants
+from supervm.kernels.cuda.constants import poseidon as poseidon_constants
+from supervm.kernels.cuda.runtime import batch, devices
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.poseidon_spec import PoseidonSpec, form_of
 from supervm.kernels.spec import FieldSpec

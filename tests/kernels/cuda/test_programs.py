@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from supervm.kernels.cuda import constants, cubins, nvrtc, sources
-from supervm.kernels.cuda.device import Program
+from supervm.kernels.cuda.constants import fields
+from supervm.kernels.cuda.runtime import cubins, nvrtc, sources
+from supervm.kernels.cuda.runtime.device import Program
 from supervm.kernels.errors import ArgumentError, DeviceError
 from supervm.kernels.spec import FieldSpec
 
@@ -41,18 +42,18 @@ def test_the_digest_follows_text_and_constants(monkeypatch):
 
 
 def test_constants_hold_the_number():
-    text = constants.setter("modulus", FIELD.modulus, 8)
+    text = fields.setter("modulus", FIELD.modulus, 8)
     words = [int(part.split("u")[0], 16) for part in text.split("= ")[1:]]
     assert sum(word << 32 * index for index, word in enumerate(words)) == FIELD.modulus
     for value in (-1, 1 << 64):
         with pytest.raises(ArgumentError, match="2 words"):
-            constants.words_of(value, 2)
+            fields.words_of(value, 2)
 
 
 @pytest.mark.parametrize("modulus", [2**256 - 189 * 2**32 - 1, 2**224 - 63, 2**252 + 277])
 def test_only_a_field_that_folds_gets_folding(modulus):
     with pytest.raises(ArgumentError, match="spec"):
-        constants.fold_params(FieldSpec("other", modulus), "Params")
+        fields.fold_params(FieldSpec("other", modulus), "Params")
 
 
 @pytest.mark.parametrize("value", [FIELD.modulus - 2, (FIELD.modulus - 5) // 8, 1, 2, 3, 0b1011, 2**40 - 1])
@@ -60,7 +61,7 @@ def test_a_chain_is_its_power(value):
     """The generated text, read back as Python over exponents: a is 1, a product adds, a squaring doubles."""
     r = 0
     known: dict[str, int] = {"a": 1}
-    for line in constants.chain("power", value).splitlines():
+    for line in fields.chain("power", value).splitlines():
         line = line.strip().rstrip(";")
         if line.startswith("const F s"):
             known[line.split()[2]] = r

@@ -15,7 +15,7 @@ from supervm.crypto.oracle.adversarial_ecdsa import generator_multiple
 from supervm.crypto.oracle.schnorr import challenge
 from supervm.crypto.oracle.weierstrass import N
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cuda import weierstrass_constants as constants
+from supervm.kernels.cuda.constants import weierstrass as constants
 
 pytestmark = [
     pytest.mark.twin,

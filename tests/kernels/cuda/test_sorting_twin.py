@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from host_device import HostDevice
 
-from supervm.kernels.cuda import conflicts_sort
+from supervm.kernels.cuda.runtime import radix_sort
 
 pytestmark = [
     pytest.mark.twin,
     pytest.mark.skipif(bool(host_twin.missing()), reason=host_twin.missing() or "a compiler is there"),
 ]
 
-TILE = conflicts_sort.TILE
+TILE = radix_sort.TILE
 
 
 @pytest.mark.parametrize("count", [1, 255, TILE - 1, TILE, TILE + 1, 5 * TILE + 77])
@@ -29,11 +29,11 @@ def test_sorting_is_stable(count: int) -> None:
         buffers = [stream.allocate(size * count) for size in (8, 8, 4, 4)]
         stream.upload(keys, buffers[0])
         stream.upload(np.arange(count, dtype=np.uint32), buffers[2])
-        sorting = conflicts_sort.Sorting(*buffers)
-        sorting.sort(stream, count, conflicts_sort.digits(varying))
+        sorting = radix_sort.Sorting(*buffers)
+        sorting.sort(stream, count, radix_sort.digits(varying))
         order = np.argsort(keys, kind="stable")
-        assert np.array_equal(conflicts_sort.fetch(stream, sorting.payload, np.uint32, count), order)
-        assert np.array_equal(conflicts_sort.fetch(stream, sorting.keys, np.uint64, count), keys[order])
+        assert np.array_equal(radix_sort.fetch(stream, sorting.payload, np.uint32, count), order)
+        assert np.array_equal(radix_sort.fetch(stream, sorting.keys, np.uint64, count), keys[order])
 
 
 def test_digits_cover_what_varies() -> None:
@@ -45,7 +45,7 @@ def test_digits_cover_what_varies() -> None:
         (0x8000_0000_0000_0001, [0, 63]),
         (2**64 - 1, list(range(0, 64, 8))),
     ):
-        assert conflicts_sort.digits(varying) == expected
+        assert radix_sort.digits(varying) == expected
 
 
 @pytest.mark.parametrize("count", [1, 16, TILE - 1, TILE, TILE + 1, 40 * TILE + 3])
@@ -59,8 +59,8 @@ def test_scans(count: int) -> None:
             last = along[np.maximum.accumulate(np.where(along > 0, np.arange(count), 0))]
             for adds, expected in ((True, sums), (False, last)):
                 stream = HostDevice().stream()
-                buffer, work = stream.allocate(4 * count), stream.allocate(4 * conflicts_sort.tiles(count))
+                buffer, work = stream.allocate(4 * count), stream.allocate(4 * radix_sort.tiles(count))
                 stream.upload(numbers.astype(np.uint32), buffer)
-                conflicts_sort.scan(stream, count, buffer, work, adds=adds, backward=backward)
-                found = conflicts_sort.fetch(stream, buffer, np.uint32, count)
+                radix_sort.scan(stream, count, buffer, work, adds=adds, backward=backward)
+                found = radix_sort.fetch(stream, buffer, np.uint32, count)
                 assert np.array_equal(found[::-1] if backward else found, expected)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.kernels.cpu.conflicts.links import HOT_KEYS
-from supervm.kernels.cuda.conflicts_sort import (
+from supervm.kernels.cuda.runtime.device import Buffer, Stream
+from supervm.kernels.cuda.runtime.radix_sort import (
     BUFFER_BYTES,
     DIGITS,
     GROUP,
@@ -25,7 +26,6 @@ from supervm.kernels.cuda.conflicts_sort import (
     fetch,
     within,
 )
-from supervm.kernels.cuda.device import Buffer, Stream
 
 FEW = 1024
 """Candidates that the host ranks."""

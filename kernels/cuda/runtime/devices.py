@@ -9,8 +9,8 @@ import os
 import threading
 from typing import Any
 
-from supervm.kernels.cuda import current, nvrtc
-from supervm.kernels.cuda.device import Device
+from supervm.kernels.cuda.runtime import nvrtc, thread_device
+from supervm.kernels.cuda.runtime.device import Device
 from supervm.kernels.errors import BackendUnavailable
 
 LEAST_CAPABILITY = (8, 0)
@@ -45,7 +45,7 @@ def working_device() -> Device:
     Raises:
         BackendUnavailable: there is none.
     """
-    device = current.chosen()
+    device = thread_device.chosen()
     if device is not None:
         return device
     found, reason = _found()
@@ -95,7 +95,7 @@ def _search() -> tuple[tuple[Device, ...], str]:
     if missing:
         return (), missing
     try:
-        from supervm.kernels.cuda.cupy_device import CupyDevice
+        from supervm.kernels.cuda.runtime.cupy_device import CupyDevice
 
         return tuple(CupyDevice(index) for index in able), ""
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from supervm.kernels.cuda.device import Stream
+from supervm.kernels.cuda.runtime.device import Stream
 
 NOTHING = 0xFFFFFFFF
 

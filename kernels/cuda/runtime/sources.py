@@ -9,7 +9,7 @@ from pathlib import Path
 
 from supervm.kernels.errors import ArgumentError
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parents[1]
 INCLUDES, SOURCES = FOLDER / "include", FOLDER / "src"
 
 CONSTANTS = "constants.cuh"
@@ -23,7 +23,7 @@ def flatten(name: str, constants: str = "") -> str:
 
     Args:
         name: the source's name without suffix.
-        constants: what `#include "constants.cuh"` stands for, from `supervm.kernels.cuda.constants`.
+        constants: what `#include "constants.cuh"` stands for, from `supervm.kernels.cuda.constants.fields`.
 
     Raises:
         ArgumentError: there is no such source.

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from supervm.kernels.cuda.device import Device
+from supervm.kernels.cuda.runtime.device import Device
 
 _thread = threading.local()
 

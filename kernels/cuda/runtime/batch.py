@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from supervm.kernels.cuda.arrays import DeviceArray
-from supervm.kernels.cuda.device import PADDING, Array, Buffer, Device, Program, Stream
+from supervm.kernels.cuda.runtime.arrays import DeviceArray
+from supervm.kernels.cuda.runtime.device import PADDING, Array, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 from supervm.kernels.work import Column, Ragged
 

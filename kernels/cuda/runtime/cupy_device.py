@@ -14,9 +14,9 @@ from typing import Any
 import cupy
 import numpy as np
 
-from supervm.kernels.cuda import current
-from supervm.kernels.cuda.cubins import cubin
-from supervm.kernels.cuda.device import PADDING, Argument, Array, Device, Program, Stream
+from supervm.kernels.cuda.runtime import thread_device
+from supervm.kernels.cuda.runtime.cubins import cubin
+from supervm.kernels.cuda.runtime.device import PADDING, Argument, Array, Device, Program, Stream
 from supervm.kernels.errors import DeviceError, DeviceLost, DeviceOutOfMemory
 
 _runtime = cupy.cuda.runtime
@@ -62,7 +62,7 @@ class CupyDevice(Device):
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        with self.errors(), cupy.cuda.Device(self.index), current.using(self):
+        with self.errors(), cupy.cuda.Device(self.index), thread_device.using(self):
             yield
 
     @contextmanager

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from supervm.kernels.cpu.fields.element_type import Field
 from supervm.kernels.cpu.hashes.poseidon import table
 from supervm.kernels.cpu.lanes.lanes import LANES_64
-from supervm.kernels.cuda.constants import montgomery_params
+from supervm.kernels.cuda.constants.fields import montgomery_params
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.poseidon_spec import PoseidonSpec
 from supervm.kernels.spec import FieldSpec

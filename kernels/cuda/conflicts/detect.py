@@ -6,7 +6,7 @@
    different rows have one digest the sort is repeated under another secret.
 2. *Link*: a scan carries the last writer of a segment to the reads (and writes) behind it, for `locking` another
    one carries the next writer back to the reads (`_Sorted`).
-3. *Heat*: a radix select over the segments (`conflicts_heat`).
+3. *Heat*: a radix select over the segments (`heat`).
 4. *Waves* round by round, the rest in one pass of the CPU when rounds stop paying (`conflicts_peeling`), and
    *edges* by sorting the links (`conflicts_edges`).
 
@@ -27,9 +27,12 @@ from numpy.typing import NDArray
 
 from supervm.kernels.cpu.conflicts.detect import Accesses, Detected, detect_conflicts
 from supervm.kernels.cpu.conflicts.partition import random_mixer
-from supervm.kernels.cuda import conflicts_edges, conflicts_heat, conflicts_peeling
-from supervm.kernels.cuda.conflicts_peeling import Links, peel
-from supervm.kernels.cuda.conflicts_sort import (
+from supervm.kernels.cuda.conflicts import edges as conflicts_edges
+from supervm.kernels.cuda.conflicts import heat
+from supervm.kernels.cuda.conflicts import peeling as conflicts_peeling
+from supervm.kernels.cuda.conflicts.peeling import Links, peel
+from supervm.kernels.cuda.runtime.device import THREADS, Buffer, Device, Stream
+from supervm.kernels.cuda.runtime.radix_sort import (
     BUFFER_BYTES,
     DIGIT_BITS,
     MOST_BLOCKS,
@@ -43,7 +46,6 @@ from supervm.kernels.cuda.conflicts_sort import (
     tiles,
     within,
 )
-from supervm.kernels.cuda.device import THREADS, Buffer, Device, Stream
 from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 
 ROW_BYTES = 32
@@ -92,7 +94,7 @@ def device_bytes(
     accesses = reads + writes
     links = 2 * reads + writes if locking else reads
     fixed = 16 * (transactions + 1) + key_bytes * accesses + 4 * (accesses + links)
-    sorting = 24 * accesses + 8 + sort_bytes(accesses) + 4 * tiles(accesses) + conflicts_heat.HEAT_BYTES
+    sorting = 24 * accesses + 8 + sort_bytes(accesses) + 4 * tiles(accesses) + heat.HEAT_BYTES
     peeling = (24 if locking else 16) * transactions + conflicts_peeling.ROUND_BYTES
     listing = 4 * transactions + conflicts_edges.edge_bytes(transactions, links) if edges else 0
     return fixed + max(sorting, peeling, listing) + 32 * BUFFER_BYTES
@@ -145,7 +147,7 @@ def detect_on(
     block = place(stream, accesses)
     by_key = _Sorted(stream, block, words)
     links = by_key.links(locking)
-    hot_keys, hot_counts = conflicts_heat.hottest(
+    hot_keys, hot_counts = heat.hottest(
         stream, by_key.segments(), block.reads, block.width, block.read_keys, block.write_keys
     )
     del by_key
@@ -285,7 +287,7 @@ class _Sorted:
             self.owner, read_earlier, read_later, write_earlier, self.widest,
         )  # fmt: skip
 
-    def segments(self) -> conflicts_heat.Segments:
+    def segments(self) -> heat.Segments:
         """Where each key's accesses lie. Marks and heads are overwritten: links come first."""
         total, sorting = self.block.accesses, self.sorting
         scan(self.stream, total, self._heads, self.sums, adds=True)
@@ -293,7 +295,7 @@ class _Sorted:
         self._launch("segment_starts", total, total, self._heads, starts)
         found = int(fetch(self.stream, sorting.spare_keys, np.uint32, 1, 8 * total - 4)[0])
         distinct = within(found, 1, total, "keys")
-        return conflicts_heat.Segments(distinct, starts, sorting.payload, (sorting.spare_keys, self._heads))
+        return heat.Segments(distinct, starts, sorting.payload, (sorting.spare_keys, self._heads))
 
 
 def _digest_bits(accesses: int) -> int:

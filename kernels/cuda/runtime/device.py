@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cuda.sources import flatten
+from supervm.kernels.cuda.runtime.sources import flatten
 
 THREADS = 128
 """Threads of a block in kernels whose items are independent."""

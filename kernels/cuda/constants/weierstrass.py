@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cuda.constants import (
+from supervm.kernels.cuda.constants.fields import (
     WORD,
     elements,
     fold_params,
@@ -18,8 +18,14 @@ from supervm.kernels.cuda.constants import (
     struct,
     words_of,
 )
-from supervm.kernels.cuda.fixed_base import GROUP, WINDOW_BITS, WINDOW_MULTIPLES, table_entries, windows
-from supervm.kernels.cuda.hash_constants import sha2, sha2_midstate, state_setter
+from supervm.kernels.cuda.constants.fixed_base import (
+    GROUP,
+    WINDOW_BITS,
+    WINDOW_MULTIPLES,
+    table_entries,
+    windows,
+)
+from supervm.kernels.cuda.constants.hashes import sha2, sha2_midstate, state_setter
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.hash_spec import Sha2Spec
 from supervm.kernels.spec import Endomorphism, WeierstrassSpec

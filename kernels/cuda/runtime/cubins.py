@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from supervm.kernels.cache import cache_root
-from supervm.kernels.cuda import nvrtc
-from supervm.kernels.cuda.device import Program
+from supervm.kernels.cuda.runtime import nvrtc
+from supervm.kernels.cuda.runtime.device import Program
 
 Listener = Callable[[str], None]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.cuda.device import Buffer, Program, Stream
+from supervm.kernels.cuda.runtime.device import Buffer, Program, Stream
 from supervm.kernels.errors import DeviceError
 
 PROGRAM = Program("conflicts")

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from supervm.kernels.cpu.curves import decode as group_decode
 from supervm.kernels.cpu.fields.powers import exponent
-from supervm.kernels.cuda.constants import WORD, elements, montgomery_params, number, setter, struct
-from supervm.kernels.cuda.edwards_constants import edwards
+from supervm.kernels.cuda.constants.edwards import edwards
+from supervm.kernels.cuda.constants.fields import WORD, elements, montgomery_params, number, setter, struct
 from supervm.kernels.spec import Coordinate, EdwardsSpec, FieldSpec, GroupSpec, QuadraticSpec
 
 Words = npt.NDArray[np.uint64]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cuda.constants import (
+from supervm.kernels.cuda.constants.fields import (
     elements,
     fold_params,
     montgomery_params,
@@ -15,8 +15,14 @@ from supervm.kernels.cuda.constants import (
     struct,
     words_of,
 )
-from supervm.kernels.cuda.fixed_base import GROUP, WINDOW_BITS, WINDOW_MULTIPLES, table_entries, windows
-from supervm.kernels.cuda.hash_constants import sha2
+from supervm.kernels.cuda.constants.fixed_base import (
+    GROUP,
+    WINDOW_BITS,
+    WINDOW_MULTIPLES,
+    table_entries,
+    windows,
+)
+from supervm.kernels.cuda.constants.hashes import sha2
 from supervm.kernels.hash_spec import Sha2Spec
 from supervm.kernels.spec import EdwardsSpec
 

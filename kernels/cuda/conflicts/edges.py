@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.cuda.conflicts_peeling import Links
-from supervm.kernels.cuda.conflicts_sort import (
+from supervm.kernels.cuda.conflicts.peeling import Links
+from supervm.kernels.cuda.runtime.device import Buffer, Stream
+from supervm.kernels.cuda.runtime.radix_sort import (
     BUFFER_BYTES,
     GROUP,
     MOST_BLOCKS,
@@ -21,7 +22,6 @@ from supervm.kernels.cuda.conflicts_sort import (
     tiles,
     within,
 )
-from supervm.kernels.cuda.device import Buffer, Stream
 
 
 def edge_bytes(transactions: int, links: int) -> int:

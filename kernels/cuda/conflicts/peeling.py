@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.kernels.cpu.conflicts import waves
-from supervm.kernels.cuda.conflicts_sort import GROUP, MOST_BLOCKS, PROGRAM, fetch, within
-from supervm.kernels.cuda.device import Buffer, Stream
+from supervm.kernels.cuda.runtime.device import Buffer, Stream
+from supervm.kernels.cuda.runtime.radix_sort import GROUP, MOST_BLOCKS, PROGRAM, fetch, within
 from supervm.kernels.errors import DeviceError
 
 FIRST_ROUNDS, MOST_ROUNDS_AT_ONCE, MOST_ROUNDS = 8, 64, 4096

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cuda import devices
-from supervm.kernels.cuda.device import Buffer, Device, Stream
+from supervm.kernels.cuda.runtime import devices
+from supervm.kernels.cuda.runtime.device import Buffer, Device, Stream
 from supervm.kernels.errors import ArgumentError
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from supervm.kernels.cuda.constants import number, struct
+from supervm.kernels.cuda.constants.fields import number, struct
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.hash_spec import Blake2Spec, HashSpec, KeccakSpec, Sha2Spec
 
