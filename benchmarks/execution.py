@@ -24,9 +24,9 @@ from supervm.benchmarks.rows import PeerRow, Row
 from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig, Mode
 from supervm.engine.engine import Engine
-from supervm.engine.state_keys import storage_keys
-from supervm.engine.workload_run import run_workload, warm
+from supervm.engine.state.keys import storage_keys
 from supervm.engine.workloads.generate import generate
+from supervm.engine.workloads.run import run_workload, warm
 from supervm.engine.workloads.workload import Parameters, Workload
 from supervm.kernels import registry
 from supervm.tiers.environment import version

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
-from supervm.engine.workload_run import place_genesis, warm
 from supervm.engine.workloads import Workload, write_workload
 from supervm.engine.workloads.generate import generate
+from supervm.engine.workloads.run import place_genesis, warm
 from supervm.engine.workloads.workload import Parameters
 from supervm.kernels.threads import set_threads
 from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block

@@ -22,7 +22,7 @@ from supervm.benchmarks.results import Recorded, latest
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.service.suite import SUITE as SERVICE
 from supervm.benchmarks.words import rate, ratio, short
-from supervm.engine.whole_files import write_whole
+from supervm.engine.files.whole_files import write_whole
 
 DEVICE_BATCH = 1 << 20
 """The batch whose rates stand in a device's table, or the largest that was measured."""

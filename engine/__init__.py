@@ -9,11 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from supervm.engine.blocks.receipts import Path, Receipt, Receipts
+    from supervm.engine.blocks.result import BlockResult, BlockStats
     from supervm.engine.config import Collection, EngineConfig, Mode, Router, Schedule
     from supervm.engine.engine import Engine
-    from supervm.engine.receipts import Path, Receipt, Receipts
-    from supervm.engine.result import BlockResult, BlockStats
-    from supervm.engine.transactions import Scheme, TransactionBatch
+    from supervm.engine.transactions.batch import Scheme, TransactionBatch
 
 __all__ = [
     "BlockResult",
@@ -34,9 +34,9 @@ __all__ = [
 _HOMES = {
     "config": ("Collection", "EngineConfig", "Mode", "Router", "Schedule"),
     "engine": ("Engine",),
-    "receipts": ("Path", "Receipt", "Receipts"),
-    "result": ("BlockResult", "BlockStats"),
-    "transactions": ("Scheme", "TransactionBatch"),
+    "blocks.receipts": ("Path", "Receipt", "Receipts"),
+    "blocks.result": ("BlockResult", "BlockStats"),
+    "transactions.batch": ("Scheme", "TransactionBatch"),
 }
 _HOME = {name: f"supervm.engine.{module}" for module, names in _HOMES.items() for name in names}
 

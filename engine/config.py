@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from supervm.crypto.sparse_merkle import HASHES
 from supervm.engine.storage import CHECKPOINT_BYTES
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 
 FEE_COLLECTOR = bytes(19) + b"\xfe"

@@ -21,20 +21,21 @@ from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.crypto.sparse_merkle import Proof
-from supervm.engine import genesis, ragged
-from supervm.engine.addresses import contract_addresses
-from supervm.engine.block_kernels import NOBODY
-from supervm.engine.block_runner import BlockRunner
-from supervm.engine.blocks import Contracts
+from supervm.engine.arrays import ragged
+from supervm.engine.blocks.interning import InternedBatch, intern_batch
+from supervm.engine.blocks.kernels import NOBODY
+from supervm.engine.blocks.layout import Contracts
+from supervm.engine.blocks.pipeline import Batches, run_pipeline
+from supervm.engine.blocks.result import BlockResult
+from supervm.engine.blocks.runner import BlockRunner
 from supervm.engine.config import EngineConfig
 from supervm.engine.errors import EngineClosed, StorageCorrupt
 from supervm.engine.execution.executor import BlockExecutor
-from supervm.engine.interning import InternedBatch, intern_batch
-from supervm.engine.pipeline import Batches, run_pipeline
-from supervm.engine.result import BlockResult
+from supervm.engine.state import genesis
+from supervm.engine.state.keys import ACCOUNT, CODE, STORAGE, account_keys, code_keys
 from supervm.engine.state.state import Position, State
-from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE, account_keys, code_keys
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.addresses import contract_addresses
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, set_threads
 from supervm.vm.modules import ModuleCache

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from supervm.engine.blocks.receipts import Receipt
+from supervm.engine.blocks.result import BlockResult
 from supervm.engine.engine import Engine
-from supervm.engine.receipts import Receipt
-from supervm.engine.result import BlockResult
-from supervm.engine.transactions import DEFAULT_GAS_LIMIT, TransactionBatch
+from supervm.engine.transactions.batch import DEFAULT_GAS_LIMIT, TransactionBatch
 from supervm.vm.gas import intrinsic_gas
 from supervm.vm.outcomes import REASON_WORDS
 

@@ -24,7 +24,7 @@ from supervm.tiers.signature_files.verification import SignatureChecks, Summary,
 
 if TYPE_CHECKING:
     from supervm.engine.config import EngineConfig
-    from supervm.engine.report import ReplayReport
+    from supervm.engine.ethereum.replay.report import ReplayReport
 
 BYTES_PER_ITEM = 4096
 """Memory of a signature in flight: 2 KiB in the kernels, as much again for the row it was read from."""
@@ -111,7 +111,7 @@ def replay_pipeline(
     settings: Settings, hardware: Hardware
 ) -> Callable[[Iterable[Path], Callable[..., None] | None], ReplayReport]:
     """The pipeline behind `supervm replay`: (block folders, progress) → report."""
-    from supervm.engine.replay import replay
+    from supervm.engine.ethereum.replay.replay import replay
 
     count = threads(settings, hardware)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervm.engine.input_files import STANDARD_INPUT, read_input
+from supervm.engine.files.input_files import STANDARD_INPUT, read_input
 from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.vm import contracts
 from supervm.vm.text import to_binary

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from supervm.engine.errors import InputFileError
-from supervm.engine.input_files import READABLE
+from supervm.engine.files.input_files import READABLE
 from supervm.kernels.errors import SupervmError
 from supervm.tiers.service.codes import Code
 

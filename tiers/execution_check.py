@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether blocks are executed rightly here: the known answer of `supervm.engine.known_answer`, in both modes."""
+"""Whether blocks are executed rightly here: the known answer of `supervm.engine.workloads.known_answer`, in both modes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ExecutionState:
 def check_execution(mode: Mode, threads: int) -> ExecutionState:
     """Execute the known block; a runtime of contracts that is missing or of another version is no wrong answer."""
     try:
-        from supervm.engine.known_answer import wrong
+        from supervm.engine.workloads.known_answer import wrong
 
         problem = wrong(mode, threads)
     except (ImportError, RuntimeProblem) as error:

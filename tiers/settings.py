@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from supervm.engine.input_files import read_input
+from supervm.engine.files.input_files import read_input
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.errors import BrokenFile, SettingError, told_as_broken_file
 from supervm.tiers.hardware import Hardware

@@ -291,15 +291,15 @@ def warm_task(operation: str, backend: str, config: Any) -> None:
         config: of the engine.
     """
     if operation == REPLAY:
-        from supervm.engine.replay import warm as warm_replay
+        from supervm.engine.ethereum.replay.replay import warm as warm_replay
 
         warm_replay(backend)
     elif operation == EXECUTION:
         from supervm.engine.config import Schedule
-        from supervm.engine.host_crypto import compile_host_functions
-        from supervm.engine.transaction_encoding import decode, encode, signing_payloads
-        from supervm.engine.workload_run import warm as warm_execution
+        from supervm.engine.execution.host_crypto import compile_host_functions
+        from supervm.engine.transactions.encoding import decode, encode, signing_payloads
         from supervm.engine.workloads import Parameters, generate
+        from supervm.engine.workloads.run import warm as warm_execution
 
         warm_execution(replace(config, schedule=Schedule.WAVES))
         compile_host_functions()

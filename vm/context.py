@@ -86,7 +86,7 @@ by all and where this call's begin, their count. Buffers of keys: `00` ‖ addre
 record to look them up with; the key number of the contract's own account, −1 before it is known; where the marks of accounts
 stand that the fast path wrote (uint32 by key number: the commit), 0 if there are none; whether the transaction touched
 such an account in a way that nobody could know beforehand. Addresses of C functions that check one signature
-(`supervm.engine.host_crypto`)."""
+(`supervm.engine.execution.host_crypto`)."""
 
 WORKER_WORDS = RECOVER_SECP256K1 + 1
 

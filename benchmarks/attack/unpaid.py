@@ -11,9 +11,9 @@ import grpc
 import numpy as np
 
 from supervm.crypto.messages import Messages
-from supervm.engine.addresses import ed25519_addresses
-from supervm.engine.transaction_encoding import encode, signing_digests
-from supervm.engine.transactions import Scheme, TransactionBatch
+from supervm.engine.transactions.addresses import ed25519_addresses
+from supervm.engine.transactions.batch import Scheme, TransactionBatch
+from supervm.engine.transactions.encoding import encode, signing_digests
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.service.v1.node_pb2_grpc import NodeStub
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from supervm.benchmarks.reports.page import page
 from supervm.benchmarks.results import latest
-from supervm.engine.whole_files import write_whole
+from supervm.engine.files.whole_files import write_whole
 
 REPORT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "report.html"
 

@@ -13,7 +13,7 @@ from supervm.benchmarks.execution import SUITE as EXECUTION
 from supervm.benchmarks.reports.page import page
 from supervm.benchmarks.results import Recorded, command, measured
 from supervm.benchmarks.runner import run_suite
-from supervm.engine.whole_files import write_whole
+from supervm.engine.files.whole_files import write_whole
 from supervm.kernels.cuda.runtime import devices
 
 QUICK_ITEMS, QUICK_TRANSACTIONS = 256, 2_000

@@ -21,7 +21,7 @@ from supervm.benchmarks.cases import SUITES
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.measure import Method, method
 from supervm.benchmarks.rows import Row
-from supervm.engine.whole_files import write_whole
+from supervm.engine.files.whole_files import write_whole
 
 FOLDER = Path(__file__).resolve().parent
 

@@ -15,8 +15,8 @@ import numpy as np
 from supervm.crypto.messages import Messages
 from supervm.engine.errors import InputFileError, UnknownTransactionType
 from supervm.engine.ethereum import hex_columns
+from supervm.engine.ethereum.field_paths import Field, ListField, TransactionField
 from supervm.engine.ethereum.header import Header, decode_header
-from supervm.engine.ethereum.places import Field, ListField, TransactionField
 from supervm.engine.ethereum.transactions import (
     AccessLists,
     AuthorizationInteger,

@@ -15,7 +15,7 @@ from supervm.crypto import hashes
 from supervm.crypto.messages import Messages
 from supervm.engine.errors import InputFileError
 from supervm.engine.ethereum import hex_columns
-from supervm.engine.ethereum.places import Field
+from supervm.engine.ethereum.field_paths import Field
 from supervm.engine.ethereum.rlp import encoded_list, shortest
 from supervm.engine.ethereum.trie import ordered_trie_root
 from supervm.engine.ethereum.wire import BlockJson, WithdrawalJson

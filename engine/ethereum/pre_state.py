@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from supervm.engine.errors import InputFileError
 from supervm.engine.ethereum import hex_columns
-from supervm.engine.ethereum.places import Field
+from supervm.engine.ethereum.field_paths import Field
 from supervm.engine.ethereum.transactions import Bytes, Flags
 from supervm.engine.ethereum.wire import AccountJson, decode_json, read
 

@@ -23,17 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-from supervm.engine import ragged
-from supervm.engine.addresses import ADDRESS_BYTES
-from supervm.engine.contract_calls import TRANSFER, token_transfer_input
+from supervm.engine.arrays import amounts, ragged
+from supervm.engine.arrays.ranks import ranks_within
 from supervm.engine.ethereum.blocks import Block
 from supervm.engine.ethereum.pre_state import PreState
+from supervm.engine.ethereum.replay.transfers import intern_rows
 from supervm.engine.ethereum.senders import Recovered, SignatureFault
 from supervm.engine.ethereum.transactions import Bytes, Flags, Integer
-from supervm.engine.execution import amounts
-from supervm.engine.ranks import ranks_within
-from supervm.engine.transactions import DEFAULT_GAS_LIMIT, TransactionBatch
-from supervm.engine.transfers import intern_rows
+from supervm.engine.transactions.addresses import ADDRESS_BYTES
+from supervm.engine.transactions.batch import DEFAULT_GAS_LIMIT, TransactionBatch
+from supervm.engine.transactions.contract_calls import TRANSFER, token_transfer_input
 from supervm.kernels.errors import ArgumentError
 
 SELECTOR = bytes.fromhex("a9059cbb")

@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from supervm.engine.errors import InputFileError
-from supervm.engine.input_files import read_input
+from supervm.engine.files.input_files import read_input
 
 MOST_BYTES = 1 << 30
 """Bytes of a file; a larger one is refused."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Execution of a block's balance transfers: in block order (`sequential`), in parallel by wave (`waves`)."""
+"""Execution of transactions: one by one, in waves, optimistically, and the fast path of transfers."""

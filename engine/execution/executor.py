@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.execution import by_waves, speculation
 from supervm.engine.execution import columns as c
+from supervm.engine.execution import optimistic, waves
 from supervm.engine.execution.columns import Columns
-from supervm.engine.execution.in_order import DONE, run_in_order
-from supervm.engine.execution.owned import add_to_account, run_owned
+from supervm.engine.execution.fast_path import add_to_account, run_owned
+from supervm.engine.execution.host_crypto import FUNCTIONS, check_addresses
 from supervm.engine.execution.pool import ExecutionPool
-from supervm.engine.host_crypto import FUNCTIONS, check_addresses
+from supervm.engine.execution.sequential import DONE, run_in_order
 from supervm.engine.state.store import Numbers, StateStore
 from supervm.kernels.cpu.state import access_set
 from supervm.kernels.cpu.state.versions import TAKEN_AT_ONCE
@@ -69,10 +69,10 @@ class BlockExecutor:
                 worker.words[word] = address
         self._addresses = np.array([worker.address for worker in self._workers], np.int64)
         self._marks = np.zeros(0, np.uint32)
-        self._shared = np.zeros(by_waves.WAVE_SHARED_WORDS, np.int64)
-        self._shared[speculation.WORKERS] = self._addresses.ctypes.data
+        self._shared = np.zeros(waves.WAVE_SHARED_WORDS, np.int64)
+        self._shared[optimistic.WORKERS] = self._addresses.ctypes.data
         rest = ctypes.CDLL(None).sched_yield
-        self._shared[speculation.YIELD] = int(ctypes.cast(rest, ctypes.c_void_p).value or 0)
+        self._shared[optimistic.YIELD] = int(ctypes.cast(rest, ctypes.c_void_p).value or 0)
 
     @property
     def threads(self) -> int:
@@ -169,28 +169,28 @@ class BlockExecutor:
         """Optimistically on all threads; the rest in order if that turns out to be cheaper."""
         course = Course("speculation")
         shared, total = self._shared, len(columns)
-        for word in (speculation.NEXT, speculation.COMMITTED, speculation.START, speculation.REPEATED):
+        for word in (optimistic.NEXT, optimistic.COMMITTED, optimistic.START, optimistic.REPEATED):
             shared[word] = 0
-        shared[speculation.STOP] = total
-        while shared[speculation.COMMITTED] < total:
-            shared[speculation.HALT] = shared[speculation.LOCK] = 0
-            shared[speculation.NEXT] = shared[speculation.COMMITTED]
+        shared[optimistic.STOP] = total
+        while shared[optimistic.COMMITTED] < total:
+            shared[optimistic.HALT] = shared[optimistic.LOCK] = 0
+            shared[optimistic.NEXT] = shared[optimistic.COMMITTED]
             # What was executed ahead is gone with the buffers that it lay in; hot and fast ones stay what they are.
-            ready = columns[c.READY][int(shared[speculation.COMMITTED]) :]
-            ready[(ready == speculation.EXECUTED) | (ready == speculation.CROWDED)] = speculation.WAITING
-            first = int(shared[speculation.COMMITTED])
+            ready = columns[c.READY][int(shared[optimistic.COMMITTED]) :]
+            ready[(ready == optimistic.EXECUTED) | (ready == optimistic.CROWDED)] = optimistic.WAITING
+            first = int(shared[optimistic.COMMITTED])
             self._share_out(columns)
-            halt = int(shared[speculation.HALT])
+            halt = int(shared[optimistic.HALT])
             # With fewer instances than workers want, they could take them from each other for ever.
-            stuck = self._lacks_instances() and first == shared[speculation.COMMITTED]
-            if halt == speculation.TURN or (halt == speculation.FULL and stuck):
+            stuck = self._lacks_instances() and first == shared[optimistic.COMMITTED]
+            if halt == optimistic.TURN or (halt == optimistic.FULL and stuck):
                 course.turned = True
                 break
-            if halt == speculation.FULL:
+            if halt == optimistic.FULL:
                 self._make_room_everywhere()
-        course.repeated = int(shared[speculation.REPEATED])
+        course.repeated = int(shared[optimistic.REPEATED])
         if course.turned:
-            self.run_in_order(columns, int(shared[speculation.COMMITTED]))
+            self.run_in_order(columns, int(shared[optimistic.COMMITTED]))
         return course
 
     def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course:
@@ -198,7 +198,7 @@ class BlockExecutor:
         is `undeclared`), or if there are too few instances for all threads (`turned`)."""
         shared = self._shared
         while True:
-            for word in (speculation.NEXT, speculation.HALT, by_waves.WAVE, by_waves.DONE):
+            for word in (optimistic.NEXT, optimistic.HALT, waves.WAVE, waves.DONE):
                 shared[word] = 0
             for worker in self._workers:
                 worker.words[access_set.IN_PLACE] = 1
@@ -206,18 +206,18 @@ class BlockExecutor:
             arguments = (columns.address, self._shared.ctypes.data, order, bounds)
             self.pool.run(
                 *(
-                    _bound(by_waves.run_waves, worker.address, number, *arguments)
+                    _bound(waves.run_waves, worker.address, number, *arguments)
                     for number, worker in enumerate(self._workers)
                 )
             )
-            halt = int(shared[speculation.HALT])
+            halt = int(shared[optimistic.HALT])
             if not halt:
                 return Course("waves")
             needs = [
                 (worker.words[access_set.NEEDS], worker.words[access_set.NEEDED]) for worker in self._workers
             ]
             self.undo()
-            if halt == by_waves.UNDECLARED:
+            if halt == waves.UNDECLARED:
                 return Course("waves", undeclared=True)
             if any(need == w.NEEDS_INSTANCES for need, _ in needs):
                 for worker in self._workers:
@@ -237,7 +237,7 @@ class BlockExecutor:
         return result[0]
 
     def _share_out(self, columns: Columns) -> None:
-        segments = speculation.SEGMENTS
+        segments = optimistic.SEGMENTS
         tasks: list[Callable[[], object]] = []
         for number, worker in enumerate(self._workers):
             words = worker.words
@@ -252,7 +252,7 @@ class BlockExecutor:
             entries = worker.capacity(access_set.NEEDS_ENTRIES) // segments
             values = worker.capacity(access_set.NEEDS_VALUES) // segments & ~63
             arguments = (worker.address, number, columns.address, self._shared.ctypes.data)
-            tasks.append(_bound(speculation.speculate, *arguments, TURN_PERCENT, entries, values))
+            tasks.append(_bound(optimistic.speculate, *arguments, TURN_PERCENT, entries, values))
         self.pool.run(*tasks)
 
     def _lacks_instances(self) -> bool:
@@ -278,7 +278,7 @@ class BlockExecutor:
                 worker.grow(need, needed + TAKEN_AT_ONCE)
         elif need in (access_set.NEEDS_ENTRIES, access_set.NEEDS_VALUES):
             # Under speculation a transaction has one of many segments to itself.
-            worker.grow(need, speculation.SEGMENTS * needed)
+            worker.grow(need, optimistic.SEGMENTS * needed)
         elif need:
             worker.grow(need, needed)
 

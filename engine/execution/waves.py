@@ -1,141 +1,136 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Balance transfers in parallel, wave by wave.
+"""Execution of a block whose transactions declare what they touch: wave after wave, each in parallel.
 
-Why waves are enough. A transaction reads and writes the balances and nonces of its sender and its recipient
-and nothing else: fees are not paid while the block runs, they are summed afterwards from the outcomes. With
-these accounts as both reads and writes, the `locking` rule gives every transaction an edge to the last
-earlier one that touches each of its accounts. So two transactions of one wave share no account, they commute
-and can run at the same time; all that touch one account lie in different waves, in block order.
+Under the rule `locking` the transactions of a wave share no key that one of them writes, so each is applied as soon as
+it was executed, in any order. What a transaction really touches is compared with what it declared; the first that lied
+stops everybody, and the block is undone and executed without trusting declarations.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 from numba import njit
-from numpy.typing import NDArray
 
-from supervm.engine.execution.amounts import (
-    Limbs,
-    add,
-    add_to,
-    below,
-    from_int,
-    less,
-    multiply,
-    subtract_from,
-    to_int,
-    total,
+from supervm.engine.execution import columns as c
+from supervm.engine.execution.columns import column, item8, item64, set8
+from supervm.engine.execution.optimistic import FULL, HALT, NEXT, rest, shared_word
+from supervm.engine.execution.transaction import VALUE_BYTES, abandon, ask_for, execute
+from supervm.kernels.cpu.lanes.addresses import exchange_if, fetch_add, load32, release64
+from supervm.kernels.cpu.state.access_set import (
+    ENTRY_BYTES,
+    ENTRY_COUNT,
+    ENTRY_FIRST,
+    FLAGS,
+    KEY,
+    WRITTEN,
+    apply,
+    entry_address,
+    forget_all,
+    get,
 )
-from supervm.engine.transfers import TRANSFER_GAS, Executed, Outcome, Transfers
-from supervm.kernels.threads import run_slices
+from supervm.kernels.cpu.state.amounts import amount_is_zero
+from supervm.vm.context import EVENTS_USED
 
-GRAIN = 64
-"""Transactions that one thread takes at a time; waves shorter than two grains run on the caller's thread."""
+WAVE, DONE = 72, 80
+"""Shared words behind those of speculation: the wave at work, transactions done so far."""
 
-_TRANSFERRED = Outcome.TRANSFERRED.value
-_CALL = Outcome.CALL.value
-_CALL_WRONG_NONCE = Outcome.CALL_WRONG_NONCE.value
-_WRONG_NONCE = Outcome.WRONG_NONCE.value
-_INSUFFICIENT = Outcome.INSUFFICIENT.value
-_OVERFLOW = Outcome.OVERFLOW.value
-_READY = 255
+WAVE_SHARED_WORDS = DONE + 8
+
+UNDECLARED = 3
+"""Reason to halt: a transaction touched what it had not declared."""
+
+CHUNK = 32
+
+MOST_COMPARED = 4096
+"""Comparisons of touched with declared keys that a transaction is worth; above, its declaration is not believed."""
 
 
-def execute_waves(block: Transfers, wave: NDArray[np.int32], *, grain: int = GRAIN) -> Executed:
-    """Execute `block` by the rules of `supervm.engine.transfers`, the members of a wave in parallel.
+@njit(cache=True)
+def _declared(block: Any, item: Any, number: Any, first: Any, stop: Any) -> bool:
+    """Whether a key is among the declared ones from `first` below `stop`, or comes with every transaction.
+
+    What comes with it is what `heat.accesses` lists: the target's account only where the transaction moves a value or is
+    a transfer.
+    """
+    if number == item64(block, c.SENDERS, item):
+        return True
+    if number == item64(block, c.TARGETS, item):
+        value = column(block, c.VALUES) + VALUE_BYTES * item
+        if not item8(block, c.CALLS, item) or not amount_is_zero(value):
+            return True
+    for place in range(first, stop):
+        if item64(block, c.DECLARED, place) == number:
+            return True
+    for place in range(item64(block, c.OBJECT_OFFSETS, item), item64(block, c.OBJECT_OFFSETS, item + 1)):
+        if item64(block, c.OBJECTS, place) == number:
+            return True
+    return False
+
+
+@njit(cache=True)
+def keeps_declaration(worker: Any, block: Any, item: Any) -> bool:
+    """Whether the transaction at work touched only keys that it declared, and wrote only those declared as written."""
+    first, stop = item64(block, c.DECLARED_OFFSETS, item), item64(block, c.DECLARED_OFFSETS, item + 1)
+    writes = item64(block, c.DECLARED_WRITES, item)
+    count = get(worker, ENTRY_COUNT)
+    if count * (stop - first) > MOST_COMPARED:
+        return False
+    entry = entry_address(worker, 0)
+    for _ in range(count):
+        number, flags = load32(entry + KEY), load32(entry + FLAGS)
+        if flags and not _declared(block, item, number, writes if flags & WRITTEN else first, stop):
+            return False
+        entry += ENTRY_BYTES
+    return True
+
+
+@njit(cache=True)
+def _run_one(worker: Any, number: Any, block: Any, item: Any) -> Any:
+    """Execute and apply a transaction; 0 or the reason to halt."""
+    if item8(block, c.REJECTED, item):
+        return 0
+    events = get(worker, EVENTS_USED)
+    problem = 0
+    if execute(worker, block, item):
+        problem = FULL
+    elif not keeps_declaration(worker, block, item):
+        problem = UNDECLARED
+    elif not apply(worker, worker, get(worker, ENTRY_FIRST), get(worker, ENTRY_COUNT)):
+        problem = FULL
+    if problem:
+        abandon(worker, events)
+    forget_all(worker)
+    set8(block, c.OWNERS, item, number)
+    return problem
+
+
+@njit(nogil=True, cache=True)
+def run_waves(worker: Any, number: Any, block: Any, shared: Any, order: Any, bounds: Any) -> None:
+    """Work on a block with other workers until every wave is done or somebody halts.
 
     Args:
-        block: the transactions and accounts.
-        wave: int32 (n,), of `detect` over `block.keys()` as reads and as writes, rule `locking`.
-        grain: see `GRAIN`.
+        worker, number: this thread's worker and which one it is.
+        order: int64, transactions by wave, in block order within a wave.
+        bounds: int64, where each wave begins in `order`, and its end.
     """
-    balances, nonces = block.balances.copy(), block.nonces.copy()
-    fee, cost, outcome = _costs(block)
-    order = np.argsort(wave, kind="stable")
-
-    def members(start: int, stop: int) -> None:
-        _execute_members(
-            order[start:stop],
-            balances,
-            nonces,
-            block.sender,
-            block.recipient,
-            block.transfer,
-            block.nonce,
-            block.value,
-            cost,
-            outcome,
-        )
-
-    for first, last, parallel in _stages(wave, grain):
-        if parallel:
-            run_slices(lambda a, b, at=first: members(at + a, at + b), last - first, grain)  # type: ignore[misc]
-        else:
-            members(first, last)
-    done = outcome == Outcome.TRANSFERRED
-    burned = int(done.sum()) * TRANSFER_GAS * to_int(block.base_fee)
-    fees = total(fee[done]) - burned
-    owner = block.fee_recipient
-    balances[owner] = from_int((to_int(balances[owner]) + fees) % 2**256)
-    return Executed(balances, nonces, outcome, burned, fees)
-
-
-def _costs(block: Transfers) -> tuple[Limbs, Limbs, NDArray[np.uint8]]:
-    """The fee of each transaction, what its sender pays in all, and its outcome if that is known already."""
-    fee, fee_overflows = multiply(block.gas_price, TRANSFER_GAS)
-    cost, cost_overflows = add(block.value, fee)
-    outcome = np.full(len(block), _READY, np.uint8)
-    # Beyond 2^256 nobody can pay; the nonce is looked at first all the same, so that the reason is the same.
-    cost[fee_overflows | cost_overflows] = np.iinfo(np.uint64).max
-    outcome[(fee_overflows | cost_overflows) & block.transfer] = _INSUFFICIENT
-    outcome[block.transfer & below(block.gas_price, block.base_fee[None])] = Outcome.FEE_BELOW_BASE
-    outcome[~block.signed] = Outcome.NO_SENDER
-    return fee, cost, outcome
-
-
-def _stages(wave: NDArray[np.int32], grain: int) -> list[tuple[int, int, bool]]:
-    """The wave order cut into stages (first, last, in parallel): a long wave is one, and so is a run of short
-    ones, which one thread executes in a single call."""
-    ends = np.cumsum(np.bincount(wave))
-    starts = np.append(0, ends[:-1])
-    long = ends - starts >= 2 * grain
-    head = np.append(True, long[1:] | long[:-1])[: len(ends)]
-    first = starts[head]
-    last = np.append(first[1:], ends[-1:])
-    return list(zip(first.tolist(), last.tolist(), long[head].tolist(), strict=True))
-
-
-@njit(nogil=True, cache=True)
-def _execute_members(  # type: ignore[no-untyped-def]
-    order, balances, nonces, senders, recipients, transfer, nonce, values, costs, outcome
-):
-    for i in order:
-        sender, recipient = senders[i], recipients[i]
-        known = outcome[i]
-        if known != _READY and known != _INSUFFICIENT:
+    waited = 0
+    while True:
+        wave = shared_word(shared, WAVE)
+        if wave >= bounds.size - 1 or shared_word(shared, HALT):
+            return
+        first, limit = shared_word(shared, NEXT), bounds[wave + 1]
+        last = min(first + CHUNK, limit)
+        if first >= limit or not exchange_if(shared + 8 * NEXT, first, last):
+            waited = rest(shared, waited)
             continue
-        right = nonces[sender] == nonce[i]
-        if not transfer[i]:
-            nonces[sender] += np.uint64(1)
-            outcome[i] = _CALL if right else _CALL_WRONG_NONCE
-        elif not right:
-            outcome[i] = _WRONG_NONCE
-        elif known == _INSUFFICIENT or less(balances[sender], costs[i]):
-            outcome[i] = _INSUFFICIENT
-        elif recipient != sender and _overflows(balances[recipient], values[i]):
-            outcome[i] = _OVERFLOW
-        else:
-            subtract_from(balances[sender], costs[i])
-            add_to(balances[recipient], values[i])
-            nonces[sender] += np.uint64(1)
-            outcome[i] = _TRANSFERRED
-
-
-@njit(nogil=True, cache=True)
-def _overflows(a, b):  # type: ignore[no-untyped-def]
-    """Whether a + b ≥ 2^256, that is, whether 2^256 − 1 − a < b."""
-    for k in range(3, -1, -1):
-        room = ~a[k]
-        if room != b[k]:
-            return room < b[k]
-    return False
+        waited = 0
+        for place in range(first, last):
+            if place + 8 < last:
+                ask_for(worker, block, order[place + 8])
+            problem = _run_one(worker, number, block, order[place])
+            if problem:
+                release64(shared + 8 * HALT, problem)
+                return
+        if fetch_add(shared + 8 * DONE, last - first) + last - first == limit:
+            release64(shared + 8 * WAVE, wave + 1)

@@ -32,9 +32,9 @@ from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine.errors import InputFileError
-from supervm.engine.input_files import open_input
-from supervm.engine.transaction_encoding import decode, encode
-from supervm.engine.whole_files import whole_file
+from supervm.engine.files.input_files import open_input
+from supervm.engine.files.whole_files import whole_file
+from supervm.engine.transactions.encoding import decode, encode
 from supervm.engine.workloads.workload import Announced, Deployment, Genesis, Parameters, Workload
 from supervm.kernels.errors import ArgumentError
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-from supervm.engine import ragged
-from supervm.engine.ranks import ranks_within
-from supervm.engine.transactions import TransactionBatch
-from supervm.engine.transfers import intern_rows
+from supervm.engine.arrays import ragged
+from supervm.engine.arrays.ranks import ranks_within
+from supervm.engine.ethereum.replay.transfers import intern_rows
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.workloads import parts
 from supervm.engine.workloads.parts import Part
 from supervm.engine.workloads.signing import Keys, Progress

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-from supervm.engine import ragged
+from supervm.engine.arrays import amounts, ragged
+from supervm.engine.arrays.ranks import ranks_within
 from supervm.engine.errors import ForgedBlock
 from supervm.engine.ethereum import (
     Block,
@@ -22,11 +23,9 @@ from supervm.engine.ethereum import (
     recover_senders,
 )
 from supervm.engine.ethereum.header import check_header
+from supervm.engine.ethereum.replay.transfers import intern_rows
 from supervm.engine.ethereum.transfers import translate_block
-from supervm.engine.execution import amounts
-from supervm.engine.ranks import ranks_within
-from supervm.engine.transactions import TransactionBatch
-from supervm.engine.transfers import intern_rows
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.workloads.parts import deployment, token_entries
 from supervm.engine.workloads.workload import Genesis, Parameters, Workload
 

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from supervm.crypto import hashes
 from supervm.crypto.messages import Messages
-from supervm.engine import ragged
-from supervm.engine.addresses import contract_addresses
-from supervm.engine.contract_calls import (
+from supervm.engine.arrays import amounts, ragged
+from supervm.engine.state.keys import account_keys, code_keys, object_keys, storage_keys
+from supervm.engine.transactions.addresses import contract_addresses
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.columns import big_endian
+from supervm.engine.transactions.contract_calls import (
     MARKET_MOST,
     MARKET_POOL_KEY,
     MARKET_TOTALS_KEY,
@@ -27,10 +30,6 @@ from supervm.engine.contract_calls import (
     token_stored_amounts,
     token_transfer_input,
 )
-from supervm.engine.execution import amounts
-from supervm.engine.state_keys import account_keys, code_keys, object_keys, storage_keys
-from supervm.engine.transaction_columns import big_endian
-from supervm.engine.transactions import TransactionBatch
 from supervm.engine.workloads.traffic import (
     generator,
     hot_rows,

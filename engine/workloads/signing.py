@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from supervm.crypto import hashes
 from supervm.crypto.messages import Messages
-from supervm.engine.addresses import ed25519_addresses
 from supervm.engine.errors import MissingPackage
-from supervm.engine.transaction_encoding import signing_digests
-from supervm.engine.transactions import Scheme, TransactionBatch
+from supervm.engine.transactions.addresses import ed25519_addresses
+from supervm.engine.transactions.batch import Scheme, TransactionBatch
+from supervm.engine.transactions.encoding import signing_digests
 from supervm.kernels.errors import ArgumentError
 
 Bytes = NDArray[np.uint8]

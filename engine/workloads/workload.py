@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-from supervm.engine import ragged
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.arrays import ragged
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 
 Bytes = NDArray[np.uint8]

@@ -37,7 +37,7 @@ from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig, Router
 from supervm.engine.engine import Engine
 from supervm.engine.errors import MalformedBatch
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 
 SMALL = Shape(transactions=40, blocks=4, accounts=12, kinds=tuple(KINDS), chain_id=1)

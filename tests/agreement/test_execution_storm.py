@@ -19,11 +19,11 @@ from judge import Tx
 from judge.rules import OWNED
 from stories import Story, person, thing
 
+from supervm.engine.arrays.ranks import ranks_within
+from supervm.engine.blocks.result import BlockStats
 from supervm.engine.config import Collection
 from supervm.engine.engine import Engine
-from supervm.engine.ranks import ranks_within
-from supervm.engine.result import BlockStats
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 
 PEOPLE, THINGS, SIZE = 14, 4, 100
 

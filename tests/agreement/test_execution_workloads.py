@@ -25,11 +25,11 @@ from fault_device import FaultDevice, Faults, lend
 from judge import Judge, Tx
 from stories import Story, person
 
+from supervm.engine.blocks.result import BlockResult
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
-from supervm.engine.result import BlockResult
 from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.workloads import NAMES, Parameters, Workload, generate
 from supervm.kernels import registry
 from supervm.vm import contracts

@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from eth_keys import keys as eth_keys
 from plain_transactions import Plain, batch_of
 
-from supervm.engine.addresses import (
+from supervm.engine.blocks.authentication import authenticate
+from supervm.engine.transactions.addresses import (
     contract_addresses,
     ed25519_addresses,
     even_keys,
     secp256k1_addresses,
 )
-from supervm.engine.authentication import authenticate
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.vm.outcomes import Reason
 
 P = 2**256 - 2**32 - 977

@@ -15,10 +15,10 @@ from engine_runs import begin, blocks_of, end_of
 from plain_transactions import Plain, batch_of
 
 from supervm.crypto.oracle import sparse_merkle
+from supervm.engine.blocks.pipeline import TimedBatch
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 from supervm.engine.errors import EngineClosed, StorageUnavailable
-from supervm.engine.pipeline import TimedBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
 from supervm.vm.contracts import load

@@ -13,8 +13,8 @@ import pytest
 from supervm.engine.errors import ForgedBlock, InputFileError
 from supervm.engine.ethereum.blocks import decode_block
 from supervm.engine.ethereum.header import Claim, check_header
-from supervm.engine.replay import replay
-from supervm.engine.report import ReplayReport
+from supervm.engine.ethereum.replay.replay import replay
+from supervm.engine.ethereum.replay.report import ReplayReport
 from supervm.engine.workloads import mainnet
 
 ROOT = Path(__file__).resolve().parents[2]

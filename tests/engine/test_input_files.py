@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from supervm.engine import input_files
 from supervm.engine.errors import InputFileError
-from supervm.engine.input_files import open_input, read_input
+from supervm.engine.files import input_files
+from supervm.engine.files.input_files import open_input, read_input
 
 
 @pytest.fixture

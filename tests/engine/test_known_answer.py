@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 from judge import Judge, Reason, Tx
 
-from supervm.engine import known_answer
 from supervm.engine.config import Mode
+from supervm.engine.workloads import known_answer
 from supervm.tiers.execution_check import RIGHT, check_execution
 from supervm.vm import contracts
 

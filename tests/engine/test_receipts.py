@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 from engine_runs import begin, blocks_of
 
+from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.engine import Engine
-from supervm.engine.receipts import Receipts
 from supervm.kernels.errors import ArgumentError
 
 

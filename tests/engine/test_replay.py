@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-import supervm.engine.replay as replay_module
+import supervm.engine.ethereum.replay.replay as replay_module
 from supervm.crypto.params.secp256k1 import FN
+from supervm.engine.arrays import amounts
 from supervm.engine.errors import InputFileError
-from supervm.engine.execution import amounts
-from supervm.engine.replay import replay
-from supervm.engine.report import ReplayReport
-from supervm.engine.transfers import Executed
+from supervm.engine.ethereum.replay.replay import replay
+from supervm.engine.ethereum.replay.report import ReplayReport
+from supervm.engine.ethereum.replay.transfers import Executed
 from supervm.kernels import get_threads
 from supervm.kernels.errors import SupervmError
 

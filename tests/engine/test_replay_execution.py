@@ -11,11 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from supervm.engine.arrays import amounts
 from supervm.engine.conflicts import detect
-from supervm.engine.execution import amounts
-from supervm.engine.execution.sequential import execute_sequential
-from supervm.engine.execution.waves import execute_waves
-from supervm.engine.transfers import NOBODY, TRANSFER_GAS, Executed, Outcome, Transfers, intern_rows
+from supervm.engine.ethereum.replay.sequential import execute_sequential
+from supervm.engine.ethereum.replay.transfers import (
+    NOBODY,
+    TRANSFER_GAS,
+    Executed,
+    Outcome,
+    Transfers,
+    intern_rows,
+)
+from supervm.engine.ethereum.replay.waves import execute_waves
 from supervm.kernels import get_threads, set_threads
 
 GWEI = 10**9
@@ -73,7 +80,7 @@ def waves(block: Transfers) -> np.ndarray:
 
 
 def on_python_integers(block: Transfers) -> tuple[list[int], list[int], list[Outcome], int, int]:
-    """The rules of `supervm.engine.transfers`, read once more."""
+    """The rules of `supervm.engine.ethereum.replay.transfers`, read once more."""
     balances = [amounts.to_int(row) for row in block.balances]
     nonces, outcomes = block.nonces.tolist(), []
     base, burned, tips = amounts.to_int(block.base_fee), 0, 0

@@ -16,7 +16,7 @@ from plain_transactions import Plain, batch_of, transactions
 
 from supervm.crypto.messages import Messages
 from supervm.engine.errors import MalformedBatch
-from supervm.engine.transaction_encoding import (
+from supervm.engine.transactions.encoding import (
     EncodingFault,
     decode,
     encode,

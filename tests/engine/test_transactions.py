@@ -15,7 +15,7 @@ from plain_transactions import Plain, batch_of, transactions
 
 from supervm.crypto.messages import Messages
 from supervm.engine.errors import MalformedBatch
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 
 A, B = b"a" * 20, b"b" * 20
 THREE = batch_of(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervm.engine.whole_files import unfinished_name, whole_file, whole_folder, write_whole
+from supervm.engine.files.whole_files import unfinished_name, whole_file, whole_folder, write_whole
 
 
 def _write_and_fail(write: Callable[[bytes], object], error: type[BaseException]) -> None:

@@ -11,14 +11,18 @@ import pytest
 
 from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig, Mode
-from supervm.engine.conservation import Holdings, holdings
-from supervm.engine.contract_calls import MARKET_POOL_KEY, market_balance_keys, token_balance_keys
 from supervm.engine.engine import Engine
-from supervm.engine.state_keys import storage_keys
+from supervm.engine.state.keys import storage_keys
 from supervm.engine.storage import Storage
-from supervm.engine.workload_run import first_difference, place_genesis, run_workload, warm
+from supervm.engine.transactions.contract_calls import (
+    MARKET_POOL_KEY,
+    market_balance_keys,
+    token_balance_keys,
+)
 from supervm.engine.workloads import Deployment, Parameters, Workload, generate
+from supervm.engine.workloads.conservation import Holdings, holdings
 from supervm.engine.workloads.parts import MARKET_EACH, MARKET_RESERVE, TOKENS_EACH
+from supervm.engine.workloads.run import first_difference, place_genesis, run_workload, warm
 from supervm.kernels.errors import ArgumentError
 
 ACCOUNTS = 20
@@ -38,7 +42,7 @@ def _preset(engine: Engine, address: bytes, key: bytes, value: bytes) -> None:
 
 @pytest.mark.parametrize("chunk", [7, 65_536])
 def test_holdings_of_a_token(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr("supervm.engine.conservation.CHUNK_KEYS", chunk)
+    monkeypatch.setattr("supervm.engine.workloads.conservation.CHUNK_KEYS", chunk)
     workload = generate("token", PARAMETERS)
     [deployed] = workload.genesis.deployments
     with Engine.open(None) as engine:
@@ -117,7 +121,7 @@ def test_a_supply_that_changes_with_its_balances_is_seen(monkeypatch: pytest.Mon
     """Both sums agree with each other then, and not with those of the genesis."""
     workload = generate("token", PARAMETERS)
     sums = iter([Holdings(engine_money(workload), ((5, 5),)), Holdings(engine_money(workload), ((6, 6),))])
-    monkeypatch.setattr("supervm.engine.workload_run.holdings", lambda *asked: next(sums))
+    monkeypatch.setattr("supervm.engine.workloads.run.holdings", lambda *asked: next(sums))
     assert not run_workload(workload, EngineConfig()).conserved
 
 
@@ -200,7 +204,7 @@ def test_a_workload_without_transactions() -> None:
 def test_warming_runs_both_modes_and_verifies(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[EngineConfig] = []
     monkeypatch.setattr(
-        "supervm.engine.workload_run.run_workload", lambda workload, config: asked.append(config)
+        "supervm.engine.workloads.run.run_workload", lambda workload, config: asked.append(config)
     )
     warm(EngineConfig(schedule="waves"), signed=True)  # type: ignore[arg-type]
     assert {config.mode for config in asked} == set(Mode)

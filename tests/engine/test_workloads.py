@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wasm_host import Host
 
-from supervm.engine.authentication import authenticate
+from supervm.engine.arrays.ranks import ranks_within
+from supervm.engine.blocks.authentication import authenticate
 from supervm.engine.errors import MissingPackage
-from supervm.engine.ranks import ranks_within
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.workloads import NAMES, Keys, Parameters, Workload, generate, mainnet
 from supervm.engine.workloads.generate import MIXED
 from supervm.engine.workloads.traffic import passed_on

@@ -200,7 +200,7 @@ def test_importing_compiles_nothing(tmp_path):
     assert found["compiled"] == []
     assert set(found["absent"]) <= {"cupy"}
     assert len(found["names"]) > 300
-    assert {"supervm.engine.host_crypto", "supervm.tiers.commands.serve"} <= set(found["names"])
+    assert {"supervm.engine.execution.host_crypto", "supervm.tiers.commands.serve"} <= set(found["names"])
 
 
 COMMANDING = """
@@ -221,7 +221,7 @@ COMPILED = {
     "status": [],
     "contract list": [],
     "contract check token": [],
-    "node genesis new.genesis": ["supervm.engine.ragged.ascending"],
+    "node genesis new.genesis": ["supervm.engine.arrays.ragged.ascending"],
     **{f"{command} --help": [] for command in ("", *COMMANDS, "contract deploy", "node genesis")},
 }
 """Commands that have next to no use for kernels → what they compile."""

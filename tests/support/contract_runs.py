@@ -10,7 +10,7 @@ import numpy as np
 from contracts_for_tests import HOST_FUNCTIONS, LONG_RESULTS, compiled, imports
 from numba import njit
 
-from supervm.engine.host_crypto import FUNCTIONS, check_addresses
+from supervm.engine.execution.host_crypto import FUNCTIONS, check_addresses
 from supervm.engine.state.store import StateStore
 from supervm.kernels.cpu.state import access_set
 from supervm.kernels.cpu.state.versions import TAKEN_AT_ONCE

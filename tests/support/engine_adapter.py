@@ -21,14 +21,14 @@ from judge import Judge, Receipt, Tx
 from judge.rules import ACCOUNT
 
 from supervm.crypto.messages import Messages
-from supervm.engine import block_runner
+from supervm.engine.blocks import runner
+from supervm.engine.blocks.heat import HeatTable
+from supervm.engine.blocks.receipts import Receipts
+from supervm.engine.blocks.result import BlockResult, BlockStats
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 from supervm.engine.execution import executor
-from supervm.engine.heat import HeatTable
-from supervm.engine.receipts import Receipts
-from supervm.engine.result import BlockResult, BlockStats
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 
 NEVER = 100
 """Percentage of repeated transactions that is never exceeded."""
@@ -52,7 +52,7 @@ class Way:
         """While a block is executed in this manner."""
         with ExitStack() as stack:
             if self.eager or self.sharing:
-                stack.enter_context(patch.object(block_runner, "WORTH_SHARING", 1))
+                stack.enter_context(patch.object(runner, "WORTH_SHARING", 1))
             if self.eager:
                 stack.enter_context(patch.object(executor, "TURN_PERCENT", NEVER))
                 stack.enter_context(patch.object(HeatTable, "hot", _nothing_is_hot))

@@ -14,8 +14,8 @@ from typing import Any
 from engine_runs import blocks_of
 
 from supervm.engine.config import EngineConfig
-from supervm.engine.workload_run import run_workload
 from supervm.engine.workloads import Workload, write_workload
+from supervm.engine.workloads.run import run_workload
 from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block
 from supervm.tiers.node.full_node import FullNode
 

@@ -19,7 +19,7 @@ from engine_runs import blocks_of
 from node_chains import block_files, opened
 
 from supervm.engine.state.state import State
-from supervm.engine.transaction_encoding import encode, transaction_hashes
+from supervm.engine.transactions.encoding import encode, transaction_hashes
 from supervm.kernels.threads import set_threads
 from supervm.tiers.node.full_service import prune_inbox
 from supervm.tiers.node.inbox import Inbox

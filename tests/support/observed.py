@@ -14,8 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from supervm.crypto.messages import Messages
-from supervm.engine.receipts import Path, Receipts
-from supervm.engine.result import BlockResult, BlockStats
+from supervm.engine.blocks.receipts import Path, Receipts
+from supervm.engine.blocks.result import BlockResult, BlockStats
 from supervm.engine.scheduler.metrics import LABELS, Reading
 from supervm.engine.scheduler.report import ExecutorReport, SchedulerReport
 from supervm.tiers import Hardware

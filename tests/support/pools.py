@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from supervm.engine.transaction_encoding import encode, transaction_hashes
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.encoding import encode, transaction_hashes
 from supervm.tiers.node.inbox import Inbox
 from supervm.tiers.node.limits import BlockLimits, InboxLimits
 

@@ -18,7 +18,7 @@ from progress_lines import without_progress
 from typer.testing import Result
 
 from supervm.engine.errors import InputFileError
-from supervm.engine.report import BlockReport, Finding, ReplayReport
+from supervm.engine.ethereum.replay.report import BlockReport, Finding, ReplayReport
 from supervm.kernels.errors import BackendUnavailable
 from supervm.tiers.cli import COMMANDS
 from supervm.tiers.signature_files.verification import SignatureChecks

@@ -43,7 +43,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> Executions:
                 return outcome
         return ""
 
-    monkeypatch.setattr("supervm.engine.known_answer.wrong", wrong)
+    monkeypatch.setattr("supervm.engine.workloads.known_answer.wrong", wrong)
     return outcomes
 
 

@@ -19,8 +19,8 @@ from progress_lines import without_progress
 from typer.testing import Result
 
 from supervm.engine.config import EngineConfig, Mode
-from supervm.engine.workload_run import WorkloadRun, run_workload
 from supervm.engine.workloads import NAMES, Parameters, Workload, generate, read_workload, write_workload
+from supervm.engine.workloads.run import WorkloadRun, run_workload
 from supervm.tiers.bundled import bundled_blocks
 from supervm.tiers.workload_choice import WORKLOADS
 

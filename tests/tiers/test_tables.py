@@ -22,7 +22,7 @@ from typer.testing import Result
 
 from supervm.benchmarks.rows import PeerRow, Row
 from supervm.crypto.selftest import SelfTest
-from supervm.engine.report import Finding
+from supervm.engine.ethereum.replay.report import Finding
 from supervm.engine.scheduler.report import OperationReport, RouteReport, SchedulerReport
 from supervm.tiers import console, inventory, warming
 from supervm.tiers.console import plain
@@ -57,7 +57,7 @@ def _every_backend_right(monkeypatch: pytest.MonkeyPatch) -> None:
         "supervm.tiers.inventory.known_answers",
         lambda operation, backend: SelfTest(operation, backend, True, f"{operation} agrees"),
     )
-    monkeypatch.setattr("supervm.engine.known_answer.wrong", lambda mode, threads: "")
+    monkeypatch.setattr("supervm.engine.workloads.known_answer.wrong", lambda mode, threads: "")
 
 
 @pytest.mark.usefixtures("_every_backend_right")

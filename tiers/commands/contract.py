@@ -15,7 +15,7 @@ from supervm.engine.config import Mode
 from supervm.engine.engine import Engine
 from supervm.engine.single_call import SENDER, call_contract
 from supervm.engine.storage.layout import FORMAT_FILE
-from supervm.engine.transactions import DEFAULT_GAS_LIMIT
+from supervm.engine.transactions.batch import DEFAULT_GAS_LIMIT
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console, output
 from supervm.tiers.commands import contract_answers as show

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from supervm.engine.receipts import Receipt
+from supervm.engine.blocks.receipts import Receipt
 from supervm.engine.single_call import Called
 from supervm.tiers import console
 from supervm.tiers.environment import environment

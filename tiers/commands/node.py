@@ -12,8 +12,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from supervm.engine.transactions import TransactionBatch
-from supervm.engine.whole_files import whole_folder
+from supervm.engine.files.whole_files import whole_folder
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.workloads import Genesis, Parameters, Workload, read_workload, write_workload
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console, progress

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from supervm.engine.report import BlockReport, Finding, ReplayReport
+from supervm.engine.ethereum.replay.report import BlockReport, Finding, ReplayReport
 from supervm.tiers import console
 from supervm.tiers.commands import options
 from supervm.tiers.compose import replay_pipeline

@@ -11,8 +11,8 @@ from typing import Any
 import typer
 
 from supervm.engine.config import EngineConfig, Mode, Schedule
-from supervm.engine.workload_run import Difference, WorkloadRun, first_difference, run_workload, warm
 from supervm.engine.workloads import Announced, Workload, write_workload
+from supervm.engine.workloads.run import Difference, WorkloadRun, first_difference, run_workload, warm
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options

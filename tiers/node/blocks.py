@@ -28,9 +28,9 @@ from pathlib import Path
 import numpy as np
 
 from supervm.crypto.messages import Messages
-from supervm.engine.transaction_encoding import decode, encode
-from supervm.engine.transactions import TransactionBatch
-from supervm.engine.whole_files import write_whole
+from supervm.engine.files.whole_files import write_whole
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.encoding import decode, encode
 from supervm.tiers.node.errors import BlockRefused, BlockTooLarge
 
 FORMAT = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervm.engine.input_files import read_input
+from supervm.engine.files.input_files import read_input
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client.connection import Tls
 from supervm.tiers.errors import BrokenFile, told_as_broken_file

@@ -17,13 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from supervm.engine.blocks.pipeline import TimedBatch
+from supervm.engine.blocks.receipts import Receipts
+from supervm.engine.blocks.result import BlockResult
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
-from supervm.engine.pipeline import TimedBatch
-from supervm.engine.receipts import Receipts
-from supervm.engine.result import BlockResult
-from supervm.engine.workload_run import place_genesis
 from supervm.engine.workloads import Announced, read_workload
+from supervm.engine.workloads.run import place_genesis
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.blocks import genesis_hash_of
 from supervm.tiers.node.errors import NodeError, WrongChain, WrongRoot

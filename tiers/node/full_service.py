@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.receipts import Receipts
-from supervm.engine.result import BlockResult
+from supervm.engine.blocks.receipts import Receipts
+from supervm.engine.blocks.result import BlockResult
 from supervm.engine.state.state import Position
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.block_stream import BlockStream
 from supervm.tiers.node.errors import NodeError, NotKept, TooManySnapshots

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-from supervm.engine.blocks import intrinsic_gas
-from supervm.engine.transaction_encoding import decode
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.blocks.layout import intrinsic_gas
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.encoding import decode
 from supervm.tiers.node.blocks import block_bytes
 from supervm.tiers.node.inbox_table import InboxTable, Noted
 from supervm.tiers.node.joining import Joining

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.execution import amounts
+from supervm.engine.arrays import amounts
 from supervm.tiers.node.blocks import block_bytes
 from supervm.tiers.node.limits import InboxLimits
 from supervm.tiers.node.refusals import Refusal

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.authentication import authenticate
-from supervm.engine.blocks import intrinsic_gas
+from supervm.engine.arrays import amounts
+from supervm.engine.blocks.authentication import authenticate
+from supervm.engine.blocks.layout import intrinsic_gas
 from supervm.engine.config import OnVerified
-from supervm.engine.execution import amounts
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.vm.limits import GAS_LIMIT
 from supervm.vm.outcomes import Reason
 

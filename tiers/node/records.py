@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from supervm.engine.receipts import Receipts
+from supervm.engine.blocks.receipts import Receipts
 from supervm.tiers.node.blocks import Block
 from supervm.tiers.node.databases import NUMBERS, Database, Row
 from supervm.tiers.node.errors import NotKept, WrongChain

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from supervm.engine.blocks.result import BlockResult
 from supervm.engine.config import EngineConfig
-from supervm.engine.result import BlockResult
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
 from supervm.tiers.compose import engine_config, scheduling, threads

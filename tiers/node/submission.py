@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from supervm.crypto import hashes
 from supervm.crypto.messages import Messages
-from supervm.engine.transaction_encoding import decode
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.encoding import decode
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.service.v1 import node_pb2 as pb
 

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.blocks import intrinsic_gas
-from supervm.engine.execution import amounts
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.arrays import amounts
+from supervm.engine.blocks.layout import intrinsic_gas
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.keys import KeyTable
 from supervm.kernels.work import Ragged
 from supervm.tiers.node.blocks import block_bytes

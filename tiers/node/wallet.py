@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from supervm.crypto.messages import Messages
-from supervm.engine.addresses import ed25519_addresses
-from supervm.engine.transaction_encoding import encode, signing_digests, transaction_hashes
-from supervm.engine.transactions import DEFAULT_GAS_LIMIT, Scheme, TransactionBatch
+from supervm.engine.transactions.addresses import ed25519_addresses
+from supervm.engine.transactions.batch import DEFAULT_GAS_LIMIT, Scheme, TransactionBatch
+from supervm.engine.transactions.encoding import encode, signing_digests, transaction_hashes
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.databases import Database
 from supervm.tiers.node.errors import WalletError

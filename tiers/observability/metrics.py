@@ -20,7 +20,7 @@ from supervm.tiers.observability.collectors import BuildCollector, PrivacyCollec
 from supervm.tiers.observability.windows import Window
 
 if TYPE_CHECKING:
-    from supervm.engine.result import BlockResult
+    from supervm.engine.blocks.result import BlockResult
     from supervm.engine.scheduler import Scheduler
 
 BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -30,7 +30,7 @@ VERDICTS = {"valid": 1, "invalid": 0, "malformed": -1}
 """The label `verdict` of each verdict."""
 
 PATHS = ("fast", "consensus", "privacy")
-"""Members of `supervm.engine.receipts.Path` by number; a service executes nothing and need not load that module."""
+"""Members of `supervm.engine.blocks.receipts.Path` by number; a service executes nothing and need not load that module."""
 
 HTTP_PORTS = ("http", "operations")
 """The label `port` of connections."""

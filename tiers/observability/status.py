@@ -24,7 +24,7 @@ from supervm.tiers.observability.samples import Samples
 from supervm.tiers.settings import Settings
 
 if TYPE_CHECKING:
-    from supervm.engine.result import BlockResult
+    from supervm.engine.blocks.result import BlockResult
 
 KINDS = {ExecutorKind.WASM_CPU.value: "processor"}
 """What an operator calls a kind of executor, where that is not the scheduler's name."""

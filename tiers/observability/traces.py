@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-    from supervm.engine.result import BlockResult
+    from supervm.engine.blocks.result import BlockResult
 
 NANOSECONDS = 10**9
 

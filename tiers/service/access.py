@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
 
-from supervm.engine.input_files import read_input
+from supervm.engine.files.input_files import read_input
 from supervm.tiers.errors import BrokenFile, ServiceError, told_as_broken_file
 from supervm.tiers.service.codes import Code
 

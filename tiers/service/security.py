@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grpc
 
-from supervm.engine.input_files import read_input
+from supervm.engine.files.input_files import read_input
 from supervm.tiers.errors import BrokenFile, SettingError, told_as_broken_file
 from supervm.tiers.service.access import Access
 from supervm.tiers.settings import Settings

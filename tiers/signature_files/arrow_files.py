@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from supervm.engine.errors import InputFileError
-from supervm.engine.input_files import InputFile
+from supervm.engine.files.input_files import InputFile
 from supervm.tiers.errors import BrokenFile
 from supervm.tiers.signature_files.arrow_messages import (
     CONTINUATION,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from supervm.engine.input_files import InputFile
+from supervm.engine.files.input_files import InputFile
 from supervm.tiers.signature_files.arrow_messages import (
     CONTINUATION,
     MOST_METADATA,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from supervm.engine.input_files import InputFile, open_input
+from supervm.engine.files.input_files import InputFile, open_input
 from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.tiers.signature_files.arrow_files import ArrowFile, ArrowStream, ParquetFile
 from supervm.tiers.signature_files.json_lines import BYTE_ORDER_MARK, JsonLinesFile

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from supervm.engine.input_files import InputFile
+from supervm.engine.files.input_files import InputFile
 from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.tiers.signature_files.rows import Rows, read_columns
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from supervm.engine.whole_files import unfinished_name
+from supervm.engine.files.whole_files import unfinished_name
 from supervm.tiers.errors import BrokenFile
 
 Verdicts = npt.NDArray[np.int8]

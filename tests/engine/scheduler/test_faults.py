@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from supervm.crypto import ed25519, hashes
 from supervm.engine.conflicts import detect
-from supervm.engine.replay import replay
+from supervm.engine.ethereum.replay.replay import replay
 from supervm.engine.scheduler import Strategy
 from supervm.engine.scheduler.workloads import workload
 from supervm.kernels import registry

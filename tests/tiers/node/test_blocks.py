@@ -11,7 +11,7 @@ import pytest
 from engine_runs import blocks_of
 from node_chains import SMALL, block_files
 
-from supervm.engine.transaction_encoding import encode
+from supervm.engine.transactions.encoding import encode
 from supervm.tiers.node.blocks import BlockReader, file_name, pack_block, unpack_block, write_block
 from supervm.tiers.node.errors import BlockRefused
 from supervm.tiers.node.sources import DirectorySource, Offered, SubmittedBlocks, Tip

@@ -9,7 +9,7 @@ from engine_runs import blocks_of
 from node_chains import block_files
 from served_nodes import Served
 
-from supervm.engine.transaction_encoding import encode
+from supervm.engine.transactions.encoding import encode
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.edge_service import EdgeService

@@ -12,10 +12,10 @@ from engine_runs import blocks_of
 from node_chains import SMALL, block_files, opened, running, sequential_roots, write_chain, write_genesis
 
 from supervm.crypto.messages import Messages
+from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.engine import Engine
 from supervm.engine.errors import InputFileError, StorageError, StorageFailed, StorageUnavailable
-from supervm.engine.receipts import Receipts
-from supervm.engine.transaction_encoding import encode
+from supervm.engine.transactions.encoding import encode
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
 from supervm.tiers.node.blocks import file_name, genesis_hash_of, pack_block, unpack_block, write_block

@@ -10,8 +10,8 @@ from node_chains import block_files, opened
 from served_nodes import Served
 
 from supervm.crypto.messages import Messages
-from supervm.engine.transaction_encoding import encode, transaction_hashes
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.encoding import encode, transaction_hashes
 from supervm.engine.workloads import Keys
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.blocks import genesis_hash_of, pack_block, write_block

@@ -17,7 +17,7 @@ import pytest
 from engine_runs import blocks_of
 from node_chains import opened, sequential_roots, write_chain
 
-from supervm.engine.receipts import Receipts
+from supervm.engine.blocks.receipts import Receipts
 
 KILLS = 12
 

@@ -17,7 +17,7 @@ import pytest
 from engine_runs import blocks_of
 from node_chains import block_files
 
-from supervm.engine.transaction_encoding import encode
+from supervm.engine.transactions.encoding import encode
 
 WORKLOAD = blocks_of("transfers", transactions=600, accounts=100, block_size=600, signed=True, seed=9)
 

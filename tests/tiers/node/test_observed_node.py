@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from supervm.engine.transaction_encoding import encode
+from supervm.engine.transactions.encoding import encode
 from supervm.kernels.threads import set_threads
 from supervm.tiers import Hardware
 from supervm.tiers.node.running import Places, run_edge, run_full

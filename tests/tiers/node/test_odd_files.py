@@ -13,7 +13,7 @@ from engine_runs import blocks_of
 from node_chains import SMALL, write_chain
 
 from supervm.engine.config import EngineConfig
-from supervm.engine.transaction_encoding import encode
+from supervm.engine.transactions.encoding import encode
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.blocks import file_name
 from supervm.tiers.node.errors import BlockRefused

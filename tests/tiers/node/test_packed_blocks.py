@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from pools import Pool, person
 
 from supervm.crypto.messages import Messages
-from supervm.engine import ragged
+from supervm.engine.arrays import ragged
 from supervm.engine.config import EngineConfig
-from supervm.engine.contract_calls import TRANSFER, token_transfer_input
 from supervm.engine.engine import Engine
-from supervm.engine.transactions import TransactionBatch
-from supervm.engine.workload_run import place_genesis
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.contract_calls import TRANSFER, token_transfer_input
 from supervm.engine.workloads.parts import deployment, token_entries
+from supervm.engine.workloads.run import place_genesis
 from supervm.engine.workloads.workload import Genesis
 from supervm.tiers.node.blocks import pack_block, unpack_block
 from supervm.tiers.node.limits import BlockLimits, InboxLimits

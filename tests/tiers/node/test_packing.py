@@ -17,8 +17,8 @@ from node_processes import process
 from pools import Accounts
 
 from supervm.crypto.messages import Messages
-from supervm.engine.transaction_encoding import encode, transaction_hashes
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.encoding import encode, transaction_hashes
 from supervm.engine.workloads import Genesis, Keys, Parameters, Workload
 from supervm.tiers.errors import SettingError
 from supervm.tiers.node import blocks, packing

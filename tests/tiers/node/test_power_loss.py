@@ -11,7 +11,7 @@ import pytest
 from engine_runs import blocks_of
 from node_chains import SMALL, block_files, opened, sequential_roots, write_chain
 
-from supervm.engine.receipts import Receipts
+from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.storage import Storage
 from supervm.tiers.node.blocks import unpack_block
 from supervm.tiers.node.errors import NotKept, WrongChain

@@ -11,8 +11,8 @@ import pytest
 from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
-from supervm.engine.transaction_encoding import signing_digests
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.encoding import signing_digests
 from supervm.engine.workloads import Keys
 from supervm.tiers.node.quick_check import account_check, stateless_check
 from supervm.vm.outcomes import Reason

@@ -17,10 +17,10 @@ from node_chains import SMALL, block_files, opened, running, sequential_roots, w
 from served_nodes import start_node
 
 from supervm.crypto.sparse_merkle import verify_proof
+from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.config import EngineConfig
-from supervm.engine.receipts import Receipts
-from supervm.engine.transaction_encoding import encode
-from supervm.engine.workload_run import run_workload
+from supervm.engine.transactions.encoding import encode
+from supervm.engine.workloads.run import run_workload
 from supervm.tiers.node.blocks import pack_block
 from supervm.tiers.node.errors import NodeError, UpstreamFailed
 from supervm.tiers.node.full_service import FullService

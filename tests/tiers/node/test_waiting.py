@@ -8,7 +8,7 @@ import itertools
 import pytest
 from pools import ENOUGH, Accounts, person, pool, sent
 
-from supervm.engine.transaction_encoding import encode, transaction_hashes
+from supervm.engine.transactions.encoding import encode, transaction_hashes
 from supervm.tiers.node.blocks import block_bytes
 from supervm.tiers.node.refusals import LATER, Refusal, reason_name
 from supervm.vm.outcomes import Reason

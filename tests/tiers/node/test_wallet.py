@@ -17,8 +17,8 @@ from served_nodes import Served
 
 from supervm.crypto.messages import Messages
 from supervm.crypto.sparse_merkle import SparseMerkleTree, verify_proof
-from supervm.engine.authentication import authenticate
-from supervm.engine.transaction_encoding import decode
+from supervm.engine.blocks.authentication import authenticate
+from supervm.engine.transactions.encoding import decode
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.errors import DatabaseFailed, ProofRefused, UpstreamFailed, WalletError
 from supervm.tiers.node.light_client import check_accounts, replay_queue

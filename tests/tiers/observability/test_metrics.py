@@ -15,7 +15,7 @@ from fault_rows import OPERATION, line, rows_batch, rows_function
 from observed import Observed, block_result, served
 from prometheus_client.parser import text_string_to_metric_families
 
-from supervm.engine.receipts import Path
+from supervm.engine.blocks.receipts import Path
 from supervm.engine.scheduler import Scheduler, SchedulerSettings
 from supervm.kernels import registry
 from supervm.tiers.observability.metrics import PATHS, Metrics

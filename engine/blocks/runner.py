@@ -12,24 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-from supervm.engine.authentication import authenticate
-from supervm.engine.blocks import Block, Contracts, prepare_block
+from supervm.engine.blocks.adaptive_router import AdaptiveRouter
+from supervm.engine.blocks.authentication import authenticate
+from supervm.engine.blocks.heat import HeatTable, Queues, accesses, written_keys
+from supervm.engine.blocks.interning import InternedBatch
+from supervm.engine.blocks.layout import Block, Contracts, prepare_block
+from supervm.engine.blocks.receipts import Receipts, gather_receipts
+from supervm.engine.blocks.result import BlockResult, BlockStats
+from supervm.engine.blocks.routing import Components, own_objects, paths, touched_accounts
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.conflicts import detect
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import TOUCHED_FAST_FLAG
 from supervm.engine.execution.executor import TURN_PERCENT, BlockExecutor, Course
-from supervm.engine.execution.owned import sum_of_fees
-from supervm.engine.execution.speculation import SKIPPED
-from supervm.engine.heat import HeatTable, Queues, accesses, written_keys
-from supervm.engine.interning import InternedBatch
-from supervm.engine.receipts import Receipts, gather_receipts
-from supervm.engine.result import BlockResult, BlockStats
-from supervm.engine.router import AdaptiveRouter
-from supervm.engine.routing import Components, own_objects, paths, touched_accounts
+from supervm.engine.execution.fast_path import sum_of_fees
+from supervm.engine.execution.optimistic import SKIPPED
+from supervm.engine.state.keys import ACCOUNT
 from supervm.engine.state.state import State
-from supervm.engine.state_keys import ACCOUNT
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.vm.outcomes import Reason
 

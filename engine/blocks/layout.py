@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine import block_kernels as kernels
-from supervm.engine import ragged
-from supervm.engine.block_kernels import NOBODY
+from supervm.engine.arrays import ragged
+from supervm.engine.blocks import kernels
+from supervm.engine.blocks.interning import InternedBatch, declared_keys
+from supervm.engine.blocks.kernels import NOBODY
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns
-from supervm.engine.interning import InternedBatch, declared_keys
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.arrays import borrow
 from supervm.kernels.keys import KeyTable
 from supervm.kernels.work import Ragged

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from supervm.crypto import hashes, secp256k1
 from supervm.crypto.params.secp256k1 import FN, FP
-from supervm.engine.execution import amounts
+from supervm.engine.arrays import amounts
 
 Bytes = NDArray[np.uint8]
 

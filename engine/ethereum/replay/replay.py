@@ -5,7 +5,7 @@ transfers are executed twice, by waves and in order.
 Nothing is taken from a block's word: senders are recovered from signatures, the hashes of transactions and header and the
 roots of transactions and withdrawals are computed, and a block whose parent is given must name its hash. Contract code
 does not run, so what only its execution gives (state root, receipts root, logs bloom, gas used) is covered by the
-header's hash alone; `supervm.engine.transfers` says what is executed, what is counted.
+header's hash alone; `supervm.engine.ethereum.replay.transfers` says what is executed, what is counted.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto import hashes
+from supervm.engine.arrays.amounts import total
 from supervm.engine.conflicts import detect
 from supervm.engine.ethereum.blocks import Block, decode_block, read_block
 from supervm.engine.ethereum.encoding import encoded_transactions
 from supervm.engine.ethereum.first_block import FIRST_BLOCK, FIRST_PRE_STATE
 from supervm.engine.ethereum.header import Claim, check_header
-from supervm.engine.ethereum.movements import balance_movements
 from supervm.engine.ethereum.pre_state import PreState, decode_pre_state, read_pre_state
+from supervm.engine.ethereum.replay.accounts import balance_movements
+from supervm.engine.ethereum.replay.report import BlockReport, Finding, ReplayReport
+from supervm.engine.ethereum.replay.sequential import execute_sequential
+from supervm.engine.ethereum.replay.transfers import Executed, Outcome, Transfers
+from supervm.engine.ethereum.replay.waves import execute_waves
 from supervm.engine.ethereum.senders import FAULT_WORDS, Recovered, SignatureFault, recover_senders
 from supervm.engine.ethereum.trie import ordered_trie_root
-from supervm.engine.execution.amounts import total
-from supervm.engine.execution.sequential import execute_sequential
-from supervm.engine.execution.waves import execute_waves
-from supervm.engine.report import BlockReport, Finding, ReplayReport
-from supervm.engine.transfers import Executed, Outcome, Transfers
 from supervm.kernels.registry import backends
 from supervm.kernels.threads import get_threads, set_threads
 

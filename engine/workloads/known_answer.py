@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-from supervm.engine import ragged
+from supervm.engine.arrays import ragged
+from supervm.engine.arrays.ranks import ranks_within
 from supervm.engine.config import EngineConfig, Mode
-from supervm.engine.contract_calls import TRANSFER, token_transfer_input
 from supervm.engine.engine import Engine
-from supervm.engine.ranks import ranks_within
-from supervm.engine.transaction_columns import big_endian
-from supervm.engine.transactions import TransactionBatch
-from supervm.engine.workload_run import place_genesis
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.columns import big_endian
+from supervm.engine.transactions.contract_calls import TRANSFER, token_transfer_input
 from supervm.engine.workloads.parts import deployment, token_entries
+from supervm.engine.workloads.run import place_genesis
 from supervm.engine.workloads.workload import Genesis
 
 ACCOUNTS, TRANSACTIONS = 96, 144

@@ -15,13 +15,13 @@ from time import perf_counter
 
 import numpy as np
 
-from supervm.engine import genesis as genesis_rules
+from supervm.engine.blocks.interning import InternedBatch
+from supervm.engine.blocks.receipts import Receipts
+from supervm.engine.blocks.result import BlockResult
 from supervm.engine.config import Collection, EngineConfig, Mode, Schedule
-from supervm.engine.conservation import holdings
 from supervm.engine.engine import Engine
-from supervm.engine.interning import InternedBatch
-from supervm.engine.receipts import Receipts
-from supervm.engine.result import BlockResult
+from supervm.engine.state import genesis as genesis_rules
+from supervm.engine.workloads.conservation import holdings
 from supervm.engine.workloads.generate import generate
 from supervm.engine.workloads.workload import Deployment, Genesis, Parameters, Workload
 from supervm.kernels.errors import ArgumentError

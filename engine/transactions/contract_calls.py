@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.transaction_columns import big_endian
+from supervm.engine.transactions.columns import big_endian
 
 Bytes = NDArray[np.uint8]
 

@@ -14,10 +14,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from supervm.engine.blocks import Block
+from supervm.engine.blocks.layout import Block
 from supervm.engine.conflicts import detect
 from supervm.engine.execution import columns as c
-from supervm.engine.execution.speculation import WINDOW
+from supervm.engine.execution.optimistic import WINDOW
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]

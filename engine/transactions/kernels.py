@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writing and reading the canonical encoding of transactions, version 1: the compiled side.
 
-`supervm.engine.transaction_encoding` prepares the arrays; nothing here checks an argument.
+`supervm.engine.transactions.encoding` prepares the arrays; nothing here checks an argument.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from numba import njit
 
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item8, item64, set8, set64
-from supervm.engine.execution.in_order import DONE
+from supervm.engine.execution.sequential import DONE
 from supervm.engine.execution.transaction import (
     AHEAD,
     abandon,

@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from supervm.engine.interning import InternedBatch
-from supervm.engine.receipts import Path
+from supervm.engine.blocks.interning import InternedBatch
+from supervm.engine.blocks.receipts import Path
 from supervm.engine.state.store import StateStore
 
 Numbers = NDArray[np.int64]

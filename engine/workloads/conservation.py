@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-from supervm.engine import genesis, ragged
-from supervm.engine.contract_calls import MARKET_POOL_KEY, MARKET_TOTALS_KEY, TOKEN_SUPPLY_KEY
+from supervm.engine.arrays import ragged
 from supervm.engine.engine import Engine
+from supervm.engine.state import genesis
+from supervm.engine.state.keys import STORAGE
 from supervm.engine.state.state import State
-from supervm.engine.state_keys import STORAGE
+from supervm.engine.transactions.contract_calls import MARKET_POOL_KEY, MARKET_TOTALS_KEY, TOKEN_SUPPLY_KEY
 from supervm.engine.workloads.workload import Genesis
 
 CHUNK_KEYS = 65_536

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from supervm.engine.transaction_kernels import HEAD_BYTES
+from supervm.engine.transactions.kernels import HEAD_BYTES
 from supervm.vm.gas import BASE, DATA_BYTE, FREE_DECLARED_BYTES, FREE_SIGNATURE_BYTES, OBJECT
 from supervm.vm.limits import GAS_LIMIT, TRANSACTION_BYTES
 from supervm.vm.outcomes import Reason

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.block_runner import BlockRunner
-from supervm.engine.blocks import Block
-from supervm.engine.interning import InternedBatch
-from supervm.engine.result import BlockResult
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.blocks.interning import InternedBatch
+from supervm.engine.blocks.layout import Block
+from supervm.engine.blocks.result import BlockResult
+from supervm.engine.blocks.runner import BlockRunner
+from supervm.engine.transactions.batch import TransactionBatch
 
 if TYPE_CHECKING:
     from supervm.engine.engine import Engine

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages, MessagesLike
-from supervm.engine import ragged
+from supervm.engine.arrays import ragged
 from supervm.engine.errors import MalformedBatch
 from supervm.kernels.errors import ArgumentError
 

@@ -20,7 +20,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.execution.amounts import Limbs
+from supervm.engine.arrays.amounts import Limbs
 
 TRANSFER_GAS = 21_000
 """Gas of a transaction that only moves value (Yellow Paper, appendix G, G_transaction)."""

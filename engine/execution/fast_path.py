@@ -16,7 +16,7 @@ from numba import njit
 
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item64, set8, set64
-from supervm.engine.execution.in_order import run_one
+from supervm.engine.execution.sequential import run_one
 from supervm.kernels.cpu.lanes.addresses import (
     copy,
     fill,

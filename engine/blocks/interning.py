@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.block_kernels import join_lists, lay_keys
+from supervm.engine.blocks.kernels import join_lists, lay_keys
+from supervm.engine.state.keys import ACCOUNT, object_keys
 from supervm.engine.state.store import StateStore
-from supervm.engine.state_keys import ACCOUNT, object_keys
-from supervm.engine.transactions import TransactionBatch
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.arrays import borrow
 from supervm.kernels.work import Ragged
 

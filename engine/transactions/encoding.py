@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from supervm.crypto import hashes
 from supervm.crypto.messages import Bytes, Messages, MessagesLike, Offsets
-from supervm.engine import ragged
-from supervm.engine import transaction_kernels as kernels
-from supervm.engine.transactions import FIXED, TransactionBatch, trusted
+from supervm.engine.arrays import ragged
+from supervm.engine.transactions import kernels
+from supervm.engine.transactions.batch import FIXED, TransactionBatch, trusted
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cuda.runtime.arrays import DeviceArray
 from supervm.kernels.threads import run_slices

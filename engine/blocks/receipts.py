@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-from supervm.engine import ragged
+from supervm.engine.arrays import ragged
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns, item8, item64
 from supervm.kernels.cpu.lanes.addresses import copy, load32

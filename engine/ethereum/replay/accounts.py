@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from supervm.engine.arrays.amounts import from_big_endian, from_int
 from supervm.engine.ethereum.blocks import Block
 from supervm.engine.ethereum.pre_state import PreState
+from supervm.engine.ethereum.replay.transfers import NOBODY, Transfers, intern_rows
 from supervm.engine.ethereum.senders import Recovered, SignatureFault
 from supervm.engine.ethereum.transactions import Integer
-from supervm.engine.execution.amounts import from_big_endian, from_int
-from supervm.engine.transfers import NOBODY, Transfers, intern_rows
 
 
 def balance_movements(block: Block, recovered: Recovered, state: PreState) -> Transfers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from supervm.engine.receipts import Receipts
+from supervm.engine.blocks.receipts import Receipts
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages, MessagesLike
-from supervm.engine import ragged
+from supervm.engine.arrays import ragged
 from supervm.engine.errors import MalformedBatch
-from supervm.engine.transaction_columns import AccessLike, Columns, ObjectsLike
+from supervm.engine.transactions.columns import AccessLike, Columns, ObjectsLike
 from supervm.kernels.arrays import borrow
 
 Bytes = NDArray[np.uint8]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
+from supervm.engine.state.keys import ACCOUNT, CODE, STORAGE, account_keys, object_keys
 from supervm.engine.state.state import State
-from supervm.engine.state_keys import ACCOUNT, CODE, STORAGE, account_keys, object_keys
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.keys import KeyTable
 from supervm.vm.limits import KEY_BYTES, VALUE_BYTES

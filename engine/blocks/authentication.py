@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from supervm.crypto import ed25519, secp256k1
 from supervm.crypto.messages import Messages
-from supervm.engine import ragged
-from supervm.engine.addresses import ed25519_addresses, even_keys, secp256k1_addresses
+from supervm.engine.arrays import ragged
 from supervm.engine.config import OnVerified
 from supervm.engine.ethereum.senders import above_half_order
-from supervm.engine.transaction_encoding import signing_digests
-from supervm.engine.transactions import Scheme, TransactionBatch
+from supervm.engine.transactions.addresses import ed25519_addresses, even_keys, secp256k1_addresses
+from supervm.engine.transactions.batch import Scheme, TransactionBatch
+from supervm.engine.transactions.encoding import signing_digests
 from supervm.kernels.witness import witness
 from supervm.vm.outcomes import Reason
 
