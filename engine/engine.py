@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from supervm.crypto.messages import Messages
 from supervm.crypto.sparse_merkle import Proof
 from supervm.engine.arrays import ragged
-from supervm.engine.blocks.interning import InternedBatch, intern_batch
+from supervm.engine.blocks.interning import InternedBatch
 from supervm.engine.blocks.kernels import NOBODY
 from supervm.engine.blocks.layout import Contracts
 from supervm.engine.blocks.pipeline import Batches, run_pipeline
@@ -193,8 +193,7 @@ class Engine:
         Raises:
             MalformedBatch: columns that are no batch.
         """
-        batch.check()
-        return intern_batch(self.state.store, batch)
+        return self._runner.decode(batch)
 
     def execute(
         self, batch: TransactionBatch | InternedBatch, *, timestamp: int | None = None
@@ -212,13 +211,12 @@ class Engine:
         """
         self._check_open()
         began = perf_counter()
-        interned = batch if isinstance(batch, InternedBatch) else self.intern(batch)
-        self._runner.check(interned)
+        interned = self._runner.decode(batch)
         decoded = perf_counter()
         refused = self._runner.verify(interned.batch)
         stages = {"decode": decoded - began, "verify": perf_counter() - decoded}
         block = self._runner.prepare(interned, refused, stages)
-        return self._runner.run(block, self._timestamp(timestamp), stages)
+        return self._runner.run(block, self._runner.timestamp(timestamp), stages)
 
     def run(self, batches: Batches) -> Iterator[BlockResult]:
         """Execute blocks one after the other, verifying the next ones while one executes; results in order.
@@ -229,7 +227,7 @@ class Engine:
 
         Raises: as `execute`; blocks before the one that failed are part of the state.
         """
-        return run_pipeline(self, self._runner, batches, self.config.queue_depth)
+        return run_pipeline(self._runner, batches, self.config.queue_depth)
 
     # ---------------------------------------------------------------------------------------------- read
 
@@ -362,13 +360,6 @@ class Engine:
                     where, f"the code of contract {address.hex()} is missing", "restore a copy"
                 )
             self._place(address, code)
-
-    def _timestamp(self, timestamp: int | None) -> int:
-        if timestamp is None:
-            return self.state.position.timestamp + 1
-        if not 0 <= timestamp < 1 << 63:
-            raise ArgumentError("timestamp", repr(timestamp), "0 to 2^63 − 1")
-        return timestamp
 
 
 def _row(data: bytes) -> NDArray[np.uint8]:

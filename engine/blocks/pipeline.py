@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,6 @@ from supervm.engine.blocks.layout import Block
 from supervm.engine.blocks.result import BlockResult
 from supervm.engine.blocks.runner import BlockRunner
 from supervm.engine.transactions.batch import TransactionBatch
-
-if TYPE_CHECKING:
-    from supervm.engine.engine import Engine
 
 _WAIT_SECONDS = 0.05
 """How often a stage that waits looks whether it is to stop."""
@@ -51,11 +48,11 @@ _Item = _Verified | BaseException | None
 """A verified block; what ended the verification; or the end."""
 
 
-def run_pipeline(engine: Engine, runner: BlockRunner, batches: Batches, depth: int) -> Iterator[BlockResult]:
+def run_pipeline(runner: BlockRunner, batches: Batches, depth: int) -> Iterator[BlockResult]:
     """Execute blocks in order.
 
     Args:
-        engine, runner: what executes them.
+        runner: what executes them.
         batches: the blocks; taken from another thread, as the queue has room.
         depth: blocks that wait verified.
     """
@@ -93,13 +90,12 @@ def run_pipeline(engine: Engine, runner: BlockRunner, batches: Batches, depth: i
             block, stages = item.batch, item.stages
             if isinstance(block, TransactionBatch):
                 began = perf_counter()
-                interned = engine.intern(block)
+                interned = runner.decode(block)
                 stages["decode"] = perf_counter() - began
                 block = runner.prepare(interned, item.refused, stages)
             elif not runner.is_current(block):
                 block = runner.prepare(block.interned, item.refused, stages)
-            timestamp = engine.state.position.timestamp + 1 if item.timestamp is None else item.timestamp
-            result = runner.run(block, timestamp, stages)
+            result = runner.run(block, runner.timestamp(item.timestamp), stages)
             yield replace(result, stats=replace(result.stats, waiting=waiting))
     finally:
         stop.set()
@@ -112,7 +108,7 @@ def _verified(runner: BlockRunner, given: TransactionBatch | InternedBatch | Tim
     batch, timestamp = given if isinstance(given, TimedBatch) else (given, None)
     plain = batch.batch if isinstance(batch, InternedBatch) else batch
     if isinstance(batch, InternedBatch):
-        runner.check(batch)
+        runner.decode(batch)
     else:
         plain.check()
     refused = runner.verify(plain)

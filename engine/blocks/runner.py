@@ -15,7 +15,7 @@ from supervm.crypto.messages import Messages
 from supervm.engine.blocks.adaptive_router import AdaptiveRouter
 from supervm.engine.blocks.authentication import authenticate
 from supervm.engine.blocks.heat import HeatTable, Queues, accesses, written_keys
-from supervm.engine.blocks.interning import InternedBatch
+from supervm.engine.blocks.interning import InternedBatch, intern_batch
 from supervm.engine.blocks.layout import Block, Contracts, prepare_block
 from supervm.engine.blocks.receipts import Receipts, gather_receipts
 from supervm.engine.blocks.result import BlockResult, BlockStats
@@ -87,16 +87,33 @@ class BlockRunner:
         self._collector = int(state.store.intern(collector.ragged)[0])
         self._pause, self._next_pause = 0, LEAST_PAUSE
 
-    def check(self, interned: InternedBatch) -> None:
-        """Refuse a batch whose keys another engine has numbered.
+    def decode(self, batch: TransactionBatch | InternedBatch) -> InternedBatch:
+        """A batch with its keys numbered.
 
         Raises:
-            ArgumentError: it is one.
+            MalformedBatch: columns that are no batch.
+            ArgumentError: a batch whose keys another engine has numbered.
         """
-        if interned.store is not self._state.store:
+        if isinstance(batch, TransactionBatch):
+            batch.check()
+            return intern_batch(self._state.store, batch)
+        if batch.store is not self._state.store:
             raise ArgumentError(
                 "batch", "keys numbered by another engine", "a batch that this engine interned"
             )
+        return batch
+
+    def timestamp(self, given: int | None) -> int:
+        """The next block's: what it states, else one more than the last block's.
+
+        Raises:
+            ArgumentError: it is negative, or 2^63 or more.
+        """
+        if given is None:
+            return self._state.position.timestamp + 1
+        if not 0 <= given < 1 << 63:
+            raise ArgumentError("timestamp", repr(given), "0 to 2^63 − 1")
+        return given
 
     def verify(self, batch: TransactionBatch) -> Bytes:
         """Which transactions are refused by their signature or proof, uint8 (n,): `Reason` or 0."""

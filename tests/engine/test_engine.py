@@ -240,6 +240,9 @@ def test_blocks_that_state_their_time():
         assert [result.state_root for result in results] == [result.state_root for result in alone]
         [untimed] = engine.run(list(workload.blocks)[:1])
         assert untimed.timestamp == 1_001
+        for wrong in (-1, 1 << 63):
+            with pytest.raises(ArgumentError, match="timestamp"):
+                list(engine.run([TimedBatch(next(iter(workload.blocks)), wrong)]))
 
 
 def test_many_accounts_are_what_each_is_alone():
