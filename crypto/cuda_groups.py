@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from supervm.crypto.params import bls12_381, bn254
-from supervm.kernels.cpu.curves.decode import SUBGROUP
 from supervm.kernels.cuda.constants import fixed_base, groups
 from supervm.kernels.cuda.runtime.batch import ItemProgram, Launch
 from supervm.kernels.cuda.runtime.device import Program
+from supervm.kernels.point_checks import SUBGROUP
 from supervm.kernels.spec import GroupSpec
 
 GROUPS: dict[str, GroupSpec] = {spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}

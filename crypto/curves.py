@@ -28,9 +28,9 @@ from supervm.crypto.cuda import points_there
 from supervm.crypto.group_operations import GROUPS
 from supervm.crypto.point_encodings import base_field, encoding_of, negated, read, write
 from supervm.crypto.signatures.batch import VERDICT, Verdicts
-from supervm.kernels.cpu.curves.decode import CURVE, FIELD, INFINITE, NONE, SUBGROUP
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.point_checks import CURVE, FIELD, INFINITE, NONE, SUBGROUP
 from supervm.kernels.spec import GroupSpec
 
 __all__ = ["Curve", "Group", "get"]

@@ -30,9 +30,10 @@ from supervm.kernels.cpu.curves.batch_operations import (
     batch_slice,
 )
 from supervm.kernels.cpu.curves.curve import Curve
-from supervm.kernels.cpu.curves.decode import CURVE, SUBGROUP, decode_slice, lift_slice
+from supervm.kernels.cpu.curves.decode import decode_slice, lift_slice
 from supervm.kernels.cpu.lanes.features import ifma_unavailable
 from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
+from supervm.kernels.point_checks import CURVE, SUBGROUP
 from supervm.kernels.registry import register
 from supervm.kernels.spec import GroupSpec
 

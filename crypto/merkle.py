@@ -19,10 +19,10 @@ from supervm.crypto.merkle_hashes import Array, TreeHash, may_be_dedicated
 from supervm.crypto.merkle_proof import Proofs, Root, checked_arity, checked_depth, verify_batch
 from supervm.crypto.merkle_work import Build
 from supervm.kernels import registry
-from supervm.kernels.cpu.merkle.merkle import WORDS, gather_siblings
+from supervm.kernels.cpu.merkle.merkle import gather_siblings
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, fetched
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.merkle_levels import Growth, Rows, fresh, least_depth, level_sizes, padded
+from supervm.kernels.merkle_levels import WORDS, Growth, Rows, fresh, least_depth, level_sizes, padded
 
 __all__ = ["Proofs", "Root", "Tree", "build", "root", "verify_batch"]
 

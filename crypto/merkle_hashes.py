@@ -26,10 +26,10 @@ from supervm.kernels.cpu.fields.range_check import first_not_below
 from supervm.kernels.cpu.hashes.emitter import HashKernel
 from supervm.kernels.cpu.hashes.poseidon import hash_slice
 from supervm.kernels.cpu.lanes.features import ifma_unavailable, prefers_sha
-from supervm.kernels.cpu.merkle.merkle import WORDS, hash_rows
+from supervm.kernels.cpu.merkle.merkle import hash_rows
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.merkle_levels import Compressor, Growth, Rows, grow
+from supervm.kernels.merkle_levels import WORDS, Compressor, Growth, Rows, grow
 from supervm.kernels.registry import register, resolve
 
 Array = npt.NDArray[Any]

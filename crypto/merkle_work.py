@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.merkle_hashes import TreeHash
-from supervm.kernels.cpu.merkle.merkle import WORDS
-from supervm.kernels.merkle_levels import Array, Growth, Rows, fresh, least_depth
+from supervm.kernels.merkle_levels import WORDS, Array, Growth, Rows, fresh, least_depth
 from supervm.kernels.work import Function, Work
 
 Indices = npt.NDArray[np.int64]

@@ -20,7 +20,6 @@ from supervm.crypto.params.bn254 import G2 as BN254_G2
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.curves.curve import Curve
-from supervm.kernels.cpu.curves.decode import SUBGROUP
 from supervm.kernels.cpu.lanes.features import ifma_unavailable
 from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cpu.msm import msm as kernels
@@ -29,6 +28,7 @@ from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.cuda.runtime.arrays import DeviceArray
 from supervm.kernels.cuda.runtime.device import Device
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.point_checks import SUBGROUP
 from supervm.kernels.registry import register, resolve
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
 from supervm.kernels.work import Function, Work

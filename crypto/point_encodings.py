@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cpu.curves.decode import INFINITE, LARGER, MALFORMED
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.point_checks import INFINITE, LARGER, MALFORMED
 from supervm.kernels.spec import FieldSpec, GroupSpec
 
 Bytes = npt.NDArray[np.uint8]

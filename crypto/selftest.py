@@ -31,8 +31,8 @@ from supervm.crypto import (
 )
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES
 from supervm.crypto.polynomials.arguments import SPECS
-from supervm.kernels.cpu.ntt.plan import words_of
 from supervm.kernels.errors import UnknownOperation
+from supervm.kernels.transform import words_of
 
 Row = dict[str, Any]
 Bytes = NDArray[np.uint8]

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.kernels import registry
-from supervm.kernels.cpu.conflicts.detect import Accesses, Detected, detect_conflicts
+from supervm.kernels.accesses import Accesses, Detected
+from supervm.kernels.cpu.conflicts.detect import detect_conflicts
 from supervm.kernels.cpu.conflicts.recheck import check_rows
 from supervm.kernels.cuda.conflicts import detect as cuda_conflicts
 from supervm.kernels.cuda.runtime import devices

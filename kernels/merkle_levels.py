@@ -16,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.merkle.merkle import WORDS
 from supervm.kernels.threads import get_threads, run_slices
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.uint64]
+
+WORDS = 4
+"""64-bit words of a row."""
 
 _BLOCK_ROWS = 1 << 14
 """Most leaves whose lower levels are computed one after the other: they stay in the second-level cache."""

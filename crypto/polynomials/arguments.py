@@ -15,9 +15,10 @@ from supervm.kernels.cpu.fields.element_type import Field
 from supervm.kernels.cpu.fields.range_check import first_not_below
 from supervm.kernels.cpu.lanes.features import ifma_unavailable
 from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
-from supervm.kernels.cpu.ntt.plan import in_all, words_of
+from supervm.kernels.cpu.ntt.plan import in_all
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.spec import FieldSpec
+from supervm.kernels.transform import words_of
 
 Elements = npt.NDArray[np.uint64]
 """uint64 (…, 4): canonical field elements, little-endian words."""

@@ -17,8 +17,9 @@ from supervm.crypto.polynomials.arguments import (
 from supervm.crypto.polynomials.transforms import check_size, ntt
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.ntt import polynomials as kernels
-from supervm.kernels.cpu.ntt.plan import in_all, words_of
+from supervm.kernels.cpu.ntt.plan import in_all
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.transform import words_of
 
 
 def multiply(curve: str, a: Elements, b: Elements, *, backend: str = "auto") -> Elements:

@@ -8,8 +8,9 @@ import numpy as np
 from supervm.crypto.polynomials.arguments import SPECS, Elements, fastest, first_not_canonical
 from supervm.crypto.polynomials.values import value_at
 from supervm.kernels.arrays import borrow, integers
-from supervm.kernels.cpu.ntt.plan import Transform, orders, words_of
+from supervm.kernels.cpu.ntt.plan import orders
 from supervm.kernels.cpu.ntt.polynomials import barycentric_sums
+from supervm.kernels.transform import Transform, words_of
 
 
 def agrees(curve: str, coefficients: Elements, values: Elements, what: Transform, point: int) -> bool:

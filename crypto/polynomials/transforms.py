@@ -21,13 +21,14 @@ from supervm.crypto.polynomials.arguments import (
 from supervm.crypto.polynomials.recheck import agrees
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.ntt.plan import LARGEST, Transform, plan
+from supervm.kernels.cpu.ntt.plan import LARGEST, plan
 from supervm.kernels.cuda import ntt as cuda_ntt
 from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import register, resolve, run
 from supervm.kernels.spec import FieldSpec
+from supervm.kernels.transform import Transform
 from supervm.kernels.work import Function, Work
 
 ORDERS = ("natural", "bit_reversed")

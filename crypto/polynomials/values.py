@@ -8,8 +8,9 @@ import numpy as np
 from supervm.crypto.polynomials.arguments import SPECS, Elements, elements, fastest, spec_of
 from supervm.kernels.arrays import borrow, integers
 from supervm.kernels.cpu.ntt.ntt import fill_factors
-from supervm.kernels.cpu.ntt.plan import in_all, row_words, words_of
+from supervm.kernels.cpu.ntt.plan import in_all, row_words
 from supervm.kernels.cpu.ntt.polynomials import CHAINS, evaluate_parts, evaluate_points
+from supervm.kernels.transform import words_of
 
 
 def evaluate(curve: str, coefficients: Elements, points: Elements) -> Elements:

@@ -24,10 +24,10 @@ from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
 from supervm.kernels import registry
-from supervm.kernels.cpu.conflicts.detect import Accesses
-from supervm.kernels.cpu.curves.decode import INFINITE, SUBGROUP
+from supervm.kernels.accesses import Accesses
 from supervm.kernels.cpu.msm.msm import multiples
 from supervm.kernels.errors import UnknownOperation
+from supervm.kernels.point_checks import INFINITE, SUBGROUP
 from supervm.kernels.spec import QuadraticSpec
 from supervm.kernels.work import Batch, Ragged, Work
 

@@ -18,7 +18,6 @@ from typing import Protocol
 
 import numpy as np
 
-from supervm.kernels.cpu.merkle.merkle import WORDS
 from supervm.kernels.cuda.runtime.arrays import DeviceArray
 from supervm.kernels.cuda.runtime.batch import (
     ALLOCATION_UNIT,
@@ -29,7 +28,7 @@ from supervm.kernels.cuda.runtime.batch import (
 )
 from supervm.kernels.cuda.runtime.device import PADDING, Array, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
-from supervm.kernels.merkle_levels import Growth, level_sizes, padded
+from supervm.kernels.merkle_levels import WORDS, Growth, level_sizes, padded
 
 ROW = 8 * WORDS
 

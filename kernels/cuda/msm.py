@@ -33,8 +33,6 @@ import numpy.typing as npt
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.lanes.lanes import LANES_64
 from supervm.kernels.cpu.msm import msm as cpu
-from supervm.kernels.cpu.msm.plan import SharedWindows, offset, windows_of
-from supervm.kernels.cpu.msm.points import NOT_CANONICAL
 from supervm.kernels.cuda.constants import groups
 from supervm.kernels.cuda.constants.edwards import AFFINE_WORDS
 from supervm.kernels.cuda.constants.fields import words_of
@@ -44,6 +42,8 @@ from supervm.kernels.cuda.runtime.device import Buffer, Device, Program, Stream
 from supervm.kernels.cuda.runtime.first_rejected import Refused
 from supervm.kernels.cuda.runtime.radix_sort import Sorting, digits, sort_bytes
 from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
+from supervm.kernels.point_checks import NOT_CANONICAL
+from supervm.kernels.signed_windows import SharedWindows, offset, windows_of
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
 
 Words = npt.NDArray[np.uint64]

@@ -27,12 +27,12 @@ from typing import Any
 
 import numpy as np
 
-from supervm.kernels.cpu.ntt.plan import Transform, words_of
 from supervm.kernels.cuda.constants.fields import montgomery_params
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, there
 from supervm.kernels.cuda.runtime.device import Array, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceOutOfMemory
 from supervm.kernels.spec import FieldSpec
+from supervm.kernels.transform import Transform, words_of
 
 GROUP = 256
 """Threads of a block; `NTT_THREADS` of the source."""

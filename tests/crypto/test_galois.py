@@ -16,7 +16,7 @@ from supervm.crypto import ntt, poseidon
 from supervm.crypto.params import poseidon as params
 from supervm.crypto.polynomials.arguments import SPECS
 from supervm.kernels.arrays import integers
-from supervm.kernels.cpu.ntt.plan import words_of
+from supervm.kernels.transform import words_of
 
 
 @pytest.fixture(params=SPECS)

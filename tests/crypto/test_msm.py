@@ -21,9 +21,10 @@ from supervm.crypto.oracle.msm import msm as oracle_msm
 from supervm.kernels import threads
 from supervm.kernels.cpu.lanes.features import ifma_unavailable
 from supervm.kernels.cpu.msm import msm as kernels
-from supervm.kernels.cpu.msm.plan import choose, offset, windows_of
+from supervm.kernels.cpu.msm.plan import choose
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.registry import resolve
+from supervm.kernels.signed_windows import offset, windows_of
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 

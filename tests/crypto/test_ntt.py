@@ -15,9 +15,10 @@ from supervm.crypto.polynomials.arguments import FIELDS, SPECS
 from supervm.crypto.polynomials.transforms import Transformation
 from supervm.kernels import set_threads
 from supervm.kernels.arrays import integers
-from supervm.kernels.cpu.ntt.plan import Plan, Transform, words_of
+from supervm.kernels.cpu.ntt.plan import Plan
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 from supervm.kernels.registry import resolve
+from supervm.kernels.transform import Transform, words_of
 
 ORDERS = ("natural", "bit_reversed")
 

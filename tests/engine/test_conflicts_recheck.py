@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from supervm.engine.conflicts import Detection
-from supervm.kernels.cpu.conflicts.detect import Accesses, detect_conflicts
+from supervm.kernels.accesses import Accesses
+from supervm.kernels.cpu.conflicts.detect import detect_conflicts
 
 TRANSACTIONS = 400
 

@@ -11,9 +11,10 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
+from supervm.kernels.accesses import Accesses, Detected
 from supervm.kernels.cpu.conflicts import detect as conflicts
 from supervm.kernels.cpu.conflicts import links, partition, waves
-from supervm.kernels.cpu.conflicts.detect import Accesses, Detected, detect_conflicts
+from supervm.kernels.cpu.conflicts.detect import detect_conflicts
 
 NO_SPREAD = partition.mixer(0, 1, 1, [0, 0, 0, 0])
 """Small ids keep their place at the low end: one partition, one bucket. Rows of words a, 0, b, 0 share a digest."""

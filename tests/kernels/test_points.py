@@ -16,6 +16,7 @@ from supervm.crypto.oracle import edwards as edwards_oracle
 from supervm.crypto.oracle import weierstrass as weierstrass_oracle
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.secp256k1 import SECP256K1
+from supervm.kernels import exponents
 from supervm.kernels.cpu.curves import edwards as ed
 from supervm.kernels.cpu.curves import weierstrass_prime_order as ws
 from supervm.kernels.cpu.curves.curve import Curve, base_field, curve_constant
@@ -152,7 +153,7 @@ def decompress_all(curve, array, groups, out, bits):  # type: ignore[no-untyped-
         words = fe.to_words(y)
         top = ln.shift_left(fe.to_words(sign)[0], 63)
         packed = (words[0], words[1], words[2], ln.or_(words[3], top))
-        root = powers.power(ed.root_argument(curve, packed), powers.ROOT)
+        root = powers.power(ed.root_argument(curve, packed), exponents.ROOT)
         decodes, x, y = ed.decompress(curve, packed, root)
         fe.store(out, 2 * group * size, x)
         fe.store(out, (2 * group + 1) * size, y)
@@ -303,7 +304,7 @@ def lift_all(curve, array, groups, out, bits):  # type: ignore[no-untyped-def]
     for group in range(groups):
         x = fe.load(F, array, 2 * group * size)
         odd = ln.bit_set(fe.to_words(fe.load(F, array, (2 * group + 1) * size))[0], 0)
-        exists, y = ws.lift(curve, x, powers.power(ws.right_side(curve, x), powers.ROOT), odd)
+        exists, y = ws.lift(curve, x, powers.power(ws.right_side(curve, x), exponents.ROOT), odd)
         fe.store(out, group * size, y)
         bits[group] = ln.mask_bits(exists)
 

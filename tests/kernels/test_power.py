@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from supervm.crypto.params import curve25519, secp256k1
+from supervm.kernels import exponents
 from supervm.kernels.cpu.fields import powers
 from supervm.kernels.cpu.fields.element_type import Field
 from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
@@ -43,14 +44,14 @@ def follow(rows: list[tuple[int, int, int, int]]) -> tuple[int, int, int]:
             products += 1
         if keep >= 0:
             assert keep not in slots
-            assert keep < powers.SLOTS
+            assert keep < exponents.SLOTS
             slots[keep] = a
     return a, squarings, products
 
 
 def test_chains_of_small_exponents():
     for value in range(1, 3000):
-        assert follow(powers.addition_chain(value))[0] == value
+        assert follow(exponents.addition_chain(value))[0] == value
 
 
 def test_chains_of_random_and_long_exponents():
@@ -59,27 +60,27 @@ def test_chains_of_random_and_long_exponents():
     values += [(1 << bits) - 1 for bits in range(1, 300)] + [1 << bits for bits in range(300)]
     values += [sum(1 << (step * i) for i in range(60)) for step in range(1, 6)]
     for value in values:
-        assert follow(powers.addition_chain(value))[0] == value
+        assert follow(exponents.addition_chain(value))[0] == value
 
 
 @pytest.mark.parametrize("name", MODULI)
 def test_chains_of_the_moduli(name):
     spec = FieldSpec(name, MODULI[name])
-    for kind in powers.EXPONENTS:
-        wanted = powers.exponent(spec, kind)
-        value, squarings, products = follow(powers.addition_chain(wanted))
+    for kind in exponents.EXPONENTS:
+        wanted = exponents.exponent(spec, kind)
+        value, squarings, products = follow(exponents.addition_chain(wanted))
         assert value == wanted
         assert squarings < wanted.bit_length() * 5 // 4
         assert products < wanted.bit_length() // 2
     p = spec.modulus
-    assert pow(3, powers.exponent(spec, "inverse"), p) == pow(3, -1, p)
+    assert pow(3, exponents.exponent(spec, "inverse"), p) == pow(3, -1, p)
     if p % 4 == 3:
-        assert pow(9, powers.exponent(spec, "root"), p) in (3, p - 3)
-        assert 3 * pow(9, powers.exponent(spec, "inverse_root"), p) % p in (1, p - 1)
+        assert pow(9, exponents.exponent(spec, "root"), p) in (3, p - 3)
+        assert 3 * pow(9, exponents.exponent(spec, "inverse_root"), p) % p in (1, p - 1)
 
 
 def test_a_sparse_exponent_takes_few_products():
-    squarings, products = follow(powers.addition_chain(2**255 - 21))[1:]
+    squarings, products = follow(exponents.addition_chain(2**255 - 21))[1:]
     assert squarings == 254
     assert products <= 14
 
@@ -92,7 +93,7 @@ def test_powers(backend):
         source = random.Random(spec.name)
         width, limbs = lanes.width, field.limbs
         numbers = [0, 1, 2, p - 1, 4, p >> 1, *(source.randrange(p) for _ in range(9 * 8 - 6))]
-        for name, which in (("inverse", powers.INVERSE), ("root", powers.ROOT)):
+        for name, which in (("inverse", exponents.INVERSE), ("root", exponents.ROOT)):
             for count in (1, 2, 9):
                 used = numbers[: count * width]
                 rows = np.array([field.represent(number) for number in used], np.uint64).reshape(
@@ -113,7 +114,7 @@ def test_powers(backend):
                     .reshape(-1, limbs)
                 )
                 found = [sum(int(limb) << (52 * i) for i, limb in enumerate(row)) % p for row in stored]
-                assert found == [pow(number, powers.exponent(spec, name), p) for number in used]
+                assert found == [pow(number, exponents.exponent(spec, name), p) for number in used]
 
 
 def test_one_inversion_for_many_rows(backend):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu.conflicts.detect import Accesses, Detected
+from supervm.kernels.accesses import Accesses, Detected
 
 Sets = Sequence[Sequence[int]]
 """The keys of each transaction."""

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from supervm.kernels.accesses import HOT_KEYS, Accesses, Detected
 from supervm.kernels.cpu.conflicts import links as linking
 from supervm.kernels.cpu.conflicts import partition as partitioning
 from supervm.kernels.cpu.conflicts import waves
@@ -41,42 +42,6 @@ _words = partitioning.random_mixer()
 
 Offsets = NDArray[np.int64]
 Links = NDArray[np.uint32]
-
-
-@dataclass(frozen=True)
-class Accesses:
-    """The read and write sets of a block in CSR form: `keys[offsets[i]:offsets[i + 1]]` are transaction i's.
-
-    Args:
-        read_offsets, write_offsets: int64 (n + 1,).
-        read_keys, write_keys: uint64 (m,) ids, or uint64 (m, 4) rows: 32-byte keys as they lie in memory.
-    """
-
-    read_offsets: Offsets
-    read_keys: NDArray[np.uint64]
-    write_offsets: Offsets
-    write_keys: NDArray[np.uint64]
-
-
-@dataclass(frozen=True)
-class Detected:
-    """What `detect_conflicts` found.
-
-    Args:
-        wave: int32 (n,), from 0.
-        wave_count: 1 + the last wave, 0 for an empty block.
-        edge_offsets: int64 (n + 1,), or (0,) if edges were not asked for.
-        edges: int32, the predecessors of transaction i at `edge_offsets[i]:edge_offsets[i + 1]`, ascending.
-        hot_keys: uint64 (h, 1) ids, or (h, 4) rows whose words are read with the first byte highest.
-        hot_counts: int64 (h,), the accesses to each.
-    """
-
-    wave: NDArray[np.int32]
-    wave_count: int
-    edge_offsets: Offsets
-    edges: NDArray[np.int32]
-    hot_keys: NDArray[np.uint64]
-    hot_counts: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -226,9 +191,9 @@ def _link(
     partitions = split.starts.shape[0]
     grain = partitions if get_threads() == 1 else max(1, partitions // (4 * get_threads()))
     parts = -(-partitions // grain)
-    hot_counts = np.zeros((parts, linking.HOT_KEYS + 1), np.int64)
+    hot_counts = np.zeros((parts, HOT_KEYS + 1), np.int64)
     key_words = partitioning.ROW_WORDS if split.rows.size else 1
-    hot_keys = np.zeros((parts, linking.HOT_KEYS + 1, key_words), np.uint64)
+    hot_keys = np.zeros((parts, HOT_KEYS + 1, key_words), np.uint64)
     largest = int(split.counts.sum(axis=1).max())
 
     def link(start: int, stop: int) -> None:
@@ -247,7 +212,7 @@ def _hottest(
     keys: NDArray[np.uint64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The hottest of all threads' candidates: count descending, then key ascending."""
-    order = np.lexsort((*keys.T[::-1], -counts))[: linking.HOT_KEYS]
+    order = np.lexsort((*keys.T[::-1], -counts))[:HOT_KEYS]
     order = order[counts[order] > 0]
     return keys[order], counts[order]
 

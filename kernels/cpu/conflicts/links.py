@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from supervm.kernels.accesses import HOT_KEYS
 from supervm.kernels.cpu.conflicts.partition import ROW_WORDS, unmix
 from supervm.kernels.cpu.conflicts.table import (
     BUCKET,
@@ -20,9 +21,6 @@ from supervm.kernels.cpu.conflicts.table import (
     table_shift,
 )
 from supervm.kernels.cpu.lanes.cache_lines import swapped
-
-HOT_KEYS = 64
-"""How many of the most touched keys are kept."""
 
 LAST_HOT = np.uint64(HOT_KEYS - 1)
 ONE, HALF, SLOTS = np.uint64(1), np.uint64(32), np.uint64(BUCKET)

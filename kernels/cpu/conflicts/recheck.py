@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu.conflicts.detect import Accesses
+from supervm.kernels.accesses import Accesses
 from supervm.kernels.cpu.conflicts.partition import folded_product, mix, random_mixer
 
 NONE = np.int64(-(1 << 62))

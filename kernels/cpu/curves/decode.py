@@ -16,14 +16,9 @@ from supervm.kernels.cpu.fields.lazy import from_words, to_words
 from supervm.kernels.cpu.fields.square_roots import square_roots
 from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.lanes.verdicts import write_verdicts
+from supervm.kernels.point_checks import CURVE, FIELD, SUBGROUP
 
 # mypy: disallow_untyped_defs=False
-
-MALFORMED, INFINITE, LARGER = 1, 2, 4
-"""Bits of an item's flags: what its encoding's flag bits say."""
-
-NONE, FIELD, CURVE, SUBGROUP = range(4)
-"""Checks; each includes those before."""
 
 
 @njit(nogil=True, cache=True)

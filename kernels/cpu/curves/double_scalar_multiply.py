@@ -28,9 +28,10 @@ from supervm.kernels.cpu.curves.curve import (
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
 from supervm.kernels.cpu.fields.lookup import lookup_shared, lookup_stored
-from supervm.kernels.cpu.fields.powers import ROOT, inverse, invert_rows, power_rows
+from supervm.kernels.cpu.fields.powers import inverse, invert_rows, power_rows
 from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.lanes.emitter import Emitter
+from supervm.kernels.exponents import ROOT
 from supervm.kernels.spec import WeierstrassSpec
 
 # mypy: disallow_untyped_defs=False

@@ -10,7 +10,8 @@ from numba.extending import overload
 
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import quadratic
-from supervm.kernels.cpu.fields.powers import INVERSE_ROOT, ROOT, power_rows
+from supervm.kernels.cpu.fields.powers import power_rows
+from supervm.kernels.exponents import INVERSE_ROOT, ROOT
 from supervm.kernels.spec import QuadraticSpec
 
 # mypy: disallow_untyped_defs=False

@@ -17,9 +17,7 @@ from supervm.kernels.cpu.hashes.pair import PAIR_PLAN_ROWS, ROW, hash_pairs, pai
 from supervm.kernels.cpu.hashes.short_messages import SHORT, hash_short, is_dedicated
 from supervm.kernels.cpu.lanes.addresses import copy
 from supervm.kernels.cpu.merkle.sparse_nodes import hash_first
-
-WORDS = ROW // 8
-"""Words of a row."""
+from supervm.kernels.merkle_levels import WORDS
 
 _STAGED_MESSAGES, _STAGED_BYTES = 256, 1 << 15
 """Messages that are put together before they are hashed, and their bytes beyond the first: both stay in the first-level

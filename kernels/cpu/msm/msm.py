@@ -22,10 +22,12 @@ from supervm.kernels.cpu.msm.bucket_reduction import reduction_rows, write_affin
 from supervm.kernels.cpu.msm.buckets import significant, sort_windows
 from supervm.kernels.cpu.msm.horner import horner_edwards, horner_weierstrass
 from supervm.kernels.cpu.msm.packed_points import MOST_ROWS
-from supervm.kernels.cpu.msm.plan import BLOCK, PAIRS, Plan, choose, offset, piece
-from supervm.kernels.cpu.msm.points import ACCEPTED, NOT_CANONICAL, pack_points
+from supervm.kernels.cpu.msm.plan import BLOCK, PAIRS, Plan, choose, piece
+from supervm.kernels.cpu.msm.points import ACCEPTED, pack_points
 from supervm.kernels.cpu.msm.windows import add_rows, window_sums
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.point_checks import NOT_CANONICAL
+from supervm.kernels.signed_windows import offset
 from supervm.kernels.spec import EdwardsSpec
 from supervm.kernels.threads import get_threads, run_slices
 

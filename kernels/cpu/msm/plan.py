@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from supervm.kernels.cpu.msm.bucket_reduction import LOG, reduction_rows
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.signed_windows import SharedWindows, windows_of
 
 BLOCK = 1 << 13
 """Entries summed at once: half as many rows of scratch, which with the points they come from fit a second-level cache."""
@@ -26,24 +27,6 @@ LEAST_POINTS = 8
 
 GROUP_ENTRIES = 1 << 21
 """Entries of the windows that are worked on together, where a single window has no more."""
-
-
-class SharedWindows:
-    """Windows of so many bits, some of which share buckets through precomputed multiples of the points."""
-
-    bits: int
-    windows: int
-    shared: int
-
-    @property
-    def levels(self) -> int:
-        """Multiples of each point, itself included."""
-        return -(-self.windows // self.shared)
-
-    @property
-    def buckets(self) -> int:
-        """Buckets of a window."""
-        return 1 << (self.bits - 1)
 
 
 @dataclass(frozen=True)
@@ -105,17 +88,6 @@ class Plan(SharedWindows):
     def fits(self, threads: int, limit: int) -> bool:
         """Whether `limit` bytes are enough, with a window at a time if need be."""
         return self.bytes(threads, 1) <= limit
-
-
-def windows_of(largest: int, bits: int) -> int:
-    """Signed windows that a scalar up to `largest` needs."""
-    windows = -(-max(1, largest.bit_length()) // bits)
-    return windows if largest + offset(bits, windows) < 1 << (bits * windows) else windows + 1
-
-
-def offset(bits: int, windows: int) -> int:
-    """Σ 2^(bits − 1)·2^(bits·w), which turns digits from 0 into digits from −2^(bits − 1)."""
-    return sum(1 << (bits * window + bits - 1) for window in range(windows))
 
 
 def choose(points: int, row_words: int, largest: int, precompute: int = 1) -> Plan:

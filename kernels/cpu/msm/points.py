@@ -12,11 +12,11 @@ from supervm.kernels.cpu.fields import multiword as wd
 from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.msm.addition_lists import checked_point, neutral
 from supervm.kernels.cpu.msm.packed_points import read_coordinates, scatter
+from supervm.kernels.point_checks import NOT_CANONICAL, NOT_ON_CURVE
 
 # mypy: disallow_untyped_defs=False
 
 ACCEPTED = -1
-NOT_CANONICAL, NOT_ON_CURVE = 0, 1
 
 
 @njit(nogil=True, cache=True)

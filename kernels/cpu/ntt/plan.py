@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from supervm.kernels.cpu.fields.element_type import Field, prime_spec
 from supervm.kernels.cpu.ntt import ntt
 from supervm.kernels.threads import get_threads, run_slices
+from supervm.kernels.transform import Transform, words_of
 
 Words = npt.NDArray[np.uint64]
 Order = npt.NDArray[np.int64]
@@ -44,29 +44,6 @@ _LEAST = 1 << 14
 
 _TABLES = 32
 """Tables that are kept."""
-
-
-@dataclass(frozen=True)
-class Transform:
-    """What is to be computed.
-
-    Args:
-        log: of 2^log numbers.
-        inverse: from values to coefficients.
-        shift: values are those at shift · ω^i; 1 for the group of roots of unity itself.
-        reversed: values are in bit-reversed order (coefficients never are).
-    """
-
-    log: int
-    inverse: bool = False
-    shift: int = 1
-    reversed: bool = False
-
-
-def words_of(values: Sequence[int]) -> Words:
-    """Integers below 2^256 as rows of four words, flat."""
-    data = b"".join(value.to_bytes(32, "little") for value in values)
-    return np.frombuffer(data, "<u8").astype(np.uint64)
 
 
 @functools.lru_cache(_TABLES)

@@ -21,9 +21,10 @@ from supervm.kernels.cpu.curves.curve import (
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
 from supervm.kernels.cpu.fields.lookup import lookup_local, lookup_shared
-from supervm.kernels.cpu.fields.powers import ROOT, invert_rows, power_rows
+from supervm.kernels.cpu.fields.powers import invert_rows, power_rows
 from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.lanes.verdicts import write_verdicts
+from supervm.kernels.exponents import ROOT
 from supervm.kernels.spec import EdwardsSpec
 
 # mypy: disallow_untyped_defs=False

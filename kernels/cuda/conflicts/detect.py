@@ -25,7 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu.conflicts.detect import Accesses, Detected, detect_conflicts
+from supervm.kernels.accesses import Accesses, Detected
+from supervm.kernels.cpu.conflicts.detect import detect_conflicts
 from supervm.kernels.cpu.conflicts.partition import random_mixer
 from supervm.kernels.cuda.conflicts import edges as conflicts_edges
 from supervm.kernels.cuda.conflicts import heat

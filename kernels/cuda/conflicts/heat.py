@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.kernels.cpu.conflicts.links import HOT_KEYS
+from supervm.kernels.accesses import HOT_KEYS
 from supervm.kernels.cuda.runtime.device import Buffer, Stream
 from supervm.kernels.cuda.runtime.radix_sort import (
     BUFFER_BYTES,

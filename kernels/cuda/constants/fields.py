@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from supervm.kernels.cpu.fields.powers import addition_chain, exponent
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.exponents import addition_chain, exponent
 from supervm.kernels.spec import FieldSpec
 
 WORD = 32

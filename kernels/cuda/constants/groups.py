@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from supervm.kernels.cpu.curves import decode as group_decode
-from supervm.kernels.cpu.fields.powers import exponent
+from supervm.kernels import point_checks
 from supervm.kernels.cuda.constants.edwards import edwards
 from supervm.kernels.cuda.constants.fields import WORD, elements, montgomery_params, number, setter, struct
+from supervm.kernels.exponents import exponent
 from supervm.kernels.spec import Coordinate, EdwardsSpec, FieldSpec, GroupSpec, QuadraticSpec
 
 Words = npt.NDArray[np.uint64]
@@ -45,7 +45,7 @@ def decoding(spec: GroupSpec) -> str:
         sum((number & 0xFFFFFFFF) << WORD * index for index, number in enumerate(column))
         for column in zip(*test.terms, strict=True)
     ]
-    decode = [number(name, getattr(group_decode, name)) for name in _DECODING]
+    decode = [number(name, getattr(point_checks, name)) for name in _DECODING]
     return "".join(
         (
             _weierstrass(

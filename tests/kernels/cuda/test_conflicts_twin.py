@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from supervm.kernels.accesses import Accesses
 from supervm.kernels.cpu.conflicts import partition
-from supervm.kernels.cpu.conflicts.detect import Accesses, detect_conflicts
+from supervm.kernels.cpu.conflicts.detect import detect_conflicts
 from supervm.kernels.cuda.conflicts import detect as conflicts
 from supervm.kernels.cuda.conflicts import heat, peeling
 from supervm.kernels.cuda.runtime import device, radix_sort

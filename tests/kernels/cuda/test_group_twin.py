@@ -13,8 +13,8 @@ from supervm.crypto import curves, selftest
 from supervm.crypto.cuda import PROGRAMS
 from supervm.crypto.group_operations import GROUPS, OPERATIONS
 from supervm.crypto.oracle.pairing_groups import GROUPS as ORACLES
-from supervm.kernels.cpu.curves.decode import CURVE, FIELD, INFINITE, NONE, SUBGROUP
 from supervm.kernels.cuda.runtime import batch, devices
+from supervm.kernels.point_checks import CURVE, FIELD, INFINITE, NONE, SUBGROUP
 
 pytestmark = [
     pytest.mark.twin,

@@ -12,10 +12,10 @@ from supervm.crypto import ntt
 from supervm.crypto.oracle import ntt as oracle
 from supervm.crypto.polynomials.arguments import SPECS
 from supervm.kernels.arrays import integers
-from supervm.kernels.cpu.ntt.plan import Transform, words_of
 from supervm.kernels.cuda import ntt as cuda_ntt
 from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
+from supervm.kernels.transform import Transform, words_of
 
 pytestmark = pytest.mark.twin
 SPEC = SPECS["bn254"]
