@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from supervm.crypto.cuda import PROGRAMS
 from supervm.crypto.merkle_work import Build
-from supervm.crypto.msm_call import MsmCall, Points
+from supervm.crypto.msm_work import MsmCall, Points
 from supervm.crypto.polynomials.transforms import Transformation
 from supervm.engine.conflicts import Detection
 from supervm.kernels import registry

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto import msm
-from supervm.crypto.msm_call import GROUPS
+from supervm.crypto.msm_work import GROUPS
 
 Row = dict[str, Any]
 

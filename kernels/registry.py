@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from supervm.kernels.backend_trace import computed
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, UnknownOperation
-from supervm.kernels.witness import computed
 from supervm.kernels.work import Work
 
 BACKENDS = ("cuda", "ifma", "scalar")

@@ -10,7 +10,7 @@ from typing import Any
 
 from supervm.engine.workloads import NAMES, Parameters, Workload, generate, mainnet, read_workload
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers.bundled import bundled_blocks
+from supervm.tiers.sample_blocks import bundled_blocks
 
 MAINNET = "mainnet"
 WORKLOADS = (*NAMES, MAINNET)

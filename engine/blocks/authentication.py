@@ -16,7 +16,7 @@ from supervm.engine.ethereum.senders import above_half_order
 from supervm.engine.transactions.addresses import ed25519_addresses, even_keys, secp256k1_addresses
 from supervm.engine.transactions.batch import Scheme, TransactionBatch
 from supervm.engine.transactions.encoding import signing_digests
-from supervm.kernels.witness import witness
+from supervm.kernels.backend_trace import witness
 from supervm.vm.outcomes import Reason
 
 Bytes = NDArray[np.uint8]

@@ -18,6 +18,7 @@ from supervm.engine.scheduler.metrics import FALLBACKS, MISMATCHES, Metrics
 from supervm.engine.scheduler.plan import DeviceRoute, Plan, Route
 from supervm.engine.scheduler.recheck import Sampler
 from supervm.engine.scheduler.settings import SchedulerSettings
+from supervm.kernels.backend_trace import computed
 from supervm.kernels.errors import (
     ArgumentError,
     DeviceError,
@@ -25,7 +26,6 @@ from supervm.kernels.errors import (
     DeviceOutOfMemory,
     DeviceTimeout,
 )
-from supervm.kernels.witness import computed
 from supervm.kernels.work import Batch, Work
 
 NO_DEVICE, UNAVAILABLE = "no_device", "unavailable"

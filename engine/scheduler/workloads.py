@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import merkle_hashes, merkle_work, msm_call
+from supervm.crypto import merkle_hashes, merkle_work, msm_work
 from supervm.crypto.group_operations import GROUPS
 from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
 from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
@@ -192,15 +192,15 @@ def _ntt(curve: str, items: int, _: int) -> Work:
 
 def _msm(operation: str, items: int, _: int) -> Work:
     """Multiples of the base point and uniform scalars."""
-    curve = msm_call.CURVES[operation, registry.resolve(operation).name]
-    spec = msm_call.GROUPS[operation]
+    curve = msm_work.CURVES[operation, registry.resolve(operation).name]
+    spec = msm_work.GROUPS[operation]
     coordinates = multiples(curve, items)
     shape = (items, 2, 2, -1) if isinstance(spec.field, QuadraticSpec) else (items, 2, -1)
     points = coordinates.reshape(shape)
     scalars = np.random.default_rng(0).integers(0, 1 << 64, (1, items, 4), np.uint64, endpoint=False)
     scalars[..., 3] %= spec.scalar_field.modulus >> 192
     sums = np.empty((1, *points.shape[1:]), np.uint64)
-    return msm_call.MsmCall(operation, msm_call.Points(points), scalars, None, sums)
+    return msm_work.MsmCall(operation, msm_work.Points(points), scalars, None, sums)
 
 
 def _field_elements(items: int, each: int) -> npt.NDArray[np.uint64]:
@@ -232,7 +232,7 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "bn254.ntt": partial(_ntt, "bn254"),
     "bls12_381.ntt": partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
-    **{operation: partial(_msm, operation) for operation in msm_call.GROUPS},
+    **{operation: partial(_msm, operation) for operation in msm_work.GROUPS},
     **{tree_hash.operation: partial(_merkle, tree_hash) for tree_hash in merkle_hashes.HASHES.values()},
     **{
         f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS

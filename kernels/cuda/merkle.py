@@ -33,7 +33,7 @@ from supervm.kernels.merkle_levels import WORDS, Growth, level_sizes, padded
 ROW = 8 * WORDS
 
 FRONT = ALLOCATION_UNIT
-"""Bytes before the first row of a buffer, of which some may be read: `fronted_row.cuh`."""
+"""Bytes before the first row of a buffer, of which some may be read: `prefixed_row.cuh`."""
 
 PIECE_LEAVES = 1 << 20
 """Most leaves of a piece: enough of them to overlap, and few launches for each."""

@@ -15,7 +15,7 @@ from msm_oracles import ORACLES
 from py_ecc import optimized_bls12_381, optimized_bn128
 
 from supervm.crypto import msm
-from supervm.crypto.msm_call import CURVES, GROUPS, MsmCall, Points
+from supervm.crypto.msm_work import CURVES, GROUPS, MsmCall, Points
 from supervm.crypto.oracle.msm import ed25519_msm
 from supervm.crypto.oracle.msm import msm as oracle_msm
 from supervm.kernels import threads

@@ -10,8 +10,8 @@ import pytest
 
 from supervm.crypto import curves, msm
 from supervm.crypto.group_operations import GROUPS
-from supervm.crypto.msm_call import CURVES
-from supervm.crypto.msm_call import GROUPS as SUMS
+from supervm.crypto.msm_work import CURVES
+from supervm.crypto.msm_work import GROUPS as SUMS
 from supervm.kernels.cpu.msm.msm import multiples
 from supervm.kernels.spec import QuadraticSpec
 

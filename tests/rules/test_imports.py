@@ -26,7 +26,7 @@ MAY_IMPORT = {
 EXCEPTIONS = {
     ("tiers/commands/bench.py", "benchmarks"),
     ("tiers/commands/bench_endurance.py", "benchmarks"),
-    ("tiers/bundled.py", "benchmarks"),
+    ("tiers/sample_blocks.py", "benchmarks"),
 }
 """The command that runs the benchmarks is the one door to their code, and one module finds their data."""
 

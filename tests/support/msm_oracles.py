@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from supervm.crypto.msm_call import GROUPS
+from supervm.crypto.msm_work import GROUPS
 from supervm.crypto.oracle import edwards
 from supervm.crypto.oracle.msm import ed25519_msm
 from supervm.crypto.oracle.pairing_groups import Group, Prime

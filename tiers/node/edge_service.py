@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from supervm.engine.config import OnVerified
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.errors import TaskRefused
-from supervm.tiers.node.questions import addresses_of
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
+from supervm.tiers.node.requests import addresses_of
 from supervm.tiers.node.submission import REFUSED, Answer, Submission
 from supervm.tiers.node.tasks import Task, TaskRouter, route
 from supervm.tiers.node.upstream import Upstream

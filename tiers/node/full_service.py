@@ -19,9 +19,9 @@ from supervm.tiers.node.errors import NodeError, NotKept, TooManySnapshots
 from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.inbox import Inbox
 from supervm.tiers.node.inbox_table import Noted
-from supervm.tiers.node.questions import addresses_of
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
 from supervm.tiers.node.records import BlockRecord
+from supervm.tiers.node.requests import addresses_of
 from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, Answer, Submission
 from supervm.tiers.node.tasks import Task, TaskRouter, route

@@ -71,7 +71,7 @@ class Metrics:
 
         Args:
             scheme: such as "ed25519".
-            backend: what computed it, as `supervm.kernels.witness` tells.
+            backend: what computed it, as `supervm.kernels.backend_trace` tells.
             verdicts: int8 (n,), 1 valid, 0 invalid, −1 malformed.
         """
         for name, verdict in VERDICTS.items():

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from supervm.crypto import ed25519, secp256k1
+from supervm.kernels.backend_trace import witness
 from supervm.kernels.errors import (
     ArgumentError,
     BackendUnavailable,
@@ -26,7 +27,6 @@ from supervm.kernels.errors import (
     DeviceOutOfMemory,
 )
 from supervm.kernels.threads import get_threads
-from supervm.kernels.witness import witness
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service import calls
 from supervm.tiers.service.access import Access

@@ -2,7 +2,7 @@
 // Keccak of a byte and a row, for every row: leaves and levels of Merkle trees. `constants.cuh` defines the type Spec.
 #include "launch.cuh"
 #include "keccak.cuh"
-#include "fronted_row.cuh"
+#include "prefixed_row.cuh"
 #include "constants.cuh"
 
 KERNEL(hash_rows, 128, 4)(const u8 *rows, u32 width, u32 front, u8 *digests, u32 count)
@@ -10,7 +10,7 @@ KERNEL(hash_rows, 128, 4)(const u8 *rows, u32 width, u32 front, u8 *digests, u32
     constexpr int WORDS = Spec::BLOCK_BYTES / 4;
     for_items(item, count)
     {
-        FrontedRow<Spec> message(rows + (u64)item * width, width, front);
+        PrefixedRow<Spec> message(rows + (u64)item * width, width, front);
         u64 a[25];
         UNROLL for (int i = 0; i < 25; ++i) a[i] = 0;
         bool last;

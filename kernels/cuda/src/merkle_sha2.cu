@@ -3,14 +3,14 @@
 // words have 32 bits.
 #include "launch.cuh"
 #include "sha2.cuh"
-#include "fronted_row.cuh"
+#include "prefixed_row.cuh"
 #include "constants.cuh"
 
 KERNEL(hash_rows, 128, 8)(const u8 *rows, u32 width, u32 front, u8 *digests, u32 count)
 {
     for_items(item, count)
     {
-        FrontedRow<Spec> message(rows + (u64)item * width, width, front);
+        PrefixedRow<Spec> message(rows + (u64)item * width, width, front);
         u32 state[8];
         Spec::initial(state);
         bool last;

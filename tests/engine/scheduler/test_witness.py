@@ -11,8 +11,8 @@ from fault_rows import OPERATION, right, rows_batch
 
 from supervm.engine.scheduler import Strategy
 from supervm.kernels import registry
+from supervm.kernels.backend_trace import computed, witness
 from supervm.kernels.errors import DeviceError
-from supervm.kernels.witness import computed, witness
 
 
 def seen_by(items: int, backend: str = "auto") -> str:

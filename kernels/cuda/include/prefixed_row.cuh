@@ -6,7 +6,7 @@
 #pragma once
 #include "message.cuh"
 
-template <class Spec> struct FrontedRow
+template <class Spec> struct PrefixedRow
 {
     static constexpr int WORDS = Spec::BLOCK_BYTES / 4;
 
@@ -14,7 +14,7 @@ template <class Spec> struct FrontedRow
     u32 front;
     bool first;
 
-    METHOD FrontedRow(const u8 *row, u32 width, u32 byte) : stream(row - 1, (u64)width + 1), front(byte), first(true) {}
+    METHOD PrefixedRow(const u8 *row, u32 width, u32 byte) : stream(row - 1, (u64)width + 1), front(byte), first(true) {}
 
     // Whether the next block is the last one.
     METHOD bool ends() const { return stream.left <= (i64)Spec::BLOCK_BYTES - (i64)Spec::PADDING_BYTES; }
