@@ -45,6 +45,9 @@ COMMANDS = {
     "status": "Summarise this machine: tier, threads, backends, compiled kernels, versions.",
 }
 
+HOMES = {"bench": "supervm.benchmarks.bench"}
+"""Modules of commands that do not stand in `commands/`; they are imported when they are chosen."""
+
 PLAIN_HELP = None
 """Typer's markup of help texts: its panels cut names of options and break lines where the source does."""
 
@@ -129,7 +132,7 @@ def load_command(name: str) -> Any:
     from supervm.tiers import console
 
     with console.telling(f"loading '{name}'", _Process.begun):
-        module = importlib.import_module(f"supervm.tiers.commands.{name}")
+        module = importlib.import_module(HOMES.get(name, f"supervm.tiers.commands.{name}"))
     application = getattr(module, "app", None)
     if application is None:
         application = typer.Typer(add_completion=False, rich_markup_mode=PLAIN_HELP)

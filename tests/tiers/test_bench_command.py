@@ -36,8 +36,8 @@ def test_bench_prints_rows(run: Callable[..., Result], monkeypatch: pytest.Monke
         asked.append({"suite": suite, **options})
         return [ROW]
 
-    importlib.import_module("supervm.tiers.commands.bench")
-    monkeypatch.setattr("supervm.tiers.commands.bench.run_suite", run_suite)
+    importlib.import_module("supervm.benchmarks.bench")
+    monkeypatch.setattr("supervm.benchmarks.bench.run_suite", run_suite)
     result = run("bench", "hashes", "--threads", 2, "--batch", 8, "--backend", "scalar")
     assert result.exit_code == 0, result.output
     assert asked == [{"suite": "hashes", "threads": 2, "batch": 8, "backend": "scalar", "sweep": False}]
@@ -56,9 +56,9 @@ def test_bench_keeps_a_record_with_its_command(
         kept.append(record)
         return tmp_path / "kept.json"
 
-    importlib.import_module("supervm.tiers.commands.bench")
-    monkeypatch.setattr("supervm.tiers.commands.bench.run_suite", lambda suite, **options: [ROW])
-    monkeypatch.setattr("supervm.tiers.commands.bench.keep", keep)
+    importlib.import_module("supervm.benchmarks.bench")
+    monkeypatch.setattr("supervm.benchmarks.bench.run_suite", lambda suite, **options: [ROW])
+    monkeypatch.setattr("supervm.benchmarks.bench.keep", keep)
     result = run("bench", "hashes", "--batch", 8, "--record", "--json")
     assert result.exit_code == 0, result.output
     assert kept[0][:2] == ("hashes", [ROW])
@@ -73,8 +73,8 @@ def test_bench_with_a_peer_that_disagrees(
     def run_suite(suite: str, **options: Any) -> list[Row]:
         raise PeerDisagrees("sha256", "scalar", "hashlib", 7, b"a", b"b")
 
-    importlib.import_module("supervm.tiers.commands.bench")
-    monkeypatch.setattr("supervm.tiers.commands.bench.run_suite", run_suite)
+    importlib.import_module("supervm.benchmarks.bench")
+    monkeypatch.setattr("supervm.benchmarks.bench.run_suite", run_suite)
     result = run("bench", "hashes", "--json")
     assert result.exit_code == 1
     assert "item 7" in _answer(result)["error"]["message"]
@@ -114,9 +114,9 @@ def test_bench_all_goes_on_after_an_error_and_says_so(
 ) -> None:
     kept: list[str] = []
     _measures(monkeypatch, failing="signatures")
-    importlib.import_module("supervm.tiers.commands.bench")
+    importlib.import_module("supervm.benchmarks.bench")
     monkeypatch.setattr(
-        "supervm.tiers.commands.bench.keep", lambda suite, *rest: kept.append(suite) or tmp_path / "kept.json"
+        "supervm.benchmarks.bench.keep", lambda suite, *rest: kept.append(suite) or tmp_path / "kept.json"
     )
     result = run("bench", "all", "--out", tmp_path, "--record", "--json")
     assert result.exit_code == 1

@@ -239,7 +239,7 @@ def test_warmup(run: Run, width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_bench(width: int) -> None:
-    module = importlib.import_module("supervm.tiers.commands.bench")
+    module = importlib.import_module("supervm.benchmarks.bench")
     peers = tuple(PeerRow(name, "3.24.1", 1e6, 98.04) for name in ("pycryptodome", "eth-hash (pycryptodome)"))
     row = Row(
         suite="hashes",

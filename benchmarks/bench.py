@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from supervm.benchmarks.cases import SUITES, missing_peers
+from supervm.benchmarks.endurance import endure
 from supervm.benchmarks.results import command
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
@@ -18,7 +19,6 @@ from supervm.engine.errors import MissingPackage
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options
-from supervm.tiers.commands.bench_endurance import endure
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, exit_code
 from supervm.tiers.hardware import detect
