@@ -22,6 +22,7 @@ from supervm.crypto import cuda
 from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.signatures.batch import for_slices
 from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.backends import CPU_BACKENDS, register_on_cpu
 from supervm.kernels.cpu.curves.batch_operations import (
     ADD,
     MULTIPLY,
@@ -31,10 +32,7 @@ from supervm.kernels.cpu.curves.batch_operations import (
 )
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.curves.decode import decode_slice, lift_slice
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.point_checks import CURVE, SUBGROUP
-from supervm.kernels.registry import register
 from supervm.kernels.spec import GroupSpec
 
 Words = npt.NDArray[np.uint64]
@@ -43,9 +41,10 @@ Small = npt.NDArray[np.int8]
 GROUPS: dict[str, GroupSpec] = {spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
 OPERATIONS = ("decode", "subgroup", "add", "multiply", "normalise")
 
-_LANES = {"ifma": LANES_64X8, "scalar": LANES_64}
 CURVES = {
-    (name, backend): Curve(spec, lanes) for backend, lanes in _LANES.items() for name, spec in GROUPS.items()
+    (name, backend.name): Curve(spec, backend.lanes)
+    for backend in CPU_BACKENDS
+    for name, spec in GROUPS.items()
 }
 """The marker that compiled code takes, by group and backend."""
 
@@ -95,15 +94,13 @@ _FUNCTIONS: dict[str, Callable[..., None]] = {
     "normalise": _normalise,
 }
 
-for (_name, _backend), _curve in CURVES.items():
-    for _operation in OPERATIONS:
-        register(
-            f"{_name}.{_operation}",
-            _backend,
-            partial(_FUNCTIONS[_operation], _curve),
-            ifma_unavailable if _backend == "ifma" else (lambda: ""),
-        )
+
+def _register(group: str, operation: str) -> None:
+    function = _FUNCTIONS[operation]
+    register_on_cpu(f"{group}.{operation}", lambda backend: partial(function, CURVES[group, backend.name]))
+    cuda.register_operation(f"{group}.{operation}")
+
 
 for _name in GROUPS:
     for _operation in OPERATIONS:
-        cuda.register_operation(f"{_name}.{_operation}")
+        _register(_name, _operation)

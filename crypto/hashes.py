@@ -19,12 +19,10 @@ from supervm.crypto.arguments import rows
 from supervm.crypto.calls import compute
 from supervm.crypto.messages import Bytes, Messages, MessagesLike
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
+from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
 from supervm.kernels.cpu.hashes.batch import digest_into
 from supervm.kernels.cpu.hashes.emitter import HashKernel
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.lanes.lanes import LANES_32, LANES_32X16, LANES_64, LANES_64X8
 from supervm.kernels.hash_spec import KnownSpec
-from supervm.kernels.registry import register
 from supervm.kernels.work import Ragged
 
 __all__ = [
@@ -38,24 +36,16 @@ __all__ = [
 SPECS: dict[str, KnownSpec] = {spec.name: spec for spec in (SHA256, SHA512, KECCAK256, BLAKE2B)}
 """Every hash function by the name of its operation."""
 
-_LANES = {
-    ("ifma", 32): LANES_32X16,
-    ("ifma", 64): LANES_64X8,
-    ("scalar", 32): LANES_32,
-    ("scalar", 64): LANES_64,
-}
-
 KERNELS: dict[tuple[str, str], HashKernel] = {
-    (spec.name, backend): HashKernel(spec, lanes)
-    for (backend, bits), lanes in _LANES.items()
+    (spec.name, backend.name): HashKernel(spec, backend.of_bits(spec.word_bits))
+    for backend in CPU_BACKENDS
     for spec in SPECS.values()
-    if spec.word_bits == bits
 }
 """The marker that compiled code takes, by operation and backend."""
 
 DEDICATED = {
-    backend: HashKernel(SHA256, _LANES[backend, SHA256.word_bits], dedicated=True)
-    for backend in ("ifma", "scalar")
+    backend.name: HashKernel(SHA256, backend.of_bits(SHA256.word_bits), dedicated=True)
+    for backend in CPU_BACKENDS
 }
 """Markers of SHA-256 by backend: the backend's lanes, and for a Merkle tree the processor's own instructions."""
 
@@ -151,12 +141,12 @@ def _addresses(keccak: Callable[[Ragged, Bytes], None], keys: Bytes, addresses: 
 
 
 def _register() -> None:
-    reasons: dict[str, Callable[[], str]] = {"ifma": ifma_unavailable, "scalar": lambda: ""}
-    for (operation, backend), kernel in KERNELS.items():
-        register(operation, backend, partial(digest_into, kernel), reasons[backend])
-    for backend, reason in reasons.items():
-        keccak = partial(digest_into, KERNELS["keccak256", backend])
-        register("eth_address", backend, partial(_addresses, keccak), reason)
+    def digest(operation: str, backend: CpuBackend) -> Callable[..., None]:
+        return partial(digest_into, KERNELS[operation, backend.name])
+
+    for operation in SPECS:
+        register_on_cpu(operation, partial(digest, operation))
+    register_on_cpu("eth_address", lambda backend: partial(_addresses, digest("keccak256", backend)))
     for operation in (*SPECS, "eth_address"):
         cuda.register_operation(operation)
 

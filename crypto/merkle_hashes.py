@@ -9,6 +9,7 @@ empty subtree the node over empty subtrees.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,15 +23,16 @@ from supervm.crypto.params.poseidon import FIELDS
 from supervm.crypto.poseidon import permutation
 from supervm.kernels import merkle_levels
 from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.backends import CpuBackend, register_on_cpu
 from supervm.kernels.cpu.fields.range_check import first_not_below
 from supervm.kernels.cpu.hashes.emitter import HashKernel
 from supervm.kernels.cpu.hashes.poseidon import hash_slice
-from supervm.kernels.cpu.lanes.features import ifma_unavailable, prefers_sha
+from supervm.kernels.cpu.lanes.features import prefers_sha
 from supervm.kernels.cpu.merkle.merkle import hash_rows
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.merkle_levels import WORDS, Compressor, Growth, Rows, grow
-from supervm.kernels.registry import register, resolve
+from supervm.kernels.registry import resolve
 
 Array = npt.NDArray[Any]
 
@@ -203,17 +205,16 @@ def _grow(plain: Compressor, dedicated: Compressor, growth: Growth) -> None:
     grow(dedicated if growth.dedicated else plain, growth)
 
 
-def _register() -> None:
-    for name, tree_hash in HASHES.items():
-        for backend, unavailable in (("ifma", ifma_unavailable), ("scalar", lambda: "")):
-            plain: Compressor = (
-                FieldCompressor(tree_hash.curve, backend)
-                if tree_hash.curve
-                else HashCompressor(KERNELS[name, backend])
-            )
-            dedicated = HashCompressor(DEDICATED[backend]) if name == "sha256" else plain
-            register(tree_hash.operation, backend, functools.partial(_grow, plain, dedicated), unavailable)
-        cuda.register_tree(tree_hash.operation)
+def _grower(name: str, backend: CpuBackend) -> Callable[[Growth], None]:
+    """What grows a tree of a hash on a backend."""
+    curve = HASHES[name].curve
+    plain: Compressor = (
+        FieldCompressor(curve, backend.name) if curve else HashCompressor(KERNELS[name, backend.name])
+    )
+    dedicated = HashCompressor(DEDICATED[backend.name]) if name == "sha256" else plain
+    return functools.partial(_grow, plain, dedicated)
 
 
-_register()
+for _name, _tree_hash in HASHES.items():
+    register_on_cpu(_tree_hash.operation, functools.partial(_grower, _name))
+    cuda.register_tree(_tree_hash.operation)

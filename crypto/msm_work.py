@@ -19,9 +19,8 @@ from supervm.crypto.params.bn254 import G1 as BN254_G1
 from supervm.crypto.params.bn254 import G2 as BN254_G2
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
 from supervm.kernels.cpu.curves.curve import Curve
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cpu.msm import msm as kernels
 from supervm.kernels.cuda import msm as cuda_kernels
 from supervm.kernels.cuda.runtime import devices
@@ -46,9 +45,9 @@ GROUPS: dict[str, GroupSpec | EdwardsSpec] = {
 """The group of every operation."""
 
 CURVES = {
-    (operation, backend): Curve(spec, lanes)
+    (operation, backend.name): Curve(spec, backend.lanes)
     for operation, spec in GROUPS.items()
-    for backend, lanes in (("ifma", LANES_64X8), ("scalar", LANES_64))
+    for backend in CPU_BACKENDS
 }
 
 RECHECKED = 1 / 64
@@ -197,8 +196,11 @@ def _compute_there(
     result[...] = found.reshape(result.shape)
 
 
+def _on(operation: str, backend: CpuBackend) -> Any:
+    return partial(_compute, operation, backend.name)
+
+
 for _operation in GROUPS:
-    for _backend, _reason in (("ifma", ifma_unavailable), ("scalar", lambda: "")):
-        register(_operation, _backend, partial(_compute, _operation, _backend), _reason)
+    register_on_cpu(_operation, partial(_on, _operation))
     if _operation in cuda.MSM:
         register(_operation, "cuda", partial(_compute_there, _operation), devices.unavailable)

@@ -25,6 +25,7 @@ message of the known length 0 and `hash_batch` of zeros. Keep a protocol to one 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,11 @@ import numpy.typing as npt
 from supervm.crypto import cuda
 from supervm.crypto.calls import compute
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named, specification
+from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
 from supervm.kernels.cpu.fields.range_check import first_above
 from supervm.kernels.cpu.hashes.poseidon import Permutation, hash_into, sponge_into
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.registry import register
 from supervm.kernels.spec import FieldSpec
 from supervm.kernels.work import Ragged
 
@@ -47,7 +46,7 @@ __all__ = ["hash_batch", "permutation", "permute_batch", "sponge_batch"]
 
 Words = npt.NDArray[np.uint64]
 
-_LANES = {"ifma": LANES_64X8, "scalar": LANES_64}
+_LANES = {backend.name: backend.lanes for backend in CPU_BACKENDS}
 _WORDS = 4
 _BYTES = 8 * _WORDS
 
@@ -226,14 +225,14 @@ def _sponge(operation: str, backend: str, messages: Ragged, width: int, padded: 
 
 
 def _register() -> None:
-    for backend, reason in (("ifma", ifma_unavailable), ("scalar", lambda: "")):
-        for operation in OPERATIONS:
-            register(operation, backend, functools.partial(_hash, operation, backend), reason)
-        for operation in SPONGES:
-            register(operation, backend, functools.partial(_sponge, operation, backend), reason)
+    def on(function: Callable[..., None], operation: str, backend: CpuBackend) -> Callable[..., None]:
+        return functools.partial(function, operation, backend.name)
+
     for operation in OPERATIONS:
+        register_on_cpu(operation, functools.partial(on, _hash, operation))
         cuda.register_operation(operation)
     for operation in SPONGES:
+        register_on_cpu(operation, functools.partial(on, _sponge, operation))
         cuda.register_sponge(operation)
 
 

@@ -22,10 +22,10 @@ from supervm.crypto.oracle import (
     ed25519,
     schnorr,
 )
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu import backends
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
-CPU_BACKENDS = {"ifma": ifma_unavailable, "scalar": lambda: ""}
+CPU_BACKENDS = {backend.name: backend.unavailable for backend in backends.CPU_BACKENDS}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from supervm.crypto.params import bls12_381, bn254
 from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.backends import CPU_BACKENDS, best
 from supervm.kernels.cpu.fields.element_type import Field
 from supervm.kernels.cpu.fields.range_check import first_not_below
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cpu.ntt.plan import in_all
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.spec import FieldSpec
@@ -27,9 +26,9 @@ SPECS: dict[str, FieldSpec] = {"bn254": bn254.FR, "bls12_381": bls12_381.FR}
 """Curve → its scalar field."""
 
 FIELDS: dict[tuple[str, str], Field] = {
-    (curve, backend): Field(spec, lanes)
+    (curve, backend.name): Field(spec, backend.lanes)
     for curve, spec in SPECS.items()
-    for backend, lanes in (("ifma", LANES_64X8), ("scalar", LANES_64))
+    for backend in CPU_BACKENDS
 }
 """(curve, backend) → the marker that kernels take."""
 
@@ -52,7 +51,7 @@ def spec_of(curve: str) -> FieldSpec:
 @functools.cache
 def fastest(curve: str) -> Field:
     """The marker of the best CPU backend here."""
-    return FIELDS[curve, "scalar" if ifma_unavailable() else "ifma"]
+    return FIELDS[curve, best().name]
 
 
 def shaped(array: Any, argument: str, axes: int) -> Any:

@@ -20,7 +20,7 @@ from supervm.crypto.polynomials.arguments import (
 )
 from supervm.crypto.polynomials.recheck import agrees
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.backends import CpuBackend, register_on_cpu
 from supervm.kernels.cpu.ntt.plan import LARGEST, plan
 from supervm.kernels.cuda import ntt as cuda_ntt
 from supervm.kernels.cuda.runtime import devices
@@ -180,10 +180,10 @@ def _on_gpu(curve: str, values: Elements, what: Transform, out: Elements) -> Non
     cuda_ntt.transform(devices.working_device(), SPECS[curve], values, what, out)
 
 
-_UNAVAILABLE: dict[str, Any] = {"ifma": ifma_unavailable, "scalar": lambda: ""}
+def _made(curve: str, backend: CpuBackend) -> Any:
+    return functools.partial(_on_cpu, curve, backend.name)
 
-for _curve, _backend in FIELDS:
-    register(f"{_curve}.ntt", _backend, functools.partial(_on_cpu, _curve, _backend), _UNAVAILABLE[_backend])
 
 for _curve in SPECS:
+    register_on_cpu(f"{_curve}.ntt", functools.partial(_made, _curve))
     register(f"{_curve}.ntt", "cuda", functools.partial(_on_gpu, _curve), devices.unavailable)

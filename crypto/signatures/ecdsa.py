@@ -18,16 +18,14 @@ from supervm.crypto.calls import compute
 from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.crypto.signatures.batch import VERDICT, Bytes, Verdicts, for_slices
 from supervm.kernels.arrays import words
+from supervm.kernels.cpu.backends import CPU_BACKENDS, register_on_cpu
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.curves.double_scalar_multiply import base_tables
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cpu.signatures import ecdsa
-from supervm.kernels.registry import register
 
 VERIFY, RECOVER = "secp256k1.ecdsa_verify", "secp256k1.ecdsa_recover"
 
-CURVES = {"ifma": Curve(SECP256K1, LANES_64X8), "scalar": Curve(SECP256K1, LANES_64)}
+CURVES = {backend.name: Curve(SECP256K1, backend.lanes) for backend in CPU_BACKENDS}
 """The marker that compiled code takes, by backend."""
 
 
@@ -141,8 +139,7 @@ def _recover(backend: str, digests: Bytes, signatures: Bytes, keys: Bytes, verdi
     for_slices(len(digests), work)
 
 
-for _name, _reason in (("ifma", ifma_unavailable), ("scalar", lambda: "")):
-    register(VERIFY, _name, functools.partial(_verify, _name), _reason)
-    register(RECOVER, _name, functools.partial(_recover, _name), _reason)
+register_on_cpu(VERIFY, lambda backend: functools.partial(_verify, backend.name))
+register_on_cpu(RECOVER, lambda backend: functools.partial(_recover, backend.name))
 cuda.register_operation(VERIFY)
 cuda.register_operation(RECOVER)

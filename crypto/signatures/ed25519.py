@@ -20,12 +20,10 @@ from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.signatures.batch import VERDICT, Bytes, Challenge, Verdicts, for_challenges
 from supervm.kernels.arrays import words
+from supervm.kernels.cpu.backends import CPU_BACKENDS, register_on_cpu
 from supervm.kernels.cpu.curves.curve import Curve
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.cpu.signatures import eddsa
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.registry import register
 from supervm.kernels.work import Ragged
 
 RULES = {"dalek": eddsa.COFACTORLESS, "strict": eddsa.STRICT, "zip215": eddsa.COFACTORED}
@@ -33,7 +31,7 @@ RULES = {"dalek": eddsa.COFACTORLESS, "strict": eddsa.STRICT, "zip215": eddsa.CO
 
 OPERATION = "ed25519.verify"
 
-_CURVES = {"ifma": Curve(EDWARDS25519, LANES_64X8), "scalar": Curve(EDWARDS25519, LANES_64)}
+_CURVES = {backend.name: Curve(EDWARDS25519, backend.lanes) for backend in CPU_BACKENDS}
 _CHALLENGES = {name: Challenge(KERNELS["sha512", name], np.empty(0, np.uint8)) for name in _CURVES}
 
 
@@ -111,6 +109,5 @@ def _verify(
     for_challenges(_CHALLENGES[backend], keys, messages, signatures, check)
 
 
-register(OPERATION, "ifma", functools.partial(_verify, "ifma"), ifma_unavailable)
-register(OPERATION, "scalar", functools.partial(_verify, "scalar"))
+register_on_cpu(OPERATION, lambda backend: functools.partial(_verify, backend.name))
 cuda.register_operation(OPERATION)

@@ -20,9 +20,8 @@ from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.signatures.batch import VERDICT, Bytes, Challenge, Verdicts, for_challenges
 from supervm.crypto.signatures.ecdsa import CURVES, table
 from supervm.kernels.arrays import words
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.backends import register_on_cpu
 from supervm.kernels.cpu.signatures import schnorr
-from supervm.kernels.registry import register
 from supervm.kernels.work import Ragged
 
 OPERATION = "secp256k1.schnorr_verify"
@@ -80,6 +79,5 @@ def _verify(backend: str, keys: Bytes, messages: Ragged, signatures: Bytes, verd
     for_challenges(_CHALLENGES[backend], keys, messages, signatures, check)
 
 
-register(OPERATION, "ifma", functools.partial(_verify, "ifma"), ifma_unavailable)
-register(OPERATION, "scalar", functools.partial(_verify, "scalar"))
+register_on_cpu(OPERATION, lambda backend: functools.partial(_verify, backend.name))
 cuda.register_operation(OPERATION)

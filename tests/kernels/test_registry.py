@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from supervm.kernels import registry
+from supervm.kernels.cpu.backends import CPU_BACKENDS, best, register_on_cpu
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, UnknownOperation
 from supervm.kernels.work import Batch
 
@@ -31,6 +32,17 @@ def test_backends_come_best_first_with_their_reasons():
         ("scalar", True, ""),
     ]
     assert registry.operations() == ["op"]
+
+
+def test_backends_of_the_processor_are_the_rows_of_their_table():
+    assert registry.BACKENDS == ("cuda", *(row.name for row in CPU_BACKENDS))
+    register_on_cpu("op", lambda backend: backend.name.upper)
+    assert [(b.name, b.function(), b.reason) for b in registry.backends("op")] == [
+        (row.name, row.name.upper(), row.unavailable()) for row in CPU_BACKENDS
+    ]
+    assert registry.resolve("op").name == best().name
+    assert CPU_BACKENDS[-1].unavailable() == ""
+    assert all((row.of_bits(32), row.of_bits(64)) == (row.narrow, row.lanes) for row in CPU_BACKENDS)
 
 
 def test_auto_takes_the_best_processor_backend_that_runs():

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     "kernels/cpu": (
         ("lanes",),
-        ("fields", "conflicts", "state"),
+        ("backends", "fields", "conflicts", "state"),
         ("curves", "hashes", "ntt"),
         ("signatures", "msm", "merkle"),
     ),

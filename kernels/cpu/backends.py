@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The CPU backends, a row each: which lanes, how they multiply, and why one cannot run here.
+
+A kernel is written once over markers of lanes; an operation makes one function for each row, and a new instruction set is a
+row more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from supervm.kernels.cpu.lanes.features import ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import LANES_32, LANES_32X16, LANES_64, LANES_64X8, Lanes
+from supervm.kernels.registry import register
+
+
+@dataclass(frozen=True)
+class CpuBackend:
+    """One way to compute on a processor.
+
+    Args:
+        name: as users have it.
+        lanes: of 64 bits, for field elements and hash functions of 64-bit words.
+        narrow: lanes of 32 bits, for hash functions of 32-bit words.
+        multiplier: what products of field elements are made of.
+        unavailable: why it cannot run here; '' if it can.
+    """
+
+    name: str
+    lanes: Lanes
+    narrow: Lanes
+    multiplier: str
+    unavailable: Callable[[], str]
+
+    def of_bits(self, bits: int) -> Lanes:
+        """Its lanes of 32 or 64 bits."""
+        return self.narrow if bits == 32 else self.lanes
+
+
+CPU_BACKENDS = (
+    CpuBackend("ifma", LANES_64X8, LANES_32X16, "52-bit multiply-adds of AVX-512 IFMA", ifma_unavailable),
+    CpuBackend("scalar", LANES_64, LANES_32, "64×64→128-bit products", lambda: ""),
+)
+"""Best first; the last one runs everywhere."""
+
+
+def best() -> CpuBackend:
+    """The best one that can run here."""
+    return next(each for each in CPU_BACKENDS if not each.unavailable())
+
+
+def register_on_cpu(operation: str, function: Callable[[CpuBackend], Callable[..., Any]]) -> None:
+    """List an operation on every CPU backend, each with the function that is made for it."""
+    for each in CPU_BACKENDS:
+        register(operation, each.name, function(each), each.unavailable)
