@@ -35,7 +35,7 @@ def test_backends_come_best_first_with_their_reasons():
 
 
 def test_backends_of_the_processor_are_the_rows_of_their_table():
-    assert registry.BACKENDS == ("cuda", *(row.name for row in CPU_BACKENDS))
+    assert ("cuda", *(row.name for row in CPU_BACKENDS)) == registry.BACKENDS
     register_on_cpu("op", lambda backend: backend.name.upper)
     assert [(b.name, b.function(), b.reason) for b in registry.backends("op")] == [
         (row.name, row.name.upper(), row.unavailable()) for row in CPU_BACKENDS
