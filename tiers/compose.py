@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from supervm.crypto import ed25519, secp256k1
+from supervm.crypto import secp256k1
+from supervm.crypto.schemes import ECDSA, ED25519, SCHNORR
 from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
 from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.threads import set_threads
@@ -100,9 +101,9 @@ def verify_pipeline(
 def signature_checks(backend: str, rule: str, low_s: bool) -> SignatureChecks:
     """The batch functions of `supervm.crypto` under one backend and these rules."""
     return SignatureChecks(
-        ed25519=functools.partial(ed25519.verify_batch, rule=rule, backend=backend),
-        ecdsa=functools.partial(secp256k1.ecdsa_verify_batch, low_s=low_s, backend=backend),
-        schnorr=functools.partial(secp256k1.schnorr_verify_batch, backend=backend),
+        ed25519=functools.partial(ED25519.verify_batch, rule=rule, backend=backend),
+        ecdsa=functools.partial(ECDSA.verify_batch, low_s=low_s, backend=backend),
+        schnorr=functools.partial(SCHNORR.verify_batch, backend=backend),
         der=secp256k1.signatures_from_der,
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import cuda
+from supervm.crypto import cuda, schemes
 from supervm.crypto.arguments import flag, rows, same_count
 from supervm.crypto.calls import compute
 from supervm.crypto.params.secp256k1 import SECP256K1
@@ -23,7 +23,7 @@ from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.curves.double_scalar_multiply import base_tables
 from supervm.kernels.cpu.signatures import ecdsa
 
-VERIFY, RECOVER = "secp256k1.ecdsa_verify", "secp256k1.ecdsa_recover"
+VERIFY, RECOVER = schemes.ECDSA.operation, "secp256k1.ecdsa_recover"
 
 CURVES = {backend.name: Curve(SECP256K1, backend.lanes) for backend in CPU_BACKENDS}
 """The marker that compiled code takes, by backend."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import cuda
+from supervm.crypto import cuda, schemes
 from supervm.crypto.arguments import rows, same_count
 from supervm.crypto.calls import compute
 from supervm.crypto.hashes import KERNELS
@@ -29,7 +29,7 @@ from supervm.kernels.work import Ragged
 RULES = {"dalek": eddsa.COFACTORLESS, "strict": eddsa.STRICT, "zip215": eddsa.COFACTORED}
 """The named acceptance rules of DESIGN section 4."""
 
-OPERATION = "ed25519.verify"
+OPERATION = schemes.ED25519.operation
 
 _CURVES = {backend.name: Curve(EDWARDS25519, backend.lanes) for backend in CPU_BACKENDS}
 _CHALLENGES = {name: Challenge(KERNELS["sha512", name], np.empty(0, np.uint8)) for name in _CURVES}

@@ -12,7 +12,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import cuda
+from supervm.crypto import cuda, schemes
 from supervm.crypto.arguments import rows, same_count
 from supervm.crypto.calls import compute
 from supervm.crypto.hashes import KERNELS
@@ -24,7 +24,7 @@ from supervm.kernels.cpu.backends import register_on_cpu
 from supervm.kernels.cpu.signatures import schnorr
 from supervm.kernels.work import Ragged
 
-OPERATION = "secp256k1.schnorr_verify"
+OPERATION = schemes.SCHNORR.operation
 
 _TAG = hashlib.sha256(b"BIP0340/challenge").digest()
 _PREFIX = np.frombuffer(_TAG + _TAG, np.uint8).copy()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import ed25519, secp256k1
+from supervm.crypto import ed25519, schemes, secp256k1
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
 from supervm.engine.config import OnVerified
@@ -99,11 +99,15 @@ def _split(signatures: Bytes) -> tuple[Bytes, Bytes]:
 
 
 _CHECKS: dict[Scheme, tuple[str, Check]] = {
-    Scheme.ED25519: ("ed25519.verify", _ed25519),
+    Scheme.ED25519: (schemes.ED25519.operation, _ed25519),
     Scheme.ECDSA: ("secp256k1.ecdsa_recover", _ecdsa),
-    Scheme.BIP340: ("secp256k1.schnorr_verify", _bip340),
+    Scheme.BIP340: (schemes.SCHNORR.operation, _bip340),
 }
 """The operation that decides, and the whole check."""
 
-_LABELS = {Scheme.ED25519: "ed25519", Scheme.ECDSA: "ecdsa", Scheme.BIP340: "schnorr"}
+_LABELS = {
+    Scheme.ED25519: schemes.ED25519.name,
+    Scheme.ECDSA: schemes.ECDSA.name,
+    Scheme.BIP340: schemes.SCHNORR.name,
+}
 """Names of schemes outside of transactions."""

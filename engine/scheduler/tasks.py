@@ -12,6 +12,7 @@ from enum import Enum
 
 from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
 from supervm.crypto.params.poseidon import SPONGES
+from supervm.crypto.schemes import SCHEMES
 from supervm.kernels import registry
 
 CONSENSUS, ZK_PROOF, EXECUTION, QUERY, LOCAL = 90, 95, 60, 20, 10
@@ -64,10 +65,8 @@ _OPERATIONS = {
     "keccak256": TaskType.HASHING,
     "blake2b": TaskType.HASHING,
     "eth_address": TaskType.HASHING,
-    "ed25519.verify": TaskType.SIGNATURE_VERIFICATION,
-    "secp256k1.ecdsa_verify": TaskType.SIGNATURE_VERIFICATION,
+    **dict.fromkeys((scheme.operation for scheme in SCHEMES), TaskType.SIGNATURE_VERIFICATION),
     "secp256k1.ecdsa_recover": TaskType.SIGNATURE_VERIFICATION,
-    "secp256k1.schnorr_verify": TaskType.SIGNATURE_VERIFICATION,
     "merkle.sha256": TaskType.MERKLE_BUILD,
     "merkle.keccak256": TaskType.MERKLE_BUILD,
     "bn254.ntt": TaskType.NTT,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from supervm.crypto.messages import Messages, MessagesLike
+from supervm.crypto.schemes import ECDSA
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client.columns import RowsLike, cuts, numbers, rows, same_count, table, wire_rows
 from supervm.tiers.client.errors import ServiceRefused
@@ -56,7 +57,6 @@ HASH_FUNCTIONS = {
 """The protocol's number of each function, and the bytes of its digest."""
 
 CONFLICT_RULES = {"versioned": pb.CONFLICT_RULE_VERSIONED, "locking": pb.CONFLICT_RULE_LOCKING}
-ECDSA_KEYS = (33, 64, 65)
 _SEGMENT = 256
 """Bytes that a request may take beside its items: tags, lengths, names."""
 
@@ -145,7 +145,7 @@ def verify_ecdsa(
     public_keys: RowsLike, digests: RowsLike, signatures: RowsLike, low_s: bool, limit: int
 ) -> Call[Verdicts]:
     signed, hashed = rows(signatures, "signatures", (64,)), rows(digests, "digests", (32,))
-    keys = rows(public_keys, "public_keys", ECDSA_KEYS, len(signed))
+    keys = rows(public_keys, "public_keys", ECDSA.key_bytes, len(signed))
     same_count(len(signed), "signatures", public_keys=len(keys), digests=len(hashed))
     sent: list[int] = []
 

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from supervm.crypto.schemes import ECDSA
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers.client.calls import ECDSA_KEYS, ED25519_RULES
+from supervm.tiers.client.calls import ED25519_RULES
 from supervm.tiers.client.connection import refusal
 from supervm.tiers.client.errors import ClientError, DeadlineExceeded, ServiceRefused
 from supervm.tiers.client.retry import NEVER, Deadline, Retry, pause_before_retry
@@ -51,7 +52,7 @@ _STATUS = {
 class Kind(NamedTuple):
     """What signatures have in common that one request may hold."""
 
-    scheme: int
+    scheme: pb.Scheme
     rule: int
     allow_high_s: bool
     key_bytes: int
@@ -101,7 +102,7 @@ def ecdsa(public_key: bytes, digest: bytes, signature: bytes, low_s: bool) -> Si
     """Raises:
     ArgumentError: wrong lengths.
     """
-    if len(public_key) not in ECDSA_KEYS:
+    if len(public_key) not in ECDSA.key_bytes:
         raise ArgumentError("public_key", f"{len(public_key)} bytes", "33, 64 or 65 bytes")
     if len(digest) != 32:
         raise ArgumentError("digest", f"{len(digest)} bytes", "32 bytes")
@@ -264,7 +265,7 @@ def _single(number: int, item: Signature) -> pb.VerifyRequest:
     over_digest = kind.scheme == pb.SCHEME_ECDSA_SECP256K1
     return pb.VerifyRequest(
         id=number,
-        scheme=kind.scheme,  # type: ignore[arg-type]
+        scheme=kind.scheme,
         rule=kind.rule,  # type: ignore[arg-type]
         allow_high_s=kind.allow_high_s,
         public_keys=item.public_key,
@@ -278,7 +279,7 @@ def _packed(number: int, items: list[Signature]) -> pb.VerifyRequest:
     kind = items[0].kind
     request = pb.VerifyRequest(
         id=number,
-        scheme=kind.scheme,  # type: ignore[arg-type]
+        scheme=kind.scheme,
         rule=kind.rule,  # type: ignore[arg-type]
         allow_high_s=kind.allow_high_s,
         public_keys=b"".join([item.public_key for item in items]),

@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto.schemes import ECDSA, ED25519, SCHNORR, SignatureScheme
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -23,9 +24,13 @@ RULES = {
     pb.ED25519_RULE_ZIP215: "zip215",
 }
 SIGNATURE = 64
-KEY = 32
 DIGEST = 32
-ECDSA_KEYS = (33, 64, 65)
+SCHEMES: dict[pb.Scheme, SignatureScheme] = {
+    pb.SCHEME_ED25519: ED25519,
+    pb.SCHEME_ECDSA_SECP256K1: ECDSA,
+    pb.SCHEME_SCHNORR_SECP256K1: SCHNORR,
+}
+"""By the number that a request has."""
 SHOWN = 120
 """Characters of a caller's text that an error repeats."""
 
@@ -35,7 +40,7 @@ _LENGTH = struct.Struct("<q").pack
 class Kind(NamedTuple):
     """What signatures have in common that one call can verify."""
 
-    scheme: int
+    scheme: pb.Scheme
     rule: str
     key_width: int
     low_s: bool
@@ -68,27 +73,30 @@ def signatures(request: pb.VerifyRequest) -> Signatures:
     """
     packed = request.signatures
     items = _rows("signatures", packed, SIGNATURE)
-    scheme = request.scheme
-    if scheme == pb.SCHEME_ECDSA_SECP256K1:
-        return _ecdsa(request, packed, items)
-    if scheme not in (pb.SCHEME_ED25519, pb.SCHEME_SCHNORR_SECP256K1):
-        refuse("scheme", str(scheme), "1 (Ed25519), 2 (ECDSA) or 3 (Schnorr)")
+    scheme = SCHEMES.get(request.scheme)
+    if scheme is None:
+        refuse("scheme", str(request.scheme), "1 (Ed25519), 2 (ECDSA) or 3 (Schnorr)")
+    if scheme.signs == "digest":
+        return _over_digests(scheme, request, packed, items)
     rule = ""
-    if scheme == pb.SCHEME_ED25519:
+    if scheme is ED25519:
         rule = RULES.get(request.rule, "")
         if not rule:
             refuse("rule", str(request.rule), "0 (dalek), 1 (strict) or 2 (ZIP-215)")
     keys = request.public_keys
-    _same(_rows("public_keys", keys, KEY), "public_keys", items)
+    (width,) = scheme.key_bytes
+    _same(_rows("public_keys", keys, width), "public_keys", items)
     signed, lengths = _messages(request, items)
-    return Signatures(Kind(scheme, rule, KEY, False), items, keys, packed, signed, lengths)
+    return Signatures(Kind(request.scheme, rule, width, False), items, keys, packed, signed, lengths)
 
 
-def _ecdsa(request: pb.VerifyRequest, packed: bytes, items: int) -> Signatures:
+def _over_digests(
+    scheme: SignatureScheme, request: pb.VerifyRequest, packed: bytes, items: int
+) -> Signatures:
     keys, digests = request.public_keys, request.digests
     _same(_rows("digests", digests, DIGEST), "digests", items)
-    width = len(keys) // items if items else ECDSA_KEYS[0]
-    if len(keys) != width * items or width not in ECDSA_KEYS:
+    width = len(keys) // items if items else scheme.key_bytes[0]
+    if len(keys) != width * items or width not in scheme.key_bytes:
         refuse("public_keys", f"{len(keys)} bytes", f"{items} rows of 33, 64 or 65 bytes")
     if request.HasField("messages") or request.message:
         refuse("messages", "messages", "none: ECDSA is over digests")

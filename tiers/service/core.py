@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
-from supervm.crypto import ed25519, secp256k1
+from supervm.crypto.schemes import ECDSA, ED25519
 from supervm.kernels.backend_trace import witness
 from supervm.kernels.errors import (
     ArgumentError,
@@ -32,7 +32,7 @@ from supervm.tiers.service import calls
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.admission import Queue, Rates
 from supervm.tiers.service.codes import Code
-from supervm.tiers.service.columns import Kind, signatures
+from supervm.tiers.service.columns import SCHEMES, Kind, signatures
 from supervm.tiers.service.computation import Computation
 from supervm.tiers.service.gathering import Answer, Bytes, Gatherer, Pending, Sink, Verdicts, expired
 from supervm.tiers.service.lanes import Lane
@@ -42,18 +42,6 @@ from supervm.tiers.service.v1 import verification_pb2 as pb
 Reply = TypeVar("Reply")
 
 log = logging.getLogger(__name__)
-
-SCHEMES: dict[int, str] = {
-    pb.SCHEME_ED25519: "ed25519",
-    pb.SCHEME_ECDSA_SECP256K1: "ecdsa",
-    pb.SCHEME_SCHNORR_SECP256K1: "schnorr",
-}
-OPERATIONS: dict[int, str] = {
-    pb.SCHEME_ED25519: "ed25519.verify",
-    pb.SCHEME_ECDSA_SECP256K1: "secp256k1.ecdsa_verify",
-    pb.SCHEME_SCHNORR_SECP256K1: "secp256k1.schnorr_verify",
-}
-"""Names of the schemes, and of what verifies them in the registry."""
 
 BATCHES_AT_ONCE = 2
 """Batches that are verified at a time, where one may use several threads: the second takes the cores that the last slices of
@@ -328,17 +316,19 @@ class VerificationService:
         with witness() as seen:
             verdicts = self._batch_function(kind)(keys, signed, packed)
         self.meter.stage("verify", time.perf_counter() - begun)
-        self.meter.verified(SCHEMES[kind.scheme], seen.backend(OPERATIONS[kind.scheme]), verdicts)
+        scheme = SCHEMES[kind.scheme]
+        self.meter.verified(scheme.name, seen.backend(scheme.operation), verdicts)
         if self._state is State.FAILING:
             self._loop.call_soon_threadsafe(self._enter_state, State.READY)
         return verdicts
 
     def _batch_function(self, kind: Kind) -> Callable[[Bytes, Any, Bytes], Verdicts]:
-        if kind.scheme == pb.SCHEME_ED25519:
-            return partial(ed25519.verify_batch, rule=kind.rule, backend=self._backend)
-        if kind.scheme == pb.SCHEME_ECDSA_SECP256K1:
-            return partial(secp256k1.ecdsa_verify_batch, low_s=kind.low_s, backend=self._backend)
-        return partial(secp256k1.schnorr_verify_batch, backend=self._backend)
+        scheme, options = SCHEMES[kind.scheme], dict[str, Any]()
+        if scheme is ED25519:
+            options["rule"] = kind.rule
+        elif scheme is ECDSA:
+            options["low_s"] = kind.low_s
+        return partial(scheme.verify_batch, **options, backend=self._backend)
 
     def failed(self, error: BaseException, vital: bool = True) -> ServiceError:
         """What the callers of failed work are told.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from supervm.crypto.schemes import SCHEMES
 from supervm.kernels.errors import BackendUnavailable
 from supervm.tiers.compose import scheduling, threads
 from supervm.tiers.errors import ServiceError, SettingError
@@ -24,7 +25,7 @@ from supervm.tiers.hardware import Hardware
 from supervm.tiers.known_answers import known_answers
 from supervm.tiers.observability import status
 from supervm.tiers.observability.observing import Observation
-from supervm.tiers.service.core import OPERATIONS, Limits, VerificationService, stopping
+from supervm.tiers.service.core import Limits, VerificationService, stopping
 from supervm.tiers.service.files import allow_open_files
 from supervm.tiers.service.process import prepare, settle
 from supervm.tiers.service.security import access_of, mode, server_tls
@@ -161,10 +162,12 @@ def check(backend: str) -> None:
     Raises:
         BackendUnavailable: a verdict is wrong, or there is none.
     """
-    for operation in OPERATIONS.values():
-        test = known_answers(operation, backend)
+    for scheme in SCHEMES:
+        test = known_answers(scheme.operation, backend)
         if not test.ok:
-            raise BackendUnavailable(backend, f"{operation}: {test.detail}; `supervm doctor` says more")
+            raise BackendUnavailable(
+                backend, f"{scheme.operation}: {test.detail}; `supervm doctor` says more"
+            )
 
 
 class Ports:

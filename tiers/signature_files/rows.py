@@ -12,16 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMES = ("ed25519", "ecdsa", "schnorr")
-"""The code of a scheme is its place here."""
+from supervm.crypto.schemes import DIGEST_BYTES, SCHEMES
 
-ALIASES = {
-    "ed25519": "ed25519",
-    "ecdsa": "ecdsa",
-    "secp256k1": "ecdsa",
-    "schnorr": "schnorr",
-    "bip340": "schnorr",
-}
+CODES = {name: code for code, scheme in enumerate(SCHEMES) for name in (scheme.name, *scheme.other_names)}
+"""The code of a scheme is its place in `SCHEMES`."""
+
 REQUIRED = ("scheme", "public_key", "signature")
 SIGNED = ("message", "digest")
 COLUMNS = ("scheme", "public_key", "message", "digest", "signature")
@@ -148,18 +143,18 @@ def _nulls(column: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 def _schemes(column: pa.Array, broken: list[Broken]) -> npt.NDArray[np.int8]:
-    known = ", ".join(SCHEMES)
+    known = ", ".join(scheme.name for scheme in SCHEMES)
     if not (pa.types.is_large_string(column.type) or pa.types.is_null(column.type)):
         broken.append(Broken(0, f"'scheme' is {column.type}, expected text: {known}"))
         return np.zeros(len(column), np.int8)
     column = column.cast(pa.large_string())
-    places = pc.index_in(column, value_set=pa.array(list(ALIASES), pa.large_string()))
+    places = pc.index_in(column, value_set=pa.array(list(CODES), pa.large_string()))
     unknown = _nulls(places)
     if unknown.any():
         index = int(unknown.argmax())
         found = column[index].as_py()
         broken.append(Broken(index, f"scheme {found!r} is not known, expected one of {known}"))
-    codes = np.array([SCHEMES.index(name) for name in ALIASES.values()], np.int8)
+    codes = np.array(list(CODES.values()), np.int8)
     chosen: npt.NDArray[np.int8] = codes[places.fill_null(0).to_numpy(zero_copy_only=False)]
     return chosen
 
@@ -247,18 +242,28 @@ def _signed(
         name: given[name] & (np.diff(ragged(fields[name])[1]) > 0) if name in fields else given[name]
         for name in SIGNED
     }
-    ed25519, ecdsa, schnorr = (scheme == code for code in range(3))
-    _note(broken, ecdsa & ~given["digest"], "ecdsa verifies a 32-byte 'digest', which is missing")
-    _note(broken, ecdsa & filled["message"], "ecdsa takes 'digest', the row gives 'message'")
-    _note(broken, ed25519 & ~given["message"], "ed25519 takes 'message', which is missing")
-    _note(broken, ed25519 & filled["digest"], "ed25519 takes 'message', the row gives 'digest'")
-    _note(broken, schnorr & ~given["message"] & ~given["digest"], "schnorr takes 'message', which is missing")
-    both = filled["message"] & filled["digest"]
-    _note(broken, schnorr & both, "schnorr takes 'message' or 'digest', the row gives both")
-    digest = ecdsa | (schnorr & given["digest"] & ~filled["message"])
+    digest = np.zeros(rows, bool)
+    for code, one in enumerate(SCHEMES):
+        here = scheme == code
+        if one.digest_for_message:
+            missing = f"{one.name} takes 'message', which is missing"
+            _note(broken, here & ~given["message"] & ~given["digest"], missing)
+            both = filled["message"] & filled["digest"]
+            _note(broken, here & both, f"{one.name} takes 'message' or 'digest', the row gives both")
+            digest |= here & given["digest"] & ~filled["message"]
+            continue
+        other = "message" if one.signs == "digest" else "digest"
+        takes = f"{one.name} takes '{one.signs}'"
+        if one.signs == "digest":
+            missing = f"{one.name} verifies a {DIGEST_BYTES}-byte 'digest', which is missing"
+            digest |= here
+        else:
+            missing = f"{takes}, which is missing"
+        _note(broken, here & ~given[one.signs], missing)
+        _note(broken, here & filled[other], f"{takes}, the row gives '{other}'")
     if not digest.any() and "message" in fields:
         return fields["message"]
     if digest.all() and "digest" in fields:
         return fields["digest"]
-    missing = of_ragged(np.empty(0, np.uint8), np.zeros(rows + 1, np.int64))
-    return pc.if_else(pa.array(digest), fields.get("digest", missing), fields.get("message", missing))
+    absent = of_ragged(np.empty(0, np.uint8), np.zeros(rows + 1, np.int64))
+    return pc.if_else(pa.array(digest), fields.get("digest", absent), fields.get("message", absent))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from supervm.crypto.schemes import DIGEST_BYTES, SCHEMES, SIGNATURE_BYTES, SignatureScheme
 from supervm.tiers.signature_files.formats import SignatureFile
-from supervm.tiers.signature_files.rows import SCHEMES, Rows, ragged
+from supervm.tiers.signature_files.rows import Rows, ragged
 from supervm.tiers.signature_files.verdict_writers import VerdictWriter
 
 Verdicts = npt.NDArray[np.int8]
 ByteRows = npt.NDArray[np.uint8]
 
-ECDSA_KEY_LENGTHS = (33, 65, 64)
 VERDICT_NAMES = {1: "valid", 0: "invalid", -1: "malformed"}
 
 
@@ -38,6 +38,11 @@ class SignatureChecks:
     ecdsa: Callable[..., Verdicts]
     schnorr: Callable[..., Verdicts]
     der: Callable[[list[bytes]], tuple[ByteRows, Verdicts]]
+
+    def of(self, scheme: SignatureScheme) -> Callable[..., Verdicts]:
+        """The one of a scheme."""
+        found: Callable[..., Verdicts] = getattr(self, scheme.name)
+        return found
 
 
 @dataclass
@@ -68,16 +73,16 @@ class Summary:
 
     def add(self, rows: Rows, verdicts: Verdicts) -> None:
         """Count a batch."""
-        for code, name in enumerate(SCHEMES):
+        for code, scheme in enumerate(SCHEMES):
             chosen = verdicts[rows.scheme == code]
             if len(chosen):
-                row = self.counts.setdefault(name, dict.fromkeys(VERDICT_NAMES, 0))
+                row = self.counts.setdefault(scheme.name, dict.fromkeys(VERDICT_NAMES, 0))
                 for verdict in VERDICT_NAMES:
                     row[verdict] += int((chosen == verdict).sum())
         room = self.shown_failures - len(self.failures)
         for place in np.flatnonzero(verdicts != 1)[:room]:
             self.failures.append(
-                (int(rows.numbers[place]), SCHEMES[rows.scheme[place]], int(verdicts[place]))
+                (int(rows.numbers[place]), SCHEMES[rows.scheme[place]].name, int(verdicts[place]))
             )
 
     def to_json(self, place: str) -> dict[str, Any]:
@@ -130,52 +135,42 @@ def verify_file(
 def verify_rows(rows: Rows, checks: SignatureChecks) -> Verdicts:
     """Verdicts int8 (n,) in the order of the rows."""
     verdicts = np.full(len(rows), -1, np.int8)
-    ways: Mapping[str, Callable[[Rows, SignatureChecks], Verdicts]] = {
-        "ed25519": _ed25519,
-        "ecdsa": _ecdsa,
-        "schnorr": _schnorr,
-    }
-    for code, name in enumerate(SCHEMES):
+    for code, scheme in enumerate(SCHEMES):
         places = np.flatnonzero(rows.scheme == code)
         if len(places):
-            verdicts[places] = ways[name](_take(rows, places), checks)
+            way = _over_digests if scheme.signs == "digest" else _over_messages
+            verdicts[places] = way(scheme, _take(rows, places), checks)
     return verdicts
 
 
-def _ed25519(rows: Rows, checks: SignatureChecks) -> Verdicts:
-    return _over_messages(rows, checks.ed25519)
-
-
-def _schnorr(rows: Rows, checks: SignatureChecks) -> Verdicts:
-    return _over_messages(rows, checks.schnorr)
-
-
-def _over_messages(rows: Rows, check: Callable[..., Verdicts]) -> Verdicts:
+def _over_messages(scheme: SignatureScheme, rows: Rows, checks: SignatureChecks) -> Verdicts:
     verdicts = np.full(len(rows), -1, np.int8)
-    places = np.flatnonzero((_lengths(rows.public_key) == 32) & (_lengths(rows.signature) == 64))
+    (width,) = scheme.key_bytes
+    whole = (_lengths(rows.public_key) == width) & (_lengths(rows.signature) == SIGNATURE_BYTES)
+    places = np.flatnonzero(whole)
     if len(places):
         chosen = _take(rows, places)
-        keys, signatures = _matrix(chosen.public_key, 32), _matrix(chosen.signature, 64)
-        verdicts[places] = check(keys, ragged(chosen.signed), signatures)
+        keys, signatures = _matrix(chosen.public_key, width), _matrix(chosen.signature, SIGNATURE_BYTES)
+        verdicts[places] = checks.of(scheme)(keys, ragged(chosen.signed), signatures)
     return verdicts
 
 
-def _ecdsa(rows: Rows, checks: SignatureChecks) -> Verdicts:
-    signatures, verdicts = _ecdsa_signatures(rows.signature, checks)
+def _over_digests(scheme: SignatureScheme, rows: Rows, checks: SignatureChecks) -> Verdicts:
+    """Signatures may be DER, and keys of any width that the scheme has."""
+    signatures, verdicts = _compact_signatures(rows.signature, checks)
     key_lengths = _lengths(rows.public_key)
-    verdicts[(_lengths(rows.signed) != 32) | ~np.isin(key_lengths, ECDSA_KEY_LENGTHS)] = -1
+    verdicts[(_lengths(rows.signed) != DIGEST_BYTES) | ~np.isin(key_lengths, scheme.key_bytes)] = -1
     readable = verdicts == 1
-    for length in ECDSA_KEY_LENGTHS:
+    for length in scheme.key_bytes:
         places = np.flatnonzero(readable & (key_lengths == length))
         if len(places):
             chosen = _take(rows, places)
-            verdicts[places] = checks.ecdsa(
-                _matrix(chosen.public_key, length), _matrix(chosen.signed, 32), signatures[places]
-            )
+            keys, digests = _matrix(chosen.public_key, length), _matrix(chosen.signed, DIGEST_BYTES)
+            verdicts[places] = checks.of(scheme)(keys, digests, signatures[places])
     return verdicts
 
 
-def _ecdsa_signatures(column: pa.LargeBinaryArray, checks: SignatureChecks) -> tuple[ByteRows, Verdicts]:
+def _compact_signatures(column: pa.LargeBinaryArray, checks: SignatureChecks) -> tuple[ByteRows, Verdicts]:
     """Compact signatures (n, 64) and, for each, 1 or why it cannot be verified.
 
     64 bytes are r‖s, anything else is DER. A DER signature of exactly 64 bytes would need r and s to be about

@@ -12,19 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto.schemes import DIGEST_BYTES, ED25519, SIGNATURE_BYTES
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
+from supervm.tiers.service.columns import SCHEMES
 from supervm.tiers.service.http import models
 from supervm.tiers.service.http.columns import numbers, packed, ragged
 from supervm.tiers.service.http.texts import Nested, nested_texts, nested_words
 from supervm.tiers.service.http.writing import HexRows, Integers, Members, as_hex, number_rows
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
-SCHEMES = {
-    "ed25519": pb.SCHEME_ED25519,
-    "ecdsa": pb.SCHEME_ECDSA_SECP256K1,
-    "schnorr": pb.SCHEME_SCHNORR_SECP256K1,
-}
+NUMBERS = {scheme.name: number for number, scheme in SCHEMES.items()}
 RULES = {
     "dalek": pb.ED25519_RULE_DALEK,
     "strict": pb.ED25519_RULE_STRICT,
@@ -36,7 +34,7 @@ HASHES = {
     "keccak256": pb.HASH_FUNCTION_KECCAK256,
     "blake2b": pb.HASH_FUNCTION_BLAKE2B,
 }
-DIGEST_BYTES = {
+HASH_BYTES = {
     pb.HASH_FUNCTION_SHA256: 32,
     pb.HASH_FUNCTION_SHA512: 64,
     pb.HASH_FUNCTION_KECCAK256: 32,
@@ -46,22 +44,25 @@ CONFLICT_RULES = {"versioned": pb.CONFLICT_RULE_VERSIONED, "locking": pb.CONFLIC
 
 
 def verify(body: models.VerifyBody) -> pb.VerifyRequest:
-    request = pb.VerifyRequest(scheme=SCHEMES[body.scheme], allow_high_s=body.allow_high_s)
-    ecdsa = body.scheme == "ecdsa"
-    signed, unsigned = ("digests", "messages") if ecdsa else ("messages", "digests")
+    request = pb.VerifyRequest(scheme=NUMBERS[body.scheme], allow_high_s=body.allow_high_s)
+    scheme = SCHEMES[request.scheme]
+    over_digests = scheme.signs == "digest"
+    signed, unsigned = ("digests", "messages") if over_digests else ("messages", "digests")
     texts = getattr(body, signed)
     if texts is None or getattr(body, unsigned) is not None:
         member, found = (signed, "none") if texts is None else (unsigned, "a list")
         expected = f"'{signed}', and no '{unsigned}', for {body.scheme}"
         raise ServiceError(Code.INVALID_ARGUMENT, member, f"found {found}, expected {expected}")
     _same("signatures", len(body.signatures), public_keys=len(body.public_keys), **{signed: len(texts)})
-    request.public_keys = packed("public_keys", body.public_keys, 0 if ecdsa else 32)
-    request.signatures = packed("signatures", body.signatures, 64)
-    if ecdsa:
-        request.digests = packed("digests", texts, 32)
+    request.public_keys = packed(
+        "public_keys", body.public_keys, 0 if len(scheme.key_bytes) > 1 else scheme.key_bytes[0]
+    )
+    request.signatures = packed("signatures", body.signatures, SIGNATURE_BYTES)
+    if over_digests:
+        request.digests = packed("digests", texts, DIGEST_BYTES)
     else:
         request.messages.CopyFrom(ragged("messages", texts))
-    if body.scheme == "ed25519":
+    if scheme is ED25519:
         request.rule = RULES[body.rule]
     return request
 
@@ -86,7 +87,7 @@ def hashed(body: models.HashBody) -> pb.HashRequest:
 
 
 def digests(request: pb.HashRequest, reply: pb.HashReply) -> Members:
-    return {"digests": HexRows(reply.digests, DIGEST_BYTES[request.function])}
+    return {"digests": HexRows(reply.digests, HASH_BYTES[request.function])}
 
 
 def merkle_root(body: models.MerkleRootBody) -> pb.MerkleRootRequest:

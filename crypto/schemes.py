@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The signature schemes, a row each. Data alone: importing this loads no kernel."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+SIGNATURE_BYTES = 64
+DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True)
+class SignatureScheme:
+    """A scheme.
+
+    Args:
+        name: as users have it.
+        other_names: that files may use for it.
+        operation: what verifies a batch, in the registry.
+        key_bytes: widths that its public keys may have, the shortest first.
+        signs: 'message', of any length, or 'digest', of 32 bytes.
+        digest_for_message: whether a digest may stand for the message: it is one, of 32 bytes.
+        home: module and function of the batch verification.
+    """
+
+    name: str
+    other_names: tuple[str, ...]
+    operation: str
+    key_bytes: tuple[int, ...]
+    signs: str
+    digest_for_message: bool
+    home: tuple[str, str]
+
+    @property
+    def verify_batch(self) -> Callable[..., Any]:
+        """(public keys, messages or digests, signatures, options…) → verdicts, int8 (n,)."""
+        module, function = self.home
+        found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        return found
+
+
+_SECP256K1 = "supervm.crypto.secp256k1"
+
+ED25519 = SignatureScheme(
+    "ed25519", (), "ed25519.verify", (32,), "message", False, ("supervm.crypto.ed25519", "verify_batch")
+)
+ECDSA = SignatureScheme(
+    "ecdsa",
+    ("secp256k1",),
+    "secp256k1.ecdsa_verify",
+    (33, 64, 65),
+    "digest",
+    False,
+    (_SECP256K1, "ecdsa_verify_batch"),
+)
+SCHNORR = SignatureScheme(
+    "schnorr",
+    ("bip340",),
+    "secp256k1.schnorr_verify",
+    (32,),
+    "message",
+    True,
+    (_SECP256K1, "schnorr_verify_batch"),
+)
+
+SCHEMES = (ED25519, ECDSA, SCHNORR)
+"""Their order is that of the codes in columns of files."""
