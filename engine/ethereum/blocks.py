@@ -22,10 +22,10 @@ from supervm.engine.ethereum.transactions import (
     AuthorizationInteger,
     Authorizations,
     Bytes,
+    EthereumTransactions,
     Flags,
     Integer,
     Offsets,
-    TransactionBatch,
     TransactionType,
     low_uint64,
     parity,
@@ -89,7 +89,7 @@ _OPTIONAL = {
 
 
 @dataclass(frozen=True)
-class Block:
+class EthereumBlock:
     """A block's header, the fields of it that the engine uses, and its transactions.
 
     `hash`, `transactions_root` uint8 (32,), `miner` uint8 (20,); `base_fee` is None before London.
@@ -102,10 +102,10 @@ class Block:
     transactions_root: Bytes
     base_fee: int | None
     header: Header
-    transactions: TransactionBatch
+    transactions: EthereumTransactions
 
 
-def read_block(folder: Path | str) -> Block:
+def read_block(folder: Path | str) -> EthereumBlock:
     """Read `block.json` of a folder.
 
     Raises:
@@ -116,7 +116,7 @@ def read_block(folder: Path | str) -> Block:
     return decode_block(read(file), file)
 
 
-def decode_block(data: bytes, file: Path) -> Block:
+def decode_block(data: bytes, file: Path) -> EthereumBlock:
     """A block from its JSON; `file` is where it came from, for errors, which are those of `read_block`."""
     block = decode_json(data, file, BlockJson)
     numbers = hex_columns.quantities([block.number], 8, Field(file, ["number"]))
@@ -124,7 +124,7 @@ def decode_block(data: bytes, file: Path) -> Block:
     hashes = hex_columns.rows(
         [block.hash, block.transactions_root], 32, Field(file, ["hash", "transactionsRoot"])
     )
-    return Block(
+    return EthereumBlock(
         file=file,
         number=int.from_bytes(numbers[0].tobytes()),
         hash=hashes[0],
@@ -136,7 +136,7 @@ def decode_block(data: bytes, file: Path) -> Block:
     )
 
 
-def _columns(file: Path, transactions: list[TransactionJson]) -> TransactionBatch:
+def _columns(file: Path, transactions: list[TransactionJson]) -> EthereumTransactions:
     types = _types(file, transactions)
     present = {name: _present(transactions, attribute) for name, attribute in _OPTIONAL.items()}
     _demand(file, types, present)
@@ -160,7 +160,7 @@ def _columns(file: Path, transactions: list[TransactionJson]) -> TransactionBatc
     blob_lists = _lists(transactions, "blob_versioned_hashes")
     blob_offsets = _offsets(blob_lists)
     blob_hashes = list(chain.from_iterable(blob_lists))
-    return TransactionBatch(
+    return EthereumTransactions(
         type=types,
         integers=integers,
         to=to,

@@ -17,8 +17,8 @@ from supervm.engine.ethereum.rlp import LIST, MAX_HEADER, STRING, put_header, pu
 from supervm.engine.ethereum.transactions import (
     AuthorizationInteger,
     Authorizations,
+    EthereumTransactions,
     Integer,
-    TransactionBatch,
     TransactionType,
 )
 
@@ -52,12 +52,12 @@ _AUTHORIZATION = MAX_HEADER + _ADDRESS + len(AuthorizationInteger) * _WORD
 _AUTHORIZATION_MAGIC = 0x05
 
 
-def signing_payloads(batch: TransactionBatch) -> Messages:
+def signing_payloads(batch: EthereumTransactions) -> Messages:
     """The bytes whose Keccak-256 each sender signed."""
     return _encoded(batch, np.where(batch.protected, _PROTECTED, batch.type))
 
 
-def encoded_transactions(batch: TransactionBatch) -> Messages:
+def encoded_transactions(batch: EthereumTransactions) -> Messages:
     """The bytes that the transactions trie holds and whose Keccak-256 is a transaction's hash (EIP-2718)."""
     return _encoded(batch, batch.type.astype(np.int64) + _SIGNED)
 
@@ -73,7 +73,7 @@ def authorization_payloads(authorizations: Authorizations) -> Messages:
     return Messages.of((out[:end], offsets))
 
 
-def _encoded(batch: TransactionBatch, layout: NDArray[np.int64]) -> Messages:
+def _encoded(batch: EthereumTransactions, layout: NDArray[np.int64]) -> Messages:
     slots = np.zeros(len(batch) + 1, np.int64)
     np.cumsum(_room(batch), out=slots[1:])
     out, offsets = np.zeros(int(slots[-1]), np.uint8), np.zeros(len(batch) + 1, np.int64)
@@ -99,7 +99,7 @@ def _encoded(batch: TransactionBatch, layout: NDArray[np.int64]) -> Messages:
     return Messages.of((out[:end], offsets))
 
 
-def _room(batch: TransactionBatch) -> NDArray[np.int64]:
+def _room(batch: EthereumTransactions) -> NDArray[np.int64]:
     """Bytes that each transaction takes at most."""
     lists = batch.access_lists
     keys = np.diff(lists.key_offsets[lists.offsets])

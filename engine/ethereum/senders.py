@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from supervm.crypto import hashes, secp256k1
 from supervm.crypto.messages import Messages
 from supervm.crypto.params.secp256k1 import FN
-from supervm.engine.ethereum.blocks import Block
+from supervm.engine.ethereum.blocks import EthereumBlock
 from supervm.engine.ethereum.encoding import authorization_payloads, signing_payloads
 from supervm.engine.ethereum.transactions import (
     CONTRADICTION,
     AuthorizationInteger,
     Authorizations,
     Bytes,
+    EthereumTransactions,
     Integer,
-    TransactionBatch,
 )
 
 HOMESTEAD = 1_150_000
@@ -77,7 +77,7 @@ class Recovery:
 
 
 def recover_senders(
-    blocks: Sequence[Block], *, backend: str = "auto", hash_backend: str = "auto"
+    blocks: Sequence[EthereumBlock], *, backend: str = "auto", hash_backend: str = "auto"
 ) -> Recovery:
     """Recover every sender and every authority of `blocks`, all in one batch.
 
@@ -124,7 +124,7 @@ def above_half_order(s: Bytes) -> NDArray[np.bool_]:
     return greater
 
 
-def _transaction_rows(batch: TransactionBatch, low_s: bool) -> tuple[Bytes, Bytes]:
+def _transaction_rows(batch: EthereumTransactions, low_s: bool) -> tuple[Bytes, Bytes]:
     rows = batch.signatures()
     fault = np.where(batch.recovery_id == CONTRADICTION, SignatureFault.PARITY, SignatureFault.NONE)
     if low_s:
@@ -152,7 +152,7 @@ def _joined(parts: Sequence[Messages]) -> Messages:
     return Messages.of((np.concatenate([part.data for part in parts]), np.concatenate([*offsets, ends[-1:]])))
 
 
-def _per_block(blocks: Sequence[Block], addresses: Bytes, fault: Bytes) -> list[Recovered]:
+def _per_block(blocks: Sequence[EthereumBlock], addresses: Bytes, fault: Bytes) -> list[Recovered]:
     results, at = [], 0
     for block in blocks:
         middle = at + len(block.transactions)

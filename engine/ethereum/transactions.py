@@ -32,7 +32,7 @@ class TransactionType(IntEnum):
 
 
 class Integer(IntEnum):
-    """Columns of `TransactionBatch.integers`."""
+    """Columns of `EthereumTransactions.integers`."""
 
     CHAIN_ID = 0
     NONCE = 1
@@ -80,7 +80,7 @@ class Authorizations:
 
 
 @dataclass(frozen=True)
-class TransactionBatch:
+class EthereumTransactions:
     """n transactions.
 
     | column | dtype, shape | meaning |

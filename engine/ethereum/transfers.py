@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import amounts, ragged
 from supervm.engine.arrays.ranks import ranks_within
-from supervm.engine.ethereum.blocks import Block
+from supervm.engine.ethereum.blocks import EthereumBlock
 from supervm.engine.ethereum.pre_state import PreState
 from supervm.engine.ethereum.replay.transfers import intern_rows
 from supervm.engine.ethereum.senders import Recovered, SignatureFault
@@ -86,7 +86,7 @@ class Translated:
 
 
 def translate_block(
-    block: Block,
+    block: EthereumBlock,
     recovered: Recovered,
     state: PreState,
     token: bytes,
@@ -136,7 +136,7 @@ def translate_block(
     return Translated(batch, kinds, state.addresses[funded], state.balances[funded], holders, tokens)
 
 
-def _kinds(block: Block, signed: Flags, to_contract: Flags) -> Bytes:
+def _kinds(block: EthereumBlock, signed: Flags, to_contract: Flags) -> Bytes:
     source = block.transactions
     sizes = ragged.lengths(source.input)
     kinds = np.full(len(source), Kind.NOT_EXECUTED, np.uint8)

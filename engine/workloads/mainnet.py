@@ -15,7 +15,7 @@ from supervm.engine.arrays import amounts, ragged
 from supervm.engine.arrays.ranks import ranks_within
 from supervm.engine.errors import ForgedBlock
 from supervm.engine.ethereum import (
-    Block,
+    EthereumBlock,
     encoded_transactions,
     ordered_trie_root,
     read_block,
@@ -83,7 +83,7 @@ def mainnet(folders: Sequence[Path | str]) -> tuple[Workload, int]:
     return workload, sum(each.not_executed for each in translated)
 
 
-def _check(block: Block) -> None:
+def _check(block: EthereumBlock) -> None:
     """Take nothing from a block's word: its hash commits to the header, the header to the transactions."""
     root = ordered_trie_root(encoded_transactions(block.transactions)).tobytes()
     stated = block.transactions_root.tobytes()

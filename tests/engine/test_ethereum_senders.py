@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from supervm.crypto.params.secp256k1 import FN
-from supervm.engine.ethereum.blocks import Block, decode_block, read_block
+from supervm.engine.ethereum.blocks import EthereumBlock, decode_block, read_block
 from supervm.engine.ethereum.senders import (
     HOMESTEAD,
     Recovered,
@@ -25,14 +25,14 @@ BLOCKS = sorted((ROOT / "benchmarks" / "data" / "ethereum").iterdir(), key=lambd
 TYPED = json.loads((ROOT / "tests" / "vectors" / "ethereum" / "typed.json").read_text())
 
 
-def typed(change: Any = None) -> Block:
+def typed(change: Any = None) -> EthereumBlock:
     block = json.loads(json.dumps(TYPED["block"]))
     if change is not None:
         change(block)
     return decode_block(json.dumps(block).encode(), Path("typed.json"))
 
 
-def recovered(block: Block) -> Recovered:
+def recovered(block: EthereumBlock) -> Recovered:
     return recover_senders([block]).blocks[0]
 
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 import numpy as np
 
 from supervm.engine.arrays.amounts import from_big_endian, from_int
-from supervm.engine.ethereum.blocks import Block
+from supervm.engine.ethereum.blocks import EthereumBlock
 from supervm.engine.ethereum.pre_state import PreState
 from supervm.engine.ethereum.replay.transfers import NOBODY, Transfers, intern_rows
 from supervm.engine.ethereum.senders import Recovered, SignatureFault
 from supervm.engine.ethereum.transactions import Integer
 
 
-def balance_movements(block: Block, recovered: Recovered, state: PreState) -> Transfers:
+def balance_movements(block: EthereumBlock, recovered: Recovered, state: PreState) -> Transfers:
     """Number the accounts of the pre-state and of the block, and lay the transactions out over them.
 
     An account that the pre-state lacks holds nothing. A transaction whose sender could not be recovered keeps

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from supervm.crypto import hashes
 from supervm.engine.arrays.amounts import total
 from supervm.engine.conflicts import detect
-from supervm.engine.ethereum.blocks import Block, decode_block, read_block
+from supervm.engine.ethereum.blocks import EthereumBlock, decode_block, read_block
 from supervm.engine.ethereum.encoding import encoded_transactions
 from supervm.engine.ethereum.first_block import FIRST_BLOCK, FIRST_PRE_STATE
 from supervm.engine.ethereum.header import Claim, check_header
@@ -110,10 +110,10 @@ class _Run:
         self.notes: list[Finding] = []
         self.signatures = 0
         self.recovery_seconds = 0.0
-        self.links: list[tuple[Block, bytes]] = []
+        self.links: list[tuple[EthereumBlock, bytes]] = []
         """Of each block its header's hash, as computed."""
 
-    def replay_group(self, group: Sequence[tuple[Block, PreState]]) -> Iterator[int]:
+    def replay_group(self, group: Sequence[tuple[EthereumBlock, PreState]]) -> Iterator[int]:
         """Verify the group's signatures in one batch, then replay block by block; yields the blocks done."""
         recovery = recover_senders(
             [block for block, _ in group], backend=self.backend, hash_backend=self.hash_backend
@@ -124,7 +124,7 @@ class _Run:
             self.blocks.append(self._block(block, state, recovered))
             yield len(self.blocks)
 
-    def _block(self, block: Block, state: PreState, recovered: Recovered) -> BlockReport:
+    def _block(self, block: EthereumBlock, state: PreState, recovered: Recovered) -> BlockReport:
         encoded = encoded_transactions(block.transactions)
         digests = hashes.keccak256_batch(encoded, backend=self.hash_backend)
         root = ordered_trie_root(encoded, backend=self.hash_backend)
@@ -166,7 +166,7 @@ class _Run:
             conserved=self._check_conserved(block, movements, in_order, by_waves),
         )
 
-    def _check_claim(self, block: Block, claim: Claim) -> bool | None:
+    def _check_claim(self, block: EthereumBlock, claim: Claim) -> bool | None:
         if claim.ok is False:
             self._problem(block, None, claim.field, _shown(claim.found), _shown(claim.stated))
         return claim.ok
@@ -185,7 +185,7 @@ class _Run:
                 self._problem(block, None, "parentHash", _shown(parents[0]), _shown(named))
             self.blocks[place] = replace(self.blocks[place], parent_ok=named in parents)
 
-    def _check_senders(self, block: Block, recovered: Recovered) -> int:
+    def _check_senders(self, block: EthereumBlock, recovered: Recovered) -> int:
         claimed = block.transactions.claimed_sender
         wrong = (recovered.faults != SignatureFault.NONE) | (recovered.senders != claimed).any(axis=1)
         for index in np.flatnonzero(wrong).tolist():
@@ -194,14 +194,14 @@ class _Run:
             self._problem(block, index, "sender", found, _hex(claimed[index]))
         return int(wrong.sum())
 
-    def _check_hashes(self, block: Block, digests: NDArray[np.uint8]) -> int:
+    def _check_hashes(self, block: EthereumBlock, digests: NDArray[np.uint8]) -> int:
         claimed = block.transactions.claimed_hash
         wrong = (digests != claimed).any(axis=1)
         for index in np.flatnonzero(wrong).tolist():
             self._problem(block, index, "hash", _hex(digests[index]), _hex(claimed[index]))
         return int(wrong.sum())
 
-    def _check_equal(self, block: Block, in_order: Executed, by_waves: Executed) -> bool:
+    def _check_equal(self, block: EthereumBlock, in_order: Executed, by_waves: Executed) -> bool:
         equal = in_order.equals(by_waves)
         if not equal:
             accounts = (in_order.balances != by_waves.balances).any(axis=1) | (
@@ -212,7 +212,7 @@ class _Run:
         return equal
 
     def _check_conserved(
-        self, block: Block, movements: Transfers, in_order: Executed, by_waves: Executed
+        self, block: EthereumBlock, movements: Transfers, in_order: Executed, by_waves: Executed
     ) -> bool:
         before = total(movements.balances)
         sums = [total(run.balances) + run.burned for run in (in_order, by_waves)]
@@ -223,18 +223,18 @@ class _Run:
                 )
         return sums == [before, before]
 
-    def _note_outcomes(self, block: Block, run: Executed) -> None:
+    def _note_outcomes(self, block: EthereumBlock, run: Executed) -> None:
         for index in np.flatnonzero(run.outcome > Outcome.CALL).tolist():
             what, found, expected = _OUTCOME_WORDS[Outcome(int(run.outcome[index]))]
             self.notes.append(Finding(block.number, index, what, found, expected))
 
-    def _problem(self, block: Block, index: int | None, what: str, found: str, expected: str) -> None:
+    def _problem(self, block: EthereumBlock, index: int | None, what: str, found: str, expected: str) -> None:
         self.problems.append(Finding(block.number, index, what, found, expected))
 
 
-def _groups(folders: Sequence[Path | str]) -> Iterator[list[tuple[Block, PreState]]]:
+def _groups(folders: Sequence[Path | str]) -> Iterator[list[tuple[EthereumBlock, PreState]]]:
     """Blocks and their pre-states, read in groups of about `SIGNATURES_IN_FLIGHT` signatures."""
-    group: list[tuple[Block, PreState]] = []
+    group: list[tuple[EthereumBlock, PreState]] = []
     signatures = 0
     for folder in folders:
         block = read_block(folder)
