@@ -19,7 +19,7 @@ from supervm.engine.ethereum.blocks import decode_block, read_block
 from supervm.engine.ethereum.pre_state import decode_pre_state, read_pre_state
 from supervm.engine.ethereum.transactions import CONTRADICTION, Integer
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BLOCKS = sorted((ROOT / "benchmarks" / "data" / "ethereum").iterdir(), key=lambda path: int(path.name))
 TYPED = json.loads((ROOT / "tests" / "vectors" / "ethereum" / "typed.json").read_text())["block"]
 FILE = Path("block.json")

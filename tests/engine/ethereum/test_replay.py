@@ -20,7 +20,7 @@ from supervm.engine.ethereum.replay.transfers import Executed
 from supervm.kernels import get_threads
 from supervm.kernels.errors import SupervmError
 
-DATA = Path(__file__).resolve().parents[2] / "benchmarks" / "data" / "ethereum"
+DATA = Path(__file__).resolve().parents[3] / "benchmarks" / "data" / "ethereum"
 BLOCKS = sorted(DATA.iterdir(), key=lambda path: int(path.name))
 
 

@@ -17,7 +17,7 @@ from supervm.engine.ethereum.senders import recover_senders
 from supervm.engine.ethereum.transfers import Kind, Translated, translate_block
 from supervm.kernels.errors import ArgumentError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BLOCKS = sorted((ROOT / "benchmarks" / "data" / "ethereum").iterdir(), key=lambda path: int(path.name))
 TOKEN = b"\xee" * 20
 

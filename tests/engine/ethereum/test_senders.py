@@ -20,7 +20,7 @@ from supervm.engine.ethereum.senders import (
     recover_senders,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BLOCKS = sorted((ROOT / "benchmarks" / "data" / "ethereum").iterdir(), key=lambda path: int(path.name))
 TYPED = json.loads((ROOT / "tests" / "vectors" / "ethereum" / "typed.json").read_text())
 

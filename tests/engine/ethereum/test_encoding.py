@@ -22,7 +22,7 @@ from supervm.engine.ethereum.encoding import authorization_payloads, encoded_tra
 from supervm.engine.ethereum.rlp import LIST, put_header, put_integer, put_string
 from supervm.engine.ethereum.trie import ordered_trie_root
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BLOCKS = sorted((ROOT / "benchmarks" / "data" / "ethereum").iterdir(), key=lambda path: int(path.name))
 TYPED = json.loads((ROOT / "tests" / "vectors" / "ethereum" / "typed.json").read_text())
 

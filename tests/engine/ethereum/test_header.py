@@ -17,7 +17,7 @@ from supervm.engine.ethereum.replay.replay import replay
 from supervm.engine.ethereum.replay.report import ReplayReport
 from supervm.engine.workloads import mainnet
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT / "benchmarks" / "data" / "ethereum"
 BUNDLED = sorted(DATA.iterdir(), key=lambda path: int(path.name))
 FRONTIER, LONDON, CANCUN = "46147", "12965000", "19469101"

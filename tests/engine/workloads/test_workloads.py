@@ -25,7 +25,7 @@ from supervm.engine.workloads.traffic import passed_on
 from supervm.kernels.errors import ArgumentError
 from supervm.vm import contracts
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BLOCKS = sorted((ROOT / "benchmarks" / "data" / "ethereum").iterdir(), key=lambda path: int(path.name))
 SMALL = Parameters(
     transactions=400,
