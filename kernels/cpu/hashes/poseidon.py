@@ -8,7 +8,8 @@ put into the first matrix, and the last matrix has no factor.
 Bounds, with lanes: a sum of k products of elements below a·p with constants below p comes out below (k·a·p/R + 1)·p, and p
 more where a constant is added. With k ≤ 17 and R/p ≥ 35 the state is below 3.1p before an S-box and 1.2p after it, the
 recurrence has v below 2.2p and z below 5.1p, and the state leaves below 1.6p. Where matrices are sums, elements are below
-27p and below 16p before an S-box, which makes them less than 2.3p. `tests/kernels/hashes/test_poseidon.py` computes these numbers.
+27p and below 16p before an S-box, which makes them less than 2.3p.
+`tests/kernels/hashes/test_poseidon.py` computes these numbers.
 """
 
 from __future__ import annotations
