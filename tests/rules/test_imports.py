@@ -137,7 +137,7 @@ def test_imports(room):
             "kernels/cuda/runtime/devices.py",
             "from supervm.kernels.cuda.runtime.cupy_device import CupyDevice",
         ),
-        ("engine/a.py", "from supervm.kernels.cuda import cupy_device"),
+        ("engine/a.py", "from supervm.kernels.cuda.runtime import cupy_device"),
     ],
 )
 def test_a_planted_breach_is_seen(path, text):
