@@ -179,13 +179,13 @@ class HybridExecutor(Executor):
     def estimate(self, task: Task, items: int, size: int) -> float:
         times = []
         for operation in operations_of(task):
-            lanes = self._lanes(operation)
-            cut = shares(items, size, [model for _, model in lanes])
+            members = self._members(operation)
+            cut = shares(items, size, [model for _, model in members])
             times.append(
                 max(
                     (
                         model.estimate(part, size * part // items)
-                        for (_, model), part in zip(lanes, cut, strict=True)
+                        for (_, model), part in zip(members, cut, strict=True)
                         if part
                     ),
                     default=math.inf,
@@ -202,23 +202,23 @@ class HybridExecutor(Executor):
 
     def parts(self, work: Work) -> list[tuple[BackendExecutor, Work]]:
         """Who computes what, in the order of the items."""
-        lanes = self._lanes(work.operation)
-        if not lanes:
+        members = self._members(work.operation)
+        if not members:
             return [(self._executors[0], work)]
         if not isinstance(work, Batch):
             items, size = work.items, work.bytes
-            return [(min(lanes, key=lambda lane: lane[1].estimate(items, size))[0], work)]
-        cut = shares(work.items, work.bytes, [model for _, model in lanes])
+            return [(min(members, key=lambda member: member[1].estimate(items, size))[0], work)]
+        cut = shares(work.items, work.bytes, [model for _, model in members])
         parts: list[tuple[BackendExecutor, Work]] = []
         start = 0
-        for (executor, _), items in zip(lanes, cut, strict=True):
+        for (executor, _), items in zip(members, cut, strict=True):
             if items:
                 whole = items == work.items
                 parts.append((executor, work if whole else work.part(start, start + items)))
                 start += items
         return parts
 
-    def _lanes(self, operation: str) -> list[tuple[BackendExecutor, CostModel]]:
+    def _members(self, operation: str) -> list[tuple[BackendExecutor, CostModel]]:
         return [
             (executor, model)
             for executor in self._executors

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A call that is computed alone, as a job of a lane."""
+"""A call that is computed alone, as a job of a pool."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from supervm.tiers.service.gathering import expired
 
 
 class Computation:
-    """See `lanes.Job`.
+    """See `job_pool.Job`.
 
     Args:
-        compute: makes the reply, on the lane's thread.
+        compute: makes the reply, on the pool's thread.
         deadline: `time.monotonic()` after which nobody wants it, or None.
         future: gets the reply, or a `ServiceError`; cancelled by who no longer waits.
         failed: turns what `compute` raised into an answer.

@@ -35,7 +35,7 @@ from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import SCHEMES, Kind, signatures
 from supervm.tiers.service.computation import Computation
 from supervm.tiers.service.gathering import Answer, Bytes, Gatherer, Pending, Sink, Verdicts, expired
-from supervm.tiers.service.lanes import Lane
+from supervm.tiers.service.job_pool import JobPool
 from supervm.tiers.service.meters import Meter, Unmetered
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
@@ -149,9 +149,9 @@ class VerificationService:
         self._watchers: list[Callable[[State], None]] = []
         self._idle: list[asyncio.Future[None]] = []
         self._loop = asyncio.get_running_loop()
-        self._verifying = Lane("supervm-verify", self._loop, min(BATCHES_AT_ONCE, get_threads()))
-        self._others = Lane("supervm-calls", self._loop)
-        self._lanes = [self._verifying, self._others]
+        self._verifying = JobPool("supervm-verify", self._loop, min(BATCHES_AT_ONCE, get_threads()))
+        self._others = JobPool("supervm-calls", self._loop)
+        self._pools = [self._verifying, self._others]
         self._gatherer = Gatherer(
             self._verifying,
             self._verify,
@@ -262,17 +262,17 @@ class VerificationService:
             self._idle.append(future)
             await future
 
-    def lane(self, name: str) -> Lane:
+    def pool(self, name: str) -> JobPool:
         """One more thread, for whoever carries messages; it ends with the service."""
-        lane = Lane(name, self._loop)
-        self._lanes.append(lane)
-        return lane
+        pool = JobPool(name, self._loop)
+        self._pools.append(pool)
+        return pool
 
     def close(self) -> None:
         """End the threads after what they compute; who still waits is told that the service stops."""
         self._enter_state(State.DRAINING)
-        for lane in self._lanes:
-            lane.close(stopping())
+        for pool in self._pools:
+            pool.close(stopping())
 
     # Inside -----------------------------------------------------------------------------------------------
 
@@ -311,7 +311,7 @@ class VerificationService:
         return await future
 
     def _verify(self, kind: Kind, keys: Bytes, signed: Any, packed: Bytes) -> Verdicts:
-        """The library's batch function; on the lane's thread."""
+        """The library's batch function; on the pool's thread."""
         begun = time.perf_counter()
         with witness() as seen:
             verdicts = self._batch_function(kind)(keys, signed, packed)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import DIGEST, SIGNATURE, Kind, Signatures
-from supervm.tiers.service.lanes import Lane
+from supervm.tiers.service.job_pool import JobPool
 
 Verdicts = npt.NDArray[np.int8]
 Bytes = npt.NDArray[np.uint8]
@@ -171,10 +171,10 @@ class Batch:
 
 
 class Gatherer:
-    """Puts requests into batches, and batches into a lane.
+    """Puts requests into batches, and batches into a pool.
 
     Args:
-        lane: where batches are verified.
+        pool: where batches are verified.
         verify: the batch functions.
         full: signatures of a full batch.
         age: seconds after which a batch waits no longer to become full.
@@ -184,14 +184,14 @@ class Gatherer:
 
     def __init__(
         self,
-        lane: Lane,
+        pool: JobPool,
         verify: Verify,
         full: int,
         age: float,
         failed: Callable[[BaseException], ServiceError],
         leave: Callable[[Pending], None],
     ) -> None:
-        self._lane, self._verify, self._full, self._age = lane, verify, full, age
+        self._pool, self._verify, self._full, self._age = pool, verify, full, age
         self.failed, self.leave = failed, leave
         self._open: dict[Kind, Batch] = {}
         self._loop = asyncio.get_running_loop()
@@ -237,7 +237,7 @@ class Gatherer:
     def _queue(self, batch: Batch) -> None:
         if not batch.queued:
             batch.queued = True
-            self._lane.put(batch)
+            self._pool.put(batch)
 
 
 def _rows(packed: bytes, width: int) -> Bytes:

@@ -21,7 +21,7 @@ from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import SIGNATURE, Kind, Signatures
 from supervm.tiers.service.gathering import Answer, Gatherer, Pending
-from supervm.tiers.service.lanes import Lane
+from supervm.tiers.service.job_pool import JobPool
 
 FULL = 8
 KINDS = [Kind(1, "dalek", 32, False), Kind(1, "strict", 32, False), Kind(2, "", 33, True)]
@@ -36,8 +36,8 @@ class Bench:
         self.left: list[Pending] = []
         self.held = threading.Event()
         self.held.set()
-        self.lane = Lane("test", asyncio.get_running_loop())
-        self.gatherer = Gatherer(self.lane, self.verify, FULL, age, self.failed, self.left.append)
+        self.pool = JobPool("test", asyncio.get_running_loop())
+        self.gatherer = Gatherer(self.pool, self.verify, FULL, age, self.failed, self.left.append)
 
     def verify(self, kind: Kind, keys: Any, signed: Any, signatures: Any) -> Any:
         assert self.held.wait(10)
@@ -112,7 +112,7 @@ def test_everybody_gets_their_own(plans: list[tuple[Kind, bytes, str, bool]]) ->
         for caller, fate in callers:
             caller.gone |= fate == "leave later"
         await _until(lambda: len(bench.left) == len(plans))
-        bench.lane.close(RuntimeError())
+        bench.pool.close(RuntimeError())
         for caller, fate in callers:
             _check(caller, fate)
         assert all(items <= max(FULL, 8 * FULL) for _, items in bench.calls)
@@ -159,7 +159,7 @@ def test_small_requests_of_a_kind_share_a_call() -> None:
         assert bench.calls == [(KINDS[0], FULL)]
         assert [caller.answers for caller in callers] == [[b"ab"]] * 4
         assert not any(caller.answers for caller in others)  # neither full nor old
-        bench.lane.close(RuntimeError())
+        bench.pool.close(RuntimeError())
 
     asyncio.run(run())
 
@@ -171,7 +171,7 @@ def test_an_old_batch_is_sent() -> None:
         bench.gatherer.put(caller.pending())
         await _until(lambda: caller.answers)
         assert bench.calls == [(KINDS[0], 1)]
-        bench.lane.close(RuntimeError())
+        bench.pool.close(RuntimeError())
 
     asyncio.run(run())
 
@@ -192,7 +192,7 @@ def test_a_large_request_goes_alone_in_pieces_between_which_others_have_their_tu
         assert [items for _, items in bench.calls] == [64, 1, 1, 1, 64, 64, 8]
         assert large.answers == [large.marks]
         assert [caller.answers for caller in small] == [[b"a"]] * 3
-        bench.lane.close(RuntimeError())
+        bench.pool.close(RuntimeError())
 
     asyncio.run(run())
 
@@ -208,7 +208,7 @@ def test_who_leaves_between_pieces_is_not_computed_further() -> None:
         bench.held.set()
         await _until(lambda: bench.left)
         assert (bench.calls, large.answers) == ([(KINDS[0], 64)], [])
-        bench.lane.close(RuntimeError())
+        bench.pool.close(RuntimeError())
 
     asyncio.run(run())
 
@@ -222,7 +222,7 @@ def test_expired_and_gone_requests_are_not_computed() -> None:
         bench.gatherer.put(gone.pending())
         await _until(lambda: len(bench.left) == 2)
         assert not bench.calls
-        bench.lane.close(RuntimeError())
+        bench.pool.close(RuntimeError())
 
     asyncio.run(run())
 
@@ -237,7 +237,7 @@ def test_a_closed_lane_fails_what_waits(closed_first: bool) -> None:
             for caller in callers:
                 bench.gatherer.put(caller.pending())
             await asyncio.sleep(0.02)
-        bench.lane.close(DeviceLost("test", "closed"))
+        bench.pool.close(DeviceLost("test", "closed"))
         if closed_first:
             for caller in callers:
                 bench.gatherer.put(caller.pending())
@@ -262,7 +262,7 @@ def test_a_sink_that_fails_costs_no_other_caller(caplog: pytest.LogCaptureFixtur
             bench.gatherer.put(caller.pending())
         await _until(lambda: len(bench.left) == 3)
         assert [len(caller.answers) for caller in callers] == [0, 1, 1]
-        bench.lane.close(RuntimeError())
+        bench.pool.close(RuntimeError())
 
     asyncio.run(run())
     assert "could not be delivered" in caplog.text

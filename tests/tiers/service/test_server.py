@@ -20,7 +20,7 @@ from signed_requests import ed25519_signed, expected, over_messages, single
 from supervm.kernels import get_threads, set_threads
 from supervm.kernels.errors import BackendUnavailable, DeviceLost, DeviceOutOfMemory, DeviceTimeout
 from supervm.tiers.service.core import BATCHES_AT_ONCE, Limits, State, stopping
-from supervm.tiers.service.lanes import AHEAD
+from supervm.tiers.service.job_pool import AHEAD
 from supervm.tiers.service.refusals import PUSH_BACK, REFUSAL
 from supervm.tiers.service.server import SERVICE, Transport
 from supervm.tiers.service.streams import together
@@ -197,7 +197,7 @@ def test_expired_and_cancelled_requests_are_not_computed(threads: int) -> None:
     async def test() -> None:
         service = HeldService(Limits(batch_items=1))
         async with served(service=service) as to:
-            held = [to.stub.Verify(single(index)) for index in range(handed)]  # the lane has these
+            held = [to.stub.Verify(single(index)) for index in range(handed)]  # the pool has these
             await _until(lambda: service.queue.requests == handed)
             late = to.stub.Verify(single(3), timeout=0.1)
             left = to.stub.Verify(single(4))

@@ -28,7 +28,7 @@ class Thread:
     """
 
     def __init__(self, name: str, service: VerificationService) -> None:
-        self._lane = service.lane(name)
+        self._pool = service.pool(name)
         self._failed = partial(service.failed, vital=False)
 
     def run(self, work: Callable[[], T], left: Callable[[], None]) -> asyncio.Future[T]:
@@ -39,7 +39,7 @@ class Thread:
             left: called on the loop when the thread has nothing of the work any more, whoever still waits for it.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._lane.put(Computation(partial(_wanted, future, work), None, future, self._failed, left))
+        self._pool.put(Computation(partial(_wanted, future, work), None, future, self._failed, left))
         return future
 
 

@@ -93,8 +93,8 @@ def until(condition):
 
 def waiting(one):
     """Large bodies that are not parsed yet."""
-    (lane,) = (lane for lane in one.service._lanes if lane.name == "supervm-bodies")
-    return lane.waiting
+    (pool,) = (pool for pool in one.service._pools if pool.name == "supervm-bodies")
+    return pool.waiting
 
 
 def status(one, content=LARGE):

@@ -15,13 +15,13 @@ still take further requests, or be dropped."""
 
 
 class Job(Protocol):
-    """Work for a lane. The loop calls everything but `step`."""
+    """Work for a pool. The loop calls everything but `step`."""
 
     def start(self) -> bool:
         """Close the job to further requests; whether anybody still waits for it."""
 
     def step(self) -> bool:
-        """Compute a piece, on a thread of the lane's; whether more are left."""
+        """Compute a piece, on a thread of the pool's; whether more are left."""
 
     def finish(self) -> None:
         """Deliver the results."""
@@ -30,7 +30,7 @@ class Job(Protocol):
         """Deliver an error."""
 
 
-class Lane:
+class JobPool:
     """Jobs, begun in the order in which they came; those of several pieces take turns with others.
 
     Args:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lanes: so many jobs at a time and no more, in order, pieces in turn, and an end for every thread."""
+"""A pool of threads for jobs: so many jobs at a time and no more, in order, pieces in turn, and an end for every thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from supervm.tiers.service.lanes import AHEAD, Lane
+from supervm.tiers.service.job_pool import AHEAD, JobPool
 
 PATIENCE = 30.0
 
@@ -83,19 +83,19 @@ def threads_named(name: str) -> int:
 def test_as_many_jobs_at_a_time_as_threads(threads: int) -> None:
     async def run() -> None:
         held, log = threading.Event(), list[str]()
-        lane = Lane("counted", asyncio.get_running_loop(), threads)
+        pool = JobPool("counted", asyncio.get_running_loop(), threads)
         jobs = [Piecework(str(n), 1, log, held) for n in range(8)]
         for job in jobs:
-            lane.put(job)
+            pool.put(job)
         await until(lambda: Piecework.computing == threads)
         assert [job.started for job in jobs] == [1] * (threads + AHEAD) + [0] * (8 - threads - AHEAD)
-        assert lane.waiting == 8
+        assert pool.waiting == 8
         held.set()
         assert await all_of(jobs) == [None] * 8
         assert Piecework.most == threads
         assert sorted(log[:threads]) == [str(n) for n in range(threads)]
         assert sorted(log) == [str(n) for n in range(8)]
-        lane.close(RuntimeError("closed"))
+        pool.close(RuntimeError("closed"))
         await until(lambda: threads_named("counted") == 0)
 
     asyncio.run(run())
@@ -106,14 +106,14 @@ def test_pieces_of_a_job_take_turns_and_are_never_computed_at_once(threads: int)
     async def run() -> None:
         held, log = threading.Event(), list[str]()
         held.set()
-        lane = Lane("turns", asyncio.get_running_loop(), threads)
+        pool = JobPool("turns", asyncio.get_running_loop(), threads)
         long, short = Piecework("long", 50, log, held), Piecework("short", 1, log, held)
-        lane.put(long)
-        lane.put(short)
+        pool.put(long)
+        pool.put(short)
         assert await all_of([long, short]) == [None, None]
         assert log.count("long") == 50
         assert log.index("short") <= threads  # it does not wait for what was longer and came before
-        lane.close(RuntimeError("closed"))
+        pool.close(RuntimeError("closed"))
 
     asyncio.run(run())
 
@@ -121,13 +121,13 @@ def test_pieces_of_a_job_take_turns_and_are_never_computed_at_once(threads: int)
 def test_a_closed_lane_ends_what_it_was_given_and_fails_the_rest() -> None:
     async def run() -> None:
         held, log, reason = threading.Event(), list[str](), RuntimeError("closed")
-        lane = Lane("closing", asyncio.get_running_loop(), 2)
+        pool = JobPool("closing", asyncio.get_running_loop(), 2)
         jobs = [Piecework(str(n), 1, log, held) for n in range(6)]
         for job in jobs:
-            lane.put(job)
-        lane.close(reason)
+            pool.put(job)
+        pool.close(reason)
         late = Piecework("late", 1, log, held)
-        lane.put(late)
+        pool.put(late)
         held.set()
         handed = 2 + AHEAD
         assert await all_of([*jobs, late]) == [None] * handed + [reason] * (6 - handed + 1)
