@@ -215,7 +215,7 @@ class BlockRunner:
             self._mark(run)
         if self._config.mode is Mode.SEQUENTIAL:
             with run.stage("execute"):
-                executor.run_in_order(block.columns)
+                executor.run_sequential(block.columns)
         else:
             self._execute_parallel(run)
         touched = block.columns[c.FLAGS][block.calls] & TOUCHED_FAST_FLAG
@@ -227,7 +227,7 @@ class BlockRunner:
                 executor.undo()
                 block.columns[c.READY][:] = 0
                 with run.stage("execute"):
-                    executor.run_in_order(block.columns)
+                    executor.run_sequential(block.columns)
                 run.course = Course(undeclared=run.course.undeclared)
 
     def _mark(self, run: _Run) -> None:
@@ -244,7 +244,7 @@ class BlockRunner:
             return
         with run.stage("execute"):
             if run.fast.any():
-                executor.run_owned(columns, np.flatnonzero(run.fast))
+                executor.run_fast_path(columns, np.flatnonzero(run.fast))
         if not rest:
             return
         waits = None
@@ -255,10 +255,10 @@ class BlockRunner:
         self._pause = max(0, self._pause - 1)
         with run.stage("execute"):
             if waits is None or waits.sum() * 100 > rest * TURN_PERCENT:
-                executor.run_in_order(columns)
+                executor.run_sequential(columns)
                 return
             columns[c.READY][waits] = SKIPPED
-            run.course = replace(executor.run_speculation(columns), undeclared=run.course.undeclared)
+            run.course = replace(executor.run_optimistic(columns), undeclared=run.course.undeclared)
         if run.course.turned:
             self._heat.hurry()
             self._pause, self._next_pause = self._next_pause, min(MOST_PAUSE, 2 * self._next_pause)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from supervm.engine.execution import columns as c
 from supervm.engine.execution import optimistic, waves
 from supervm.engine.execution.columns import Columns
-from supervm.engine.execution.fast_path import add_to_account, run_owned
+from supervm.engine.execution.fast_path import add_to_account, run_fast_path
 from supervm.engine.execution.host_crypto import FUNCTIONS, check_addresses
 from supervm.engine.execution.pool import ExecutionPool
-from supervm.engine.execution.sequential import DONE, run_in_order
+from supervm.engine.execution.sequential import DONE, run_sequential
 from supervm.engine.state.store import Numbers, StateStore
 from supervm.kernels.cpu.state import access_set
 from supervm.kernels.cpu.state.versions import TAKEN_AT_ONCE
@@ -122,13 +122,13 @@ class BlockExecutor:
 
     # -------------------------------------------------------------------------------------------------
 
-    def run_owned(self, columns: Columns, items: Numbers) -> None:
+    def run_fast_path(self, columns: Columns, items: Numbers) -> None:
         """The fast path: these transfers, in block order; to others they are done."""
         worker = self._workers[0]
         worker.words[access_set.IN_PLACE] = 1
         at = 0
         while at < items.size:
-            at = self._on_first(run_owned, 0, columns.address, items, at)
+            at = self._on_first(run_fast_path, 0, columns.address, items, at)
             if at < items.size:
                 self._make_room(worker)
         columns[c.READY][items] = DONE
@@ -155,17 +155,17 @@ class BlockExecutor:
         while not self._on_first(add_to_account, number, amount):
             self._make_room(self._workers[0])
 
-    def run_in_order(self, columns: Columns, start: int = 0) -> None:
+    def run_sequential(self, columns: Columns, start: int = 0) -> None:
         """One by one, on one thread."""
         worker = self._workers[0]
         worker.words[access_set.IN_PLACE] = 1
         self._whole_buffers(worker)
         while start < len(columns):
-            start = self._on_first(run_in_order, 0, columns.address, start, len(columns))
+            start = self._on_first(run_sequential, 0, columns.address, start, len(columns))
             if start < len(columns):
                 self._make_room(worker)
 
-    def run_speculation(self, columns: Columns) -> Course:
+    def run_optimistic(self, columns: Columns) -> Course:
         """Optimistically on all threads; the rest in order if that turns out to be cheaper."""
         course = Course("speculation")
         shared, total = self._shared, len(columns)
@@ -190,7 +190,7 @@ class BlockExecutor:
                 self._make_room_everywhere()
         course.repeated = int(shared[optimistic.REPEATED])
         if course.turned:
-            self.run_in_order(columns, int(shared[optimistic.COMMITTED]))
+            self.run_sequential(columns, int(shared[optimistic.COMMITTED]))
         return course
 
     def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course:

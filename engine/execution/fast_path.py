@@ -192,7 +192,7 @@ def _transfer(worker: Any, block: Any, item: Any, reserve: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def run_owned(worker: Any, number: Any, block: Any, items: Any, start: Any) -> Any:
+def run_fast_path(worker: Any, number: Any, block: Any, items: Any, start: Any) -> Any:
     """Execute the transfers items[start:], which are not rejected already, in this order.
 
     Args:

@@ -30,7 +30,7 @@ def run_one(worker: Any, block: Any, item: Any) -> bool:
 
 
 @njit(nogil=True, cache=True)
-def run_in_order(worker: Any, number: Any, block: Any, start: Any, stop: Any) -> Any:
+def run_sequential(worker: Any, number: Any, block: Any, start: Any, stop: Any) -> Any:
     """Execute and apply the transactions from `start` below `stop` that are not done yet.
 
     Args:
