@@ -27,6 +27,7 @@ MOST_BYTES = 1 << 20
 """Bytes of a file of settings."""
 
 PROFILES = Path(__file__).parent / "profiles"
+BASE = "base.toml"
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,11 @@ def load(
     path = config or (Path(given[PREFIX + "CONFIG"]) if PREFIX + "CONFIG" in given else None)
     from_file = _read_toml(path) if path else {}
     chosen, tier_origin = _tier(tier, given, from_file, path, hardware)
-    profile = PROFILES / chosen.profile
     layers = [
         _read_flags(flags or {}),
         _read_variables(given),
         _read_table(from_file, str(path), f"file {path}", frozenset({"tier"})),
-        _read_table(_read_toml(profile), chosen.profile, f"profile {chosen.profile}"),
+        _read_table(profile_of(chosen), chosen.profile, f"profile {chosen.profile}"),
     ]
     values: dict[str, SettingValue] = {}
     origins = {"tier": tier_origin}
@@ -160,8 +160,16 @@ def load(
 
 
 def profile_of(tier: Tier) -> dict[str, Any]:
-    """The table of a tier's profile."""
-    return _read_toml(PROFILES / tier.profile)
+    """The table of a tier's profile: what all tiers share, and over it what the tier's own file says."""
+    return _over(_read_toml(PROFILES / BASE), _read_toml(PROFILES / tier.profile))
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(below)
+    for name, value in above.items():
+        under = both.get(name)
+        both[name] = _over(under, value) if isinstance(value, dict) and isinstance(under, dict) else value
+    return both
 
 
 Layer = dict[str, tuple[SettingValue, str]]
