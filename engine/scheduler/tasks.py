@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be asked of an executor: types of task, what each costs, and the operations that implement them.
-
-The cost of a unit of work is a weight on the scale of DESIGN section 7 (consensus 90, ZK proof 95, transaction execution
-60, query 20, local operation 10). It says how heavy a type of task is for a node, which is what tiers and admission ask;
-how long a batch takes is measured, see `cost.py`.
-"""
+"""What can be asked of an executor: types of task, the class of work of each, and the operations that implement them."""
 
 from __future__ import annotations
 
@@ -13,13 +8,12 @@ from enum import Enum
 from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
 from supervm.crypto.params.poseidon import SPONGES
 from supervm.crypto.schemes import SCHEMES
+from supervm.engine.work_classes import Work
 from supervm.kernels import registry
-
-CONSENSUS, ZK_PROOF, EXECUTION, QUERY, LOCAL = 90, 95, 60, 20, 10
 
 
 class TaskType(Enum):
-    """A type of task, valued by its name; `cost` is its weight."""
+    """A type of task, valued by its name."""
 
     TRANSACTION = "transaction"
     CONTRACT_CALL = "contract call"
@@ -35,28 +29,33 @@ class TaskType(Enum):
     PRIVACY_TRANSACTION = "privacy transaction"
 
     @property
-    def cost(self) -> int:
-        """Cost of one unit of work, 10 … 95.
+    def work(self) -> Work:
+        """The class of work that it belongs to.
 
         Parts of a proof (MSM, NTT) and of a privacy transaction count as the proof they belong to; checking signatures or
         proofs and building the tree of a block are consensus checks; conflict detection is a step of execution.
         """
-        return _COSTS[self]
+        return _WORK[self]
+
+    @property
+    def cost(self) -> int:
+        """The weight of that class, 10 … 95."""
+        return self.work.cost
 
 
-_COSTS = {
-    TaskType.TRANSACTION: EXECUTION,
-    TaskType.CONTRACT_CALL: EXECUTION,
-    TaskType.QUERY: QUERY,
-    TaskType.PROOF_GENERATION: ZK_PROOF,
-    TaskType.PROOF_VERIFICATION: CONSENSUS,
-    TaskType.SIGNATURE_VERIFICATION: CONSENSUS,
-    TaskType.MERKLE_BUILD: CONSENSUS,
-    TaskType.HASHING: LOCAL,
-    TaskType.MSM: ZK_PROOF,
-    TaskType.NTT: ZK_PROOF,
-    TaskType.CONFLICT_DETECTION: EXECUTION,
-    TaskType.PRIVACY_TRANSACTION: ZK_PROOF,
+_WORK = {
+    TaskType.TRANSACTION: Work.TRANSACTION_EXECUTION,
+    TaskType.CONTRACT_CALL: Work.TRANSACTION_EXECUTION,
+    TaskType.QUERY: Work.QUERY,
+    TaskType.PROOF_GENERATION: Work.ZK_PROOF,
+    TaskType.PROOF_VERIFICATION: Work.CONSENSUS,
+    TaskType.SIGNATURE_VERIFICATION: Work.CONSENSUS,
+    TaskType.MERKLE_BUILD: Work.CONSENSUS,
+    TaskType.HASHING: Work.LOCAL_OPERATION,
+    TaskType.MSM: Work.ZK_PROOF,
+    TaskType.NTT: Work.ZK_PROOF,
+    TaskType.CONFLICT_DETECTION: Work.TRANSACTION_EXECUTION,
+    TaskType.PRIVACY_TRANSACTION: Work.ZK_PROOF,
 }
 
 _OPERATIONS = {

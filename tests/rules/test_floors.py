@@ -23,7 +23,7 @@ FLOORS = {
         ("conflicts", "merkle", "msm", "ntt"),
     ),
     "engine": (
-        ("arrays", "conflicts", "errors"),
+        ("arrays", "conflicts", "errors", "work_classes"),
         ("files", "scheduler", "storage", "transactions"),
         ("config", "ethereum"),
         ("state",),

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from node_chains import opened, running
 
+from supervm.engine.work_classes import Work
 from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.full_service import FullService
 from supervm.tiers.node.inbox import Inbox
 from supervm.tiers.node.limits import BlockLimits, InboxLimits
 from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
-from supervm.tiers.node.tasks import Task, TaskRouter
+from supervm.tiers.node.tasks import TaskRouter
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.security import ServerTls
@@ -42,7 +43,7 @@ def start_node(
     pack: int = 0,
     limits: Mapping[str, Any] = MappingProxyType({}),
     tier: Tier = L2,
-    tasks: Any = tuple(Task),
+    tasks: Any = tuple(Work),
     tls: ServerTls | None = None,
     access: Access | None = None,
     reached: Mapping[str, Any] = MappingProxyType({}),

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.engine.config import OnVerified
+from supervm.engine.work_classes import Work
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.errors import TaskRefused
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
 from supervm.tiers.node.requests import addresses_of
 from supervm.tiers.node.submission import REFUSED, Answer, Submission
-from supervm.tiers.node.tasks import Task, TaskRouter, route
+from supervm.tiers.node.tasks import TaskRouter, route
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.service.v1 import node_pb2 as pb
 
@@ -80,7 +81,7 @@ class EdgeService:
             ArgumentError: a request that cannot be read; nothing of it was forwarded.
             UpstreamFailed: whether something was noted there is not known; submit the same again.
         """
-        self._router.require(Task.QUERY)
+        self._router.require(Work.QUERY)
         submission = Submission.of(request)
         batch = submission.batch
         stateless = stateless_check(
@@ -118,7 +119,7 @@ class EdgeService:
             ArgumentError: addresses of other lengths, or too many.
             UpstreamFailed: accounts that are not in the cache could not be asked for.
         """
-        self._router.require(Task.QUERY)
+        self._router.require(Work.QUERY)
         if request.snapshot:
             reply: pb.GetAccountsReply = self._upstream.call("GetAccounts", request)
             return reply
@@ -160,11 +161,11 @@ class EdgeService:
         raise self._no_state()
 
     def _no_state(self) -> TaskRefused:
-        task = Task.TRANSACTION_EXECUTION
+        task = Work.TRANSACTION_EXECUTION
         return TaskRefused(task, task.cost, self._router.tier.name, "L2", False)
 
     def _ask(self, method: str, request: Any) -> Any:
-        self._router.require(Task.QUERY)
+        self._router.require(Work.QUERY)
         return self._upstream.call(method, request)
 
     def _accounts(self, addresses: Bytes, wanted: NDArray[np.bool_]) -> Accounts:

@@ -13,6 +13,7 @@ from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.blocks.result import BlockResult
 from supervm.engine.state.state import Position
 from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.work_classes import Work
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.block_stream import BlockStream
 from supervm.tiers.node.errors import NodeError, NotKept, TooManySnapshots
@@ -24,7 +25,7 @@ from supervm.tiers.node.records import BlockRecord
 from supervm.tiers.node.requests import addresses_of
 from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, Answer, Submission
-from supervm.tiers.node.tasks import Task, TaskRouter, route
+from supervm.tiers.node.tasks import TaskRouter, route
 from supervm.tiers.service.v1 import node_pb2 as pb
 
 MOST_SNAPSHOTS = 64
@@ -78,7 +79,7 @@ class FullService:
         Raises:
             TaskRefused, NodeError: this node does not take blocks.
         """
-        self._router.require(Task.TRANSACTION_EXECUTION)
+        self._router.require(Work.TRANSACTION_EXECUTION)
         source = self._node.source
         if not isinstance(source, SubmittedBlocks):
             raise NodeError("this node follows a directory; start it without --blocks to submit blocks")
@@ -86,12 +87,12 @@ class FullService:
 
     def get_block(self, request: pb.GetBlockRequest) -> pb.BlockInfo:
         """Raises: NotKept."""
-        self._router.require(Task.QUERY)
+        self._router.require(Work.QUERY)
         return _info(self._node.records.block(request.number or self._node.number))
 
     def get_receipts(self, request: pb.GetReceiptsRequest) -> pb.GetReceiptsReply:
         """Raises: NotKept."""
-        self._router.require(Task.QUERY)
+        self._router.require(Work.QUERY)
         return pb.GetReceiptsReply(receipts=self._receipts(request.number))
 
     def _receipts(self, number: int) -> bytes:
@@ -111,7 +112,7 @@ class FullService:
             TaskRefused, NodeError: this node packs no blocks.
             ArgumentError: a request that cannot be read; nothing of it was noted.
         """
-        self._router.require(Task.TRANSACTION_EXECUTION)
+        self._router.require(Work.TRANSACTION_EXECUTION)
         inbox = self._inbox
         if inbox is None:
             raise NodeError("this node packs no blocks; set node.pack.transactions above 0")
@@ -188,7 +189,7 @@ class FullService:
 
     def get_accounts(self, request: pb.GetAccountsRequest) -> pb.GetAccountsReply:
         """Raises: ArgumentError, NotKept."""
-        self._router.require(Task.QUERY)
+        self._router.require(Work.QUERY)
         addresses = addresses_of(request)
         with self._at(request.snapshot) as position:
             nonces, balances = self._node.engine.accounts(addresses, position.commit)
@@ -201,7 +202,7 @@ class FullService:
 
     def get_storage(self, request: pb.GetStorageRequest) -> pb.GetStorageReply:
         """Raises: ArgumentError, NotKept."""
-        self._router.require(Task.QUERY)
+        self._router.require(Work.QUERY)
         if len(request.contract) != 20:
             raise ArgumentError("contract", f"{len(request.contract)} bytes", "20 bytes")
         key = b"\1" + request.contract + request.key
@@ -213,7 +214,7 @@ class FullService:
 
     def get_proof(self, request: pb.GetProofRequest) -> pb.GetProofReply:
         """Raises: ArgumentError."""
-        self._router.require(Task.QUERY)
+        self._router.require(Work.QUERY)
         if not request.key:
             raise ArgumentError("key", "nothing", "a key of the state")
 
@@ -255,13 +256,13 @@ class FullService:
 
     def list_snapshots(self, request: pb.ListSnapshotsRequest) -> pb.ListSnapshotsReply:
         """The named snapshots, by number."""
-        self._router.require(Task.LOCAL_OPERATION)
+        self._router.require(Work.LOCAL_OPERATION)
         found = sorted(self._node.engine.snapshots.items(), key=lambda item: item[1].height)
         return pb.ListSnapshotsReply(snapshots=[self._snapshot(name, at) for name, at in found])
 
     def create_snapshot(self, request: pb.CreateSnapshotRequest) -> pb.Snapshot:
         """Raises: ArgumentError, TooManySnapshots."""
-        self._router.require(Task.LOCAL_OPERATION)
+        self._router.require(Work.LOCAL_OPERATION)
 
         def create() -> Position:
             if len(self._node.engine.snapshots) >= MOST_SNAPSHOTS:
@@ -272,7 +273,7 @@ class FullService:
 
     def drop_snapshot(self, request: pb.DropSnapshotRequest) -> pb.DropSnapshotReply:
         """Raises: NotKept."""
-        self._router.require(Task.LOCAL_OPERATION)
+        self._router.require(Work.LOCAL_OPERATION)
 
         def drop() -> None:
             if request.name not in self._node.engine.snapshots:

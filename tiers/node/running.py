@@ -19,6 +19,7 @@ from typing import Any
 
 from supervm.engine.blocks.result import BlockResult
 from supervm.engine.config import EngineConfig
+from supervm.engine.work_classes import Work
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
 from supervm.tiers.compose import engine_config, scheduling, threads
@@ -39,7 +40,7 @@ from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.stopping import Stopping
-from supervm.tiers.node.tasks import Task, TaskRouter
+from supervm.tiers.node.tasks import TaskRouter
 from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.observing import Observation, observing
 from supervm.tiers.observability.status import State
@@ -180,7 +181,7 @@ def run_full(
         BlockRefused, WrongChain, InputFileError, StorageError, OSError: as `FullNode` and its servers.
     """
     router = TaskRouter(settings.tier, settings.work_allowed)
-    router.require(Task.TRANSACTION_EXECUTION)
+    router.require(Work.TRANSACTION_EXECUTION)
     door = _door(settings)
     with ExitStack() as stack:
         stopping = stack.enter_context(Stopping(settings.node_drain_seconds).watching())
@@ -287,7 +288,7 @@ def run_edge(
         OSError: an address cannot be listened on.
     """
     router = TaskRouter(settings.tier, settings.work_allowed)
-    router.require(Task.QUERY)
+    router.require(Work.QUERY)
     door = _door(settings)
     stopped = threading.Event()
     with ExitStack() as stack:
@@ -324,7 +325,7 @@ def run_mobile(
         SettingError: files of certificates or of a token that cannot be used.
         ProofRefused: see `check_accounts`.
     """
-    TaskRouter(settings.tier, settings.work_allowed).require(Task.LOCAL_OPERATION)
+    TaskRouter(settings.tier, settings.work_allowed).require(Work.LOCAL_OPERATION)
     if places.wallet is None:
         raise ArgumentError("wallet", "none", "--wallet DIR")
     stopped = threading.Event()

@@ -5,42 +5,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from enum import StrEnum
 
+from supervm.engine.work_classes import Work
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.errors import TaskRefused
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.settings import profile_of
 from supervm.tiers.tier import TIERS, Tier
-
-
-class Task(StrEnum):
-    """Types of work, as the setting `work.allowed` names them."""
-
-    CONSENSUS = "consensus"
-    ZK_PROOF = "zk_proof"
-    TRANSACTION_EXECUTION = "transaction_execution"
-    QUERY = "query"
-    LOCAL_OPERATION = "local_operation"
-
-    @property
-    def cost(self) -> int:
-        """Its weight, 0 to 100."""
-        return _COSTS[self]
-
-    @property
-    def needs_gpu(self) -> bool:
-        """Whether it is only worth doing with a GPU."""
-        return self is Task.ZK_PROOF
-
-
-_COSTS = {
-    Task.CONSENSUS: 90,
-    Task.ZK_PROOF: 95,
-    Task.TRANSACTION_EXECUTION: 60,
-    Task.QUERY: 20,
-    Task.LOCAL_OPERATION: 10,
-}
 
 
 class TaskRouter:
@@ -53,9 +24,9 @@ class TaskRouter:
 
     def __init__(self, tier: Tier, allowed: Iterable[str]) -> None:
         self.tier = tier
-        self.allowed = frozenset(Task(task) for task in allowed)
+        self.allowed = frozenset(Work(task) for task in allowed)
 
-    def require(self, task: Task) -> None:
+    def require(self, task: Work) -> None:
         """Return if this node does the task.
 
         Raises:
@@ -65,20 +36,20 @@ class TaskRouter:
             raise TaskRefused(task, task.cost, self.tier.name, home_of(task).name, task.needs_gpu)
 
 
-def task_named(name: str) -> Task:
+def task_named(name: str) -> Work:
     """The task of this name.
 
     Raises:
         ArgumentError: there is none.
     """
     try:
-        return Task(name)
+        return Work(name)
     except ValueError:
-        raise ArgumentError("task", repr(name), f"one of {', '.join(Task)}") from None
+        raise ArgumentError("task", repr(name), f"one of {', '.join(Work)}") from None
 
 
 @functools.cache
-def home_of(task: Task) -> Tier:
+def home_of(task: Work) -> Tier:
     """The lowest tier whose profile takes the task on."""
     return next(tier for tier in reversed(TIERS) if task in profile_of(tier)["work"]["allowed"])
 

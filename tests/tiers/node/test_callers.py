@@ -15,10 +15,11 @@ from block_calls import acknowledged, packed
 from engine_runs import blocks_of
 from node_chains import SMALL, block_files, opened, running, write_chain
 
+from supervm.engine.work_classes import Work
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.errors import NodeError, NotKept
 from supervm.tiers.node.full_service import FullService
-from supervm.tiers.node.tasks import Task, TaskRouter
+from supervm.tiers.node.tasks import TaskRouter
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.tier import L2
 
@@ -26,7 +27,7 @@ WORKLOAD = blocks_of("transfers", **SMALL)
 
 
 def everything(node, inbox=None):
-    return FullService(node, TaskRouter(L2, tuple(Task)), inbox)
+    return FullService(node, TaskRouter(L2, tuple(Work)), inbox)
 
 
 def test_a_caller_that_leaves_leaves_nothing_behind(tmp_path):

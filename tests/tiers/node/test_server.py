@@ -20,12 +20,13 @@ from supervm.crypto.sparse_merkle import verify_proof
 from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.config import EngineConfig
 from supervm.engine.transactions.encoding import encode
+from supervm.engine.work_classes import Work
 from supervm.engine.workloads.run import run_workload
 from supervm.tiers.node.blocks import pack_block
 from supervm.tiers.node.errors import NodeError, UpstreamFailed
 from supervm.tiers.node.full_service import FullService
 from supervm.tiers.node.server import SERVICE, NodeServer, status_of
-from supervm.tiers.node.tasks import Task, TaskRouter
+from supervm.tiers.node.tasks import TaskRouter
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.tier import L2
@@ -122,7 +123,7 @@ def _encoded():
 def test_what_was_acknowledged_is_there_after_a_restart(tmp_path, chain, files):
     """A second node opens a copy that was made while the first one had only just acknowledged."""
     with running(opened(tmp_path / "node", chain, directory=False)) as node:
-        service = FullService(node, TaskRouter(L2, tuple(Task)))
+        service = FullService(node, TaskRouter(L2, tuple(Work)))
         assert acknowledged(service, files[:6], 5)[-1].number == 5
         assert node.wait_persisted(6, 60)
         shutil.copytree(tmp_path / "node", tmp_path / "copy")

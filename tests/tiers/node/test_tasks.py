@@ -7,11 +7,12 @@ import pickle
 
 import pytest
 
+from supervm.engine.work_classes import Work
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import Gpu, Hardware
 from supervm.tiers.node.errors import TaskRefused
 from supervm.tiers.node.running import EDGE, FULL, MOBILE, Places, role_of, run_edge, run_full, run_mobile
-from supervm.tiers.node.tasks import Task, TaskRouter, home_of, route, task_named
+from supervm.tiers.node.tasks import TaskRouter, home_of, route, task_named
 from supervm.tiers.settings import load
 from supervm.tiers.settings_keys import TASKS
 
@@ -24,22 +25,22 @@ MACHINES = {
 }
 ROLES = {"L1": FULL, "L2": FULL, "L3": EDGE, "L4": MOBILE}
 HOMES = {
-    Task.CONSENSUS: ("L1", 90, False),
-    Task.ZK_PROOF: ("L1", 95, True),
-    Task.TRANSACTION_EXECUTION: ("L2", 60, False),
-    Task.QUERY: ("L3", 20, False),
-    Task.LOCAL_OPERATION: ("L4", 10, False),
+    Work.CONSENSUS: ("L1", 90, False),
+    Work.ZK_PROOF: ("L1", 95, True),
+    Work.TRANSACTION_EXECUTION: ("L2", 60, False),
+    Work.QUERY: ("L3", 20, False),
+    Work.LOCAL_OPERATION: ("L4", 10, False),
 }
 
 
 def test_tasks_are_those_of_the_settings():
-    assert tuple(Task) == TASKS
+    assert tuple(Work) == TASKS
     with pytest.raises(ArgumentError, match="'mining'"):
         task_named("mining")
 
 
 @pytest.mark.parametrize("tier", MACHINES)
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", Work)
 def test_a_tier_takes_a_task_on_or_says_where_it_belongs(tier, task):
     settings = load(MACHINES[tier], environment={})
     assert settings.tier.name == tier
