@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -12,7 +11,6 @@ from typing import Protocol
 from supervm.engine.scheduler.balance import shares
 from supervm.engine.scheduler.cost import CostModel
 from supervm.engine.scheduler.store import Models
-from supervm.engine.scheduler.tasks import Task, operations_of
 from supervm.kernels import registry
 from supervm.kernels.errors import BackendUnavailable
 from supervm.kernels.work import Batch, Function, Work
@@ -53,14 +51,6 @@ class Executor(ABC):
     backend: str
 
     @abstractmethod
-    def supports(self, task: Task) -> bool:
-        """Whether it can run the operation, or any operation of the type of task."""
-
-    @abstractmethod
-    def estimate(self, task: Task, items: int, size: int) -> float:
-        """Seconds for `items` items of `size` bytes; of a type of task, its slowest operation; infinite if unmeasured."""
-
-    @abstractmethod
     def submit(self, work: Work) -> Pending:
         """Begin to run it."""
 
@@ -82,14 +72,6 @@ class BackendExecutor(Executor):
         self.name, self.backend = name, backend
         self._models = models
         self._functions: dict[str, Function] = {}
-
-    def supports(self, task: Task) -> bool:
-        return any(not self.reason(operation) for operation in operations_of(task))
-
-    def estimate(self, task: Task, items: int, size: int) -> float:
-        found = [self._models.get((operation, self.name)) for operation in operations_of(task)]
-        times = [model.estimate(items, size) for model in found if model is not None]
-        return max(times, default=math.inf)
 
     def reason(self, operation: str) -> str:
         """Why it cannot run this operation, or ''."""
@@ -172,26 +154,6 @@ class HybridExecutor(Executor):
         self.name = " + ".join(executor.name for executor in executors)
         self._executors = tuple(executors)
         self._start = start or (lambda executor, work: executor.submit(work))
-
-    def supports(self, task: Task) -> bool:
-        return any(executor.supports(task) for executor in self._executors)
-
-    def estimate(self, task: Task, items: int, size: int) -> float:
-        times = []
-        for operation in operations_of(task):
-            members = self._members(operation)
-            cut = shares(items, size, [model for _, model in members])
-            times.append(
-                max(
-                    (
-                        model.estimate(part, size * part // items)
-                        for (_, model), part in zip(members, cut, strict=True)
-                        if part
-                    ),
-                    default=math.inf,
-                )
-            )
-        return max(times, default=math.inf)
 
     def submit(self, work: Work) -> Pending:
         parts = self.parts(work)

@@ -9,7 +9,6 @@ from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
 from supervm.crypto.params.poseidon import SPONGES
 from supervm.crypto.schemes import SCHEMES
 from supervm.engine.work_classes import Work
-from supervm.kernels import registry
 
 
 class TaskType(Enum):
@@ -91,20 +90,9 @@ _OPERATIONS = {
     },
     **dict.fromkeys((*POSEIDON, *SPONGES), TaskType.HASHING),
 }
-"""Operation in the registry → what it is. A type that no operation has is declared, and no executor supports it."""
-
-Task = TaskType | str
-"""A type of task, or the name of one operation."""
+"""Operation in the registry → what it is. No operation has the types that only a whole node does."""
 
 
 def type_of(operation: str) -> TaskType | None:
     """The type of an operation; None if it belongs to none."""
     return _OPERATIONS.get(operation)
-
-
-def operations_of(task: Task) -> tuple[str, ...]:
-    """The registered operations that make up a task: those of its type, or the one that is named."""
-    listed = registry.operations()
-    if isinstance(task, str):
-        return (task,) if task in listed else ()
-    return tuple(name for name in listed if _OPERATIONS.get(name) is task)
