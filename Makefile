@@ -81,11 +81,11 @@ clean:
 
 # Two stamps: what the main job needs, and the rest. Each is renewed when the list of packages changes.
 $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python .typing
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
 	@touch $@
 
 $(VENV)/.full: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench,traces,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,bench,docs]'
 	@touch $@
 
 # A Python without ensurepip (Debian packs it apart) still has its own pip, which can serve the environment.

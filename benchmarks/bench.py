@@ -9,12 +9,10 @@ from typing import Annotated
 import typer
 
 from supervm.benchmarks.cases import SUITES, missing_peers
-from supervm.benchmarks.endurance import endure
 from supervm.benchmarks.results import command
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.runner import run_suite
-from supervm.benchmarks.service.suite import SUITE as SERVICE
 from supervm.engine.errors import MissingPackage
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
@@ -24,7 +22,7 @@ from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, exit_code
 from supervm.tiers.hardware import detect
 from supervm.tiers.tables import print_table
 
-ALL = "all"
+ALL, SERVICE = "all", "service"
 
 CODES = {
     "PeerDisagrees": VERIFICATION_FAILED,
@@ -79,6 +77,8 @@ def bench(
                 raise ArgumentError(
                     "suite", f"{suite} with --soak or --overload", "service, and --threads at most"
                 )
+            from supervm.benchmarks.endurance import endure  # needs what the service needs
+
             return endure(soak, overload, threads, as_json)
         if suite == ALL:
             narrowed = sweep or batch is not None or backend is not None

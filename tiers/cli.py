@@ -20,7 +20,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from supervm.tiers import interruption, output
+from supervm.tiers import extras, interruption, output
 from supervm.tiers.errors import (
     DONE,
     ENVIRONMENT_PROBLEM,
@@ -157,6 +157,11 @@ def carried_out(arguments: Sequence[str], command: Callable[[], object]) -> int:
         ended = interruption.INTERRUPTED
     except OutputLost as error:
         return _without_output(error)
+    except ModuleNotFoundError as absent:
+        lacking = extras.missing(absent, arguments[0] if arguments else None)
+        if lacking is None:
+            raise
+        return _told(lacking, exit_code(lacking), as_json)
     except OSError as error:  # of Typer's own texts; a command tells its own
         return _without_output(OutputLost(error.errno) if error.errno == errno.EPIPE else error)
     except _ClickError as error:
@@ -169,6 +174,19 @@ def carried_out(arguments: Sequence[str], command: Callable[[], object]) -> int:
     if ended == interruption.INTERRUPTED or interruption.pressed():
         return _interrupted(as_json)
     return ended if isinstance(ended, int) else DONE
+
+
+def _told(error: Exception, code: int, as_json: bool) -> int:
+    """Tell of an error; the exit code."""
+    from supervm.tiers import console
+
+    if as_json:
+        try:
+            console.print_json_error(error, code)
+        except OutputLost as lost:
+            return _without_output(lost)
+    console.show_error(error)
+    return code
 
 
 def _wrong_use(error: Any, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from supervm.engine.config import Mode
+from supervm.tiers.extras import missing
 from supervm.vm.errors import RuntimeProblem
 
 RIGHT = "the state root of the known block is right"
@@ -37,6 +38,8 @@ def check_execution(mode: Mode, threads: int) -> ExecutionState:
         from supervm.engine.workloads.known_answer import wrong
 
         problem = wrong(mode, threads)
+    except ModuleNotFoundError as absent:
+        return ExecutionState(mode.value, None, str(missing(absent) or absent))
     except (ImportError, RuntimeProblem) as error:
         return ExecutionState(mode.value, None, str(error))
     except Exception as error:  # whatever goes wrong in it is the answer to the question asked

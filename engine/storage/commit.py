@@ -16,6 +16,8 @@ KEY_BYTES = 277
 VALUE_BYTES = 65_536
 """Longest value of the state (bytes)."""
 ROOT_BYTES = 32
+CHECKPOINT_BYTES = 64 << 20
+"""Least log that is worth a checkpoint."""
 COMMIT_BYTES = 1 << 30
 """Most bytes that one commit may pack into (RocksDB's own limit is 4 GiB a value)."""
 

@@ -15,7 +15,7 @@ from supervm.crypto.messages import Messages
 from supervm.engine.errors import StorageCorrupt, StorageFailed, StorageUnavailable
 from supervm.engine.storage import layout
 from supervm.engine.storage.checkpoints import Chunks, Folding, remove_leftovers
-from supervm.engine.storage.commit import COMMIT_BYTES, Commit
+from supervm.engine.storage.commit import CHECKPOINT_BYTES, COMMIT_BYTES, Commit
 from supervm.engine.storage.database import RESTORE, Database, closed
 from supervm.engine.storage.positions import Checkpoint, Head
 from supervm.engine.storage.receipts import ReceiptsWindow
@@ -24,7 +24,6 @@ from supervm.engine.storage.recovery import read_log, read_pages, read_positions
 from supervm.engine.storage.writer import Changes, Writer
 from supervm.kernels.errors import ArgumentError
 
-CHECKPOINT_BYTES = 64 << 20  # least log that is worth a checkpoint
 KEEP_BLOCKS = 10_000  # whose receipts are kept
 QUEUE_DEPTH = 4  # commits that may wait for the writer
 
