@@ -30,15 +30,18 @@ class Build(Work):
         self.items, self.bytes = len(growth.leaves), growth.leaves.nbytes
 
     def run(self, function: Function) -> None:
+        """Call `function(growth)`, which writes the levels from `starts` on."""
         function(self.growth)
 
     def twin(self) -> Build:
+        """The same leaves with levels of its own; the rows before `starts` are copied."""
         levels = tuple(np.empty_like(level) for level in self.growth.levels)
         for mine, other, start in zip(self.growth.levels, levels, self.growth.starts, strict=True):
             other[:start] = mine[:start]
         return Build(self.operation, replace(self.growth, levels=levels))
 
     def publish(self, other: Work) -> None:
+        """Copy the levels of a twin over this call's."""
         assert isinstance(other, Build)
         for mine, found in zip(self.growth.levels, other.growth.levels, strict=True):
             mine[...] = found

@@ -51,7 +51,7 @@ CURVES = {
 }
 
 RECHECKED = 1 / 64
-"""The probability that a call is computed again, where it is not asked for more (DESIGN, section 7)."""
+"""The probability that a call is computed again, where it is not asked for more (`docs/msm.md`)."""
 
 
 @dataclass(eq=False)
@@ -114,19 +114,24 @@ class MsmCall(Work):
 
     @property
     def items(self) -> int:  # type: ignore[override]
+        """Products of a scalar and a point: k · n."""
         return int(self.scalars.shape[0]) * int(self.scalars.shape[1])
 
     @property
     def bytes(self) -> int:  # type: ignore[override]
+        """Bytes of the points and of all scalars."""
         return int(self.points.bytes + self.scalars.nbytes)
 
     def run(self, function: Function) -> None:
+        """Call `function(points, scalars, memory_limit, result)`."""
         function(self.points, self.scalars, self.memory_limit, self.result)
 
     def twin(self) -> MsmCall:
+        """The same points and scalars with a result of its own, whose contents are unknown."""
         return replace(self, result=np.empty_like(self.result))
 
     def publish(self, other: Work) -> None:
+        """Copy the result of a twin over this call's."""
         assert isinstance(other, MsmCall)
         self.result[...] = other.result
 

@@ -80,12 +80,15 @@ class ByteHashing:
         self.group = kernel.lanes.width
 
     def paths(self, keys: Ragged, out: Bytes) -> None:
+        """H(key) of every key to `out`, uint8 (n, 32), contiguous; several threads share them."""
         digest_into(self.kernel, keys, out)
 
     def hash_leaves(self, *arguments: Any) -> None:
+        """`supervm.kernels.cpu.merkle.sparse_state.hash_leaves` with this kernel."""
         hash_leaves(self.kernel, *arguments)
 
     def path(self, key: bytes) -> bytes:
+        """H(key), 32 bytes; `value` is the same of a value."""
         out = np.empty((1, ROW), np.uint8)
         digest_into(self.kernel, Messages.of([key]).ragged, out)
         return out.tobytes()
@@ -93,9 +96,11 @@ class ByteHashing:
     value = path
 
     def leaf(self, path: bytes, hashed: bytes) -> bytes:
+        """H(`00` ‖ path ‖ hashed), 32 bytes."""
         return self.path(b"\x00" + path + hashed)
 
     def node(self, left: bytes, right: bytes) -> bytes:
+        """H(`01` ‖ left ‖ right), 32 bytes."""
         return self.path(b"\x01" + left + right)
 
 
@@ -116,6 +121,7 @@ class FieldHashing:
         self.path, self.value, self.leaf, self.node = one.path, one.value, one.leaf, one.node
 
     def paths(self, keys: Ragged, out: Bytes) -> None:
+        """E(key) of every key, the bits of each byte turned round, to `out`; several threads share them."""
         data, offsets, rows = borrow(keys.data), borrow(keys.offsets), words(out)
 
         def work(start: int, stop: int) -> None:
@@ -124,6 +130,7 @@ class FieldHashing:
         run_slices(work, len(out), GROUP * 8)
 
     def hash_leaves(self, *arguments: Any) -> None:
+        """`supervm.kernels.cpu.merkle.sparse_field.hash_field_leaves` with this kernel."""
         hash_field_leaves(self.kernel, *arguments)
 
 

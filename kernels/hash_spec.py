@@ -39,10 +39,12 @@ class HashSpec:
 
     @property
     def block_words(self) -> int:
+        """Words of a block."""
         return self.block_bytes * 8 // self.word_bits
 
     @property
     def digest_words(self) -> int:
+        """Words of a digest."""
         return self.digest_bytes * 8 // self.word_bits
 
     def blocks(self, length: int) -> int:

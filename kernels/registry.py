@@ -31,6 +31,7 @@ class Backend:
 
     @property
     def available(self) -> bool:
+        """Whether it can run here."""
         return not self.reason
 
 

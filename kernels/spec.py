@@ -36,7 +36,7 @@ class FieldSpec:
     def fold(self) -> int:
         """c where p = 2^bits − c and folding is how to reduce: bits is 255 or 256 and c below 2^33; else 0.
 
-        The limits are what the bounds of `fold_field` and `fold_word` are proved for.
+        The limits are what the bounds of `crandall` and `crandall_one_lane` are proved for.
         """
         c = (1 << self.bits) - self.modulus
         return c if self.bits in (255, 256) and c < 1 << 33 else 0

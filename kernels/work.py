@@ -106,19 +106,24 @@ class Batch(Work):
 
     @property
     def items(self) -> int:  # type: ignore[override]
+        """Rows of every output."""
         return len(self.outputs[0])
 
     @property
     def bytes(self) -> int:  # type: ignore[override]
+        """Bytes of all inputs, the offsets of ragged ones among them."""
         return sum(c.bytes + c.offsets.nbytes if isinstance(c, Ragged) else c.nbytes for c in self.inputs)
 
     def run(self, function: Function) -> None:
+        """Call `function(*inputs, *options, *outputs)`."""
         function(*self.inputs, *self.options, *self.outputs)
 
     def twin(self) -> Batch:
+        """The same inputs and options with outputs of its own, whose contents are unknown."""
         return replace(self, outputs=tuple(np.empty(array.shape, array.dtype) for array in self.outputs))
 
     def publish(self, other: Work) -> None:
+        """Copy the outputs of a twin over this call's."""
         assert isinstance(other, Batch)
         for mine, found in zip(self.outputs, other.outputs, strict=True):
             mine[...] = found
@@ -135,6 +140,7 @@ class Batch(Work):
         return replace(self, inputs=taken, outputs=outputs)
 
     def mismatches(self, function: Function, share: float, random: np.random.Generator) -> int:
+        """Compute ⌈share · items⌉ random items again, at least one; how many of them differ in any output."""
         if not self.items:
             return 0
         count = min(self.items, max(1, math.ceil(self.items * share)))

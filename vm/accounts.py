@@ -40,7 +40,7 @@ def load_account(worker: Any, entry: Any, out: Any) -> None:
 
 @njit(cache=True)
 def store_account(worker: Any, entry: Any, account: Any) -> Any:
-    """Write the account of an entry; 0, or `access.FULL`."""
+    """Write the account of an entry; 0, or `access_set.FULL`."""
     if load64(account + NONCE) == 0 and amount_is_zero(account + BALANCE):
         delete(entry)
         return 0

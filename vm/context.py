@@ -16,103 +16,91 @@ from supervm.kernels.cpu.lanes.addresses import call_address, load64, store64
 from supervm.kernels.cpu.state.access_set import ACCESS_WORDS, get, put
 
 (
-    # Functions of wasmtime's C API, and the engine.
-    CALL_UNCHECKED,
-    SET_FUEL,
-    GET_FUEL,
-    TRAP_NEW,
-    TRAP_CODE,
-    TRAP_DELETE,
-    ERROR_DELETE,
-    MEMORY_DATA,
-    MEMORY_SIZE,
-    GLOBAL_GET,
-    GLOBAL_SET,
-    STORE_NEW,
-    STORE_CONTEXT,
-    STORE_DELETE,
-    INSTANTIATE,
-    EXPORT_GET,
-    STORE_LIMITER,
-    ENGINE,
+    # Addresses of functions of wasmtime's C API, and of the engine.
+    CALL_UNCHECKED,  # wasmtime_func_call_unchecked
+    SET_FUEL,  # wasmtime_context_set_fuel
+    GET_FUEL,  # wasmtime_context_get_fuel
+    TRAP_NEW,  # wasmtime_trap_new
+    TRAP_CODE,  # wasmtime_trap_code
+    TRAP_DELETE,  # wasm_trap_delete
+    ERROR_DELETE,  # wasmtime_error_delete
+    MEMORY_DATA,  # wasmtime_memory_data
+    MEMORY_SIZE,  # wasmtime_memory_data_size
+    GLOBAL_GET,  # wasmtime_global_get
+    GLOBAL_SET,  # wasmtime_global_set
+    STORE_NEW,  # wasmtime_store_new
+    STORE_CONTEXT,  # wasmtime_store_context
+    STORE_DELETE,  # wasmtime_store_delete
+    INSTANTIATE,  # wasmtime_instance_pre_instantiate
+    EXPORT_GET,  # wasmtime_instance_export_get
+    STORE_LIMITER,  # wasmtime_store_limiter
+    ENGINE,  # wasm_engine_t
     # The guest at work.
-    SLOTS,
-    SLOT,
-    CONTEXT,
-    MEMORY,
-    MEMORY_BYTES,
-    GROWS,
-    SCRATCH,
+    SLOTS,  # address of the slots of all contracts, `SLOT_WORDS` each
+    SLOT,  # address of the guest's slot
+    CONTEXT,  # its wasmtime_context_t
+    MEMORY,  # address of its memory
+    MEMORY_BYTES,  # bytes there
+    GROWS,  # 1: the memory may grow
+    SCRATCH,  # address of `SCRATCH_BYTES` of scratch
     # The block and the transaction.
-    BLOCK_NUMBER,
-    TIMESTAMP,
-    CALLER,
-    SELF,
-    TRANSFERRED,
-    INPUT,
-    INPUT_BYTES,
-    GAS_LIMIT,
-    GAS_CHARGED,
+    BLOCK_NUMBER,  # the block's number
+    TIMESTAMP,  # the block's timestamp
+    CALLER,  # address of the caller's address, 20 bytes
+    SELF,  # address of the contract's address, 20 bytes
+    TRANSFERRED,  # address of the value, 32 bytes, big-endian
+    INPUT,  # address of the input
+    INPUT_BYTES,  # bytes there
+    GAS_LIMIT,  # the transaction's gas limit
+    GAS_CHARGED,  # gas charged so far
     # What the call leaves behind.
-    REASON,
-    RETURNED,
-    HELD_CELL,
-    HELD_BYTES,
-    OUTPUT,
-    OUTPUT_BYTES,
-    EVENTS,
-    EVENTS_CAPACITY,
-    EVENTS_USED,
-    EVENTS_FIRST,
-    EVENT_COUNT,
+    REASON,  # why the call failed, a `Reason`; 0 so far
+    RETURNED,  # what the entry point returned, signed
+    HELD_CELL,  # first cell of the held value, unless its address is in `access_set.HELD`
+    HELD_BYTES,  # bytes of the held value, −1 before the first
+    OUTPUT,  # address of the output
+    OUTPUT_BYTES,  # bytes there
+    EVENTS,  # address of the events of all calls so far, each behind its length (uint32), and of their outputs
+    EVENTS_CAPACITY,  # bytes that fit
+    EVENTS_USED,  # bytes that are taken
+    EVENTS_FIRST,  # where this call's events begin
+    EVENT_COUNT,  # how many this call has
     # Keys.
-    ACCOUNT_KEY,
-    STORAGE_KEY,
-    KEY_RECORD,
-    SELF_NUMBER,
-    FAST_MARKS,
-    TOUCHED_FAST,
+    ACCOUNT_KEY,  # address of a buffer for `00` ‖ address
+    STORAGE_KEY,  # address of a buffer for `01` ‖ contract ‖ key
+    KEY_RECORD,  # address of a record to look keys up with
+    SELF_NUMBER,  # key number of the contract's own account, −1 before it is known
+    FAST_MARKS,  # address of marks by key number (uint32), the commit in which the fast path wrote it; 0: none
+    TOUCHED_FAST,  # 1: the transaction touched such an account in a way that nobody could know beforehand
     # What the engine answers for `crypto_api`.
-    CHECK_ED25519,
-    CHECK_SECP256K1,
-    RECOVER_SECP256K1,
+    CHECK_ED25519,  # address of a C function that checks one signature
+    CHECK_SECP256K1,  # the same
+    RECOVER_SECP256K1,  # address of a C function that recovers one key
 ) = range(ACCESS_WORDS, ACCESS_WORDS + 54)
-"""Addresses of C functions and of the engine. The slots of all contracts (see below); of the guest at work its slot, its
-wasmtime context, its memory and the bytes there, whether they may grow; `SCRATCH_BYTES` of scratch. Block number and
-timestamp; addresses of caller, contract, value and input, the input's bytes; the limit and what was charged so far,
-both gas. The reason why the call failed, 0 so far; what it returned; the held value: its cell, or 0 with its address in
-`access.HELD`, and its bytes, −1 before the first; the output and its bytes; events: an area, its bytes, bytes used
-by all and where this call's begin, their count. Buffers of keys: `00` ‖ address and `01` ‖ contract ‖ key, and a
-record to look them up with; the key number of the contract's own account, −1 before it is known; where the marks of accounts
-stand that the fast path wrote (uint32 by key number: the commit), 0 if there are none; whether the transaction touched
-such an account in a way that nobody could know beforehand. Addresses of C functions that check one signature
-(`supervm.engine.execution.host_crypto`)."""
+"""Words of a worker behind those of its access set, int64. The engine's C functions are in
+`supervm.engine.execution.host_crypto`."""
 
 WORKER_WORDS = RECOVER_SECP256K1 + 1
 
 (
-    SLOT_PRE,
-    SLOT_NAMES,
-    SLOT_EXPORTS,
-    SLOT_OBJECTS,
-    SLOT_GLOBALS,
-    SLOT_INITIAL,
-    SLOT_STORE,
-    SLOT_CONTEXT,
-    SLOT_MEMORY,
-    SLOT_MEMORY_BYTES,
-    SLOT_IMAGE,
-    SLOT_IMAGE_BYTES,
-    SLOT_GROWS,
-    SLOT_RESTORE_GAS,
-    SLOT_INSTANCE_GAS,
-    SLOT_STATE,
+    SLOT_PRE,  # what instances are made from, a wasmtime_instance_pre_t
+    SLOT_NAMES,  # address of the exports' names: address and length of each (int64)
+    SLOT_EXPORTS,  # how many exports there are
+    SLOT_OBJECTS,  # address of the exports' objects, `OBJECT_BYTES` each
+    SLOT_GLOBALS,  # how many globals are put back
+    SLOT_INITIAL,  # address of their first values, `OBJECT_BYTES` each
+    SLOT_STORE,  # the instance's wasmtime_store_t, 0 if there is none
+    SLOT_CONTEXT,  # its wasmtime_context_t
+    SLOT_MEMORY,  # address of its memory
+    SLOT_MEMORY_BYTES,  # bytes there when it was made
+    SLOT_IMAGE,  # address of the image that the memory is put back from
+    SLOT_IMAGE_BYTES,  # bytes there, 0 if every call gets a fresh instance
+    SLOT_GROWS,  # 1: the memory may grow
+    SLOT_RESTORE_GAS,  # what every call pays for its globals
+    SLOT_INSTANCE_GAS,  # what a new instance costs besides its memory
+    SLOT_STATE,  # `USED_UP` or `FRESH`
 ) = range(16)
-"""Words of a slot, one for each contract: what instances are made from (wasmtime_instance_pre_t); addresses and lengths of
-the exports' names, their number, their objects, `OBJECT_BYTES` each; how many globals are put back and their first values,
-`OBJECT_BYTES` each; store and context of the instance; its memory and the bytes there; the image that the memory is put
-back from, and its bytes, 0 if every call gets a fresh instance; whether the memory may grow; what every call
-pays for its globals, and what a new instance costs besides its memory; the state."""
+"""Words of a slot, int64; a worker has one for each contract."""
 
 SLOT_WORDS = SLOT_STATE + 1
 
@@ -127,17 +115,17 @@ USED_UP, FRESH = 0, 1
 
 SCRATCH_BYTES = 512
 (
-    SCRATCH_HOST,
-    SCRATCH_CALL,
-    SCRATCH_ENGINE,
+    SCRATCH_HOST,  # of host functions
+    SCRATCH_CALL,  # of the call
+    SCRATCH_ENGINE,  # of whoever calls
 ) = (0, 128, 256)
-"""Parts of the scratch: of host functions, of the call, of whoever calls."""
+"""Parts of the scratch, in bytes from its beginning."""
 
 RETRY = 255
 """Reason of a call that could not be executed for want of room; never seen outside."""
 
 NEEDS_INSTANCES = 8
-"""What is full (`access.NEEDS`): the pool that instances come from."""
+"""What is full (`access_set.NEEDS`): the pool that instances come from."""
 
 
 @njit(cache=True, inline="always")

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host functions of `chain_api` (`docs/execution-rules.md`, Host functions), called by guests as C functions."""
+"""The host functions of `chain_api` (`docs/execution-rules.md`, Host functions), called by guests as C functions.
+
+Arguments are i32 and unsigned. Each function returns the trap that ends the call, or 0, and leaves its answer where its
+first argument was. All trap with `BAD_POINTER` for an area beyond the guest's memory and with `OUT_OF_GAS` beyond the gas
+limit, and those that look an account up with `LIMIT_EXCEEDED` if the transaction touches too many keys.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +81,7 @@ EVENT_HEADER = 4
 
 @host_function
 def block_number(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`() -> i64`: the number of the block."""
     if not charge(worker, COUNTER):
         return trap(worker, OUT_OF_GAS)
     return answer64(arguments, get(worker, BLOCK_NUMBER))
@@ -83,6 +89,7 @@ def block_number(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def timestamp(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`() -> i64`: the block's timestamp."""
     if not charge(worker, COUNTER):
         return trap(worker, OUT_OF_GAS)
     return answer64(arguments, get(worker, TIMESTAMP))
@@ -102,21 +109,25 @@ def _give(worker: Any, arguments: Any, source: Any, size: Any) -> Any:
 
 @host_function
 def caller(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`(out_ptr) -> i32`: write the sender's address, 20 bytes; 0."""
     return _give(worker, arguments, get(worker, CALLER), ADDRESS_BYTES)
 
 
 @host_function
 def self_address(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`(out_ptr) -> i32`: write the contract's own address, 20 bytes; 0."""
     return _give(worker, arguments, get(worker, SELF), ADDRESS_BYTES)
 
 
 @host_function
 def value(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`(out_ptr) -> i32`: write the amount that came with the call, 32 bytes, big-endian; 0."""
     return _give(worker, arguments, get(worker, TRANSFERRED), AMOUNT_BYTES)
 
 
 @host_function
 def input_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`() -> i32`: bytes of the input."""
     if not charge(worker, COUNTER):
         return trap(worker, OUT_OF_GAS)
     return answer32(arguments, get(worker, INPUT_BYTES))
@@ -124,6 +135,7 @@ def input_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def input_read(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`(ptr, offset, len) -> i32`: copy min(len, bytes after `offset`) of the input; that number."""
     pointer, offset, length = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length):
         return trap(worker, BAD_POINTER)
@@ -136,6 +148,10 @@ def input_read(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def set_output(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`(ptr, len) -> i32`: replace the output; 0.
+
+    Traps with `LIMIT_EXCEEDED` above `limits.OUTPUT_BYTES`.
+    """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
         return trap(worker, BAD_POINTER)
@@ -171,6 +187,10 @@ def self_number(worker: Any) -> Any:
 
 @host_function
 def balance(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`(addr_ptr, out_ptr) -> i32`: write an account's balance, 32 bytes, big-endian; 0.
+
+    The transaction depends on the account.
+    """
     address, out = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, address, ADDRESS_BYTES) or not inside(worker, out, AMOUNT_BYTES):
         return trap(worker, BAD_POINTER)
@@ -187,6 +207,11 @@ def balance(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def transfer(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`(to_ptr, amount_ptr) -> i32`: move 32 bytes of amount from the contract's account; 0, or −1 if it has less.
+
+    An amount of 0 touches no account, and one to the contract itself moves nothing. A new account costs `NEW_ACCOUNT`
+    besides. The transaction depends on both accounts.
+    """
     recipient, amount = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, recipient, ADDRESS_BYTES) or not inside(worker, amount, AMOUNT_BYTES):
         return trap(worker, BAD_POINTER)
@@ -220,6 +245,10 @@ def transfer(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def emit_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`(ptr, len) -> i32`: put an event behind those of this call; 0.
+
+    Traps with `LIMIT_EXCEEDED` beyond `limits.EVENTS` events or `limits.EVENT_BYTES` bytes of all of them.
+    """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
         return trap(worker, BAD_POINTER)
@@ -241,6 +270,7 @@ def emit_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def events_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`() -> i32`: events of this call so far."""
     if not charge(worker, COUNTER):
         return trap(worker, OUT_OF_GAS)
     return answer32(arguments, get(worker, EVENT_COUNT))
@@ -248,6 +278,10 @@ def events_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def read_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
+    """`(index, ptr, len) -> i32`: copy min(len, its length) bytes of an event of this call; that number.
+
+    Traps with `EVENT_INDEX` if there is no such event.
+    """
     index, pointer, length = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length):
         return trap(worker, BAD_POINTER)

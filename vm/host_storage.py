@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host functions of `storage_api` (`docs/execution-rules.md`, Host functions), called by guests as C functions."""
+"""The host functions of `storage_api` (`docs/execution-rules.md`, Host functions), called by guests as C functions.
+
+Arguments are i32 and unsigned. Each function returns the trap that ends the call, or 0, and leaves its answer where its
+first argument was. All trap with `BAD_POINTER` for an area beyond the guest's memory and with `OUT_OF_GAS` beyond the gas
+limit, and those that look a key up with `LIMIT_EXCEEDED` if the transaction touches too many.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +61,7 @@ DELETE_BASE, DELETE_BYTE = priced("storage_delete")
 
 @njit(cache=True)
 def key_number(worker: Any, pointer: Any, length: Any) -> Any:
-    """The number of a storage key of the contract at work, or `access.FULL`."""
+    """The number of a storage key of the contract at work, or `access_set.FULL`."""
     key = get(worker, STORAGE_KEY)
     copy(key + PREFIX_BYTES, at(worker, pointer), length)
     return find_key(worker, get(worker, KEY_RECORD), key, PREFIX_BYTES + length)
@@ -72,6 +77,10 @@ def _growth(entry: Any, length: Any, size: Any) -> Any:
 
 @host_function
 def storage_get(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`(key_ptr, key_len) -> i64`: hold a value for `storage_read_value`; its bytes, 0 if there is none.
+
+    −1 for a key above `limits.KEY_BYTES`: what was held stays. The transaction depends on the value.
+    """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
         return trap(worker, BAD_POINTER)
@@ -94,6 +103,10 @@ def storage_get(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def storage_has(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`(key_ptr, key_len) -> i32`: 1 if the key has a value, else 0; −1 for a key above `limits.KEY_BYTES`.
+
+    The transaction depends on the value.
+    """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
         return trap(worker, BAD_POINTER)
@@ -110,6 +123,10 @@ def storage_has(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def storage_read_value(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`(ptr, len) -> i32`: copy min(len, its length) bytes of the value that is held; that number.
+
+    Traps with `NO_HELD_VALUE` before any `storage_get` of the call.
+    """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
         return trap(worker, BAD_POINTER)
@@ -129,6 +146,11 @@ def storage_read_value(worker: Any, caller: Any, arguments: Any, count: Any) -> 
 
 @host_function
 def storage_set(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`(key_ptr, key_len, value_ptr, value_len) -> i32`: give a key a value; 0.
+
+    Bytes by which the state grows cost `GROWTH_BYTE` each besides, so that the transaction depends on the value before.
+    Traps with `LIMIT_EXCEEDED` for a key above `limits.KEY_BYTES` or a value above `limits.VALUE_BYTES`.
+    """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     value, size = argument(arguments, 2), argument(arguments, 3)
     if not inside(worker, pointer, length) or not inside(worker, value, size):
@@ -153,6 +175,10 @@ def storage_set(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def storage_delete(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`(key_ptr, key_len) -> i32`: take a key's value away, if it has one; 0. Does not depend on what was there.
+
+    Traps with `LIMIT_EXCEEDED` for a key above `limits.KEY_BYTES`.
+    """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     if not inside(worker, pointer, length):
         return trap(worker, BAD_POINTER)

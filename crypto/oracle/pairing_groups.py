@@ -22,14 +22,29 @@ class Arithmetic(Protocol):
     zero: Coordinate
     one: Coordinate
 
-    def add(self, a: Coordinate, b: Coordinate) -> Coordinate: ...
-    def sub(self, a: Coordinate, b: Coordinate) -> Coordinate: ...
-    def mul(self, a: Coordinate, b: Coordinate) -> Coordinate: ...
-    def inverse(self, a: Coordinate) -> Coordinate: ...
-    def sqrt(self, a: Coordinate) -> Coordinate | None: ...
-    def larger(self, a: Coordinate) -> bool: ...
-    def parts(self, a: Coordinate) -> tuple[int, ...]: ...
-    def element(self, parts: Iterable[int]) -> Coordinate: ...
+    def add(self, a: Coordinate, b: Coordinate) -> Coordinate:
+        """a + b."""
+
+    def sub(self, a: Coordinate, b: Coordinate) -> Coordinate:
+        """a − b."""
+
+    def mul(self, a: Coordinate, b: Coordinate) -> Coordinate:
+        """a · b."""
+
+    def inverse(self, a: Coordinate) -> Coordinate:
+        """a⁻¹; 0 raises ValueError."""
+
+    def sqrt(self, a: Coordinate) -> Coordinate | None:
+        """A square root, or None if a is no square."""
+
+    def larger(self, a: Coordinate) -> bool:
+        """a is the larger of a and −a."""
+
+    def parts(self, a: Coordinate) -> tuple[int, ...]:
+        """The integers that a is made of, one or two of them, c₀ first."""
+
+    def element(self, parts: Iterable[int]) -> Coordinate:
+        """The inverse of `parts`."""
 
 
 class Prime:

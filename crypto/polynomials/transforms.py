@@ -144,13 +144,16 @@ class Transformation(Work):
         self.bytes = self.values.nbytes
 
     def run(self, function: Function) -> None:
+        """Call `function(values, what, out)`."""
         function(self.values, self.what, self.out)
 
     def twin(self) -> Transformation:
+        """The same transform of the same values with an `out` of its own, whose contents are unknown."""
         what = self.what
         return Transformation(self.curve, self.values, what.inverse, what.shift, what.reversed)
 
     def publish(self, other: Work) -> None:
+        """Copy the result of a twin over this call's."""
         assert isinstance(other, Transformation)
         self.out[...] = other.out
 

@@ -27,7 +27,7 @@ from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Ragged
 
 RULES = {"dalek": eddsa.COFACTORLESS, "strict": eddsa.STRICT, "zip215": eddsa.COFACTORED}
-"""The named acceptance rules of DESIGN section 4."""
+"""The named acceptance rules (`docs/verification-rules.md`)."""
 
 OPERATION = schemes.ED25519.operation
 

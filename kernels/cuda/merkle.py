@@ -78,14 +78,16 @@ class ByteHasher:
     hashes_leaves: bool = True
 
     def prepare(self, device: Device, arity: int) -> None:
-        pass
+        """See `Hasher.prepare`: `hash_rows` reads nothing but rows."""
 
     def leaves(self, stream: Stream, data: np.uint64, width: int, out: np.uint64, count: int) -> None:
+        """See `Hasher.leaves`: the digest of `leaf` ‖ leaf, a thread each."""
         stream.launch_items(self.program, "hash_rows", count, data, width, self.leaf, out, count)
 
     def nodes(
         self, device: Device, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int
     ) -> None:
+        """See `Hasher.nodes`: the digest of `node` ‖ the rows of a group, a thread each."""
         stream.launch_items(self.program, "hash_rows", count, level, arity * ROW, self.node, out, count)
 
 
@@ -101,15 +103,22 @@ class ItemHasher:
     hashes_leaves: bool = False
 
     def prepare(self, device: Device, arity: int) -> None:
+        """See `Hasher.prepare`: the tables of the program for this arity."""
         for table in self.program(arity).tables.values():
             table.on(device)
 
     def leaves(self, stream: Stream, data: np.uint64, width: int, out: np.uint64, count: int) -> None:
+        """Not to be called, as `hashes_leaves` says.
+
+        Raises:
+            NotImplementedError: always.
+        """
         raise NotImplementedError("leaves are rows")
 
     def nodes(
         self, device: Device, stream: Stream, level: np.uint64, arity: int, out: np.uint64, count: int
     ) -> None:
+        """See `Hasher.nodes`: the program's launches, with groups as its input and rows as its output."""
         program = self.program(arity)
         (groups,), (rows,) = program.inputs, program.outputs
         known: dict[str, Buffer | int | np.uint64] = {

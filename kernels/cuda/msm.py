@@ -10,7 +10,7 @@
 
 Products, n points, w windows, B = 2^(bits − 1) buckets: 10·n·w for the sums, and for segments of SEGMENT buckets
 (28 + 23·bits/SEGMENT)·B·w for the reduction; on Edwards curves 7, 18 and 17 in the place of 10, 28 and 23, so that the plans
-are the same. At the 60 and 27 G/s of products of eight and of twelve words on an H100 (DESIGN, 3.3) 2^20 points take 3.3 and
+are the same. At 60 and 27 G/s of products of eight and of twelve words on an H100 (`docs/gpu.md`) 2^20 points take 3.3 and
 7.7 ms for 198 and 207 M products, 2^24 take 43 and 98 ms for 2.6 G. Sorting moves 40 bytes a pair for each of three digits:
 0.7 ms for 2^20 points and 12 ms for 2^24. Bounds, not measurements.
 
@@ -78,7 +78,7 @@ class Plan(SharedWindows):
         points: at a time.
         words: 32-bit words of a coordinate.
         row_words: 32-bit words of a point to be added, and of each of its multiples.
-        bits, windows, shared: as in `msm_plan`.
+        bits, windows, shared: as in `supervm.kernels.cpu.msm.plan`.
     """
 
     points: int
@@ -90,6 +90,7 @@ class Plan(SharedWindows):
 
     @property
     def entries(self) -> int:
+        """Pairs of a point and a window: what is sorted and added up."""
         return self.points * self.windows
 
     @property
@@ -144,6 +145,7 @@ class GroupProgram:
 
     @property
     def order(self) -> int:
+        """The order of the subgroup, a prime: scalars are below it."""
         return self.spec.scalar_field.modulus
 
     def neutral(self, count: int) -> Words:

@@ -5,7 +5,7 @@ One pass over up to 2^10 numbers, two up to 2^20, three above; each reads and wr
 numbers, 33 KiB, is in shared memory, so that three blocks of 256 threads share a multiprocessor and registers are the limit.
 
 Bounds for an H100, counted, not measured: 132 multiprocessors at 1.755 GHz multiply 32 pairs of words a cycle each (what the
-103·10⁹ products of 75 a second in DESIGN, section 3.3, come to), so 54·10⁹ Montgomery products of 136 a second.
+103·10⁹ products of 75 a second in `docs/gpu.md` come to), so 54·10⁹ Montgomery products of 136 a second.
 
 - 2^20, two passes of 2^10. Of the 5 products a number that 10 levels have, half a product falls away in the first level, a
   quarter in the second, 3/16 with k = 0 in the two that follow: 4.06, and the twist between the passes 2. 10.6·10⁶

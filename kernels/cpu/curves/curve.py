@@ -51,6 +51,7 @@ class CurveMarkerType(types.Type):
 
     @property
     def key(self) -> Any:
+        """By what Numba tells types apart: the curve, and (bits, width) of its lanes."""
         return self.spec, self.lanes.key
 
 

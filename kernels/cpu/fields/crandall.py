@@ -130,6 +130,7 @@ class FoldLanes(FoldField):
     def products(
         self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
     ) -> list[Limbs]:
+        """See `FoldField.products`: IFMA columns are folded once, then scaled and carried for each of `sums`."""
         columns = self._product(e, factors)
         results = []
         for coefficient, terms in sums:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Products modulo 2^k − c for one lane: 64×64→128-bit multiplications in the radix of `fold_field`.
+"""Products modulo 2^k − c for one lane: 64×64→128-bit multiplications in the radix of `crandall`.
 
-Elements follow the contract of `fold_field`, except that limb 1 may reach 2^52 + 2^44: a product ends with what was
+Elements follow the contract of `crandall`, except that limb 1 may reach 2^52 + 2^44: a product ends with what was
 folded into limb 0, carried into limb 1 and no further. A 64-bit multiplier has room for that.
 """
 
@@ -19,6 +19,10 @@ class FoldWord(FoldField):
     def products(
         self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
     ) -> list[Limbs]:
+        """See `FoldField.products`: columns of 128 bits are folded once, then scaled and carried for each of `sums`.
+
+        Where the coefficient is −1 the product is carried by itself, then subtracted from the terms.
+        """
         columns = self._folded_columns(e, factors)
         results = []
         for coefficient, terms in sums:

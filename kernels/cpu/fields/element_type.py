@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Numba types of field elements, and which code generator stands behind each.
 
-Moduli 2^k − c with small c fold (`fold_field`, `fold_word`), all others use Montgomery form (`montgomery_field`), and
-quadratic extensions stand on that (`quadratic_field`); code that uses elements cannot tell.
+Moduli 2^k − c with small c fold (`crandall`, `crandall_one_lane`), all others use Montgomery form (`montgomery`), and
+quadratic extensions stand on that (`quadratic_codegen`); code that uses elements cannot tell.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class ElementType(types.Type):
 
     @property
     def key(self) -> tuple[str, int, tuple[int, int]]:
+        """By what Numba tells types apart: the field's name, its modulus, and (bits, width) of the lanes."""
         return self.spec.name, self.modulus, self.lanes.key
 
     @property
@@ -63,6 +64,7 @@ class ElementType(types.Type):
 
     @property
     def llvm(self) -> ir.Type:
+        """An array of `code.limbs` values in lanes."""
         return ir.ArrayType(self.lanes.llvm, self.code.limbs)
 
 
@@ -117,6 +119,7 @@ class FieldMarkerType(types.Type):
 
     @property
     def key(self) -> Any:
+        """That of the field's elements, see `ElementType.key`."""
         return self.element.key
 
 
@@ -130,6 +133,7 @@ class LocalType(types.Type):
 
     @property
     def key(self) -> Any:
+        """By what Numba tells types apart: the elements' key and how many there are."""
         return self.element.key, self.count
 
 

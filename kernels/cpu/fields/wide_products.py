@@ -51,30 +51,38 @@ class Alternating:
         self.count = groups_of(lanes)
 
     def constant(self, value: int) -> Groups:
+        """`value` modulo 2^64 in every lane of every group."""
         return (self.single.constant(value),) * self.count
 
     def _each(self, operation: Callable[..., ir.Value], *values: Groups) -> Groups:
         return tuple(operation(*parts) for parts in zip(*values, strict=True))
 
     def add(self, a: Groups, b: Groups) -> Groups:
+        """a + b modulo 2^64."""
         return self._each(self.single.add, a, b)
 
     def shl(self, a: Groups, bits: int) -> Groups:
+        """a · 2^bits modulo 2^64; `bits` is below 64, as in all shifts."""
         return self._each(lambda value: self.single.shl(value, bits), a)
 
     def shr(self, a: Groups, bits: int) -> Groups:
+        """⌊a / 2^bits⌋ of unsigned lanes."""
         return self._each(lambda value: self.single.shr(value, bits), a)
 
     def sar(self, a: Groups, bits: int) -> Groups:
+        """⌊a / 2^bits⌋ of signed lanes."""
         return self._each(lambda value: self.single.sar(value, bits), a)
 
     def mask(self, a: Groups, bits: int) -> Groups:
+        """The low `bits` bits of a."""
         return self._each(lambda value: self.single.mask(value, bits), a)
 
     def madd_low(self, total: Groups, a: Groups, b: Groups) -> Groups:
+        """total + (a·b mod 2^52), see `Emitter.madd_low`."""
         return self._each(self.single.madd_low, total, a, b)
 
     def madd_high(self, total: Groups, a: Groups, b: Groups) -> Groups:
+        """total + ⌊a·b / 2^52⌋, see `Emitter.madd_high`."""
         return self._each(self.single.madd_high, total, a, b)
 
 
@@ -175,10 +183,12 @@ class WideOne:
         return e.narrow(value), e.narrow(e.wide_shr(value, 64))
 
     def begin(self, e: Alternating, limbs: list[Groups]) -> list[Groups]:
+        """`limbs` · R in words, which reduction makes `limbs` of."""
         zero = e.constant(0)
         return [zero] * self.limbs + limbs + [zero]
 
     def gather(self, e: Alternating, columns: list[Groups], a: list[Groups], b: list[Groups]) -> list[Groups]:
+        """columns + a·b, modulo 2^(64·(2n + 1))."""
         n, single = self.limbs, e.single
         x, y = [limb[0] for limb in a], [limb[0] for limb in b]
         product: Wide = [ir.Constant(I64, 0)] * (2 * n)
@@ -194,6 +204,7 @@ class WideOne:
         return [(word,) for word in self.words(single, total, self.type, self.size)]
 
     def square(self, e: Alternating, a: list[Groups]) -> list[Groups]:
+        """a² in words."""
         return self.gather(e, [e.constant(0)] * self.size, a, a)
 
     def reduce(self, e: Alternating, columns: list[Groups]) -> list[Groups]:
@@ -226,6 +237,7 @@ class WideOne:
         return [(word,) for word in self.words(e, value, bits, self.limbs)]
 
     def add(self, e: Alternating, a: list[Groups], b: list[Groups]) -> list[Groups]:
+        """a + b mod p, for a and b below p."""
         single = e.single
         bits = ir.IntType(64 * (self.limbs + 1))
         x, y = (self.whole(single, [limb[0] for limb in limbs], bits) for limbs in (a, b))
@@ -241,6 +253,7 @@ class WideType(types.Type):
 
     @property
     def key(self) -> Any:
+        """That of the element, see `ElementType.key`."""
         return self.element.key
 
     @property
@@ -253,6 +266,7 @@ class WideType(types.Type):
 
     @property
     def llvm(self) -> ir.Type:
+        """An array of `code.size` columns, each with a value in lanes for every group."""
         return ir.ArrayType(self.element.lanes.llvm, self.code.size * groups_of(self.element.lanes))
 
 
@@ -284,6 +298,7 @@ class Room:
         ]
 
     def put(self, room: ir.Value, index: ir.Value, limbs: list[Groups]) -> None:
+        """Store `limbs`, each of all groups, as element `index`."""
         zero = ir.Constant(ir.IntType(32), 0)
         for group in range(self.e.count):
             place = self._place(room, index, group)
@@ -302,12 +317,14 @@ class Room:
         return limbs
 
     def pack(self, columns: list[Groups]) -> ir.Value:
+        """A sum's columns as one value of `WideType`."""
         value: ir.Value = ir.Constant(self.wide.llvm, ir.Undefined)
         for index, part in enumerate(part for column in columns for part in column):
             value = self.builder.insert_value(value, part, index)
         return value
 
     def unpack(self, wide: ir.Value) -> list[Groups]:
+        """The inverse of `pack`."""
         count = self.e.count
         parts = [self.builder.extract_value(wide, index) for index in range(self.wide.code.size * count)]
         return [tuple(parts[start : start + count]) for start in range(0, len(parts), count)]

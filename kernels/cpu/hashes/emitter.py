@@ -48,6 +48,7 @@ class HashKernelType(types.Type):
 
     @property
     def key(self) -> tuple[str, int, int, bool]:
+        """By what Numba tells types apart: the hash's name, bits and width of the lanes, `dedicated`."""
         return self.spec.name, self.lanes.bits, self.lanes.width, self.dedicated
 
 
@@ -62,9 +63,11 @@ class Kept:
         self.slots = [cgutils.alloca_once_value(builder, word) for word in words]
 
     def read(self) -> list[ir.Value]:
+        """The words as they are at the builder's position, in their order."""
         return [self.builder.load(slot) for slot in self.slots]
 
     def write(self, words: Sequence[ir.Value]) -> None:
+        """Replace all words; there are as many as at first."""
         for slot, word in zip(self.slots, words, strict=True):
             self.builder.store(word, slot)
 
@@ -77,9 +80,11 @@ class HashEmitter:
         self.lanes = lanes
 
     def constant(self, value: int) -> ir.Constant:
+        """`value` modulo 2^bits in every lane."""
         return splat_constant(self.lanes, value)
 
     def keep(self, words: Sequence[ir.Value]) -> Kept:
+        """Words for a loop to carry, at first these."""
         return Kept(self.builder, words)
 
     def table(self, name: str, words: Sequence[int]) -> ir.Value:
@@ -140,9 +145,11 @@ class HashEmitter:
         return builder.xor(a, builder.and_(builder.not_(b), c))
 
     def rotate_left(self, word: ir.Value, count: int) -> ir.Value:
+        """The word rotated to the left by `count` bits, less than a word."""
         return self.join_left(word, word, count)
 
     def rotate_right(self, word: ir.Value, count: int) -> ir.Value:
+        """The word rotated to the right by `count` bits, less than a word."""
         operands = [word, word, self.constant(count)]
         return call_llvm(self.builder, f"llvm.fshr.{self._suffix()}", word.type, operands)
 
@@ -152,9 +159,11 @@ class HashEmitter:
         return call_llvm(self.builder, f"llvm.fshl.{self._suffix()}", high.type, operands)
 
     def shift_right(self, word: ir.Value, count: int) -> ir.Value:
+        """The word shifted to the right by `count` bits, less than a word; zeros come in."""
         return self.builder.lshr(word, self.constant(count))
 
     def swap_bytes(self, word: ir.Value) -> ir.Value:
+        """The word with its bytes in the opposite order."""
         return call_llvm(self.builder, f"llvm.bswap.{self._suffix()}", word.type, [word])
 
     def _suffix(self) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Poseidon2's matrices of width 2 and 3 (eprint 2023/323, section 5) by additions, for the groups of lanes of `wide_field`.
+"""Poseidon2's matrices of width 2 and 3 (eprint 2023/323, section 5) by additions, for the groups of lanes
+of `wide_products`.
 
 With lanes sums stay without carries until they are stored. To reduce one, ⌊sum / p⌋ is estimated from its last limb, and so
 often p is taken away: what is left is below 1.1p.
@@ -30,9 +31,11 @@ class SumsInLanes:
         self.wide, self.e = wide, e
 
     def raw(self, limbs: list[Groups]) -> Raw:
+        """An element's limbs as a sum, which they are already."""
         return limbs
 
     def add(self, a: Raw, b: Raw) -> Raw:
+        """a + b, limb by limb and without carries; limbs must stay below 2^64."""
         return [self.e.add(x, y) for x, y in zip(a, b, strict=True)]
 
     def carried(self, a: Raw, most: int) -> list[Groups]:
@@ -65,9 +68,11 @@ class SumsInOne:
         self.bits = ir.IntType(64 * (wide.limbs + 1))
 
     def raw(self, limbs: list[Groups]) -> Raw:
+        """An element's n words as one integer of n + 1 words."""
         return [(self.wide.whole(self.e.single, [limb[0] for limb in limbs], self.bits),)]
 
     def add(self, a: Raw, b: Raw) -> Raw:
+        """a + b, which must fit n + 1 words."""
         return [(self.e.single.builder.add(a[0][0], b[0][0]),)]
 
     def reduced(self, a: Raw, most: int) -> list[Groups]:

@@ -19,24 +19,31 @@ class Emitter:
         self.lanes = lanes
 
     def constant(self, value: int) -> ir.Constant:
+        """`value` modulo 2^64 in every lane."""
         return splat_constant(self.lanes, value)
 
     def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """a + b modulo 2^64."""
         return self.builder.add(a, b)
 
     def sub(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """a − b modulo 2^64."""
         return self.builder.sub(a, b)
 
     def mask(self, a: ir.Value, bits: int) -> ir.Value:
+        """The low `bits` bits of a."""
         return self.builder.and_(a, self.constant((1 << bits) - 1))
 
     def shl(self, a: ir.Value, bits: int) -> ir.Value:
+        """a · 2^bits modulo 2^64; `bits` is below 64, as in all shifts of lanes."""
         return self.builder.shl(a, self.constant(bits)) if bits else a
 
     def shr(self, a: ir.Value, bits: int) -> ir.Value:
+        """⌊a / 2^bits⌋ of unsigned lanes."""
         return self.builder.lshr(a, self.constant(bits)) if bits else a
 
     def sar(self, a: ir.Value, bits: int) -> ir.Value:
+        """⌊a / 2^bits⌋ of signed lanes."""
         return self.builder.ashr(a, self.constant(bits))
 
     def scale(self, a: ir.Value, factor: int) -> ir.Value:
@@ -75,6 +82,7 @@ class Emitter:
         return self.builder.mul(self.wide(a), self.wide(b))
 
     def wide_shr(self, a: ir.Value, bits: int) -> ir.Value:
+        """⌊a / 2^bits⌋ of an unsigned 128-bit value; `bits` is below 128."""
         return self.builder.lshr(a, ir.Constant(I128, bits))
 
     def narrow(self, a: ir.Value, bits: int = 64) -> ir.Value:

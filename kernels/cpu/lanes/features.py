@@ -69,6 +69,7 @@ class CpuFeatures:
 
     @property
     def ifma(self) -> bool:
+        """Whether `ifma` can be used: nothing speaks against it."""
         return not self.ifma_reason
 
 

@@ -49,10 +49,12 @@ class LanesType(types.Type):
 
     @property
     def key(self) -> tuple[int, int]:
+        """By what Numba tells types apart: (bits, width)."""
         return self.bits, self.width
 
     @property
     def llvm(self) -> ir.Type:
+        """A vector of `width` integers of `bits` bits; one lane is a plain integer."""
         return vector(ir.IntType(self.bits), self.width)
 
 
@@ -65,6 +67,7 @@ class MaskType(types.Type):
 
     @property
     def key(self) -> int:
+        """By what Numba tells types apart: the width."""
         return self.width
 
 
@@ -77,6 +80,7 @@ class LanesMarkerType(types.Type):
 
     @property
     def key(self) -> tuple[int, int]:
+        """That of the lanes, see `LanesType.key`."""
         return self.lanes.key
 
 

@@ -71,6 +71,7 @@ class Packed:
 
     @property
     def points(self) -> int:
+        """How many points there are, their multiples not counted."""
         return len(self.infinite)
 
 

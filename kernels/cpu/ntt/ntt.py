@@ -49,7 +49,7 @@ def run_blocks(field, lanes, source, target, log, shape, along, order, table, sc
             no lines lie along each other.
         along: whether lines lie along each other in `source`, and in `target`.
         order: two int64 (2^log,): the place in the scratch buffer of number i of a line in `source`, and in `target`.
-        table: factors of the levels, see `ntt_passes`.
+        table: factors of the levels, see `passes`.
         scales: (factors before, rows between those of neighbours, factors after, rows between): numbers are multiplied
             by them, unless there are −1 rows between.
         twist: (FIRST or LAST, constants, i₂ of every line of a group as int64, log₂ n₂, whether there is a shift).

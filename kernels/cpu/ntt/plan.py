@@ -56,7 +56,7 @@ def _powers(field: Field, base: int, start: int, count: int) -> Words:
 
 @functools.lru_cache(_TABLES)
 def _levels(field: Field, log: int, inverse: bool) -> Words:
-    """The factors of the levels of transforms up to 2^log, see `ntt_passes`."""
+    """The factors of the levels of transforms up to 2^log, see `passes`."""
     table = np.empty(row_words(field) << log, np.uint64)
     for level in range(log):
         root = prime_spec(field).root_of_unity(2 << level)
@@ -65,6 +65,7 @@ def _levels(field: Field, log: int, inverse: bool) -> Words:
 
 
 def row_words(field: Field) -> int:
+    """Words of a factor w in a table: its limbs, with lanes also those of w' = ⌊w·R/p⌋ (`shoup`)."""
     return field.limbs if field.lanes.width == 1 else 2 * field.limbs
 
 
@@ -93,7 +94,7 @@ class Plan:
     """A transform in a field, for one backend.
 
     Args:
-        field: a marker; with R/p ≥ 35, as `ntt_passes` says.
+        field: a marker; with R/p ≥ 35, as `passes` says.
         what: the transform.
     """
 

@@ -47,41 +47,36 @@ from supervm.kernels.cpu.state.versions import (
 )
 
 (
-    KEYS,
-    VERSIONS,
-    COMMIT_NUMBER,
-    IN_PLACE,
-    STACK,
-    STACK_CAPACITY,
-    STACK_COUNT,
-    DIRTY,
-    DIRTY_CAPACITY,
-    DIRTY_COUNT,
-    AGAIN,
-    AGAIN_CAPACITY,
-    AGAIN_COUNT,
-    REPLACED,
-    ENTRIES,
-    ENTRY_CAPACITY,
-    ENTRY_FIRST,
-    ENTRY_COUNT,
-    VALUES,
-    VALUES_CAPACITY,
-    VALUES_USED,
-    INDEX,
-    INDEX_STAMP,
-    HELD,
-    HINTS,
-    HINT_COUNT,
-    NEEDS,
-    NEEDED,
+    KEYS,  # address of the key table
+    VERSIONS,  # address of the versions
+    COMMIT_NUMBER,  # number of the commit that is being made
+    IN_PLACE,  # 1: its own versions of this commit may be written over, since nobody else reads them
+    STACK,  # address of its own free cells (uint32)
+    STACK_CAPACITY,  # how many fit
+    STACK_COUNT,  # how many there are
+    DIRTY,  # address of the keys that it was the first to write in this commit (int64, see `note_written`)
+    DIRTY_CAPACITY,  # how many fit
+    DIRTY_COUNT,  # how many there are
+    AGAIN,  # address of the keys that it wrote once more into new cells, with repeats (int64)
+    AGAIN_CAPACITY,  # how many fit
+    AGAIN_COUNT,  # how many there are
+    REPLACED,  # how many versions of earlier commits it replaced
+    ENTRIES,  # address of its entries, `ENTRY_BYTES` each
+    ENTRY_CAPACITY,  # how many fit
+    ENTRY_FIRST,  # the first one of the transaction at work
+    ENTRY_COUNT,  # how many that transaction has
+    VALUES,  # address of the values that are written
+    VALUES_CAPACITY,  # bytes that fit
+    VALUES_USED,  # bytes that are taken
+    INDEX,  # address of the index of entries by key, used beyond `SCANNED` (see `INDEX_BITS`)
+    INDEX_STAMP,  # number of the transaction at work, of which the index holds the low 32 bits
+    HELD,  # address of a written value that the guest holds, 0 if it holds none
+    HINTS,  # address of the numbers of keys that the transaction said it would touch (int64)
+    HINT_COUNT,  # how many there are
+    NEEDS,  # what is full (`NEEDS_KEYS` …), 0 if nothing
+    NEEDED,  # how much of it is asked for
 ) = range(28)
-"""Words of a worker: addresses of the key table and the versions; the number of the commit that is being made; whether
-its own versions may be written over (nobody else reads them); the worker's stack of cells; the keys that it wrote first
-in this commit (`versions.HAS_MORE`), and those that it wrote once more into new cells (with repeats); how many versions it
-replaced; its entries, the first of the transaction at work and how many that has; bytes written; the index of entries by
-key, used beyond `SCANNED`; the address of a written value that a guest holds; numbers of keys that the transaction said it
-would touch (int64) and how many; what is full, how much."""
+"""Words of a worker, int64."""
 
 ACCESS_WORDS = NEEDED + 1
 
@@ -91,6 +86,7 @@ KEY, SEEN, LENGTH, FLAGS, VALUE, ROOM = 0, 4, 8, 12, 16, 24
 of the written value (64), bytes there (64)."""
 
 READ, WRITTEN = 1, 2
+"""Flags of an entry: the transaction depends on the value it saw; it wrote another, or deleted it."""
 
 MOST_ENTRIES = 16_384
 """Different keys of one transaction."""
@@ -107,7 +103,16 @@ HINTS_SEARCHED = 8
 INDEX_BITS = 15
 """The index has 2^15 slots: a stamp of the transaction (32 bits), the place of an entry + 1."""
 
-NEEDS_KEYS, NEEDS_CELLS, NEEDS_DIRTY, NEEDS_ENTRIES, NEEDS_VALUES, NEEDS_EVENTS, NEEDS_AGAIN = range(1, 8)
+(
+    NEEDS_KEYS,  # the key table: bytes of a key
+    NEEDS_CELLS,  # cells
+    NEEDS_DIRTY,  # `DIRTY`: keys
+    NEEDS_ENTRIES,  # `ENTRIES`: entries of this transaction
+    NEEDS_VALUES,  # `VALUES`: bytes
+    NEEDS_EVENTS,  # `vm.context.EVENTS`: bytes
+    NEEDS_AGAIN,  # `AGAIN`: keys
+) = range(1, 8)
+"""What can be full, and what `NEEDED` counts then."""
 
 TOO_MANY = -3
 """A transaction touches more than `MOST_ENTRIES` keys."""

@@ -7,8 +7,8 @@
 2. *Link*: a scan carries the last writer of a segment to the reads (and writes) behind it, for `locking` another
    one carries the next writer back to the reads (`_Sorted`).
 3. *Heat*: a radix select over the segments (`heat`).
-4. *Waves* round by round, the rest in one pass of the CPU when rounds stop paying (`conflicts_peeling`), and
-   *edges* by sorting the links (`conflicts_edges`).
+4. *Waves* round by round, the rest in one pass of the CPU when rounds stop paying (`peeling`), and
+   *edges* by sorting the links (`edges`).
 
 Bytes moved for 10⁶ transactions of four reads and four writes, uniform ids out of 4·10⁶, `versioned`, where a number that
 is gathered or scattered counts as a sector of 32: owners 0.18 GB; block order 0.21; each of three digits 0.26; segments
@@ -79,6 +79,7 @@ class Resident:
 
     @property
     def accesses(self) -> int:
+        """Reads and writes together."""
         return self.reads + self.writes
 
 

@@ -63,6 +63,7 @@ class Links:
 
     @property
     def count(self) -> int:
+        """Links of the block: one a read; for `locking` two a read and one a write."""
         return 2 * self.reads + self.writes if self.locking else self.reads
 
 

@@ -48,10 +48,12 @@ class DeviceArray:
 
     @property
     def ndim(self) -> int:
+        """How many axes it has."""
         return len(self.shape)
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return int(np.prod(self.shape, dtype=np.int64)) * int(self.dtype.itemsize)
 
     @property

@@ -62,6 +62,7 @@ class CupyDevice(Device):
 
     @contextmanager
     def use(self) -> Iterator[None]:
+        """See `Device.use`; CuPy's errors in the `with` block become this room's, as in `errors`."""
         with self.errors(), cupy.cuda.Device(self.index), thread_device.using(self):
             yield
 
@@ -79,16 +80,34 @@ class CupyDevice(Device):
             raise (DeviceLost if status in STICKY else DeviceError)(self.name, str(error)) from error
 
     def free_bytes(self) -> int:
+        """See `Device.free_bytes`: what the driver has, and what lies idle in this pool.
+
+        CuPy's own pool gives its idle blocks back to the driver first.
+
+        Raises:
+            DeviceError: the device failed.
+        """
         with self.errors(), cupy.cuda.Device(self.index):
             cupy.get_default_memory_pool().free_all_blocks()
             free, _ = _runtime.memGetInfo()
             return int(free) + int(self.pool.free_bytes())
 
     def held_bytes(self) -> int:
+        """See `Device.held_bytes`: this pool and CuPy's own.
+
+        Raises:
+            DeviceError: the device failed.
+        """
         with self.errors(), cupy.cuda.Device(self.index):
             return int(self.pool.total_bytes()) + int(cupy.get_default_memory_pool().total_bytes())
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """See `Device.empty`: a CuPy array, of CuPy's own pool.
+
+        Raises:
+            DeviceOutOfMemory: there is not so much, even after this pool has given back its idle blocks.
+            DeviceError: the device failed.
+        """
         with self.errors(), cupy.cuda.Device(self.index):
             try:
                 return cupy.empty(shape, dtype)
@@ -99,10 +118,20 @@ class CupyDevice(Device):
                 return cupy.empty(shape, dtype)
 
     def synchronize(self) -> None:
+        """See `Device.synchronize`.
+
+        Raises:
+            DeviceError: something that was queued failed.
+        """
         with self.errors():
             cupy.cuda.Device(self.index).synchronize()
 
     def stream(self) -> Stream:
+        """See `Device.stream`: on a CUDA stream that lies idle, or a new one.
+
+        Raises:
+            DeviceError: the device failed.
+        """
         with self.errors(), cupy.cuda.Device(self.index):
             return CupyStream(self)
 
@@ -143,6 +172,11 @@ class CupyStream(Stream):
         self.device.idle_streams.append(self._stream)
 
     def allocate(self, size: int) -> CupyBuffer:
+        """See `Stream.allocate`: a block of the device's pool, `PADDING` bytes longer than `size`.
+
+        Raises:
+            DeviceOutOfMemory: there is not so much.
+        """
         with self.device.errors(), cupy.cuda.Device(self.device.index), self._stream:
             return CupyBuffer(self.device.pool.malloc(size + PADDING), size)
 
@@ -154,6 +188,11 @@ class CupyStream(Stream):
         return view
 
     def upload(self, host: Array, buffer: Any, offset: int = 0) -> None:
+        """See `Stream.upload`: through staging memory, unless `host` is pinned; nothing for an empty array.
+
+        Raises:
+            DeviceError: the copy could not be queued.
+        """
         if host.nbytes == 0:
             return
         with self.device.errors(), cupy.cuda.Device(self.device.index):
@@ -171,6 +210,11 @@ class CupyStream(Stream):
             )
 
     def download(self, buffer: Any, host: Array, offset: int = 0) -> None:
+        """See `Stream.download`: through staging memory, unless `host` is pinned; nothing for an empty array.
+
+        Raises:
+            DeviceError: the copy could not be queued.
+        """
         if host.nbytes == 0:
             return
         with self.device.errors(), cupy.cuda.Device(self.device.index):
@@ -186,10 +230,20 @@ class CupyStream(Stream):
                 self._returns.append((target, host))
 
     def clear(self, buffer: Any) -> None:
+        """See `Stream.clear`: queued, and without the padding behind the buffer.
+
+        Raises:
+            DeviceError: it could not be queued.
+        """
         with self.device.errors(), cupy.cuda.Device(self.device.index):
             _runtime.memsetAsync(buffer.address, 0, buffer.size, self._stream.ptr)
 
     def copy(self, source: Any, buffer: Any) -> None:
+        """See `Stream.copy`.
+
+        Raises:
+            DeviceError: the copy could not be queued.
+        """
         with self.device.errors(), cupy.cuda.Device(self.device.index):
             _runtime.memcpyAsync(
                 buffer.address,
@@ -200,11 +254,25 @@ class CupyStream(Stream):
             )
 
     def launch(self, program: Program, kernel: str, blocks: int, threads: int, *arguments: Argument) -> None:
+        """Queue a kernel on a grid of `blocks` × `threads`; its program is compiled and loaded at the first launch.
+
+        Raises:
+            BackendUnavailable: the program must be compiled, and there is no NVRTC here.
+            DeviceError: the program does not compile, or the launch failed.
+            OSError: the folder of compiled programs cannot be written.
+        """
         passed = tuple(_passed(argument) for argument in arguments)
         with self.device.errors(), cupy.cuda.Device(self.device.index), self._stream:
             self.device.kernel(program, kernel)((blocks,), (threads,), passed)
 
     def wait(self) -> None:
+        """See `Stream.wait`. Results then go from staging memory to their arrays.
+
+        Staging memory is zeroed and let go, even after a failure.
+
+        Raises:
+            DeviceError: something that was queued failed; `DeviceLost` if the device is of no use any more.
+        """
         try:
             with self.device.errors(), cupy.cuda.Device(self.device.index):
                 self._stream.synchronize()
