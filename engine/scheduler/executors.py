@@ -84,9 +84,11 @@ class BackendExecutor(Executor):
         self._functions: dict[str, Function] = {}
 
     def supports(self, task: Task) -> bool:
+        """See `Executor`; an operation is supported if the registry has a function of this backend that runs here."""
         return any(not self.reason(operation) for operation in operations_of(task))
 
     def estimate(self, task: Task, items: int, size: int) -> float:
+        """See `Executor`; of a type of task, the slowest of those operations that were measured."""
         found = [self._models.get((operation, self.name)) for operation in operations_of(task)]
         times = [model.estimate(items, size) for model in found if model is not None]
         return max(times, default=math.inf)
@@ -125,6 +127,11 @@ class Finished:
         self._work, self._error = work, error
 
     def result(self) -> Work:
+        """The work, at once.
+
+        Raises:
+            Exception: what running it raised.
+        """
         if self._error is not None:
             raise self._error
         return self._work
@@ -143,6 +150,7 @@ class CpuExecutor(BackendExecutor):
         super().__init__(backend, backend, models)
 
     def submit(self, work: Work) -> Pending:
+        """Run the work to its end; what it raises is kept for `result`."""
         try:
             work.run(self.function(work.operation))
         except Exception as error:
@@ -174,9 +182,14 @@ class HybridExecutor(Executor):
         self._start = start or (lambda executor, work: executor.submit(work))
 
     def supports(self, task: Task) -> bool:
+        """See `Executor`; one of the executors is enough."""
         return any(executor.supports(task) for executor in self._executors)
 
     def estimate(self, task: Task, items: int, size: int) -> float:
+        """See `Executor`; all executors that are ready and measured run their parts at the same time.
+
+        Of a type of task, infinite as soon as one of its operations was measured on none of them.
+        """
         times = []
         for operation in operations_of(task):
             lanes = self._lanes(operation)
@@ -194,6 +207,7 @@ class HybridExecutor(Executor):
         return max(times, default=math.inf)
 
     def submit(self, work: Work) -> Pending:
+        """Begin every part, accelerators first; the result of all of them is published into `work`."""
         parts = self.parts(work)
         # The CPU works on this thread: accelerators start first.
         order = sorted(range(len(parts)), key=lambda index: parts[index][0].kind is ExecutorKind.WASM_CPU)

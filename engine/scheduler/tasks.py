@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be asked of an executor: types of task, what each costs, and the operations that implement them.
 
-The cost of a unit of work is a weight on the scale of DESIGN section 7 (consensus 90, ZK proof 95, transaction execution
-60, query 20, local operation 10). It says how heavy a type of task is for a node, which is what tiers and admission ask;
-how long a batch takes is measured, see `cost.py`.
+The cost of a unit of work is a weight on one scale (consensus 90, ZK proof 95, transaction execution 60, query 20, local
+operation 10). It says how heavy a type of task is for a node, which is what tiers and admission ask; how long a batch takes
+is measured, see `cost.py`.
 """
 
 from __future__ import annotations
