@@ -64,6 +64,7 @@ class Setting:
 
     @property
     def config(self) -> EngineConfig:
+        """The engine's configuration; where the state is kept is no part of it."""
         return EngineConfig(threads=self.threads, mode=self.mode, signatures=self.signatures)
 
 

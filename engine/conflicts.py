@@ -80,12 +80,15 @@ class Detection(Work):
         self.bytes = sum(array.nbytes for array in arrays)
 
     def run(self, function: Function) -> None:
+        """Detect on the whole block, by `function(accesses, locking, edges)`, and keep the `Detected` in `result`."""
         self.result = function(self.accesses, self.locking, self.edges)
 
     def twin(self) -> Detection:
+        """The same call without a result; the read and write sets are shared. See `Work`."""
         return Detection(self.accesses, self.locking, self.edges)
 
     def publish(self, other: Work) -> None:
+        """Take over the result of a twin, without a copy. See `Work`."""
         assert isinstance(other, Detection)
         self.result = other.result
 

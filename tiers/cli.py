@@ -62,13 +62,21 @@ class HelpFormatter(_Formatter):
     """Wraps help texts at spaces alone: names such as `no-signatures` stay whole."""
 
     def write_text(self, text: str) -> None:
+        """Wrap a paragraph at spaces: its hyphens cannot be broken until `getvalue` makes them plain again."""
         super().write_text(text.replace("-", UNBROKEN_HYPHEN))
 
     def write_dl(self, rows: Iterable[tuple[str, str]], *args: Any, **options: Any) -> None:
+        """Write a table of names and texts, whose texts are wrapped as by `write_text`.
+
+        Args:
+            rows: (name, text) of each option or command.
+            args, options: widths, as Click has them.
+        """
         whole = [(name, text.replace("-", UNBROKEN_HYPHEN)) for name, text in rows]
         super().write_dl(whole, *args, **options)
 
     def getvalue(self) -> str:
+        """What was written, with plain hyphens."""
         return str(super().getvalue()).replace(UNBROKEN_HYPHEN, "-")
 
 
@@ -123,6 +131,14 @@ class CommandTable(TyperGroup):
         }
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As Click calls it for the words behind `supervm`: import the module of the command that they name.
+
+        Returns:
+            The command's name, the command, and the words behind its name.
+
+        Raises:
+            ClickException: there is no such command.
+        """
         name, command, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name in COMMANDS else command, rest
 

@@ -37,14 +37,25 @@ class Count:
 
     @property
     def expected(self) -> str:
+        """What is accepted, as an error says it."""
         return f"a whole number, {self.minimum} or more"
 
     def of_text(self, text: str) -> SettingValue:
+        """An int from the text of a variable: at most 18 decimal digits, with or without a sign.
+
+        Raises:
+            Mismatch: anything else, or a number below `minimum`.
+        """
         if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
             raise Mismatch(repr(text))
         return self.of_value(int(text))
 
     def of_value(self, value: object) -> SettingValue:
+        """`value`, from a table or a flag, if it is an int and no bool.
+
+        Raises:
+            Mismatch: anything else, or a number below `minimum`.
+        """
         if not isinstance(value, int) or isinstance(value, bool) or value < self.minimum:
             raise Mismatch(repr(value))
         return value
@@ -58,9 +69,15 @@ class ByteCount:
 
     @property
     def expected(self) -> str:
+        """What is accepted, as an error says it."""
         return f"bytes, {self.minimum} or more, such as 268435456 or '256 MiB' ({', '.join(BYTE_UNITS)})"
 
     def of_text(self, text: str) -> SettingValue:
+        """Bytes from text: at most 18 decimal digits, with or without one of `BYTE_UNITS` behind them.
+
+        Raises:
+            Mismatch: anything else, or fewer bytes than `minimum`.
+        """
         match = re.fullmatch(r"([0-9]{1,18})\s*([A-Za-z]*)", text.strip())
         unit = BYTE_UNITS.get(match[2] or "B") if match else None
         if match is None or unit is None or int(match[1]) * unit < self.minimum:
@@ -68,6 +85,11 @@ class ByteCount:
         return int(match[1]) * unit
 
     def of_value(self, value: object) -> SettingValue:
+        """Bytes from an int that is no bool, or from text as `of_text` takes it.
+
+        Raises:
+            Mismatch: anything else, or fewer bytes than `minimum`.
+        """
         if isinstance(value, str):
             return self.of_text(value)
         if not isinstance(value, int) or isinstance(value, bool) or value < self.minimum:
@@ -81,15 +103,26 @@ class Share:
 
     @property
     def expected(self) -> str:
+        """What is accepted, as an error says it."""
         return "a number from 0 to 1"
 
     def of_text(self, text: str) -> SettingValue:
+        """A float from the text of a variable, as `float` reads it.
+
+        Raises:
+            Mismatch: anything else, or a number outside 0 … 1.
+        """
         try:
             return self.of_value(float(text))
         except ValueError:
             raise Mismatch(repr(text)) from None
 
     def of_value(self, value: object) -> SettingValue:
+        """`value` as a float, if it is an int or a float and no bool.
+
+        Raises:
+            Mismatch: anything else, or a number outside 0 … 1.
+        """
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
             raise Mismatch(repr(value))
         return float(value)
@@ -103,15 +136,26 @@ class Quantity:
 
     @property
     def expected(self) -> str:
+        """What is accepted, as an error says it."""
         return f"a number, {self.minimum:g} or more"
 
     def of_text(self, text: str) -> SettingValue:
+        """A float from the text of a variable, as `float` reads it.
+
+        Raises:
+            Mismatch: anything else, a number below `minimum`, infinity or NaN.
+        """
         try:
             return self.of_value(float(text))
         except ValueError:
             raise Mismatch(repr(text)) from None
 
     def of_value(self, value: object) -> SettingValue:
+        """`value` as a float, if it is an int or a float and no bool.
+
+        Raises:
+            Mismatch: anything else, a number below `minimum`, infinity or NaN.
+        """
         if (
             not isinstance(value, (int, float))
             or isinstance(value, bool)
@@ -127,12 +171,23 @@ class Address:
 
     @property
     def expected(self) -> str:
+        """What is accepted, as an error says it."""
         return "HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051, or 'off'"
 
     def of_text(self, text: str) -> SettingValue:
+        """As `of_value`, of a variable's text without space around it.
+
+        Raises:
+            Mismatch: anything else.
+        """
         return self.of_value(text.strip())
 
     def of_value(self, value: object) -> SettingValue:
+        """`value`, if it is 'off' or HOST:PORT with a port up to 65535; the host is not looked up.
+
+        Raises:
+            Mismatch: anything else.
+        """
         match = (
             re.fullmatch(r"([^\s:/]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})", value)
             if isinstance(value, str)
@@ -150,12 +205,19 @@ class FileName:
 
     @property
     def expected(self) -> str:
+        """What is accepted, as an error says it."""
         return "the name of a file, or '' for none"
 
     def of_text(self, text: str) -> SettingValue:
+        """The text of a variable, whatever it is; nothing looks for the file."""
         return text
 
     def of_value(self, value: object) -> SettingValue:
+        """`value`, if it is a str; nothing looks for the file.
+
+        Raises:
+            Mismatch: anything else.
+        """
         if not isinstance(value, str):
             raise Mismatch(repr(value))
         return value
@@ -167,12 +229,23 @@ class Endpoint:
 
     @property
     def expected(self) -> str:
+        """What is accepted, as an error says it."""
         return "http://HOST:PORT or https://HOST:PORT, or '' for nowhere"
 
     def of_text(self, text: str) -> SettingValue:
+        """As `of_value`, of a variable's text without space around it.
+
+        Raises:
+            Mismatch: anything else.
+        """
         return self.of_value(text.strip())
 
     def of_value(self, value: object) -> SettingValue:
+        """`value`, if it is '' or http:// or https:// with HOST:PORT and nothing behind.
+
+        Raises:
+            Mismatch: anything else.
+        """
         if not isinstance(value, str) or not re.fullmatch(r"(https?://[^\s/:@]+:[0-9]{1,5})?", value):
             raise Mismatch(repr(value))
         return value
@@ -186,12 +259,23 @@ class Choice:
 
     @property
     def expected(self) -> str:
+        """What is accepted, as an error says it."""
         return f"one of {', '.join(self.choices)}"
 
     def of_text(self, text: str) -> SettingValue:
+        """As `of_value`, of a variable's text without space around it.
+
+        Raises:
+            Mismatch: anything else.
+        """
         return self.of_value(text.strip())
 
     def of_value(self, value: object) -> SettingValue:
+        """`value`, if it is one of `choices`, letter by letter.
+
+        Raises:
+            Mismatch: anything else.
+        """
         if not isinstance(value, str) or value not in self.choices:
             raise Mismatch(repr(value))
         return value
@@ -205,12 +289,23 @@ class Choices:
 
     @property
     def expected(self) -> str:
+        """What is accepted, as an error says it."""
         return f"a list of {', '.join(self.choices)}, none of them twice"
 
     def of_text(self, text: str) -> SettingValue:
+        """A tuple of the words of a variable's text, in its order; empty words between commas do not count.
+
+        Raises:
+            Mismatch: a word that is none of `choices`, or one that comes twice.
+        """
         return self.of_value([word.strip() for word in text.split(",") if word.strip()])
 
     def of_value(self, value: object) -> SettingValue:
+        """The words of a list as a tuple, in their order; it may be empty.
+
+        Raises:
+            Mismatch: no list of str, a word that is none of `choices`, or one that comes twice.
+        """
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             raise Mismatch(repr(value))
         if len(set(value)) != len(value) or not set(value).issubset(self.choices):

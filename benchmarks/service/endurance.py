@@ -64,6 +64,7 @@ class Overload:
     memory: Memory
 
     def to_json(self) -> dict[str, Any]:
+        """Plain types by the names above, for a JSON file; `memory` is an object of its own."""
         return asdict(self)
 
 
@@ -84,6 +85,7 @@ class Soak:
     memory: Memory = field(default_factory=Memory)
 
     def to_json(self) -> dict[str, Any]:
+        """Plain types by the names above, for a JSON file; `memory` is an object of its own."""
         return asdict(self)
 
 

@@ -38,6 +38,7 @@ class AccessItems:
 
     @property
     def items(self) -> int:
+        """How many transactions."""
         return len(self.reads) // READS
 
     @cached_property
@@ -57,10 +58,12 @@ class AccessItems:
         return waves
 
     def part(self, start: int, stop: int) -> AccessItems:
+        """Transactions start … stop − 1 as a block of their own; their keys are not copied."""
         reads, writes = slice(start * READS, stop * READS), slice(start * WRITES, stop * WRITES)
         return AccessItems(self.reads[reads], self.writes[writes], self.rule)
 
     def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> AccessItems:
+        """The same block, with keys and offsets in the arrays that `copy` returns."""
         whole = AccessItems(copy(self.reads), copy(self.writes), self.rule)
         reads, writes = self._offsets
         whole.__dict__["_offsets"] = copy(reads), copy(writes)  # as if they were cached

@@ -40,6 +40,7 @@ class HashItems:
 
     @property
     def items(self) -> int:
+        """How many messages."""
         return len(self.offsets) - 1
 
     def run(self, backend: str) -> object:
@@ -53,10 +54,12 @@ class HashItems:
         return [digest.tobytes() for digest in result]
 
     def part(self, start: int, stop: int) -> HashItems:
+        """Messages start … stop − 1; their bytes are not copied, and offsets begin at 0 again."""
         first, last = int(self.offsets[start]), int(self.offsets[stop])
         return HashItems(self.operation, self.data[first:last], self.offsets[start : stop + 1] - first)
 
     def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> HashItems:
+        """The same messages, with bytes and offsets in the arrays that `copy` returns."""
         return HashItems(self.operation, copy(self.data), copy(self.offsets))
 
     def messages(self) -> list[bytes]:

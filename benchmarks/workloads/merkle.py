@@ -31,6 +31,7 @@ class MerkleItems:
 
     @property
     def items(self) -> int:
+        """How many leaves."""
         return len(self.leaves)
 
     def run(self, backend: str) -> object:
@@ -43,6 +44,7 @@ class MerkleItems:
         return [value.tobytes() if value.dtype == np.uint8 else integers(value)[0]]
 
     def part(self, start: int, stop: int) -> MerkleItems:
+        """A tree over leaves start … stop − 1 alone, which are not copied."""
         return MerkleItems(self.hash, self.leaves[start:stop])
 
     def rows(self) -> list[bytes]:
@@ -50,6 +52,7 @@ class MerkleItems:
         return [row.tobytes() for row in self.leaves]
 
     def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> MerkleItems:
+        """The same tree, with its leaves in the array that `copy` returns."""
         return MerkleItems(self.hash, copy(self.leaves))
 
 

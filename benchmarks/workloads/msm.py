@@ -37,6 +37,7 @@ class MsmItems:
 
     @property
     def items(self) -> int:
+        """How many points."""
         return len(self.scalars)
 
     def run(self, backend: str) -> object:
@@ -48,9 +49,11 @@ class MsmItems:
         return [tuple(integers(result))]
 
     def part(self, start: int, stop: int) -> MsmItems:
+        """The sum over points start … stop − 1 alone, which are not copied."""
         return MsmItems(self.curve, self.group, self.points[start:stop], self.scalars[start:stop])
 
     def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> MsmItems:
+        """The same sum, with points and scalars in the arrays that `copy` returns."""
         return MsmItems(self.curve, self.group, copy(self.points), copy(self.scalars))
 
 

@@ -29,6 +29,7 @@ class NttItems:
 
     @property
     def items(self) -> int:
+        """How many coefficients."""
         return len(self.values)
 
     def run(self, backend: str) -> object:
@@ -40,9 +41,11 @@ class NttItems:
         return list(integers(result))
 
     def part(self, start: int, stop: int) -> NttItems:
+        """The transform of coefficients start … stop − 1 alone, a power of two of them, which are not copied."""
         return NttItems(self.curve, self.values[start:stop])
 
     def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> NttItems:
+        """The same transform, with its coefficients in the array that `copy` returns."""
         return NttItems(self.curve, copy(self.values))
 
 

@@ -31,6 +31,7 @@ class PoseidonItems:
 
     @property
     def items(self) -> int:
+        """How many hashes."""
         return len(self.inputs)
 
     def run(self, backend: str) -> object:
@@ -42,9 +43,11 @@ class PoseidonItems:
         return list(integers(result))
 
     def part(self, start: int, stop: int) -> PoseidonItems:
+        """Hashes start … stop − 1, whose inputs are not copied."""
         return PoseidonItems(self.curve, self.variant, self.inputs[start:stop])
 
     def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> PoseidonItems:
+        """The same hashes, with their inputs in the array that `copy` returns."""
         return PoseidonItems(self.curve, self.variant, copy(self.inputs))
 
 

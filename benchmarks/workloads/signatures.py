@@ -47,6 +47,7 @@ class SignedItems:
 
     @property
     def items(self) -> int:
+        """How many signatures."""
         return len(self.signatures)
 
     @functools.cached_property
@@ -75,6 +76,7 @@ class SignedItems:
         return [verdict == 1 for verdict in result.tolist()]
 
     def part(self, start: int, stop: int) -> SignedItems:
+        """Items start … stop − 1, in contiguous rows."""
         return replace(
             self,
             keys=np.ascontiguousarray(self.keys[start:stop]),
@@ -100,6 +102,7 @@ class SignedItems:
         )
 
     def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> SignedItems:
+        """The same items in the arrays that `copy` returns, the messages' offsets included."""
         whole = replace(
             self, keys=copy(self.keys), messages=copy(self.messages), signatures=copy(self.signatures)
         )

@@ -76,6 +76,7 @@ class BlockExecutor:
 
     @property
     def threads(self) -> int:
+        """How many workers there are, with a thread each."""
         return len(self._workers)
 
     def close(self) -> None:

@@ -74,6 +74,11 @@ def _keccak256(data: Any, size: Any, out: Any) -> None:
 
 @host_function
 def sha256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`sha256(ptr, len, out_ptr)`: write the SHA-256 (FIPS 180-4) of an area of the guest's memory, 32 bytes; answers 0.
+
+    Traps with `BAD_POINTER` where an area leaves the guest's memory, then with `OUT_OF_GAS` where the limit does not cover
+    base and bytes.
+    """
     pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length) or not inside(worker, out, DIGEST_BYTES):
         return trap(worker, BAD_POINTER)
@@ -87,6 +92,7 @@ def sha256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def keccak256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`keccak256(ptr, len, out_ptr)`: as `sha256`, with Ethereum's Keccak-256."""
     pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length) or not inside(worker, out, DIGEST_BYTES):
         return trap(worker, BAD_POINTER)
@@ -100,6 +106,11 @@ def keccak256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def derive_eth_address(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`derive_eth_address(pubkey_ptr, pubkey_len, out_ptr)`: write a key's address, 20 bytes, the end of its Keccak-256.
+
+    Answers 0; −1, with nothing written, where the key is neither 64 bytes x ‖ y nor 65 that begin with 04. Nothing checks
+    that it lies on the curve. Traps as `sha256` does; the price is fixed.
+    """
     pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, pointer, length) or not inside(worker, out, ADDRESS_BYTES):
         return trap(worker, BAD_POINTER)
@@ -118,6 +129,10 @@ def derive_eth_address(worker: Any, caller: Any, arguments: Any, count: Any) -> 
 
 @host_function
 def verify_ed25519(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`verify_ed25519(msg_ptr, msg_len, sig_ptr, key_ptr)`: check 64 bytes by the rule `dalek` under a key of 32.
+
+    Answers the verdict: 1 valid, 0 invalid, −1 malformed. Traps as `sha256` does.
+    """
     message, length = argument(arguments, 0), argument(arguments, 1)
     signature, key = argument(arguments, 2), argument(arguments, 3)
     if not inside(worker, message, length) or not inside(worker, signature, SIGNATURE_BYTES):
@@ -134,6 +149,11 @@ def verify_ed25519(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
 
 @host_function
 def verify_secp256k1(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`verify_secp256k1(digest_ptr, sig_ptr, key_ptr, key_len)`: check an ECDSA signature r ‖ s over a digest of 32 bytes.
+
+    Answers the verdict: 1 valid; 0 invalid, also for s above half of the order; −1 malformed, also for keys that are not
+    33 or 65 bytes. Traps as `sha256` does; the price is fixed.
+    """
     digest, signature = argument(arguments, 0), argument(arguments, 1)
     key, length = argument(arguments, 2), argument(arguments, 3)
     if not inside(worker, digest, DIGEST_BYTES) or not inside(worker, signature, SIGNATURE_BYTES):
@@ -150,6 +170,11 @@ def verify_secp256k1(worker: Any, caller: Any, arguments: Any, count: Any) -> An
 
 @host_function
 def recover_secp256k1_pubkey(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
+    """`recover_secp256k1_pubkey(digest_ptr, sig65_ptr, out_ptr)`: write the key that made r ‖ s ‖ recovery id over a digest.
+
+    Answers 0, and 65 bytes 04 ‖ x ‖ y are written; −1, with nothing written, where there is no such key. Traps as `sha256`
+    does; the price is fixed.
+    """
     digest, signature, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
     if not inside(worker, digest, DIGEST_BYTES) or not inside(worker, signature, RECOVERABLE_BYTES):
         return trap(worker, BAD_POINTER)

@@ -25,10 +25,12 @@ class Device(Protocol):
     """An accelerator, as `kernels.cuda` describes it."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Unique on the machine; its executor has the same."""
 
     @property
-    def index(self) -> int: ...
+    def index(self) -> int:
+        """Its number in CUDA's order, from 0."""
 
     def use(self) -> AbstractContextManager[Any]:
         """Make it the current device of this thread."""
@@ -109,6 +111,7 @@ class GpuExecutor(BackendExecutor):
 
     @property
     def ready(self) -> bool:
+        """Whether the circuit is closed, no call is overdue and the device is not lost."""
         return self.breaker.closed and self._stuck is None and not self._lost
 
     @property

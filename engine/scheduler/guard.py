@@ -166,6 +166,12 @@ class GuardedRun:
             self._refused = error
 
     def result(self) -> Work:
+        """Wait for the work that was handed in, which has the result of the device or, where that failed, of the CPU.
+
+        Raises:
+            ArgumentError: the caller's, on every backend.
+            Exception: what the CPU raised in the device's place.
+        """
         guard, plan, route, work = self._guard, self._plan, self._route, self._work
         waited = self._ticket is not None and not self._ticket.done.is_set()
         try:

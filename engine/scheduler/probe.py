@@ -21,10 +21,12 @@ class Outcome(Protocol):
     """Of a known-answer test, as `supervm.crypto.selftest` returns it."""
 
     @property
-    def ok(self) -> bool: ...
+    def ok(self) -> bool:
+        """Whether every answer was right."""
 
     @property
-    def detail(self) -> str: ...
+    def detail(self) -> str:
+        """How many items agree, or the first that does not, or why the backend did not run."""
 
 
 class KnownAnswers(Protocol):

@@ -99,6 +99,16 @@ class Conflicts:
 def verify_ed25519(
     public_keys: RowsLike, messages: MessagesLike, signatures: RowsLike, rule: str, limit: int
 ) -> Call[Verdicts]:
+    """The call of `Client.verify_ed25519`, as many requests as `limit` asks for; the result is int8 (n,).
+
+    Args:
+        public_keys, messages, signatures, rule: as the client's.
+        limit: bytes of a request, at most.
+
+    Raises:
+        ArgumentError: an argument of wrong form or another number of items, or an unknown rule; while the requests are
+            made, an item that alone is over the limit.
+    """
     return _over_messages(
         pb.VerifyRequest(scheme=pb.SCHEME_ED25519, rule=_named(ED25519_RULES, "rule", rule)),
         public_keys,
@@ -111,6 +121,15 @@ def verify_ed25519(
 def verify_schnorr(
     public_keys: RowsLike, messages: MessagesLike, signatures: RowsLike, limit: int
 ) -> Call[Verdicts]:
+    """The call of `Client.verify_schnorr`, as many requests as `limit` asks for; the result is int8 (n,).
+
+    Args:
+        public_keys, messages, signatures: as the client's.
+        limit: bytes of a request, at most.
+
+    Raises:
+        ArgumentError: as `verify_ed25519`.
+    """
     request = pb.VerifyRequest(scheme=pb.SCHEME_SCHNORR_SECP256K1)
     return _over_messages(request, public_keys, messages, signatures, limit)
 
@@ -144,6 +163,16 @@ def _over_messages(
 def verify_ecdsa(
     public_keys: RowsLike, digests: RowsLike, signatures: RowsLike, low_s: bool, limit: int
 ) -> Call[Verdicts]:
+    """The call of `Client.verify_ecdsa`, as many requests as `limit` asks for; the result is int8 (n,).
+
+    Args:
+        public_keys, digests, signatures, low_s: as the client's.
+        limit: bytes of a request, at most.
+
+    Raises:
+        ArgumentError: an argument of wrong form or another number of items; while the requests are made, a limit that
+            has no room for one item.
+    """
     signed, hashed = rows(signatures, "signatures", (64,)), rows(digests, "digests", (32,))
     keys = rows(public_keys, "public_keys", ECDSA.key_bytes, len(signed))
     same_count(len(signed), "signatures", public_keys=len(keys), digests=len(hashed))
@@ -185,6 +214,18 @@ def _answers(packed: Sequence[bytes], sent: Sequence[int], dtype: str, *shape: i
 
 
 def recover(digests: RowsLike, signatures: RowsLike, limit: int) -> Call[tuple[Bytes, Verdicts]]:
+    """The call of `Client.recover`, as many requests as `limit` asks for.
+
+    Args:
+        digests, signatures: as the client's.
+        limit: bytes of a request, at most.
+
+    Returns:
+        The call, whose result is uint8 (n, 64) keys and int8 (n,) verdicts.
+
+    Raises:
+        ArgumentError: as `verify_ecdsa`.
+    """
     hashed, signed = rows(digests, "digests", (32,)), rows(signatures, "signatures", (65,))
     same_count(len(hashed), "digests", signatures=len(signed))
     sent: list[int] = []
@@ -204,6 +245,17 @@ def recover(digests: RowsLike, signatures: RowsLike, limit: int) -> Call[tuple[B
 
 
 def hash_messages(function: str, messages: MessagesLike, limit: int) -> Call[Bytes]:
+    """The call of `Client.hash`, as many requests as `limit` asks for; the result is uint8 (n, 32 or 64).
+
+    Args:
+        function: a key of `HASH_FUNCTIONS`.
+        messages: as the client's.
+        limit: bytes of a request, and of its answer, at most.
+
+    Raises:
+        ArgumentError: an unknown function, or messages of wrong form; while the requests are made, an item that
+            alone is over the limit.
+    """
     number, width = _named(HASH_FUNCTIONS, "function", function)
     batch = Messages.of(messages)
     sent: list[int] = []
@@ -222,6 +274,16 @@ def hash_messages(function: str, messages: MessagesLike, limit: int) -> Call[Byt
 def merkle_root(
     leaves: RowsLike | npt.NDArray[np.uint64], hash: str, arity: int, limit: int
 ) -> Call[npt.NDArray[Any]]:
+    """The call of `Client.merkle_root`, one request; the result is uint8 (32,), or uint64 (4,) for leaves of uint64.
+
+    Args:
+        leaves: rows of 32 bytes, or uint64 (n, 4), which only Poseidon takes; the service checks that.
+        hash, arity: as the client's.
+        limit: bytes of the request, at most.
+
+    Raises:
+        ArgumentError: leaves of wrong form, or a request over the limit.
+    """
     elements = isinstance(leaves, np.ndarray) and leaves.dtype == np.uint64
     data = (
         table(leaves, "leaves", np.uint64, 4) if elements else rows(cast(RowsLike, leaves), "leaves", (32,))
@@ -243,6 +305,15 @@ def msm(
     subgroup: bool,
     limit: int,
 ) -> Call[npt.NDArray[Any]]:
+    """The call of `Client.msm`, one request; the result is one point, of the points' dtype and shape.
+
+    Args:
+        curve, points, scalars, group, encoding, subgroup: as the client's; the service checks the names.
+        limit: bytes of the request, at most.
+
+    Raises:
+        ArgumentError: points or scalars of wrong form or number, or a request over the limit.
+    """
     limbs = encoding == "limbs"
     dtype: type[np.generic] = np.uint64 if limbs else np.uint8
     shape = ((2, 2, -1) if group == "g2" else (2, -1)) if limbs else (-1,)
@@ -264,6 +335,16 @@ def msm(
 
 
 def poseidon(curve: str, inputs: npt.NDArray[np.uint64], limit: int) -> Call[npt.NDArray[np.uint64]]:
+    """The call of `Client.poseidon`, as many requests as `limit` asks for; the result is uint64 (n, 4).
+
+    Args:
+        curve, inputs: as the client's.
+        limit: bytes of a request, and of its answer, at most.
+
+    Raises:
+        ArgumentError: inputs that are not uint64 (n, k, 4); while the requests are made, a limit that has no room for
+            one row.
+    """
     given = table(inputs, "inputs", np.uint64, -1, 4)
     each = given.shape[1]
     sent: list[int] = []
@@ -289,6 +370,16 @@ def detect_conflicts(
     hot_keys: bool,
     limit: int,
 ) -> Call[Conflicts]:
+    """The call of `Client.detect_conflicts`, one request.
+
+    Args:
+        read_offsets, read_keys, write_offsets, write_keys, rule, edges, hot_keys: as the client's.
+        limit: bytes of the request, at most.
+
+    Raises:
+        ArgumentError: an array of wrong dtype or shape, an unknown rule, or a request over the limit. What the arrays
+            say is checked by the service.
+    """
     request = pb.DetectConflictsRequest(
         rule=_named(CONFLICT_RULES, "rule", rule),
         reads=table(read_keys, "read_keys", np.uint64).tobytes(),

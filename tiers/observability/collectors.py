@@ -49,6 +49,7 @@ class SchedulerCollector(Collector):
         }
 
     def collect(self) -> Iterator[Metric]:
+        """As Prometheus reads it: the scheduler's counters, then bytes by device; without one no values."""
         families = _families()
         scheduler = self.scheduler
         for reading in scheduler.metrics() if scheduler is not None else ():
@@ -91,6 +92,7 @@ class PrivacyCollector(Collector):
     """The metrics of the earlier system's verifier of privacy proofs. The engine has none: all are 0."""
 
     def collect(self) -> Iterator[Metric]:
+        """As Prometheus reads it: three counters and five gauges under the earlier system's names, all 0."""
         batch = "vm_privacy_zk_batch_verify"
         for name, meaning in (
             (f"{batch}_total", "Privacy proofs verified."),
@@ -123,4 +125,5 @@ class BuildCollector(Collector):
         }
 
     def collect(self) -> Iterator[Metric]:
+        """As Prometheus reads it: one sample with the labels `version`, `commit` ('' if unknown) and `python`."""
         yield InfoMetricFamily("supervm_build", "What runs here.", value=self._labels)

@@ -92,6 +92,7 @@ class JsonLines(logging.Formatter):
     """A record as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON with `time`, `level`, `logger`, `message` and the `fields` of the record."""
         line = {
             "time": _time(record),
             "level": record.levelname.lower(),
@@ -110,6 +111,7 @@ class TextLines(logging.Formatter):
     """A record as one line for people; control characters cannot begin another one."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One line of time, level, logger and message, with NAME=VALUE behind it for each of the record's `fields`."""
         more = "".join(f" {name}={value}" for name, value in fields(record).items())
         line = f"{_time(record)} {record.levelname:<7} {record.name}: {_cut(record.getMessage())}{more}"
         return visible(line)

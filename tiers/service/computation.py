@@ -36,6 +36,7 @@ class Computation:
         self._reply: Any = None
 
     def start(self) -> bool:
+        """See `lanes.Job`; where the deadline has passed, the future is told, and the request leaves the queue."""
         late = self._deadline is not None and self._deadline <= time.monotonic()
         if late:
             self.fail(expired())
@@ -44,15 +45,18 @@ class Computation:
         return not late and not self._future.done()
 
     def step(self) -> bool:
+        """See `lanes.Job`; computes the whole reply, so that no piece is left."""
         self._reply = self._compute()
         return False
 
     def finish(self) -> None:
+        """See `lanes.Job`; the request leaves the queue, and the future gets the reply unless it was cancelled."""
         self._leave()
         if not self._future.done():
             self._future.set_result(self._reply)
 
     def fail(self, error: BaseException) -> None:
+        """See `lanes.Job`; the request leaves the queue, and the future gets what `failed` makes of the error."""
         self._leave()
         if not self._future.done():
             self._future.set_exception(self._failed(error))

@@ -101,6 +101,7 @@ class Waiter:
         self._future = future
 
     def deliver(self, request: Pending, answer: Answer) -> None:
+        """See `gathering.Sink`; wakes the coroutine in `verdicts`, unless it was cancelled."""
         if not self._future.done():
             self._future.set_result(answer)
 

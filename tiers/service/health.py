@@ -38,15 +38,21 @@ class Health(health_pb2_grpc.HealthServicer):
         self._changed = asyncio.Event()
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As gRPC calls it: the status of one name; ends with NOT_FOUND where `names` does not have it."""
         if request.service not in self._names:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
         return health_pb2.HealthCheckResponse(status=self._status)
 
     async def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As gRPC calls it: the status of every name."""
         response = health_pb2.HealthCheckResponse(status=self._status)
         return health_pb2.HealthListResponse(statuses=dict.fromkeys(self._names, response))
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
+        """As gRPC calls it: write the status of one name now and at each change, until the caller goes.
+
+        A name that `names` does not have is told once, as SERVICE_UNKNOWN, and the call stays open.
+        """
         known, told = request.service in self._names, None
         while True:
             changed, status = self._changed, self._status if known else _UNKNOWN

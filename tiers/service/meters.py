@@ -36,19 +36,19 @@ class Unmetered:
     """Counts nothing."""
 
     def verified(self, scheme: str, backend: str, verdicts: npt.NDArray[np.int8]) -> None:
-        pass
+        """See `Meter`; does nothing."""
 
     def stage(self, stage: str, seconds: float) -> None:
-        pass
+        """See `Meter`; does nothing."""
 
     def queue(self, stage: str, depth: Callable[[], float]) -> None:
-        pass
+        """See `Meter`; never calls `depth`."""
 
     def conflicts(self, edges: int) -> None:
-        pass
+        """See `Meter`; does nothing."""
 
     def request(self, call: str, code: str, seconds: float) -> None:
-        pass
+        """See `Meter`; does nothing."""
 
     def closed(self, port: str, reason: str) -> None:
-        pass
+        """See `Meter`; does nothing."""

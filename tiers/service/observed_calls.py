@@ -48,6 +48,15 @@ class ObservedCalls(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
+        """As gRPC calls it for each call: the handler of the method, with span and log line around it if it is unary.
+
+        Args:
+            continuation: finds the handler.
+            handler_call_details: names the method.
+
+        Returns:
+            A handler that takes its place; that of a stream as it is; None where there is no such method.
+        """
         handler = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:  # of a method that does not exist there is none
             return handler

@@ -85,6 +85,7 @@ class Stream:
             self._wake.set()
 
     def deliver(self, request: Pending, answer: Answer) -> None:
+        """See `gathering.Sink`; verdicts or a refusal, under the request's tag, wait to be written."""
         if isinstance(answer, ServiceError):
             self._refuse(request.tag, answer, request.begun)
             return

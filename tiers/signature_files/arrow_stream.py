@@ -58,18 +58,23 @@ class CheckedStream:
         return piece
 
     def readable(self) -> bool:
+        """True; as pyarrow asks of a file object."""
         return True
 
     def writable(self) -> bool:
+        """False; as pyarrow asks of a file object."""
         return False
 
     def seekable(self) -> bool:
+        """False: bytes are given once, in their order."""
         return False
 
     def tell(self) -> int:
+        """The count of bytes that `read` keeps."""
         return self._served
 
     def close(self) -> None:
+        """Count as closed; the file or pipe stays open, which belongs to whoever opened it."""
         self.closed = True
 
     def _message(self) -> memoryview:

@@ -110,6 +110,7 @@ class Pages:
     prefixes: int = 0
 
     def and_pages(self, other: Pages) -> Pages:
+        """What both come to together: the larger of each number."""
         return Pages(max(self.repeated, other.repeated), max(self.prefixes, other.prefixes))
 
 

@@ -51,6 +51,7 @@ class TextWriter:
         self._file = file
 
     def write(self, verdicts: Verdicts) -> None:
+        """Append one batch, int8 (n,) of 1, 0 and −1, as n lines."""
         # Fixed-width cells, padded with NUL bytes that fall out again: no Python per row.
         self._file.write(_TEXT[verdicts + 1].tobytes().replace(b"\0", b""))
         self._file.flush()
@@ -71,6 +72,7 @@ class ColumnWriter:
         self._writer = writer
 
     def write(self, verdicts: Verdicts) -> None:
+        """Append one batch, int8 (n,), as a record batch of `SCHEMA`."""
         self._writer.write_batch(pa.record_batch([pa.array(verdicts)], schema=SCHEMA))
 
     def __enter__(self) -> ColumnWriter:

@@ -61,10 +61,12 @@ class Summary:
 
     @property
     def rows(self) -> int:
+        """Rows counted so far, whatever their verdict."""
         return sum(sum(row.values()) for row in self.counts.values())
 
     @property
     def all_valid(self) -> bool:
+        """Whether every row so far is valid; True of no rows."""
         return self.total(1) == self.rows
 
     def total(self, verdict: int) -> int:

@@ -106,10 +106,12 @@ class ReplayReport:
 
     @property
     def ok(self) -> bool:
+        """Whether there are no `problems`; `notes` do not count."""
         return not self.problems
 
     @property
     def transactions(self) -> int:
+        """How many transactions all blocks have."""
         return sum(block.transactions for block in self.blocks)
 
     @property

@@ -44,6 +44,12 @@ CONFLICT_RULES = {"versioned": pb.CONFLICT_RULE_VERSIONED, "locking": pb.CONFLIC
 
 
 def verify(body: models.VerifyBody) -> pb.VerifyRequest:
+    """The request of a body: keys, signatures and digests as packed rows, messages as ragged ones.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: messages where the scheme signs digests, or digests where it signs messages; lists
+            of different lengths; a text that is no row of the right width.
+    """
     request = pb.VerifyRequest(scheme=NUMBERS[body.scheme], allow_high_s=body.allow_high_s)
     scheme = SCHEMES[request.scheme]
     over_digests = scheme.signs == "digest"
@@ -68,10 +74,16 @@ def verify(body: models.VerifyBody) -> pb.VerifyRequest:
 
 
 def verdicts(request: Any, reply: pb.VerifyReply) -> Members:
+    """A list of 1, 0 or −1, one for each signature or proof of any call that verifies."""
     return {"verdicts": Integers(reply.verdicts, "i1")}
 
 
 def recover(body: models.RecoverBody) -> pb.RecoverRequest:
+    """The request of a body: digests as rows of 32 bytes, signatures as rows of 65.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: lists of different lengths, or a text that is no row of that width.
+    """
     _same("digests", len(body.digests), signatures=len(body.signatures))
     return pb.RecoverRequest(
         digests=packed("digests", body.digests, 32), signatures=packed("signatures", body.signatures, 65)
@@ -79,29 +91,48 @@ def recover(body: models.RecoverBody) -> pb.RecoverRequest:
 
 
 def recovered(request: pb.RecoverRequest, reply: pb.RecoverReply) -> Members:
+    """Keys of 64 bytes, x ‖ y, and a verdict for each."""
     return {"public_keys": HexRows(reply.public_keys, 64), "verdicts": Integers(reply.verdicts, "i1")}
 
 
 def hashed(body: models.HashBody) -> pb.HashRequest:
+    """The request of a body, its messages as ragged rows.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: a message that is not hexadecimal.
+    """
     return pb.HashRequest(function=HASHES[body.function], messages=ragged("messages", body.messages))
 
 
 def digests(request: pb.HashRequest, reply: pb.HashReply) -> Members:
+    """A digest for each message, of the width of the function in `request`."""
     return {"digests": HexRows(reply.digests, HASH_BYTES[request.function])}
 
 
 def merkle_root(body: models.MerkleRootBody) -> pb.MerkleRootRequest:
+    """The request of a body: leaves as rows of 32 bytes; for Poseidon they are numbers, little-endian.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: a leaf that is neither; RESOURCE_EXHAUSTED: as `columns.numbers`.
+    """
     of_numbers = body.hash.startswith("poseidon")
     leaves = numbers("leaves", body.leaves) if of_numbers else packed("leaves", body.leaves, 32)
     return pb.MerkleRootRequest(hash=body.hash, arity=body.arity, leaves=leaves)
 
 
 def root(request: pb.MerkleRootRequest, reply: pb.MerkleRootReply) -> Members:
+    """The root in hexadecimal: bytes in their order, or, for Poseidon, the number, highest digit first."""
     of_numbers = request.hash.startswith("poseidon")
     return {"root": as_hex(reply.root[::-1] if of_numbers else reply.root)}
 
 
 def msm(body: models.MsmBody) -> pb.MsmRequest:
+    """The request of a body: points as rows of the first one's width, scalars as rows of 32 bytes, little-endian.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: lists of different lengths, a point of another width, or a scalar that is no
+            number below 2^256; RESOURCE_EXHAUSTED: as `columns.numbers`.
+    """
     _same("points", len(body.points), scalars=len(body.scalars))
     return pb.MsmRequest(
         curve=body.curve,
@@ -114,10 +145,17 @@ def msm(body: models.MsmBody) -> pb.MsmRequest:
 
 
 def point(request: pb.MsmRequest, reply: pb.MsmReply) -> Members:
+    """The sum in hexadecimal, in the encoding of the request."""
     return {"point": as_hex(reply.point)}
 
 
 def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
+    """The request of a body: rows of as many inputs as the first one, each input 32 bytes, little-endian.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: a row with another number of inputs, or an input that is no number below 2^256;
+            RESOURCE_EXHAUSTED: as `columns.numbers`.
+    """
     inputs = nested_texts(body.inputs)
     lengths = inputs.lengths
     width = int(lengths[0]) if lengths.size else 1
@@ -132,10 +170,16 @@ def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
 
 
 def field_digests(request: pb.PoseidonRequest, reply: pb.PoseidonReply) -> Members:
+    """A number for each row of inputs."""
     return {"digests": number_rows(reply.digests)}
 
 
 def conflicts(body: models.ConflictsBody) -> pb.DetectConflictsRequest:
+    """The request of a body: the keys of all transactions one after the other, and where each one's begin.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: more or fewer lists of writes than of reads.
+    """
     _same("reads", len(body.reads), writes=len(body.writes))
     request = pb.DetectConflictsRequest(
         rule=CONFLICT_RULES[body.rule], want_edges=body.want_edges, want_hot_keys=body.want_hot_keys
@@ -146,6 +190,7 @@ def conflicts(body: models.ConflictsBody) -> pb.DetectConflictsRequest:
 
 
 def waves(request: pb.DetectConflictsRequest, reply: pb.DetectConflictsReply) -> Members:
+    """The wave of each transaction, and the edges and hot keys that `request` asks for."""
     columns = {
         "waves": (reply.waves, "<i4", True),
         "edge_offsets": (reply.edge_offsets, "<i8", request.want_edges),
@@ -157,6 +202,12 @@ def waves(request: pb.DetectConflictsRequest, reply: pb.DetectConflictsReply) ->
 
 
 def groth16(body: models.Groth16Body) -> pb.VerifyGroth16Request:
+    """The request of a body: key and proofs as bytes, all public inputs one after the other as rows of 32 bytes.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: a text that is no hexadecimal or no number below 2^256, or proofs of different
+            lengths; RESOURCE_EXHAUSTED: as `columns.numbers`.
+    """
     return pb.VerifyGroth16Request(
         curve=body.curve,
         verifying_key=packed("verifying_key", [body.verifying_key], 0),
@@ -166,6 +217,11 @@ def groth16(body: models.Groth16Body) -> pb.VerifyGroth16Request:
 
 
 def bls(body: models.BlsBody) -> pb.VerifyBlsRequest:
+    """The request of a body: keys and signatures as rows of the first one's width, messages as ragged rows.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: a text that is no hexadecimal, or a key or signature of another width.
+    """
     return pb.VerifyBlsRequest(
         public_keys=packed("public_keys", body.public_keys, 0),
         signatures=packed("signatures", body.signatures, 0),

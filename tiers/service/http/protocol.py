@@ -130,11 +130,13 @@ class Connection(H11Protocol):
     # What the transport calls -----------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """As the loop calls it when the transport is open, TLS agreed on: abort what was ended meanwhile."""
         self._wire = transport
         if not self._entered:  # it was ended while it shook hands
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        """As the loop calls it: parse what came, `SLICE` bytes at once at most; the rest waits for its turn."""
         if not self._begun:
             self._begin()
         if self._feeding or self._unparsed or len(data) > SLICE:
@@ -145,16 +147,19 @@ class Connection(H11Protocol):
             self._parse(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """As the loop calls it at the end: leave the books and, if bytes have come before, tell uvicorn."""
         self._unparsed.clear()
         self._leave()
         if self._begun:
             super().connection_lost(exc)
 
     def pause_writing(self) -> None:
+        """As the loop calls it when much is unsent: the caller has `SEND_SECONDS` to take of it."""
         self._deadline = self.loop.time() + SEND_SECONDS
         super().pause_writing()
 
     def resume_writing(self) -> None:
+        """As the loop calls it when little is unsent: a request in hand has no deadline any more."""
         if self._state is not State.WAITING:
             self._deadline = math.inf
         super().resume_writing()
@@ -179,6 +184,7 @@ class Connection(H11Protocol):
         self._end()
 
     def idle(self) -> bool:
+        """See `connections.Member`; a body that comes on slowly counts, unless reading is paused, and work does not."""
         now = asyncio.get_running_loop().time()
         if self._state is State.READING:
             # Where reading is paused, it waits for room, and not for its caller.
@@ -186,6 +192,7 @@ class Connection(H11Protocol):
         return self._state is State.WAITING and now - self.since >= PACE_SECONDS
 
     def evict(self) -> None:
+        """See `connections.Member`; the port counts it as "full"."""
         self._port.closed("full")
         self._end()
 
@@ -198,6 +205,7 @@ class Connection(H11Protocol):
                 self._accepted.shutdown(socket.SHUT_RDWR)  # which the handshake, or the loop, then finds
 
     def shutdown(self) -> None:
+        """As uvicorn calls it when the server stops: close, if need be after the answer in hand; abort where h11 refuses."""
         try:
             super().shutdown()
         except h11.ProtocolError:
@@ -293,6 +301,7 @@ class Connection(H11Protocol):
         self._settle()
 
     def on_response_complete(self) -> None:
+        """As uvicorn calls it when an answer is written: go on to the next request, and begin the time that it has."""
         super().on_response_complete()
         self._settle()
 
