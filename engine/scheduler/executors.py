@@ -107,6 +107,7 @@ class Finished:
         self._work, self._error = work, error
 
     def result(self) -> Work:
+        """See `Pending`."""
         if self._error is not None:
             raise self._error
         return self._work
@@ -125,6 +126,7 @@ class CpuExecutor(BackendExecutor):
         super().__init__(backend, backend, models)
 
     def submit(self, work: Work) -> Pending:
+        """Run it here and now; `result` gives, or raises, what came of it."""
         try:
             work.run(self.function(work.operation))
         except Exception as error:
@@ -156,6 +158,7 @@ class HybridExecutor(Executor):
         self._start = start or (lambda executor, work: executor.submit(work))
 
     def submit(self, work: Work) -> Pending:
+        """Begin each part where it belongs, accelerators first."""
         parts = self.parts(work)
         # The CPU works on this thread: accelerators start first.
         order = sorted(range(len(parts)), key=lambda index: parts[index][0].kind is ExecutorKind.WASM_CPU)

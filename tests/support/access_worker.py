@@ -118,6 +118,10 @@ class AccessWorker:
         """First entry of the transaction at work, and how many it has."""
         return int(self.words[access_set.ENTRY_FIRST]), int(self.words[access_set.ENTRY_COUNT])
 
+    def spoil(self) -> None:
+        """Leave in every buffer of entries what nobody may rely on: bytes of ones."""
+        self._buffers[0][:] = 0xFF
+
     def begin_commit(self) -> None:
         self.words[access_set.COMMIT_NUMBER] = self.store.next_commit
         for word in (access_set.DIRTY_COUNT, access_set.AGAIN_COUNT, access_set.REPLACED):

@@ -226,6 +226,8 @@ def touch(worker: Any, number: Any) -> Any:
     store32(entry + SEEN, cell)
     store32(entry + LENGTH, GONE if cell == 0 else load32(cell_address(versions, cell) + SIZE))
     store32(entry + FLAGS, 0)
+    # What the writer of a value of no bytes gets, after a removal: there is no room for it.
+    store64(entry + VALUE, 0)
     store64(entry + ROOM, 0)
     put(worker, ENTRY_COUNT, count + 1)
     if count > SCANNED:

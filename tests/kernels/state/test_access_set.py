@@ -89,6 +89,24 @@ def test_one_key_too_many():
     assert worker.span[1] == access_set.MOST_ENTRIES
 
 
+def test_nothing_in_the_place_of_a_removed_value():
+    """A value of no bytes there was written at an address that nobody had set: a negative one was taken for a lack of room,
+    and the transaction tried again for ever.
+    """
+    store = store_of({5: b"there"})
+    worker = AccessWorker(store)
+    worker.spoil()
+    worker.begin_commit()
+    worker.begin()
+    for number in (5, 6):
+        entry = worker.touch(number)
+        worker.write(entry, None)
+        worker.write(entry, b"")
+        assert worker.value(entry) == b""
+        address = int.from_bytes(ctypes.string_at(entry + access_set.VALUE, 8), "little", signed=True)
+        assert address >= 0
+
+
 def test_marks_of_long_ago_in_the_index_mean_nothing():
     """The stamp of transactions has 32 bits; what one wrote 2^32 transactions ago must not be taken for an entry."""
     store = store_of({}, 300)
