@@ -46,14 +46,20 @@ class CheckedStream:
             BadMessage: the next message cannot be right.
             InputFileError: it cannot be read.
         """
+        pieces = [self._piece(count)]
+        missing = count - len(pieces[0])
+        # pyarrow takes fewer bytes than it asked for as the end.
+        while missing > 0 and pieces[-1]:
+            pieces.append(self._piece(missing))
+            missing -= len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
+
+    def _piece(self, count: int) -> memoryview:
+        """Bytes of one message, at most `count`; none at the end."""
         if not self._checked:
             self._checked = self._message()
         piece = self._checked if count < 0 else self._checked[:count]
         self._checked = self._checked[len(piece) :]
-        if len(piece) < count and piece:
-            # pyarrow takes fewer bytes than it asked for as the end.
-            rest = self.read(count - len(piece))
-            piece = memoryview(bytes(piece) + bytes(rest)) if rest else piece
         self._served += len(piece)
         return piece
 
