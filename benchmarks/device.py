@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.benchmarks import beside, resident
 from supervm.benchmarks.cases import Case, Workload
@@ -25,11 +24,10 @@ from supervm.benchmarks.errors import PeerDisagrees
 from supervm.benchmarks.measure import Contender
 from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
 from supervm.kernels import registry
+from supervm.kernels.array_types import Array
 from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.cuda.runtime.device import Device
 from supervm.kernels.work import Work
-
-Array = NDArray[Any]
 
 BATCHES = tuple(1 << power for power in range(6, 23, 2))
 """Batch sizes of the usual cases: 2^6, 2^8, … 2^22."""

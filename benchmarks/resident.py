@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.crypto.cuda import PROGRAMS
 from supervm.crypto.merkle_work import Build
@@ -19,14 +18,13 @@ from supervm.crypto.msm_work import MsmCall, Points
 from supervm.crypto.polynomials.transforms import Transformation
 from supervm.engine.conflicts import Detection
 from supervm.kernels import registry
+from supervm.kernels.array_types import Array
 from supervm.kernels.cuda.conflicts import detect
 from supervm.kernels.cuda.runtime import batch
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, there
 from supervm.kernels.cuda.runtime.device import Buffer, Device
 from supervm.kernels.merkle_levels import fresh
 from supervm.kernels.work import Batch, Work
-
-Array = NDArray[Any]
 
 ALIGNMENT = 16
 

@@ -27,7 +27,8 @@ from supervm.crypto.calls import compute
 from supervm.crypto.cuda import points_there
 from supervm.crypto.group_operations import GROUPS
 from supervm.crypto.point_encodings import base_field, encoding_of, negated, read, write
-from supervm.crypto.signatures.batch import VERDICT, Verdicts
+from supervm.crypto.signatures.batch import VERDICT
+from supervm.kernels.array_types import Verdicts
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.point_checks import CURVE, FIELD, INFINITE, NONE, SUBGROUP

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from supervm.crypto import cuda
 from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.signatures.batch import for_slices
+from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.backends import CPU_BACKENDS, register_on_cpu
 from supervm.kernels.cpu.curves.batch_operations import (
@@ -35,7 +36,6 @@ from supervm.kernels.cpu.curves.decode import decode_slice, lift_slice
 from supervm.kernels.point_checks import CURVE, SUBGROUP
 from supervm.kernels.spec import GroupSpec
 
-Words = npt.NDArray[np.uint64]
 Small = npt.NDArray[np.int8]
 
 GROUPS: dict[str, GroupSpec] = {spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}

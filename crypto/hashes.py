@@ -17,8 +17,9 @@ import numpy as np
 from supervm.crypto import cuda
 from supervm.crypto.arguments import rows
 from supervm.crypto.calls import compute
-from supervm.crypto.messages import Bytes, Messages, MessagesLike
+from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
 from supervm.kernels.cpu.hashes.batch import digest_into
 from supervm.kernels.cpu.hashes.emitter import HashKernel

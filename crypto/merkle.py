@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import merkle_hashes
-from supervm.crypto.merkle_hashes import Array, TreeHash, may_be_dedicated
+from supervm.crypto.merkle_hashes import TreeHash, may_be_dedicated
 from supervm.crypto.merkle_proof import Proofs, Root, checked_arity, checked_depth, verify_batch
 from supervm.crypto.merkle_work import Build
 from supervm.kernels import registry
+from supervm.kernels.array_types import Array
 from supervm.kernels.cpu.merkle.merkle import gather_siblings
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, fetched
 from supervm.kernels.errors import ArgumentError

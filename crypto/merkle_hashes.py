@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from supervm.crypto import cuda
 from supervm.crypto.cuda import LEAF_BYTE, NODE_BYTE
@@ -22,6 +21,7 @@ from supervm.crypto.hashes import DEDICATED, KERNELS
 from supervm.crypto.params.poseidon import FIELDS
 from supervm.crypto.poseidon import permutation
 from supervm.kernels import merkle_levels
+from supervm.kernels.array_types import Array
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.backends import CpuBackend, register_on_cpu
 from supervm.kernels.cpu.fields.range_check import first_not_below
@@ -33,8 +33,6 @@ from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.merkle_levels import WORDS, Compressor, Growth, Rows, grow
 from supervm.kernels.registry import resolve
-
-Array = npt.NDArray[Any]
 
 ROW = 8 * WORDS
 """Bytes of a row."""

@@ -13,15 +13,13 @@ from supervm.crypto import merkle_hashes
 from supervm.crypto.arguments import same_count
 from supervm.crypto.merkle_hashes import MOST_ARITY, ROW, TreeHash
 from supervm.kernels import merkle_levels
+from supervm.kernels.array_types import Array, Verdicts
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.merkle.merkle import arrange, compare_rows, mark_large
 from supervm.kernels.cuda.runtime.arrays import fetched
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.merkle_levels import WORDS
 from supervm.kernels.registry import resolve
-
-Array = npt.NDArray[Any]
-Verdicts = npt.NDArray[np.int8]
 
 MOST_PLACES = 1 << 62
 """A tree has no more places for leaves."""

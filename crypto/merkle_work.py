@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.merkle_hashes import TreeHash
-from supervm.kernels.merkle_levels import WORDS, Array, Growth, Rows, fresh, least_depth
+from supervm.kernels.array_types import Array, Indices
+from supervm.kernels.merkle_levels import WORDS, Growth, Rows, fresh, least_depth
 from supervm.kernels.work import Function, Work
-
-Indices = npt.NDArray[np.int64]
 
 
 class Build(Work):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from supervm.kernels.array_types import Bytes, Offsets
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, fetched, on_device, viewed
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Ragged
@@ -16,8 +16,6 @@ from supervm.kernels.work import Ragged
 if TYPE_CHECKING:
     import pyarrow
 
-Bytes: TypeAlias = npt.NDArray[np.uint8]
-Offsets: TypeAlias = npt.NDArray[np.int64]
 MessagesLike: TypeAlias = "Messages | Sequence[bytes] | tuple[Bytes, Offsets] | Bytes | pyarrow.Array"
 
 _ACCEPTED = (

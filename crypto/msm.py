@@ -23,7 +23,8 @@ import numpy as np
 from supervm.crypto import cuda
 from supervm.crypto.arguments import flag
 from supervm.crypto.calls import place_of
-from supervm.crypto.msm_work import GROUPS, MsmCall, Points, Words, require_subgroup
+from supervm.crypto.msm_work import GROUPS, MsmCall, Points, require_subgroup
+from supervm.kernels.array_types import Words
 from supervm.kernels.cpu.fields.range_check import first_above
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.cuda.runtime.device import Device

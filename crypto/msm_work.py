@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from supervm.crypto import cuda, curves
 from supervm.crypto.params.bls12_381 import G1 as BLS12_381_G1
@@ -18,6 +17,7 @@ from supervm.crypto.params.bls12_381 import G2 as BLS12_381_G2
 from supervm.crypto.params.bn254 import G1 as BN254_G1
 from supervm.crypto.params.bn254 import G2 as BN254_G2
 from supervm.crypto.params.curve25519 import EDWARDS25519
+from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
 from supervm.kernels.cpu.curves.curve import Curve
@@ -32,7 +32,6 @@ from supervm.kernels.registry import register, resolve
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
 from supervm.kernels.work import Function, Work
 
-Words = npt.NDArray[np.uint64]
 Made = TypeVar("Made")
 
 GROUPS: dict[str, GroupSpec | EdwardsSpec] = {

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from supervm.kernels.array_types import Bytes, Words
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.point_checks import INFINITE, LARGER, MALFORMED
 from supervm.kernels.spec import FieldSpec, GroupSpec
 
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.int8]
 
 _TOP = {"zcash": 0x1F, "arkworks": 0x3F}

@@ -34,6 +34,7 @@ import numpy.typing as npt
 from supervm.crypto import cuda
 from supervm.crypto.calls import compute
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named, specification
+from supervm.kernels.array_types import Words
 from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
 from supervm.kernels.cpu.fields.range_check import first_above
 from supervm.kernels.cpu.hashes.poseidon import Permutation, hash_into, sponge_into
@@ -44,7 +45,6 @@ from supervm.kernels.work import Ragged
 
 __all__ = ["hash_batch", "permutation", "permute_batch", "sponge_batch"]
 
-Words = npt.NDArray[np.uint64]
 
 _LANES = {backend.name: backend.lanes for backend in CPU_BACKENDS}
 _WORDS = 4

@@ -31,11 +31,11 @@ from supervm.crypto import (
 )
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES
 from supervm.crypto.polynomials.arguments import SPECS
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.errors import UnknownOperation
 from supervm.kernels.transform import words_of
 
 Row = dict[str, Any]
-Bytes = NDArray[np.uint8]
 Comparison = tuple[str, Row, Any, Any]
 """What is compared (a rule, or ''), the row, what came, and what the oracle says."""
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.point_encodings import base_field
+from supervm.kernels.array_types import Words
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.point_checks import INFINITE, MALFORMED
 from supervm.kernels.spec import GroupSpec
 
-Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.int8]
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto.messages import Bytes, Messages, MessagesLike
+from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.sparse_merkle_arrays import LEAST_DEPTH, TreeArrays
 from supervm.crypto.sparse_merkle_hashes import NAMES, hashing
 from supervm.crypto.sparse_merkle_proof import EMPTY, Proof, verify_proof
+from supervm.kernels.array_types import Bytes, Flags
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.merkle.sparse import hash_levels, update_subtrees
 from supervm.kernels.cpu.merkle.sparse_state import MOST_IDS, examine, link
@@ -31,7 +32,6 @@ HASHES = NAMES
 """The functions that a tree may be made with."""
 
 Ids = npt.NDArray[np.uint32]
-Flags = npt.NDArray[np.bool_]
 
 _LEAVES_PER_SLICE = 4096
 """Most changes whose leaves one call of a kernel hashes."""

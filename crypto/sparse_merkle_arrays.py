@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from supervm.kernels.array_types import Words
 from supervm.kernels.cpu.hashes.pair import ROW
 from supervm.kernels.cpu.merkle.sparse_state import ABSENT, END, LINK, WORDS, relink
 
-Words = npt.NDArray[np.uint64]
 Node = Callable[[bytes, bytes], bytes]
 
 LEAST_DEPTH = 6

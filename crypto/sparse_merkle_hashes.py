@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from supervm.crypto.hashes import DEDICATED, KERNELS
-from supervm.crypto.messages import Bytes, Messages
+from supervm.crypto.messages import Messages
 from supervm.crypto.oracle import sparse_merkle as oracle
 from supervm.crypto.poseidon import permutation
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.arrays import borrow, words
 from supervm.kernels.cpu.hashes.batch import digest_into
 from supervm.kernels.cpu.hashes.emitter import HashKernel

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Offsets = NDArray[np.int64]
+from supervm.kernels.array_types import Offsets
 
 
 @dataclass(frozen=True)

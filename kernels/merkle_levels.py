@@ -10,15 +10,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from supervm.kernels.array_types import Array
 from supervm.kernels.arrays import borrow
 from supervm.kernels.threads import get_threads, run_slices
 
-Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.uint64]
 
 WORDS = 4

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.benchmarks.workloads import SEED
-
-Words = NDArray[np.uint64]
+from supervm.kernels.array_types import Words
 
 
 def random_elements(modulus: int, count: int, salt: int) -> Words:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from supervm.benchmarks.workloads import DISTINCT, SEED, signing
 from supervm.crypto import ed25519, secp256k1
 from supervm.crypto.messages import Messages
-
-Bytes = NDArray[np.uint8]
+from supervm.kernels.array_types import Bytes
 
 MESSAGE_BYTES = 64
 FEW = 1_024

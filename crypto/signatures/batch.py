@@ -10,15 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.calls import Output
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.hashes.batch import hash_slice
 from supervm.kernels.cpu.hashes.concatenate import cut, prefixed
 from supervm.kernels.cpu.hashes.emitter import HashKernel
 from supervm.kernels.threads import get_threads, run_slices
 from supervm.kernels.work import Ragged
-
-Bytes = npt.NDArray[np.uint8]
-Verdicts = npt.NDArray[np.int8]
 
 VERDICT: Output = ((), np.int8)
 """A column of verdicts."""

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from supervm.crypto.messages import Messages, MessagesLike
-from supervm.crypto.signatures.batch import Bytes, Verdicts
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import borrow
 
 

@@ -16,7 +16,8 @@ from supervm.crypto import cuda, schemes
 from supervm.crypto.arguments import flag, rows, same_count
 from supervm.crypto.calls import compute
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.crypto.signatures.batch import VERDICT, Bytes, Verdicts, for_slices
+from supervm.crypto.signatures.batch import VERDICT, for_slices
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import words
 from supervm.kernels.cpu.backends import CPU_BACKENDS, register_on_cpu
 from supervm.kernels.cpu.curves.curve import Curve

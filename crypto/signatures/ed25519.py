@@ -18,7 +18,8 @@ from supervm.crypto.calls import compute
 from supervm.crypto.hashes import KERNELS
 from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.params.curve25519 import EDWARDS25519
-from supervm.crypto.signatures.batch import VERDICT, Bytes, Challenge, Verdicts, for_challenges
+from supervm.crypto.signatures.batch import VERDICT, Challenge, for_challenges
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import words
 from supervm.kernels.cpu.backends import CPU_BACKENDS, register_on_cpu
 from supervm.kernels.cpu.curves.curve import Curve

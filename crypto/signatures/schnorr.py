@@ -17,8 +17,9 @@ from supervm.crypto.arguments import rows, same_count
 from supervm.crypto.calls import compute
 from supervm.crypto.hashes import KERNELS
 from supervm.crypto.messages import Messages, MessagesLike
-from supervm.crypto.signatures.batch import VERDICT, Bytes, Challenge, Verdicts, for_challenges
+from supervm.crypto.signatures.batch import VERDICT, Challenge, for_challenges
 from supervm.crypto.signatures.ecdsa import CURVES, table
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import words
 from supervm.kernels.cpu.backends import register_on_cpu
 from supervm.kernels.cpu.signatures import schnorr

@@ -11,8 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from supervm.kernels.array_types import Flags
+
 Limbs = NDArray[np.uint64]
-Flags = NDArray[np.bool_]
 
 _DIGIT = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
+from supervm.kernels.array_types import Bytes, Offsets
 from supervm.kernels.arrays import borrow
-
-Bytes = NDArray[np.uint8]
-Offsets = NDArray[np.int64]
 
 
 def lengths(messages: Messages) -> Offsets:

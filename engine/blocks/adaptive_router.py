@@ -7,11 +7,9 @@ It looks at what follows from the block and the state alone, so that receipts do
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.engine.config import Router
-
-Flags = NDArray[np.bool_]
+from supervm.kernels.array_types import Flags
 
 
 class AdaptiveRouter:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.crypto import ed25519, schemes, secp256k1
 from supervm.crypto.messages import Messages
@@ -16,11 +15,10 @@ from supervm.engine.ethereum.senders import above_half_order
 from supervm.engine.transactions.addresses import ed25519_addresses, even_keys, secp256k1_addresses
 from supervm.engine.transactions.batch import Scheme, TransactionBatch
 from supervm.engine.transactions.encoding import signing_digests
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.backend_trace import witness
 from supervm.vm.outcomes import Reason
 
-Bytes = NDArray[np.uint8]
-Verdicts = NDArray[np.int8]
 Check = Callable[[Bytes, Bytes, str], tuple[Verdicts, Bytes]]
 
 _KEY_BYTES = 32

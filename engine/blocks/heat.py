@@ -18,9 +18,7 @@ from supervm.engine.blocks.layout import Block
 from supervm.engine.conflicts import detect
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.optimistic import WINDOW
-
-Numbers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from supervm.kernels.array_types import Flags, Numbers
 
 KEPT = 256
 """Keys that are counted."""

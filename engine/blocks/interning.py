@@ -12,10 +12,9 @@ from supervm.engine.blocks.kernels import join_lists, lay_keys
 from supervm.engine.state.keys import ACCOUNT, object_keys
 from supervm.engine.state.store import StateStore
 from supervm.engine.transactions.batch import TransactionBatch
+from supervm.kernels.array_types import Numbers
 from supervm.kernels.arrays import borrow
 from supervm.kernels.work import Ragged
-
-Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

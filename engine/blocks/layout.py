@@ -16,14 +16,11 @@ from supervm.engine.blocks.kernels import NOBODY
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns
 from supervm.engine.transactions.batch import TransactionBatch
+from supervm.kernels.array_types import Bytes, Flags, Numbers
 from supervm.kernels.arrays import borrow
 from supervm.kernels.keys import KeyTable
 from supervm.kernels.work import Ragged
 from supervm.vm.modules import Contract
-
-Numbers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
-Bytes = NDArray[np.uint8]
 
 _NOTHING = np.zeros(0, np.int64)
 """Contracts and entry points of a block without calls: nobody looks."""

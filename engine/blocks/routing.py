@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from supervm.engine.blocks.interning import InternedBatch
 from supervm.engine.blocks.receipts import Path
 from supervm.engine.state.store import StateStore
-
-Numbers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from supervm.kernels.array_types import Flags, Numbers
 
 OWNED, IMMUTABLE = 0, 2
 """Kinds of objects (docs/execution-rules.md, State)."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine.blocks.adaptive_router import AdaptiveRouter
@@ -30,12 +29,9 @@ from supervm.engine.execution.optimistic import SKIPPED
 from supervm.engine.state.keys import ACCOUNT
 from supervm.engine.state.state import State
 from supervm.engine.transactions.batch import TransactionBatch
+from supervm.kernels.array_types import Bytes, Flags
 from supervm.kernels.errors import ArgumentError
 from supervm.vm.outcomes import Reason
-
-Numbers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
-Bytes = NDArray[np.uint8]
 
 WORTH_SHARING = 64
 """Transactions of the consensus path from which on threads share them."""

@@ -21,16 +21,14 @@ from supervm.engine.ethereum.transactions import (
     AccessLists,
     AuthorizationInteger,
     Authorizations,
-    Bytes,
     EthereumTransactions,
-    Flags,
     Integer,
-    Offsets,
     TransactionType,
     low_uint64,
     parity,
 )
 from supervm.engine.ethereum.wire import BlockJson, TransactionJson, decode_json, read
+from supervm.kernels.array_types import Bytes, Flags, Offsets
 
 BLOCK_FILE = "block.json"
 

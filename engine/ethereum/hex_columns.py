@@ -13,10 +13,9 @@ from typing import NoReturn
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Offsets = NDArray[np.int64]
+from supervm.kernels.array_types import Bytes, Offsets
+
 Refuse = Callable[[int, str, str], NoReturn]
 """`refuse(item, found, expected)` raises the error that names item `item` of the column."""
 

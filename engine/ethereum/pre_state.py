@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from supervm.engine.errors import InputFileError
 from supervm.engine.ethereum import hex_columns
 from supervm.engine.ethereum.field_paths import Field
-from supervm.engine.ethereum.transactions import Bytes, Flags
 from supervm.engine.ethereum.wire import AccountJson, decode_json, read
+from supervm.kernels.array_types import Bytes, Flags
 
 PRE_STATE_FILE = "pre_state.json"
 

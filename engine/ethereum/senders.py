@@ -24,10 +24,10 @@ from supervm.engine.ethereum.transactions import (
     CONTRADICTION,
     AuthorizationInteger,
     Authorizations,
-    Bytes,
     EthereumTransactions,
     Integer,
 )
+from supervm.kernels.array_types import Bytes
 
 HOMESTEAD = 1_150_000
 """First mainnet block in which a transaction's s must not exceed half the group order."""

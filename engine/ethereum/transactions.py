@@ -15,10 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
-
-Bytes = NDArray[np.uint8]
-Offsets = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from supervm.kernels.array_types import Bytes, Flags, Offsets
 
 
 class TransactionType(IntEnum):

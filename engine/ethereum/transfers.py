@@ -29,10 +29,11 @@ from supervm.engine.ethereum.blocks import EthereumBlock
 from supervm.engine.ethereum.pre_state import PreState
 from supervm.engine.ethereum.replay.transfers import intern_rows
 from supervm.engine.ethereum.senders import Recovered, SignatureFault
-from supervm.engine.ethereum.transactions import Bytes, Flags, Integer
+from supervm.engine.ethereum.transactions import Integer
 from supervm.engine.transactions.addresses import ADDRESS_BYTES
 from supervm.engine.transactions.batch import DEFAULT_GAS_LIMIT, TransactionBatch
 from supervm.engine.transactions.contract_calls import TRANSFER, token_transfer_input
+from supervm.kernels.array_types import Bytes, Flags
 from supervm.kernels.errors import ArgumentError
 
 SELECTOR = bytes.fromhex("a9059cbb")

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from supervm.crypto import hashes
 from supervm.crypto.messages import Messages
 from supervm.engine.ethereum.rlp import LIST, MAX_HEADER, STRING, put_header, put_raw, put_string
-
-Bytes = NDArray[np.uint8]
-Offsets = NDArray[np.int64]
+from supervm.kernels.array_types import Bytes, Offsets
 
 _NIBBLES = 10
 """Nibbles of rlp(index) at most: indices stay below 2^32."""

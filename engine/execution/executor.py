@@ -20,7 +20,8 @@ from supervm.engine.execution.fast_path import add_to_account, run_fast_path
 from supervm.engine.execution.host_crypto import FUNCTIONS, check_addresses
 from supervm.engine.execution.pool import ExecutionPool
 from supervm.engine.execution.sequential import DONE, run_sequential
-from supervm.engine.state.store import Numbers, StateStore
+from supervm.engine.state.store import StateStore
+from supervm.kernels.array_types import Numbers
 from supervm.kernels.cpu.state import access_set
 from supervm.kernels.cpu.state.versions import TAKEN_AT_ONCE
 from supervm.vm import context as w

@@ -25,13 +25,12 @@ from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
 from supervm.kernels import registry
 from supervm.kernels.accesses import Accesses
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.cpu.msm.msm import multiples
 from supervm.kernels.errors import UnknownOperation
 from supervm.kernels.point_checks import INFINITE, SUBGROUP
 from supervm.kernels.spec import QuadraticSpec
 from supervm.kernels.work import Batch, Ragged, Work
-
-Bytes = npt.NDArray[np.uint8]
 
 MESSAGE_BYTES = 64
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from supervm.engine.state.store import Numbers, StateStore, key_numbers
+from supervm.engine.state.store import StateStore, key_numbers
+from supervm.kernels.array_types import Numbers
 
 if TYPE_CHECKING:
     from supervm.engine.config import Collection

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from supervm.crypto.messages import Messages
 from supervm.engine.state.keys import ACCOUNT, CODE, STORAGE, account_keys, object_keys
 from supervm.engine.state.state import State
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.keys import KeyTable
 from supervm.vm.limits import KEY_BYTES, VALUE_BYTES
-
-Bytes = NDArray[np.uint8]
 
 KINDS = 3
 """Kinds of objects."""

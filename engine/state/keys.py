@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
+from supervm.kernels.array_types import Bytes
 
 ACCOUNT, STORAGE, CODE, OBJECT = range(4)
 """First byte of a key."""

@@ -21,8 +21,9 @@ from supervm.crypto.sparse_merkle import Proof, SparseMerkleTree
 from supervm.engine.config import Collection
 from supervm.engine.errors import StorageCorrupt
 from supervm.engine.state.collecting import Collector
-from supervm.engine.state.store import Numbers, StateStore, kept, key_numbers
+from supervm.engine.state.store import StateStore, kept, key_numbers
 from supervm.engine.storage import CHECKPOINT_BYTES, Commit, Storage
+from supervm.kernels.array_types import Numbers
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Ragged
 

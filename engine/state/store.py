@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
+from supervm.kernels.array_types import Numbers
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.lanes.addresses import LINE
 from supervm.kernels.cpu.state import versions as v
 from supervm.kernels.keys import KeyTable, aligned
 from supervm.kernels.work import Ragged
-
-Numbers = NDArray[np.int64]
 
 _CELLS = 1 << 12
 

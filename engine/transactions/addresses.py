@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.crypto import hashes, secp256k1
 from supervm.crypto.params.secp256k1 import FN, FP
 from supervm.engine.arrays import amounts
-
-Bytes = NDArray[np.uint8]
+from supervm.kernels.array_types import Bytes
 
 ADDRESS_BYTES = 20
 _ED25519_TAG, _CONTRACT_TAG = 1, 2

@@ -15,12 +15,10 @@ from supervm.crypto.messages import Messages, MessagesLike
 from supervm.engine.arrays import ragged
 from supervm.engine.errors import MalformedBatch
 from supervm.engine.transactions.columns import AccessLike, Columns, ObjectsLike
+from supervm.kernels.array_types import Bytes, Flags, Offsets
 from supervm.kernels.arrays import borrow
 
-Bytes = NDArray[np.uint8]
-Flags = NDArray[np.bool_]
 Numbers = NDArray[np.uint64]
-Offsets = NDArray[np.int64]
 
 
 class Scheme(IntEnum):

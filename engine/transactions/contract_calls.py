@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.engine.transactions.columns import big_endian
-
-Bytes = NDArray[np.uint8]
+from supervm.kernels.array_types import Bytes
 
 TRANSFER = b"transfer"
 """The entry point of the token and of the collection that gives something to somebody."""

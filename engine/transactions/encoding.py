@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto import hashes
-from supervm.crypto.messages import Bytes, Messages, MessagesLike, Offsets
+from supervm.crypto.messages import Messages, MessagesLike
 from supervm.engine.arrays import ragged
 from supervm.engine.transactions import kernels
 from supervm.engine.transactions.batch import FIXED, TransactionBatch, trusted
+from supervm.kernels.array_types import Bytes, Offsets
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cuda.runtime.arrays import DeviceArray
 from supervm.kernels.threads import run_slices

@@ -36,10 +36,8 @@ from supervm.engine.files.input_files import open_input
 from supervm.engine.files.whole_files import whole_file
 from supervm.engine.transactions.encoding import decode, encode
 from supervm.engine.workloads.workload import Announced, Deployment, Genesis, Parameters, Workload
+from supervm.kernels.array_types import Bytes, Offsets
 from supervm.kernels.errors import ArgumentError
-
-Bytes = NDArray[np.uint8]
-Offsets = NDArray[np.int64]
 
 _MAGIC, FORMAT = b"SVMWORK", 1
 

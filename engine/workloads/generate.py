@@ -8,7 +8,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
@@ -20,9 +19,8 @@ from supervm.engine.workloads.parts import Part
 from supervm.engine.workloads.signing import Keys, Progress
 from supervm.engine.workloads.traffic import generator, random_rows
 from supervm.engine.workloads.workload import Genesis, Parameters, Workload, block_offsets
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.errors import ArgumentError
-
-Bytes = NDArray[np.uint8]
 
 BALANCE = 10**30
 """What an account has at first: 2^32 transactions of the highest gas limit and price here cost less."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import amounts, ragged
@@ -28,8 +27,7 @@ from supervm.engine.ethereum.transfers import translate_block
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.workloads.parts import deployment, token_entries
 from supervm.engine.workloads.workload import Genesis, Parameters, Workload
-
-Bytes = NDArray[np.uint8]
+from supervm.kernels.array_types import Bytes
 
 
 def mainnet(folders: Sequence[Path | str]) -> tuple[Workload, int]:

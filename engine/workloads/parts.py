@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.crypto import hashes
 from supervm.crypto.messages import Messages
@@ -39,11 +38,9 @@ from supervm.engine.workloads.traffic import (
     random_rows,
 )
 from supervm.engine.workloads.workload import Deployment, Parameters
+from supervm.kernels.array_types import Bytes, Indices
 from supervm.kernels.errors import ArgumentError
 from supervm.vm import contracts
-
-Bytes = NDArray[np.uint8]
-Indices = NDArray[np.int64]
 
 MOST_VALUE = 1_000
 """Amounts are 1 to this."""

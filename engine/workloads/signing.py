@@ -19,9 +19,9 @@ from supervm.engine.errors import MissingPackage
 from supervm.engine.transactions.addresses import ed25519_addresses
 from supervm.engine.transactions.batch import Scheme, TransactionBatch
 from supervm.engine.transactions.encoding import signing_digests
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.errors import ArgumentError
 
-Bytes = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 

@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.engine.workloads.workload import Parameters
+from supervm.kernels.array_types import Bytes, Flags, Indices
 from supervm.kernels.errors import ArgumentError
-
-Bytes = NDArray[np.uint8]
-Indices = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 def generator(parameters: Parameters, purpose: str) -> np.random.Generator:

@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
 from supervm.engine.transactions.batch import TransactionBatch
+from supervm.kernels.array_types import Bytes, Offsets
 from supervm.kernels.errors import ArgumentError
-
-Bytes = NDArray[np.uint8]
-Offsets = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

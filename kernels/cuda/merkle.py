@@ -18,6 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
+from supervm.kernels.array_types import Array
 from supervm.kernels.cuda.runtime.arrays import DeviceArray
 from supervm.kernels.cuda.runtime.batch import (
     ALLOCATION_UNIT,
@@ -26,7 +27,7 @@ from supervm.kernels.cuda.runtime.batch import (
     STREAMS,
     ItemProgram,
 )
-from supervm.kernels.cuda.runtime.device import PADDING, Array, Buffer, Device, Program, Stream
+from supervm.kernels.cuda.runtime.device import PADDING, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 from supervm.kernels.merkle_levels import WORDS, Growth, level_sizes, padded
 

@@ -30,6 +30,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from supervm.kernels.array_types import Words
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.lanes.lanes import LANES_64
 from supervm.kernels.cpu.msm import msm as cpu
@@ -45,8 +46,6 @@ from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
 from supervm.kernels.point_checks import NOT_CANONICAL
 from supervm.kernels.signed_windows import SharedWindows, offset, windows_of
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
-
-Words = npt.NDArray[np.uint64]
 
 Rows: TypeAlias = "Words | DeviceArray"
 """Rows of words on the host or on the device that computes."""

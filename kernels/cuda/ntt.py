@@ -27,9 +27,10 @@ from typing import Any
 
 import numpy as np
 
+from supervm.kernels.array_types import Array
 from supervm.kernels.cuda.constants.fields import montgomery_params
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, there
-from supervm.kernels.cuda.runtime.device import Array, Buffer, Device, Program, Stream
+from supervm.kernels.cuda.runtime.device import Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceOutOfMemory
 from supervm.kernels.spec import FieldSpec
 from supervm.kernels.transform import Transform, words_of

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from supervm.engine.state.store import Numbers, StateStore
+from supervm.engine.state.store import StateStore
+from supervm.kernels.array_types import Numbers
 from supervm.kernels.cpu.state import access_set
 from supervm.kernels.cpu.state import versions as v
 from supervm.kernels.keys import aligned

@@ -15,8 +15,9 @@ from typing import Any
 import host_twin
 import numpy as np
 
+from supervm.kernels.array_types import Array
 from supervm.kernels.cuda.runtime import thread_device
-from supervm.kernels.cuda.runtime.device import PADDING, Argument, Array, Device, Program, Stream
+from supervm.kernels.cuda.runtime.device import PADDING, Argument, Device, Program, Stream
 from supervm.kernels.errors import DeviceOutOfMemory
 
 ALIGNMENT, PATTERN = 256, 0xA5

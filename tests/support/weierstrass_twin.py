@@ -14,11 +14,9 @@ import numpy.typing as npt
 
 from supervm.crypto.params.hashes import SHA256
 from supervm.crypto.params.secp256k1 import SECP256K1
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.cuda.constants import fixed_base
 from supervm.kernels.cuda.constants import weierstrass as constants
-
-Bytes = npt.NDArray[np.uint8]
-Verdicts = npt.NDArray[np.int8]
 
 PADDING = 64
 """Bytes that may be read after the last one of a buffer."""

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.messages import MessagesLike
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.tiers.client import calls
 from supervm.tiers.client.aio_stream import AsyncVerifyStream
-from supervm.tiers.client.calls import Bytes, Call, Conflicts, Verdicts
+from supervm.tiers.client.calls import Call, Conflicts
 from supervm.tiers.client.columns import RowsLike
 from supervm.tiers.client.connection import Connection, Tls, failure
 from supervm.tiers.client.errors import ServiceUnavailable

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 
 from supervm.crypto.messages import Messages, MessagesLike
 from supervm.crypto.schemes import ECDSA
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client.columns import RowsLike, cuts, numbers, rows, same_count, table, wire_rows
 from supervm.tiers.client.errors import ServiceRefused
@@ -39,8 +40,6 @@ __all__ = [
     "verify_schnorr",
 ]
 
-Verdicts = npt.NDArray[np.int8]
-Bytes = npt.NDArray[np.uint8]
 Result = TypeVar("Result")
 
 ED25519_RULES = {

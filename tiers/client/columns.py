@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.messages import Messages
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 __all__ = ["RowsLike", "cuts", "numbers", "rows", "same_count", "table", "wire_rows"]
 
 RowsLike: TypeAlias = "npt.NDArray[np.uint8] | Sequence[bytes] | bytes | bytearray | memoryview"
-Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
 def rows(value: RowsLike, argument: str, widths: Sequence[int], count: int | None = None) -> Bytes:

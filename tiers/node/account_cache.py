@@ -15,9 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Flags = NDArray[np.bool_]
-Numbers = NDArray[np.int64]
+from supervm.kernels.array_types import Bytes, Flags, Numbers
 
 WAYS = 8
 """Places of a set."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from supervm.engine.config import OnVerified
 from supervm.engine.work_classes import Work
+from supervm.kernels.array_types import Bytes
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.errors import TaskRefused
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
@@ -19,7 +20,6 @@ from supervm.tiers.node.tasks import TaskRouter, route
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.service.v1 import node_pb2 as pb
 
-Bytes = NDArray[np.uint8]
 Accounts = tuple[NDArray[np.uint64], Bytes]
 
 

@@ -15,10 +15,9 @@ from supervm.engine.blocks.authentication import authenticate
 from supervm.engine.blocks.layout import intrinsic_gas
 from supervm.engine.config import OnVerified
 from supervm.engine.transactions.batch import TransactionBatch
+from supervm.kernels.array_types import Bytes
 from supervm.vm.limits import GAS_LIMIT
 from supervm.vm.outcomes import Reason
-
-Bytes = NDArray[np.uint8]
 
 STALE_REASONS = (Reason.BAD_NONCE, Reason.INSUFFICIENT_BALANCE)
 """Reasons that come from the senders' accounts, and may be gone once those are read anew."""

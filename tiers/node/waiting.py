@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from supervm.engine.arrays import amounts
 from supervm.engine.blocks.layout import intrinsic_gas
 from supervm.engine.transactions.batch import TransactionBatch
+from supervm.kernels.array_types import Flags
 from supervm.kernels.keys import KeyTable
 from supervm.kernels.work import Ragged
 from supervm.tiers.node.blocks import block_bytes
@@ -32,7 +33,6 @@ from supervm.vm.limits import GAS_LIMIT
 
 Rows = NDArray[Any]
 Places = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 Accounts = Callable[[NDArray[np.uint8]], tuple[NDArray[np.uint64], NDArray[np.uint8]]]
 """Nonces, uint64 (k,), and balances, uint8 (k, 32) big-endian, of addresses uint8 (k, 20)."""
 

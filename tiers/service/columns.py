@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.schemes import ECDSA, ED25519, SCHNORR, SignatureScheme
+from supervm.kernels.array_types import Bytes, Offsets
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.v1 import verification_pb2 as pb
-
-Bytes = npt.NDArray[np.uint8]
-Offsets = npt.NDArray[np.int64]
 
 RULES = {
     pb.ED25519_RULE_DALEK: "dalek",

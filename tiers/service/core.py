@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from supervm.crypto.schemes import ECDSA, ED25519
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.backend_trace import witness
 from supervm.kernels.errors import (
     ArgumentError,
@@ -34,7 +35,7 @@ from supervm.tiers.service.admission import Queue, Rates
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import SCHEMES, Kind, signatures
 from supervm.tiers.service.computation import Computation
-from supervm.tiers.service.gathering import Answer, Bytes, Gatherer, Pending, Sink, Verdicts, expired
+from supervm.tiers.service.gathering import Answer, Gatherer, Pending, Sink, expired
 from supervm.tiers.service.job_pool import JobPool
 from supervm.tiers.service.meters import Meter, Unmetered
 from supervm.tiers.service.v1 import verification_pb2 as pb

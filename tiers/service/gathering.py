@@ -15,15 +15,13 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import DIGEST, SIGNATURE, Kind, Signatures
 from supervm.tiers.service.job_pool import JobPool
 
-Verdicts = npt.NDArray[np.int8]
-Bytes = npt.NDArray[np.uint8]
 Verify: TypeAlias = Callable[[Kind, Bytes, object, Bytes], Verdicts]
 """(kind, keys (n, width), (data, offsets) or digests (n, 32), signatures (n, 64)) → int8 (n,)."""
 

@@ -17,14 +17,12 @@ from types import TracebackType
 from typing import BinaryIO, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from supervm.engine.files.whole_files import unfinished_name
+from supervm.kernels.array_types import Verdicts
 from supervm.tiers.errors import BrokenFile
-
-Verdicts = npt.NDArray[np.int8]
 
 SCHEMA = pa.schema([pa.field("verdict", pa.int8(), nullable=False)])
 PARTIAL = ".partial"

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from supervm.crypto.schemes import DIGEST_BYTES, SCHEMES, SIGNATURE_BYTES, SignatureScheme
+from supervm.kernels.array_types import Verdicts
 from supervm.tiers.signature_files.formats import SignatureFile
 from supervm.tiers.signature_files.rows import Rows, ragged
 from supervm.tiers.signature_files.verdict_writers import VerdictWriter
 
-Verdicts = npt.NDArray[np.int8]
 ByteRows = npt.NDArray[np.uint8]
 
 VERDICT_NAMES = {1: "valid", 0: "invalid", -1: "malformed"}

@@ -21,15 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.engine.arrays.amounts import Limbs
+from supervm.kernels.array_types import Flags, Indices
 
 TRANSFER_GAS = 21_000
 """Gas of a transaction that only moves value (Yellow Paper, appendix G, G_transaction)."""
 
 NOBODY = -1
 """The recipient of a transaction that creates a contract."""
-
-Indices = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 class Outcome(IntEnum):

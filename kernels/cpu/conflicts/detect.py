@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.kernels.accesses import HOT_KEYS, Accesses, Detected
+from supervm.kernels.array_types import Offsets
 from supervm.kernels.cpu.conflicts import links as linking
 from supervm.kernels.cpu.conflicts import partition as partitioning
 from supervm.kernels.cpu.conflicts import waves
@@ -40,7 +41,6 @@ MOST_BITS = 11
 
 _words = partitioning.random_mixer()
 
-Offsets = NDArray[np.int64]
 Links = NDArray[np.uint32]
 
 

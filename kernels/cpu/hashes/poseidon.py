@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
@@ -35,7 +36,6 @@ from supervm.kernels.threads import get_threads, run_slices
 
 # mypy: disallow_untyped_defs=False
 
-Words = npt.NDArray[np.uint64]
 
 WIDEST = 17
 """The most elements of a state."""

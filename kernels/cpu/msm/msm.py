@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import number_words
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.fields import inverse
@@ -30,8 +31,6 @@ from supervm.kernels.point_checks import NOT_CANONICAL
 from supervm.kernels.signed_windows import offset
 from supervm.kernels.spec import EdwardsSpec
 from supervm.kernels.threads import get_threads, run_slices
-
-Words = npt.NDArray[np.uint64]
 
 _GRAIN = 4096
 """Points that a thread checks and packs at a time."""

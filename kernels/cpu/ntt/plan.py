@@ -16,12 +16,12 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from supervm.kernels.array_types import Words
 from supervm.kernels.cpu.fields.element_type import Field, prime_spec
 from supervm.kernels.cpu.ntt import ntt
 from supervm.kernels.threads import get_threads, run_slices
 from supervm.kernels.transform import Transform, words_of
 
-Words = npt.NDArray[np.uint64]
 Order = npt.NDArray[np.int64]
 
 LARGEST = 2 * ntt.BITS

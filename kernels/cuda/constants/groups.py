@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.kernels import point_checks
+from supervm.kernels.array_types import Words
 from supervm.kernels.cuda.constants.edwards import edwards
 from supervm.kernels.cuda.constants.fields import WORD, elements, montgomery_params, number, setter, struct
 from supervm.kernels.exponents import exponent
 from supervm.kernels.spec import Coordinate, EdwardsSpec, FieldSpec, GroupSpec, QuadraticSpec
-
-Words = npt.NDArray[np.uint64]
 
 _INVERSE = """\
     static METHOD Field inverse(const Field &a)

@@ -17,8 +17,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from supervm.kernels.array_types import Array
 from supervm.kernels.cuda.runtime.arrays import DeviceArray
-from supervm.kernels.cuda.runtime.device import PADDING, Array, Buffer, Device, Program, Stream
+from supervm.kernels.cuda.runtime.device import PADDING, Buffer, Device, Program, Stream
 from supervm.kernels.errors import DeviceError, DeviceOutOfMemory
 from supervm.kernels.work import Column, Ragged
 

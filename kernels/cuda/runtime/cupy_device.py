@@ -14,9 +14,10 @@ from typing import Any
 import cupy
 import numpy as np
 
+from supervm.kernels.array_types import Array
 from supervm.kernels.cuda.runtime import thread_device
 from supervm.kernels.cuda.runtime.cubins import cubin
-from supervm.kernels.cuda.runtime.device import PADDING, Argument, Array, Device, Program, Stream
+from supervm.kernels.cuda.runtime.device import PADDING, Argument, Device, Program, Stream
 from supervm.kernels.errors import DeviceError, DeviceLost, DeviceOutOfMemory
 
 _runtime = cupy.cuda.runtime

@@ -16,8 +16,8 @@ from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from supervm.kernels.array_types import Array
 from supervm.kernels.cuda.runtime.sources import flatten
 
 THREADS = 128
@@ -25,8 +25,6 @@ THREADS = 128
 
 PADDING = 64
 """Bytes behind every buffer that may be read: kernels read whole words."""
-
-Array: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from typing import NoReturn
 
 import numpy as np
 
+from supervm.kernels.array_types import Bytes, Flags
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.http.bodies import MOST_BYTES, check_size
 from supervm.tiers.service.http.decimals import MOST_DIGITS, from_decimals
-from supervm.tiers.service.http.texts import ZERO, Bytes, Flags, Part, Positions, Texts
+from supervm.tiers.service.http.texts import ZERO, Part, Positions, Texts
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 NUMBER_BYTES = 32

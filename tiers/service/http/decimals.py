@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from supervm.tiers.service.http.texts import ZERO, Bytes, Flags, Positions
+from supervm.kernels.array_types import Bytes, Flags
+from supervm.tiers.service.http.texts import ZERO, Positions
 
 MOST_DIGITS = 78
 """Of 2^256 − 1."""

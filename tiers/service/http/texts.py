@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-Bytes = npt.NDArray[np.uint8]
+from supervm.kernels.array_types import Bytes, Flags
+
 Positions = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 Flat = TypeVar("Flat")
 
 COMMA, ZERO, X, CASE = ord(","), ord("0"), ord("x"), 0x20
