@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the measured tables into both READMEs, the losses and the sweeps into benchmarks/README.md.
+"""Writes the summary into both READMEs, and every figure, the losses and the sweeps into benchmarks/README.md.
 
     python -m supervm.benchmarks.table
 
@@ -29,21 +29,56 @@ DEVICE_BATCH = 1 << 20
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = {
-    "measured": CHECKOUT / "README.md",
-    "measured in Chinese": CHECKOUT / "README.zh-CN.md",
+    "summary": CHECKOUT / "README.md",
+    "summary in Chinese": CHECKOUT / "README.zh-CN.md",
+    "measured": CHECKOUT / "benchmarks" / "README.md",
     "losses": CHECKOUT / "benchmarks" / "README.md",
     "growth": CHECKOUT / "benchmarks" / "README.md",
 }
+SUMMARY = (
+    "ed25519.verify",
+    "secp256k1.ecdsa_verify",
+    "secp256k1.ecdsa_recover",
+    "sha256",
+    "keccak256",
+    "bn254.poseidon.t3",
+    "bn254.g1.msm",
+    "bn254.ntt",
+    "conflicts.detect",
+    "execution.token",
+)
+"""The operations of the READMEs' table, in its order."""
+
+
+def summary(runs: Sequence[Recorded]) -> str:
+    """One line for each operation of `SUMMARY`, then the machines and the commands.
+
+    A line is that of the fastest processor backend in the last run that has the operation, beside the fastest peer.
+
+    Raises:
+        ResultsMalformed: no run has one of the operations.
+    """
+    chosen = {name: _last_with(runs, name) for name in SUMMARY}
+    head = (
+        "| operation | backend | one thread | all threads | compared with, on one thread | ours ÷ theirs |\n"
+        "|---|---|---:|---:|---|---:|"
+    )
+    lines = [_summary_line(run, name) for name, run in chosen.items()]
+    commands: dict[str, dict[str, None]] = {}
+    for run in chosen.values():
+        commands.setdefault(_machine(run), {})[f"`{run.command}`"] = None
+    machines = [f"- {', '.join(used)}: {machine}" for machine, used in commands.items()]
+    return "\n".join([head, *lines, "", *machines])
+
+
+def summary_in_chinese(runs: Sequence[Recorded]) -> str:
+    """The same table under Chinese headings."""
+    return chinese.headed(summary(runs))
 
 
 def measured(runs: Sequence[Recorded]) -> str:
     """One table for each run: a line for each operation and backend."""
     return "\n\n".join(_table_of(run) for run in runs)
-
-
-def measured_in_chinese(runs: Sequence[Recorded]) -> str:
-    """The same tables under Chinese headings."""
-    return chinese.headed(measured(runs))
 
 
 def losses(runs: Sequence[Recorded]) -> str:
@@ -96,14 +131,43 @@ def main() -> None:
     """Rewrite the pages."""
     runs, sweeps = latest(), latest(sweep=True)
     sections = {
+        "summary": summary(runs),
+        "summary in Chinese": summary_in_chinese(runs),
         "measured": measured(runs),
-        "measured in Chinese": measured_in_chinese(runs),
         "losses": losses(runs),
         "growth": growth(sweeps),
     }
     for name, text in sections.items():
         page = PAGES[name]
         write_whole(page, with_section(page.read_text("utf-8"), name, text).encode())
+
+
+def _last_with(runs: Sequence[Recorded], operation: str) -> Recorded:
+    """The last run on processors alone that has the operation."""
+    having = [
+        run for run in runs if not run.uses_device and any(row.operation == operation for row in run.rows)
+    ]
+    if not having:
+        raise ResultsMalformed(f"no recorded run on processors alone has '{operation}'")
+    return max(having, key=lambda run: run.recorded)
+
+
+def _summary_line(run: Recorded, operation: str) -> str:
+    """One line: the fastest backend on one thread and on all, and the peer that comes closest."""
+    full = [row for row in run.rows if row.operation == operation and row.batch > 1]
+    one = max((row for row in full if row.threads == 1), key=lambda row: row.items_per_second)
+    most = max(row.threads for row in full)
+    every = next(row for row in full if (row.backend, row.threads) == (one.backend, most))
+    peer = min(one.peers, key=lambda peer: peer.ratio, default=None)
+    cells = [
+        f"`{operation}`",
+        one.backend,
+        rate(one),
+        rate(every),
+        f"{peer.name} {peer.version}" if peer else "",
+        ratio(peer) if peer else "",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def _table_of(run: Recorded) -> str:
@@ -203,10 +267,15 @@ def _table(run: Recorded) -> str:
 
 
 def _heading(run: Recorded) -> str:
+    return f"**{run.suite}**: {_machine(run)}; `{run.command}`"
+
+
+def _machine(run: Recorded) -> str:
+    """Processor, versions and day."""
     hardware, versions = run.environment["hardware"], run.environment["versions"]
     return (
-        f"**{run.suite}**: {hardware['cpu']}, {hardware['cores']} cores; Python {versions['python']}, "
-        f"Numba {versions['numba']}, NumPy {versions['numpy']}; {run.recorded[:10]}; `{run.command}`"
+        f"{hardware['cpu']}, {hardware['cores']} cores; Python {versions['python']}, "
+        f"Numba {versions['numba']}, NumPy {versions['numpy']}; {run.recorded[:10]}"
     )
 
 

@@ -39,8 +39,9 @@ RUN = Recorded(
 
 
 MAKERS = [
+    ("summary", table.summary),
+    ("summary in Chinese", table.summary_in_chinese),
     ("measured", table.measured),
-    ("measured in Chinese", table.measured_in_chinese),
     ("losses", table.losses),
     ("growth", table.growth),
 ]
@@ -62,14 +63,50 @@ def test_one_line_for_an_operation_and_backend() -> None:
     assert "`supervm bench hashes`" in lines[0]
 
 
+@pytest.fixture
+def one_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "SUMMARY", ("sha256",))
+
+
+@pytest.mark.usefixtures("one_operation")
+def test_the_summary_is_of_the_fastest_backend_beside_the_closest_peer() -> None:
+    slower = _row("scalar", 1, 65536, 2e6, 1.7)
+    closer = replace(RUN.rows[0], peers=(*RUN.rows[0].peers, PeerRow("other", "1", 2e6, 7.245)))
+    lines = table.summary([replace(RUN, rows=(slower, closer, *RUN.rows[1:]))]).splitlines()
+    assert lines[2:] == [
+        "| `sha256` | ifma | 14.5 M/s | 25.5 M/s | other 1 | 7.25x |",
+        "",
+        "- `supervm bench hashes`: Some CPU, 2 cores; Python 3.11.7, Numba 0.68.1, NumPy 2.4.6; 2025-01-02",
+    ]
+
+
+@pytest.mark.usefixtures("one_operation")
+def test_the_summary_is_of_the_last_run_without_a_device() -> None:
+    later = replace(RUN, recorded="2025-01-03T00:00:00Z", rows=(_row("scalar", 1, 65536, 2e6, 1.7),))
+    device = replace(RUN, recorded="2025-01-04T00:00:00Z", rows=(_row("cuda", 1, 65536, 1e9, 900.0),))
+    for runs in ([RUN, later, device], [device, later, RUN]):
+        lines = table.summary(runs).splitlines()
+        assert lines[2] == "| `sha256` | scalar | 2 M/s | 2 M/s | hashlib 3.11 | 1.70x |"
+        assert lines[-1].endswith("2025-01-03")
+    with pytest.raises(ResultsMalformed, match="sha256"):
+        table.summary([device])
+
+
+def test_the_summary_has_each_of_its_operations_once() -> None:
+    rows = re.findall(r"^\| `(.*?)` \|", table.summary(latest()), re.MULTILINE)
+    assert tuple(rows) == table.SUMMARY
+    assert len(set(rows)) == 10
+
+
+@pytest.mark.usefixtures("one_operation")
 def test_chinese_headings_stand_over_the_same_rows() -> None:
-    lines, ours = table.measured_in_chinese([RUN]).splitlines(), table.measured([RUN]).splitlines()
-    assert lines[2].startswith("| 操作 | 后端 | 批量 | 单线程 | 2 线程 | 单项耗时 | ")
-    assert [line for line in lines if line not in ours] == [lines[2]]
+    lines, ours = table.summary_in_chinese([RUN]).splitlines(), table.summary([RUN]).splitlines()
+    assert lines[0] == "| 操作 | 后端 | 单线程 | 全部线程 | 对照（单线程） | 本项目 ÷ 对方 |"
+    assert lines[1:] == ours[1:]
 
 
 def test_no_heading_stays_english() -> None:
-    heads = re.findall(r"^\|(.*)\|\n(?=\|---)", table.measured_in_chinese(latest()), re.MULTILINE)
+    heads = re.findall(r"^\|(.*)\|\n(?=\|---)", table.summary_in_chinese(latest()), re.MULTILINE)
     assert heads
     assert not re.search(r"[a-z]{3}", " ".join(heads))
 
