@@ -14,15 +14,13 @@ from abc import ABC, abstractmethod
 
 from llvmlite import ir
 
+from supervm.kernels.cpu.fields.contract import Canonical, Carried, Factors, Limbs, Terms, Words
 from supervm.kernels.cpu.lanes.emitter import Emitter, digits
 from supervm.kernels.cpu.lanes.lanes import LanesType
 from supervm.kernels.spec import FieldSpec
 
 RADIX = 52
 LIMBS = 5
-
-Limbs = list[ir.Value]
-Terms = list[tuple[int, Limbs]]
 
 
 class FoldField(ABC):
@@ -50,7 +48,7 @@ class FoldField(ABC):
             limbs[index + 1] -= multiple
         return limbs
 
-    def _carry(self, e: Emitter, limbs: Limbs) -> Limbs:
+    def _carry(self, e: Emitter, limbs: Limbs) -> Carried:
         """Restore the contract for limbs below 2^62 in total value below 2^(k+18)."""
         over = e.shr(limbs[4], self.top)
         limbs = [*limbs[:4], e.mask(limbs[4], self.top)]
@@ -87,24 +85,22 @@ class FoldField(ABC):
             raise ValueError("a sum needs at least one term")
         return total
 
-    def linear(self, e: Emitter, terms: Terms) -> Limbs:
+    def linear(self, e: Emitter, terms: Terms) -> Carried:
         """Σ coefficient · term for small integer coefficients (in total below 2^8)."""
         return self._carry(e, self._sum(e, None, terms))
 
-    def lazy(self, e: Emitter, terms: Terms, multiple: int) -> Limbs:
+    def lazy(self, e: Emitter, terms: Terms, multiple: int) -> Carried:
         """Σ coefficient · term: folding reduces as cheaply as it carries, so that nothing is put off."""
         return self.linear(e, terms)
 
     @abstractmethod
-    def products(
-        self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
-    ) -> list[Limbs]:
+    def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Carried]:
         """With P the sum of the products of at most two factor pairs: coefficient · P + Σ terms, for each of `sums`.
 
         A pair of the same list object twice is a square. Positive coefficients are at most 8, a negative one is −1.
         """
 
-    def canonical(self, e: Emitter, a: Limbs) -> Limbs:
+    def canonical(self, e: Emitter, a: Carried) -> Canonical:
         """The representative below p, in carried limbs. The contract's value is below 2p: one subtraction is enough."""
         probe = self._ripple(e, [e.add(a[0], e.constant(self.fold)), *a[1:]])
         reached = e.shr(probe[4], self.top)  # 1 where a ≥ p
@@ -112,11 +108,11 @@ class FoldField(ABC):
         limbs = self._ripple(e, [low, *a[1:]])
         return [*limbs[:4], e.mask(limbs[4], self.top)]
 
-    def from_words(self, e: Emitter, words: Limbs) -> Limbs:
+    def from_words(self, e: Emitter, words: Words) -> Carried:
         """Four 64-bit words (any value below 2^256) as an element."""
         return self._carry(e, e.split(words, RADIX, LIMBS))
 
-    def to_words(self, e: Emitter, a: Limbs) -> Limbs:
+    def to_words(self, e: Emitter, a: Carried) -> Words:
         """The canonical value as four 64-bit words."""
         return e.join(self.canonical(e, a), RADIX, 4)
 
@@ -127,9 +123,7 @@ class FoldLanes(FoldField):
     def _fold_over(self, e: Emitter, limb: ir.Value, over: ir.Value) -> ir.Value:
         return e.madd_low(limb, over, e.constant(self.fold))
 
-    def products(
-        self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
-    ) -> list[Limbs]:
+    def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Carried]:
         """See `FoldField.products`: IFMA columns are folded once, then scaled and carried for each of `sums`."""
         columns = self._product(e, factors)
         results = []
@@ -143,7 +137,7 @@ class FoldLanes(FoldField):
             results.append(self._carry(e, self._sum(e, start, terms)))
         return results
 
-    def _product(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
+    def _product(self, e: Emitter, factors: Factors) -> Limbs:
         """Σ a·b folded to five uncarried limbs below 2^57."""
         columns = self._columns(e, factors)
         for index in range(LIMBS, 2 * LIMBS - 1):  # the multiplier ignores bits above 52: no masks
@@ -159,7 +153,7 @@ class FoldLanes(FoldField):
             low[1] = e.madd_high(low[1], low[LIMBS], factor)
         return low[:LIMBS]
 
-    def _columns(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
+    def _columns(self, e: Emitter, factors: Factors) -> Limbs:
         """Σ a·b in ten columns. The cross terms of squares come first: they are doubled all together."""
         columns: Limbs = [e.constant(0)] * (2 * LIMBS)
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from supervm.kernels.cpu.fields.crandall import LIMBS, RADIX, FoldField, Limbs, Terms
+from supervm.kernels.cpu.fields.contract import Factors, Limbs, Terms
+from supervm.kernels.cpu.fields.crandall import LIMBS, RADIX, FoldField
 from supervm.kernels.cpu.lanes.emitter import I128, Emitter
 
 
 class FoldWord(FoldField):
     """Products by 128-bit columns, one at a time."""
 
-    def products(
-        self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
-    ) -> list[Limbs]:
+    def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Limbs]:
         """See `FoldField.products`: columns of 128 bits are folded once, then scaled and carried for each of `sums`.
 
         Where the coefficient is −1 the product is carried by itself, then subtracted from the terms.
@@ -41,7 +40,7 @@ class FoldWord(FoldField):
                 results.append(self._carry(e, self._sum(e, None, [*terms, (-1, product)])))
         return results
 
-    def _folded_columns(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> list[ir.Value]:
+    def _folded_columns(self, e: Emitter, factors: Factors) -> list[ir.Value]:
         """Σ a·b in five columns of 128 bits."""
         if self.fold_limbs.bit_length() <= 10:
             return self._columns_prefolded(e, factors)
@@ -60,7 +59,7 @@ class FoldWord(FoldField):
         low[LIMBS - 1] = e.builder.add(low[LIMBS - 1], e.product(e.narrow(carry), factor))
         return low
 
-    def _columns_prefolded(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> list[ir.Value]:
+    def _columns_prefolded(self, e: Emitter, factors: Factors) -> list[ir.Value]:
         """As `_folded_columns` for a fold of ten bits: b's limbs are multiplied by it first, which still fits 64 bits."""
         low: list[ir.Value] = [ir.Constant(I128, 0)] * LIMBS
         for a, b in factors:

@@ -2,7 +2,8 @@
 """The Numba types of field elements, and which code generator stands behind each.
 
 Moduli 2^k − c with small c fold (`crandall`, `crandall_one_lane`), all others use Montgomery form (`montgomery`), and
-quadratic extensions stand on that (`quadratic_codegen`); code that uses elements cannot tell.
+quadratic extensions stand on that (`quadratic_codegen`); code that uses elements cannot tell. `contract`
+has what all of them promise.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from supervm.kernels.cpu.fields.crandall import FoldField, FoldLanes
+from supervm.kernels.cpu.fields.contract import FieldCode
+from supervm.kernels.cpu.fields.crandall import FoldLanes
 from supervm.kernels.cpu.fields.crandall_one_lane import FoldWord
 from supervm.kernels.cpu.fields.montgomery import MontgomeryField
 from supervm.kernels.cpu.fields.quadratic_codegen import QuadraticField
@@ -24,9 +26,6 @@ from supervm.kernels.cpu.lanes.lanes import (
 )
 from supervm.kernels.cpu.lanes.numba_types import register_marker, register_value
 from supervm.kernels.spec import Coordinate, FieldSpec, QuadraticSpec
-
-FieldCode = FoldField | MontgomeryField | QuadraticField
-"""What writes a field's instructions."""
 
 
 class Field:

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from supervm.kernels.cpu.fields.contract import Canonical, Carried, Factors, Limbs, Loose, Terms, Words
 from supervm.kernels.cpu.lanes.emitter import I64, I128, Emitter, digits
 from supervm.kernels.cpu.lanes.lanes import LanesType
 from supervm.kernels.spec import FieldSpec
-
-Limbs = list[ir.Value]
-Terms = list[tuple[int, Limbs]]
 
 
 class MontgomeryField:
@@ -41,7 +39,7 @@ class MontgomeryField:
     def _constants(self, e: Emitter, value: int) -> Limbs:
         return [e.constant(digit) for digit in digits(value, self.radix, self.limbs)]
 
-    def linear(self, e: Emitter, terms: Terms) -> Limbs:
+    def linear(self, e: Emitter, terms: Terms) -> Carried:
         """Σ coefficient · term for small integer coefficients, by repeated addition and subtraction."""
         total: Limbs | None = None
         for coefficient, term in terms:
@@ -54,9 +52,7 @@ class MontgomeryField:
             raise ValueError("a sum needs at least one term")
         return total
 
-    def products(
-        self, e: Emitter, factors: list[tuple[Limbs, Limbs]], sums: list[tuple[int, Terms]]
-    ) -> list[Limbs]:
+    def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Carried]:
         """With P the sum of the products of the factor pairs: coefficient · P + Σ terms, for each of `sums`.
 
         As many products as fit below R·p are summed before the one reduction.
@@ -82,7 +78,7 @@ class MontgomeryField:
             return (self.r - 1) // (4 * self.spec.modulus)
         return max(1, (self.r - (1 << 64)) // self.spec.modulus - 1)
 
-    def lazy(self, e: Emitter, terms: Terms, multiple: int) -> Limbs:
+    def lazy(self, e: Emitter, terms: Terms, multiple: int) -> Loose:
         """Σ coefficient · term + multiple · p in carried limbs, with lanes not reduced: the caller answers for its
         bounds, 0 below and R above."""
         if self.lanes.width == 1:
@@ -99,7 +95,7 @@ class MontgomeryField:
 
     # One lane: saturated 64-bit limbs ---------------------------------------------------------------------
 
-    def _product_one(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
+    def _product_one(self, e: Emitter, factors: Factors) -> Limbs:
         """Σ a·b by coarsely integrated operand scanning (Koç, Acar, Kaliski, IEEE Micro 16, 1996).
 
         Where (m + 1)·p < R for m pairs with aᵢ below p, no partial sum passes n + 1 limbs, and the carry out of limb n is
@@ -161,7 +157,7 @@ class MontgomeryField:
 
     # Lanes: 52-bit limbs ----------------------------------------------------------------------------------
 
-    def _product_lanes(self, e: Emitter, factors: list[tuple[Limbs, Limbs]]) -> Limbs:
+    def _product_lanes(self, e: Emitter, factors: Factors) -> Limbs:
         """Σ a·b: the squares' columns first, whose cross terms are doubled all together; the others' rows between the
         steps of the reduction."""
         n = self.limbs
@@ -236,7 +232,7 @@ class MontgomeryField:
             return self._reduce_once(e, e.builder.sub(raised, self._pack(e, b)))
         return self._keep_positive(e, [e.sub(x, y) for x, y in zip(a, b, strict=True)], 2 * self.spec.modulus)
 
-    def canonical(self, e: Emitter, a: Limbs) -> Limbs:
+    def canonical(self, e: Emitter, a: Carried) -> Canonical:
         """The representative below p, still in Montgomery form."""
         if self.lanes.width == 1:
             return a
@@ -245,12 +241,12 @@ class MontgomeryField:
             e, [e.sub(x, c) for x, c in zip(a, modulus, strict=True)], self.spec.modulus
         )
 
-    def from_words(self, e: Emitter, words: Limbs) -> Limbs:
+    def from_words(self, e: Emitter, words: Words) -> Carried:
         """64-bit words (any value below R) as an element."""
         plain = words[: self.limbs] if self.lanes.width == 1 else e.split(words, 52, self.limbs)
         return self._multiply(e, self._constants(e, self.r**2 % self.spec.modulus), plain)
 
-    def to_words(self, e: Emitter, a: Limbs) -> Limbs:
+    def to_words(self, e: Emitter, a: Carried) -> Words:
         """The canonical value as 64-bit words."""
         plain = self.canonical(e, self._multiply(e, a, self._constants(e, 1)))
         return plain if self.lanes.width == 1 else e.join(plain, 52, self.words)

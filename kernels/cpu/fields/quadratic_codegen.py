@@ -8,13 +8,10 @@ reduction: schoolbook with shared reductions, six halves of a product, is cheape
 
 from __future__ import annotations
 
-from llvmlite import ir
-
-from supervm.kernels.cpu.fields.montgomery import Limbs, MontgomeryField, Terms
+from supervm.kernels.cpu.fields.contract import Canonical, Carried, Factors, Limbs, Loose, Terms, Words
+from supervm.kernels.cpu.fields.montgomery import MontgomeryField
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.spec import QuadraticSpec
-
-Factors = list[tuple[Limbs, Limbs]]
 
 PRODUCT, SQUARE = 12, 24
 """Bounds of the parts of a product and of a square in units of p²: 2·2 + 4·2, and (2 + 2)·(2 + 4)."""
@@ -48,17 +45,17 @@ class QuadraticField:
         """The limbs of c₀ and of c₁."""
         return limbs[: self.base.limbs], limbs[self.base.limbs :]
 
-    def linear(self, e: Emitter, terms: Terms) -> Limbs:
+    def linear(self, e: Emitter, terms: Terms) -> Carried:
         """Σ coefficient · term for small integer coefficients."""
         real, imaginary = self._terms(terms)
         return self.base.linear(e, real) + self.base.linear(e, imaginary)
 
-    def lazy(self, e: Emitter, terms: Terms, multiple: int) -> Limbs:
+    def lazy(self, e: Emitter, terms: Terms, multiple: int) -> Loose:
         """Σ coefficient · term + multiple · (p + p·u), as the prime field's `lazy`; below 4p it may be a factor."""
         real, imaginary = self._terms(terms)
         return self.base.lazy(e, real, multiple) + self.base.lazy(e, imaginary, multiple)
 
-    def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Limbs]:
+    def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Carried]:
         """With P the sum of the products of the factor pairs: coefficient · P + Σ terms, for each of `sums`.
 
         A pair of the same list object twice is a square. As many products share a reduction as R·p has room for.
@@ -111,17 +108,17 @@ class QuadraticField:
         split = [(coefficient, self.parts(term)) for coefficient, term in terms]
         return [(k, parts[0]) for k, parts in split], [(k, parts[1]) for k, parts in split]
 
-    def canonical(self, e: Emitter, a: Limbs) -> Limbs:
+    def canonical(self, e: Emitter, a: Carried) -> Canonical:
         """Both parts below p, still in Montgomery form."""
         real, imaginary = self.parts(a)
         return self.base.canonical(e, real) + self.base.canonical(e, imaginary)
 
-    def from_words(self, e: Emitter, words: list[ir.Value]) -> Limbs:
+    def from_words(self, e: Emitter, words: Words) -> Carried:
         """The words of c₀ and of c₁ as an element."""
         half = self.base.words
         return self.base.from_words(e, words[:half]) + self.base.from_words(e, words[half:])
 
-    def to_words(self, e: Emitter, a: Limbs) -> list[ir.Value]:
+    def to_words(self, e: Emitter, a: Carried) -> Words:
         """The canonical values as 64-bit words, those of c₀ first."""
         real, imaginary = self.parts(a)
         return self.base.to_words(e, real) + self.base.to_words(e, imaginary)

@@ -88,13 +88,13 @@ def plan(spec: PoseidonSpec) -> npt.NDArray[np.int64]:
 
 def table(field: Field, spec: PoseidonSpec) -> Words:
     """The constants of a permutation as limbs for one field and its lanes, in a flat array."""
-    p, r = spec.field.modulus, field.element.code.r  # type: ignore[union-attr]
+    p, r = spec.field.modulus, field.element.code.r  # type: ignore[attr-defined]
     elements = (
         _elements_of_sums(spec, r)
         if form_of(spec.width, spec.first is not None) == SUMS
         else _elements(spec, r)
     )
-    bits, limbs = field.element.code.radix, field.limbs  # type: ignore[union-attr]
+    bits, limbs = field.element.code.radix, field.limbs  # type: ignore[attr-defined]
     mask = (1 << bits) - 1
     return np.array([value % p >> (bits * i) & mask for value in elements for i in range(limbs)], np.uint64)
 

@@ -23,8 +23,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from supervm.kernels.cpu.fields.contract import Limbs
 from supervm.kernels.cpu.fields.element_type import ElementType, pack, unpack
-from supervm.kernels.cpu.fields.montgomery import Limbs, MontgomeryField
+from supervm.kernels.cpu.fields.montgomery import MontgomeryField
 from supervm.kernels.cpu.lanes.emitter import I64, Emitter, digits
 from supervm.kernels.cpu.lanes.lanes import LanesMarkerType, element_pointer, every
 from supervm.kernels.cpu.lanes.numba_types import literal
