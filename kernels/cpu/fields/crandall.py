@@ -23,7 +23,7 @@ RADIX = 52
 LIMBS = 5
 
 
-class FoldField(ABC):
+class CrandallField(ABC):
     """The code generator for one modulus; how it multiplies depends on the lane type."""
 
     limbs = LIMBS
@@ -117,14 +117,14 @@ class FoldField(ABC):
         return e.join(self.canonical(e, a), RADIX, 4)
 
 
-class FoldLanes(FoldField):
+class CrandallLanes(CrandallField):
     """Products by IFMA multiply-adds, eight at a time."""
 
     def _fold_over(self, e: Emitter, limb: ir.Value, over: ir.Value) -> ir.Value:
         return e.madd_low(limb, over, e.constant(self.fold))
 
     def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Carried]:
-        """See `FoldField.products`: IFMA columns are folded once, then scaled and carried for each of `sums`."""
+        """See `CrandallField.products`: IFMA columns are folded once, then scaled and carried for each of `sums`."""
         columns = self._product(e, factors)
         results = []
         for coefficient, terms in sums:

@@ -10,15 +10,15 @@ from __future__ import annotations
 from llvmlite import ir
 
 from supervm.kernels.cpu.fields.contract import Factors, Limbs, Terms
-from supervm.kernels.cpu.fields.crandall import LIMBS, RADIX, FoldField
+from supervm.kernels.cpu.fields.crandall import LIMBS, RADIX, CrandallField
 from supervm.kernels.cpu.lanes.emitter import I128, Emitter
 
 
-class FoldWord(FoldField):
+class CrandallOneLane(CrandallField):
     """Products by 128-bit columns, one at a time."""
 
     def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Limbs]:
-        """See `FoldField.products`: columns of 128 bits are folded once, then scaled and carried for each of `sums`.
+        """See `CrandallField.products`: columns of 128 bits are folded once, then scaled and carried for each of `sums`.
 
         Where the coefficient is −1 the product is carried by itself, then subtracted from the terms.
         """

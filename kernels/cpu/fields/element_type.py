@@ -15,8 +15,8 @@ from llvmlite import ir
 from numba import types
 
 from supervm.kernels.cpu.fields.contract import FieldCode
-from supervm.kernels.cpu.fields.crandall import FoldLanes
-from supervm.kernels.cpu.fields.crandall_one_lane import FoldWord
+from supervm.kernels.cpu.fields.crandall import CrandallLanes
+from supervm.kernels.cpu.fields.crandall_one_lane import CrandallOneLane
 from supervm.kernels.cpu.fields.montgomery import MontgomeryField
 from supervm.kernels.cpu.fields.quadratic_codegen import QuadraticField
 from supervm.kernels.cpu.lanes.emitter import Emitter
@@ -81,7 +81,7 @@ def generator(spec: FieldSpec | QuadraticSpec, bits: int, width: int) -> FieldCo
         return QuadraticField(spec, base)
     if not spec.fold:
         return MontgomeryField(spec, LanesType(bits, width))
-    return (FoldLanes if width > 1 else FoldWord)(spec, LanesType(bits, width))
+    return (CrandallLanes if width > 1 else CrandallOneLane)(spec, LanesType(bits, width))
 
 
 def represent(code: FieldCode, value: Coordinate) -> list[int]:

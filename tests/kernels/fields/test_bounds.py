@@ -21,7 +21,7 @@ from llvmlite import ir
 
 import supervm.kernels.cpu
 from supervm.crypto.params import curve25519, secp256k1
-from supervm.kernels.cpu.fields.crandall import FoldField
+from supervm.kernels.cpu.fields.crandall import CrandallField
 from supervm.kernels.cpu.fields.element_type import generator
 from supervm.kernels.cpu.fields.montgomery import MontgomeryField
 from supervm.kernels.cpu.lanes.emitter import Emitter
@@ -50,20 +50,20 @@ WIDTHS = {"lanes": 8, "word": 1}
 def code(name: str, kind: str) -> Any:
     """The generator of a field and lane type."""
     made = generator(FIELDS[name], 64, WIDTHS[kind])
-    assert isinstance(made, FoldField if name in FOLDING else MontgomeryField)
+    assert isinstance(made, CrandallField if name in FOLDING else MontgomeryField)
     return made
 
 
 def standin(generated: Any) -> Standin:
     """A builder for a generator: which words are signed, and which products are modulo the word."""
-    if isinstance(generated, FoldField):
+    if isinstance(generated, CrandallField):
         return Standin()
     return Standin(generated.lanes.width > 1, [generated.minus_inverse])
 
 
 def highest(generated: Any) -> list[int]:
     """The largest limbs that the contract allows, as the modules' docstrings state it."""
-    if isinstance(generated, FoldField):
+    if isinstance(generated, CrandallField):
         limbs = [(1 << 52) - 1] * 4 + [(1 << generated.top) + (1 << 10) - 1]
         if generated.lanes.width == 1:
             limbs[1] = (1 << 52) + (1 << 44) - 1
@@ -266,14 +266,14 @@ class TestMontgomery:
 
 def value_of(generated: Any, limbs: list[Any]) -> int:
     """The integer that limbs stand for, out of Montgomery form."""
-    radix = 52 if isinstance(generated, FoldField) else generated.radix
+    radix = 52 if isinstance(generated, CrandallField) else generated.radix
     raw = sum(limb.lo << (radix * index) for index, limb in enumerate(limbs))
-    scale = 1 if isinstance(generated, FoldField) else generated.spec.inverse(generated.r)
+    scale = 1 if isinstance(generated, CrandallField) else generated.spec.inverse(generated.r)
     return raw * scale % generated.spec.modulus
 
 
 def raw_value(generated: Any, limbs: list[Any]) -> int:
-    radix = 52 if isinstance(generated, FoldField) else generated.radix
+    radix = 52 if isinstance(generated, CrandallField) else generated.radix
     return sum(limb.lo << (radix * index) for index, limb in enumerate(limbs))
 
 
@@ -284,27 +284,27 @@ def exact(limbs: Iterable[int]) -> list[Interval]:
 def edge_elements(generated: Any) -> list[list[Interval]]:
     """Elements at the contract's edges: reduced or not, all limbs full, one limb full, carries that run through."""
     p = generated.spec.modulus
-    radix = 52 if isinstance(generated, FoldField) else generated.radix
+    radix = 52 if isinstance(generated, CrandallField) else generated.radix
     top = highest(generated)
     numbers = [0, 1, 2, p - 1, p - 2, p >> 1, (1 << radix) - 1, 1 << radix]
-    if isinstance(generated, FoldField):
+    if isinstance(generated, CrandallField):
         numbers += [p, p + 1, 1 << generated.spec.bits, (1 << generated.spec.bits) - 1]
     elif generated.lanes.width > 1:
         numbers += [p, p + 1, 2 * p - 2, 2 * p - 1]
     found = [_limbs(generated, number) for number in numbers]
-    if isinstance(generated, FoldField):
+    if isinstance(generated, CrandallField):
         found.append(exact(top))
         found += [exact(limb if i == j else 0 for i, limb in enumerate(top)) for j in range(5)]
     return found
 
 
 def _limbs(generated: Any, number: int) -> list[Interval]:
-    radix = 52 if isinstance(generated, FoldField) else generated.radix
+    radix = 52 if isinstance(generated, CrandallField) else generated.radix
     return exact((number >> (radix * index)) % (1 << radix) for index in range(generated.limbs))
 
 
 def random_element(generated: Any, source: random.Random) -> list[Interval]:
-    if isinstance(generated, FoldField):
+    if isinstance(generated, CrandallField):
         return exact(source.choice((limb, source.randint(0, limb))) for limb in highest(generated))
     bound = generated.spec.modulus * (2 if generated.lanes.width > 1 else 1)
     return _limbs(generated, source.randrange(bound))
@@ -314,7 +314,7 @@ def check_element(generated: Any, limbs: list[Any]) -> None:
     """A result keeps the contract, and is below its bound as a number."""
     p = generated.spec.modulus
     assert raw_value(generated, limbs) < (
-        2 * p if isinstance(generated, FoldField) or generated.lanes.width > 1 else p
+        2 * p if isinstance(generated, CrandallField) or generated.lanes.width > 1 else p
     )
     check_contract(generated, limbs)
 
