@@ -135,6 +135,31 @@ def charge(worker: Any, price: Any) -> bool:
 
 
 @njit(cache=True)
+def opening(
+    worker: Any,
+    price: Any,
+    pointer: Any = 0,
+    length: Any = 0,
+    second: Any = 0,
+    second_length: Any = 0,
+    third: Any = 0,
+    third_length: Any = 0,
+) -> Any:
+    """What every host function begins with: areas that must lie in the guest's memory, then the price.
+
+    Returns:
+        0, or the trap to return: `BAD_POINTER`, with nothing charged, or `OUT_OF_GAS`.
+    """
+    if not (inside(worker, pointer, length) and inside(worker, second, second_length)):
+        return trap(worker, BAD_POINTER)
+    if not inside(worker, third, third_length):
+        return trap(worker, BAD_POINTER)
+    if not charge(worker, price):
+        return trap(worker, OUT_OF_GAS)
+    return 0
+
+
+@njit(cache=True)
 def account_number(worker: Any, address: Any) -> Any:
     """The key number of the account of an address, or `FULL`."""
     key = get(worker, ACCOUNT_KEY)

@@ -46,7 +46,6 @@ from supervm.vm.context import (
 from supervm.vm.gas import NEW_ACCOUNT
 from supervm.vm.guest import (
     ADDRESS_BYTES,
-    BAD_POINTER,
     EVENT_INDEX,
     LIMIT_EXCEEDED,
     OUT_OF_GAS,
@@ -57,7 +56,7 @@ from supervm.vm.guest import (
     at,
     charge,
     host_function,
-    inside,
+    opening,
     priced,
     trap,
     trap_for,
@@ -82,16 +81,18 @@ EVENT_HEADER = 4
 @host_function
 def block_number(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     """`() -> i64`: the number of the block."""
-    if not charge(worker, COUNTER):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, COUNTER)
+    if refusal:
+        return refusal
     return answer64(arguments, get(worker, BLOCK_NUMBER))
 
 
 @host_function
 def timestamp(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     """`() -> i64`: the block's timestamp."""
-    if not charge(worker, COUNTER):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, COUNTER)
+    if refusal:
+        return refusal
     return answer64(arguments, get(worker, TIMESTAMP))
 
 
@@ -99,10 +100,9 @@ def timestamp(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
 def _give(worker: Any, arguments: Any, source: Any, size: Any) -> Any:
     """Write something of the transaction to the pointer that is the only argument."""
     pointer = argument(arguments, 0)
-    if not inside(worker, pointer, size):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, FIELD):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, FIELD, pointer, size)
+    if refusal:
+        return refusal
     copy(at(worker, pointer), source, size)
     return answer32(arguments, 0)
 
@@ -128,8 +128,9 @@ def value(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
 @host_function
 def input_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     """`() -> i32`: bytes of the input."""
-    if not charge(worker, COUNTER):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, COUNTER)
+    if refusal:
+        return refusal
     return answer32(arguments, get(worker, INPUT_BYTES))
 
 
@@ -137,11 +138,10 @@ def input_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
 def input_read(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     """`(ptr, offset, len) -> i32`: copy min(len, bytes after `offset`) of the input; that number."""
     pointer, offset, length = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
-    if not inside(worker, pointer, length):
-        return trap(worker, BAD_POINTER)
     size = min(length, max(get(worker, INPUT_BYTES) - offset, 0))
-    if not charge(worker, INPUT_BASE + INPUT_BYTE * size):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, INPUT_BASE + INPUT_BYTE * size, pointer, length)
+    if refusal:
+        return refusal
     copy(at(worker, pointer), get(worker, INPUT) + offset, size)
     return answer32(arguments, size)
 
@@ -153,10 +153,9 @@ def set_output(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     Traps with `LIMIT_EXCEEDED` above `limits.OUTPUT_BYTES`.
     """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
-    if not inside(worker, pointer, length):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, OUTPUT_BASE + OUTPUT_BYTE * length):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, OUTPUT_BASE + OUTPUT_BYTE * length, pointer, length)
+    if refusal:
+        return refusal
     if length > MOST_OUTPUT_BYTES:
         return trap(worker, LIMIT_EXCEEDED)
     copy(get(worker, OUTPUT), at(worker, pointer), length)
@@ -192,10 +191,9 @@ def balance(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     The transaction depends on the account.
     """
     address, out = argument(arguments, 0), argument(arguments, 1)
-    if not inside(worker, address, ADDRESS_BYTES) or not inside(worker, out, AMOUNT_BYTES):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, BALANCE_PRICE):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, BALANCE_PRICE, address, ADDRESS_BYTES, out, AMOUNT_BYTES)
+    if refusal:
+        return refusal
     entry = _account(worker, account_number(worker, at(worker, address)))
     if entry < 0:
         return trap_for(worker, entry)
@@ -213,10 +211,9 @@ def transfer(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     besides. The transaction depends on both accounts.
     """
     recipient, amount = argument(arguments, 0), argument(arguments, 1)
-    if not inside(worker, recipient, ADDRESS_BYTES) or not inside(worker, amount, AMOUNT_BYTES):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, TRANSFER_PRICE):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, TRANSFER_PRICE, recipient, ADDRESS_BYTES, amount, AMOUNT_BYTES)
+    if refusal:
+        return refusal
     moved = at(worker, amount)
     if amount_is_zero(moved):
         return answer32(arguments, 0)
@@ -250,10 +247,9 @@ def emit_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     Traps with `LIMIT_EXCEEDED` beyond `limits.EVENTS` events or `limits.EVENT_BYTES` bytes of all of them.
     """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
-    if not inside(worker, pointer, length):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, EVENT_BASE + EVENT_BYTE * length):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, EVENT_BASE + EVENT_BYTE * length, pointer, length)
+    if refusal:
+        return refusal
     events, used = get(worker, EVENT_COUNT), get(worker, EVENTS_USED)
     emitted = used - get(worker, EVENTS_FIRST) - EVENT_HEADER * events
     if events >= MOST_EVENTS or emitted + length > MOST_EVENT_BYTES:
@@ -271,8 +267,9 @@ def emit_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
 @host_function
 def events_len(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     """`() -> i32`: events of this call so far."""
-    if not charge(worker, COUNTER):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, COUNTER)
+    if refusal:
+        return refusal
     return answer32(arguments, get(worker, EVENT_COUNT))
 
 
@@ -283,15 +280,14 @@ def read_event(worker: Any, caller_: Any, arguments: Any, count: Any) -> Any:
     Traps with `EVENT_INDEX` if there is no such event.
     """
     index, pointer, length = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
-    if not inside(worker, pointer, length):
-        return trap(worker, BAD_POINTER)
     known = index < get(worker, EVENT_COUNT)
     place = get(worker, EVENTS) + get(worker, EVENTS_FIRST)
     for _ in range(index if known else 0):
         place += EVENT_HEADER + load32(place)
     size = min(length, load32(place)) if known else 0
-    if not charge(worker, READ_EVENT_BASE + READ_EVENT_BYTE * size):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, READ_EVENT_BASE + READ_EVENT_BYTE * size, pointer, length)
+    if refusal:
+        return refusal
     if not known:
         return trap(worker, EVENT_INDEX)
     copy(at(worker, pointer), place + EVENT_HEADER, size)

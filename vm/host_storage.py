@@ -34,7 +34,6 @@ from supervm.kernels.cpu.state.versions import copy_value
 from supervm.vm.context import HELD_BYTES, HELD_CELL, KEY_RECORD, STORAGE_KEY
 from supervm.vm.gas import GROWTH_BYTE
 from supervm.vm.guest import (
-    BAD_POINTER,
     LIMIT_EXCEEDED,
     NO_HELD_VALUE,
     OUT_OF_GAS,
@@ -45,7 +44,7 @@ from supervm.vm.guest import (
     at,
     charge,
     host_function,
-    inside,
+    opening,
     priced,
     trap,
     trap_for,
@@ -82,10 +81,9 @@ def storage_get(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     −1 for a key above `limits.KEY_BYTES`: what was held stays. The transaction depends on the value.
     """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
-    if not inside(worker, pointer, length):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, GET_BASE + GET_BYTE * length):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, GET_BASE + GET_BYTE * length, pointer, length)
+    if refusal:
+        return refusal
     if length > KEY_BYTES:
         return answer64(arguments, -1)
     number = key_number(worker, pointer, length)
@@ -108,10 +106,9 @@ def storage_has(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     The transaction depends on the value.
     """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
-    if not inside(worker, pointer, length):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, HAS_BASE + HAS_BYTE * length):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, HAS_BASE + HAS_BYTE * length, pointer, length)
+    if refusal:
+        return refusal
     if length > KEY_BYTES:
         return answer32(arguments, -1)
     number = key_number(worker, pointer, length)
@@ -128,12 +125,11 @@ def storage_read_value(worker: Any, caller: Any, arguments: Any, count: Any) -> 
     Traps with `NO_HELD_VALUE` before any `storage_get` of the call.
     """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
-    if not inside(worker, pointer, length):
-        return trap(worker, BAD_POINTER)
     held = get(worker, HELD_BYTES)
     size = min(length, max(held, 0))
-    if not charge(worker, READ_BASE + READ_BYTE * size):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, READ_BASE + READ_BYTE * size, pointer, length)
+    if refusal:
+        return refusal
     if held < 0:
         return trap(worker, NO_HELD_VALUE)
     written = get(worker, HELD)
@@ -153,10 +149,9 @@ def storage_set(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
     value, size = argument(arguments, 2), argument(arguments, 3)
-    if not inside(worker, pointer, length) or not inside(worker, value, size):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, SET_BASE + SET_BYTE * (length + size)):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, SET_BASE + SET_BYTE * (length + size), pointer, length, value, size)
+    if refusal:
+        return refusal
     if length > KEY_BYTES or size > VALUE_BYTES:
         return trap(worker, LIMIT_EXCEEDED)
     number = key_number(worker, pointer, length)
@@ -180,10 +175,9 @@ def storage_delete(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     Traps with `LIMIT_EXCEEDED` for a key above `limits.KEY_BYTES`.
     """
     pointer, length = argument(arguments, 0), argument(arguments, 1)
-    if not inside(worker, pointer, length):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, DELETE_BASE + DELETE_BYTE * length):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, DELETE_BASE + DELETE_BYTE * length, pointer, length)
+    if refusal:
+        return refusal
     if length > KEY_BYTES:
         return trap(worker, LIMIT_EXCEEDED)
     number = key_number(worker, pointer, length)

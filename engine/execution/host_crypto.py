@@ -22,16 +22,12 @@ from supervm.kernels.cpu.lanes.lanes import LANES_32, LANES_64
 from supervm.kernels.cpu.state.access_set import get
 from supervm.vm import context
 from supervm.vm.guest import (
-    BAD_POINTER,
-    OUT_OF_GAS,
     answer32,
     argument,
     at,
-    charge,
     host_function,
-    inside,
+    opening,
     priced,
-    trap,
 )
 from supervm.vm.host_functions import codes
 
@@ -80,10 +76,9 @@ def sha256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     base and bytes.
     """
     pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
-    if not inside(worker, pointer, length) or not inside(worker, out, DIGEST_BYTES):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, SHA256_BASE + SHA256_BYTE * length):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, SHA256_BASE + SHA256_BYTE * length, pointer, length, out, DIGEST_BYTES)
+    if refusal:
+        return refusal
     digest = get(worker, context.SCRATCH)
     _sha256(at(worker, pointer), length, digest)
     copy(at(worker, out), digest, DIGEST_BYTES)
@@ -94,10 +89,9 @@ def sha256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
 def keccak256(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     """`keccak256(ptr, len, out_ptr)`: as `sha256`, with Ethereum's Keccak-256."""
     pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
-    if not inside(worker, pointer, length) or not inside(worker, out, DIGEST_BYTES):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, KECCAK256_BASE + KECCAK256_BYTE * length):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, KECCAK256_BASE + KECCAK256_BYTE * length, pointer, length, out, DIGEST_BYTES)
+    if refusal:
+        return refusal
     digest = get(worker, context.SCRATCH)
     _keccak256(at(worker, pointer), length, digest)
     copy(at(worker, out), digest, DIGEST_BYTES)
@@ -112,10 +106,9 @@ def derive_eth_address(worker: Any, caller: Any, arguments: Any, count: Any) -> 
     that it lies on the curve. Traps as `sha256` does; the price is fixed.
     """
     pointer, length, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
-    if not inside(worker, pointer, length) or not inside(worker, out, ADDRESS_BYTES):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, DERIVE_PRICE):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, DERIVE_PRICE, pointer, length, out, ADDRESS_BYTES)
+    if refusal:
+        return refusal
     key = at(worker, pointer)
     if length == KEY_BYTES + 1 and load8(key) == UNCOMPRESSED:
         key += 1
@@ -135,12 +128,18 @@ def verify_ed25519(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     """
     message, length = argument(arguments, 0), argument(arguments, 1)
     signature, key = argument(arguments, 2), argument(arguments, 3)
-    if not inside(worker, message, length) or not inside(worker, signature, SIGNATURE_BYTES):
-        return trap(worker, BAD_POINTER)
-    if not inside(worker, key, DIGEST_BYTES):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, ED25519_BASE + ED25519_BYTE * length):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(
+        worker,
+        ED25519_BASE + ED25519_BYTE * length,
+        message,
+        length,
+        signature,
+        SIGNATURE_BYTES,
+        key,
+        DIGEST_BYTES,
+    )
+    if refusal:
+        return refusal
     check = get(worker, context.CHECK_ED25519)
     return answer32(
         arguments, call_address(check, at(worker, message), length, at(worker, signature), at(worker, key))
@@ -156,12 +155,9 @@ def verify_secp256k1(worker: Any, caller: Any, arguments: Any, count: Any) -> An
     """
     digest, signature = argument(arguments, 0), argument(arguments, 1)
     key, length = argument(arguments, 2), argument(arguments, 3)
-    if not inside(worker, digest, DIGEST_BYTES) or not inside(worker, signature, SIGNATURE_BYTES):
-        return trap(worker, BAD_POINTER)
-    if not inside(worker, key, length):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, SECP256K1_PRICE):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(worker, SECP256K1_PRICE, digest, DIGEST_BYTES, signature, SIGNATURE_BYTES, key, length)
+    if refusal:
+        return refusal
     check = get(worker, context.CHECK_SECP256K1)
     return answer32(
         arguments, call_address(check, at(worker, digest), at(worker, signature), at(worker, key), length)
@@ -176,12 +172,11 @@ def recover_secp256k1_pubkey(worker: Any, caller: Any, arguments: Any, count: An
     does; the price is fixed.
     """
     digest, signature, out = argument(arguments, 0), argument(arguments, 1), argument(arguments, 2)
-    if not inside(worker, digest, DIGEST_BYTES) or not inside(worker, signature, RECOVERABLE_BYTES):
-        return trap(worker, BAD_POINTER)
-    if not inside(worker, out, KEY_BYTES + 1):
-        return trap(worker, BAD_POINTER)
-    if not charge(worker, RECOVER_PRICE):
-        return trap(worker, OUT_OF_GAS)
+    refusal = opening(
+        worker, RECOVER_PRICE, digest, DIGEST_BYTES, signature, RECOVERABLE_BYTES, out, KEY_BYTES + 1
+    )
+    if refusal:
+        return refusal
     recover = get(worker, context.RECOVER_SECP256K1)
     return answer32(
         arguments, call_address(recover, at(worker, digest), at(worker, signature), at(worker, out))
