@@ -41,7 +41,7 @@ def edwards(spec: EdwardsSpec, *members: str) -> str:
     return fold_params(spec.field, "FieldParams") + struct(
         "Curve",
         "    using Params = FieldParams;\n",
-        "    using Field = CrandallField<FieldParams>;\n",
+        "    using Field = FoldField<FieldParams>;\n",
         *members,
         elements("Field", ((name, getattr(spec, name)) for name in names)),
     )

@@ -43,7 +43,7 @@ def number(name: str, value: int) -> str:
 
 
 def fold_params(spec: FieldSpec, name: str) -> str:
-    """The parameters of `CrandallField` for a field that folds.
+    """The parameters of `FoldField` for a field that folds.
 
     Raises:
         ArgumentError: the modulus is not of that form.

@@ -62,7 +62,7 @@ def curve(spec: WeierstrassSpec) -> str:
             fold_params(spec.field, "BaseParams"),
             montgomery_params(spec.scalar_field, "ScalarParams"),
             f'static_assert(GROUP == {GROUP}, "items of a thread");\n',
-            "using Base = CrandallField<BaseParams>;\nusing Scalar = MontgomeryField<ScalarParams>;\n",
+            "using Base = FoldField<BaseParams>;\nusing Scalar = MontgomeryField<ScalarParams>;\n",
             struct(
                 "Curve",
                 "    using Base = ::Base;\n    using Scalar = ::Scalar;\n",
