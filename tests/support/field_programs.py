@@ -65,7 +65,7 @@ class FieldProgram:
     @cached_property
     def program(self) -> Program:
         """The source with `Params` and `Field` defined."""
-        make, form = (fold_params, "CrandallField") if self.folds else (montgomery_params, "MontgomeryField")
+        make, form = (fold_params, "FoldField") if self.folds else (montgomery_params, "MontgomeryField")
         return Program("field_check", make(self.spec, "Params") + f"using Field = {form}<Params>;\n")
 
     @cached_property

@@ -12,9 +12,7 @@ from supervm.kernels.cuda.constants import fields
 from supervm.kernels.cuda.runtime.device import Program
 
 P, FOLD, TOP = FP.modulus, FP.fold, (1 << 256) - 1
-PROGRAM = Program(
-    "fold_sums_check", fields.fold_params(FP, "Params") + "using Field = CrandallField<Params>;\n"
-)
+PROGRAM = Program("fold_sums_check", fields.fold_params(FP, "Params") + "using Field = FoldField<Params>;\n")
 
 SUMS: dict[str, Callable[[int, int, int, int], int]] = {
     "product_plus_square": lambda a, b, c, d: a * b + c * c,

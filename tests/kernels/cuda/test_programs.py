@@ -24,7 +24,7 @@ def test_every_include_stands_once_in_the_text():
     assert "#pragma once" not in text
     assert text.count("// here\n") == 1
     assert text.count("DEVICE u32 add_words(") == 1
-    assert text.index("DEVICE u32 add_words(") < text.index("struct CrandallField")
+    assert text.index("DEVICE u32 add_words(") < text.index("struct FoldField")
 
 
 def test_a_source_that_does_not_exist_is_named():
