@@ -12,7 +12,7 @@ from supervm.benchmarks.cases import SUITES, missing_peers
 from supervm.benchmarks.results import command
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
-from supervm.benchmarks.runner import run_suite
+from supervm.benchmarks.runner import SERVICE, run_suite
 from supervm.engine.errors import MissingPackage
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
@@ -22,7 +22,7 @@ from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, exit_code
 from supervm.tiers.hardware import detect
 from supervm.tiers.tables import print_table
 
-ALL, SERVICE = "all", "service"
+ALL = "all"
 
 CODES = {
     "PeerDisagrees": VERIFICATION_FAILED,

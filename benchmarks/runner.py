@@ -11,17 +11,18 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from supervm.benchmarks import beside, device, execution
+from supervm.benchmarks import beside, device
 from supervm.benchmarks.cases import Case, Workload, suite_cases
 from supervm.benchmarks.measure import Contender, timings
 from supervm.benchmarks.rows import Row
-from supervm.benchmarks.service.suite import SUITE as SERVICE
-from supervm.benchmarks.service.suite import run_service
 from supervm.kernels import get_threads, registry, set_threads
 from supervm.kernels.errors import ArgumentError
 
 ROW_SECONDS = 0.6
 """After this time a row starts no new round, once it had the fewest rounds that count."""
+
+EXECUTION, SERVICE = "execution", "service"
+"""Suites with runners of their own."""
 
 SINGLE_CALLS = 64
 """Calls of one item each that one round of a batch of one consists of."""
@@ -96,14 +97,18 @@ def run_suite(
     for name, value in (("threads", threads), ("batch", batch)):
         if value is not None and value < 1:
             raise ArgumentError(name, str(value), "1 or more")
-    if suite in (execution.SUITE, SERVICE):
+    if suite in (EXECUTION, SERVICE):
         if sweep:
             raise ArgumentError("sweep", f"--sweep of {suite}", "a suite with sizes that grow, such as msm")
         if backend not in (None, "auto"):
             raise ArgumentError("backend", repr(backend), "none for this suite: it takes what it needs")
-    if suite == execution.SUITE:
+    if suite == EXECUTION:
+        from supervm.benchmarks import execution  # needs what an engine needs
+
         return execution.run_execution(threads=threads, transactions=batch, progress=progress)
     if suite == SERVICE:
+        from supervm.benchmarks.service.suite import run_service  # needs what the service needs
+
         return run_service(threads=threads, batch=batch, seconds=seconds, progress=progress)
     if sweep:
         plans = _sweep_plans(suite, threads=threads, batch=batch, backend=backend)

@@ -239,7 +239,7 @@ def test_a_wrong_service_ends_the_command_with_1(monkeypatch: pytest.MonkeyPatch
     def wrong(**_: Any) -> Any:
         raise ServiceWrong("service.stream", "1 wrong")
 
-    monkeypatch.setattr("supervm.benchmarks.runner.run_service", wrong)
+    monkeypatch.setattr("supervm.benchmarks.service.suite.run_service", wrong)
     ran = CliRunner().invoke(app, ["bench", "service", "--json"])
     assert ran.exit_code == 1
     assert json.loads(ran.stdout)["error"]["type"] == "ServiceWrong"

@@ -20,7 +20,7 @@ from typer.testing import Result
 from supervm.engine.errors import InputFileError
 from supervm.engine.ethereum.replay.report import BlockReport, Finding, ReplayReport
 from supervm.kernels.errors import BackendUnavailable
-from supervm.tiers.cli import COMMANDS
+from supervm.tiers.cli import COMMANDS, HOMES
 from supervm.tiers.signature_files.verification import SignatureChecks
 
 
@@ -39,7 +39,7 @@ def _answer(result: Result) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_table_of_commands_says_what_the_functions_say(name: str) -> None:
-    module = importlib.import_module(f"supervm.tiers.commands.{name}")
+    module = importlib.import_module(HOMES.get(name, f"supervm.tiers.commands.{name}"))
     assert (inspect.getdoc(getattr(module, name)) or "").splitlines()[0] == COMMANDS[name]
 
 

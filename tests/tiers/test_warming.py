@@ -77,7 +77,7 @@ def test_two_processes_compile_groups_into_one_folder(
     assert [len(warmed.seconds) for warmed in done] == [len(warmed.group.tasks) for warmed in done]
     assert any(text.endswith(" (hashes)") for at in seen for text in at.values())
     assert any(text.endswith(" (conflicts)") for at in seen for text in at.values())
-    assert list(tmp_path.rglob("hash_batch.hash_slice-*.nbc"))
+    assert list(tmp_path.rglob("batch.hash_slice-*.nbc"))
     assert list(tmp_path.rglob("conflicts*.nbc"))
 
 

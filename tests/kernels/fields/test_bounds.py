@@ -85,7 +85,7 @@ def widest(generated: Any) -> list[Interval]:
 def used_calls() -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every (function, literal arguments) that the kernels call in `field`, read from their sources."""
     found = set()
-    for path in Path(supervm.kernels.cpu.__file__).parent.glob("*.py"):
+    for path in Path(supervm.kernels.cpu.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="fe"), attr=name)) if name in SHAPES:

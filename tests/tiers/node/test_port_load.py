@@ -224,6 +224,7 @@ def test_a_question_is_no_block(stack):
 def test_refusals_of_the_node_itself_take_longer_where_they_are_many(stack, monkeypatch):
     """3,500 streams of blocks a second were refused by a node that is sent none."""
     monkeypatch.setattr("supervm.tiers.service.guard.RETRY_AFTER", 0.05)
+    monkeypatch.setattr("supervm.tiers.service.connections.REFUSALS_A_SECOND", 0)
     port = Port(stack)
 
     def asked(count):
