@@ -78,7 +78,7 @@ def test_two_processes_compile_groups_into_one_folder(
     assert any(text.endswith(" (hashes)") for at in seen for text in at.values())
     assert any(text.endswith(" (conflicts)") for at in seen for text in at.values())
     assert list(tmp_path.rglob("batch.hash_slice-*.nbc"))
-    assert list(tmp_path.rglob("conflicts*.nbc"))
+    assert list(tmp_path.rglob("partition*.nbc"))
 
 
 def test_what_a_process_cannot_do_is_named() -> None:
