@@ -223,7 +223,7 @@ def test_a_question_is_no_block(stack):
 
 def test_refusals_of_the_node_itself_take_longer_where_they_are_many(stack, monkeypatch):
     """3,500 streams of blocks a second were refused by a node that is sent none."""
-    monkeypatch.setattr("supervm.tiers.service.guard.RETRY_AFTER", 0.05)
+    monkeypatch.setattr("supervm.tiers.service.guard.RETRY_AFTER", 0.1)
     monkeypatch.setattr("supervm.tiers.service.connections.REFUSALS_A_SECOND", 0)
     port = Port(stack)
 
@@ -236,8 +236,8 @@ def test_refusals_of_the_node_itself_take_longer_where_they_are_many(stack, monk
         return (time.monotonic() - began) / count
 
     once = asked(5)
-    asked(40)
-    assert asked(5) > 3 * once + 0.05
+    asked(30)
+    assert asked(5) > once + 0.1
 
 
 def test_bytes_that_are_no_message(stack):
