@@ -113,13 +113,6 @@ def trap_for(worker: Any, problem: Any) -> Any:
     return trap(worker, LIMIT_EXCEEDED if problem == TOO_MANY else RETRY)
 
 
-@njit(cache=True)
-def inside(worker: Any, pointer: Any, length: Any) -> bool:
-    """Whether an area lies in the guest's memory."""
-    refresh_memory(worker)
-    return pointer + length <= get(worker, MEMORY_BYTES)
-
-
 @njit(cache=True, inline="always")
 def at(worker: Any, pointer: Any) -> Any:
     """The address of a place in the guest's memory."""
@@ -138,7 +131,7 @@ def charge(worker: Any, price: Any) -> bool:
 def opening(
     worker: Any,
     price: Any,
-    pointer: Any = 0,
+    pointer: Any = None,
     length: Any = 0,
     second: Any = 0,
     second_length: Any = 0,
@@ -150,10 +143,11 @@ def opening(
     Returns:
         0, or the trap to return: `BAD_POINTER`, with nothing charged, or `OUT_OF_GAS`.
     """
-    if not (inside(worker, pointer, length) and inside(worker, second, second_length)):
-        return trap(worker, BAD_POINTER)
-    if not inside(worker, third, third_length):
-        return trap(worker, BAD_POINTER)
+    if pointer is not None:
+        refresh_memory(worker)  # once: it asks wasmtime
+        end = get(worker, MEMORY_BYTES)
+        if pointer + length > end or second + second_length > end or third + third_length > end:
+            return trap(worker, BAD_POINTER)
     if not charge(worker, price):
         return trap(worker, OUT_OF_GAS)
     return 0
