@@ -19,7 +19,7 @@ from supervm.crypto.params.bn254 import G2 as BN254_G2
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
+from supervm.kernels.cpu.backends import CPU_BACKENDS, by_name, register_on_cpu
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.msm import msm as kernels
 from supervm.kernels.cuda import msm as cuda_kernels
@@ -200,11 +200,7 @@ def _compute_there(
     result[...] = found.reshape(result.shape)
 
 
-def _on(operation: str, backend: CpuBackend) -> Any:
-    return partial(_compute, operation, backend.name)
-
-
 for _operation in GROUPS:
-    register_on_cpu(_operation, partial(_on, _operation))
+    register_on_cpu(_operation, by_name(_compute, _operation))
     if _operation in cuda.MSM:
         register(_operation, "cuda", partial(_compute_there, _operation), devices.unavailable)

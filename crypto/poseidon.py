@@ -25,7 +25,6 @@ message of the known length 0 and `hash_batch` of zeros. Keep a protocol to one 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ from supervm.crypto import cuda
 from supervm.crypto.calls import compute
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named, specification
 from supervm.kernels.array_types import Words
-from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
+from supervm.kernels.cpu.backends import CPU_BACKENDS, by_name, register_on_cpu
 from supervm.kernels.cpu.fields.range_check import first_above
 from supervm.kernels.cpu.hashes.poseidon import Permutation, hash_into, sponge_into
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
@@ -225,14 +224,11 @@ def _sponge(operation: str, backend: str, messages: Ragged, width: int, padded: 
 
 
 def _register() -> None:
-    def on(function: Callable[..., None], operation: str, backend: CpuBackend) -> Callable[..., None]:
-        return functools.partial(function, operation, backend.name)
-
     for operation in OPERATIONS:
-        register_on_cpu(operation, functools.partial(on, _hash, operation))
+        register_on_cpu(operation, by_name(_hash, operation))
         cuda.register_operation(operation)
     for operation in SPONGES:
-        register_on_cpu(operation, functools.partial(on, _sponge, operation))
+        register_on_cpu(operation, by_name(_sponge, operation))
         cuda.register_sponge(operation)
 
 

@@ -20,7 +20,7 @@ from supervm.crypto.polynomials.arguments import (
 )
 from supervm.crypto.polynomials.recheck import agrees
 from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.backends import CpuBackend, register_on_cpu
+from supervm.kernels.cpu.backends import by_name, register_on_cpu
 from supervm.kernels.cpu.ntt.plan import LARGEST, plan
 from supervm.kernels.cuda import ntt as cuda_ntt
 from supervm.kernels.cuda.runtime import devices
@@ -183,10 +183,6 @@ def _on_gpu(curve: str, values: Elements, what: Transform, out: Elements) -> Non
     cuda_ntt.transform(devices.working_device(), SPECS[curve], values, what, out)
 
 
-def _made(curve: str, backend: CpuBackend) -> Any:
-    return functools.partial(_on_cpu, curve, backend.name)
-
-
 for _curve in SPECS:
-    register_on_cpu(f"{_curve}.ntt", functools.partial(_made, _curve))
+    register_on_cpu(f"{_curve}.ntt", by_name(_on_cpu, _curve))
     register(f"{_curve}.ntt", "cuda", functools.partial(_on_gpu, _curve), devices.unavailable)

@@ -19,7 +19,7 @@ from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.crypto.signatures.batch import VERDICT, for_slices
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import words
-from supervm.kernels.cpu.backends import CPU_BACKENDS, register_on_cpu
+from supervm.kernels.cpu.backends import CPU_BACKENDS, by_name, register_on_cpu
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.curves.double_scalar_multiply import base_tables
 from supervm.kernels.cpu.signatures import ecdsa
@@ -140,7 +140,7 @@ def _recover(backend: str, digests: Bytes, signatures: Bytes, keys: Bytes, verdi
     for_slices(len(digests), work)
 
 
-register_on_cpu(VERIFY, lambda backend: functools.partial(_verify, backend.name))
-register_on_cpu(RECOVER, lambda backend: functools.partial(_recover, backend.name))
+register_on_cpu(VERIFY, by_name(_verify))
+register_on_cpu(RECOVER, by_name(_recover))
 cuda.register_operation(VERIFY)
 cuda.register_operation(RECOVER)

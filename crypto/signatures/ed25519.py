@@ -21,7 +21,7 @@ from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.signatures.batch import VERDICT, Challenge, for_challenges
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import words
-from supervm.kernels.cpu.backends import CPU_BACKENDS, register_on_cpu
+from supervm.kernels.cpu.backends import CPU_BACKENDS, by_name, register_on_cpu
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.signatures import eddsa
 from supervm.kernels.errors import ArgumentError
@@ -110,5 +110,5 @@ def _verify(
     for_challenges(_CHALLENGES[backend], keys, messages, signatures, check)
 
 
-register_on_cpu(OPERATION, lambda backend: functools.partial(_verify, backend.name))
+register_on_cpu(OPERATION, by_name(_verify))
 cuda.register_operation(OPERATION)

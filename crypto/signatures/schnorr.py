@@ -6,7 +6,6 @@ The acceptance rule is spelled out in `supervm.crypto.oracle.schnorr`; this modu
 
 from __future__ import annotations
 
-import functools
 import hashlib
 
 import numpy as np
@@ -21,7 +20,7 @@ from supervm.crypto.signatures.batch import VERDICT, Challenge, for_challenges
 from supervm.crypto.signatures.ecdsa import CURVES, table
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import words
-from supervm.kernels.cpu.backends import register_on_cpu
+from supervm.kernels.cpu.backends import by_name, register_on_cpu
 from supervm.kernels.cpu.signatures import schnorr
 from supervm.kernels.work import Ragged
 
@@ -80,5 +79,5 @@ def _verify(backend: str, keys: Bytes, messages: Ragged, signatures: Bytes, verd
     for_challenges(_CHALLENGES[backend], keys, messages, signatures, check)
 
 
-register_on_cpu(OPERATION, lambda backend: functools.partial(_verify, backend.name))
+register_on_cpu(OPERATION, by_name(_verify))
 cuda.register_operation(OPERATION)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from supervm.kernels.cpu.lanes.features import ifma_unavailable
@@ -51,7 +52,12 @@ def best() -> CpuBackend:
     return next(each for each in CPU_BACKENDS if not each.unavailable())
 
 
-def register_on_cpu(operation: str, function: Callable[[CpuBackend], Callable[..., Any]]) -> None:
+def register_on_cpu(operation: str, make: Callable[[CpuBackend], Callable[..., Any]]) -> None:
     """List an operation on every CPU backend, each with the function that is made for it."""
     for each in CPU_BACKENDS:
-        register(operation, each.name, function(each), each.unavailable)
+        register(operation, each.name, make(each), each.unavailable)
+
+
+def by_name(function: Callable[..., Any], *first: object) -> Callable[[CpuBackend], Callable[..., Any]]:
+    """For `register_on_cpu`: the function with some first arguments, and after them the backend's name."""
+    return lambda backend: partial(function, *first, backend.name)
