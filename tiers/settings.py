@@ -28,6 +28,7 @@ MOST_BYTES = 1 << 20
 
 PROFILES = Path(__file__).parent / "profiles"
 BASE = "base.toml"
+"""What all tiers share; it counts as part of each one's profile."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,10 @@ def load(
         _read_flags(flags or {}),
         _read_variables(given),
         _read_table(from_file, str(path), f"file {path}", frozenset({"tier"})),
-        _read_table(profile_of(chosen), chosen.profile, f"profile {chosen.profile}"),
+        *(
+            _read_table(_read_toml(PROFILES / name), chosen.profile, f"profile {chosen.profile}")
+            for name in (chosen.profile, BASE)
+        ),
     ]
     values: dict[str, SettingValue] = {}
     origins = {"tier": tier_origin}
@@ -160,16 +164,8 @@ def load(
 
 
 def profile_of(tier: Tier) -> dict[str, Any]:
-    """The table of a tier's profile: what all tiers share, and over it what the tier's own file says."""
-    return _over(_read_toml(PROFILES / BASE), _read_toml(PROFILES / tier.profile))
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    both = dict(below)
-    for name, value in above.items():
-        under = both.get(name)
-        both[name] = _over(under, value) if isinstance(value, dict) and isinstance(under, dict) else value
-    return both
+    """The table of a tier's own profile; `BASE` has what all tiers share."""
+    return _read_toml(PROFILES / tier.profile)
 
 
 Layer = dict[str, tuple[SettingValue, str]]

@@ -7,13 +7,12 @@ import itertools
 import pickle
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from supervm.tiers import TIERS, Gpu, Hardware
 from supervm.tiers.errors import BrokenFile, SettingError
-from supervm.tiers.settings import BASE, PROFILES, Settings, load
+from supervm.tiers.settings import BASE, PROFILES, Settings, _flatten, load
 from supervm.tiers.settings_keys import KEYS, RESERVED_VARIABLES
 
 EDGE = Hardware(cores=4, memory=8 * 10**9)
@@ -46,20 +45,13 @@ def test_higher_tiers_have_no_smaller_budgets_and_may_do_no_less() -> None:
 
 def test_a_tier_says_only_what_is_its_own() -> None:
     base, own = (
-        {name: _flat(tomllib.loads((PROFILES / name).read_text("utf-8"))) for name in names}
+        {name: _flatten(tomllib.loads((PROFILES / name).read_text("utf-8"))) for name in names}
         for names in ([BASE], [tier.profile for tier in TIERS])
     )
     assert len({frozenset(table) for table in own.values()}) == 1
     assert not set(base[BASE]) & set(own[TIERS[0].profile])
     for key in own[TIERS[0].profile]:
         assert len({repr(table[key]) for table in own.values()}) > 1, f"{key} belongs to {BASE}"
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in table.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def test_flag_before_variable_before_file_before_profile(tmp_path: Path) -> None:
