@@ -192,8 +192,8 @@ def carried_out(arguments: Sequence[str], command: Callable[[], object]) -> int:
     return ended if isinstance(ended, int) else DONE
 
 
-def _told(error: Exception, code: int, as_json: bool) -> int:
-    """Tell of an error; the exit code."""
+def _told(error: Exception, code: int, as_json: bool, context: Any = None) -> int:
+    """Tell of an error, and how a command is used where its context is known; the exit code."""
     from supervm.tiers import console
 
     if as_json:
@@ -201,28 +201,20 @@ def _told(error: Exception, code: int, as_json: bool) -> int:
             console.print_json_error(error, code)
         except OutputLost as lost:
             return _without_output(lost)
+    if context is not None:
+        console.notes().print(console.plain(context.get_usage()))
     console.show_error(error)
+    if context is not None:
+        console.notes().print(f"{console.plain(context.command_path)} --help says more")
     return code
 
 
 def _wrong_use(error: Any, as_json: bool) -> int:
     """Tell what is wrong with a command line, as for any other error."""
-    from supervm.tiers import console
-
-    context, message = getattr(error, "ctx", None), error.format_message()
-    if message:  # else it was help that was asked for, and has been shown
-        wrong = UsageError(message)
-        if as_json:
-            try:
-                console.print_json_error(wrong, WRONG_USE)
-            except OutputLost as lost:
-                return _without_output(lost)
-        if context is not None:
-            console.notes().print(console.plain(context.get_usage()))
-        console.show_error(wrong)
-        if context is not None:
-            console.notes().print(f"{console.plain(context.command_path)} --help says more")
-    return WRONG_USE
+    message = error.format_message()
+    if not message:  # it was help that was asked for, and has been shown
+        return WRONG_USE
+    return _told(UsageError(message), WRONG_USE, as_json, getattr(error, "ctx", None))
 
 
 def _interrupted(as_json: bool) -> int:
