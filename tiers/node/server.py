@@ -253,8 +253,6 @@ class NodeServer:
     ) -> Callable[[bytes, Any], Awaitable[bytes]]:
         kind = "status" if name in STATUS else "wait" if name in self._service.waits else "compute"
 
-        turns = self._turns[kind]
-
         def answered(packed: bytes) -> bytes:
             reply: bytes = function(read(packed)).SerializeToString()
             return reply
@@ -276,14 +274,8 @@ class NodeServer:
             size = len(reply)
             if size > SMALL_REPLY:
                 self._unread.add(caller, size)
-
-                def taken(
-                    _: object,
-                ) -> None:  # gRPC keeps it in a cycle with the context: it must not hold the reply
-                    self._unread.taken(caller, size)
-                    turns.let_go(caller)
-
-                context.add_done_callback(taken)
+                # gRPC keeps this in a cycle with the context: it must not hold the reply.
+                context.add_done_callback(functools.partial(self._taken, self._turns[kind], caller, size))
             return reply
 
         return self._call(name, answer)
@@ -373,6 +365,11 @@ class NodeServer:
                 turns.give_back(caller)
             else:  # nobody waits for it any more
                 work.add_done_callback(lambda _: self._loop.call_soon_threadsafe(turns.give_back, caller))
+
+    def _taken(self, turns: Turns, caller: Caller, size: int, context: object) -> None:
+        """A reply of so many bytes, kept for its caller, is read, or nobody is there to read it."""
+        self._unread.taken(caller, size)
+        turns.let_go(caller)
 
     def _on(self, threads: Executor, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
         """Call a function on a thread, with the context variables of its call."""
