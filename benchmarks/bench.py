@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from supervm.benchmarks.cases import SUITES, missing_peers
+from supervm.benchmarks.cases import SERVICE, SUITES, missing_peers
 from supervm.benchmarks.results import command
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
-from supervm.benchmarks.runner import SERVICE, run_suite
+from supervm.benchmarks.runner import run_suite
 from supervm.engine.errors import MissingPackage
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console

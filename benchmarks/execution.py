@@ -18,6 +18,7 @@ from time import perf_counter
 
 import numpy as np
 
+from supervm.benchmarks.cases import EXECUTION
 from supervm.benchmarks.errors import RunsDisagree
 from supervm.benchmarks.measure import Timing
 from supervm.benchmarks.rows import PeerRow, Row
@@ -30,8 +31,6 @@ from supervm.engine.workloads.run import run_workload, warm
 from supervm.engine.workloads.workload import Parameters, Workload
 from supervm.kernels import registry
 from supervm.tiers.environment import version
-
-SUITE = "execution"
 
 TRANSACTIONS, ACCOUNTS, BLOCK = 1_000_000, 100_000, 10_000
 
@@ -234,5 +233,5 @@ def _opening(keys: int) -> Row:
 def _row(operation: str, threads: int, batch: int, own: Timing, beside: tuple[PeerRow, ...]) -> Row:
     backend = registry.resolve("sha256").name
     return Row(
-        SUITE, operation, backend, threads, batch, own.rate, 1e9 / own.rate, "none", beside, own.spread
+        EXECUTION, operation, backend, threads, batch, own.rate, 1e9 / own.rate, "none", beside, own.spread
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from supervm.benchmarks import beside, device
-from supervm.benchmarks.cases import Case, Workload, suite_cases
+from supervm.benchmarks.cases import EXECUTION, SERVICE, Case, Workload, suite_cases
 from supervm.benchmarks.measure import Contender, timings
 from supervm.benchmarks.rows import Row
 from supervm.kernels import get_threads, registry, set_threads
@@ -20,9 +20,6 @@ from supervm.kernels.errors import ArgumentError
 
 ROW_SECONDS = 0.6
 """After this time a row starts no new round, once it had the fewest rounds that count."""
-
-EXECUTION, SERVICE = "execution", "service"
-"""Suites with runners of their own."""
 
 SINGLE_CALLS = 64
 """Calls of one item each that one round of a batch of one consists of."""

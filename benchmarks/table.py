@@ -16,11 +16,10 @@ from itertools import groupby
 from pathlib import Path
 
 from supervm.benchmarks import chinese
+from supervm.benchmarks.cases import EXECUTION, SERVICE
 from supervm.benchmarks.errors import ResultsMalformed
-from supervm.benchmarks.execution import SUITE
 from supervm.benchmarks.results import Recorded, latest
 from supervm.benchmarks.rows import Row
-from supervm.benchmarks.service.suite import SUITE as SERVICE
 from supervm.benchmarks.words import rate, ratio, short
 from supervm.engine.files.whole_files import write_whole
 
@@ -171,7 +170,7 @@ def _summary_line(run: Recorded, operation: str) -> str:
 
 
 def _table_of(run: Recorded) -> str:
-    if run.suite == SUITE:
+    if run.suite == EXECUTION:
         return _execution_table(run)
     if run.suite == SERVICE:
         return _service_table(run)

@@ -19,6 +19,9 @@ from supervm.kernels.errors import ArgumentError
 LISTED = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle")
 """Suites of operations that the registry lists; each has a module here."""
 
+EXECUTION, SERVICE = "execution", "service"
+"""Suites with runners of their own: what runs whole blocks (`execution.py`), or a server (`service/`)."""
+
 ABOUT = {
     "signatures": "Checking digital signatures: Ed25519, and ECDSA and BIP-340 over secp256k1.",
     "hashes": "Digests of many short messages: SHA-2, Keccak-256, BLAKE2b, Ethereum addresses.",
@@ -27,13 +30,13 @@ ABOUT = {
     "ntt": "Number-theoretic transforms, which multiply polynomials over a finite field.",
     "poseidon": "A hash function that is cheap inside zero-knowledge proofs.",
     "merkle": "Trees of hashes, whose root commits to all leaves.",
-    "execution": "Blocks of transactions, from the decoded batch to the committed state root.",
-    "service": "The verification service: a server and its clients on the same machine, over loopback.",
+    EXECUTION: "Blocks of transactions, from the decoded batch to the committed state root.",
+    SERVICE: "The verification service: a server and its clients on the same machine, over loopback.",
 }
 """Every suite and what it measures, in the order of reports."""
 
 SUITES = tuple(ABOUT)
-"""The suites of operations, and what runs whole blocks (`execution.py`) or a server (`service/`)."""
+"""All of them."""
 
 Answers = list[Any]
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from supervm.benchmarks.cases import LISTED, SUITES, suite_cases
-from supervm.benchmarks.execution import SUITE as EXECUTION
+from supervm.benchmarks.cases import EXECUTION, LISTED, SUITES, suite_cases
 from supervm.benchmarks.reports.page import page
 from supervm.benchmarks.results import Recorded, command, measured
 from supervm.benchmarks.runner import run_suite

@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 import uvloop
 
+from supervm.benchmarks.cases import SERVICE
 from supervm.benchmarks.errors import ServiceWrong
 from supervm.benchmarks.measure import Contender, Timing, timings
 from supervm.benchmarks.rows import PeerRow, Row
@@ -28,8 +29,6 @@ from supervm.benchmarks.service.tally import Tally
 from supervm.crypto import ed25519
 from supervm.kernels import get_threads, registry, set_threads
 from supervm.tiers.environment import version
-
-SUITE = "service"
 
 BATCH = 4096
 BATCHES = 4
@@ -227,7 +226,7 @@ def _row(operation: str, threads: int, batch: int, found: Measured, peer: PeerRo
     backend = registry.resolve("ed25519.verify").name
     timing = found.timing
     return Row(
-        SUITE,
+        SERVICE,
         operation,
         backend,
         threads,
