@@ -23,6 +23,9 @@ WAYS = 8
 ENTRY_BYTES = 20 + 8 + 32 + 8 + 8
 """Memory of an account: address, nonce, balance, when it was used and when it was read."""
 
+MIXER = np.uint64(0xBF58476D1CE4E5B9)
+"""A factor of the finalizer of SplitMix64 (Steele, Lea and Flood, 2014): each bit moves about half of the others."""
+
 
 class AccountCache:
     """The cache; every method may be called from any thread.
@@ -44,7 +47,7 @@ class AccountCache:
         self._read = np.zeros(shape, np.float64)
         self._uses = 0
         # Secret, since whoever knows the set of an address could fill it.
-        self._factors = np.array([secrets.randbits(64) | 1 for _ in range(3)], np.uint64)
+        self._factors = np.array([secrets.randbits(64) | 1 for _ in range(4)], np.uint64)
 
     @property
     def capacity(self) -> int:
@@ -96,7 +99,10 @@ class AccountCache:
         """Set and place of each address, and whether it is there."""
         words = np.zeros((len(addresses), 24), np.uint8)
         words[:, :20] = addresses
-        mixed = (words.view(np.uint64) * self._factors).sum(axis=1, dtype=np.uint64)
+        mixed = (words.view(np.uint64) * self._factors[:3]).sum(axis=1, dtype=np.uint64)
+        # A sum of products alone leaves sets empty for addresses that follow one another: one factor in fifty did.
+        mixed = (mixed ^ (mixed >> np.uint64(32))) * self._factors[3]
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * MIXER
         sets = ((mixed >> np.uint64(32)) % np.uint64(self._sets)).astype(np.int64)
         same = (self._addresses[sets] == addresses[:, None, :]).all(axis=2) & (self._used[sets] > 0)
         ways = same.argmax(axis=1)

@@ -31,10 +31,10 @@ def test_what_it_knows_is_what_was_stored():
     cache, random = AccountCache(64 * WAYS * ENTRY_BYTES, 1e9), np.random.default_rng(5)
     stored: set[int] = set()
     for _ in range(60):
-        numbers = np.unique(random.integers(0, 2_000, 90))
+        numbers = np.unique(random.integers(0, 4_000, 180))
         cache.store(*accounts(numbers))
         stored |= set(numbers.tolist())
-        asked = random.integers(0, 4_000, 200)
+        asked = random.integers(0, 8_000, 200)
         addresses, nonces, balances = accounts(asked)
         found, known_nonces, known_balances = cache.look_up(addresses)
         assert set(asked[found].tolist()) <= stored
@@ -44,6 +44,14 @@ def test_what_it_knows_is_what_was_stored():
         assert not known_balances[~found].any()
         assert len(cache) <= cache.capacity == 64 * WAYS
     assert len(cache) == cache.capacity
+
+
+def test_every_set_is_used_whatever_the_secret():
+    """Addresses that follow one another, 60 to a set: no set is left with less than it has places for."""
+    for _ in range(200):
+        cache = AccountCache(64 * WAYS * ENTRY_BYTES, 1e9)
+        cache.store(*accounts(range(64 * 60)))
+        assert len(cache) == cache.capacity
 
 
 def test_a_newer_value_takes_the_place_of_the_older():
