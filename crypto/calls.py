@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From checked arguments to results: where outputs are made, and who computes them."""
+"""From checked arguments to results: allocates outputs and dispatches to a backend."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def compute(
         backend: as the caller gave it.
 
     Returns:
-        NumPy arrays; or, if an input lies on a GPU, arrays there (CuPy's), computed without a copy of what lies there.
+        NumPy arrays; if an input is on a GPU, CuPy arrays there, computed without copying the input.
 
     Raises:
         ArgumentError: an input lies on a GPU and `backend` names a processor's, or inputs lie on different GPUs.

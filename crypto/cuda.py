@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operations of this room as programs for a GPU: sources of `supervm.kernels.cuda` with the parameters of `params/`."""
+"""The cryptographic operations as GPU programs: sources of `supervm.kernels.cuda` with the parameters of `params/`."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hash functions over batches of messages: SHA-256, SHA-512, Keccak-256, BLAKE2b and Ethereum addresses.
 
-SHA-2 is FIPS 180-4. Keccak-256 has the original padding that Ethereum uses, so it is not SHA3-256. BLAKE2b is
+SHA-2 is FIPS 180-4. Keccak-256 uses the original padding, as Ethereum does, so it is not SHA3-256. BLAKE2b is
 RFC 7693 without a key and with 64 bytes of digest. Nothing here is constant-time: messages are public.
 
-Every function takes messages in each form that `Messages.of` takes, and lengths may be mixed.
+Every function accepts messages in any form that `Messages.of` accepts; lengths may differ.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Merkle trees over n leaves, of arity 2 to 16: root, proofs, batch verification of proofs, and growth.
+"""Merkle trees over n leaves, of arity 2 to 16: root, proofs, batch verification of proofs, and appending.
 
 Hash functions over bytes, `sha256` and `keccak256`: a leaf is H(`00` ‖ data), a node H(`01` ‖ its children), an empty
-subtree 32 zero bytes. Leaves stand in the first n places of arity^depth; the depth is the least that has room, or one that
-is asked for. `supervm.crypto.oracle.merkle` is the definition, docs/merkle.md the rules and what follows from them.
+subtree 32 zero bytes. Leaves occupy the first n of arity^depth places; the depth is the smallest that fits, or the one
+that the caller asks for. `supervm.crypto.oracle.merkle` is the definition; docs/merkle.md explains the rules.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SUBTREE_LEAVES = 1 << 12
 
 
 class Tree:
-    """A tree that is kept: 32 bytes for each node. `build` makes one. One thread may call it at a time.
+    """A tree in memory, 32 bytes per node, made by `build`. Only one thread may use it at a time.
 
     Args:
         growth: the computed levels of the tree.
@@ -105,7 +105,7 @@ class Tree:
         return Proofs(places, self._hash.shown(siblings))
 
     def append(self, leaves: Array) -> None:
-        """Put further leaves behind the last one; the tree is then the one that `build` makes of all.
+        """Append leaves; the tree is then the one that `build` makes from all leaves.
 
         Of each level the new rows and the one before them are computed; room grows by half, so that O(n) rows are moved for
         n leaves, however they come.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Building a Merkle tree, or a part of one, as work for whoever decides where it is done."""
+"""Building a Merkle tree, or a part of one, as a unit of work for a scheduler."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Build(Work):
             mine[...] = found
 
     def mismatches(self, function: Function, share: float, random: np.random.Generator) -> int:
-        """Of how many random leaves the way to the root is wrong: the leaf's row, or a node that is not its children's hash.
+        """How many random leaves have a wrong path to the root: the leaf's row, or a node that is not its children's hash.
 
-        Where lower levels are not kept, a random subtree takes the leaf's place. A way costs a hash for each level, and the
-        tree one or two for each leaf: the share is of the hashes, not of the ways.
+        Where lower levels are not kept, a random subtree takes the leaf's place. A path costs one hash per level, the whole
+        tree one or two per leaf: `share` is a share of the hashes, not of the paths.
         """
         growth = self.growth
         rows = growth.ends[0] - growth.starts[0]

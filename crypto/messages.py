@@ -31,8 +31,8 @@ class Messages:
         data: uint8 (total,).
         offsets: int64 (n + 1,), ascending, from 0 or later up to `total` or earlier.
 
-    Neither array is copied if it is contiguous; who changes one afterwards changes the messages. Both may lie on a GPU
-    (CuPy arrays): the bytes then stay there, and the offsets are fetched, since they are checked.
+    Contiguous arrays are not copied: changing one changes the messages. Both may be CuPy arrays on a GPU: the bytes
+    then stay there, and the offsets are copied to the host, where they are checked.
 
     Raises:
         ArgumentError: a wrong dtype or shape, offsets that fall or that leave `data`.

@@ -3,15 +3,15 @@
 
 Points are affine and canonical, words little end first: (n, 2, L) in G1, (n, 2, 2, L) in G2 with c₀ first, L = 4 for BN254
 and 6 for BLS12-381; infinity is all zero. Points of edwards25519 are (n, 2, 4), the neutral one is (0, 1). Scalars are
-(n, 4), below the order of the group. That points are on their curve is always checked. They may lie outside the subgroup,
-unless `subgroup` is set: the sum is that of the terms.
+(n, 4), below the order of the group. Points are always checked to be on their curve. They may be outside the subgroup unless
+`subgroup` is set; the sum is exact for them too.
 
 Memory beside the arguments, for n points of w words, windows of b bits (chosen by cost: about log₂ n − 3), g windows at a
 time (all at once for small n, one for large), and T threads:
 
     n·8w  +  T · g·(8n + 2^(b − 1)·(9.6·w + 20)),  and about a megabyte for each thread.
 
-Where `memory_limit` is less, points are worked on in pieces, whose sums are added.
+If `memory_limit` is lower, points are processed in chunks, and the partial sums are added.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def msm(
     those of edwards25519 are fetched for the check of `subgroup`.
 
     Returns:
-        uint64 (2, L) or (2, 2, L); with a leading k for scalars (k, n, 4). Always a NumPy array: the processor ends a sum.
+        uint64 (2, L) or (2, 2, L); with a leading k for scalars (k, n, 4). Always a NumPy array: the CPU finishes the sum.
 
     Raises:
         ArgumentError: another shape or dtype, different lengths, a point that is not canonical, not on the curve or not in
@@ -78,7 +78,7 @@ def msm(
 
 
 class Table:
-    """Points that are checked once and stay in the form that a backend works with. Made by `prepare`."""
+    """Points that are checked once and kept in a backend's own form. Made by `prepare`."""
 
     def __init__(self, operation: str, points: Points, backend: str) -> None:
         self._operation, self._points, self._backend = operation, points, backend

@@ -76,7 +76,7 @@ class Points:
         self.bytes = int(self.coordinates.nbytes)
 
     def leave(self, device: Device) -> None:
-        """Let go of the coordinates, which may be the caller's: what was made of them on a device is all that stays."""
+        """Drop the coordinates, which may be the caller's; only what a device made of them stays."""
         self.coordinates, self.home = None, device
 
     @property
@@ -135,7 +135,7 @@ class MsmCall(Work):
         self.result[...] = other.result
 
     def mismatches(self, function: Function, share: float, random: np.random.Generator) -> int:
-        """A sum has no items to sample: one call in 64 is computed again, or as many as `share` says if that is more."""
+        """A sum has no items to sample: one call in 64 is recomputed, or the share `share` of all calls if that is more."""
         if not self.items or random.random() >= max(share, RECHECKED):
             return 0
         again = self.twin()

@@ -17,9 +17,10 @@ Two uses of one permutation:
   (elements and offsets) are its variable-input-length hash: the capacity element starts as 2^64, and a one and then
   zeros follow the message up to the end of a block, in one more block where the last is full.
 
-Within each use no two messages are the same to the permutation. Between uses the paper's capacity elements keep all apart
-but these: the message (1) of the known length 1 and the empty message of any length, both 2^64 and a one; and the empty
-message of the known length 0 and `hash_batch` of zeros. Keep a protocol to one use, or separate them by what is hashed.
+Within each use no two messages give the permutation the same input. Between uses the paper's capacity elements separate all
+messages except two pairs: the message (1) of known length 1 and the empty message of variable length, both 2^64 and a one;
+and the empty message of known length 0 and `hash_batch` of zeros. Use only one of them in a protocol, or separate domains
+in the input.
 """
 
 from __future__ import annotations

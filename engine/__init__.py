@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Work on blocks, as a library. What executes them is imported at its first use: conflicts and replay need no runtime
-of contracts and no database.
+"""Block execution as a library. The executor is imported on first use: conflict detection and replay need neither a
+contract runtime nor a database.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an engine can be told."""
+"""Settings of an engine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Mode(StrEnum):
 
 
 class Schedule(StrEnum):
-    """How a parallel block finds its order."""
+    """How a parallel block is scheduled."""
 
     AUTO = "auto"
     """Speculation, which is the faster one where it was measured."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Conflict detection over the declared read and write sets of a block; it stands alone.
+"""Conflict detection over the declared read and write sets of a block; usable on its own.
 
 External schedulers call `detect` with keys and get the order that a block imposes on its transactions.
 """

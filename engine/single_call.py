@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One transaction as a block of its own, for those who try a contract out."""
+"""Executes one transaction as its own block, to try out a contract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SENDER = bytes(19) + b"\x01"
 
 @dataclass(frozen=True)
 class Called:
-    """What became of a call.
+    """The outcome of a call.
 
     Args:
         nonce: that the transaction had.

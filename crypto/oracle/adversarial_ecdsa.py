@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ECDSA inputs at the edges of secp256k1; the oracle says the verdicts.
 
-Signatures here are made backwards. For any u1, u2 and key Q, the point R = u1·G + u2·Q with r = R.x, s = r/u2
+Signatures here are constructed backwards. For any u1, u2 and key Q, the point R = u1·G + u2·Q with r = R.x, s = r/u2
 and z = u1·s verifies; and for any point R and any s, z the key Q = (s·R − z·G)/r does. So every scalar, every
 meeting of points and every abscissa can be reached, those in [n, p) included.
 """

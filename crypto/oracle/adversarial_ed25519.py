@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ed25519 inputs that tell the rules apart and break careless verifiers; the oracle says the verdicts.
+"""Ed25519 inputs that tell the rules apart and break careless verifiers; the oracle gives the verdicts.
 
 Small-order, mixed-order and non-canonical encodings of A and R, s around the order, and points that meet
 inside the double product. The 14 × 14 table of small-order encodings is that of ed25519-zebra's tests.

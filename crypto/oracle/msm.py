@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Multi-scalar multiplication by its definition: Σ sᵢ·Pᵢ, one product and one sum after the other."""
+"""Multi-scalar multiplication by its definition: Σ sᵢ·Pᵢ, term by term."""
 
 from __future__ import annotations
 

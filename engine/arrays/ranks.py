@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def ranks_within(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many earlier entries are of the same group, int64 (n,), of groups int64 (n,).
+    """The number of earlier entries in the same group, int64 (n,), for groups int64 (n,).
 
     >>> ranks_within(np.array([7, 2, 7, 7, 2])).tolist()
     [0, 0, 1, 2, 1]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The adaptive router: how large a share of transfers may take the fast path. An option, see `supervm.engine.config.Router`.
 
-It looks at what follows from the block and the state alone, so that receipts do not depend on threads.
+It decides from the block and the state alone, so receipts do not depend on the number of threads.
 """
 
 from __future__ import annotations

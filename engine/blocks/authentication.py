@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who signed what: every signature of a batch, each scheme in one batch of its own."""
+"""Authentication: verifies every signature of a batch of transactions, one batch per scheme."""
 
 from __future__ import annotations
 

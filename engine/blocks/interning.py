@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A batch with its keys numbered: what decoding hands on, so that nothing behind it compares byte strings."""
+"""A batch with its keys numbered, the result of decoding: later stages compare numbers, not byte strings."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a batch to a block that can be executed: what is rejected beforehand, contracts and entry points by number."""
+"""Turns a batch into an executable block: early rejections, and contracts and entry points by number."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def intrinsic_gas(batch: TransactionBatch) -> tuple[NDArray[np.uint64], Flags]:
 def prepare_block(
     interned: InternedBatch, contracts: Contracts, chain_id: int, refused: Bytes, keys: int
 ) -> Block:
-    """Reject what no state can save, and lay the rest out.
+    """Reject transactions that are invalid in every state, and lay out the rest.
 
     Args:
         chain_id: the engine's.

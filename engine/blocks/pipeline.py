@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blocks through overlapping stages: while one is executed and committed, the next ones are verified.
 
-Signatures need no state, so their stage runs on a thread of its own, in front of a bounded queue. What is behind it
-changes the state and stays on the caller's thread, in the order of the blocks.
+Signature verification needs no state, so it runs on its own thread in front of a bounded queue. The stages after it
+change the state and run on the caller's thread, in block order.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Path(IntEnum):
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of one transaction; the fields are those of `Receipts`."""
+    """The outcome of one transaction; the fields are those of `Receipts`."""
 
     path: Path
     accepted: bool

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What executing a block gives."""
+"""The result of executing a block."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a mainnet block the engine can execute itself: plain transfers, and transfers of tokens.
+"""The part of a mainnet block that the engine can execute itself: plain transfers and token transfers.
 
 The code of mainnet's contracts does not run here. A block's transaction becomes
 

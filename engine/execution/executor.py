@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`BlockExecutor`: a block's columns in, results and written keys out, by the way that the block allows.
+"""`BlockExecutor`: takes a block's columns, returns results and written keys; chooses the schedule that the block allows.
 
-The way never changes a result. What is full is grown between runs of compiled code, which then go on where they were.
+The schedule never changes a result. Full buffers grow between runs of compiled code, which then resume where they stopped.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Execution one by one, in the order of the block: the law that every other way must give the same results as."""
+"""Sequential execution in block order: the reference whose results every other schedule must reproduce."""
 
 from __future__ import annotations
 

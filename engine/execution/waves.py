@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Execution of a block whose transactions declare what they touch: wave after wave, each in parallel.
+"""Executes a block whose transactions declare what they touch, wave by wave, each wave in parallel.
 
 Under the rule `locking` the transactions of a wave share no key that one of them writes, so each is applied as soon as
-it was executed, in any order. What a transaction really touches is compared with what it declared; the first that lied
-stops everybody, and the block is undone and executed without trusting declarations.
+it was executed, in any order. What a transaction really touches is compared with what it declared; the first mismatch
+stops all workers; the block is then rolled back and executed without trusting declarations.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Input files that nobody vouches for: opened once, never a device, and read within bounds.
+"""Untrusted input files: opened once, never a device, and read within limits.
 
 A name is a file, a pipe (a FIFO, `/dev/fd/N`, what the shell writes for `<(command)`), or `-` for standard input. What is
 opened is looked at and read through that one descriptor: a name that is opened again may lead to something else, and a

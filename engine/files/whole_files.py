@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Output files, and folders of them, that stand under their name only when they are whole.
+"""Output files and folders that appear under their name only when complete.
 
 A file is written under another name in the same directory, and renamed when it is complete: whoever finds the name finds
 everything, after a crash too, and an interrupted write leaves what was there before.

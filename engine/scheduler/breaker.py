@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The circuit breaker of one executor: when it has failed too often, no work goes there until it has shown that it is well.
+"""The circuit breaker of one executor: after too many failures it gets no work until it passes a known-answer test.
 
 closed ──2 mismatches in a row, 3 failures in a minute, or a call past its deadline──▶ open
 open ──cool-down over; one caller becomes the prober──▶ half open

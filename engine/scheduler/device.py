@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs work on one accelerator: a thread of its own, a deadline for every call, results that reach nobody late."""
+"""Runs work on one accelerator: its own thread, a deadline for every call, and late results discarded."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Accelerated runs whose failures cost time and never a result.
+"""Guarded runs on accelerators: a failure costs time, never correctness.
 
 What a device reports as failed is computed in smaller pieces (out of memory) or on the CPU; what it reports as done is
 sampled (`recheck.py`), and a result with one mismatch is thrown away as a whole. Either way items stay in order: pieces are

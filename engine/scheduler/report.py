@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a scheduler knows, in plain data: for `supervm doctor` and for whoever wonders why a batch went where it went."""
+"""What a scheduler knows, as plain data: for `supervm doctor`, and to explain why a batch ran where it did."""
 
 from __future__ import annotations
 

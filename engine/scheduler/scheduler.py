@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decides where each batch runs, and sees to it that the answer does not depend on that.
+"""Decides where each batch runs, and guarantees that the answer does not depend on it.
 
 Installed as the registry's dispatcher it is asked for everything that callers leave to `auto`:
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When old versions go: in passes at intervals that adapt, or at once where history takes too much memory."""
+"""When old versions are dropped: in passes at adaptive intervals, or at once if history takes too much memory."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What enters a state other than by transactions, in columns, and what can be counted in it."""
+"""State created without transactions (credits, objects, storage entries), in columns, and totals over a state."""
 
 from __future__ import annotations
 

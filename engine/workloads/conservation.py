@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must not change while a workload runs: the sum of all balances, and what the sample contracts keep account of.
+"""Invariants of a workload: the sum of all balances, and the totals that the sample contracts track.
 
 Sums are taken over the columns of the last commit, not over what was meant to be written.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A workload on an engine: its genesis, its blocks one after the other, what came of them and how fast.
+"""Runs a workload on an engine, genesis and then blocks, and reports results and speed.
 
 The time of a run goes from decoded blocks, whose keys are numbered, to the last committed root; signatures are verified
 inside of it, and what is persisted has been written at its end. Kernels are to be compiled before: `warm`.

@@ -111,7 +111,7 @@ class Genesis:
 
 @dataclass(frozen=True)
 class Announced:
-    """What a workload came to where it was run, for whoever runs it again.
+    """The result of a workload when it was first run, for comparison with later runs.
 
     Args:
         blocks: how many blocks it had.

@@ -2,7 +2,7 @@
 """The replay of blocks: every claim of a block that its own bytes can prove is checked, and its balance
 transfers are executed twice, by waves and in order.
 
-Nothing is taken from a block's word: senders are recovered from signatures, the hashes of transactions and header and the
+No claim of a block is trusted: senders are recovered from signatures, the hashes of transactions and header and the
 roots of transactions and withdrawals are computed, and a block whose parent is given must name its hash. Contract code
 does not run, so what only its execution gives (state root, receipts root, logs bloom, gas used) is covered by the
 header's hash alone; `supervm.engine.ethereum.replay.transfers` says what is executed, what is counted.

@@ -120,7 +120,7 @@ class ReplayReport:
         return self.signatures / self.recovery_seconds if self.recovery_seconds else 0.0
 
     def checked(self) -> list[str]:
-        """What was compared and found right, in words."""
+        """What was checked and found right, in words."""
         blocks = self.blocks
         withdrawals = sum(block.withdrawals_root_ok is not None for block in blocks)
         parents = sum(block.parent_ok is not None for block in blocks)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Balance transfers one after the other, in block order: what other ways of executing are held against."""
+"""Sequential balance transfers, in block order: the reference for parallel execution."""
 
 from __future__ import annotations
 
