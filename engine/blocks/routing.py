@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of the three paths each transaction of a block takes; it depends on the block and the state alone.
+"""Which of the three paths each transaction of a block takes; it depends on the blocks and the state alone, not on threads.
 
 The fast path is for transfers whose accounts and objects nothing outside of the fast path touches: its transfers run
 first, in block order among themselves. Accounts that meet in transfers hang together: if one of them is touched by a
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from supervm.engine.blocks.interning import InternedBatch
 from supervm.engine.blocks.receipts import Path
+from supervm.engine.config import Router
 from supervm.engine.state.store import StateStore
 from supervm.kernels.array_types import Flags, Numbers
 
@@ -133,3 +134,47 @@ def paths(private: Flags, fast: Flags) -> NDArray[np.uint8]:
     path[fast] = Path.FAST
     path[private] = Path.PRIVACY
     return path
+
+
+class AdaptiveRouter:
+    """How large a share of transfers may take the fast path, as it moves. An option, see `supervm.engine.config.Router`.
+
+    Args:
+        rules: bounds and steps.
+    """
+
+    def __init__(self, rules: Router) -> None:
+        self.rules = rules
+        self.target = rules.target
+
+    def admit(self, candidates: Flags) -> Flags:
+        """Candidates that may try the fast path: of each `every` transactions the target's share, the first ones."""
+        rules = self.rules
+        admitted = np.zeros(len(candidates), np.bool_)
+        most = max(1, round(self.target * rules.every))
+        for first in range(0, len(candidates), rules.every):
+            part = np.flatnonzero(candidates[first : first + rules.every])
+            admitted[first + part[:most]] = True
+        return admitted
+
+    def learn(self, admitted: Flags, fast: Flags, succeeded: Flags) -> None:
+        """Move the target, once for each stretch.
+
+        Args:
+            admitted: candidates that were tried.
+            fast: those that nothing else touched.
+            succeeded: transactions that succeeded.
+        """
+        rules = self.rules
+        for first in range(0, len(admitted), rules.every):
+            part = slice(first, first + rules.every)
+            tried = int(admitted[part].sum())
+            if not tried:
+                continue
+            ran = int(fast[part].sum())
+            conflict = 1 - ran / tried
+            success = int((fast & succeeded)[part].sum()) / ran if ran else 1.0
+            if conflict > rules.high_conflict or success < rules.success:
+                self.target = max(rules.least, self.target - rules.step)
+            elif conflict < rules.low_conflict:
+                self.target = min(rules.most, self.target + rules.step)

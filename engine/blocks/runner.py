@@ -11,14 +11,13 @@ from time import perf_counter
 import numpy as np
 
 from supervm.crypto.messages import Messages
-from supervm.engine.blocks.adaptive_router import AdaptiveRouter
 from supervm.engine.blocks.authentication import authenticate
 from supervm.engine.blocks.heat import HeatTable, Queues, accesses, written_keys
 from supervm.engine.blocks.interning import InternedBatch, intern_batch
 from supervm.engine.blocks.layout import Block, Contracts, prepare_block
 from supervm.engine.blocks.receipts import Receipts, gather_receipts
 from supervm.engine.blocks.result import BlockResult, BlockStats
-from supervm.engine.blocks.routing import Components, own_objects, paths, touched_accounts
+from supervm.engine.blocks.routing import AdaptiveRouter, Components, own_objects, paths, touched_accounts
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.conflicts import detect
 from supervm.engine.execution import columns as c

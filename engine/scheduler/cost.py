@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a batch costs on an executor: measured points, straight lines between them, corrected by later batches.
+"""What a batch costs on an executor, and how to cut one across several by that.
+
+Measured points, straight lines between them, corrected by later batches.
 
 One line, fixed + per item, does not describe a CPU: lanes work in groups, and threads take slices, so the curve bends at
 small sizes. The line is fitted for display only.
@@ -27,6 +29,9 @@ LEAST_SHARE = 0.1
 
 NEW_POINT = 1.5
 """A batch this many times larger than any point becomes a point."""
+
+BEFORE, AFTER = 1 - 1e-9, 1 + 1e-9
+"""Factors to the two sides of a moment."""
 
 
 Curve = tuple[list[int], list[float]]
@@ -248,3 +253,47 @@ def _in_order(seconds: list[float], first: int, last: int, lowered: bool) -> lis
 def _lowered(seconds: Sequence[float]) -> list[float]:
     """Each time at most as long as the one after it: what disturbs a measurement makes it longer."""
     return list(accumulate(reversed(seconds), min))[::-1]
+
+
+def shares(items: int, size: int, models: Sequence[CostModel]) -> list[int]:
+    """How many of `items` each model should get so that all take the same time; they sum to `items`.
+
+    Items done within a time is a broken line with a corner at every measured point, so the time at which all are done lies
+    between two corners, and is found by going straight from one to the other.
+    """
+    if not items or len(models) < 2:
+        return [items] * len(models)
+    # How much longer messages of this length take than those that were measured.
+    stretch = [
+        model.estimate(items, size) / model.estimate(items, int(items * model.bytes_per_item))
+        for model in models
+    ]
+
+    def done(seconds: float) -> list[int]:
+        return [model.items_within(seconds / factor) for model, factor in zip(models, stretch, strict=True)]
+
+    corners = sorted(
+        time * factor for model, factor in zip(models, stretch, strict=True) for time in model.seconds
+    )
+    place = bisect_right(corners, items, key=lambda seconds: sum(done(seconds * BEFORE)))
+    low = corners[max(place - 1, 0)]
+    start, end = done(low * BEFORE), done(low * AFTER)
+    if sum(end) < items:  # else in the jump at this corner: many items cost there what one does
+        high = corners[place] if place < len(corners) else 2 * low
+        while sum(done(high * BEFORE)) < items:  # beyond the last corner all is straight
+            high *= 2
+        start, end = end, done(high * BEFORE)
+    gained = sum(end) - sum(start)
+    share = (items - sum(start)) / gained if gained > 0 else 1.0
+    return _exact(
+        [int(first + share * (last - first)) for first, last in zip(start, end, strict=True)], items
+    )
+
+
+def _exact(cut: list[int], items: int) -> list[int]:
+    """Rounded shares made to sum to `items`, by the largest."""
+    largest = max(range(len(cut)), key=cut.__getitem__)
+    cut[largest] += items - sum(cut)
+    if cut[largest] < 0:
+        return [items if index == largest else 0 for index in range(len(cut))]
+    return cut

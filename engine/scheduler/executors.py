@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol
 
-from supervm.engine.scheduler.balance import shares
-from supervm.engine.scheduler.cost import CostModel
+from supervm.engine.scheduler.cost import CostModel, shares
 from supervm.engine.scheduler.store import Models
 from supervm.kernels import registry
 from supervm.kernels.errors import BackendUnavailable

@@ -27,10 +27,9 @@ from supervm.engine.ethereum.encoding import encoded_transactions
 from supervm.engine.ethereum.first_block import FIRST_BLOCK, FIRST_PRE_STATE
 from supervm.engine.ethereum.header import Claim, check_header
 from supervm.engine.ethereum.pre_state import PreState, decode_pre_state, read_pre_state
-from supervm.engine.ethereum.replay.accounts import balance_movements
 from supervm.engine.ethereum.replay.report import BlockReport, Finding, ReplayReport
 from supervm.engine.ethereum.replay.sequential import execute_sequential
-from supervm.engine.ethereum.replay.transfers import Executed, Outcome, Transfers
+from supervm.engine.ethereum.replay.transfers import Executed, Outcome, Transfers, balance_movements
 from supervm.engine.ethereum.replay.waves import execute_waves
 from supervm.engine.ethereum.senders import FAULT_WORDS, Recovered, SignatureFault, recover_senders
 from supervm.engine.ethereum.trie import ordered_trie_root

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from supervm.engine import Engine, EngineConfig, Router, TransactionBatch
-from supervm.engine.blocks.adaptive_router import AdaptiveRouter
+from supervm.engine.blocks.routing import AdaptiveRouter
 from supervm.kernels.errors import ArgumentError
 
 ACCOUNTS = 200

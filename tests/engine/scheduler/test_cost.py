@@ -11,8 +11,7 @@ from fault_rows import line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervm.engine.scheduler.balance import shares
-from supervm.engine.scheduler.cost import MOST_ITEMS, CostModel, cheaper_stretch, crossover
+from supervm.engine.scheduler.cost import MOST_ITEMS, CostModel, cheaper_stretch, crossover, shares
 
 quick = settings(deadline=None, max_examples=60)
 
