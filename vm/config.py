@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How wasmtime is set up: which proposals it accepts, what makes it deterministic, how much native stack it may use.
+"""How wasmtime is set up: which proposals it accepts, what makes it deterministic, how much native stack it may use; and
+what becomes of its objects that are open when the interpreter ends.
 
 Everything that a contract could see of the machine is switched off here. wasmtime's own validator then refuses each
 proposal outside `ALLOWED_PROPOSALS`, except constant expressions with arithmetic, which it cannot be told to refuse:
@@ -7,6 +8,11 @@ proposal outside `ALLOWED_PROPOSALS`, except constant expressions with arithmeti
 """
 
 from __future__ import annotations
+
+import atexit
+import contextlib
+import weakref
+from typing import Any, TypeVar
 
 import wasmtime
 from wasmtime import _ffi
@@ -120,3 +126,26 @@ def _use_pool(config: wasmtime.Config, instances: int) -> None:
         _ffi.wasmtime_pooling_allocation_strategy_set(pointer, pool)
     finally:
         _ffi.wasmtime_pooling_allocation_config_delete(pool)
+
+
+Managed = TypeVar("Managed")
+
+_open: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def guarded(managed: Managed) -> Managed:
+    """The same object of wasmtime's, which may now stay open until the interpreter ends.
+
+    wasmtime-py frees an object when Python does. At the end of the interpreter its own modules may have been taken apart by
+    then, and it says so on stderr. What is open at that moment is given up instead of being freed: the process ends, and a
+    thread may still be using it.
+    """
+    _open.add(managed)
+    return managed
+
+
+@atexit.register
+def _give_up() -> None:
+    for managed in list(_open):
+        with contextlib.suppress(ValueError):  # closed already
+            managed._consume()

@@ -10,11 +10,10 @@ from importlib.metadata import version
 
 import wasmtime
 
-from supervm.vm.config import make_config
+from supervm.vm.config import guarded, make_config
 from supervm.vm.errors import RuntimeProblem
 from supervm.vm.gas import WASMTIME_MAJOR
 from supervm.vm.instrument import DEPTH_EXPORT, global_export, instrument
-from supervm.vm.lifetime import guarded
 from supervm.vm.validation import ModuleInfo, inspect
 
 

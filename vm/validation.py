@@ -16,13 +16,12 @@ import wasmtime
 
 from supervm.vm import compile_units
 from supervm.vm.binary import decode
-from supervm.vm.config import make_config
+from supervm.vm.config import guarded, make_config
 from supervm.vm.errors import ContractRejected
 from supervm.vm.gas import GLOBAL, MEMORY_BYTES_PER_GAS, instance_gas
 from supervm.vm.instructions import Body, walk
 from supervm.vm.interface import BY_NAME, MONEY
 from supervm.vm.leb128 import Reader
-from supervm.vm.lifetime import guarded
 from supervm.vm.limits import (
     CODE_BYTES,
     EXPORTS,

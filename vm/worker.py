@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from supervm.kernels.cpu.state import access_set
 from supervm.kernels.keys import aligned
 from supervm.vm import context
+from supervm.vm.config import guarded
 from supervm.vm.context import OBJECT_BYTES, SLOT_WORDS, WORKER_WORDS
 from supervm.vm.guest import HostCode
 from supervm.vm.host_functions import codes
 from supervm.vm.instances import discard_all
 from supervm.vm.interface import BY_NAME
 from supervm.vm.library import C_FUNCTIONS, c_address, define_host_function, pointer_value
-from supervm.vm.lifetime import guarded
 from supervm.vm.limits import KEY_BYTES, OUTPUT_BYTES
 from supervm.vm.modules import Contract, ModuleCache
 
