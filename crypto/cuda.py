@@ -19,7 +19,6 @@ from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.kernels.cuda import ntt
 from supervm.kernels.cuda.constants import edwards, fixed_base, weierstrass
 from supervm.kernels.cuda.constants import hashes as hash_constants
-from supervm.kernels.cuda.constants import poseidon as poseidon_constants
 from supervm.kernels.cuda.merkle import ByteHasher, Hasher, ItemHasher
 from supervm.kernels.cuda.merkle import grow as grow_tree
 from supervm.kernels.cuda.msm import GroupProgram
@@ -44,10 +43,10 @@ _ECDSA = Program("ecdsa", _CURVE)
 _TAG = hashlib.sha256(b"BIP0340/challenge").digest()
 _SCHNORR = Program("schnorr", _CURVE + weierstrass.tagged_hash(SHA256, _TAG))
 _POSEIDON = {
-    curve: Program("poseidon", poseidon_constants.poseidon(field)) for curve, field in poseidon.FIELDS.items()
+    curve: Program("poseidon", hash_constants.poseidon(field)) for curve, field in poseidon.FIELDS.items()
 }
 _SPONGE = {
-    curve: Program("poseidon_sponge", poseidon_constants.poseidon(field))
+    curve: Program("poseidon_sponge", hash_constants.poseidon(field))
     for curve, field in poseidon.FIELDS.items()
 }
 
@@ -153,7 +152,7 @@ def _schnorr() -> ItemProgram:
 
 
 def _round_constants(operation: str) -> npt.NDArray[np.uint32]:
-    return poseidon_constants.round_constants(poseidon.named(operation))
+    return hash_constants.round_constants(poseidon.named(operation))
 
 
 def _permutation(operation: str) -> tuple[int, ...]:

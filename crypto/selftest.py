@@ -27,7 +27,6 @@ from supervm.crypto import (
     poseidon,
     secp256k1,
     selftest_groups,
-    selftest_msm,
 )
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES
 from supervm.crypto.polynomials.arguments import SPECS
@@ -267,7 +266,6 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "bn254.ntt": _ntt("bn254"),
     "bls12_381.ntt": _ntt("bls12_381"),
     **selftest_groups.CHECKS,
-    **selftest_msm.CHECKS,
     **{operation: _poseidon(operation) for operation in OPERATIONS},
     **{operation: _sponge(operation) for operation in SPONGES},
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The known-answer tests of the operations on points, for `selftest`."""
+"""The known-answer tests of the operations on points and of their sums, for `selftest`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto import curves
+from supervm.crypto import curves, msm
 from supervm.crypto.calls import compute
 from supervm.crypto.group_operations import GROUPS, OPERATIONS
+from supervm.crypto.msm_work import GROUPS as SUMS
 from supervm.crypto.signatures.batch import VERDICT
 
 Row = dict[str, Any]
@@ -57,11 +58,31 @@ def _columns(name: str, operation: str, rows: list[Row], backend: str) -> Iterab
                 yield "", row, verdict, row["verdict"]
 
 
+def _words(text: str) -> NDArray[np.uint64]:
+    return np.frombuffer(bytes.fromhex(text), "<u8").astype(np.uint64)
+
+
+def _sum(operation: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
+    """Sums of some of the points that the first row holds."""
+    curve, group = operation.split(".")[0], "g2" if ".g2." in operation else "g1"
+    count = len(rows[0]["points"])
+    shape = (count, 2, 2, -1) if group == "g2" else (count, 2, -1)
+    points = np.array([_words(text) for text in rows[0]["points"]]).reshape(shape)
+    for row in rows:
+        scalars = _words(row["scalars"]).reshape(-1, 4)
+        chosen = points[np.array(row["chosen"], np.int64)]
+        found = msm.msm(curve, chosen, scalars, group=group, backend=backend)
+        yield "", row, found.astype("<u8").tobytes().hex(), row["sum"]
+
+
 CHECKS: dict[str, Check] = {
-    f"{name}.{operation}": partial(_decode, name)
-    if operation == "decode"
-    else partial(_columns, name, operation)
-    for name in GROUPS
-    for operation in OPERATIONS
+    **{
+        f"{name}.{operation}": partial(_decode, name)
+        if operation == "decode"
+        else partial(_columns, name, operation)
+        for name in GROUPS
+        for operation in OPERATIONS
+    },
+    **{operation: partial(_sum, operation) for operation in SUMS},
 }
 """The test of every operation, by its name in the registry."""

@@ -40,7 +40,6 @@ from supervm.kernels.cuda.constants.fields import words_of
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, there
 from supervm.kernels.cuda.runtime.batch import ALLOCATION_UNIT, MOST_OF_FREE
 from supervm.kernels.cuda.runtime.device import Buffer, Device, Program, Stream
-from supervm.kernels.cuda.runtime.first_rejected import Refused
 from supervm.kernels.cuda.runtime.radix_sort import Sorting, digits, sort_bytes
 from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
 from supervm.kernels.point_checks import NOT_CANONICAL
@@ -63,6 +62,9 @@ SHORTEST, LONGEST = 4, 64
 
 NEXT = 16
 """Slots of a stretch in the rounds after the first."""
+
+NOTHING = 0xFFFFFFFF
+"""Where kernels refuse no item: they lower it with `atomic_min`."""
 
 MOST_BITS = 22
 
@@ -381,3 +383,18 @@ def _pieces(
             waiting = queued
     if waiting:
         yield waiting[0], waiting[1].finish()
+
+
+class Refused:
+    """Where the kernels of a stream leave the least number of an item that they refuse; `least` is its buffer."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream, self._number = stream, np.full(1, NOTHING, np.uint32)
+        self.least = stream.allocate(self._number.nbytes)
+        stream.upload(self._number, self.least)
+
+    def found(self) -> int:
+        """That number, or −1 if they refuse nothing; waits for the stream."""
+        self._stream.download(self.least, self._number)
+        self._stream.wait()
+        return -1 if self._number[0] == NOTHING else int(self._number[0])

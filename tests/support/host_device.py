@@ -16,7 +16,7 @@ import host_twin
 import numpy as np
 
 from supervm.kernels.array_types import Array
-from supervm.kernels.cuda.runtime import thread_device
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.cuda.runtime.device import PADDING, Argument, Device, Program, Stream
 from supervm.kernels.errors import DeviceOutOfMemory
 
@@ -127,7 +127,7 @@ class HostDevice(Device):
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        with thread_device.using(self):
+        with devices.using(self):
             yield
 
 

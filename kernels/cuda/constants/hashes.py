@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hash functions as C++: what the sources `sha2`, `keccak` and `blake2b` are specialised by, from their descriptions.
+"""Hash functions as C++: what `sha2`, `keccak`, `blake2b` and `poseidon` are specialised by, from their descriptions.
 
 Each emitter writes a struct of static members and, where rounds are a loop, a table beside it that all threads read at
-the same place. States after a common beginning are computed here, once, in Python.
+the same place. States after a common beginning are computed here, once, in Python. Poseidon's round constants come as
+tables, at run time.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
-from supervm.kernels.cuda.constants.fields import number, struct
+import numpy as np
+import numpy.typing as npt
+
+from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.hashes.poseidon import table
+from supervm.kernels.cpu.lanes.lanes import LANES_64
+from supervm.kernels.cuda.constants.fields import montgomery_params, number, struct
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.hash_spec import Blake2Spec, HashSpec, KeccakSpec, Sha2Spec
+from supervm.kernels.poseidon_spec import PoseidonSpec
+from supervm.kernels.spec import FieldSpec
 
 
 def sha2(spec: Sha2Spec, name: str = "Spec") -> str:
@@ -76,6 +86,23 @@ def blake2b(spec: Blake2Spec, name: str = "Spec") -> str:
             [word for row in spec.schedule for word in row],
         ),
     )
+
+
+def poseidon(spec: FieldSpec) -> str:
+    """The text that stands for `constants.cuh`: the type Scalar.
+
+    Raises:
+        ArgumentError: the modulus has not eight words.
+    """
+    if spec.words != 4:
+        raise ArgumentError("spec", f"{spec.name}, {spec.bits} bits", "a modulus of 193 to 256 bits")
+    return montgomery_params(spec, "ScalarParams") + "using Scalar = MontgomeryField<ScalarParams>;\n"
+
+
+@functools.cache
+def round_constants(spec: PoseidonSpec) -> npt.NDArray[np.uint32]:
+    """The table of one permutation, with R = 2^256: that of one 64-bit lane."""
+    return table(Field(spec.field, LANES_64), spec).view(np.uint32)
 
 
 def state_setter(name: str, words: Sequence[int], word_bits: int = 32) -> str:

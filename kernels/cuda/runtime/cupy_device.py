@@ -15,7 +15,7 @@ import cupy
 import numpy as np
 
 from supervm.kernels.array_types import Array
-from supervm.kernels.cuda.runtime import thread_device
+from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.cuda.runtime.cubins import cubin
 from supervm.kernels.cuda.runtime.device import PADDING, Argument, Device, Program, Stream
 from supervm.kernels.errors import DeviceError, DeviceLost, DeviceOutOfMemory
@@ -64,7 +64,7 @@ class CupyDevice(Device):
     @contextmanager
     def use(self) -> Iterator[None]:
         """See `Device.use`; CuPy's errors in the `with` block become this room's, as in `errors`."""
-        with self.errors(), cupy.cuda.Device(self.index), thread_device.using(self):
+        with self.errors(), cupy.cuda.Device(self.index), devices.using(self):
             yield
 
     @contextmanager

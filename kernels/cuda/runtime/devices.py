@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The GPUs that this process may use, or the reason why there are none. A broken driver or library is a reason."""
+"""The GPUs that this process may use, or the reason why there are none, and the one that a thread works on.
+
+A broken driver or library is a reason.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import functools
 import importlib.util
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from supervm.kernels.cuda.runtime import nvrtc, thread_device
+from supervm.kernels.cuda.runtime import nvrtc
 from supervm.kernels.cuda.runtime.device import Device
 from supervm.kernels.errors import BackendUnavailable
 
@@ -19,6 +24,7 @@ LEAST_CAPABILITY = (8, 0)
 INSTALL = "pip install 'supervm-engine[cuda13]' (driver 580 or newer) or 'supervm-engine[cuda12]'"
 
 _lock = threading.Lock()
+_thread = threading.local()
 
 
 def _after_fork() -> None:
@@ -45,7 +51,7 @@ def working_device() -> Device:
     Raises:
         BackendUnavailable: there is none.
     """
-    device = thread_device.chosen()
+    device = chosen()
     if device is not None:
         return device
     found, reason = _found()
@@ -110,3 +116,19 @@ def _capability(cupy: Any, index: int) -> tuple[int, int]:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+@contextmanager
+def using(device: Device) -> Iterator[None]:
+    """Make `device` this thread's for the length of a `with` block."""
+    before = getattr(_thread, "device", None)
+    _thread.device = device
+    try:
+        yield
+    finally:
+        _thread.device = before
+
+
+def chosen() -> Device | None:
+    """The device that this thread is using, if it said so."""
+    return getattr(_thread, "device", None)

@@ -16,7 +16,7 @@ from host_device import ResidentArray
 
 from supervm.crypto import curves, msm
 from supervm.crypto.cuda import PROGRAMS
-from supervm.kernels.cuda.runtime import batch, devices, thread_device
+from supervm.kernels.cuda.runtime import batch, devices
 from supervm.kernels.errors import BackendUnavailable, DeviceError, DeviceLost, DeviceOutOfMemory
 from supervm.kernels.work import Ragged
 
@@ -206,7 +206,7 @@ def test_each_device_works_on_its_own(gpu):
     assert right(messages, out)
     assert fake.launched == [(1, "hash_messages")]
     assert devices.working_device().index == 0
-    assert thread_device.chosen() is None
+    assert devices.chosen() is None
 
 
 @pytest.mark.parametrize(

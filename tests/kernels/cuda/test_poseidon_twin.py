@@ -15,7 +15,7 @@ from host_device import HostDevice
 from supervm.crypto import cuda, poseidon, selftest
 from supervm.crypto.oracle import poseidon as oracle
 from supervm.crypto.params.poseidon import FIELDS, SPONGES, named
-from supervm.kernels.cuda.constants import poseidon as poseidon_constants
+from supervm.kernels.cuda.constants import hashes as hash_constants
 from supervm.kernels.cuda.runtime import batch, devices
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.poseidon_spec import PoseidonSpec, form_of
@@ -61,7 +61,7 @@ def run(kernel: str, spec: PoseidonSpec, numbers: list[int], taken: int) -> list
     out = np.zeros((count, spec.width if taken == spec.width else 1, 8), np.uint32)
     form = form_of(spec.width, spec.first is not None)
     shape = (spec.width, spec.full_rounds, spec.partial_rounds, form, spec.capacity)
-    constants = aligned(poseidon_constants.round_constants(spec))
+    constants = aligned(hash_constants.round_constants(spec))
     built = library(spec.name.split(".", maxsplit=1)[0])
     host_twin.call(built, kernel, words(numbers), 32 * taken, constants, *shape, out, count)
     return integers(out)
@@ -137,4 +137,4 @@ def test_rows_that_are_not_canonical(curve: str) -> None:
 
 def test_a_field_of_another_size_is_refused() -> None:
     with pytest.raises(ArgumentError, match="381 bits"):
-        poseidon_constants.poseidon(FieldSpec("wide", 2**381 - 9))
+        hash_constants.poseidon(FieldSpec("wide", 2**381 - 9))
