@@ -89,13 +89,13 @@ class ServerFailed(SupervmError):
 
     Args:
         what: it did, in words.
-        found: its exit code or output.
+        exit_code: its own.
     """
 
-    def __init__(self, what: str, found: str) -> None:
-        super().__init__(f"the server {what}: {found}; its messages stand above")
+    def __init__(self, what: str, exit_code: int) -> None:
+        super().__init__(f"the server {what}: exit code {exit_code}; its messages stand above")
         self.what = what
-        self.found = found
+        self.exit_code = exit_code
 
 
 class ServiceWrong(SupervmError):
@@ -103,10 +103,10 @@ class ServiceWrong(SupervmError):
 
     Args:
         case: the row's operation, or the load.
-        found: what happened, in words.
+        answers: what became of its requests, in words.
     """
 
-    def __init__(self, case: str, found: str) -> None:
-        super().__init__(f"{case}: {found}; expected the library's verdict for every accepted request")
+    def __init__(self, case: str, answers: str) -> None:
+        super().__init__(f"{case}: {answers}; expected the library's verdict for every accepted request")
         self.case = case
-        self.found = found
+        self.answers = answers

@@ -83,19 +83,19 @@ class ForgedBlock(EngineError, ValueError):
     Args:
         block: its number.
         field: the header's field.
-        found: what was computed, in words.
+        computed: what its own bytes give, in words.
         stated: what the block says.
     """
 
-    def __init__(self, block: int, field: str, found: str, stated: str) -> None:
-        super().__init__(f"block {block}: {field}: found {found}, expected {stated}, as the block states")
+    def __init__(self, block: int, field: str, computed: str, stated: str) -> None:
+        super().__init__(f"block {block}: {field}: found {computed}, expected {stated}, as the block states")
         self.block = block
         self.field = field
-        self.found = found
+        self.computed = computed
         self.stated = stated
 
     def __reduce__(self) -> tuple[type[ForgedBlock], tuple[int, str, str, str]]:
-        return type(self), (self.block, self.field, self.found, self.stated)
+        return type(self), (self.block, self.field, self.computed, self.stated)
 
 
 class UnknownTransactionType(InputFileError):

@@ -78,7 +78,7 @@ def server(
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             if (code := process.wait(PATIENCE)) != 0:
-                raise ServerFailed("did not end well", f"exit code {code}")
+                raise ServerFailed("did not end well", code)
     finally:
         process.kill()
         process.wait(PATIENCE)
@@ -97,4 +97,4 @@ def _first_object(process: subprocess.Popen[str]) -> dict[str, Any]:
             if "error" in found:
                 break
             return found
-    raise ServerFailed("ended before it was ready", f"exit code {process.wait(PATIENCE)}")
+    raise ServerFailed("ended before it was ready", process.wait(PATIENCE))
