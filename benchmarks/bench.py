@@ -77,7 +77,7 @@ def bench(
                 raise ArgumentError(
                     "suite", f"{suite} with --soak or --overload", "service, and --threads at most"
                 )
-            from supervm.benchmarks.endurance import endure  # needs what the service needs
+            from supervm.benchmarks.service.endurance import endure  # needs what the service needs
 
             return endure(soak, overload, threads, as_json)
         if suite == ALL:

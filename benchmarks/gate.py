@@ -27,8 +27,7 @@ from typing import Any, Literal, NamedTuple
 
 from supervm.benchmarks.errors import NothingToCompare, ResultsMalformed
 from supervm.benchmarks.results import Recorded, read
-from supervm.benchmarks.rows import PeerRow, Row
-from supervm.benchmarks.words import threads
+from supervm.benchmarks.rows import PeerRow, Row, threads
 from supervm.kernels.errors import SupervmError
 
 LEAST_NOISE = 0.05

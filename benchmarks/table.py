@@ -15,12 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from supervm.benchmarks import chinese
 from supervm.benchmarks.cases import EXECUTION, SERVICE
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.results import Recorded, latest
-from supervm.benchmarks.rows import Row
-from supervm.benchmarks.words import rate, ratio, short
+from supervm.benchmarks.rows import Row, rate, ratio, short
 from supervm.engine.files.whole_files import write_whole
 
 DEVICE_BATCH = 1 << 20
@@ -48,6 +46,18 @@ SUMMARY = (
 )
 """The operations of the READMEs' table, in its order."""
 
+HEADINGS = {
+    "operation": "操作",
+    "backend": "后端",
+    "one thread": "单线程",
+    "all threads": "全部线程",
+    "compared with, on one thread": "对照（单线程）",
+    "ours ÷ theirs": "本项目 ÷ 对方",
+}
+"""Every heading of `summary`, in Chinese."""
+
+_HEAD = re.compile(r"^\|(.*)\|\n(?=\|---)", re.MULTILINE)
+
 
 def summary(runs: Sequence[Recorded]) -> str:
     """One line for each operation of `SUMMARY`, then the machines and the commands.
@@ -72,7 +82,17 @@ def summary(runs: Sequence[Recorded]) -> str:
 
 def summary_in_chinese(runs: Sequence[Recorded]) -> str:
     """The same table under Chinese headings."""
-    return chinese.headed(summary(runs))
+    return headed(summary(runs))
+
+
+def headed(tables: str) -> str:
+    """Tables in Markdown with their headings in Chinese; a heading that is not listed stays."""
+    return _HEAD.sub(lambda head: "|" + "|".join(map(_in_chinese, head[1].split("|"))) + "|\n", tables)
+
+
+def _in_chinese(cell: str) -> str:
+    text = cell.strip()
+    return f" {HEADINGS.get(text, text)} "
 
 
 def measured(runs: Sequence[Recorded]) -> str:

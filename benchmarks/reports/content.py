@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from supervm.benchmarks.results import Recorded
-from supervm.benchmarks.rows import PeerRow, Row
-from supervm.benchmarks.words import duration, ratio, short, threads
+from supervm.benchmarks.rows import PeerRow, Row, duration, ratio, short, threads
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.benchmarks.workloads import SEED
-from supervm.benchmarks.workloads.fields import random_elements
+from supervm.benchmarks.workloads import SEED, random_elements
 from supervm.crypto import curves, merkle
 from supervm.kernels.arrays import integers
 

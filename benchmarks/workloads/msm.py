@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.benchmarks.workloads.fields import random_elements
+from supervm.benchmarks.workloads import random_elements
 from supervm.crypto import curves, msm
 from supervm.crypto.oracle import edwards
 from supervm.crypto.params.curve25519 import EDWARDS25519

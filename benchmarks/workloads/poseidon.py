@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from supervm.benchmarks.workloads.fields import random_elements
+from supervm.benchmarks.workloads import random_elements
 from supervm.crypto import curves, poseidon
 from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import integers

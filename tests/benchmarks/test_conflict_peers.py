@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from supervm.benchmarks.cases import Peer
-from supervm.benchmarks.peers import hash_table, python_dict
+from supervm.benchmarks.peers import conflict_waves
 from supervm.benchmarks.workloads.access import READS, WRITES, AccessItems, one_key, uniform_bytes, zipf
 
 
@@ -46,12 +46,12 @@ WORKLOADS: dict[str, Callable[[str], AccessItems]] = {
 @pytest.mark.parametrize("rule", ["versioned", "locking"])
 @pytest.mark.parametrize("name", list(WORKLOADS))
 def test_the_dictionary(name: str, rule: str) -> None:
-    _compare(python_dict.waves(), WORKLOADS[name](rule))
+    _compare(conflict_waves.dictionary(), WORKLOADS[name](rule))
 
 
 @pytest.mark.parametrize("name", ["few keys", "one key", "Zipf"])
 def test_the_hash_table(name: str) -> None:
-    _compare(hash_table.waves(), WORKLOADS[name]("versioned"))
+    _compare(conflict_waves.hash_table(), WORKLOADS[name]("versioned"))
 
 
 def _compare(peer: Peer, items: AccessItems) -> None:

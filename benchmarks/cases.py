@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is measured: an operation, a workload for it, and the peers that can do the same.
-
-A module for each suite lists its cases in `cases()`.
-"""
+"""What is measured: an operation, a workload for it, and the peers that can do the same; and the suites by name."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,7 +13,7 @@ from supervm.benchmarks.errors import PeerMissing
 from supervm.kernels.errors import ArgumentError
 
 LISTED = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle")
-"""Suites of operations that the registry lists; each has a module here."""
+"""Suites of operations that the registry lists; `suites.py` has their cases."""
 
 EXECUTION, SERVICE = "execution", "service"
 """Suites with runners of their own: what runs whole blocks (`execution.py`), or a server (`service/`)."""
@@ -140,8 +136,9 @@ def suite_cases(suite: str) -> list[Case]:
         raise ArgumentError("suite", repr(suite), f"one of {', '.join(SUITES)}")
     if suite not in LISTED:
         return []
-    cases: list[Case] = importlib.import_module(f"supervm.benchmarks.cases.{suite}").cases()
-    return cases
+    from supervm.benchmarks.suites import CASES  # which loads every workload
+
+    return CASES[suite]()
 
 
 def missing_peers(suite: str) -> list[str]:

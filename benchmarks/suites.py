@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cases of every suite that the registry lists, with what stands beside each.
+
+ECDSA keys have 65 bytes in the usual row, since the peer's keys are parsed outside its loop; the row with
+33-byte keys counts the decompression on both sides.
+
+On short messages a peer's figure of a hash is mostly the cost of a Python call; 1 KiB shows the hash itself, and
+there a processor's SHA instructions can put OpenSSL ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from supervm.benchmarks.cases import Case, Peer, Workload, installed
+from supervm.benchmarks.peers import (
+    arkworks,
+    coincurve,
+    conflict_waves,
+    cryptography,
+    eth_hash,
+    hashlib,
+    light_poseidon,
+    pycryptodome,
+    pynacl,
+    solders,
+    zksnake,
+)
+from supervm.benchmarks.workloads import access
+from supervm.benchmarks.workloads.hashes import fixed_length, mixed_lengths
+from supervm.benchmarks.workloads.merkle import random_leaves
+from supervm.benchmarks.workloads.msm import random_msm
+from supervm.benchmarks.workloads.ntt import random_polynomial
+from supervm.benchmarks.workloads.poseidon import random_inputs
+from supervm.benchmarks.workloads.signatures import (
+    SignedItems,
+    ecdsa_items,
+    ed25519_items,
+    recover_items,
+    schnorr_items,
+)
+
+Makers = Sequence[Callable[[], Peer]]
+
+SHORT, LONG, MIXED = 64, 1024, 256
+"""Bytes of messages."""
+
+NO_PACKAGE = "no package for Python computes it in compiled code"
+"""light-poseidon-python takes two inputs and no more."""
+
+
+def signatures() -> list[Case]:
+    """Ed25519 under two rules, ECDSA with both key forms, recovery, BIP-340."""
+    return [
+        _signed("ed25519.verify", "", ed25519_items, [solders.ed25519, pynacl.ed25519, cryptography.ed25519]),
+        _signed("ed25519.verify", "rule=strict", partial(ed25519_items, rule="strict"), [solders.ed25519]),
+        _signed("secp256k1.ecdsa_verify", "", ecdsa_items, [coincurve.ecdsa, cryptography.ecdsa]),
+        _signed(
+            "secp256k1.ecdsa_verify",
+            "33-byte keys",
+            partial(ecdsa_items, key_bytes=33),
+            [coincurve.ecdsa_from_bytes],
+        ),
+        _signed("secp256k1.ecdsa_recover", "", recover_items, [coincurve.recover]),
+        _signed("secp256k1.schnorr_verify", "", schnorr_items, [coincurve.schnorr]),
+    ]
+
+
+def _signed(operation: str, variant: str, items: Callable[[int], SignedItems], makers: Makers) -> Case:
+    return _case(
+        operation,
+        variant,
+        (65_536, 2_048),
+        items,
+        makers,
+        corrupted=lambda count: items(count).damaged(),
+        singles=not variant,
+    )
+
+
+def hashes() -> list[Case]:
+    """Each hash at 64 bytes; SHA-256 and Keccak-256 at 1 KiB and mixed too."""
+    peers: dict[str, Makers] = {
+        "sha256": [hashlib.sha256],
+        "sha512": [hashlib.sha512],
+        "keccak256": [pycryptodome.keccak256, eth_hash.keccak256],
+        "blake2b": [hashlib.blake2b],
+        "eth_address": [eth_hash.eth_address],
+    }
+    chosen = ("sha256", "keccak256")
+    many, few = (65_536, 65_536), (8_192, 8_192)
+    listed = [
+        _case(name, "", many, fixed_length(name, SHORT), peers[name], singles=name in chosen)
+        for name in peers
+    ]
+    for name in chosen:
+        listed.append(_case(name, "1,024 bytes", few, fixed_length(name, LONG), peers[name]))
+        listed.append(_case(name, "0 to 256 bytes", many, mixed_lengths(name, MIXED), peers[name]))
+    return listed
+
+
+def conflicts() -> list[Case]:
+    """Waves of 10⁶ transactions with four reads and four writes each, under both rules: uniform keys first.
+
+    The compiled hash table stands beside the `versioned` rows with uint64 keys.
+    """
+    workloads = {
+        "": access.uniform,
+        "one key": access.one_key,
+        "Zipf": access.zipf,
+        "32-byte keys": access.uniform_bytes,
+    }
+    listed = []
+    for rule in ("versioned", "locking"):
+        for name, make in workloads.items():
+            makers = [conflict_waves.dictionary]
+            if rule == "versioned" and name != "32-byte keys":
+                makers.append(conflict_waves.hash_table)
+            variant = ", ".join(part for part in (name, rule if rule == "locking" else "") if part)
+            batches = (1_000_000, 1_000_000)
+            listed.append(
+                _case("conflicts.detect", variant, batches, make(rule), makers, checked_items=2_000)
+            )
+    return listed
+
+
+def msm() -> list[Case]:
+    """G1 of both curves at 2^16 points; G2 and Ed25519's group, which are slower or rarer, at 2^13.
+
+    `batch` is the number of points, and a rate counts points.
+    """
+    return [
+        _sum("bn254", "g1", [zksnake.msm], 1 << 16),
+        _sum("bls12_381", "g1", [arkworks.msm, zksnake.msm], 1 << 16),
+        _sum("bn254", "g2", [zksnake.msm], 1 << 13),
+        _sum("bls12_381", "g2", [arkworks.msm, zksnake.msm], 1 << 13),
+        _sum("ed25519", "", [pynacl.msm], 1 << 13),
+    ]
+
+
+def _sum(curve: str, group: str, makers: Makers, batch: int) -> Case:
+    operation = ".".join(part for part in (curve, group, "msm") if part)
+    items = random_msm(curve, group or "g1")
+    return _case(operation, "", (batch, batch), items, makers, checked_items=64, swept=group == "g1")
+
+
+def ntt() -> list[Case]:
+    """Forward transforms in natural order over both scalar fields: `batch` is the size, and a rate counts elements."""
+    return [
+        _case(f"{curve}.ntt", "", (1 << 20, 1 << 18), random_polynomial(curve), [zksnake.ntt], swept=True)
+        for curve in ("bn254", "bls12_381")
+    ]
+
+
+def poseidon() -> list[Case]:
+    """Hashes of t − 1 field elements: t = 3, which trees use, first; 5, and 3 over the other field and in Poseidon2."""
+    return [
+        _hashed("bn254", 3, "poseidon", [light_poseidon.hashes], swept=True),
+        _hashed("bn254", 5, "poseidon", alone=NO_PACKAGE),
+        _hashed("bls12_381", 3, "poseidon", alone=NO_PACKAGE),
+        _hashed("bn254", 3, "poseidon2", alone=NO_PACKAGE),
+    ]
+
+
+def _hashed(curve: str, width: int, variant: str, makers: Makers = (), **more: Any) -> Case:
+    items = random_inputs(curve, width, variant)
+    return _case(f"{curve}.{variant}.t{width}", "", (1 << 16, 1 << 13), items, makers, **more)
+
+
+def merkle() -> list[Case]:
+    """Binary trees, all of which is kept: `batch` is the number of leaves, and a rate counts leaves."""
+    peers: dict[str, Makers] = {
+        "poseidon_bn254": [light_poseidon.tree],
+        "sha256": [hashlib.sha256_tree],
+        "keccak256": [pycryptodome.keccak256_tree],
+    }
+    return [
+        _case(
+            f"merkle.{hash}",
+            "",
+            (1 << 20, 1 << 14 if hash.startswith("poseidon") else 1 << 20),
+            random_leaves(hash),
+            makers,
+            swept=True,
+        )
+        for hash, makers in peers.items()
+    ]
+
+
+def _case(
+    operation: str,
+    variant: str,
+    batches: tuple[int, int],
+    items: Callable[[int], Workload],
+    makers: Makers,
+    corrupted: Callable[[int], Workload] | None = None,
+    **more: Any,
+) -> Case:
+    """A case with the peers that are installed.
+
+    Args:
+        batches: `batch` and `slow_batch`.
+        makers: of the peers.
+        corrupted: the same items if None.
+    """
+    peers, missing = installed(makers)
+    return Case(
+        operation,
+        variant,
+        *batches,
+        workload=items,
+        corrupted=corrupted or items,
+        peers=peers,
+        missing=missing,
+        **more,
+    )
+
+
+CASES: dict[str, Callable[[], list[Case]]] = {
+    "signatures": signatures,
+    "hashes": hashes,
+    "conflicts": conflicts,
+    "msm": msm,
+    "ntt": ntt,
+    "poseidon": poseidon,
+    "merkle": merkle,
+}
+"""Those of `cases.LISTED`."""
