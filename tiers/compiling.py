@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells when a kernel is compiled, by Numba or NVRTC, which happens once per machine and source, and how long that took."""
+"""Tells when a kernel is compiled, by Numba or NVRTC, which happens once per machine and source, how long that took, and
+what is compiled already."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from supervm.kernels.cuda.runtime import cubins
+
+INDEX_SUFFIX = ".nbi"
+CODE_SUFFIX = ".nbc"
 
 
 @dataclass
@@ -73,3 +78,43 @@ def telling_of_compilations(tell: Callable[[str], None]) -> Iterator[Compilation
 
     with event.install_listener("numba:compile", Listener()), cubins.telling(of_program):
         yield so_far
+
+
+@dataclass(frozen=True)
+class KernelCache:
+    """The folder of compiled kernels.
+
+    Args:
+        folder: where it is; another one for every state of the sources.
+        functions: module → functions that have compiled code there.
+        specialisations: compiled variants of all functions together.
+        size: bytes.
+    """
+
+    folder: str
+    functions: dict[str, list[str]]
+    specialisations: int
+    size: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, for `--json`."""
+        return asdict(self)
+
+
+def kernel_cache(folder: Path) -> KernelCache:
+    """Read `folder`, which Numba writes: an index per function, a file of code per specialisation."""
+    functions: dict[str, list[str]] = {}
+    specialisations = 0
+    size = 0
+    for path in sorted(folder.rglob("*")):
+        if path.suffix == INDEX_SUFFIX:
+            # module.function-line.python.nbi
+            module, _, name = path.name.rpartition("-")[0].partition(".")
+            functions.setdefault(module, []).append(name)
+        elif path.suffix == CODE_SUFFIX:
+            specialisations += 1
+        try:
+            size += path.stat().st_size if path.is_file() else 0
+        except OSError:  # another process replaced it just now
+            continue
+    return KernelCache(str(folder), functions, specialisations, size)

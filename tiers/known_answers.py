@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Known-answer tests of every operation: those of `crypto.selftest`, and conflict detection's."""
+"""Known-answer tests: of every operation those of `crypto.selftest`, and conflict detection's; of execution the root of a
+block."""
 
 from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from supervm.crypto import selftest
 from supervm.crypto.selftest import SelfTest
+from supervm.engine.config import Mode
 from supervm.engine.conflicts import detect
+from supervm.tiers.extras import missing
+from supervm.vm.errors import RuntimeProblem
 
 CONFLICTS = "conflicts.detect"
 
@@ -19,6 +26,8 @@ EXPECTED = {
     "locking": {"wave": [0, 1, 2, 3, 0], "edge_offsets": [0, 0, 1, 3, 4, 4], "edges": [0, 0, 1, 2]},
 }
 """Rule → answer, from the two sentences that define the rules."""
+
+RIGHT = "the state root of the known block is right"
 
 
 def known_answers(operation: str, backend: str) -> SelfTest:
@@ -62,3 +71,40 @@ def _wrong_conflicts(backend: str) -> str:
                 if came != answer:
                     return f"{kind}, rule {rule}: {name} is {came}, expected {answer}"
     return ""
+
+
+@dataclass(frozen=True)
+class ExecutionState:
+    """Execution in one mode.
+
+    Args:
+        mode: of the engine.
+        known_answer: whether the block gave the root that it must; None if nothing could run.
+        detail: what came out, or what stands in the way.
+    """
+
+    mode: str
+    known_answer: bool | None
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, for `--json`."""
+        return asdict(self)
+
+
+def check_execution(mode: Mode, threads: int) -> ExecutionState:
+    """Execute the block of `supervm.engine.workloads.known_answer`.
+
+    A runtime of contracts that is missing or of another version is no wrong answer.
+    """
+    try:
+        from supervm.engine.workloads.known_answer import wrong
+
+        problem = wrong(mode, threads)
+    except ModuleNotFoundError as absent:
+        return ExecutionState(mode.value, None, str(missing(absent) or absent))
+    except (ImportError, RuntimeProblem) as error:
+        return ExecutionState(mode.value, None, str(error))
+    except Exception as error:  # whatever goes wrong in it is the answer to the question asked
+        return ExecutionState(mode.value, False, f"{type(error).__name__}: {error}")
+    return ExecutionState(mode.value, not problem, problem or RIGHT)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from supervm.engine.workloads import NAMES, Parameters, Workload, generate, mainnet, read_workload
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers.sample_blocks import bundled_blocks
 
 MAINNET = "mainnet"
 WORKLOADS = (*NAMES, MAINNET)
@@ -18,6 +18,9 @@ DEFAULT = "mixed"
 
 HOT_SHARE = 0.5
 """Share of the traffic that meets at hot keys where only their number is given."""
+
+BLOCKS_PACKAGE = "supervm.benchmarks"
+"""Which has the bundled blocks among its data."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is, and how much there is."""
@@ -84,3 +87,19 @@ class WorkloadChoice:
         if given.get("hot_keys"):
             given.setdefault("hot_share", HOT_SHARE)
         return Parameters(signed=self.signatures, **given)
+
+
+def bundled_blocks() -> list[Path]:
+    """Folders with `block.json` and `pre_state.json` of the blocks that come with the benchmarks, by block number.
+
+    Raises:
+        ArgumentError: the benchmarks are not installed.
+    """
+    try:
+        folder = Path(str(files(BLOCKS_PACKAGE))) / "data" / "ethereum"
+        found = [path for path in folder.iterdir() if path.name.isdigit()]
+    except (ModuleNotFoundError, OSError):
+        found = []
+    if not found:
+        raise ArgumentError("blocks", "none, and no bundled ones are installed", "folders of blocks")
+    return sorted(found, key=lambda path: int(path.name))

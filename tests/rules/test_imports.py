@@ -25,7 +25,7 @@ MAY_IMPORT = {
 }
 EXCEPTIONS = {
     ("tiers/cli.py", "benchmarks"),
-    ("tiers/sample_blocks.py", "benchmarks"),
+    ("tiers/workload_choice.py", "benchmarks"),
 }
 """The benchmarks are the top room: the table of commands has the name of theirs, and one module finds their data."""
 

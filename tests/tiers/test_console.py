@@ -17,10 +17,9 @@ from rich.console import Console
 
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, SupervmError, UnknownOperation
 from supervm.tiers import console, progress
-from supervm.tiers.compiling import Compilations, telling_of_compilations
+from supervm.tiers.compiling import Compilations, kernel_cache, telling_of_compilations
 from supervm.tiers.environment import commit, environment
 from supervm.tiers.errors import BrokenFile, SettingError, exit_code
-from supervm.tiers.kernel_cache import kernel_cache
 from supervm.tiers.progress import ProgressLine
 
 

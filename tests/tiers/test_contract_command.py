@@ -16,8 +16,8 @@ from typer.testing import Result
 from supervm.engine.engine import Engine
 from supervm.engine.workloads.parts import TOKENS_EACH, deployment
 from supervm.kernels.errors import ArgumentError
+from supervm.tiers.commands.options import from_hex
 from supervm.tiers.errors import WRONG_USE
-from supervm.tiers.hexadecimal import from_hex
 from supervm.vm import contracts
 from supervm.vm.errors import RuntimeProblem
 from supervm.vm.modules import ModuleCache

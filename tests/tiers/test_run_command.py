@@ -21,8 +21,7 @@ from typer.testing import Result
 from supervm.engine.config import EngineConfig, Mode
 from supervm.engine.workloads import NAMES, Parameters, Workload, generate, read_workload, write_workload
 from supervm.engine.workloads.run import WorkloadRun, run_workload
-from supervm.tiers.sample_blocks import bundled_blocks
-from supervm.tiers.workload_choice import WORKLOADS
+from supervm.tiers.workload_choice import WORKLOADS, bundled_blocks
 
 ANSWERS = {
     "workload",

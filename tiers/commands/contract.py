@@ -13,6 +13,7 @@ import typer
 
 from supervm.engine.config import Mode
 from supervm.engine.engine import Engine
+from supervm.engine.files.input_files import STANDARD_INPUT, read_input
 from supervm.engine.single_call import SENDER, call_contract
 from supervm.engine.storage.layout import FORMAT_FILE
 from supervm.engine.transactions.batch import DEFAULT_GAS_LIMIT
@@ -21,16 +22,21 @@ from supervm.tiers import console, output
 from supervm.tiers.commands import contract_answers as show
 from supervm.tiers.commands import options
 from supervm.tiers.compose import engine_config
-from supervm.tiers.contract_files import read_contract, summary
 from supervm.tiers.environment import environment
-from supervm.tiers.errors import VERIFICATION_FAILED
-from supervm.tiers.hexadecimal import from_hex
+from supervm.tiers.errors import VERIFICATION_FAILED, BrokenFile, told_as_broken_file
 from supervm.vm import contracts
 from supervm.vm.errors import ContractRejected
 from supervm.vm.modules import check as check_contract
+from supervm.vm.text import to_binary
 
 CODES = {"ContractRejected": VERIFICATION_FAILED}
 WORD_BYTES, ADDRESS_BYTES = 32, 20
+
+MOST_BYTES = 16 << 20
+"""Bytes of a file that is read; the rules of contracts take far fewer."""
+
+MAGIC = b"\0asm"
+"""The first bytes of a module in binary (WebAssembly specification, "Modules", binary format)."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -81,7 +87,7 @@ def deploy(
 ) -> None:
     """Deploy a contract into a state, which is created if there is none."""
     with console.reporting(as_json, CODES):
-        code, grain = read_contract(file), from_hex("salt", salt, WORD_BYTES)
+        code, grain = read_contract(file), options.from_hex("salt", salt, WORD_BYTES)
         check_contract(code)  # before a directory is made for nothing
         with _opened(state, create=True) as engine:
             deployed = {"address": engine.deploy(code, grain).hex()} | _position(engine)
@@ -105,8 +111,8 @@ def call(
 ) -> None:
     """Call a contract, in a block of its own; exit code 1 if the transaction is rejected or fails."""
     with console.reporting(as_json):
-        target, data = from_hex("address", address, ADDRESS_BYTES), from_hex("input", input)
-        origin = from_hex("sender", sender, ADDRESS_BYTES)
+        target, data = options.from_hex("address", address, ADDRESS_BYTES), options.from_hex("input", input)
+        origin = options.from_hex("sender", sender, ADDRESS_BYTES)
         with _opened(state) as engine:
             if dry_run:
                 engine.detach()
@@ -139,7 +145,7 @@ def credit(
 ) -> None:
     """Give an account money out of nothing, so that it can pay; the state is created if there is none."""
     with console.reporting(as_json):
-        account = from_hex("address", address, ADDRESS_BYTES)
+        account = options.from_hex("address", address, ADDRESS_BYTES)
         if not 0 < amount < 1 << 256:
             raise ArgumentError("amount", str(amount), "1 to 2^256 − 1")
         with _opened(state, create=True) as engine:
@@ -190,3 +196,33 @@ def _opened(path: Path, create: bool = False) -> Iterator[Engine]:
 
 def _position(engine: Engine) -> dict[str, Any]:
     return {"height": engine.height, "state_root": engine.state_root.hex()}
+
+
+def read_contract(name: str) -> bytes:
+    """The module that a name stands for; a file goes before a sample contract, '-' is standard input.
+
+    Raises:
+        BrokenFile: there is no such file and no such sample, or it cannot be read.
+        ContractRejected: a text that is no module.
+    """
+    path = Path(name)
+    if name != STANDARD_INPUT and not path.exists():
+        if name in contracts.names():
+            return contracts.load(name)
+        samples = ", ".join(contracts.names())
+        raise BrokenFile(name, "", f"no such file, and no sample contract ({samples})")
+    with told_as_broken_file():
+        content = bytes(read_input(name, MOST_BYTES))
+    # A pipe has no name that tells: what does not begin as a binary is text there.
+    if content.startswith(MAGIC) or (path.suffix != ".wat" and name != STANDARD_INPUT):
+        return content
+    try:
+        return to_binary(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BrokenFile(name, f"byte {error.start}", "not UTF-8") from None
+
+
+def summary(name: str) -> str:
+    """The first sentence of a sample contract's text."""
+    lines = (line.removeprefix(";;").strip() for line in contracts.source(name).splitlines()[1:])
+    return next(line for line in lines if line)

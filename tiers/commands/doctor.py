@@ -15,13 +15,13 @@ from supervm.engine.scheduler.report import OperationReport, RouteReport, Schedu
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import compose, console, inventory
 from supervm.tiers.commands import options
+from supervm.tiers.compiling import KernelCache, kernel_cache
 from supervm.tiers.compose import threads as threads_of
 from supervm.tiers.environment import environment, versions
 from supervm.tiers.errors import ENVIRONMENT_PROBLEM, VERIFICATION_FAILED
-from supervm.tiers.execution_check import ExecutionState, check_execution
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.inventory import BackendState, OperationState
-from supervm.tiers.kernel_cache import KernelCache, kernel_cache
+from supervm.tiers.known_answers import ExecutionState, check_execution
 from supervm.tiers.plain_text import visible
 from supervm.tiers.settings import Settings
 from supervm.tiers.tables import print_table

@@ -19,11 +19,10 @@ from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console, progress
 from supervm.tiers.commands import options
 from supervm.tiers.errors import VERIFICATION_FAILED
-from supervm.tiers.hexadecimal import from_hex
 from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block
 from supervm.tiers.node.connecting import upstream_of
 from supervm.tiers.node.light_client import check_accounts, replay_queue
-from supervm.tiers.node.refusals import reason_name
+from supervm.tiers.node.limits import reason_name
 from supervm.tiers.node.running import EDGE, FULL, Places, Ready, role_of, run_edge, run_full, run_mobile
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import Account, Queued, Wallet
@@ -120,7 +119,7 @@ def genesis(
     """Make the genesis file of a chain whose state begins with these balances."""
     with console.reporting(as_json):
         pairs = [each.partition("=") for each in credit or []]
-        addresses = [from_hex("credit", address, 20) for address, _, _ in pairs]
+        addresses = [options.from_hex("credit", address, 20) for address, _, _ in pairs]
         amounts = [_amount(amount).to_bytes(32) for _, _, amount in pairs]
         state = Genesis(_rows(addresses, 20), _rows(amounts, 32))
         nothing = TransactionBatch.concatenate([])
@@ -189,11 +188,11 @@ def sign(
     """Sign a transaction and queue it; no connection is needed."""
     with console.reporting(as_json), Wallet(wallet, _passphrase()) as opened:
         queued = opened.sign(
-            from_hex("from", sender, 20),
-            from_hex("to", to, 20),
+            options.from_hex("from", sender, 20),
+            options.from_hex("to", to, 20),
             value=value,
             entry=entry.encode(),
-            input=from_hex("input", data),
+            input=options.from_hex("input", data),
             gas_limit=gas_limit,
             gas_price=gas_price,
         )
@@ -241,7 +240,7 @@ def check(
         Wallet(wallet) as opened,
         _upstream(config, upstream, upstream_token, *tls) as node_above,
     ):
-        trusted = None if root is None else from_hex("root", root, 32)
+        trusted = None if root is None else options.from_hex("root", root, 32)
         found = check_accounts(opened, node_above, trusted)
         _answer({"accounts": [_account_json(each) for each in found]}, as_json)
 

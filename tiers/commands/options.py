@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that several commands share, and the settings they lead to."""
+"""Options that several commands share, the settings they lead to, and bytes in hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Annotated
 
 import typer
 
+from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.hardware import Hardware, detect
 from supervm.tiers.settings import Settings, load
+
+SHOWN = 40
+"""Characters of a wrong text that a message repeats."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 TierName = Annotated[
@@ -125,3 +129,27 @@ def bounded_threads(count: int, hardware: Hardware, origin: str) -> int:
             f"{origin}: {count} threads; this process may use {hardware.cores} cores, and uses as many"
         )
     return min(count, hardware.cores)
+
+
+def from_hex(argument: str, text: str, size: int | None = None) -> bytes:
+    """The bytes of a text of hexadecimal digits, with or without `0x`.
+
+    Args:
+        argument: its name, for the message.
+        text: what was given.
+        size: how many bytes it must be; None for any number.
+
+    Raises:
+        ArgumentError: other characters, an odd number of digits, or another size.
+    """
+    expected = "hexadecimal digits" if size is None else f"{2 * size} hexadecimal digits"
+    digits = text[2:] if text[:2] in ("0x", "0X") else text
+    found = repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
+    try:
+        data = bytes.fromhex(digits)
+    except ValueError:
+        raise ArgumentError(argument, found, expected) from None
+    # `fromhex` passes over spaces.
+    if 2 * len(data) != len(digits) or size not in (None, len(data)):
+        raise ArgumentError(argument, f"{found}, {len(data)} bytes", expected)
+    return data

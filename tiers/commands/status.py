@@ -11,9 +11,9 @@ import typer
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import console, inventory
 from supervm.tiers.commands import options
+from supervm.tiers.compiling import kernel_cache
 from supervm.tiers.compose import threads as threads_of
 from supervm.tiers.environment import environment, versions
-from supervm.tiers.kernel_cache import kernel_cache
 
 
 def status(

@@ -11,8 +11,8 @@ import typer
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers import console, limits, warming
 from supervm.tiers.commands import options
+from supervm.tiers.compiling import kernel_cache
 from supervm.tiers.environment import environment
-from supervm.tiers.kernel_cache import kernel_cache
 from supervm.tiers.tables import print_table
 
 

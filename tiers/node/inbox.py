@@ -27,8 +27,7 @@ from supervm.engine.transactions.encoding import decode
 from supervm.tiers.node.blocks import block_bytes
 from supervm.tiers.node.inbox_table import InboxTable, Noted
 from supervm.tiers.node.joining import Joining
-from supervm.tiers.node.limits import InboxLimits
-from supervm.tiers.node.refusals import Refusal
+from supervm.tiers.node.limits import InboxLimits, Refusal
 from supervm.tiers.node.waiting import ROW, Accounts, Places, Ranking, Rows, Waiting, amounts_of, rows_of
 from supervm.vm.limits import TRANSACTION_BYTES
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from supervm.engine.arrays import amounts
 from supervm.tiers.node.blocks import block_bytes
-from supervm.tiers.node.limits import InboxLimits
-from supervm.tiers.node.refusals import Refusal
+from supervm.tiers.node.limits import InboxLimits, Refusal
 from supervm.tiers.node.waiting import Accounts, Places, Rows, Waiting
 from supervm.vm.outcomes import Reason
 

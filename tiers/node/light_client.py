@@ -8,7 +8,7 @@ from dataclasses import replace
 from supervm.crypto.sparse_merkle import HASHES, verify_proof
 from supervm.tiers.node.databases import NUMBERS
 from supervm.tiers.node.errors import ProofRefused
-from supervm.tiers.node.refusals import LATER
+from supervm.tiers.node.limits import LATER
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, request_of
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import OPEN, Account, Progress, Queued, Wallet

@@ -45,9 +45,8 @@ from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.observing import Observation, observing
 from supervm.tiers.observability.status import State
 from supervm.tiers.service.access import Access
-from supervm.tiers.service.files import allow_open_files
 from supervm.tiers.service.operations import OperationsServer
-from supervm.tiers.service.process import prepare, settle
+from supervm.tiers.service.process import allow_open_files, prepare, settle
 from supervm.tiers.service.security import ServerTls, access_of, mode, server_tls
 from supervm.tiers.settings import Settings
 

@@ -26,8 +26,7 @@ from supervm.tiers.known_answers import known_answers
 from supervm.tiers.observability import status
 from supervm.tiers.observability.observing import Observation
 from supervm.tiers.service.core import Limits, VerificationService, stopping
-from supervm.tiers.service.files import allow_open_files
-from supervm.tiers.service.process import prepare, settle
+from supervm.tiers.service.process import allow_open_files, prepare, settle
 from supervm.tiers.service.security import access_of, mode, server_tls
 from supervm.tiers.service.server import GrpcServer, Transport
 from supervm.tiers.settings import Settings

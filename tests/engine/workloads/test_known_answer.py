@@ -8,7 +8,7 @@ from judge import Judge, Reason, Tx
 
 from supervm.engine.config import Mode
 from supervm.engine.workloads import known_answer
-from supervm.tiers.execution_check import RIGHT, check_execution
+from supervm.tiers.known_answers import RIGHT, check_execution
 from supervm.vm import contracts
 
 

@@ -26,9 +26,8 @@ from supervm.tiers.node import running as running_node
 from supervm.tiers.node.blocks import MOST_BYTES, block_bytes, file_name, pack_block, unpack_block
 from supervm.tiers.node.errors import BlockRefused, BlockTooLarge, UpstreamFailed
 from supervm.tiers.node.inbox import Inbox
-from supervm.tiers.node.limits import BlockLimits, InboxLimits
+from supervm.tiers.node.limits import BlockLimits, InboxLimits, Refusal
 from supervm.tiers.node.packing import Packer
-from supervm.tiers.node.refusals import Refusal
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, request_of
 from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, Upstream
 from supervm.vm.outcomes import Reason

@@ -10,7 +10,7 @@ from pools import ENOUGH, Accounts, person, pool, sent
 
 from supervm.engine.transactions.encoding import encode, transaction_hashes
 from supervm.tiers.node.blocks import block_bytes
-from supervm.tiers.node.refusals import LATER, Refusal, reason_name
+from supervm.tiers.node.limits import LATER, Refusal, reason_name
 from supervm.vm.outcomes import Reason
 
 FULL, TAKEN, FAR = Refusal.INBOX_FULL, Refusal.NONCE_TAKEN, Refusal.NONCE_TOO_FAR

@@ -17,7 +17,7 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from supervm.tiers.hardware import Hardware
-from supervm.tiers.observability.page import PAGE
+from supervm.tiers.observability.routes import PAGE
 from supervm.tiers.observability.status import State
 
 FLAGS = (

@@ -13,8 +13,8 @@ import pytest
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.connections import READ_AT_ONCE, SLOWEST, Connection, Patience
-from supervm.tiers.service.files import SPARE, allow_open_files
 from supervm.tiers.service.places import Line, Places
+from supervm.tiers.service.process import SPARE, allow_open_files
 from supervm.tiers.service.sockets import Peer, Sockets, peer_of
 
 
