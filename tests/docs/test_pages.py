@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every command and every block of code of the READMEs and of docs/ does what the page shows.
+"""Every command and every block of code of the READMEs and of docs/ does what the page shows; every link leads somewhere.
 
 The blocks of a page run in order, in one folder, one shell and one Python process; `doc_pages.py` says how output is
 compared and which markers there are.
@@ -51,6 +51,8 @@ TOOLS = ("curl", "openssl")
 """What commands of pages use besides the shell's own and ours."""
 
 A_COMMAND = re.compile(r"^\s*(?:\$ |>>> |(?:supervm|make|pip|python3?|pytest|curl) (?!.* \| ))", re.MULTILINE)
+
+PAGES_WITH_LINKS = [*PAGES, ROOT / "CHANGELOG.md", *sorted(ROOT.glob("*/README.md"))]
 
 
 def _name(page: Path) -> str:
@@ -182,3 +184,11 @@ def _one_with_servers(page: Path) -> Iterator[None]:
     with (Path(tempfile.gettempdir()) / "supervm-pages-with-servers.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_LINKS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    """In the checkout."""
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8"))
+    local = [link for link in links if not link.startswith(("http://", "https://"))]
+    assert not [link for link in local if not (page.parent / link).exists()]

@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import IO
 
 import doc_python
+from command_line import without_progress
 from doc_pages import OMITTED, ROOT, difference
-from progress_lines import without_progress
 
 COMMAND_SECONDS = 900
 """Longest wait for a command, for a server's shown output, or for a Python example; `doctor` compiles everything once."""

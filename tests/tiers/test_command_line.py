@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from progress_lines import without_progress
+from command_line import without_progress
 from typer.testing import Result
 
 from supervm.engine.errors import InputFileError

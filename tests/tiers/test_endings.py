@@ -14,8 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from command_line import PATIENCE, command, finished, start
-from progress_lines import without_progress
+from command_line import PATIENCE, command, finished, start, without_progress
 from typer.testing import Result
 
 from supervm.tiers import interruption

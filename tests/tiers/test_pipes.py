@@ -15,8 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import PATIENCE, command, finished, start
-from progress_lines import without_progress
+from command_line import PATIENCE, command, finished, start, without_progress
 from typer.testing import Result
 
 Run = Callable[..., Result]

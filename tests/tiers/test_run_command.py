@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from progress_lines import without_progress
+from command_line import without_progress
 from typer.testing import Result
 
 from supervm.engine.config import EngineConfig, Mode

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from supervm.engine.files.input_files import open_input
 from supervm.tiers.errors import BrokenFile
+from supervm.tiers.signature_files.arrow_stream import CheckedStream
 from supervm.tiers.signature_files.formats import open_signature_file
 from supervm.tiers.signature_files.verdict_writers import partial_name, verdict_writer
 from supervm.tiers.signature_files.verification import SignatureChecks, Summary, verify_file
@@ -310,3 +312,20 @@ def test_verdicts_before_an_error_are_in_a_readable_parquet_file(
     assert not output.exists()
     written = pq.read_table(partial_name(output)).column("verdict").to_pylist()
     assert written == [item.verdict for item in mixed_items[:5]]
+
+
+@pytest.mark.parametrize("count", [1, 7, 300, 10_000, 1 << 20])
+def test_reads_that_span_messages(tmp_path: Path, count: int) -> None:
+    table = pa.table({"number": list(range(3_000))})
+    path = tmp_path / "stream.arrows"
+    with pa.ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)  # more messages than Python calls may be nested
+    whole = path.read_bytes()
+    with open_input(path) as source:
+        stream = CheckedStream(source, 1 << 30)
+        found = b""
+        while piece := bytes(stream.read(count)):
+            found += piece
+            assert stream.tell() == len(found)
+            assert len(piece) == min(count, len(whole) - len(found) + len(piece))
+    assert found == whole

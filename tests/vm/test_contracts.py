@@ -12,7 +12,9 @@ from wasm_host import MOST, SECP256K1_ORDER, Host, address, keccak256, word
 from supervm.kernels.errors import ArgumentError
 from supervm.vm import contracts
 from supervm.vm.contracts.build import build
+from supervm.vm.errors import ContractRejected
 from supervm.vm.outcomes import Reason
+from supervm.vm.text import to_binary
 from supervm.vm.validation import inspect
 
 A, B, C = address(1), address(2), b"\xff" * 20
@@ -21,7 +23,8 @@ FIRST, SECOND = address(0), C
 
 @pytest.mark.parametrize("name", contracts.names())
 def test_shipped_binaries_are_those_of_the_texts(name):
-    assert wasmtime.wat2wasm(contracts.source(name)) == contracts.load(name)
+    text = contracts.source(name)
+    assert wasmtime.wat2wasm(text) == to_binary(text) == contracts.load(name)
 
 
 @pytest.mark.parametrize("name", contracts.names())
@@ -260,3 +263,15 @@ def test_game_joining():
         host.call("move").returned,
     } == {-1}
     assert host.call("move", b"\0\0").reason == Reason.CONTRACT_ERROR
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [("(module\n  (func i32.bad))", "line 2, column 9"), ("\0asm", "line 1, column 1")]
+)
+def test_a_text_that_is_no_module(text: str, place: str) -> None:
+    """It is refused with its place."""
+    with pytest.raises(ContractRejected) as raised:
+        to_binary(text)
+    assert raised.value.rule == "text"
+    assert raised.value.found.endswith(place)
+    assert "\n" not in str(raised.value)

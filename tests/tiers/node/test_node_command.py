@@ -10,9 +10,9 @@ import urllib.request
 from dataclasses import replace
 
 import pytest
+from command_line import process
 from engine_runs import blocks_of
 from node_chains import SMALL, sequential_roots, write_chain
-from node_processes import process
 
 from supervm.engine.config import EngineConfig
 from supervm.engine.workloads import Announced, write_workload

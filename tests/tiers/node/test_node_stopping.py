@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import grpc
 import pytest
+from command_line import process
 from engine_runs import blocks_of
 from node_chains import SMALL, block_files, opened, sequential_roots, write_chain
-from node_processes import process
 from raw_http2 import RawConnection
 
 from supervm.tiers.node.upstream import Upstream

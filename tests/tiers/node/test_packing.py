@@ -11,9 +11,9 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from command_line import process
 from engine_runs import blocks_of
 from node_chains import block_files, opened, running, write_genesis
-from node_processes import process
 from pools import Accounts
 
 from supervm.crypto.messages import Messages

@@ -12,10 +12,10 @@ import grpc
 import pytest
 import trustme
 from certificates import Files, write_pair
+from command_line import process
 from engine_runs import blocks_of
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from node_chains import SMALL, block_files
-from node_processes import process
 
 from supervm.tiers.client.connection import Tls
 from supervm.tiers.errors import BrokenFile

@@ -7,9 +7,9 @@ import signal
 
 import numpy as np
 import pytest
+from command_line import process
 from engine_runs import blocks_of
 from node_chains import SMALL, block_files, opened, sequential_roots, write_chain
-from node_processes import process
 
 from supervm.kernels.threads import set_threads
 from supervm.tiers import Gpu, Hardware

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes
-from hostile import attacked
 from served import HeldService, Served, served
 from signed_requests import single
 
@@ -34,6 +34,15 @@ from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 LIMIT = 90.0
 TOKEN = "correct-horse-battery"
 MIB = 1 << 20
+
+ATTACK_SECONDS = 60.0
+"""That an attacker goes on, if nobody stops it."""
+
+ATTACKER = """
+import sys
+from supervm.benchmarks.attack import grpc_attackers
+getattr(grpc_attackers, sys.argv[1])(sys.argv[2], float(sys.argv[3]))
+"""
 
 
 class Counting(Unmetered):
@@ -335,3 +344,16 @@ def test_a_stop_does_not_wait_for_messages_that_never_come() -> None:
             assert await silent.code() is grpc.StatusCode.UNAVAILABLE
 
     run(test)
+
+
+@asynccontextmanager
+async def attacked(name: str, address: str) -> AsyncIterator[None]:
+    """While one of `grpc_attackers` does its worst at a port, in a process of its own: the event loop is left alone."""
+    attacker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ATTACKER, name, address, str(ATTACK_SECONDS)
+    )
+    try:
+        yield
+    finally:
+        attacker.kill()
+        await attacker.wait()
