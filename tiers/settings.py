@@ -57,6 +57,7 @@ class Settings:
     service_queue_items: int
     service_queue_bytes: int
     service_message_bytes: int
+    service_body_bytes: int
     service_calls: int
     service_stream_requests: int
     service_client_rate: int

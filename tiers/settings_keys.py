@@ -349,6 +349,7 @@ KEYS = (
     Key("service.queue.items", Count(1), "items accepted and not answered, at most"),
     Key("service.queue.bytes", ByteCount(1 << 16), "bytes of them and of their answers, at most"),
     Key("service.message.bytes", ByteCount(1 << 10), "bytes of a request, at most"),
+    Key("service.body.bytes", ByteCount(1 << 10), "bytes of a body of HTTP, at most; gRPC takes larger ones"),
     Key("service.calls", Count(1), "calls at a time, streams among them; beyond, they are refused"),
     Key("service.stream.requests", Count(1), "requests in flight in one stream; then no more are read"),
     Key("service.client.rate", Count(0), "items a second of one client; 0 is without a limit"),

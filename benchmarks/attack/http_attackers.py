@@ -17,7 +17,7 @@ from dataclasses import dataclass
 SILENT, STALLED, SMALL_STALLED, SLOW_READERS, FLOODS = 1100, 16, 600, 16, 16
 """Connections that each attack holds."""
 
-STALLED_BYTES, SMALL_BYTES = 4_000_000, 30_000
+STALLED_BYTES, SMALL_BYTES = 1_000_000, 30_000
 """Of a body, whose last byte does not come."""
 
 REPLACED = 20

@@ -49,8 +49,9 @@ def create_app(
         service: what is called, and who may call.
         metrics: counts requests, by path; exported at `/metrics`.
         board: for the status page, `/healthz` and `/readyz`.
-        settings: `service.message.bytes` bounds a body, and the message that it becomes, `service.message.seconds` the time
-            in which it comes; `service.queue.bytes` all bodies. The pages of operations are here unless they have a port.
+        settings: `service.body.bytes` bounds a body, `service.message.bytes` also the message that it becomes,
+            `service.message.seconds` the time in which it comes; `service.queue.bytes` all bodies. The pages of operations
+            are here unless they have a port.
     """
     # The pages that show the document load their scripts from elsewhere, which a service's own pages do not.
     app = FastAPI(
@@ -61,13 +62,14 @@ def create_app(
         redoc_url=None,
         license_info={"name": "GPL-3.0-or-later", "identifier": "GPL-3.0-or-later"},
     )
+    most = settings.service_message_bytes
     bodies = Bodies(
-        min(settings.service_message_bytes, MOST_BYTES),
+        min(settings.service_body_bytes, most),
         settings.service_queue_bytes,
         service.queue,
         settings.service_message_seconds,
     )
-    app.include_router(calls_router(service, metrics, bodies))
+    app.include_router(calls_router(service, metrics, bodies, min(most, MOST_BYTES)))
     if settings.service_operations == OFF:
         app.include_router(operations_router(metrics, board))
     app.add_middleware(Methods)

@@ -23,7 +23,7 @@ from supervm.tiers.service.admission import Queue
 from supervm.tiers.service.codes import Code
 
 MOST_BYTES = 16 << 20
-"""Texts take many times their bytes while they are parsed; who sends more uses gRPC."""
+"""Of a message that a body becomes, and of an answer."""
 
 RETRY_AFTER = 0.5
 
@@ -134,8 +134,8 @@ class Bodies:
     """For all requests of an application.
 
     Args:
-        most_bytes: of a body, and of the message that it becomes.
-        room: bytes of all bodies that are being read or parsed, and of what the queue holds.
+        most_bytes: of a body.
+        room: bytes of all bodies that are being read or decoded, and of what the queue holds.
         queue: is told what has come.
         most_seconds: for a body to come.
     """
@@ -154,11 +154,14 @@ class Bodies:
         """Bytes of the room that are taken."""
         return self._held
 
-    def check_size(self, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         """Raises:
-        ServiceError: RESOURCE_EXHAUSTED, without a time to try again, for more than a body or message may have.
+        ServiceError: RESOURCE_EXHAUSTED, without a time to try again, for more than a body may have.
         """
-        check_size(size, self._most_bytes)
+        if size > self._most_bytes:
+            text = f"found a body of {size} bytes or more, expected at most {self._most_bytes}"
+            hint = "send less at once, or larger batches over gRPC; service.body.bytes is the limit"
+            raise ServiceError(Code.RESOURCE_EXHAUSTED, "", f"{text}: {hint}")
 
     @asynccontextmanager
     async def read(self, request: Request, deadline: float | None = None) -> AsyncIterator[Body]:
@@ -174,7 +177,7 @@ class Bodies:
         stated = request.headers.get("content-length", "")
         size = int(stated) if stated.isdecimal() else None
         if size is not None:
-            self.check_size(size)
+            self._check_size(size)
             check_size(size, self._room)
         seconds = self._most_seconds
         if deadline is not None:
@@ -201,7 +204,7 @@ class Bodies:
                 async for part in request.stream():
                     incoming.content += part
                     self._count_arrived(incoming, len(part))
-                    self.check_size(len(incoming.content))
+                    self._check_size(len(incoming.content))
                     if len(incoming.content) > incoming.held:
                         self._grow(incoming)
                         await self._take(incoming, max(STEP_BYTES, len(part)))

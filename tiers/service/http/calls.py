@@ -18,7 +18,7 @@ from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Caller, VerificationService
 from supervm.tiers.service.http import conversion, models
 from supervm.tiers.service.http.answers import Answer, Answers
-from supervm.tiers.service.http.bodies import Bodies
+from supervm.tiers.service.http.bodies import Bodies, check_size
 from supervm.tiers.service.http.bodies import gone as gone_away
 from supervm.tiers.service.http.document import ERRORS, body_of
 from supervm.tiers.service.http.offloading import LARGE_BYTES, Thread
@@ -145,16 +145,17 @@ def _routes(service: VerificationService) -> tuple[Route, ...]:
     )
 
 
-def calls_router(service: VerificationService, meter: Meter, bodies: Bodies) -> APIRouter:
+def calls_router(service: VerificationService, meter: Meter, bodies: Bodies, most_bytes: int) -> APIRouter:
     """The routes `/v1/…`.
 
     Args:
         service: what is called, and who may call.
         meter: counts requests, by path.
         bodies: reads them.
+        most_bytes: of the message that a body becomes, and of a reply.
     """
     router = APIRouter(tags=["verification"])
-    calls = _Calls(service, meter, bodies)
+    calls = _Calls(service, meter, bodies, most_bytes)
     for route in _routes(service):
         router.add_api_route(
             route.path,
@@ -176,8 +177,9 @@ class _Calls:
     Args: as `calls_router`.
     """
 
-    def __init__(self, service: VerificationService, meter: Meter, bodies: Bodies) -> None:
+    def __init__(self, service: VerificationService, meter: Meter, bodies: Bodies, most_bytes: int) -> None:
         self._service, self._meter, self._bodies = service, meter, bodies
+        self._most_bytes = most_bytes
         self._answers = Answers(service.queue)
         # Two, so that answers, which free memory, never wait for bodies, which take it.
         self._parsing, self._writing = Thread("supervm-bodies", service), Thread("supervm-answers", service)
@@ -216,7 +218,7 @@ class _Calls:
         message = await self._message(route, request, deadline)
         reply = await _answered(request, route.method(message, Caller(name, deadline)), deadline)
         answered = reply.ByteSize()
-        self._bodies.check_size(answered)
+        check_size(answered, self._most_bytes)
 
         def convert() -> bytes:
             return written(route.reply(message, reply))
@@ -236,7 +238,7 @@ class _Calls:
 
             def convert() -> Message:
                 message = route.request(parse(route.body, content))
-                self._bodies.check_size(message.ByteSize())
+                check_size(message.ByteSize(), self._most_bytes)
                 return message
 
             if len(content) <= LARGE_BYTES:

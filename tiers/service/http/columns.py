@@ -24,7 +24,7 @@ _HEX[list(b"0123456789abcdefABCDEF")] = True
 _DECIMAL[list(b"0123456789")] = True
 
 
-def packed(field: str, texts: list[str] | Texts, width: int) -> bytes:
+def packed(field: str, texts: list[str], width: int) -> bytes:
     """Rows of `width` bytes, one after the other.
 
     Args:
@@ -35,7 +35,7 @@ def packed(field: str, texts: list[str] | Texts, width: int) -> bytes:
     Raises:
         ServiceError: INVALID_ARGUMENT that names an item that is wrong.
     """
-    data, lengths = _decoded(field, Texts.of(texts))
+    data, lengths = _decoded(field, texts)
     expected = width or (int(lengths[0]) if len(lengths) else 0)
     wrong = np.flatnonzero(lengths != expected)
     if wrong.size:
@@ -44,18 +44,18 @@ def packed(field: str, texts: list[str] | Texts, width: int) -> bytes:
     return data
 
 
-def ragged(field: str, texts: list[str] | Texts) -> pb.Rows:
+def ragged(field: str, texts: list[str]) -> pb.Rows:
     """Rows of any lengths, from texts as `packed` takes them.
 
     Raises:
         ServiceError: INVALID_ARGUMENT that names an item that is wrong.
     """
-    data, lengths = _decoded(field, Texts.of(texts))
+    data, lengths = _decoded(field, texts)
     offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
     return pb.Rows(data=data, offsets=offsets.astype("<u8").tobytes())
 
 
-def numbers(field: str, texts: list[str] | Texts) -> bytes:
+def numbers(field: str, texts: list[str]) -> bytes:
     """Numbers below 2^256 as rows of 32 bytes, little-endian.
 
     Args:
@@ -77,14 +77,14 @@ def numbers(field: str, texts: list[str] | Texts) -> bytes:
         rows = np.empty((len(part.prefixed), NUMBER_BYTES), np.uint8)
         wrong, too_large = _fill(rows, part, lengths[part.first : part.first + len(rows)])
         if wrong is None:
-            # Short digits are many times their bytes as numbers: of a body of 16 MiB, 160 MiB.
+            # Short digits are many times their bytes as numbers: eight times, and up to ten.
             if size <= MOST_BYTES:
                 found.append(rows.tobytes())
             continue
         at = part.first + wrong
         if only_digits_can_be_wrong:
             _refuse_digits(field, at, column)
-        text = "a number of 2^256 or more" if too_large else _short(column.text(at))
+        text = "a number of 2^256 or more" if too_large else _short(column.texts[at])
         _refuse(f"{field}[{at}]", text, "a number below 2^256, decimal or hexadecimal with 0x")
     check_size(size, MOST_BYTES)
     return b"".join(found)
@@ -119,14 +119,14 @@ def _from_hexadecimal(digits: Bytes, lengths: Positions) -> Bytes:
     return rows.reshape(-1, NUMBER_BYTES)[:, ::-1]
 
 
-def _without_commas(field: str, texts: list[str] | Texts) -> Texts:
-    column = Texts.of(texts)
+def _without_commas(field: str, texts: list[str]) -> Texts:
+    column = Texts(texts)
     if column.comma is not None:
-        _refuse(f"{field}[{column.comma}]", _short(column.text(column.comma)), "digits")
+        _refuse(f"{field}[{column.comma}]", _short(column.texts[column.comma]), "digits")
     return column
 
 
-def _decoded(field: str, texts: Texts) -> tuple[bytes, Positions]:
+def _decoded(field: str, texts: list[str]) -> tuple[bytes, Positions]:
     """Bytes of all texts, and how many each has."""
     column = _without_commas(field, texts)
     odd = np.flatnonzero(column.lengths % 2)
@@ -151,7 +151,7 @@ def _first_wrong(part: Part) -> int:
 
 
 def _refuse_digits(field: str, at: int, column: Texts) -> NoReturn:
-    _refuse(f"{field}[{at}]", _short(column.text(at)), "hexadecimal digits, with or without 0x")
+    _refuse(f"{field}[{at}]", _short(column.texts[at]), "hexadecimal digits, with or without 0x")
 
 
 def _short(text: str) -> str:

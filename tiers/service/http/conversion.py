@@ -7,10 +7,10 @@ request means is checked by the service, as for gRPC.
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import chain
+from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from supervm.crypto.schemes import DIGEST_BYTES, ED25519, SIGNATURE_BYTES
 from supervm.tiers.errors import ServiceError
@@ -18,7 +18,7 @@ from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import SCHEMES
 from supervm.tiers.service.http import models
 from supervm.tiers.service.http.columns import numbers, packed, ragged
-from supervm.tiers.service.http.texts import Nested, nested_texts, nested_words
+from supervm.tiers.service.http.texts import Positions
 from supervm.tiers.service.http.writing import HexRows, Integers, Members, as_hex, number_rows
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
@@ -156,8 +156,7 @@ def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
         ServiceError: INVALID_ARGUMENT: a row with another number of inputs, or an input that is no number below 2^256;
             RESOURCE_EXHAUSTED: as `columns.numbers`.
     """
-    inputs = nested_texts(body.inputs)
-    lengths = inputs.lengths
+    lengths = _lengths(body.inputs)
     width = int(lengths[0]) if lengths.size else 1
     wrong = np.flatnonzero(lengths != width)
     if wrong.size:
@@ -166,7 +165,8 @@ def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
         raise ServiceError(
             Code.INVALID_ARGUMENT, f"inputs[{at}]", f"found {lengths[at]} numbers, expected {expected}"
         )
-    return pb.PoseidonRequest(field=body.field, inputs_per_hash=width, inputs=numbers("inputs", inputs.flat))
+    inputs = numbers("inputs", list(chain.from_iterable(body.inputs)))
+    return pb.PoseidonRequest(field=body.field, inputs_per_hash=width, inputs=inputs)
 
 
 def field_digests(request: pb.PoseidonRequest, reply: pb.PoseidonReply) -> Members:
@@ -178,14 +178,14 @@ def conflicts(body: models.ConflictsBody) -> pb.DetectConflictsRequest:
     """The request of a body: the keys of all transactions one after the other, and where each one's begin.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT: more or fewer lists of writes than of reads.
+        ServiceError: INVALID_ARGUMENT: a key of 2^64 or more; more or fewer lists of writes than of reads.
     """
-    _same("reads", len(body.reads), writes=len(body.writes))
     request = pb.DetectConflictsRequest(
         rule=CONFLICT_RULES[body.rule], want_edges=body.want_edges, want_hot_keys=body.want_hot_keys
     )
-    request.reads, request.read_offsets = _keys(nested_words(body.reads))
-    request.writes, request.write_offsets = _keys(nested_words(body.writes))
+    request.reads, request.read_offsets = _keys("reads", body.reads)
+    request.writes, request.write_offsets = _keys("writes", body.writes)
+    _same("reads", len(body.reads), writes=len(body.writes))
     return request
 
 
@@ -212,7 +212,7 @@ def groth16(body: models.Groth16Body) -> pb.VerifyGroth16Request:
         curve=body.curve,
         verifying_key=packed("verifying_key", [body.verifying_key], 0),
         proofs=packed("proofs", body.proofs, 0),
-        public_inputs=numbers("public_inputs", nested_texts(body.public_inputs).flat),
+        public_inputs=numbers("public_inputs", list(chain.from_iterable(body.public_inputs))),
     )
 
 
@@ -236,8 +236,27 @@ def _same(of: str, expected: int, **others: int) -> None:
             raise ServiceError(Code.INVALID_ARGUMENT, member, f"found {found} items, expected {wanted}")
 
 
-def _keys(lists: Nested[npt.NDArray[np.uint64]]) -> tuple[bytes, bytes]:
-    """Keys of all transactions one after the other, and where those of each begin."""
+def _keys(field: str, lists: list[list[int]]) -> tuple[bytes, bytes]:
+    """Keys of all transactions one after the other, and where those of each begin. Raises: ServiceError."""
+    lengths = _lengths(lists)
     offsets = np.zeros(len(lists) + 1, "<i8")
-    np.cumsum(lists.lengths, out=offsets[1:])
-    return lists.flat.tobytes(), offsets.tobytes()
+    np.cumsum(lengths, out=offsets[1:])
+    try:
+        keys = np.fromiter(chain.from_iterable(lists), "<u8", int(offsets[-1]))
+    except OverflowError:
+        keys = None
+    if keys is None:
+        _refuse_large(field, lists)
+    return keys.tobytes(), offsets.tobytes()
+
+
+def _refuse_large(field: str, lists: list[list[int]]) -> NoReturn:
+    """Name the first key that has no room in 64 bits. Raises: ServiceError."""
+    at, keys = next((at, keys) for at, keys in enumerate(lists) if keys and max(keys) > models.LARGEST_WORD)
+    within = next(within for within, key in enumerate(keys) if key > models.LARGEST_WORD)
+    text = f"Input should be less than or equal to {models.LARGEST_WORD}"
+    raise ServiceError(Code.INVALID_ARGUMENT, f"{field}[{at}][{within}]", text)
+
+
+def _lengths(lists: list[list[Any]]) -> Positions:
+    return np.fromiter(map(len, lists), np.int64, len(lists))

@@ -39,7 +39,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         "Tokens are asked for, and there is no known one.",
         **{"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}},
     ),
-    413: _problem("The body is larger than the service takes, or never fits its queue: send less at once."),
+    413: _problem(
+        "The body is larger than the service takes, or never fits its queue: send less at once, or over gRPC."
+    ),
     429: _problem("The queue is full, or this client too fast.", **{"Retry-After": SECONDS}),
     500: _problem("Nothing could compute the answer."),
     501: _problem("Not verified yet."),

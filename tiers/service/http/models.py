@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bodies of requests and answers. Texts are checked column by column in `columns`; here only that they are texts."""
+"""Bodies of requests and answers. Texts are checked column by column in `columns`; here only that they are texts.
+
+The document is made of these models; bodies are decoded by msgspec, to the same members (`parsing`). What pydantic's fields
+say of numbers is said to msgspec by a `Meta`, as far as it can be: it has no bounds above 2^63.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
+from msgspec import Meta
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 HEX_PATTERN = "^(0[xX])?([0-9a-fA-F]{2})*$"
+LARGEST_WORD = (1 << 64) - 1
 NUMBER_PATTERN = "^(0[xX][0-9a-fA-F]{1,64}|[0-9]{1,78})$"
 
-# A wrong item ends the check: a finding for each of a million would take more memory than they do.
 Hex: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": HEX_PATTERN})]
-HexList: TypeAlias = Annotated[list[Hex], Field(fail_fast=True)]
+HexList: TypeAlias = list[Hex]
 Number: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": NUMBER_PATTERN})]
-NumberList: TypeAlias = Annotated[list[Number], Field(fail_fast=True)]
-NumberLists: TypeAlias = Annotated[list[NumberList], Field(fail_fast=True)]
-Word: TypeAlias = Annotated[int, Field(ge=0, le=(1 << 64) - 1)]
-WordLists: TypeAlias = Annotated[list[Annotated[list[Word], Field(fail_fast=True)]], Field(fail_fast=True)]
+NumberList: TypeAlias = list[Number]
+NumberLists: TypeAlias = list[NumberList]
+Word: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST_WORD), Meta(ge=0)]
+WordLists: TypeAlias = list[list[Word]]
 Verdict: TypeAlias = Annotated[int, Field(ge=-1, le=1)]
 Verdicts: TypeAlias = Annotated[
     list[Verdict],
@@ -105,8 +110,8 @@ class MerkleRootBody(BaseModel):
     model_config = _example(hash="poseidon_bn254", leaves=["1", "0x2", "3"])
 
     hash: Literal["sha256", "keccak256", "poseidon_bn254", "poseidon_bls12_381"]
-    arity: int = Field(2, ge=2, le=16, description="Children of a node.")
-    leaves: Annotated[list[str], Field(fail_fast=True)] = Field(
+    arity: Annotated[int, Meta(ge=2, le=16)] = Field(2, ge=2, le=16, description="Children of a node.")
+    leaves: list[str] = Field(
         description="32 bytes each, hexadecimal; for Poseidon numbers below the modulus, decimal or with 0x."
     )
 

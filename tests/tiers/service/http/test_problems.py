@@ -313,7 +313,7 @@ def test_a_body_that_does_not_come(served):
 
 
 def test_many_unknown_members(http):
-    """Half a kilobyte for each would be gigabytes for a body of 16 MiB."""
+    """A finding for each would be a hundred megabytes for a body of 1 MiB."""
     few = HASH | {f"x{index}": 0 for index in range(3)}
     assert_problem(http.post("/v1/hash", few), 400, "INVALID_ARGUMENT", "x0")
     many = HASH | {f"x{index}": 0 for index in range(300)}
@@ -326,7 +326,7 @@ def test_a_long_member_is_not_sent_back(http):
 
 
 def test_a_refused_request_leaves_nothing_behind(http, monkeypatch):
-    """The traceback of a refusal has frames that hold the request, which may be 16 MiB."""
+    """The traceback of a refusal has frames that hold the request, which may be large."""
     refusals = []
 
     async def full(*arguments):
