@@ -160,8 +160,9 @@ class Bodies:
         """
         if size > self._most_bytes:
             text = f"found a body of {size} bytes or more, expected at most {self._most_bytes}"
-            hint = "send less at once, or larger batches over gRPC; service.body.bytes is the limit"
-            raise ServiceError(Code.RESOURCE_EXHAUSTED, "", f"{text}: {hint}")
+            hint = "send less at once, or larger batches over gRPC"
+            limits = "the limit is the lower one of service.body.bytes and service.message.bytes"
+            raise ServiceError(Code.RESOURCE_EXHAUSTED, "", f"{text}: {hint}; {limits}")
 
     @asynccontextmanager
     async def read(self, request: Request, deadline: float | None = None) -> AsyncIterator[Body]:

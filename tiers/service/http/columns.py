@@ -77,7 +77,7 @@ def numbers(field: str, texts: list[str]) -> bytes:
         rows = np.empty((len(part.prefixed), NUMBER_BYTES), np.uint8)
         wrong, too_large = _fill(rows, part, lengths[part.first : part.first + len(rows)])
         if wrong is None:
-            # Short digits are many times their bytes as numbers: eight times, and up to ten.
+            # Short digits are eight times their bytes in JSON as numbers, of 1 MiB 8 MiB.
             if size <= MOST_BYTES:
                 found.append(rows.tobytes())
             continue

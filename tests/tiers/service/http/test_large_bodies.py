@@ -247,13 +247,17 @@ def test_a_refused_body_leaves_nothing_behind(http, monkeypatch):
 
 
 def test_an_answered_body_leaves_nothing_behind(http, monkeypatch):
+    class Noted(list):
+        """What a list is not: something that may be watched."""
+
     found = []
     parse = calls.parse
 
     def noted(model, content):
         body = parse(model, content)
         if len(content) > LARGE_BYTES:
-            found.append(weakref.ref(body))
+            body.messages = Noted(body.messages)
+            found.append(weakref.ref(body.messages))
         return body
 
     monkeypatch.setattr(calls, "parse", noted)
