@@ -24,7 +24,7 @@ _HEX[list(b"0123456789abcdefABCDEF")] = True
 _DECIMAL[list(b"0123456789")] = True
 
 
-def packed(field: str, texts: list[str], width: int) -> bytes:
+def packed(field: str, texts: Texts, width: int) -> bytes:
     """Rows of `width` bytes, one after the other.
 
     Args:
@@ -44,7 +44,7 @@ def packed(field: str, texts: list[str], width: int) -> bytes:
     return data
 
 
-def ragged(field: str, texts: list[str]) -> pb.Rows:
+def ragged(field: str, texts: Texts) -> pb.Rows:
     """Rows of any lengths, from texts as `packed` takes them.
 
     Raises:
@@ -55,7 +55,7 @@ def ragged(field: str, texts: list[str]) -> pb.Rows:
     return pb.Rows(data=data, offsets=offsets.astype("<u8").tobytes())
 
 
-def numbers(field: str, texts: list[str]) -> bytes:
+def numbers(field: str, texts: Texts) -> bytes:
     """Numbers below 2^256 as rows of 32 bytes, little-endian.
 
     Args:
@@ -66,14 +66,13 @@ def numbers(field: str, texts: list[str]) -> bytes:
         ServiceError: INVALID_ARGUMENT that names an item that is wrong; RESOURCE_EXHAUSTED, where all are right, but no
             message has room for them.
     """
-    column = _without_commas(field, texts)
-    lengths = column.lengths
+    lengths = texts.lengths
     only_digits_can_be_wrong = bool(
-        column.prefixed.all() and ((lengths >= 1) & (lengths <= _HEX_DIGITS)).all()
+        texts.prefixed.all() and ((lengths >= 1) & (lengths <= _HEX_DIGITS)).all()
     )
-    size = NUMBER_BYTES * len(column)
+    size = NUMBER_BYTES * len(texts)
     found = []
-    for part in column.parts():
+    for part in texts.parts():
         rows = np.empty((len(part.prefixed), NUMBER_BYTES), np.uint8)
         wrong, too_large = _fill(rows, part, lengths[part.first : part.first + len(rows)])
         if wrong is None:
@@ -83,8 +82,8 @@ def numbers(field: str, texts: list[str]) -> bytes:
             continue
         at = part.first + wrong
         if only_digits_can_be_wrong:
-            _refuse_digits(field, at, column)
-        text = "a number of 2^256 or more" if too_large else _short(column.texts[at])
+            _refuse_digits(field, at, texts)
+        text = "a number of 2^256 or more" if too_large else _short(texts.text(at))
         _refuse(f"{field}[{at}]", text, "a number below 2^256, decimal or hexadecimal with 0x")
     check_size(size, MOST_BYTES)
     return b"".join(found)
@@ -119,39 +118,30 @@ def _from_hexadecimal(digits: Bytes, lengths: Positions) -> Bytes:
     return rows.reshape(-1, NUMBER_BYTES)[:, ::-1]
 
 
-def _without_commas(field: str, texts: list[str]) -> Texts:
-    column = Texts(texts)
-    if column.comma is not None:
-        _refuse(f"{field}[{column.comma}]", _short(column.texts[column.comma]), "digits")
-    return column
-
-
-def _decoded(field: str, texts: list[str]) -> tuple[bytes, Positions]:
+def _decoded(field: str, texts: Texts) -> tuple[bytes, Positions]:
     """Bytes of all texts, and how many each has."""
-    column = _without_commas(field, texts)
-    odd = np.flatnonzero(column.lengths % 2)
+    odd = np.flatnonzero(texts.lengths % 2)
     if odd.size:
         at = int(odd[0])
-        _refuse(f"{field}[{at}]", f"{column.lengths[at]} digits", "hexadecimal digits, two for each byte")
+        _refuse(f"{field}[{at}]", f"{texts.lengths[at]} digits", "hexadecimal digits, two for each byte")
     data = []
-    for part in column.parts():
+    for part in texts.parts():
         try:
             data.append(binascii.unhexlify(part.digits().data))
         except binascii.Error:
-            _refuse_digits(field, part.first + _first_wrong(part), column)
-    return b"".join(data), column.lengths // 2
+            _refuse_digits(field, part.first + _first_wrong(part), texts)
+    return b"".join(data), texts.lengths // 2
 
 
 def _first_wrong(part: Part) -> int:
     """The first text with a character that is no hexadecimal digit."""
     good: Flags = _HEX[part.buffer]
-    good[part.starts[1:] - 1] = True
     good[part.starts[:-1][part.prefixed] + 1] = True
     return int(np.searchsorted(part.starts, int(np.argmin(good)), side="right")) - 1
 
 
-def _refuse_digits(field: str, at: int, column: Texts) -> NoReturn:
-    _refuse(f"{field}[{at}]", _short(column.texts[at]), "hexadecimal digits, with or without 0x")
+def _refuse_digits(field: str, at: int, texts: Texts) -> NoReturn:
+    _refuse(f"{field}[{at}]", _short(texts.text(at)), "hexadecimal digits, with or without 0x")
 
 
 def _short(text: str) -> str:

@@ -7,18 +7,17 @@ request means is checked by the service, as for gRPC.
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Any, NoReturn
+from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 
 from supervm.crypto.schemes import DIGEST_BYTES, ED25519, SIGNATURE_BYTES
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import SCHEMES
-from supervm.tiers.service.http import models
 from supervm.tiers.service.http.columns import numbers, packed, ragged
-from supervm.tiers.service.http.texts import Positions
+from supervm.tiers.service.http.lists import Nested, Words, texts
 from supervm.tiers.service.http.writing import HexRows, Integers, Members, as_hex, number_rows
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
@@ -42,8 +41,11 @@ HASH_BYTES = {
 }
 CONFLICT_RULES = {"versioned": pb.CONFLICT_RULE_VERSIONED, "locking": pb.CONFLICT_RULE_LOCKING}
 
+Body: TypeAlias = Any
+"""What `parsing.parse` returns: the members of a model, of which lists are columns."""
 
-def verify(body: models.VerifyBody) -> pb.VerifyRequest:
+
+def verify(body: Body) -> pb.VerifyRequest:
     """The request of a body: keys, signatures and digests as packed rows, messages as ragged ones.
 
     Raises:
@@ -78,7 +80,7 @@ def verdicts(request: Any, reply: pb.VerifyReply) -> Members:
     return {"verdicts": Integers(reply.verdicts, "i1")}
 
 
-def recover(body: models.RecoverBody) -> pb.RecoverRequest:
+def recover(body: Body) -> pb.RecoverRequest:
     """The request of a body: digests as rows of 32 bytes, signatures as rows of 65.
 
     Raises:
@@ -95,7 +97,7 @@ def recovered(request: pb.RecoverRequest, reply: pb.RecoverReply) -> Members:
     return {"public_keys": HexRows(reply.public_keys, 64), "verdicts": Integers(reply.verdicts, "i1")}
 
 
-def hashed(body: models.HashBody) -> pb.HashRequest:
+def hashed(body: Body) -> pb.HashRequest:
     """The request of a body, its messages as ragged rows.
 
     Raises:
@@ -109,7 +111,7 @@ def digests(request: pb.HashRequest, reply: pb.HashReply) -> Members:
     return {"digests": HexRows(reply.digests, HASH_BYTES[request.function])}
 
 
-def merkle_root(body: models.MerkleRootBody) -> pb.MerkleRootRequest:
+def merkle_root(body: Body) -> pb.MerkleRootRequest:
     """The request of a body: leaves as rows of 32 bytes; for Poseidon they are numbers, little-endian.
 
     Raises:
@@ -126,7 +128,7 @@ def root(request: pb.MerkleRootRequest, reply: pb.MerkleRootReply) -> Members:
     return {"root": as_hex(reply.root[::-1] if of_numbers else reply.root)}
 
 
-def msm(body: models.MsmBody) -> pb.MsmRequest:
+def msm(body: Body) -> pb.MsmRequest:
     """The request of a body: points as rows of the first one's width, scalars as rows of 32 bytes, little-endian.
 
     Raises:
@@ -149,14 +151,14 @@ def point(request: pb.MsmRequest, reply: pb.MsmReply) -> Members:
     return {"point": as_hex(reply.point)}
 
 
-def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
+def poseidon(body: Body) -> pb.PoseidonRequest:
     """The request of a body: rows of as many inputs as the first one, each input 32 bytes, little-endian.
 
     Raises:
         ServiceError: INVALID_ARGUMENT: a row with another number of inputs, or an input that is no number below 2^256;
             RESOURCE_EXHAUSTED: as `columns.numbers`.
     """
-    lengths = _lengths(body.inputs)
+    lengths = body.inputs.lengths
     width = int(lengths[0]) if lengths.size else 1
     wrong = np.flatnonzero(lengths != width)
     if wrong.size:
@@ -165,7 +167,7 @@ def poseidon(body: models.PoseidonBody) -> pb.PoseidonRequest:
         raise ServiceError(
             Code.INVALID_ARGUMENT, f"inputs[{at}]", f"found {lengths[at]} numbers, expected {expected}"
         )
-    inputs = numbers("inputs", list(chain.from_iterable(body.inputs)))
+    inputs = numbers("inputs", body.inputs.flat)
     return pb.PoseidonRequest(field=body.field, inputs_per_hash=width, inputs=inputs)
 
 
@@ -174,18 +176,18 @@ def field_digests(request: pb.PoseidonRequest, reply: pb.PoseidonReply) -> Membe
     return {"digests": number_rows(reply.digests)}
 
 
-def conflicts(body: models.ConflictsBody) -> pb.DetectConflictsRequest:
+def conflicts(body: Body) -> pb.DetectConflictsRequest:
     """The request of a body: the keys of all transactions one after the other, and where each one's begin.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT: a key of 2^64 or more; more or fewer lists of writes than of reads.
+        ServiceError: INVALID_ARGUMENT: more or fewer lists of writes than of reads.
     """
+    _same("reads", len(body.reads), writes=len(body.writes))
     request = pb.DetectConflictsRequest(
         rule=CONFLICT_RULES[body.rule], want_edges=body.want_edges, want_hot_keys=body.want_hot_keys
     )
-    request.reads, request.read_offsets = _keys("reads", body.reads)
-    request.writes, request.write_offsets = _keys("writes", body.writes)
-    _same("reads", len(body.reads), writes=len(body.writes))
+    request.reads, request.read_offsets = _keys(body.reads)
+    request.writes, request.write_offsets = _keys(body.writes)
     return request
 
 
@@ -201,7 +203,7 @@ def waves(request: pb.DetectConflictsRequest, reply: pb.DetectConflictsReply) ->
     return {name: Integers(data, dtype) for name, (data, dtype, wish) in columns.items() if wish}
 
 
-def groth16(body: models.Groth16Body) -> pb.VerifyGroth16Request:
+def groth16(body: Body) -> pb.VerifyGroth16Request:
     """The request of a body: key and proofs as bytes, all public inputs one after the other as rows of 32 bytes.
 
     Raises:
@@ -210,13 +212,13 @@ def groth16(body: models.Groth16Body) -> pb.VerifyGroth16Request:
     """
     return pb.VerifyGroth16Request(
         curve=body.curve,
-        verifying_key=packed("verifying_key", [body.verifying_key], 0),
+        verifying_key=packed("verifying_key", texts(msgspec.json.encode([body.verifying_key])), 0),
         proofs=packed("proofs", body.proofs, 0),
-        public_inputs=numbers("public_inputs", list(chain.from_iterable(body.public_inputs))),
+        public_inputs=numbers("public_inputs", body.public_inputs.flat),
     )
 
 
-def bls(body: models.BlsBody) -> pb.VerifyBlsRequest:
+def bls(body: Body) -> pb.VerifyBlsRequest:
     """The request of a body: keys and signatures as rows of the first one's width, messages as ragged rows.
 
     Raises:
@@ -236,27 +238,8 @@ def _same(of: str, expected: int, **others: int) -> None:
             raise ServiceError(Code.INVALID_ARGUMENT, member, f"found {found} items, expected {wanted}")
 
 
-def _keys(field: str, lists: list[list[int]]) -> tuple[bytes, bytes]:
-    """Keys of all transactions one after the other, and where those of each begin. Raises: ServiceError."""
-    lengths = _lengths(lists)
+def _keys(lists: Nested[Words]) -> tuple[bytes, bytes]:
+    """Keys of all transactions one after the other, and where those of each begin."""
     offsets = np.zeros(len(lists) + 1, "<i8")
-    np.cumsum(lengths, out=offsets[1:])
-    try:
-        keys = np.fromiter(chain.from_iterable(lists), "<u8", int(offsets[-1]))
-    except OverflowError:
-        keys = None
-    if keys is None:
-        _refuse_large(field, lists)
-    return keys.tobytes(), offsets.tobytes()
-
-
-def _refuse_large(field: str, lists: list[list[int]]) -> NoReturn:
-    """Name the first key that has no room in 64 bits. Raises: ServiceError."""
-    at, keys = next((at, keys) for at, keys in enumerate(lists) if keys and max(keys) > models.LARGEST_WORD)
-    within = next(within for within, key in enumerate(keys) if key > models.LARGEST_WORD)
-    text = f"Input should be less than or equal to {models.LARGEST_WORD}"
-    raise ServiceError(Code.INVALID_ARGUMENT, f"{field}[{at}][{within}]", text)
-
-
-def _lengths(lists: list[list[Any]]) -> Positions:
-    return np.fromiter(map(len, lists), np.int64, len(lists))
+    np.cumsum(lists.lengths, out=offsets[1:])
+    return lists.flat.tobytes(), offsets.tobytes()

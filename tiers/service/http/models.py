@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bodies of requests and answers. Texts are checked column by column in `columns`; here only that they are texts.
 
-The document is made of these models; bodies are decoded by msgspec, to the same members (`parsing`). What pydantic's fields
-say of numbers is said to msgspec by a `Meta`, as far as it can be: it has no bounds above 2^63.
+The document is made of these models; bodies are decoded by msgspec, to the same members, of which lists are columns
+(`parsing`). What pydantic's fields say of numbers is said to msgspec by a `Meta`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HexList: TypeAlias = list[Hex]
 Number: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": NUMBER_PATTERN})]
 NumberList: TypeAlias = list[Number]
 NumberLists: TypeAlias = list[NumberList]
-Word: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST_WORD), Meta(ge=0)]
+Word: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST_WORD)]
 WordLists: TypeAlias = list[list[Word]]
 Verdict: TypeAlias = Annotated[int, Field(ge=-1, le=1)]
 Verdicts: TypeAlias = Annotated[

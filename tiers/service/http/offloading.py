@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 LARGE_BYTES = 32 << 10
 """Of a body, or of a request and its reply, beyond which a thread works on them. Below, the loop takes 0.3 ms as a rule, and
-3 ms for the slowest contents (100 ns a byte): no more than the way to a thread and back takes under load."""
+1.5 ms for the slowest contents: no more than the way to a thread and back takes under load."""
 
 
 class Thread:

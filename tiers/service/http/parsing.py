@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bodies from JSON, in one call of msgspec. What is wrong with a body is looked for when it has been refused.
+"""Bodies from JSON: one call of msgspec, which skips over the lists, and then their columns (`lists`).
+
+What is wrong with a body is looked for when it has been refused.
 
 The first fault is told: that the body is no JSON, else the first member of the model that is wrong, else an unknown member,
 else one that comes twice, of which the last is the one that has to be right.
@@ -7,10 +9,10 @@ else one that comes twice, of which the last is the one that has to be right.
 
 from __future__ import annotations
 
-import gc
 import re
 from collections import Counter
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -20,17 +22,19 @@ from pydantic import BaseModel
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import shortened
+from supervm.tiers.service.http import lists
+from supervm.tiers.service.http.lists import WrongItem
 
 MOST_FAULTS = 100
 """In one body; beyond, none is named."""
 
-MANY_BYTES = 32 << 10
-"""Of a body, beyond which Python does not look for garbage among the lists that are made of it, again and again."""
-
-_FAULT = re.compile(r"(?P<text>.*?)(?: - at `\$(?P<place>.*)`)?", re.DOTALL)
 _BOUND = re.compile(r"Expected `int` (?P<sign>[<>]=) (?P<bound>-?\d+)")
 _SIGNS = {">=": "greater", "<=": "less"}
-_KINDS = {str: "a valid string", int: "a valid integer", bool: "a valid boolean"}
+_SCALARS = {str: lists.TEXT, int: lists.INTEGER, bool: "a valid boolean"}
+_COLUMNS = {(1, str): lists.texts, (2, str): lists.nested_texts, (2, int): lists.nested_words}
+"""By how deep the items of a list are, and their type."""
+
+_NO_LIST = msgspec.Raw()
 _QUOTE, _COLON = ord('"'), ord(":")
 
 
@@ -42,32 +46,23 @@ def parse(model: type[BaseModel], content: bytes) -> Any:
         content: JSON.
 
     Returns:
-        Something with the members of the model as attributes, and its defaults for those that are not there.
+        Something with the members of the model as attributes, and its defaults for those that are not there. Lists are
+        columns: `Texts`, `Nested`.
 
     Raises:
         ServiceError: INVALID_ARGUMENT that names the member that is wrong, unknown or there twice.
     """
     try:
-        body = _decoded(_decoder(model), content)
-    except (ValueError, RecursionError) as error:
+        body = _decoder(model).decode(content)
+        count = _complete(model, body)
+    except (ValueError, RecursionError, WrongItem) as error:
         refused = str(error)
     else:
-        if content.count(b":") != _complete(model, body):
+        if content.count(b":") != count:
             _refuse_repeated(content)
         return body
     # Not within the handler: the error's frames would hold the body.
     _refuse(model, content, refused)
-
-
-def _decoded(decoder: msgspec.json.Decoder[Any], content: bytes) -> Any:
-    collecting = len(content) > MANY_BYTES and gc.isenabled()
-    if not collecting:
-        return decoder.decode(content)
-    gc.disable()  # no garbage comes of it, and a search for every 700 lists takes three times the rest
-    try:
-        return decoder.decode(content)
-    finally:
-        gc.enable()
 
 
 @cache
@@ -77,26 +72,45 @@ def _types(model: type[BaseModel]) -> dict[str, Any]:
 
 
 @cache
+def _column(kind: Any) -> Callable[[bytes], Any] | None:
+    """What makes the column of a list in JSON; None where members of this kind are none."""
+    depth, item = 0, kind
+    while item not in _SCALARS and get_origin(item) is not Literal:
+        depth += get_origin(item) is list
+        item = get_args(item)[0]
+    column = _COLUMNS.get((depth, item))
+    return partial(_or_none, column) if column and type(None) in get_args(kind) else column
+
+
+def _or_none(column: Callable[[bytes], Any], value: bytes) -> Any:
+    return None if value == b"null" else column(value)
+
+
+@cache
 def _decoder(model: type[BaseModel]) -> msgspec.json.Decoder[Any]:
-    members = [
-        (name, kind)
-        if model.model_fields[name].is_required()
-        else (name, kind | msgspec.UnsetType, msgspec.UNSET)
-        for name, kind in _types(model).items()
-    ]
+    """It skips over lists, which tells whether they are JSON."""
+    members: list[Any] = []
+    for name, kind in _types(model).items():
+        kind, default = (
+            (msgspec.Raw, _NO_LIST) if _column(kind) else (kind | msgspec.UnsetType, msgspec.UNSET)
+        )
+        members.append((name, kind) if model.model_fields[name].is_required() else (name, kind, default))
     return msgspec.json.Decoder(
         msgspec.defstruct(model.__name__, members, kw_only=True, forbid_unknown_fields=True)
     )
 
 
 def _complete(model: type[BaseModel], body: Any) -> int:
-    """Give a body the model's defaults; how many members it had."""
+    """Give a body its columns, and the model's defaults; how many members it had. Raises: WrongItem; UnicodeDecodeError."""
     count = 0
-    for name, field in model.model_fields.items():
-        if getattr(body, name) is msgspec.UNSET:
-            setattr(body, name, field.default)
-        else:
-            count += 1
+    for name, kind in _types(model).items():
+        value, column = getattr(body, name), _column(kind)
+        if value is msgspec.UNSET or value is _NO_LIST:
+            setattr(body, name, model.model_fields[name].default)
+            continue
+        count += 1
+        if column:
+            setattr(body, name, column(bytes(value)))
     return count
 
 
@@ -133,30 +147,27 @@ def _fault(name: str, kind: Any, value: msgspec.Raw | None, required: bool) -> t
     if value is None:
         return (name, "Field required") if required else None
     try:
-        _decoded(msgspec.json.Decoder(kind), bytes(value))
+        if column := _column(kind):
+            column(bytes(value))
+        else:
+            msgspec.json.decode(value, type=kind)
+    except WrongItem as error:
+        return name + error.place, f"Input should be {error.expected}"
     except msgspec.ValidationError as error:
-        found = _FAULT.fullmatch(str(error))
-    else:
-        return None
-    assert found is not None
-    place = found["place"] or ""
-    return name + place, f"Input should be {_expected(kind, place.count('['), found['text'])}"
+        return name, f"Input should be {_expected(kind, str(error))}"
+    return None
 
 
-def _expected(kind: Any, depth: int, text: str) -> str:
-    """What a member, or what is so deep in its lists, should be, where msgspec says this of it."""
-    lists = 0
-    while kind not in _KINDS and get_origin(kind) is not Literal:
-        lists += get_origin(kind) is list
-        kind = get_args(kind)[0]
-    if depth < lists:
-        return "a valid array"
-    if bound := _BOUND.fullmatch(text):
+def _expected(kind: Any, text: str) -> str:
+    """What a member that is no list should be, where msgspec says this of it."""
+    if bound := _BOUND.match(text):
         return f"{_SIGNS[bound['sign']]} than or equal to {bound['bound']}"
+    while kind not in _SCALARS and get_origin(kind) is not Literal:
+        kind = get_args(kind)[0]
     if get_origin(kind) is Literal:
         *first, last = map(repr, get_args(kind))
         return f"{', '.join(first)} or {last}"
-    return _KINDS[kind]
+    return _SCALARS[kind]
 
 
 def _refuse_repeated(content: bytes) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,10 +15,12 @@ from supervm.kernels.array_types import Bytes, Flags
 
 Positions = npt.NDArray[np.int64]
 
-COMMA, ZERO, X, CASE = ord(","), ord("0"), ord("x"), 0x20
+QUOTE, ZERO, X, CASE = ord('"'), ord("0"), ord("x"), 0x20
 
 PART_ROWS, PART_CHARACTERS = 1 << 14, 1 << 20
 """Of a column that are worked on at once: arrays beside it stay small, and the GIL comes free between two parts."""
+
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Part:
 
     Args:
         first: the place of the first one in the list.
-        buffer: their characters, a comma behind each.
+        buffer: their characters.
         starts: int64 (n + 1,), where each begins, and where the next would.
         prefixed: bool (n,), which begin with 0x.
     """
@@ -36,10 +40,11 @@ class Part:
     prefixed: Flags
 
     def digits(self) -> Bytes:
-        """The characters without commas and prefixes."""
-        kept = np.ones(self.buffer.size, np.bool_)
-        kept[self.starts[1:] - 1] = False
+        """The characters without prefixes."""
         begun = self.starts[:-1][self.prefixed]
+        if not begun.size:
+            return self.buffer
+        kept = np.ones(self.buffer.size, np.bool_)
         kept[begun] = kept[begun + 1] = False
         return self.buffer[kept]
 
@@ -48,37 +53,33 @@ class Texts:
     """A list of texts.
 
     Args:
-        texts: the list.
+        buffer: the characters of all, of which those that are no digit may be others that are none.
+        lengths: int64 (n,), how many each has.
+        array: the list in JSON, perhaps with more brackets.
 
     Attributes:
-        texts: the same.
-        lengths: int64 (n,), characters of each without 0x.
+        lengths: without 0x.
         prefixed: bool (n,), which begin with 0x.
-        comma: the first text with a comma, or None; with one, the column is of no further use.
     """
 
-    def __init__(self, texts: list[str]) -> None:
-        self.texts = texts
-        joined = "".join([",".join(texts), ","]) if texts else ""
-        self.comma: int | None = None
-        if joined.count(",") != len(texts):
-            self.comma = next(at for at, text in enumerate(texts) if "," in text)
-            return
-        self._buffer = np.frombuffer(joined.encode("ascii", "replace"), np.uint8)
-        commas = np.flatnonzero(self._buffer == COMMA)
-        self._starts = np.concatenate((np.zeros(1, np.int64), commas + 1))
-        self.prefixed = self._prefixed()
-        self.lengths = np.diff(self._starts) - 1 - 2 * self.prefixed
+    def __init__(self, buffer: Bytes, lengths: Positions, array: bytes) -> None:
+        self._buffer, self._array = buffer, array
+        self._starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+        self.prefixed = np.zeros(len(lengths), np.bool_)
+        long = np.flatnonzero(lengths >= 2)
+        first = self._starts[long]
+        self.prefixed[long] = (buffer[first] == ZERO) & (buffer[first + 1] | CASE == X)
+        self.lengths = lengths - 2 * self.prefixed
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.lengths)
 
-    def _prefixed(self) -> Flags:
-        # A text of no character ends with its comma, so that the character behind a start is always there, save the last's.
-        first, last = self._starts[:-1], self._buffer.size - 1
-        behind = np.minimum(first + 1, last)
-        found: Flags = (self._buffer[first] == ZERO) & (self._buffer[behind] | CASE == X)
-        return found
+    def text(self, at: int) -> str:
+        """One of them, as it came."""
+        for place, found in enumerate(_TEXT.finditer(self._array)):
+            if place == at:
+                return str(json.loads(found[0]))
+        raise IndexError(at)
 
     def parts(self) -> Iterator[Part]:
         """The column, a bounded part at a time."""

@@ -83,13 +83,13 @@ def test_the_limit_is_a_setting(served):
 
 BEGIN, END = b'{"writes":[],"reads":[', b'[1,"x"]]}'
 LISTS = BEGIN + b"[1]," * ((LIMIT - len(BEGIN) - len(END)) // 4) + END
-"""What takes most memory for its bytes: each list more than a hundred."""
+"""What takes most memory for its bytes: marks, places and lengths of the lists."""
 
 ROOM = 8 * LIMIT
 CALLERS, ROUNDS = 40, 2
 PATIENCE = 120
 MOST_GROWTH = 96 * LIMIT
-"""The room, the lists of one body and what is left of them; those of all bodies would be a gigabyte."""
+"""The room, and the arrays of one body; those of all bodies would be a gigabyte."""
 
 
 @pytest.fixture

@@ -14,13 +14,30 @@ from hypothesis import strategies as st
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
+from supervm.tiers.service.http import columns, lists
 from supervm.tiers.service.http import texts as columns_of_texts
-from supervm.tiers.service.http.columns import numbers, packed, ragged
 from supervm.tiers.service.http.writing import PART_BYTES, HexRows, Integers, number_rows, written
 
 DIGITS = re.compile(r"(0[xX])?([0-9a-fA-F]{2})*")
 NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,64}|[0-9]{1,78}")
 TEXTS = st.lists(st.text("0123xXaAfF", max_size=6) | st.text(max_size=4))
+
+
+def column(texts):
+    """Of texts, as those of a body are."""
+    return lists.texts(json.dumps(texts, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+
+
+def packed(field, texts, width):
+    return columns.packed(field, column(texts), width)
+
+
+def ragged(field, texts):
+    return columns.ragged(field, column(texts))
+
+
+def numbers(field, texts):
+    return columns.numbers(field, column(texts))
 
 
 def bytes_of(text):
@@ -120,6 +137,24 @@ def test_a_wrong_item_is_named(texts, width, place):
         packed("keys", texts, width)
     assert error.value.code is Code.INVALID_ARGUMENT
     assert error.value.field == f"keys[{place}]"
+
+
+def test_digits_may_be_escaped():
+    array = rb'["\u0030\u0078a\u0042", "cd", "\u00300"]'
+    assert columns.packed("f", lists.texts(array), 1) == b"\xab\xcd\x00"
+    assert [lists.texts(array).text(at) for at in range(3)] == ["0xaB", "cd", "00"]
+
+
+@pytest.mark.parametrize(
+    "text", [r"\ud83d\ude00", r"\/0", r"\u002c0", r"\"0", r"\\0", r"\u00220", r"\ud83d0", "é0"]
+)
+def test_other_characters_may_be_escaped(text):
+    """Each is one character, and shown as it came."""
+    with pytest.raises(ServiceError) as error:
+        columns.packed("f", lists.texts(f'["00", "{text}0", "zz"]'.encode()), 1)
+    assert error.value.field == "f[1]"
+    shown = json.loads(f'"{text}0"')
+    assert ("3 digits" if len(shown) % 2 else ascii(shown)) in error.value.message
 
 
 def test_rows_and_back():
