@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.rounding import set_mode, to_nearest
 
 _lock = threading.Lock()
 _threads = 1
@@ -43,8 +44,14 @@ def run_slices(work: Callable[[int, int], object], items: int, grain: int) -> No
 
     Slices start at multiples of `grain`. With one thread, one slice, or when called from such a slice, everything
     runs on the caller's thread. Otherwise threads, the caller's among them, take the next slice as they become free,
-    so that uneven slices even out. The first exception is raised after all slices that had started have ended.
+    so that uneven slices even out. The first exception is raised after all slices that had started have ended. Doubles are
+    rounded to nearest, whatever mode the caller left.
     """
+    with to_nearest():
+        _run_slices(work, items, grain)
+
+
+def _run_slices(work: Callable[[int, int], object], items: int, grain: int) -> None:
     slices = -(-items // grain)
     workers = min(_threads, slices)
     if workers <= 1 or getattr(_inside, "slices", False):
@@ -93,5 +100,6 @@ def _submit(work: Callable[[], None]):  # type: ignore[no-untyped-def]
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(max(1, _threads - 1), thread_name_prefix="supervm")
+            workers = max(1, _threads - 1)
+            _pool = ThreadPoolExecutor(workers, "supervm", initializer=set_mode, initargs=(0,))
         return _pool.submit(work)
