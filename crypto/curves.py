@@ -73,7 +73,7 @@ class Group:
                 `arkworks`; what each accepts is in `docs/curves.md` and `supervm.crypto.oracle.point_encodings`.
             check: `none`, `field` (coordinates below p), `curve` or `subgroup`, each with those before it. A compressed
                 point is on the curve in any case.
-            backend: `auto`, `ifma`, `scalar` or `cuda`.
+            backend: `auto`, or a name of `kernels.registry.BACKENDS`.
 
         Returns:
             Affine points, zeros where a verdict is not 1, and int8 (n,): 1 valid, 0 a point of the curve that is not in
@@ -168,7 +168,7 @@ class Group:
         Args:
             a, b: n points each, in any form.
             form: of the result: `affine`, `jacobian` or `xyzz`.
-            backend: `auto`, `ifma`, `scalar` or `cuda`.
+            backend: `auto`, or a name of `kernels.registry.BACKENDS`.
 
         Raises:
             ArgumentError: another shape or dtype, other lengths, or a point that is not on the curve, by its row.

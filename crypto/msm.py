@@ -52,7 +52,7 @@ def msm(
         points: uint64 (n, 2, L), or (n, 2, 2, L) in G2.
         scalars: uint64 (n, 4), below the order; or (k, n, 4) for k sums over the same points.
         group: `g1` or `g2`; of edwards25519 there is one, which goes by `g1`.
-        backend: `auto`, `ifma`, `scalar` or `cuda`.
+        backend: `auto`, or a name of `kernels.registry.BACKENDS`.
         subgroup: check that the points are in the subgroup of prime order.
         memory_limit: bytes beside the arguments; None for what is fastest.
 

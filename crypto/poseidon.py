@@ -119,7 +119,7 @@ def sponge_batch(
             offsets) with uint64 (m, 4) and int64 (n + 1,), message i being elements[offsets[i]:offsets[i + 1]].
         width: t; a permutation takes t − 1 elements.
         variant: `poseidon` or `poseidon2`.
-        backend: `auto`, `ifma`, `scalar` or `cuda`.
+        backend: `auto`, or a name of `kernels.registry.BACKENDS`.
 
     Returns:
         uint64 (n, 4).
@@ -156,7 +156,7 @@ def permutation(curve: str, width: int, *, variant: str = "poseidon", backend: s
     Args:
         curve, variant: as for `hash_batch`.
         width: t.
-        backend: `ifma` or `scalar`.
+        backend: one of the processor.
 
     Raises:
         ArgumentError: another curve, variant or width.

@@ -45,7 +45,7 @@ class SparseMerkleTree:
 
     Args:
         hash: one of HASHES.
-        backend: `auto`, `ifma` or `scalar`, as of the hash functions. Only `auto` may use the processor's instructions
+        backend: `auto`, or one of the processor, as of the hash functions. Only `auto` may use the processor's instructions
             for SHA-256.
 
     Raises:

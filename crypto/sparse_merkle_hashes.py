@@ -110,7 +110,7 @@ class FieldHashing:
 
     Args:
         curve: its name.
-        backend: `ifma` or `scalar`.
+        backend: one of the processor.
     """
 
     group = GROUP

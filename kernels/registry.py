@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The inventory: (operation, backend) → callable, with the reason where a backend cannot run.
 
-Backends, best first: `cuda`, `ifma` (AVX-512 IFMA, eight lanes), `scalar` (any 64-bit CPU). The oracle in
+Backends, best first: `cuda`; `ifma` (AVX-512 IFMA, eight lanes); `avx512`, `avx2` and `neon` (eight, four and two lanes of
+doubles with fused multiply-adds); `scalar` (any 64-bit CPU). The oracle in
 `supervm.crypto.oracle` is a reference, not a backend that `auto` would choose.
 """
 
@@ -15,7 +16,7 @@ from supervm.kernels.backend_trace import computed
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, UnknownOperation
 from supervm.kernels.work import Work
 
-BACKENDS = ("cuda", "ifma", "scalar")
+BACKENDS = ("cuda", "ifma", "avx512", "avx2", "neon", "scalar")
 
 Dispatcher = Callable[[Work], None]
 

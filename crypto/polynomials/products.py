@@ -19,6 +19,7 @@ from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.ntt import polynomials as kernels
 from supervm.kernels.cpu.ntt.plan import in_all
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.rounding import to_nearest
 from supervm.kernels.transform import words_of
 
 
@@ -140,7 +141,8 @@ def _vanishing_inverses(curve: str, shift: int, n: int, count: int) -> Elements:
     p, root, width = spec.modulus, spec.root_of_unity(count), field.lanes.width
     starts = words_of([pow(shift, n, p) * pow(root, lane, p) % p for lane in range(width)])
     inverses = np.empty((count, 4), np.uint64)
-    kernels.inverses_less_one(field, starts, words_of([pow(root, width, p)]), inverses.reshape(-1))
+    with to_nearest():
+        kernels.inverses_less_one(field, starts, words_of([pow(root, width, p)]), inverses.reshape(-1))
     return inverses
 
 

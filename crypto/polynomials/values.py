@@ -8,8 +8,10 @@ import numpy as np
 from supervm.crypto.polynomials.arguments import SPECS, Elements, elements, fastest, spec_of
 from supervm.kernels.arrays import borrow, integers
 from supervm.kernels.cpu.ntt.ntt import fill_factors
-from supervm.kernels.cpu.ntt.plan import in_all, row_words
+from supervm.kernels.cpu.ntt.plan import in_all
 from supervm.kernels.cpu.ntt.polynomials import CHAINS, evaluate_parts, evaluate_points
+from supervm.kernels.cpu.ntt.shoup import row_words
+from supervm.kernels.rounding import to_nearest
 from supervm.kernels.transform import words_of
 
 
@@ -59,11 +61,12 @@ def value_at(curve: str, coefficients: Elements, point: int) -> int:
     whole = len(coefficients) // block * block
     top = np.zeros((block, 4), np.uint64)
     top[: len(coefficients) - whole] = coefficients[whole:]
-    table = np.empty(row_words(field), np.uint64)
+    table = np.empty(row_words(field.element.code), np.uint64)
     start = words_of([pow(point, block, p)] * field.lanes.width)
-    fill_factors(field, table, 0, 1, start, words_of([1]))
     parts = np.empty(4 * block, np.uint64)
-    evaluate_parts(field, borrow(coefficients[:whole]).reshape(-1), top.reshape(-1), table, parts)
+    with to_nearest():
+        fill_factors(field, table, 0, 1, start, words_of([1]))
+        evaluate_parts(field, borrow(coefficients[:whole]).reshape(-1), top.reshape(-1), table, parts)
     value = 0
     for part in reversed(integers(parts.reshape(-1, 4))):
         value = (value * point + part) % p

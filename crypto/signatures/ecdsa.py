@@ -46,7 +46,7 @@ def ecdsa_verify_batch(
         digests: uint8 (n, 32), reduced modulo n where they are above.
         signatures: uint8 (n, 64), r‖s big-endian; `signatures_from_der` makes them from DER.
         low_s: whether s above n/2 is invalid (BIP-62, EIP-2).
-        backend: `auto`, `ifma` or `scalar`.
+        backend: `auto`, or a name of `kernels.registry.BACKENDS`.
 
     Returns:
         int8 (n,): 1 valid, 0 invalid, −1 malformed (the key does not decode, r or s outside 1 … n − 1).
@@ -73,7 +73,7 @@ def ecdsa_recover_batch(
     Args:
         digests: uint8 (n, 32).
         signatures: uint8 (n, 65), r‖s‖recovery id (0 to 3; 27, 28 and EIP-155 values are not translated here).
-        backend: `auto`, `ifma` or `scalar`.
+        backend: `auto`, or a name of `kernels.registry.BACKENDS`.
 
     Returns:
         (uint8 (n, 64) keys x‖y, int8 (n,) verdicts): 1 recovered; −1 with a zero key where r or s is outside 1 … n − 1,

@@ -53,7 +53,7 @@ def verify_batch(
         rule: `dalek` (what ed25519-dalek 2 `verify` and most chains accept: no cofactor, the recomputed R must equal
             R's bytes), `strict` (dalek's `verify_strict`, Solana: no small order besides) or `zip215` (cofactored,
             permissive encodings).
-        backend: `auto`, `ifma` or `scalar`.
+        backend: `auto`, or a name of `kernels.registry.BACKENDS`.
 
     Returns:
         int8 (n,) in the order of the items: 1 valid, 0 invalid, −1 malformed (the key does not decode, or s ≥ L).

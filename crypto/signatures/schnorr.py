@@ -42,7 +42,7 @@ def schnorr_verify_batch(
         public_keys: uint8 (n, 32), x-only.
         messages: n messages of any length, in any form that `Messages.of` takes.
         signatures: uint8 (n, 64), r‖s.
-        backend: `auto`, `ifma` or `scalar`.
+        backend: `auto`, or a name of `kernels.registry.BACKENDS`.
 
     Returns:
         int8 (n,): 1 valid, 0 invalid, −1 malformed (no point has the key as x, r ≥ p, or s ≥ n).

@@ -116,7 +116,7 @@ class CpuExecutor(BackendExecutor):
     """Runs a CPU backend at once, on the thread that submits: kernels share their own pool of threads.
 
     Args:
-        backend: `ifma` or `scalar`, which is its name too.
+        backend: one of the processor, whose name is its name too.
     """
 
     kind = ExecutorKind.WASM_CPU

@@ -12,8 +12,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.lanes.lanes import LANES_32, LANES_32X16, LANES_64, LANES_64X8, Lanes
+from supervm.kernels.cpu.lanes.features import double_lanes_unavailable, ifma_unavailable
+from supervm.kernels.cpu.lanes.lanes import (
+    FMA_64X2,
+    FMA_64X4,
+    FMA_64X8,
+    IFMA_64X8,
+    LANES_32,
+    LANES_32X4,
+    LANES_32X8,
+    LANES_32X16,
+    LANES_64,
+    Lanes,
+)
 from supervm.kernels.registry import register
 
 
@@ -40,8 +51,13 @@ class CpuBackend:
         return self.narrow if bits == 32 else self.lanes
 
 
+_DOUBLES = "fused multiply-adds of doubles"
+
 CPU_BACKENDS = (
-    CpuBackend("ifma", LANES_64X8, LANES_32X16, "52-bit multiply-adds of AVX-512 IFMA", ifma_unavailable),
+    CpuBackend("ifma", IFMA_64X8, LANES_32X16, "52-bit multiply-adds of AVX-512 IFMA", ifma_unavailable),
+    CpuBackend("avx512", FMA_64X8, LANES_32X16, _DOUBLES, partial(double_lanes_unavailable, "avx512")),
+    CpuBackend("avx2", FMA_64X4, LANES_32X8, _DOUBLES, partial(double_lanes_unavailable, "avx2")),
+    CpuBackend("neon", FMA_64X2, LANES_32X4, _DOUBLES, partial(double_lanes_unavailable, "neon")),
     CpuBackend("scalar", LANES_64, LANES_32, "64×64→128-bit products", lambda: ""),
 )
 """Best first; the last one runs everywhere."""

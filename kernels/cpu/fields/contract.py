@@ -5,14 +5,15 @@ The names of limbs say how large they may be:
 
 | name | limbs | value | who makes it |
 |---|---|---|---|
-| `Carried` | each an operand of the multiplier | below 2p; below p in Montgomery form with one lane | all but `lazy` |
+| `Carried` | each an operand of the multiplier | below 2p; Montgomery in one lane: p; doubles: ±p | all but `lazy` |
 | `Loose` | the same | not reduced: the caller answers for it | `lazy` |
-| `Canonical` | the same | below p | `canonical` |
+| `Canonical` | unsigned integers | below p | `canonical` |
 | `Words` | 64 bits each | any below 2^(64·words) into a field, below p out of it | memory |
 
 A factor of a product may be `Carried`, or `Loose` where all products together stay below what one reduction takes (R·p in
-Montgomery form). A term of a sum is `Carried`. `tests/kernels/fields/test_bounds.py` runs the generators on
-intervals and holds them to this.
+Montgomery form). A term of a sum is `Carried`. Limbs that are doubles (`doubles`) travel as their bits, so that moving,
+selecting and storing elements never asks what they are made of. `tests/kernels/fields/test_bounds.py` and
+`test_bounds_of_doubles.py` run the generators on intervals and hold them to this.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, Protocol, TypeAlias
 from llvmlite import ir
 
 from supervm.kernels.cpu.lanes.emitter import Emitter
+from supervm.kernels.cpu.lanes.lanes import LanesType
 
 Limbs: TypeAlias = list[ir.Value]
 """Limbs of which nothing is promised; the least significant first, as all here."""
@@ -43,16 +45,18 @@ class FieldCode(Protocol):
 
     Attributes:
         spec: the field.
+        lanes: those that it writes for.
         limbs: of an element.
         words: 64-bit words of a canonical value.
     """
 
     spec: Any
+    lanes: LanesType
     limbs: int
     words: int
 
     def represent(self, value: Any) -> list[int]:
-        """A constant as limbs, below p."""
+        """A constant as limbs, `Carried`."""
 
     def linear(self, e: Emitter, terms: Terms) -> Carried:
         """Σ coefficient · term."""
@@ -69,6 +73,15 @@ class FieldCode(Protocol):
 
     def canonical(self, e: Emitter, a: Carried) -> Canonical:
         """The representative below p, in the field's own form."""
+
+    def canonical_words(self, e: Emitter, a: Carried) -> Words:
+        """The representative below p, in the field's own form, as 64-bit words."""
+
+    def packed(self, e: Emitter, a: Carried) -> Words:
+        """Words that stand for an element in memory, in the field's own form and below 2p: no product is needed."""
+
+    def unpacked(self, e: Emitter, words: Words) -> Carried:
+        """The element that `packed` words stand for, or any below 2p in the field's own form."""
 
     def from_words(self, e: Emitter, words: Words) -> Carried:
         """An integer as an element, reduced."""

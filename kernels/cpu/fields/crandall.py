@@ -116,6 +116,18 @@ class CrandallField(ABC):
         """The canonical value as four 64-bit words."""
         return e.join(self.canonical(e, a), RADIX, 4)
 
+    def canonical_words(self, e: Emitter, a: Carried) -> Words:
+        """As `to_words`, since there is no form of its own."""
+        return self.to_words(e, a)
+
+    def packed(self, e: Emitter, a: Carried) -> Words:
+        """As `to_words`."""
+        return self.to_words(e, a)
+
+    def unpacked(self, e: Emitter, words: Words) -> Carried:
+        """As `from_words`."""
+        return self.from_words(e, words)
+
 
 class CrandallLanes(CrandallField):
     """Products by IFMA multiply-adds, eight at a time."""

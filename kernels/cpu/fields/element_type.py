@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Numba types of field elements, and which code generator stands behind each.
 
-Moduli 2^k − c with small c fold (`crandall`, `crandall_one_lane`), all others use Montgomery form (`montgomery`), and
-quadratic extensions stand on that (`quadratic_codegen`); code that uses elements cannot tell. `contract`
-has what all of them promise.
+Moduli 2^k − c with small c fold (`crandall`, `crandall_one_lane`, `crandall_doubles`), all others use Montgomery form
+(`montgomery`, `montgomery_doubles`), and quadratic extensions stand on that (`quadratic_codegen`); code that uses elements
+cannot tell. `contract` has what all of them promise.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from numba import types
 
 from supervm.kernels.cpu.fields.contract import FieldCode
 from supervm.kernels.cpu.fields.crandall import CrandallLanes
+from supervm.kernels.cpu.fields.crandall_doubles import CrandallLong, CrandallShort
 from supervm.kernels.cpu.fields.crandall_one_lane import CrandallOneLane
 from supervm.kernels.cpu.fields.montgomery import MontgomeryField
-from supervm.kernels.cpu.fields.quadratic_codegen import QuadraticField
+from supervm.kernels.cpu.fields.montgomery_doubles import MontgomeryDoubles
+from supervm.kernels.cpu.fields.quadratic_codegen import MontgomeryCode, QuadraticField
 from supervm.kernels.cpu.lanes.emitter import Emitter
-from supervm.kernels.cpu.lanes.lanes import (
-    Lanes,
-    LanesType,
-)
+from supervm.kernels.cpu.lanes.lanes import FMA, Lanes, LanesType
 from supervm.kernels.cpu.lanes.numba_types import register_marker, register_value
 from supervm.kernels.spec import Coordinate, FieldSpec, QuadraticSpec
 
@@ -52,14 +51,14 @@ class ElementType(types.Type):
         super().__init__(name=f"Element({spec.name}:{self.modulus:x}, {lanes.name})")
 
     @property
-    def key(self) -> tuple[str, int, tuple[int, int]]:
-        """By what Numba tells types apart: the field's name, its modulus, and (bits, width) of the lanes."""
+    def key(self) -> tuple[str, int, tuple[int, int, str]]:
+        """By what Numba tells types apart: the field's name, its modulus, and the key of the lanes."""
         return self.spec.name, self.modulus, self.lanes.key
 
     @property
     def code(self) -> FieldCode:
         """The generator of this field's instructions."""
-        return generator(self.spec, self.lanes.bits, self.lanes.width)
+        return generator(self.spec, self.lanes)
 
     @property
     def llvm(self) -> ir.Type:
@@ -68,20 +67,26 @@ class ElementType(types.Type):
 
 
 @functools.cache
-def generator(spec: FieldSpec | QuadraticSpec, bits: int, width: int) -> FieldCode:
-    """The code generator that suits the modulus.
+def generator(spec: FieldSpec | QuadraticSpec, lanes: LanesType) -> FieldCode:
+    """The code generator that suits the modulus and the multiplier.
 
     Raises:
         TypeError: an extension of a field that is not in Montgomery form.
     """
     if isinstance(spec, QuadraticSpec):
-        base = generator(spec.base, bits, width)
-        if not isinstance(base, MontgomeryField):
+        base = generator(spec.base, lanes)
+        if not isinstance(base, MontgomeryCode):
             raise TypeError(f"{spec.name} extends {spec.base.name}, which folds; expected a Montgomery field")
         return QuadraticField(spec, base)
+    if lanes.multiplier == FMA:
+        if spec.fold and spec.bits == 255 and spec.fold < 1 << 5:
+            return CrandallShort(spec, lanes)
+        if spec.fold and spec.bits == 256 and spec.fold < 1 << 33:
+            return CrandallLong(spec, lanes)
+        return MontgomeryDoubles(spec, lanes)
     if not spec.fold:
-        return MontgomeryField(spec, LanesType(bits, width))
-    return (CrandallLanes if width > 1 else CrandallOneLane)(spec, LanesType(bits, width))
+        return MontgomeryField(spec, lanes)
+    return (CrandallLanes if lanes.width > 1 else CrandallOneLane)(spec, lanes)
 
 
 def represent(code: FieldCode, value: Coordinate) -> list[int]:

@@ -75,9 +75,13 @@ def _all_inverses(field, a, room):
     if ln.lane_width(lanes_of_field(field)) == 1:
         return invert_first(field, a, room)
     one = exchanged(a, 1)
+    if ln.lane_width(lanes_of_field(field)) == 2:
+        return fe.mul(invert_first(field, fe.mul(a, one), room), one)
     pairs = fe.mul(a, one)
     two = exchanged(pairs, 2)
     fours = fe.mul(pairs, two)
+    if ln.lane_width(lanes_of_field(field)) == 4:
+        return fe.mul(invert_first(field, fours, room), fe.mul(one, two))
     four = exchanged(fours, 4)
     total = invert_first(field, fe.mul(fours, four), room)
     return fe.mul(fe.mul(total, four), fe.mul(one, two))

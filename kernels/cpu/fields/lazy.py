@@ -16,8 +16,7 @@ from numba.extending import intrinsic
 
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields.element_type import ElementType, pack, unpack
-from supervm.kernels.cpu.fields.montgomery import MontgomeryField
-from supervm.kernels.cpu.fields.quadratic_codegen import QuadraticField, roomy
+from supervm.kernels.cpu.fields.quadratic_codegen import MontgomeryCode, QuadraticField, roomy
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.cpu.lanes.numba_types import literal
 
@@ -63,7 +62,7 @@ def combine(typingctx: Any, ka: Any, a: Any, kb: Any, b: Any, multiple: Any) -> 
         e, code = Emitter(builder, a.lanes), a.code
         x, y = unpack(builder, a, args[1]), unpack(builder, a, args[3])
         base = code.base if isinstance(code, QuadraticField) else code
-        if isinstance(base, MontgomeryField) and roomy(base):
+        if isinstance(base, MontgomeryCode) and roomy(base):
             return pack(builder, a, code.lazy(e, [(ca, x), (cb, y)], bias))
         terms = [_doubled(e, code, ca, x), _doubled(e, code, cb, y)]
         return pack(builder, a, code.linear(e, terms))

@@ -34,7 +34,11 @@ class MontgomeryField:
 
     def represent(self, value: int) -> list[int]:
         """A constant as limbs, in Montgomery form."""
-        return digits(value * self.r % self.spec.modulus, self.radix, self.limbs)
+        return self.standing(value * self.r % self.spec.modulus)
+
+    def standing(self, value: int) -> list[int]:
+        """The limbs of an element that is `value` in this field's own form, below p."""
+        return digits(value, self.radix, self.limbs)
 
     def _constants(self, e: Emitter, value: int) -> Limbs:
         return [e.constant(digit) for digit in digits(value, self.radix, self.limbs)]
@@ -246,7 +250,18 @@ class MontgomeryField:
         plain = words[: self.limbs] if self.lanes.width == 1 else e.split(words, 52, self.limbs)
         return self._multiply(e, self._constants(e, self.r**2 % self.spec.modulus), plain)
 
+    def canonical_words(self, e: Emitter, a: Carried) -> Words:
+        """The representative below p as 64-bit words, still in Montgomery form."""
+        return self.packed(e, self.canonical(e, a))
+
+    def packed(self, e: Emitter, a: Carried) -> Words:
+        """The limbs as 64-bit words, in Montgomery form."""
+        return list(a) if self.lanes.width == 1 else e.join(a, 52, self.words)
+
+    def unpacked(self, e: Emitter, words: Words) -> Carried:
+        """The inverse of `packed`."""
+        return list(words) if self.lanes.width == 1 else e.split(words, 52, self.limbs)
+
     def to_words(self, e: Emitter, a: Carried) -> Words:
         """The canonical value as 64-bit words."""
-        plain = self.canonical(e, self._multiply(e, a, self._constants(e, 1)))
-        return plain if self.lanes.width == 1 else e.join(plain, 52, self.words)
+        return self.canonical_words(e, self._multiply(e, a, self._constants(e, 1)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from supervm.kernels.cpu.fields.contract import Canonical, Carried, Factors, Limbs, Loose, Terms, Words
 from supervm.kernels.cpu.fields.montgomery import MontgomeryField
+from supervm.kernels.cpu.fields.montgomery_doubles import MontgomeryDoubles
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.spec import QuadraticSpec
 
@@ -20,7 +21,11 @@ LOOSE = 16
 """Factors may be below LOOSE·p in each part where the prime field is `roomy`; elsewhere below 4p, the least that helps."""
 
 
-def roomy(base: MontgomeryField) -> bool:
+MontgomeryCode = MontgomeryField | MontgomeryDoubles
+"""The generators that an extension may stand on."""
+
+
+def roomy(base: MontgomeryCode) -> bool:
     """With lanes, R/p is so large that sums of a few dozen products of factors below LOOSE·p stay below R·p."""
     return base.lanes.width > 1 and base.r >> 20 > base.spec.modulus
 
@@ -28,7 +33,7 @@ def roomy(base: MontgomeryField) -> bool:
 class QuadraticField:
     """The code generator of an extension over the generator of its prime field."""
 
-    def __init__(self, spec: QuadraticSpec, base: MontgomeryField) -> None:
+    def __init__(self, spec: QuadraticSpec, base: MontgomeryCode) -> None:
         self.spec = spec
         self.base = base
         self.lanes = base.lanes
@@ -117,6 +122,21 @@ class QuadraticField:
         """The words of c₀ and of c₁ as an element."""
         half = self.base.words
         return self.base.from_words(e, words[:half]) + self.base.from_words(e, words[half:])
+
+    def canonical_words(self, e: Emitter, a: Carried) -> Words:
+        """Those of c₀ and of c₁."""
+        real, imaginary = self.parts(a)
+        return self.base.canonical_words(e, real) + self.base.canonical_words(e, imaginary)
+
+    def packed(self, e: Emitter, a: Carried) -> Words:
+        """The packed words of c₀ and of c₁."""
+        real, imaginary = self.parts(a)
+        return self.base.packed(e, real) + self.base.packed(e, imaginary)
+
+    def unpacked(self, e: Emitter, words: Words) -> Carried:
+        """The inverse of `packed`."""
+        half = self.base.words
+        return self.base.unpacked(e, words[:half]) + self.base.unpacked(e, words[half:])
 
     def to_words(self, e: Emitter, a: Carried) -> Words:
         """The canonical values as 64-bit words, those of c₀ first."""

@@ -94,9 +94,8 @@ def table(field: Field, spec: PoseidonSpec) -> Words:
         if form_of(spec.width, spec.first is not None) == SUMS
         else _elements(spec, r)
     )
-    bits, limbs = field.element.code.radix, field.limbs  # type: ignore[attr-defined]
-    mask = (1 << bits) - 1
-    return np.array([value % p >> (bits * i) & mask for value in elements for i in range(limbs)], np.uint64)
+    standing = field.element.code.standing  # type: ignore[attr-defined]
+    return np.array([limb for value in elements for limb in standing(value % p)], np.uint64)
 
 
 def _layer(layer: Layer, factor: int, added: int) -> list[int]:

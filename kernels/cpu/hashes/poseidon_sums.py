@@ -14,7 +14,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.fields.wide_products import Alternating, Groups, Room, WideLanes, WideOne
+from supervm.kernels.cpu.fields.doubles import Doubles
+from supervm.kernels.cpu.fields.wide_products import (
+    Alternating,
+    Groups,
+    Room,
+    WideDoubles,
+    WideLanes,
+    WideOne,
+)
 from supervm.kernels.cpu.lanes.emitter import I64, digits
 from supervm.kernels.cpu.lanes.numba_types import literal
 
@@ -83,11 +91,37 @@ class SumsInOne:
     carried = reduced
 
 
-Sums = SumsInLanes | SumsInOne
+class SumsInDoubles:
+    """Sums as limbs of doubles without carries, of up to `IN_DOUBLES` elements."""
+
+    def __init__(self, wide: WideDoubles, e: Alternating) -> None:
+        self.wide, self.e = wide, e
+
+    def raw(self, limbs: list[Groups]) -> Raw:
+        """An element's limbs as a sum, which they are already."""
+        return limbs
+
+    def add(self, a: Raw, b: Raw) -> Raw:
+        """a + b, limb by limb and without carries."""
+        d = Doubles(self.e.single)
+        return self.e.grouped(
+            lambda x, y: [d.bits(limb) for limb in self.wide.code.total(d, [(1, x), (1, y)])], a, b
+        )
+
+    def reduced(self, a: Raw, most: int) -> list[Groups]:
+        """The element between −p/2 and p/2 that a sum of up to `most` elements is."""
+        return self.e.grouped(lambda x: self.wide.code.nearest(self.e.single, x), a)
+
+    carried = reduced
+
+
+Sums = SumsInLanes | SumsInDoubles | SumsInOne
 
 
 def _sums(room: Room) -> Sums:
     code = room.wide.code
+    if isinstance(code, WideDoubles):
+        return SumsInDoubles(code, room.e)
     return SumsInLanes(code, room.e) if isinstance(code, WideLanes) else SumsInOne(code, room.e)
 
 

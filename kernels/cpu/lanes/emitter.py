@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from supervm.kernels.cpu.lanes.lanes import LanesType, call_llvm, splat_constant
+from supervm.kernels.cpu.lanes.lanes import IFMA, LanesType, call_llvm, splat_constant
 
 I64 = ir.IntType(64)
 I128 = ir.IntType(128)
+
+_SHORT = 28
 
 
 class Emitter:
@@ -124,22 +126,45 @@ class Emitter:
                 self.builder.trunc(self.builder.lshr(total, ir.Constant(wide, shift + 64 * index)), I64)
                 for index in range(2)
             ]
-        limbs = self.split(words, 52, 5)
-        parts = digits(factor, 52, -(-factor.bit_length() // 52))
-        columns = [self.constant(digit) for digit in digits(1 << (shift - 1), 52, len(limbs) + len(parts))]
-        for i, limb in enumerate(limbs):
-            for j, part in enumerate(parts):
-                columns[i + j] = self.madd_low(columns[i + j], limb, self.constant(part))
-                columns[i + j + 1] = self.madd_high(columns[i + j + 1], limb, self.constant(part))
+        if self.lanes.multiplier == IFMA:
+            radix, columns = 52, self._columns_by_ifma(words, factor, shift)
+        else:
+            radix, columns = _SHORT, self._columns_of_short_products(words, factor, shift)
         for index in range(len(columns) - 1):
-            columns[index + 1] = self.add(columns[index + 1], self.shr(columns[index], 52))
-            columns[index] = self.mask(columns[index], 52)
-        skipped, rest = divmod(shift, 52)
-        joined = self.join(columns[skipped:], 52, 3)
+            columns[index + 1] = self.add(columns[index + 1], self.shr(columns[index], radix))
+            columns[index] = self.mask(columns[index], radix)
+        skipped, rest = divmod(shift, radix)
+        joined = self.join(columns[skipped:], radix, 3)
         return [
             self.builder.or_(self.shr(joined[index], rest), self.shl(joined[index + 1], 64 - rest))
             for index in range(2)
         ]
+
+    def _columns_by_ifma(self, words: list[ir.Value], factor: int, shift: int) -> list[ir.Value]:
+        """words · factor + 2^(shift−1) in columns of 52 bits."""
+        limbs = self.split(words, 52, 5)
+        parts = digits(factor, 52, -(-factor.bit_length() // 52))
+        columns: list[ir.Value] = [
+            self.constant(digit) for digit in digits(1 << (shift - 1), 52, len(limbs) + len(parts))
+        ]
+        for i, limb in enumerate(limbs):
+            for j, part in enumerate(parts):
+                columns[i + j] = self.madd_low(columns[i + j], limb, self.constant(part))
+                columns[i + j + 1] = self.madd_high(columns[i + j + 1], limb, self.constant(part))
+        return columns
+
+    def _columns_of_short_products(self, words: list[ir.Value], factor: int, shift: int) -> list[ir.Value]:
+        """The same in columns of 28 bits: every vector unit multiplies 32-bit integers, and ten products of 56 bits fit."""
+        limbs = self.split(words, _SHORT, 10)
+        parts = digits(factor, _SHORT, -(-factor.bit_length() // _SHORT))
+        columns: list[ir.Value] = [
+            self.constant(digit) for digit in digits(1 << (shift - 1), _SHORT, len(limbs) + len(parts))
+        ]
+        for i, limb in enumerate(limbs):
+            for j, part in enumerate(parts):
+                if part:
+                    columns[i + j] = self.add(columns[i + j], self.builder.mul(limb, self.constant(part)))
+        return columns
 
 
 def digits(value: int, radix: int, count: int) -> list[int]:

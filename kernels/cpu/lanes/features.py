@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the processor has, and what Numba will compile for.
 
-LLVM aborts the whole process when it meets an IFMA intrinsic for a target without IFMA. Two things must hold
-before such a kernel is compiled: the processor has the feature, and the target that Numba was told to compile
-for (`NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES`, `NUMBA_ENABLE_AVX`) has it too.
+LLVM aborts the whole process when it meets an IFMA intrinsic for a target without IFMA, and makes a library call of each
+lane's fused multiply-add for one without FMA. Two things must hold before a kernel is compiled for lanes: the processor has
+the features, and the target that Numba was told to compile for (`NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES`,
+`NUMBA_ENABLE_AVX`) has them too.
 
-`SUPERVM_WITHOUT` switches `ifma`, `sha` or both off (`SUPERVM_WITHOUT=ifma,sha`): the engine then does what it would do on a
-processor that lacks them, with kernels compiled for the processor that is there.
+`SUPERVM_WITHOUT` switches some of `ifma`, `avx512`, `avx2`, `neon` and `sha` off (`SUPERVM_WITHOUT=ifma,sha`): the engine
+then does what it would do on a processor that lacks them, with kernels compiled for the processor that is there.
 
 A target that is no 64-bit processor to LLVM makes it abort too: where the environment names one, another process tries it
 first.
@@ -22,14 +23,16 @@ from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 from numba.core import config
+from numba.core.codegen import get_host_cpu_features
 
 from supervm.kernels.errors import ArgumentError
 
 WITHOUT = "SUPERVM_WITHOUT"
-SWITCHED = ("ifma", "sha")
+SWITCHED = ("ifma", "avx512", "avx2", "neon", "sha")
 """What that variable can switch off."""
 
-IFMA_NEEDS = ("avx512f", "avx512dq", "avx512vl", "avx512bw", "avx512ifma")
+AVX512_NEEDS = ("avx512f", "avx512dq", "avx512vl", "avx512bw")
+IFMA_NEEDS = (*AVX512_NEEDS, "avx512ifma")
 IFMA_CPUS = (
     "icelake",
     "tigerlake",
@@ -49,6 +52,35 @@ BELOW_IFMA = (*BELOW_SHA, "sse3", "ssse3", "sse4.1", "sse4.2", "avx", "avx2", "f
 
 SHA_CPUS = ("znver4",)
 """Processors whose own instructions for SHA-256 are faster than sixteen lanes of AVX-512."""
+
+
+@dataclass(frozen=True)
+class DoubleLanes:
+    """Lanes of doubles with fused multiply-adds.
+
+    Args:
+        switch: its name in `SUPERVM_WITHOUT`.
+        width: lanes of 64 bits.
+        machine: the processors that may have them, by the beginning of LLVM's triple.
+        needs: features that the processor must have, by their names in LLVM.
+        evidence: what an assembler listing of one multiply-add shows where Numba's target has them too.
+    """
+
+    switch: str
+    width: int
+    machine: str
+    needs: tuple[str, ...]
+    evidence: tuple[str, str]
+
+
+DOUBLE_LANES = {
+    row.switch: row
+    for row in (
+        DoubleLanes("avx512", 8, "x86_64", AVX512_NEEDS, ("vfmadd", "zmm")),
+        DoubleLanes("avx2", 4, "x86_64", ("avx2", "fma"), ("vfmadd", "ymm")),
+        DoubleLanes("neon", 2, "aarch64", ("neon",), ("fmla", ".2d")),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -113,6 +145,42 @@ def _check_target() -> None:
 def ifma_unavailable() -> str:
     """Why the `ifma` backend cannot run here, or ''."""
     return cpu_features().ifma_reason
+
+
+@functools.cache
+def double_lanes_unavailable(name: str) -> str:
+    """Why the backend of a row of `DOUBLE_LANES` cannot run here, or ''."""
+    lanes = DOUBLE_LANES[name]
+    machine = llvm.get_process_triple()
+    if not machine.startswith(lanes.machine):
+        return f"the processor is {machine.split('-')[0]}, not {lanes.machine}"
+    host = cpu_features().features
+    missing = [feature for feature in lanes.needs if feature not in host]
+    if missing:
+        return f"the processor has no {', '.join(missing)}"
+    if name in _without():
+        return f"{WITHOUT} switches it off"
+    if not all(word in _multiply_add(lanes.width) for word in lanes.evidence):
+        return f"Numba's target has no fused multiply-add of {lanes.width} doubles"
+    return ""
+
+
+def _multiply_add(width: int) -> str:
+    """The assembler listing of a fused multiply-add of so many doubles, for the target that Numba compiles for."""
+    name = llvm.get_host_cpu_name() if config.CPU_NAME is None else config.CPU_NAME
+    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    vector = f"<{width} x double>"
+    module = llvm.parse_assembly(
+        f"declare {vector} @llvm.fma.v{width}f64({vector}, {vector}, {vector})\n"
+        f"define {vector} @f({vector} %a, {vector} %b, {vector} %c) {{\n"
+        f"%d = call {vector} @llvm.fma.v{width}f64({vector} %a, {vector} %b, {vector} %c)\n"
+        f"ret {vector} %d\n}}"
+    )
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    listing: str = target.create_target_machine(cpu=name, features=features).emit_assembly(module)
+    return listing
 
 
 def prefers_sha(backend: str) -> bool:

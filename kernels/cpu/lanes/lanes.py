@@ -2,8 +2,11 @@
 """The lane type: `width` independent integers of `bits` bits that go through the same instructions.
 
 `Lanes(64, 8)` is one AVX-512 register; `Lanes(64, 1)` is a plain 64-bit integer. Kernels are written once
-over lanes and compiled for both: the marker that is passed in (`LANES_64X8`, `LANES_64`) decides. All
+over lanes and compiled for each: the marker that is passed in (`IFMA_64X8`, `LANES_64`, …) decides. All
 arithmetic is modulo 2^bits and unsigned unless a name says otherwise.
+
+What products of field elements are made of is a choice of its own: `IFMA`, 52-bit multiply-adds of AVX-512; `FMA`, fused
+multiply-adds of doubles; with one lane, 64×64→128-bit products.
 
 Inside `@njit` code, `a + b`, `a - b`, `a & b`, `a | b`, `a ^ b` work on lanes; the functions below do the
 rest. Constant arguments (shift counts, splat values) must be literals or globals.
@@ -27,30 +30,36 @@ I32 = ir.IntType(32)
 I64 = ir.IntType(64)
 
 
+IFMA, FMA = "ifma", "fma"
+"""The multipliers of lanes; one lane has none to choose."""
+
+
 class Lanes:
     """A marker that tells a kernel which lanes to use; pass one of the instances below."""
 
-    def __init__(self, bits: int, width: int) -> None:
+    def __init__(self, bits: int, width: int, multiplier: str = "") -> None:
         self.bits = bits
         self.width = width
-        self.type = LanesType(bits, width)
+        self.multiplier = multiplier
+        self.type = LanesType(bits, width, multiplier)
 
     def __repr__(self) -> str:
-        return f"Lanes({self.bits}, {self.width})"
+        return f"Lanes({self.bits}, {self.width}, {self.multiplier!r})"
 
 
 class LanesType(types.Type):
     """Numba type of a value in lanes."""
 
-    def __init__(self, bits: int, width: int) -> None:
+    def __init__(self, bits: int, width: int, multiplier: str = "") -> None:
         self.bits = bits
         self.width = width
-        super().__init__(name=f"Lanes({bits}x{width})")
+        self.multiplier = multiplier
+        super().__init__(name=f"Lanes({bits}x{width}{multiplier})")
 
     @property
-    def key(self) -> tuple[int, int]:
-        """By what Numba tells types apart: (bits, width)."""
-        return self.bits, self.width
+    def key(self) -> tuple[int, int, str]:
+        """By what Numba tells types apart: (bits, width, multiplier)."""
+        return self.bits, self.width, self.multiplier
 
     @property
     def llvm(self) -> ir.Type:
@@ -79,7 +88,7 @@ class LanesMarkerType(types.Type):
         super().__init__(name=f"Marker[{lanes.name}]")
 
     @property
-    def key(self) -> tuple[int, int]:
+    def key(self) -> tuple[int, int, str]:
         """That of the lanes, see `LanesType.key`."""
         return self.lanes.key
 
@@ -94,9 +103,14 @@ register_value(MaskType, lambda mask: vector(I1, mask.width))
 register_marker(Lanes, LanesMarkerType, lambda marker: LanesMarkerType(marker.type))
 
 
-LANES_64X8 = Lanes(64, 8)
+IFMA_64X8 = Lanes(64, 8, IFMA)
+FMA_64X8 = Lanes(64, 8, FMA)
+FMA_64X4 = Lanes(64, 4, FMA)
+FMA_64X2 = Lanes(64, 2, FMA)
 LANES_64 = Lanes(64, 1)
 LANES_32X16 = Lanes(32, 16)
+LANES_32X8 = Lanes(32, 8)
+LANES_32X4 = Lanes(32, 4)
 LANES_32 = Lanes(32, 1)
 
 

@@ -2,8 +2,8 @@
 """Affine points packed in rows: x then y, each in as many 64-bit words as a canonical value has.
 
 In Montgomery form where the field has it, and then below 2p, not canonical, which leaves the top of the last word free. A
-row whose x is all ones is the point at infinity. A row is fetched whole, and eight rows are transposed into lanes, which
-is several times cheaper than gathering word by word.
+row whose x is all ones is the point at infinity. A row is fetched whole, and as many as there are lanes are transposed into
+them, which is several times cheaper than gathering word by word.
 
 An entry is a uint32 that says where a point is: the number of its row, NEGATED where it is meant with −y, SCRATCH where the
 row stands in the second of two arrays.
@@ -19,8 +19,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu.fields.element_type import ElementType, pack, unpack
-from supervm.kernels.cpu.fields.montgomery import MontgomeryField
-from supervm.kernels.cpu.fields.quadratic_codegen import QuadraticField
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.cpu.lanes.lanes import I8, I32, I64, LanesType, MaskType, call_llvm, element_pointer
 from supervm.kernels.cpu.lanes.transpose import transpose
@@ -37,38 +35,6 @@ MOST_ROWS = (1 << 30) - 1
 def row_words(element: ElementType) -> int:
     """Words of a row."""
     return 2 * int(element.spec.words)
-
-
-def _limbs(e: Emitter, element: ElementType, words: list[ir.Value]) -> list[ir.Value]:
-    """A coordinate's words as they stand, without a product."""
-    code = element.code
-    if isinstance(code, QuadraticField):
-        half = code.base.words
-        return _split(e, code.base, words[:half]) + _split(e, code.base, words[half:])
-    return _split(e, code, words)
-
-
-def _split(e: Emitter, code: Any, words: list[ir.Value]) -> list[ir.Value]:
-    if not isinstance(code, MontgomeryField):
-        limbs: list[ir.Value] = code.from_words(e, words)
-        return limbs
-    return list(words) if e.lanes.width == 1 else e.split(words, 52, code.limbs)
-
-
-def _words(e: Emitter, element: ElementType, limbs: list[ir.Value]) -> list[ir.Value]:
-    """The inverse of `_limbs`."""
-    code = element.code
-    if isinstance(code, QuadraticField):
-        first, second = code.parts(limbs)
-        return _join(e, code.base, first) + _join(e, code.base, second)
-    return _join(e, code, limbs)
-
-
-def _join(e: Emitter, code: Any, limbs: list[ir.Value]) -> list[ir.Value]:
-    if not isinstance(code, MontgomeryField):
-        words: list[ir.Value] = code.to_words(e, limbs)
-        return words
-    return list(limbs) if e.lanes.width == 1 else e.join(limbs, 52, code.words)
 
 
 def _half_transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
@@ -111,14 +77,14 @@ def _load_rows(builder: ir.IRBuilder, lanes: LanesType, starts: list[ir.Value], 
     if lanes.width == 1:
         return [builder.load(builder.gep(starts[0], [ir.Constant(I64, k)]), align=8) for k in range(count)]
     words: list[ir.Value] = []
-    for block in range(0, count, 8):
-        span = min(8, count - block)
+    for block in range(0, count, lanes.width):
+        span = min(lanes.width, count - block)
         typ = ir.VectorType(I64, span).as_pointer()
         rows = [
             builder.load(builder.bitcast(builder.gep(start, [ir.Constant(I64, block)]), typ), align=8)
             for start in starts
         ]
-        words += transpose(builder, rows) if span == 8 else _half_transpose(builder, rows)
+        words += transpose(builder, rows) if span == lanes.width else _half_transpose(builder, rows)
     return words
 
 
@@ -129,9 +95,9 @@ def _store_rows(
         for index, word in enumerate(words):
             builder.store(word, builder.gep(starts[0], [ir.Constant(I64, index)]), align=8)
         return
-    for block in range(0, len(words), 8):
-        part = words[block : block + 8]
-        rows = transpose(builder, part) if len(part) == 8 else _half_rows(builder, part)
+    for block in range(0, len(words), lanes.width):
+        part = words[block : block + lanes.width]
+        rows = transpose(builder, part) if len(part) == lanes.width else _half_rows(builder, part)
         typ = ir.VectorType(I64, len(part)).as_pointer()
         for start, row in zip(starts, rows, strict=True):
             builder.store(row, builder.bitcast(builder.gep(start, [ir.Constant(I64, block)]), typ), align=8)
@@ -196,7 +162,9 @@ def gather(typingctx: Any, field: Any, points: Any, scratch: Any, entries: Any, 
         words = _load_rows(builder, element.lanes, named.starts(), named.stride)
         half = named.stride // 2
         infinite = builder.icmp_unsigned("==", words[half - 1], e.constant(-1))
-        x, y = (pack(builder, element, _limbs(e, element, part)) for part in (words[:half], words[half:]))
+        x, y = (
+            pack(builder, element, element.code.unpacked(e, part)) for part in (words[:half], words[half:])
+        )
         return context.make_tuple(builder, result, [x, y, named.negated(), infinite])
 
     return result(field, points, scratch, entries, types.int64), codegen
@@ -220,7 +188,9 @@ def scatter(
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = Emitter(builder, element.lanes)
         named = _Entries(context, builder, element, signature.args[1:5], args[1:5])
-        words = [word for part in args[5:7] for word in _words(e, element, unpack(builder, element, part))]
+        words = [
+            word for part in args[5:7] for word in element.code.packed(e, unpack(builder, element, part))
+        ]
         words = [builder.select(args[7], e.constant(-1), word) for word in words]
         _store_rows(builder, element.lanes, named.starts(), words)
         return context.get_dummy_value()

@@ -79,7 +79,7 @@ def _two_levels(field, scratch, count, size, k, table):
     for at in range(k * words, count * words, 4 * step):
         b = shoup.mul(fe.load(field, scratch, at + step), table, size + k)
         d = shoup.mul(fe.load(field, scratch, at + 3 * step), table, size + k)
-        a, c = fe.load(field, scratch, at), fe.load(field, scratch, at + 2 * step)
+        a, c = shoup.settle(fe.load(field, scratch, at)), fe.load(field, scratch, at + 2 * step)
         even = shoup.mul(shoup.add(c, d, 0), table, 2 * size + k)
         odd = shoup.mul(shoup.sub(c, d, 3), table, 3 * size + k)
         low, high = shoup.add(a, b, 0), shoup.sub(a, b, 3)

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from supervm.kernels.array_types import Words
 from supervm.kernels.cpu.fields.element_type import Field, prime_spec
-from supervm.kernels.cpu.ntt import ntt
+from supervm.kernels.cpu.ntt import ntt, shoup
+from supervm.kernels.rounding import to_nearest
 from supervm.kernels.threads import get_threads, run_slices
 from supervm.kernels.transform import Transform, words_of
 
@@ -49,7 +50,7 @@ _TABLES = 32
 @functools.lru_cache(_TABLES)
 def _powers(field: Field, base: int, start: int, count: int) -> Words:
     """start · base^i for i < count, as factors."""
-    table = np.empty(count * row_words(field), np.uint64)
+    table = np.empty(count * shoup.row_words(field.element.code), np.uint64)
     _fill(field, table, 0, base, start, count)
     return table
 
@@ -57,22 +58,18 @@ def _powers(field: Field, base: int, start: int, count: int) -> Words:
 @functools.lru_cache(_TABLES)
 def _levels(field: Field, log: int, inverse: bool) -> Words:
     """The factors of the levels of transforms up to 2^log, see `passes`."""
-    table = np.empty(row_words(field) << log, np.uint64)
+    table = np.empty(shoup.row_words(field.element.code) << log, np.uint64)
     for level in range(log):
         root = prime_spec(field).root_of_unity(2 << level)
         _fill(field, table, 1 << level, prime_spec(field).inverse(root) if inverse else root, 1, 1 << level)
     return table
 
 
-def row_words(field: Field) -> int:
-    """Words of a factor w in a table: its limbs, with lanes also those of w' = ⌊w·R/p⌋ (`shoup`)."""
-    return field.limbs if field.lanes.width == 1 else 2 * field.limbs
-
-
 def _fill(field: Field, table: Words, row: int, base: int, start: int, count: int) -> None:
     p, width = prime_spec(field).modulus, field.lanes.width
     starts = words_of([start * pow(base, lane, p) % p for lane in range(width)])
-    ntt.fill_factors(field, table, row, count, starts, words_of([pow(base, width, p)]))
+    with to_nearest():
+        ntt.fill_factors(field, table, row, count, starts, words_of([pow(base, width, p)]))
 
 
 @functools.lru_cache(_TABLES)

@@ -12,6 +12,10 @@ a digit of the quotient. Sums and differences a ± t of a product t then grow by
 fields that are transformed: the caller counts.
 
 With one lane elements are reduced fully, factors are in Montgomery form, and a sum is a sum.
+
+With lanes of doubles factors are in Montgomery form too, between −p/2 and p/2, and sums are not carried. Inputs are within
+p; `settle` brings one of the four numbers that two levels join back to p/2, and the others go into products, so that no
+number passes 5.3p and no product 1.5p.
 """
 
 from __future__ import annotations
@@ -23,9 +27,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.fields.contract import Limbs
+from supervm.kernels.cpu.fields.contract import FieldCode, Limbs
+from supervm.kernels.cpu.fields.doubles import Doubles
 from supervm.kernels.cpu.fields.element_type import ElementType, pack, unpack
-from supervm.kernels.cpu.fields.montgomery import MontgomeryField
+from supervm.kernels.cpu.fields.montgomery_doubles import MontgomeryDoubles
+from supervm.kernels.cpu.fields.quadratic_codegen import MontgomeryCode
 from supervm.kernels.cpu.lanes.emitter import I64, Emitter, digits
 from supervm.kernels.cpu.lanes.lanes import LanesMarkerType, element_pointer, every
 from supervm.kernels.cpu.lanes.numba_types import literal
@@ -34,18 +40,19 @@ PRODUCT_BOUND = 3
 """A product is below this many p."""
 
 
-def _is_one(code: MontgomeryField) -> bool:
-    return code.lanes.width == 1
+def _one_factor(code: FieldCode) -> bool:
+    """Whether a factor is one element, in Montgomery form."""
+    return isinstance(code, MontgomeryDoubles) or code.lanes.width == 1
 
 
-def room(code: MontgomeryField) -> int:
-    """How many p fit below R; no bound with one lane, where nothing grows."""
-    return 1 << 30 if _is_one(code) else code.r // code.spec.modulus
+def room(code: MontgomeryCode) -> int:
+    """How many p fit below R; no bound where nothing grows."""
+    return 1 << 30 if _one_factor(code) else code.r // code.spec.modulus
 
 
-def row_words(code: MontgomeryField) -> int:
+def row_words(code: FieldCode) -> int:
     """Words of a factor in a table."""
-    return code.limbs if _is_one(code) else 2 * code.limbs
+    return code.limbs if _one_factor(code) else 2 * code.limbs
 
 
 def carried(e: Emitter, limbs: Limbs) -> Limbs:
@@ -71,13 +78,15 @@ def _low_columns(e: Emitter, columns: Limbs, a: Limbs, b: Limbs) -> None:
                 columns[i + j + 1] = e.madd_high(columns[i + j + 1], a[i], b[j])
 
 
-def _minus_modulus(e: Emitter, code: MontgomeryField) -> Limbs:
+def _minus_modulus(e: Emitter, code: MontgomeryCode) -> Limbs:
     return [e.constant(digit) for digit in digits(code.r - code.spec.modulus, 52, code.limbs)]
 
 
-def multiply(e: Emitter, code: MontgomeryField, a: Limbs, factor: Limbs) -> Limbs:
+def multiply(e: Emitter, code: MontgomeryCode, a: Limbs, factor: Limbs) -> Limbs:
     """a · w below 3p, not carried. Columns below n − 1 of a·w' are left out: q is the floor, or one less."""
-    if _is_one(code):
+    if isinstance(code, MontgomeryDoubles):
+        a = code.carried(e, a)
+    if _one_factor(code):
         return code.products(e, [(a, factor)], [(1, [])])[0]
     n = code.limbs
     a = carried(e, a)
@@ -96,9 +105,12 @@ def multiply(e: Emitter, code: MontgomeryField, a: Limbs, factor: Limbs) -> Limb
     return low
 
 
-def combine(e: Emitter, code: MontgomeryField, a: Limbs, b: Limbs, sign: int, multiple: int) -> Limbs:
-    """a ± b + multiple · p, not carried."""
-    if _is_one(code):
+def combine(e: Emitter, code: MontgomeryCode, a: Limbs, b: Limbs, sign: int, multiple: int) -> Limbs:
+    """a ± b + multiple · p, not carried; doubles are signed and need no multiple."""
+    if isinstance(code, MontgomeryDoubles):
+        d = Doubles(e)
+        return [d.bits(limb) for limb in code.total(d, [(1, a), (sign, b)])]
+    if _one_factor(code):
         return code.linear(e, [(1, a), (sign, b)])
     total = [(e.add if sign > 0 else e.sub)(x, y) for x, y in zip(a, b, strict=True)]
     if not multiple:
@@ -107,9 +119,14 @@ def combine(e: Emitter, code: MontgomeryField, a: Limbs, b: Limbs, sign: int, mu
     return [e.add(limb, e.constant(digit)) for limb, digit in zip(total, bias, strict=True)]
 
 
-def halved(e: Emitter, code: MontgomeryField, a: Limbs) -> Limbs:
+def settled(e: Emitter, code: MontgomeryCode, a: Limbs) -> Limbs:
+    """The number that two levels add to and never multiply: of doubles, between −p/2 and p/2."""
+    return code.nearest(e, a) if isinstance(code, MontgomeryDoubles) else a
+
+
+def halved(e: Emitter, code: MontgomeryCode, a: Limbs) -> Limbs:
     """A value below R, less half of `room` multiples of p where it has them."""
-    if _is_one(code):
+    if _one_factor(code):
         return a
     value = masked(e, a)
     bias = digits(code.r - room(code) // 2 * code.spec.modulus, 52, code.limbs)
@@ -118,13 +135,15 @@ def halved(e: Emitter, code: MontgomeryField, a: Limbs) -> Limbs:
     return [e.builder.select(enough, e.mask(low, 52), limb) for low, limb in zip(less, value, strict=True)]
 
 
-def reduced(e: Emitter, code: MontgomeryField, a: Limbs) -> Limbs:
-    """The canonical number of a value below R.
+def reduced(e: Emitter, code: MontgomeryCode, a: Limbs) -> Limbs:
+    """The canonical number of a value below R; of doubles, the one between −p/2 and p/2, which `to_plain` makes canonical.
 
     The quotient is estimated from the top limb: what the other limbs and the rounding of the constant could add is far
     below one, so that the estimate is right or one too small.
     """
-    if _is_one(code):
+    if isinstance(code, MontgomeryDoubles):
+        return code.nearest(e, a)
+    if _one_factor(code):
         return a
     n, p = code.limbs, code.spec.modulus
     value = masked(e, a)
@@ -147,9 +166,9 @@ def reduced(e: Emitter, code: MontgomeryField, a: Limbs) -> Limbs:
 # In compiled code
 
 
-def _emitter(builder: ir.IRBuilder, element: ElementType) -> tuple[Emitter, MontgomeryField]:
+def _emitter(builder: ir.IRBuilder, element: ElementType) -> tuple[Emitter, MontgomeryCode]:
     code = element.code
-    assert isinstance(code, MontgomeryField)
+    assert isinstance(code, MontgomeryCode)
     return Emitter(builder, element.lanes), code
 
 
@@ -235,25 +254,35 @@ def _single(function: Any) -> Any:
     return operation
 
 
+settle = _single(settled)
+"""The number that two levels add to and never multiply, small enough for that."""
+
 halve = _single(halved)
 """A value below R, less half of `multiples` times p where it has them."""
 
 reduce = _single(reduced)
 """The canonical number, in carried limbs."""
 
-carry = _single(lambda e, code, a: a if _is_one(code) else masked(e, a))
+
+def _as_factor(e: Emitter, code: MontgomeryCode, a: Limbs) -> Limbs:
+    if isinstance(code, MontgomeryDoubles):
+        return code.nearest(e, a)
+    return a if _one_factor(code) else masked(e, a)
+
+
+carry = _single(_as_factor)
 """The same number in carried limbs, as `field` wants factors."""
 
 
 @intrinsic
 def from_plain(typingctx: Any, field: Any, words: Any) -> Any:
-    """64-bit words as they are, without Montgomery form; canonical."""
+    """64-bit words below 2p as they are, without Montgomery form."""
     element = field.element
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, code = _emitter(builder, element)
         parts = cgutils.unpack_tuple(builder, args[1])
-        return pack(builder, element, parts if _is_one(code) else e.split(parts, 52, code.limbs))
+        return pack(builder, element, code.unpacked(e, parts))
 
     return element(field, words), codegen
 
@@ -265,8 +294,7 @@ def to_plain(typingctx: Any, a: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, code = _emitter(builder, a)
-        limbs = unpack(builder, a, args[0])
-        return context.make_tuple(builder, result, limbs if _is_one(code) else e.join(limbs, 52, code.words))
+        return context.make_tuple(builder, result, code.packed(e, unpack(builder, a, args[0])))
 
     return result(a), codegen
 
@@ -280,9 +308,11 @@ def store_factors(typingctx: Any, table: Any, row: Any, count: Any, a: Any) -> A
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e, code = _emitter(builder, a)
-        limbs = code.canonical(e, unpack(builder, a, args[3]))
-        if not _is_one(code):
-            form = limbs
+        limbs = unpack(builder, a, args[3])
+        if isinstance(code, MontgomeryDoubles):
+            limbs = code.nearest(e, limbs)
+        elif not _one_factor(code):
+            form = code.canonical(e, limbs)
             one = [e.constant(int(index == 0)) for index in range(code.limbs)]
             plain = code.canonical(e, code.products(e, [(form, one)], [(1, [])])[0])
             inverse = digits(-pow(code.spec.modulus, -1, code.r) % code.r, 52, code.limbs)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Four-word numbers between memory and lanes: eight that follow each other, or two each of eight rows.
+"""Four-word numbers between memory and lanes: one a lane that follow each other, or two each of a row a lane.
 
-A number is four 64-bit words, little end first. With lanes whole cache lines are read and turned in registers; with one lane
+A number is four 64-bit words, little end first. With lanes whole registers are read and turned; with one lane
 these are plain loads and stores. Offsets are in words of flat uint64 arrays.
 """
 
@@ -44,7 +44,11 @@ def load_run(typingctx: Any, marker: Any, array: Any, at: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, array, args[1], args[2], lanes)
         rows = [builder.load(builder.gep(pointer, [ir.Constant(I64, i)]), align=8) for i in range(WORDS)]
-        if lanes.width > 1:
+        if lanes.width == 4:
+            rows = transpose(builder, rows)
+        elif lanes.width == 2:
+            rows = [turned for pair in (rows[::2], rows[1::2]) for turned in transpose(builder, pair)]
+        elif lanes.width == 8:
             low, high = ([_shuffle(builder, a, b, part) for part in _TURN] for a, b in (rows[:2], rows[2:]))
             rows = [_shuffle(builder, low[i], high[i], half) for i in range(2) for half in (_LOWER, _UPPER)]
         return context.make_tuple(builder, result, rows)
@@ -59,7 +63,12 @@ def store_run(typingctx: Any, array: Any, at: Any, words: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         rows = cgutils.unpack_tuple(builder, args[2])
-        if lanes.width > 1:
+        if lanes.width == 4:
+            rows = transpose(builder, rows)
+        elif lanes.width == 2:
+            (a, c), (b, d) = (transpose(builder, pair) for pair in (rows[:2], rows[2:]))
+            rows = [a, b, c, d]
+        elif lanes.width == 8:
             halves = [
                 [_shuffle(builder, rows[i], rows[i + 1], half) for i in (0, 2)] for half in (_LOWER, _UPPER)
             ]
@@ -94,14 +103,14 @@ def load_pairs(typingctx: Any, marker: Any, array: Any, at: Any, stride: Any, la
             pointer = _pointer(context, builder, array, data, start, lanes)
             rows = [builder.load(builder.gep(pointer, [ir.Constant(I64, i)]), align=8) for i in range(8)]
         else:
-            rows = [
-                builder.load(
-                    _pointer(context, builder, array, data, _row(builder, start, step, lane, end), lanes),
-                    align=8,
-                )
+            starts = [
+                _pointer(context, builder, array, data, _row(builder, start, step, lane, end), lanes)
                 for lane in range(lanes.width)
             ]
-            rows = transpose(builder, rows)
+            rows = []
+            for part in range(2 * WORDS // lanes.width):
+                places = [builder.gep(pointer, [ir.Constant(I64, part)]) for pointer in starts]
+                rows += transpose(builder, [builder.load(place, align=8) for place in places])
         return context.make_tuple(builder, result, rows)
 
     return result(marker, array, types.int64, types.int64, types.int64), codegen
@@ -120,9 +129,16 @@ def store_pairs(typingctx: Any, array: Any, at: Any, stride: Any, last: Any, wor
             for index, row in enumerate(rows):
                 builder.store(row, builder.gep(pointer, [ir.Constant(I64, index)]), align=8)
         else:
-            for lane, row in enumerate(transpose(builder, rows)):
-                place = _row(builder, start, step, lane, end)
-                builder.store(row, _pointer(context, builder, array, data, place, lanes), align=8)
+            parts = [
+                transpose(builder, rows[first : first + lanes.width])
+                for first in range(0, 2 * WORDS, lanes.width)
+            ]
+            for lane in range(lanes.width):
+                pointer = _pointer(
+                    context, builder, array, data, _row(builder, start, step, lane, end), lanes
+                )
+                for part, turned in enumerate(parts):
+                    builder.store(turned[lane], builder.gep(pointer, [ir.Constant(I64, part)]), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64, types.int64, words), codegen

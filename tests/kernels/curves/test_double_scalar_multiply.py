@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+from lanes_here import raw_value
 from numba import njit
 
 from supervm.crypto.oracle import weierstrass as oracle
@@ -99,7 +100,7 @@ def run(items: list[Item], backend: str) -> Outcome:
     parts = split.reshape(groups, 8, width).transpose(0, 2, 1).reshape(-1, 8)
     for index, coordinates in enumerate(stored):
         group, lane = divmod(index, width)
-        x, y = (sum(int(limb) << (52 * i) for i, limb in enumerate(c)) % P for c in coordinates)
+        x, y = (raw_value(curve.field.element.code, c) % P for c in coordinates)
         empty = int(infinite[group]) >> lane & 1
         assert not empty or (x, y) == (0, 0)
         results.append(None if empty else (x, y))

@@ -8,6 +8,7 @@ import random
 
 import numpy as np
 import pytest
+from lanes_here import HERE, raw_value
 from nacl.signing import SigningKey
 from numba import njit
 
@@ -23,10 +24,9 @@ from supervm.kernels.cpu.curves.curve import Curve, base_field, curve_constant
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import powers
 from supervm.kernels.cpu.lanes import lanes as ln
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.lanes.lanes import LANES_64
 from supervm.kernels.cpu.signatures import eddsa
 
-LANES = {"ifma": LANES_64X8, "scalar": LANES_64}
 P = EDWARDS25519.field.modulus
 Q = SECP256K1.field.modulus
 
@@ -48,7 +48,8 @@ def apply(
     )
     function(curve, array, groups, out, bits)
     stored = out.reshape(groups, results, limbs, width).transpose(0, 3, 1, 2).reshape(-1, results, limbs)
-    numbers = [[sum(int(limb) << (52 * i) for i, limb in enumerate(e)) % p for e in row] for row in stored]
+    code = curve.field.element.code
+    numbers = [[raw_value(code, element) % p for element in row] for row in stored]
     masks = [
         [bool(int(bits[flags * (i // width) + k]) >> i % width & 1) for k in range(flags)]
         for i in range(len(rows))
@@ -111,7 +112,7 @@ def torsion() -> list[edwards_oracle.Point]:
 
 
 def test_edwards(backend):
-    curve = Curve(EDWARDS25519, LANES[backend])
+    curve = Curve(EDWARDS25519, HERE[backend])
     source = random.Random(2)
     small = torsion()
     others = [edwards_oracle.multiply(source.getrandbits(252), edwards_oracle.BASE) for _ in range(6)]
@@ -203,7 +204,7 @@ def from_jacobian(X: int, Y: int, Z: int) -> tuple[int, int] | None:
 
 def test_jacobian(backend):
     """Exceptional sums give Z ≡ 0, and no later operation leaves it; all others are right."""
-    curve = Curve(SECP256K1, LANES[backend])
+    curve = Curve(SECP256K1, HERE[backend])
     source = random.Random(4)
     G = SECP256K1.base
     points = [
@@ -237,7 +238,7 @@ def test_jacobian(backend):
 
 def test_infinity_stays(backend):
     """Any X, Y with Z ≡ 0, also stored as p: doubling and adding keep Z ≡ 0."""
-    curve = Curve(SECP256K1, LANES[backend])
+    curve = Curve(SECP256K1, HERE[backend])
     source = random.Random(6)
     rows = [[source.randrange(Q), source.randrange(Q), 0, *SECP256K1.base] for _ in range(8)]
     rows += [[1, 1, 0, *SECP256K1.base], [0, 0, 0, *SECP256K1.base], [*SECP256K1.base, 0, *SECP256K1.base]]
@@ -263,7 +264,7 @@ def complete_all(curve, array, groups, out, bits):  # type: ignore[no-untyped-de
 
 def test_complete_addition(backend):
     """All pairs, infinity and opposite points among them, each in several representations."""
-    curve = Curve(SECP256K1, LANES[backend])
+    curve = Curve(SECP256K1, HERE[backend])
     source = random.Random(8)
     multiply, add = weierstrass_oracle.multiply, weierstrass_oracle.add
     scalars = (
@@ -310,7 +311,7 @@ def lift_all(curve, array, groups, out, bits):  # type: ignore[no-untyped-def]
 
 
 def test_lift(backend):
-    curve = Curve(SECP256K1, LANES[backend])
+    curve = Curve(SECP256K1, HERE[backend])
     source = random.Random(9)
     rows = [
         [x, odd] for x in (0, 1, 2, 5, Q - 1, *(source.randrange(Q) for _ in range(40))) for odd in (0, 1)
@@ -325,7 +326,7 @@ def test_lift(backend):
 
 def test_decompression(backend):
     """Every y with both signs, x = 0 among them, against the oracle's permissive decoding."""
-    curve = Curve(EDWARDS25519, LANES[backend])
+    curve = Curve(EDWARDS25519, HERE[backend])
     source = random.Random(10)
     ordinates = [
         edwards_oracle.from_affine(0, 1)[1],

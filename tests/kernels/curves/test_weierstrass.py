@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from lanes_here import HERE, raw_limbs, raw_value, scale
 from numba import njit
 
 from supervm.crypto.oracle.pairing_groups import GROUPS
@@ -15,43 +16,46 @@ from supervm.kernels.cpu.curves import weierstrass as gr
 from supervm.kernels.cpu.curves.curve import Curve, base_field, lanes_of
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
+from supervm.kernels.cpu.fields.doubles import DoublesField
 from supervm.kernels.cpu.fields.element_type import Field
 from supervm.kernels.cpu.fields.quadratic_codegen import LOOSE, QuadraticField, roomy
 from supervm.kernels.cpu.fields.square_roots import square_roots
 from supervm.kernels.cpu.lanes import lanes as ln
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.lanes.lanes import FMA_64X4, IFMA_64X8, LANES_64
 
-LANES = {"ifma": LANES_64X8, "scalar": LANES_64}
 NAMES = ["bn254.g2", "bls12_381.g1", "bls12_381.g2"]
 
 
-def limbs_of(field, group, values, excess):
-    """Limbs of one element in every lane, `excess` times p above what is canonical, where the lanes' field has room."""
+def base_of(field):
+    """The generator of the prime field."""
     code = field.element.code
-    base = code.base if isinstance(code, QuadraticField) else code
-    more = excess if roomy(base) else 0
+    return code.base if isinstance(code, QuadraticField) else code
+
+
+def limbs_of(field, group, values, excess):
+    """Limbs of one element in every lane, `excess` times p above what is canonical."""
+    base = base_of(field)
     rows = []
     for value in values:
-        row = []
-        for part in group.field.parts(value):
-            number = part * base.r % group.p + more * group.p
-            row += [number >> base.radix * index & (1 << base.radix) - 1 for index in range(base.limbs)]
-        rows.append(row)
+        numbers = [part * base.r % group.p + excess * group.p for part in group.field.parts(value)]
+        rows.append([limb for number in numbers for limb in raw_limbs(base, number)])
     return np.array(rows, np.uint64).T.reshape(-1)
+
+
+def excesses(base):
+    """What X and Y may be above a canonical number, in multiples of p, and Z: doubles have signs."""
+    if isinstance(base, DoublesField):
+        return [(0, 0), (-1, -1), *([(LOOSE - 1, -1), (-LOOSE, 0)] if roomy(base) else [])]
+    return [(0, 0), (1, 1), (LOOSE - 1, 1)] if roomy(base) else [(0, 0)]
 
 
 def values_of(field, group, stored):
     """The inverse, for the words of one element."""
-    code = field.element.code
-    base = code.base if isinstance(code, QuadraticField) else code
-    inverse = pow(base.r, -1, group.p)
+    base, limbs = base_of(field), field.limbs
     found = []
-    for lane in stored.reshape(code.limbs, -1).T:
-        parts = [
-            sum(int(limb) << base.radix * index for index, limb in enumerate(lane[at : at + base.limbs]))
-            for at in range(0, code.limbs, base.limbs)
-        ]
-        found.append(group.field.element([part * inverse % group.p for part in parts]))
+    for lane in stored.reshape(limbs, -1).T:
+        parts = [raw_value(base, lane[at : at + base.limbs]) for at in range(0, limbs, base.limbs)]
+        found.append(group.field.element([part * scale(base) % group.p for part in parts]))
     return found
 
 
@@ -72,8 +76,8 @@ def _points(curve, array, out, flags):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_points_with_loose_coordinates(backend, name):
-    """X and Y up to LOOSE·p, Z up to 2p; equal and opposite points and infinity in some lanes."""
-    group, lanes = GROUPS[name], LANES[backend]
+    """X and Y up to LOOSE·p, Z up to 2p, doubles of either sign; equal and opposite points and infinity in some lanes."""
+    group, lanes = GROUPS[name], HERE[backend]
     curve = Curve(group.spec, lanes)
     f, source = group.field, random.Random(name)
     base, other = group.generator, group.curve_point(3)
@@ -86,7 +90,7 @@ def test_points_with_loose_coordinates(backend, name):
         (None, None),
     ]
     pairs += [(other, other), (group.multiply(5, base), other)]
-    for excess in (0, 1, LOOSE - 1):
+    for excess, excess_of_z in excesses(base_of(curve.field)):
         for start in range(0, len(pairs), lanes.width):
             used = pairs[start : start + lanes.width]
             columns = []
@@ -98,13 +102,13 @@ def test_points_with_loose_coordinates(backend, name):
                     for pair in used
                 ]
                 x, y = [], []
-                for pair, scale in zip(used, z, strict=True):
-                    point, square = pair[side] or (f.one, f.one), f.mul(scale, scale)
+                for pair, factor in zip(used, z, strict=True):
+                    point, square = pair[side] or (f.one, f.one), f.mul(factor, factor)
                     finite = pair[side] is not None
                     x.append(f.mul(point[0], square) if finite else f.one)
-                    y.append(f.mul(point[1], f.mul(square, scale)) if finite else f.one)
+                    y.append(f.mul(point[1], f.mul(square, factor)) if finite else f.one)
                 columns += [limbs_of(curve.field, group, x, excess), limbs_of(curve.field, group, y, excess)]
-                columns.append(limbs_of(curve.field, group, z, min(excess, 1)))
+                columns.append(limbs_of(curve.field, group, z, excess_of_z))
             array, flags = np.concatenate(columns), np.zeros(1, np.int64)
             out = np.empty(2 * array.size, np.uint64)
             _points(curve, array, out, flags)
@@ -132,7 +136,7 @@ def _roots(field, array, count):  # type: ignore[no-untyped-def]
 def test_square_roots(backend, name):
     """Roots of squares, of every kind that the complex method tells apart; of others no root comes out."""
     group = GROUPS[name]
-    field, f = Field(group.spec.field, LANES[backend]), group.field
+    field, f = Field(group.spec.field, HERE[backend]), group.field
     source = random.Random(name)
     chosen = [0, 1, 2, 3, 4, 5, group.p - 1, group.p - 2, group.p - 4]
     values = [(part, 0) for part in chosen] + [(0, part) for part in chosen]
@@ -170,7 +174,7 @@ def _words(curve, rows, first, stop, out, flags):  # type: ignore[no-untyped-def
 @pytest.mark.parametrize("name", NAMES)
 def test_words_of_elements(backend, name):
     """Rows in and out; the larger of a and −a, where c₁ decides unless it is zero; the last group is not full."""
-    group, lanes = GROUPS[name], LANES[backend]
+    group, lanes = GROUPS[name], HERE[backend]
     curve = Curve(group.spec, lanes)
     count, size = group.base.words, group.spec.field.words
     half = (group.p - 1) // 2
@@ -196,6 +200,12 @@ def test_words_of_elements(backend, name):
 
 
 def test_which_fields_are_roomy():
-    for spec, expected in ((bls12_381.FP, True), (bn254.FP, False), (bls12_381.FR, False)):
-        assert roomy(Field(spec, LANES_64X8).element.code) is expected
+    """Of BLS12-381's scalar field six limbs of doubles leave room, and five of 52 bits do not."""
+    for spec, limbs, doubles in (
+        (bls12_381.FP, True, True),
+        (bn254.FP, False, False),
+        (bls12_381.FR, False, True),
+    ):
+        assert roomy(Field(spec, IFMA_64X8).element.code) is limbs
+        assert roomy(Field(spec, FMA_64X4).element.code) is doubles
         assert not roomy(Field(spec, LANES_64).element.code)

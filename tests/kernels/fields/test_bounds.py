@@ -25,6 +25,7 @@ from supervm.kernels.cpu.fields.crandall import CrandallField
 from supervm.kernels.cpu.fields.element_type import generator
 from supervm.kernels.cpu.fields.montgomery import MontgomeryField
 from supervm.kernels.cpu.lanes.emitter import Emitter
+from supervm.kernels.cpu.lanes.lanes import IFMA_64X8, LANES_64
 from supervm.kernels.spec import FieldSpec
 
 # ---------------------------------------------------------------------------------------------------------
@@ -44,12 +45,12 @@ MONTGOMERY = {
     "bls12_381.fr": FieldSpec("bls12_381.fr", _BLS_R),
 }
 FIELDS = FOLDING | MONTGOMERY
-WIDTHS = {"lanes": 8, "word": 1}
+WIDTHS = {"lanes": IFMA_64X8.type, "word": LANES_64.type}
 
 
 def code(name: str, kind: str) -> Any:
     """The generator of a field and lane type."""
-    made = generator(FIELDS[name], 64, WIDTHS[kind])
+    made = generator(FIELDS[name], WIDTHS[kind])
     assert isinstance(made, CrandallField if name in FOLDING else MontgomeryField)
     return made
 

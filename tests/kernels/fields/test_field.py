@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compiled field arithmetic against Python integers, for both lane types.
+"""Compiled field arithmetic against Python integers, for every kind of lanes.
 
-`test_field_bounds` runs the code generators on integers for every operation that the kernels use; here the same
+`test_bounds` runs the code generators on integers for every operation that the kernels use; here the same
 operations go through LLVM, every lane with its own values, from and to memory.
 """
 
@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lanes_here import HERE, raw_limbs, raw_value, scale
 from numba import njit
 
 from supervm.crypto.params import curve25519, secp256k1
 from supervm.kernels.cpu.fields import field as fe
+from supervm.kernels.cpu.fields.doubles import DoublesField, bits_of
 from supervm.kernels.cpu.fields.element_type import Field
 from supervm.kernels.cpu.lanes import lanes as ln
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.spec import FieldSpec
-
-LANES = {"ifma": LANES_64X8, "scalar": LANES_64}
 
 # BLS12-381's base field: p = (x − 1)²·(x⁴ − x² + 1)/3 + x (draft-irtf-cfrg-pairing-friendly-curves, section 4.2.1).
 _X = -0xD201_0000_0001_0000
@@ -145,54 +144,77 @@ def conversions(field, marker, words, groups, back, elements, zeros):  # type: i
         zeros[group] = ln.mask_bits(fe.is_zero(element))
 
 
+Limbs = list[int]
+
+
 class Batch:
     """Elements of one field as the rows that kernels load: element i of group g, lane by lane."""
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self.code = field.element.code
-        self.radix = 52 if field.spec.fold or field.lanes.width > 1 else 64
-        self.scale = 1 if field.spec.fold else field.spec.inverse(1 << (self.radix * field.limbs))
+        self.code: Any = field.element.code
+        self.scale = scale(self.code)
 
-    def raw(self, values: list[int]) -> np.ndarray:
-        """Integers as limbs, just as they are; the count is a multiple of the width."""
-        mask = (1 << self.radix) - 1
-        rows = [
-            [(value >> (self.radix * limb)) & mask for limb in range(self.field.limbs)] for value in values
-        ]
+    def stored(self, rows: list[Limbs]) -> np.ndarray:
+        """Elements as they are stored; their count is a multiple of the width."""
         width = self.field.lanes.width
         array = np.array(rows, np.uint64).reshape(-1, width, self.field.limbs)
         return np.ascontiguousarray(array.transpose(0, 2, 1)).reshape(-1)
 
     def values(self, array: np.ndarray) -> list[int]:
-        """What stored elements stand for."""
+        """What stored elements stand for; each keeps the contract of an element."""
         width, limbs = self.field.lanes.width, self.field.limbs
         rows = array.reshape(-1, limbs, width).transpose(0, 2, 1).reshape(-1, limbs)
         found = []
         for row in rows:
-            raw = sum(int(limb) << (self.radix * index) for index, limb in enumerate(row))
-            assert raw < 2 * self.field.spec.modulus
+            raw = raw_value(self.code, row)
+            if isinstance(self.code, DoublesField):
+                self._check_limbs(row, raw)
+            else:
+                assert 0 <= raw < 2 * self.field.spec.modulus
             found.append(raw * self.scale % self.field.spec.modulus)
         return found
 
-    def edges(self) -> list[int]:
-        """Stored integers at the edges of what an element may hold."""
+    def _check_limbs(self, row: Any, raw: int) -> None:
+        for limb, place, bound in zip(row, self.code.places, self.code.bounds, strict=True):
+            alone = [int(limb) if at == place else 0 for at in self.code.places]
+            assert abs(raw_value(self.code, alone)) >> place <= bound
+        assert self.field.spec.fold or abs(raw) <= self.field.spec.modulus
+
+    def edges(self) -> list[Limbs]:
+        """Stored limbs at the edges of what an element may hold."""
         p = self.field.spec.modulus
-        found = [0, 1, 2, p - 1, p - 2, p >> 1, (1 << self.radix) - 1]
+        found = [0, 1, 2, p - 1, p - 2, p >> 1, (1 << 51) - 1, (1 << 52) - 1]
+        if isinstance(self.code, DoublesField):
+            return [
+                raw_limbs(self.code, sign * number) for number in found for sign in (1, -1)
+            ] + self._widest()
         if self.field.spec.fold:
             top = 1 << self.field.spec.bits
             found += [p, p + 1, top - 1, top, top + (1 << 218) - 1, (1 << 218) - 1]
         elif self.field.lanes.width > 1:
             found += [p, p + 1, 2 * p - 1]
+        return [raw_limbs(self.code, number) for number in found]
+
+    def _widest(self) -> list[Limbs]:
+        """Doubles with every limb at its bound, of one sign and of both, within p where the field is in Montgomery form."""
+        found = []
+        for signs in ((1, 1), (-1, -1), (1, -1), (-1, 1)):
+            limbs = [bound * signs[index % 2] for index, bound in enumerate(self.code.bounds)]
+            if not self.field.spec.fold:
+                rest = sum(limb << place for limb, place in zip(limbs[:-1], self.code.places, strict=False))
+                room = self.field.spec.modulus - abs(rest)
+                limbs[-1] = (1 if limbs[-1] > 0 else -1) * (room >> self.code.places[-1])
+            found.append([bits_of(limb) for limb in limbs])
         return found
 
-    def random(self, source: random.Random, count: int) -> list[int]:
-        return [source.randrange(self.field.spec.modulus) for _ in range(count)]
+    def random(self, source: random.Random, count: int) -> list[Limbs]:
+        return [raw_limbs(self.code, source.randrange(self.field.spec.modulus)) for _ in range(count)]
 
 
 @pytest.fixture(params=list(FIELDS))
 def batch(request: pytest.FixtureRequest, backend: str) -> Batch:
-    return Batch(Field(FIELDS[request.param], LANES[backend]))
+    return Batch(Field(FIELDS[request.param], HERE[backend]))
 
 
 def inputs(batch: Batch) -> tuple[np.ndarray, list[tuple[int, ...]], int]:
@@ -207,8 +229,9 @@ def inputs(batch: Batch) -> tuple[np.ndarray, list[tuple[int, ...]], int]:
     stored = [
         items[width * group + lane][k] for group in range(groups) for k in range(4) for lane in range(width)
     ]
-    values = [tuple(number * batch.scale % batch.field.spec.modulus for number in item) for item in items]
-    return batch.raw(stored), values, groups
+    p = batch.field.spec.modulus
+    values = [tuple(raw_value(batch.code, limbs) * batch.scale % p for limbs in item) for item in items]
+    return batch.stored(stored), values, groups
 
 
 def check(batch: Batch, out: np.ndarray, items: list[tuple[int, ...]], wanted: Any) -> None:
@@ -240,7 +263,7 @@ def test_sums(batch):
 def test_words(backend):
     """Any four words become an element; back come the canonical ones. Zero is found in each of its forms."""
     for spec in (curve25519.FP, secp256k1.FP, curve25519.FL, secp256k1.FN):
-        field = Field(spec, LANES[backend])
+        field = Field(spec, HERE[backend])
         batch, width, p = Batch(field), field.lanes.width, spec.modulus
         source = random.Random(1)
         numbers = [
@@ -261,7 +284,7 @@ def test_words(backend):
         groups = len(rows)
         back, zeros = np.empty(rows.size, np.uint64), np.empty(groups, np.int64)
         elements = np.empty(groups * field.limbs * width, np.uint64)
-        conversions(field, LANES[backend], rows.reshape(-1), groups, back, elements, zeros)
+        conversions(field, HERE[backend], rows.reshape(-1), groups, back, elements, zeros)
         assert batch.values(elements) == [number % p for number in numbers]
         returned = back.reshape(-1, 4, width).transpose(0, 2, 1).reshape(-1, 4)
         assert [sum(int(w) << (64 * k) for k, w in enumerate(row)) for row in returned] == [

@@ -7,15 +7,15 @@ import random
 
 import numpy as np
 import pytest
+from lanes_here import HERE, raw_value, scale
 
 from supervm.crypto.params import curve25519, secp256k1
 from supervm.kernels import exponents
 from supervm.kernels.cpu.fields import powers
 from supervm.kernels.cpu.fields.element_type import Field
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
 from supervm.kernels.spec import FieldSpec
 
-_U = 4965661367192848881  # BN254 and BLS12-381 from their parameters, as in `test_field_bounds`
+_U = 4965661367192848881  # BN254 and BLS12-381 from their parameters, as in `test_bounds`
 _X = -0xD201_0000_0001_0000
 _R = _X**4 - _X**2 + 1
 MODULI = {
@@ -87,7 +87,7 @@ def test_a_sparse_exponent_takes_few_products():
 
 def test_powers(backend):
     """Rows of elements, an odd and an even count of them, as inverses and as roots; 0 gives 0."""
-    lanes = {"ifma": LANES_64X8, "scalar": LANES_64}[backend]
+    lanes = HERE[backend]
     for spec in (curve25519.FP, secp256k1.FP):
         field, p = Field(spec, lanes), spec.modulus
         source = random.Random(spec.name)
@@ -113,17 +113,17 @@ def test_powers(backend):
                     .transpose(0, 2, 1)
                     .reshape(-1, limbs)
                 )
-                found = [sum(int(limb) << (52 * i) for i, limb in enumerate(row)) % p for row in stored]
+                found = [raw_value(field.element.code, row) % p for row in stored]
                 assert found == [pow(number, exponents.exponent(spec, name), p) for number in used]
 
 
 def test_one_inversion_for_many_rows(backend):
     """Each element beside its scratch room, with words between that must stay as they are."""
-    lanes = {"ifma": LANES_64X8, "scalar": LANES_64}[backend]
+    lanes = HERE[backend]
     for spec in (curve25519.FP, secp256k1.FN):
         field, p = Field(spec, lanes), spec.modulus
         size = field.limbs * lanes.width
-        stride, radix = 2 * size + 3, 64 if backend == "scalar" and not spec.fold else 52
+        stride, code = 2 * size + 3, field.element.code
         source = random.Random(spec.name)
         for count in (1, 2, 7):
             numbers = [1, p - 1, *(source.randrange(1, p) for _ in range(count * lanes.width - 2))]
@@ -136,9 +136,5 @@ def test_one_inversion_for_many_rows(backend):
             kept = array.reshape(count, stride)
             assert (kept[:, 2 * size :] == 77).all()
             stored = kept[:, :size].reshape(count, field.limbs, lanes.width).transpose(0, 2, 1)
-            found = [
-                sum(int(limb) << (radix * i) for i, limb in enumerate(row)) % p
-                for row in stored.reshape(-1, field.limbs)
-            ]
-            form = sum(limb << (radix * i) for i, limb in enumerate(field.represent(1))) % p
-            assert found == [pow(number, -1, p) * form % p for number in numbers]
+            found = [raw_value(code, row) * scale(code) % p for row in stored.reshape(-1, field.limbs)]
+            assert found == [pow(number, -1, p) for number in numbers]

@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 from interval_builder import Interval, Standin
+from lanes_here import HERE, raw_limbs, raw_value, scale
 from numba import njit
 
 from supervm.crypto.params import bls12_381, bn254, secp256k1
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
 from supervm.kernels.cpu.fields import quadratic
+from supervm.kernels.cpu.fields.doubles import DoublesField
 from supervm.kernels.cpu.fields.element_type import Field, generator
 from supervm.kernels.cpu.fields.powers import inverse
 from supervm.kernels.cpu.fields.quadratic_codegen import QuadraticField
 from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.lanes.emitter import Emitter
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
-from supervm.kernels.cpu.lanes.lanes import LANES_64, LANES_64X8
+from supervm.kernels.cpu.lanes.lanes import IFMA_64X8
 from supervm.kernels.spec import QuadraticSpec
 
 SPECS = {spec.name: spec for spec in (bn254.FP2, bls12_381.FP2)}
-BACKENDS = {"ifma": LANES_64X8, "scalar": LANES_64}
 
 Pair = tuple[int, int]
 
@@ -114,17 +114,16 @@ def _elements(spec: QuadraticSpec, source: random.Random, width: int) -> list[li
 
 
 def _row(field: Field, values: list[Pair], excess: int) -> list[list[int]]:
-    """Limbs of one element in every lane; `excess` times p more, which lanes allow once."""
+    """Limbs of one element in every lane; `excess` times p more, which lanes allow once, or for doubles, p less."""
     code: Any = field.element.code
     base = code.base
+    more = base.spec.modulus * (-excess if isinstance(base, DoublesField) else excess)
     rows = []
     for value in values:
         limbs = code.represent(value)
         if base.lanes.width > 1 and excess:
-            limbs = []
-            for part in value:
-                raw = part * base.r % base.spec.modulus + base.spec.modulus
-                limbs += [raw >> 52 * index & (1 << 52) - 1 for index in range(base.limbs)]
+            parts = [raw_limbs(base, part * base.r % base.spec.modulus + more) for part in value]
+            limbs = parts[0] + parts[1]
         rows.append(limbs)
     return np.array(rows, np.uint64).T.tolist()
 
@@ -132,21 +131,21 @@ def _row(field: Field, values: list[Pair], excess: int) -> list[list[int]]:
 def _value(field: Field, limbs: list[int]) -> Pair:
     code: Any = field.element.code
     base = code.base
-    back = base.spec.inverse(base.r)
+    p = base.spec.modulus
+    low, high = (
+        (-p, p) if isinstance(base, DoublesField) else (0, 2 * p - 1 if base.lanes.width > 1 else p - 1)
+    )
     found = []
     for part in code.parts(limbs):
-        raw = sum(int(limb) << base.radix * index for index, limb in enumerate(part))
-        assert raw < (2 if base.lanes.width > 1 else 1) * base.spec.modulus
-        found.append(raw * back % base.spec.modulus)
+        raw = raw_value(base, part)
+        assert low <= raw <= high
+        found.append(raw * scale(base) % p)
     return found[0], found[1]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", SPECS)
 def test_operations(name: str, backend: str):
-    if backend == "ifma" and ifma_unavailable():
-        pytest.skip(ifma_unavailable())
-    spec, lanes = SPECS[name], BACKENDS[backend]
+    spec, lanes = SPECS[name], HERE[backend]
     field = Field(spec, lanes)
     source = random.Random(f"{name} {backend}")
     for turn in range(12):
@@ -164,41 +163,45 @@ def test_operations(name: str, backend: str):
 
 
 @njit(nogil=True)
-def _canonical(field, marker, words, flags):  # type: ignore[no-untyped-def]
-    first = (
-        ln.load(marker, words, 0),
-        ln.load(marker, words, 8),
-        ln.load(marker, words, 16),
-        ln.load(marker, words, 24),
-    )
-    second = (
-        ln.load(marker, words, 32),
-        ln.load(marker, words, 40),
-        ln.load(marker, words, 48),
-        ln.load(marker, words, 56),
-    )
-    flags[0] = ln.mask_bits(wd.below_modulus(field, first + second))
+def _canonical(field, marker, words, groups, flags):  # type: ignore[no-untyped-def]
+    width = ln.lane_width(marker)
+    for group in range(groups):
+        at = 8 * width * group
+        first = (
+            ln.load(marker, words, at),
+            ln.load(marker, words, at + width),
+            ln.load(marker, words, at + 2 * width),
+            ln.load(marker, words, at + 3 * width),
+        )
+        second = (
+            ln.load(marker, words, at + 4 * width),
+            ln.load(marker, words, at + 5 * width),
+            ln.load(marker, words, at + 6 * width),
+            ln.load(marker, words, at + 7 * width),
+        )
+        flags[group] = ln.mask_bits(wd.below_modulus(field, first + second))
 
 
-def test_both_parts_must_be_below_the_modulus():
-    if ifma_unavailable():
-        pytest.skip(ifma_unavailable())
-    p = bn254.FP.modulus
+def test_both_parts_must_be_below_the_modulus(backend: str):
+    p, lanes = bn254.FP.modulus, HERE[backend]
     values = [(0, 0), (p - 1, p - 1), (p, 0), (0, p), (p, p), (p - 1, p), (p + 1, 1), (1 << 255, 1)]
-    words = np.zeros((8, 8), np.uint64)
-    for lane, value in enumerate(values):
+    groups = len(values) // lanes.width
+    words = np.zeros((groups, 8, lanes.width), np.uint64)
+    for item, value in enumerate(values):
         for part in range(2):
             for index in range(4):
-                words[4 * part + index, lane] = value[part] >> 64 * index & (1 << 64) - 1
-    flags = np.zeros(1, np.int64)
-    _canonical(Field(bn254.FP2, LANES_64X8), LANES_64X8, words.reshape(-1), flags)
-    assert flags[0] == 0b11
+                word = value[part] >> 64 * index & (1 << 64) - 1
+                words[item // lanes.width, 4 * part + index, item % lanes.width] = word
+    flags = np.zeros(groups, np.int64)
+    _canonical(Field(bn254.FP2, lanes), lanes, words.reshape(-1), groups, flags)
+    found = [int(flags[item // lanes.width]) >> item % lanes.width & 1 for item in range(len(values))]
+    assert found == [1, 1, 0, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_nothing_overflows(name: str):
     """In lanes, on the widest elements. (Limb by limb intervals cannot know that 4p − a is positive for a lazy a.)"""
-    code = generator(SPECS[name], 64, 8)
+    code = generator(SPECS[name], IFMA_64X8.type)
     assert isinstance(code, QuadraticField)
     base = code.base
 
@@ -218,7 +221,7 @@ def test_nothing_overflows(name: str):
 def test_sums_stay_below_the_montgomery_bound():
     """What `_groups` puts together is below R·p, and so is a lone product or square of factors below 4p."""
     for spec in SPECS.values():
-        code: Any = generator(spec, 64, 8)
+        code: Any = generator(spec, IFMA_64X8.type)
         room = code.base.r // spec.base.modulus
         assert room > 4 * 4 + 4 * 4  # product of two lazy elements: a₀b₀ + (4p − a₁)b₁
         assert room > 8 * 8  # square of a lazy element
@@ -230,4 +233,4 @@ def test_sums_stay_below_the_montgomery_bound():
 
 def test_an_extension_of_a_field_that_folds_is_refused():
     with pytest.raises(TypeError, match="folds"):
-        generator(QuadraticSpec("no", secp256k1.FP), 64, 8)
+        generator(QuadraticSpec("no", secp256k1.FP), IFMA_64X8.type)

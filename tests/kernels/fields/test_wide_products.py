@@ -14,19 +14,19 @@ from supervm.kernels.cpu.fields.element_type import generator
 from supervm.kernels.cpu.fields.montgomery import MontgomeryField
 from supervm.kernels.cpu.fields.wide_products import LARGEST_SUM, Alternating, WideLanes, WideOne
 from supervm.kernels.cpu.hashes.poseidon_sums import SHIFT, SumsInLanes, SumsInOne
-from supervm.kernels.cpu.lanes.lanes import LanesType
+from supervm.kernels.cpu.lanes.lanes import IFMA_64X8, LANES_64
 
-KINDS = {"lanes": 8, "word": 1}
+KINDS = {"lanes": IFMA_64X8.type, "word": LANES_64.type}
 LARGEST = 6
 """Elements with lanes are below so many times p here; `test_poseidon.py` shows that they are in its kernels."""
 
 
 def made(curve: str, kind: str) -> tuple[Any, Alternating]:
     """The generator of sums for one field and lane type, and a builder of intervals to run it on."""
-    code = generator(FIELDS[curve], 64, KINDS[kind])
+    code = generator(FIELDS[curve], KINDS[kind])
     assert isinstance(code, MontgomeryField)
     wide = WideLanes(code) if kind == "lanes" else WideOne(code)
-    return wide, Alternating(Standin(modulo_word=[code.minus_inverse]), LanesType(64, KINDS[kind]))
+    return wide, Alternating(Standin(modulo_word=[code.minus_inverse]), KINDS[kind])
 
 
 def exact(wide: Any, e: Alternating, value: int) -> list[tuple[Interval, ...]]:

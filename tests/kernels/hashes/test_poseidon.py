@@ -11,6 +11,7 @@ import pytest
 from supervm.crypto.oracle import poseidon as oracle
 from supervm.crypto.params.poseidon import FIELDS, OPERATIONS, WIDTHS, named
 from supervm.kernels.cpu.fields.element_type import generator
+from supervm.kernels.cpu.lanes.lanes import IFMA_64X8
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.poseidon_spec import PoseidonSpec, apply, inverse, multiply, permute_by_schedule
 from supervm.kernels.spec import FieldSpec
@@ -71,7 +72,7 @@ def test_matrices():
 def test_bounds_with_lanes(curve):
     """In units of p, for the widest state and every layer: what the text of `kernels/cpu/hashes/poseidon.py` says."""
     width = WIDTHS.stop - 1
-    over = FIELDS[curve].modulus / generator(FIELDS[curve], 64, 8).r  # type: ignore[union-attr]
+    over = FIELDS[curve].modulus / generator(FIELDS[curve], IFMA_64X8.type).r  # type: ignore[union-attr]
 
     def box(x):
         """The fifth power, not yet reduced."""
@@ -100,7 +101,7 @@ def test_bounds_with_lanes(curve):
 
 @pytest.mark.parametrize("curve", FIELDS)
 def test_bounds_where_matrices_are_sums(curve):
-    over = FIELDS[curve].modulus / generator(FIELDS[curve], 64, 8).r  # type: ignore[union-attr]
+    over = FIELDS[curve].modulus / generator(FIELDS[curve], IFMA_64X8.type).r  # type: ignore[union-attr]
 
     def box(x):
         second = x * x * over + 1

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why the `ifma` backend may not run, for every way in which the compiler's target can lack it."""
+"""Why a backend with lanes may not run, for every way in which the compiler's target can lack what it needs."""
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from functools import partial
 
 import llvmlite.binding as llvm
 import pytest
+from lanes_here import HERE
 from numba.core import config
 
 from supervm.kernels.cpu.lanes import features
 from supervm.kernels.cpu.lanes.features import (
+    DOUBLE_LANES,
     IFMA_NEEDS,
     SHA_CPUS,
     CpuFeatures,
@@ -127,7 +131,13 @@ def test_avx_turned_off():
 
 @pytest.mark.parametrize(
     ("without", "ifma", "sha"),
-    [("", True, True), ("ifma", False, True), (" sha , ifma", False, False), ("sha,", True, False)],
+    [
+        ("", True, True),
+        ("ifma", False, True),
+        (" sha , ifma", False, False),
+        ("sha,", True, False),
+        ("avx2,avx512,neon", True, True),
+    ],
 )
 def test_what_can_be_switched_off(monkeypatch, without, ifma, sha):
     monkeypatch.setenv(features.WITHOUT, without)
@@ -137,9 +147,125 @@ def test_what_can_be_switched_off(monkeypatch, without, ifma, sha):
 
 
 def test_nothing_else_can_be_switched_off(monkeypatch):
-    monkeypatch.setenv(features.WITHOUT, "ifma,avx2")
-    with pytest.raises(ArgumentError, match=r"SUPERVM_WITHOUT.*'?ifma,avx2.*ifma, sha"):
-        _ifma_reason(HOST)
+    monkeypatch.setenv(features.WITHOUT, "ifma,sse2")
+    for ask in (partial(_ifma_reason, HOST), partial(_has_sha, HOST)):
+        with pytest.raises(
+            ArgumentError, match=r"SUPERVM_WITHOUT.*'?ifma,sse2.*ifma, avx512, avx2, neon, sha,"
+        ):
+            ask()
+
+
+# Lanes of doubles
+
+X86 = llvm.get_process_triple().startswith("x86_64")
+here = pytest.mark.skipif(not X86, reason="the compiler's targets here are no x86-64 processors")
+
+
+def reason_of(name: str) -> str:
+    """As if it were asked for the first time."""
+    return features.double_lanes_unavailable.__wrapped__(name)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A processor of some kind with some features, and a target that has everything."""
+
+    def machine(triple: str, has: set[str]) -> None:
+        monkeypatch.setattr(llvm, "get_process_triple", lambda: triple)
+        monkeypatch.setattr(features, "cpu_features", lambda: CpuFeatures("some", frozenset(has), "", False))
+        evidence = " ".join(word for row in DOUBLE_LANES.values() for word in row.evidence)
+        monkeypatch.setattr(features, "_multiply_add", lambda width: evidence)
+
+    return machine
+
+
+@pytest.mark.parametrize("name", DOUBLE_LANES)
+def test_lanes_of_doubles_need_their_features(machine, name):
+    row = DOUBLE_LANES[name]
+    machine(f"{row.machine}-unknown-linux-gnu", set(row.needs))
+    assert reason_of(name) == ""
+    for feature in row.needs:
+        machine(f"{row.machine}-unknown-linux-gnu", set(row.needs) - {feature})
+        assert reason_of(name) == f"the processor has no {feature}"
+    machine("riscv64-unknown-linux-gnu", set(row.needs))
+    assert reason_of(name) == f"the processor is riscv64, not {row.machine}"
+
+
+@pytest.mark.parametrize("without", ["ifma,avx512,avx2,neon", "avx2", "neon,sha", "sha", ""])
+def test_lanes_of_doubles_can_be_switched_off(machine, monkeypatch, without):
+    monkeypatch.setenv(features.WITHOUT, without)
+    for name, row in DOUBLE_LANES.items():
+        machine(f"{row.machine}-apple-darwin", set(row.needs))
+        assert reason_of(name) == ("SUPERVM_WITHOUT switches it off" if name in without.split(",") else "")
+
+
+@here
+@pytest.mark.parametrize(
+    ("target", "wanted", "usable"),
+    [
+        ("generic", "", set()),
+        ("generic", "+fma", {"avx2"}),
+        ("nehalem", "", set()),
+        ("sandybridge", "", set()),
+        ("haswell", "", {"avx2"}),
+        ("haswell", "-fma", set()),
+        ("haswell", "+avx512f", {"avx2", "avx512"}),
+        ("znver2", "", {"avx2"}),
+        ("x86-64-v3", "", {"avx2"}),
+        ("x86-64-v4", "", {"avx2", "avx512"}),
+        ("icelake-server", "-avx512f", {"avx2"}),
+        ("icelake-server", "-fma", set()),
+    ],
+)
+def test_the_target_of_the_compiler_counts_for_doubles_too(monkeypatch, target, wanted, usable):
+    """Where it has no fused multiply-add of a register, LLVM would call the C library for every lane."""
+    monkeypatch.setattr(config, "CPU_NAME", target)
+    monkeypatch.setattr(config, "CPU_FEATURES", wanted)
+    needs = {feature for row in DOUBLE_LANES.values() for feature in row.needs}
+    monkeypatch.setattr(features, "cpu_features", lambda: CpuFeatures("some", frozenset(needs), "", False))
+    reasons = {name: reason_of(name) for name in ("avx512", "avx2")}
+    assert {name for name, reason in reasons.items() if not reason} == usable
+    for name, reason in reasons.items():
+        lanes = DOUBLE_LANES[name].width
+        assert reason in ("", f"Numba's target has no fused multiply-add of {lanes} doubles")
+
+
+LISTING = """
+from supervm.kernels.cpu.backends import CPU_BACKENDS
+print({each.name: each.unavailable() for each in CPU_BACKENDS})
+"""
+
+
+def reasons_in_a_process(**environment: str) -> dict[str, str]:
+    """Backend → why it cannot run, in a process with this environment."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LISTING],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ast.literal_eval(ran.stdout)
+
+
+@pytest.mark.parametrize("without", ["ifma", "ifma,avx512", "ifma,avx512,avx2,neon"])
+def test_a_process_without_lanes(without):
+    """What is switched off cannot run, with a reason; nothing else changes, and `scalar` always runs."""
+    reasons = reasons_in_a_process(SUPERVM_WITHOUT=without)
+    assert all(reasons[name] for name in without.split(","))
+    others = set(HERE) - set(without.split(","))
+    assert {name for name, reason in reasons.items() if not reason} == others
+    assert "scalar" in others
+
+
+@here
+def test_a_target_without_fused_multiply_adds():
+    """The processor's own name with a list of features that leaves them out."""
+    reasons = reasons_in_a_process(NUMBA_CPU_FEATURES="+avx2,-fma", SUPERVM_WITHOUT="")
+    assert reasons.pop("scalar") == ""
+    assert all(reasons.values())
+    if "avx2" in HERE:
+        assert reasons["avx2"] == "Numba's target has no fused multiply-add of 4 doubles"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The levels of a transform, run on bounds: no number leaves 0 … R − 1 in any field, at any length.
 
-The functions are the kernels' own, as Python; field and lanes are replaced by ones whose elements are bounds.
+The functions are the kernels' own, as Python; field and lanes are replaced by ones whose elements are bounds. Bounds of
+doubles are in `fields/test_bounds_of_doubles.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pytest
 
 from supervm.crypto.params import bls12_381, bn254
 from supervm.kernels.cpu.fields.element_type import generator
+from supervm.kernels.cpu.lanes.lanes import IFMA_64X8
 from supervm.kernels.cpu.ntt import ntt, passes, shoup
 
 FIELDS = {spec.name: spec for spec in (bn254.FR, bls12_381.FR)}
@@ -23,7 +25,7 @@ class Bounds:
     PRODUCT_BOUND = shoup.PRODUCT_BOUND
 
     def __init__(self, spec):
-        code = generator(spec, 64, 8)
+        code = generator(spec, IFMA_64X8.type)
         self.p, self.r, self.room = spec.modulus, code.r, shoup.room(code)
         self.halvings = 0
 
@@ -53,6 +55,9 @@ class Bounds:
 
     def sub(self, a, b, multiple):
         return self.checked(a[0] - b[1] + multiple * self.p, a[1] - b[0] + multiple * self.p)
+
+    def settle(self, a):
+        return a
 
     def halve(self, a):
         self.halvings += 1

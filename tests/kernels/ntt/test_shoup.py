@@ -15,6 +15,7 @@ import pytest
 from supervm.crypto.params import bls12_381, bn254
 from supervm.kernels.cpu.fields.element_type import generator
 from supervm.kernels.cpu.lanes.emitter import Emitter, digits
+from supervm.kernels.cpu.lanes.lanes import FMA_64X4, IFMA_64X8, LANES_64
 from supervm.kernels.cpu.ntt import ntt, shoup
 from supervm.kernels.cpu.ntt.passes import INPUT_BOUND
 
@@ -85,7 +86,7 @@ def _fit(low: int, high: int) -> Range:
 
 @pytest.fixture(params=FIELDS)
 def code(request):
-    return generator(FIELDS[request.param], 64, 8)
+    return generator(FIELDS[request.param], IFMA_64X8.type)
 
 
 @pytest.fixture
@@ -184,7 +185,9 @@ def test_values_stay_below_r(code):
     assert code.r * factor < code.r * code.r
 
 
-def test_one_lane_has_no_bound():
-    word = generator(bn254.FR, 64, 1)
-    assert shoup.room(word) > 3 << 20
-    assert (shoup.row_words(word), shoup.row_words(generator(bn254.FR, 64, 8))) == (4, 10)
+def test_one_lane_and_doubles_have_no_bound():
+    for lanes, words in ((LANES_64, 4), (FMA_64X4, 5)):
+        one = generator(bn254.FR, lanes.type)
+        assert shoup.room(one) > 3 << 20
+        assert shoup.row_words(one) == words
+    assert shoup.row_words(generator(bn254.FR, IFMA_64X8.type)) == 10
