@@ -37,7 +37,8 @@ test: lint type pytest
 
 # Kernels first: two processes of tests would compile many of them twice.
 pytest: $(VENV)/.full
-	$(BIN)/supervm warmup --all
+	$(BIN)/supervm warmup
+	$(BIN)/supervm warmup --backend scalar
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 setup: $(VENV)/.full

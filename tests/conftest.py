@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from lanes_here import FULL
 
 from supervm.crypto.oracle import (
     adversarial_ecdsa,
@@ -22,10 +23,8 @@ from supervm.crypto.oracle import (
     ed25519,
     schnorr,
 )
-from supervm.kernels.cpu import backends
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
-CPU_BACKENDS = {backend.name: backend.unavailable for backend in backends.CPU_BACKENDS}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,20 +57,11 @@ def _gpu_missing() -> str:
         return f"no usable NVIDIA GPU: {error}"
 
 
-@pytest.fixture(params=list(CPU_BACKENDS))
+@pytest.fixture(params=FULL)
 def backend(request: pytest.FixtureRequest) -> str:
-    """Each CPU backend by name; one that cannot run here is skipped with the registry's reason."""
+    """The best CPU backend of this machine and `scalar`, by name; `lanes_here` has marks for more."""
     name: str = request.param
-    reason = CPU_BACKENDS[name]()
-    if reason:
-        pytest.skip(f"{name}: {reason}")
     return name
-
-
-@pytest.fixture(scope="session")
-def cpu_backends() -> list[str]:
-    """The CPU backends that can run here."""
-    return [name for name, unavailable in CPU_BACKENDS.items() if not unavailable()]
 
 
 class Ed25519Vector(NamedTuple):

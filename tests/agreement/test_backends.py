@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every backend against every other on 100,000 items, 1 % of them corrupted in each field, and the oracle.
 
-A pool of signatures by other libraries is tiled to the full size; corruption makes an affected item its own.
+A pool of signatures by other libraries is tiled to the full size; corruption makes an affected item its own. Fewer items,
+each with a key of its own and drawn anew for every seed, are compared between backends only.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import coincurve
 import nacl.signing
 import numpy as np
 import pytest
+from lanes_here import HERE
 
 from supervm.crypto import ed25519, hashes, secp256k1
 from supervm.crypto.messages import Messages
@@ -20,6 +22,8 @@ FEWER = 20_000
 """For variants of an operation that already ran at full size."""
 POOL = 400
 SAMPLES = 150
+FRESH = 4096
+SEEDS = (31, 32, 33)
 
 
 def _rows(values):
@@ -88,14 +92,14 @@ def ed25519_items():
 
 
 @pytest.mark.parametrize(("rule", "items"), [("dalek", ITEMS), ("strict", FEWER), ("zip215", FEWER)])
-def test_ed25519(cpu_backends, ed25519_items, oracles, rule, items):
+def test_ed25519(ed25519_items, oracles, rule, items):
     public_keys, messages, signatures, corrupted = ed25519_items
     public_keys, signatures = public_keys[:items], signatures[:items]
     messages = Messages.of((messages.data, messages.offsets[: items + 1]))
     corrupted = [rows[rows < items] for rows in corrupted]
     verdicts = {
         name: ed25519.verify_batch(public_keys, messages, signatures, rule=rule, backend=name)
-        for name in cpu_backends
+        for name in HERE
     }
 
     def oracle(index):
@@ -117,7 +121,7 @@ def ecdsa_items():
 
 
 @pytest.mark.parametrize(("key_length", "items"), [(33, ITEMS), (64, FEWER)])
-def test_ecdsa_verify(cpu_backends, ecdsa_items, oracles, key_length, items):
+def test_ecdsa_verify(ecdsa_items, oracles, key_length, items):
     rng = np.random.default_rng(13)
     public_keys, digests, signatures = (_tile(pool) for pool in ecdsa_items)
     signatures = signatures[:, :64].copy()
@@ -129,8 +133,7 @@ def test_ecdsa_verify(cpu_backends, ecdsa_items, oracles, key_length, items):
         _corrupt(rng, field) for field in (public_keys, digests, signatures[:, :32], signatures[:, 32:])
     ]
     verdicts = {
-        name: secp256k1.ecdsa_verify_batch(public_keys, digests, signatures, backend=name)
-        for name in cpu_backends
+        name: secp256k1.ecdsa_verify_batch(public_keys, digests, signatures, backend=name) for name in HERE
     }
 
     def oracle(index):
@@ -141,14 +144,12 @@ def test_ecdsa_verify(cpu_backends, ecdsa_items, oracles, key_length, items):
     _check(verdicts, corrupted, oracle)
 
 
-def test_ecdsa_recover(cpu_backends, ecdsa_items, oracles):
+def test_ecdsa_recover(ecdsa_items, oracles):
     rng = np.random.default_rng(14)
     public_keys, digests, signatures = (_tile(pool) for pool in ecdsa_items)
     fields = (digests, signatures[:, :32], signatures[:, 32:64], signatures[:, 64:])
     touched = np.unique(np.concatenate([_corrupt(rng, field) for field in fields]))
-    recovered = {
-        name: secp256k1.ecdsa_recover_batch(digests, signatures, backend=name) for name in cpu_backends
-    }
+    recovered = {name: secp256k1.ecdsa_recover_batch(digests, signatures, backend=name) for name in HERE}
     (_, (keys, verdicts)), *others = recovered.items()
     for name, (other_keys, other_verdicts) in others:
         assert np.array_equal(other_verdicts, verdicts), name
@@ -165,7 +166,7 @@ def test_ecdsa_recover(cpu_backends, ecdsa_items, oracles):
         assert (keys[index].tobytes(), verdicts[index]) == (key or bytes(64), verdict)
 
 
-def test_schnorr(cpu_backends, oracles):
+def test_schnorr(oracles):
     rng = np.random.default_rng(15)
     keys = [coincurve.PrivateKey(rng.bytes(32)) for _ in range(POOL)]
     messages = [rng.bytes(32) for _ in keys]
@@ -179,8 +180,7 @@ def test_schnorr(cpu_backends, oracles):
         _corrupt(rng, signatures[:, 32:]),
     ]
     verdicts = {
-        name: secp256k1.schnorr_verify_batch(public_keys, packed, signatures, backend=name)
-        for name in cpu_backends
+        name: secp256k1.schnorr_verify_batch(public_keys, packed, signatures, backend=name) for name in HERE
     }
 
     def oracle(index):
@@ -191,14 +191,94 @@ def test_schnorr(cpu_backends, oracles):
     _check(verdicts, corrupted, oracle)
 
 
+def _spoil(rng, *fields):
+    """Flip a bit in 1 % of each field's rows, and make a few rows all zeros and all ones."""
+    for field in fields:
+        _corrupt(rng, field)
+        for value in (0, 255):
+            field[rng.choice(len(field), 4, replace=False)] = value
+
+
+def _alike(verify):
+    """`verify(backend)` gives arrays, verdicts first, on every backend the bytes of `scalar`. Which verdicts there are."""
+    reference = verify("scalar")
+    for name in HERE:
+        for found, expected in zip(verify(name), reference, strict=True):
+            assert found.tobytes() == expected.tobytes(), name
+    return set(reference[0].tolist())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("rule", ["dalek", "strict", "zip215"])
+def test_fresh_ed25519(rule, seed):
+    rng = np.random.default_rng(seed)
+    messages = [rng.bytes(int(length)) for length in rng.integers(0, 100, FRESH)]
+    keys = [nacl.signing.SigningKey(rng.bytes(32)) for _ in messages]
+    public_keys = _rows([bytes(key.verify_key) for key in keys])
+    signatures = _rows([key.sign(message).signature for key, message in zip(keys, messages, strict=True)])
+    _spoil(rng, public_keys, signatures[:, :32], signatures[:, 32:])
+    for index in rng.choice(FRESH, FRESH // 100, replace=False):
+        messages[index] += b"x"
+    verdicts = _alike(
+        lambda name: [ed25519.verify_batch(public_keys, messages, signatures, rule=rule, backend=name)]
+    )
+    assert verdicts == {-1, 0, 1}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fresh_ecdsa(seed):
+    rng = np.random.default_rng(seed)
+    keys = [coincurve.PrivateKey(rng.bytes(32)) for _ in range(FRESH)]
+    digests = _rows([rng.bytes(32) for _ in keys])
+    signatures = _rows(
+        [
+            key.sign_recoverable(digest.tobytes(), hasher=None)
+            for key, digest in zip(keys, digests, strict=True)
+        ]
+    )
+    public_keys = _rows([key.public_key.format(compressed=False)[1:] for key in keys])
+    parities = (2 + (public_keys[:, 63:] & 1)).astype(np.uint8)
+    compressed = np.concatenate([parities, public_keys[:, :32]], axis=1)
+    _spoil(
+        rng, public_keys, compressed, digests, signatures[:, :32], signatures[:, 32:64], signatures[:, 64:]
+    )
+    short = signatures[:, :64]
+    for rows in (public_keys, compressed):
+        for low_s in (True, False):
+            verdicts = _alike(
+                lambda name, rows=rows, low_s=low_s: [
+                    secp256k1.ecdsa_verify_batch(rows, digests, short, low_s=low_s, backend=name)
+                ]
+            )
+            assert verdicts == {-1, 0, 1}
+    recovered = _alike(lambda name: secp256k1.ecdsa_recover_batch(digests, signatures, backend=name)[::-1])
+    assert recovered == {-1, 1}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fresh_schnorr(seed):
+    rng = np.random.default_rng(seed)
+    keys = [coincurve.PrivateKey(rng.bytes(32)) for _ in range(FRESH)]
+    messages = [rng.bytes(32) for _ in keys]
+    public_keys = _rows([key.public_key_xonly.format() for key in keys])
+    signatures = _rows([key.sign_schnorr(m) for key, m in zip(keys, messages, strict=True)])
+    _spoil(rng, public_keys, signatures[:, :32], signatures[:, 32:])
+    for index in rng.choice(FRESH, FRESH // 100, replace=False):
+        messages[index] = rng.bytes(32)
+    verdicts = _alike(
+        lambda name: [secp256k1.schnorr_verify_batch(public_keys, messages, signatures, backend=name)]
+    )
+    assert verdicts == {-1, 0, 1}
+
+
 @pytest.mark.parametrize("name", ["sha256", "sha512", "keccak256", "blake2b"])
-def test_hashes(cpu_backends, name):
+def test_hashes(name):
     rng = np.random.default_rng(16)
     lengths = rng.integers(0, 300, ITEMS)
     data = rng.integers(0, 256, int(lengths.sum()), np.uint8)
     messages = Messages.of((data, np.concatenate([[0], np.cumsum(lengths)])))
     batch = getattr(hashes, f"{name}_batch")
-    (_, reference), *others = {backend: batch(messages, backend=backend) for backend in cpu_backends}.items()
+    (_, reference), *others = {backend: batch(messages, backend=backend) for backend in HERE}.items()
     for backend, digests in others:
         assert np.array_equal(digests, reference), backend
     for index in rng.choice(ITEMS, SAMPLES, replace=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lanes_here import on_kinds_and_twin
 
 from supervm.crypto import hashes, secp256k1
 from supervm.kernels.errors import ArgumentError
@@ -18,6 +19,7 @@ def _arrays(cases):
     return tuple(_rows([getattr(c, name) for c in cases]) for name in ("public_key", "digest", "signature"))
 
 
+@on_kinds_and_twin
 @pytest.mark.parametrize("low_s", [True, False])
 @pytest.mark.parametrize("key_length", [33, 64, 65])
 def test_adversarial_verify(backend, key_length, low_s, ecdsa_cases, oracles):
@@ -36,6 +38,7 @@ def test_adversarial_verify(backend, key_length, low_s, ecdsa_cases, oracles):
     assert not wrong
 
 
+@on_kinds_and_twin
 def test_adversarial_recover(backend, recovery_cases, oracles):
     digests, signatures = (
         _rows([getattr(c, name) for c in recovery_cases]) for name in ("digest", "signature")
@@ -51,6 +54,7 @@ def test_adversarial_recover(backend, recovery_cases, oracles):
     assert not wrong
 
 
+@on_kinds_and_twin
 def test_published_vectors(backend, ecdsa_vectors):
     for low_s in (True, False):
         vectors = [vector for vector in ecdsa_vectors if vector.low_s == low_s]
@@ -65,6 +69,7 @@ def test_published_vectors(backend, ecdsa_vectors):
         assert not wrong
 
 
+@on_kinds_and_twin
 def test_published_recover_vectors(backend, recover_vectors):
     vectors = [vector for vector in recover_vectors if vector.v in (27, 28)]
     signatures = _rows([vector.rs + bytes([vector.v - 27]) for vector in vectors])
@@ -102,6 +107,7 @@ def test_order_is_kept(backend, ecdsa_cases, recovery_cases):
     assert np.array_equal(mixed_verdicts, verdicts[shuffled])
 
 
+@on_kinds_and_twin
 def test_every_small_size(backend, ecdsa_cases, recovery_cases, oracles):
     cases = [case for case in ecdsa_cases if len(case.public_key) == 64][10:29]
     arrays, expected = _arrays(cases), [oracles.ecdsa(*case[:3], True) for case in cases]

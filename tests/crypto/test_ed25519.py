@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lanes_here import on_kinds_and_twin
 
 from supervm.crypto import ed25519
 from supervm.crypto.messages import Messages
@@ -24,6 +25,7 @@ def _oracle(oracles, items, rule):
     return [oracles.ed25519(item.public_key, item.message, item.signature, rule) for item in items]
 
 
+@on_kinds_and_twin
 @pytest.mark.parametrize("rule", RULES)
 def test_adversarial_inputs(backend, rule, ed25519_cases, oracles):
     verdicts = ed25519.verify_batch(*_arrays(ed25519_cases), rule=rule, backend=backend)
@@ -39,6 +41,7 @@ def test_adversarial_inputs(backend, rule, ed25519_cases, oracles):
     assert not wrong
 
 
+@on_kinds_and_twin
 @pytest.mark.parametrize("rule", RULES)
 def test_published_vectors(backend, rule, ed25519_vectors):
     verdicts = ed25519.verify_batch(*_arrays(ed25519_vectors), rule=rule, backend=backend)
@@ -62,6 +65,7 @@ def test_order_is_kept(backend, ed25519_cases):
     assert verdicts.tolist() == in_order[shuffled].tolist()
 
 
+@on_kinds_and_twin
 def test_every_small_size(backend, ed25519_cases, oracles):
     """Lanes are filled up with something when a batch does not divide; that something must not show."""
     cases = [case for case in ed25519_cases if "torsion" in case.description][:19]
@@ -105,6 +109,7 @@ def test_inputs_are_left_alone(backend, ed25519_cases):
     assert np.array_equal(signatures, before[1])
 
 
+@on_kinds_and_twin
 def test_threads_change_nothing(backend, ed25519_cases):
     arrays = _arrays(ed25519_cases * 3)
     alone = ed25519.verify_batch(*arrays, rule="strict", backend=backend)

@@ -9,11 +9,13 @@ import hashlib
 import numpy as np
 import pytest
 from Crypto.Hash import keccak
+from lanes_here import on_kinds_and_twin
 
 from supervm.crypto import hashes
 from supervm.crypto.messages import Messages
 from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.kernels import registry
+from supervm.kernels.cpu.backends import CPU_BACKENDS
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 
 REFERENCES = {
@@ -87,11 +89,13 @@ def expected(name, messages):
     return b"".join(map(REFERENCES[name], messages))
 
 
+@on_kinds_and_twin
 @pytest.mark.parametrize(("name", "message", "digest"), PUBLISHED)
 def test_published(backend, name, message, digest):
     assert batch_of(name)([message], backend=backend).tobytes().hex() == digest
 
 
+@on_kinds_and_twin
 def test_every_length(backend, name):
     rng = np.random.default_rng(1)
     messages = [rng.bytes(length) for length in range(301)]
@@ -101,6 +105,7 @@ def test_every_length(backend, name):
     assert digests.tobytes() == expected(name, messages)
 
 
+@on_kinds_and_twin
 def test_every_count(backend, name):
     """Groups that are full, and groups of which any number of lanes is left over."""
     rng = np.random.default_rng(2)
@@ -130,6 +135,7 @@ def test_equal_lengths_after_others(backend, name):
     assert batch_of(name)(messages, backend=backend).tobytes() == expected(name, messages)
 
 
+@on_kinds_and_twin
 def test_long_beside_short(backend, name):
     """Megabytes in one lane; the others have long ended and must keep their state."""
     rng = np.random.default_rng(5)
@@ -157,9 +163,10 @@ def test_empty_batch(backend, name):
 
 def test_auto_is_a_listed_backend(name):
     assert batch_of(name)([b"x"]).tobytes() == REFERENCES[name](b"x")
-    assert {row.name for row in registry.backends(name)} >= {"ifma", "scalar"}
+    assert {row.name for row in registry.backends(name)} >= {each.name for each in CPU_BACKENDS}
 
 
+@on_kinds_and_twin
 def test_addresses(backend):
     """The address of private key 1, and any others against the reference."""
     rng = np.random.default_rng(7)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lanes_here import FULL
 from msm_oracles import ORACLES
 from py_ecc import optimized_bls12_381, optimized_bn128
 
@@ -19,7 +20,6 @@ from supervm.crypto.msm_work import CURVES, GROUPS, MsmCall, Points
 from supervm.crypto.oracle.msm import ed25519_msm
 from supervm.crypto.oracle.msm import msm as oracle_msm
 from supervm.kernels import threads
-from supervm.kernels.cpu.lanes.features import ifma_unavailable
 from supervm.kernels.cpu.msm import msm as kernels
 from supervm.kernels.cpu.msm.plan import choose
 from supervm.kernels.errors import ArgumentError
@@ -29,11 +29,9 @@ from supervm.kernels.signed_windows import offset, windows_of
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 
 
-@pytest.fixture(params=["ifma", "scalar"])
+@pytest.fixture(params=FULL)
 def backend(request):
-    """The backends of the processor."""
-    if request.param == "ifma" and ifma_unavailable():
-        pytest.skip(f"ifma: {ifma_unavailable()}")
+    """Backends of the processor; the CUDA sources have tests of their own."""
     return request.param
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lanes_here import on_kinds_and_twin
 
 from supervm.crypto import secp256k1
 from supervm.kernels.errors import ArgumentError
@@ -16,6 +17,7 @@ def _arrays(items):
     return keys, [item.message for item in items], signatures
 
 
+@on_kinds_and_twin
 def test_adversarial_inputs(backend, schnorr_cases, oracles):
     verdicts = secp256k1.schnorr_verify_batch(*_arrays(schnorr_cases), backend=backend)
     assert (verdicts.dtype, verdicts.shape) == (np.int8, (len(schnorr_cases),))
@@ -29,6 +31,7 @@ def test_adversarial_inputs(backend, schnorr_cases, oracles):
     assert not wrong
 
 
+@on_kinds_and_twin
 def test_published_vectors(backend, schnorr_vectors):
     verdicts = secp256k1.schnorr_verify_batch(*_arrays(schnorr_vectors), backend=backend)
     assert [verdict == 1 for verdict in verdicts] == [vector.valid for vector in schnorr_vectors]
@@ -44,6 +47,7 @@ def test_order_is_kept(backend, schnorr_cases):
     assert mixed.tolist() == in_order[shuffled].tolist()
 
 
+@on_kinds_and_twin
 def test_every_small_size(backend, schnorr_cases, oracles):
     cases = schnorr_cases[5:24]
     expected = [oracles.schnorr(*case[:3]) for case in cases]

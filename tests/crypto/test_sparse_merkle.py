@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lanes_here import FULL
 
 from supervm.crypto.oracle import sparse_merkle as oracle
 from supervm.crypto.sparse_merkle import EMPTY, Proof, SparseMerkleTree, verify_proof
@@ -33,11 +34,9 @@ class PathTree(SparseMerkleTree):
         return self.update(ids, values, present)
 
 
-@pytest.fixture(params=["auto", "ifma", "scalar"])
-def backend(request, cpu_backends):
-    """The backends of a tree; one that cannot run here is skipped."""
-    if request.param not in (*cpu_backends, "auto"):
-        pytest.skip(f"{request.param} cannot run on this processor")
+@pytest.fixture(params=["auto", *FULL])
+def backend(request):
+    """The backends of a tree."""
     return request.param
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lanes_here import FULL
 
 from supervm.crypto.oracle import sparse_merkle as oracle
 from supervm.crypto.oracle.poseidon import compress
@@ -20,11 +21,9 @@ EDGES = [0, 1, 30, 31, 32, 61, 62, 63, 92, 93, 94, 124, 185, 186, 187, 300]
 """Lengths around whole numbers and whole steps."""
 
 
-@pytest.fixture(params=["ifma", "scalar"])
-def backend(request, cpu_backends):
-    """The backends of a tree; one that cannot run here is skipped."""
-    if request.param not in cpu_backends:
-        pytest.skip(f"{request.param} cannot run on this processor")
+@pytest.fixture(params=FULL)
+def backend(request):
+    """The backends of a tree."""
     return request.param
 
 

@@ -23,7 +23,8 @@ import yaml
 from doc_pages import MARKERS, PAGES, ROOT, Block, Command, blocks, commands, difference, on_machine
 from doc_session import Session
 
-from supervm.kernels.cpu.lanes.features import WITHOUT, ifma_unavailable
+from supervm.kernels.cpu.backends import best
+from supervm.kernels.cpu.lanes.features import SWITCHED, WITHOUT
 from supervm.vm.text import to_binary
 from supervm.vm.validation import inspect
 
@@ -83,24 +84,24 @@ NOT_RUN = [(page, block) for page in PAGES for block in _blocks(page) if block.m
 
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=_name)
 def test_blocks_do_what_they_show(page: Path, tmp_path: Path) -> None:
-    _run(page, tmp_path, ifma=not ifma_unavailable())
+    _run(page, tmp_path, best().name)
 
 
 @pytest.mark.parametrize("page", WITH_BACKENDS, ids=_name)
 def test_blocks_do_what_they_show_with_one_lane(page: Path, tmp_path: Path) -> None:
-    """On this processor, as on one that has neither IFMA nor instructions for SHA-256."""
-    if ifma_unavailable():
+    """On this processor, as on one that has neither lanes nor instructions for SHA-256."""
+    if best().name == "scalar":
         pytest.skip("this processor has one lane only, which is how the page was run")
-    _run(page, tmp_path, ifma=False, **{WITHOUT: "ifma,sha"})
+    _run(page, tmp_path, "scalar", **{WITHOUT: ",".join(SWITCHED)})
 
 
-def _run(page: Path, folder: Path, ifma: bool, **variables: str) -> None:
+def _run(page: Path, folder: Path, backend: str, **variables: str) -> None:
     missing = [tool for tool in TOOLS if re.search(rf"\b{tool} ", _console(page)) and not shutil.which(tool)]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     with _one_with_servers(page), Session(folder, **variables) as session:
         for block in _blocks(page):
-            problem = "" if block.marker == "not run" else _problem(session, block, _name(page), ifma)
+            problem = "" if block.marker == "not run" else _problem(session, block, _name(page), backend)
             if problem:
                 pytest.fail(f"{_name(page)}, line {block.line}\n{problem}", pytrace=False)
 
@@ -127,7 +128,7 @@ def _console(page: Path) -> str:
     return "".join(b.text for b in _blocks(page) if b.language == "console" and b.marker != "not run")
 
 
-def _problem(session: Session, block: Block, page: str, ifma: bool) -> str:
+def _problem(session: Session, block: Block, page: str, backend: str) -> str:
     if block.title:
         path = session.folder / block.title
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,15 +137,15 @@ def _problem(session: Session, block: Block, page: str, ifma: bool) -> str:
         CHECKS[block.language](block.text)
     if block.language == "python" and not block.title:
         return session.python(block.text, page, block.line)
-    return _problem_of_commands(session, block, ifma) if block.language == "console" else ""
+    return _problem_of_commands(session, block, backend) if block.language == "console" else ""
 
 
-def _problem_of_commands(session: Session, written: Block, ifma: bool) -> str:
+def _problem_of_commands(session: Session, written: Block, backend: str) -> str:
     """What the first command that does not do as shown did; one whose exit code is not 0 shows it with `echo $?`.
 
     Where there is no IFMA, output that names it is right as it is written if that is what was printed: of recorded figures.
     """
-    block = on_machine(written, ifma)
+    block = on_machine(written, backend)
     listed = commands(block)
     varies = block.marker == "output varies"
     for place, (command, recorded) in enumerate(zip(listed, commands(written), strict=True)):

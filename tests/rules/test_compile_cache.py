@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second process compiles nothing; a processor without IFMA never meets an IFMA kernel."""
+"""A second process compiles nothing; a processor without some lanes never meets a kernel for them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lanes_here import FULL, HERE
 
 from supervm.kernels import CACHE_FOLDER
 from supervm.tiers.cli import COMMANDS
@@ -74,8 +75,8 @@ def own_cache(tmp_path):
 
 @pytest.mark.slow
 def test_second_process_compiles_nothing(own_cache):
-    """Over every operation and CPU backend; the first process compiles what no other test has compiled yet."""
-    wanted = {"OPERATIONS": [], "BACKENDS": ["ifma", "scalar"]}
+    """Every operation on two CPU backends; the first process compiles what no other test has compiled yet."""
+    wanted = {"OPERATIONS": [], "BACKENDS": FULL}
     first = _run(COUNTING, own_cache, **wanted)
     second = _run(COUNTING, own_cache, **wanted)
     assert second["folder"] == first["folder"], "a source was edited while this test ran"
@@ -275,7 +276,8 @@ from supervm.kernels.errors import BackendUnavailable
 result = {}
 for operation in selftest.operations():
     states = {backend.name: backend.reason for backend in registry.backends(operation)}
-    result[operation] = [registry.resolve(operation).name, states.get("ifma", "not implemented")]
+    lanes = [states[name] for name in registry.BACKENDS if name in states and name not in ("cuda", USED)]
+    result[operation] = [registry.resolve(operation).name, lanes]
 try:
     hashes.sha512_batch([b""], backend="ifma")
     result["refused"] = ""
@@ -290,14 +292,21 @@ print(json.dumps(result))
 
 
 @pytest.mark.slow
-def test_generic_processor_uses_scalar_and_lives():
-    """LLVM aborts the process where IFMA is compiled for a target without it, so the process is the test."""
-    result = _run(GENERIC, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""})
+@pytest.mark.parametrize(
+    ("target", "used"),
+    [
+        ("generic", "scalar"),
+        pytest.param("haswell", "avx2", marks=pytest.mark.skipif("avx2" not in HERE, reason="no AVX2")),
+    ],
+)
+def test_another_processor_uses_its_best_backend_and_lives(target, used):
+    """LLVM aborts the process where an instruction is compiled for a target without it, so the process is the test."""
+    result = _run(GENERIC, {"NUMBA_CPU_NAME": target, "NUMBA_CPU_FEATURES": ""}, USED=used)
     answers, refused = result.pop("answers"), result.pop("refused")
     assert refused
     assert len(result) >= 9
-    for operation, (chosen, reason) in result.items():
-        assert chosen == "scalar", operation
-        assert reason, operation
+    for operation, (chosen, reasons) in result.items():
+        assert chosen == used, operation
+        assert [bool(reason) for reason in reasons] == [True] * 3 + [used == "scalar"], operation
     for ok, detail in answers:
         assert ok, detail

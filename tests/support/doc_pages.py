@@ -9,8 +9,8 @@ A block may have one marker, an HTML comment on the line above it:
 
 A comment that begins with a line `<!-- setup` holds Python that the page's examples need and do not show.
 
-Pages are written on a processor with IFMA. `on_machine` says what a block must show on another one: there, the backend
-`scalar` wherever the page names `ifma`, and no other.
+Pages are written on a processor with IFMA. `on_machine` says what a block must show on another one: there, its best backend
+wherever the page names `ifma`, and no other.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ def commands(block: Block) -> list[Command]:
     return [Command(text, tuple(line for line in shown if line.strip())) for text, shown in found]
 
 
-def on_machine(block: Block, ifma: bool) -> Block:
-    """The block as a reader whose processor has IFMA, or has not, must see it."""
-    return block if ifma else replace(block, text=_BACKEND.sub("scalar", block.text))
+def on_machine(block: Block, backend: str) -> Block:
+    """The block as a reader must see it on whose processor this backend is the best."""
+    return replace(block, text=_BACKEND.sub(backend, block.text))
 
 
 def difference(shown: Sequence[str], printed: str, varies: bool = False) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from command_line import without_progress
+from lanes_here import FULL
 from typer.testing import Result
 
 from supervm.engine.errors import InputFileError
@@ -332,5 +333,5 @@ def test_status(run: Callable[..., Result]) -> None:
     assert "L3 edge" in result.stdout
     answer = _answer(run("status", "--json", "--tier", "L3"))
     assert answer["tier"] == "L3"
-    assert answer["backends"]["sha256"] in ("ifma", "scalar")
+    assert answer["backends"]["sha256"] in FULL
     assert set(answer["kernel_cache"]) == {"folder", "functions", "specialisations", "size"}

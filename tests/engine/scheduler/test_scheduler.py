@@ -22,6 +22,7 @@ from supervm.engine.scheduler.metrics import ITEMS, LABELS, SECONDS, Metrics
 from supervm.engine.scheduler.scheduler import EXPLORE
 from supervm.engine.scheduler.workloads import workload
 from supervm.kernels import registry
+from supervm.kernels.cpu.backends import CPU_BACKENDS
 from supervm.kernels.errors import BackendUnavailable, UnknownOperation
 
 
@@ -235,7 +236,8 @@ def test_the_report_is_plain_data(make, device):
     run(scheduler, 50)
     report = json.loads(json.dumps(scheduler.report().to_json()))
     assert report["strategy"] == "auto"
-    assert [executor["name"] for executor in report["executors"]] == ["ifma", "scalar", device.name]
+    names = [*(backend.name for backend in CPU_BACKENDS), device.name]
+    assert [executor["name"] for executor in report["executors"]] == names
     listed = {operation["operation"]: operation for operation in report["operations"]}
     assert set(listed) == set(registry.operations())
     assert listed["sha256"]["task"] == "hashing"
