@@ -39,7 +39,7 @@ class Row:
     Args:
         suite: one of `supervm.benchmarks.cases.SUITES`.
         operation: the registry's name; a workload or rule other than the usual one follows in brackets.
-        backend: `ifma`, `scalar` or `cuda`.
+        backend: a name of `kernels.registry.BACKENDS`.
         threads: how many threads ours used.
         batch: items of one call.
         items_per_second: ours, from the best round.

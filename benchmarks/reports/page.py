@@ -28,8 +28,9 @@ changed.</p>
 <p><strong>How to read it.</strong> A <em>rate</em> is items a second: signatures, hashes, points or transactions.
 A <em>ratio</em> is SuperVM's rate divided by another library's on the same items, both timed in turn in one process:
 5x means five times as fast, 0.5x half as fast. Before anything is timed, both must give the same answers.
-Another library always runs on one thread. <em>ifma</em> is the code for recent processors (AVX-512 IFMA), <em>scalar</em>
-the portable code, <em>cuda</em> the code for NVIDIA cards. A <em>batch</em> is the number of items of one call.</p>
+Another library always runs on one thread. <em>ifma</em>, <em>avx512</em>, <em>avx2</em> and <em>neon</em> are the code for a
+processor's vector instructions (<em>ifma</em>: AVX-512 with 52-bit multiply-adds), <em>scalar</em> the code for any 64-bit
+processor, <em>cuda</em> the code for NVIDIA cards. A <em>batch</em> is the number of items of one call.</p>
 """
 
 PEERS = """Bars to the right of the line: SuperVM is faster. To the left: the other library is. Full batches on the
