@@ -6,6 +6,7 @@
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
 #   make bench    the benchmark suites, into build/bench; RECORD=--record keeps the results
 #   make gpu      on a machine with an NVIDIA GPU: its tests and all suites on it, recorded; EXTRA=cuda12 for CUDA 12
+#   make arm      known answers and a short run on an emulated 64-bit ARM processor, in build/arm; OPERATIONS="sha256 …" for some
 #   make table    the tables of the READMEs and benchmarks/README.md, from the recorded results
 #   make report   the page docs/benchmarks/report.html, from the recorded results
 #   make docs     the documentation as a site: build/site/index.html
@@ -14,7 +15,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type pytest bench gpu table report docs proto warmup clean
+.PHONY: run test setup lint format type pytest bench gpu table report docs proto arm warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -26,6 +27,9 @@ BLOCKS := benchmarks/data/ethereum/*
 RECORD ?=
 OUT ?= build/bench
 EXTRA ?= cuda13
+ARM ?= build/arm
+OPERATIONS ?=
+SHORT_RUN := --workload token --transactions 2000 --accounts 500 --block-size 500 --signatures --tier L4
 # Cold on two cores the tests take less than half an hour in two processes.
 WORKERS ?= 2
 
@@ -72,6 +76,12 @@ proto: $(VENV)/.full
 
 docs: $(VENV)/.full
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# 64-bit ARM by emulation: known answers of every operation and of execution, then a short run.
+arm:
+	.ci/arm $(ARM)
+	.ci/arm-python $(ARM) tests/arm/answers.py $(OPERATIONS)
+	$(if $(OPERATIONS),,.ci/arm-python $(ARM) -c "from supervm.tiers.entry import main; main()" run $(SHORT_RUN))
 
 warmup: $(VENV)/.base
 	$(BIN)/supervm warmup

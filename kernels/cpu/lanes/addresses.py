@@ -241,6 +241,25 @@ release64 = _atomic_store(64)
 """release(address, value): store, after everything that this thread wrote before."""
 
 
+def _fence(order: str) -> Callable[..., Any]:
+    @intrinsic
+    def fence(typingctx: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            builder.fence(order)
+            return context.get_dummy_value()
+
+        return types.void(), codegen
+
+    return fence
+
+
+acquire_fence = _fence("acquire")
+"""What was loaded before is loaded before everything that follows; no instruction on x86."""
+
+release_fence = _fence("release")
+"""Everything before is done before what is stored after; no instruction on x86."""
+
+
 @intrinsic
 def fetch_add(typingctx: Any, address: Any, amount: Any) -> Any:
     """Add to a 64-bit word that threads share; the word's value before."""
@@ -265,12 +284,15 @@ def exchange_if(typingctx: Any, address: Any, expected: Any, value: Any) -> Any:
 
 @intrinsic
 def pause(typingctx: Any) -> Any:
-    """A moment's rest in a loop that waits for another thread; on x86 the instruction of that name."""
+    """A moment's rest in a loop that waits for another thread: on x86 the instruction of that name, on ARM a barrier for
+    instructions, which takes about as long."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         triple = str(builder.module.triple)
         if triple.startswith("x86_64"):
             call_llvm(builder, "llvm.x86.sse2.pause", ir.VoidType(), [])
+        elif triple.startswith(("aarch64", "arm64")):
+            call_llvm(builder, "llvm.aarch64.isb", ir.VoidType(), [ir.Constant(I32, 15)])
         return context.get_dummy_value()
 
     return types.void(), codegen

@@ -23,6 +23,7 @@ from supervm.kernels.cpu.lanes.addresses import (
     LINE,
     acquire32,
     acquire64,
+    acquire_fence,
     copy,
     exchange_if,
     load32,
@@ -31,6 +32,7 @@ from supervm.kernels.cpu.lanes.addresses import (
     prefetch_address,
     release32,
     release64,
+    release_fence,
     store32,
     store64,
 )
@@ -169,6 +171,7 @@ def read_at(versions: Any, number: Any, watermark: Any, out: Any) -> Any:
             size = load32(cell_address(versions, cell) + SIZE)
             if size <= out.size:
                 copy_value(versions, cell, out.ctypes.data, size)
+        acquire_fence()  # an acquire orders what follows it, and this is about what came before
         if acquire64(versions + 8 * EPOCH) == epoch:
             return -1 if size == GONE else size
 
@@ -197,6 +200,7 @@ def begin_freeing(versions: Any) -> None:
     """From here to `end_freeing` readers wait."""
     lock(versions)
     release64(versions + 8 * EPOCH, word(versions, EPOCH) + 1)
+    release_fence()  # no cell changes before the epoch is odd
 
 
 @njit(cache=True)
