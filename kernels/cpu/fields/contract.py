@@ -18,6 +18,7 @@ selecting and storing elements never asks what they are made of. `tests/kernels/
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol, TypeAlias
 
 from llvmlite import ir
@@ -88,3 +89,27 @@ class FieldCode(Protocol):
 
     def to_words(self, e: Emitter, a: Carried) -> Words:
         """The canonical integer."""
+
+
+class PlainWords(ABC):
+    """For code whose elements have no form of their own: words in memory are the canonical integer."""
+
+    @abstractmethod
+    def from_words(self, e: Emitter, words: Words) -> Carried:
+        """An integer as an element, reduced."""
+
+    @abstractmethod
+    def to_words(self, e: Emitter, a: Carried) -> Words:
+        """The canonical integer."""
+
+    def canonical_words(self, e: Emitter, a: Carried) -> Words:
+        """As `to_words`, since there is no form of its own."""
+        return self.to_words(e, a)
+
+    def packed(self, e: Emitter, a: Carried) -> Words:
+        """As `to_words`."""
+        return self.to_words(e, a)
+
+    def unpacked(self, e: Emitter, words: Words) -> Carried:
+        """As `from_words`."""
+        return self.from_words(e, words)

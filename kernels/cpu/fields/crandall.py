@@ -10,11 +10,11 @@ With lanes, products are IFMA multiply-adds; with one lane, 64×64→128-bit pro
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from llvmlite import ir
 
-from supervm.kernels.cpu.fields.contract import Canonical, Carried, Factors, Limbs, Terms, Words
+from supervm.kernels.cpu.fields.contract import Canonical, Carried, Factors, Limbs, PlainWords, Terms, Words
 from supervm.kernels.cpu.lanes.emitter import Emitter, digits
 from supervm.kernels.cpu.lanes.lanes import LanesType
 from supervm.kernels.spec import FieldSpec
@@ -23,7 +23,7 @@ RADIX = 52
 LIMBS = 5
 
 
-class CrandallField(ABC):
+class CrandallField(PlainWords):
     """The code generator for one modulus; how it multiplies depends on the lane type."""
 
     limbs = LIMBS
@@ -115,18 +115,6 @@ class CrandallField(ABC):
     def to_words(self, e: Emitter, a: Carried) -> Words:
         """The canonical value as four 64-bit words."""
         return e.join(self.canonical(e, a), RADIX, 4)
-
-    def canonical_words(self, e: Emitter, a: Carried) -> Words:
-        """As `to_words`, since there is no form of its own."""
-        return self.to_words(e, a)
-
-    def packed(self, e: Emitter, a: Carried) -> Words:
-        """As `to_words`."""
-        return self.to_words(e, a)
-
-    def unpacked(self, e: Emitter, words: Words) -> Carried:
-        """As `from_words`."""
-        return self.from_words(e, words)
 
 
 class CrandallLanes(CrandallField):

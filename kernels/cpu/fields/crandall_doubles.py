@@ -13,11 +13,20 @@ of two elements is a factor beside an element as it is with `CrandallShort`; wit
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from llvmlite import ir
 
-from supervm.kernels.cpu.fields.contract import Canonical, Carried, Factors, Limbs, Loose, Terms, Words
+from supervm.kernels.cpu.fields.contract import (
+    Canonical,
+    Carried,
+    Factors,
+    Limbs,
+    Loose,
+    PlainWords,
+    Terms,
+    Words,
+)
 from supervm.kernels.cpu.fields.doubles import (
     HIGH,
     HIGH_WIDE,
@@ -37,7 +46,7 @@ from supervm.kernels.spec import FieldSpec
 LIMBS = 5
 
 
-class CrandallDoubles(DoublesField, ABC):
+class CrandallDoubles(DoublesField, PlainWords):
     """What both shapes of the modulus share."""
 
     limbs = LIMBS
@@ -126,22 +135,6 @@ class CrandallDoubles(DoublesField, ABC):
     def to_words(self, e: Emitter, a: Carried) -> Words:
         """The canonical value as four 64-bit words."""
         return self.joined(e, self.canonical(e, a))
-
-    @abstractmethod
-    def from_words(self, e: Emitter, words: Words) -> Carried:
-        """Four 64-bit words (any value below 2^256) as an element."""
-
-    def canonical_words(self, e: Emitter, a: Carried) -> Words:
-        """As `to_words`, since there is no form of its own."""
-        return self.to_words(e, a)
-
-    def packed(self, e: Emitter, a: Carried) -> Words:
-        """As `to_words`."""
-        return self.to_words(e, a)
-
-    def unpacked(self, e: Emitter, words: Words) -> Carried:
-        """As `from_words`."""
-        return self.from_words(e, words)
 
 
 class CrandallShort(CrandallDoubles):
