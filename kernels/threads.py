@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.rounding import set_mode, to_nearest
 
 _lock = threading.Lock()
 _threads = 1
@@ -47,6 +46,8 @@ def run_slices(work: Callable[[int, int], object], items: int, grain: int) -> No
     so that uneven slices even out. The first exception is raised after all slices that had started have ended. Doubles are
     rounded to nearest, whatever mode the caller left.
     """
+    from supervm.kernels.rounding import to_nearest  # the compiler, which who only sets threads does not need
+
     with to_nearest():
         _run_slices(work, items, grain)
 
@@ -100,6 +101,8 @@ def _submit(work: Callable[[], None]):  # type: ignore[no-untyped-def]
     global _pool
     with _lock:
         if _pool is None:
+            from supervm.kernels.rounding import set_mode
+
             workers = max(1, _threads - 1)
             _pool = ThreadPoolExecutor(workers, "supervm", initializer=set_mode, initargs=(0,))
         return _pool.submit(work)

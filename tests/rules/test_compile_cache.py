@@ -222,7 +222,10 @@ COMPILED = {
     "status": [],
     "contract list": [],
     "contract check token": [],
-    "node genesis new.genesis": ["supervm.engine.arrays.ragged.ascending"],
+    "node genesis new.genesis": [
+        "supervm.engine.arrays.ragged.ascending",
+        "supervm.kernels.rounding.set_mode",
+    ],
     **{f"{command} --help": [] for command in ("", *COMMANDS, "contract deploy", "node genesis")},
 }
 """Commands that have next to no use for kernels → what they compile."""

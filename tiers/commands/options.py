@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from supervm.kernels.errors import ArgumentError
-from supervm.kernels.registry import BACKENDS
 from supervm.tiers import console
 from supervm.tiers.hardware import Hardware, detect
 from supervm.tiers.settings import Settings, load
@@ -27,9 +26,7 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file o
 Threads = Annotated[
     int | None, typer.Option("--threads", help="Threads, at most the usable cores; 0 is one for each.")
 ]
-Backend = Annotated[
-    str | None, typer.Option("--backend", help=f"auto, {', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}.")
-]
+Backend = Annotated[str | None, typer.Option("--backend", help="auto, or one that doctor lists.")]
 Strategy = Annotated[
     str | None,
     typer.Option("--strategy", help="auto, cpu-only, gpu-only or balance: where auto's work goes."),
