@@ -3,7 +3,7 @@
 
 `CrandallShort`, for c of a few bits and k = 255 (2^255 − 19): limbs of 51 bits, so that 2^255 ≡ c is the place of limb 5.
 
-`CrandallLong`, for c of up to 33 bits and k = 256 (secp256k1's p): limbs at bits 0, 52, 103, 154 and 205, so that 2^256 is
+`CrandallLong`, for c of up to 33 bits and k = 256: limbs at bits 0, 52, 103, 154 and 205, so that 2^256 is
 the place of limb 5. aᵢ·bⱼ with i, j ≥ 1 lies one bit above the place of column i + j: up to column 4 a factor is doubled; in
 column 5, which is 52 bits wide, the low halves are doubled and the high ones already count as column 6; above it all fits.
 

@@ -27,6 +27,7 @@ from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
 from supervm.kernels.cpu.fields import wide_products as wf
 from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.fields.wide_codegen import GROUPS, groups_of
 from supervm.kernels.cpu.hashes import poseidon_sums as ws
 from supervm.kernels.cpu.hashes.batch import order_by_count
 from supervm.kernels.cpu.lanes import lanes as ln
@@ -40,15 +41,15 @@ from supervm.kernels.threads import get_threads, run_slices
 WIDEST = 17
 """The most elements of a state."""
 
-ROOM = 2 * WIDEST * wf.GROUPS
+ROOM = 2 * WIDEST * GROUPS
 OTHER = WIDEST
 """Where the second of the two states in a room begins: a matrix reads one and writes the other."""
 
 TURN = 16
 """Places for the recurrence's sequence, which is overwritten in a circle."""
-SEQUENCE = TURN * wf.GROUPS
+SEQUENCE = TURN * GROUPS
 
-SOURCE = wf.GROUPS
+SOURCE = GROUPS
 
 WIDTH, HEAD, PARTIAL, TAIL, FORM, CAPACITY = range(6)
 """What the words of a plan say: t, layers, rounds of the recurrence, layers, the form, and where the capacity is."""
@@ -385,7 +386,7 @@ SLICE = 4096
 
 def _grain(items: int, field: Field) -> int:
     """Items of a slice: whole groups, four slices a thread or more."""
-    unit = field.lanes.width * wf.groups_of(field.lanes.type)
+    unit = field.lanes.width * groups_of(field.lanes.type)
     share = -(-items // (4 * get_threads())) if get_threads() > 1 else items
     return max(unit, -(-min(SLICE, share) // unit) * unit)
 

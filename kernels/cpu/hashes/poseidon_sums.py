@@ -15,14 +15,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu.fields.doubles import Doubles
-from supervm.kernels.cpu.fields.wide_products import (
-    Alternating,
-    Groups,
-    Room,
-    WideDoubles,
-    WideLanes,
-    WideOne,
-)
+from supervm.kernels.cpu.fields.wide_codegen import Alternating, Groups, WideDoubles, WideLanes, WideOne
+from supervm.kernels.cpu.fields.wide_products import Room
 from supervm.kernels.cpu.lanes.emitter import I64, digits
 from supervm.kernels.cpu.lanes.numba_types import literal
 

@@ -38,7 +38,7 @@ from supervm.kernels.cpu.fields.doubles import (
     DoublesField,
 )
 from supervm.kernels.cpu.fields.montgomery_doubles import IN_DOUBLES, MontgomeryDoubles
-from supervm.kernels.cpu.fields.wide_products import LARGEST_SUM, Alternating, WideDoubles
+from supervm.kernels.cpu.fields.wide_codegen import LARGEST_SUM, Alternating, WideDoubles
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.cpu.ntt import passes, shoup
 

@@ -12,7 +12,7 @@ from interval_builder import BoundError, Interval, Standin
 from supervm.crypto.params.poseidon import FIELDS
 from supervm.kernels.cpu.fields.element_type import generator
 from supervm.kernels.cpu.fields.montgomery import MontgomeryField
-from supervm.kernels.cpu.fields.wide_products import LARGEST_SUM, Alternating, WideLanes, WideOne
+from supervm.kernels.cpu.fields.wide_codegen import LARGEST_SUM, Alternating, WideLanes, WideOne
 from supervm.kernels.cpu.hashes.poseidon_sums import SHIFT, SumsInLanes, SumsInOne
 from supervm.kernels.cpu.lanes.lanes import IFMA_64X8, LANES_64
 
