@@ -167,7 +167,7 @@ class Status(Struct, frozen=True):
 def absent() -> frozenset[str]:
     """Backends that none of the loaded operations can use on this machine."""
     listed = [backend for operation in registry.operations() for backend in registry.backends(operation)]
-    return frozenset(one.name for one in listed) - {one.name for one in listed if one.available}
+    return frozenset(registry.BACKENDS if listed else ()) - {one.name for one in listed if one.available}
 
 
 class StatusBoard:
