@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lanes_here import FULL
 from recorded_runs import environment, row
 
 from supervm.benchmarks import beside
@@ -14,6 +15,7 @@ from supervm.benchmarks.reports import collection
 from supervm.benchmarks.reports.collection import Job, jobs, measure_all
 from supervm.benchmarks.results import read
 from supervm.benchmarks.rows import Row
+from supervm.kernels import registry
 
 Asked = list[tuple[str, dict[str, Any]]]
 
@@ -97,6 +99,10 @@ def test_a_gpu_is_measured_where_there_is_one(asked: Asked, monkeypatch: pytest.
 def test_a_quick_run_of_a_real_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(collection, "SUITES", ("hashes",))
     monkeypatch.setattr(beside, "PEER_SECONDS", 0.001)
+    backends = registry.backends
+    monkeypatch.setattr(
+        registry, "backends", lambda name: [each for each in backends(name) if each.name in FULL]
+    )
     found = measure_all(tmp_path, environment(), threads=1, quick=True)
     assert not found.failures
     (run,) = found.runs

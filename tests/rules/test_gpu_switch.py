@@ -19,7 +19,8 @@ def test_gpu_marker_without_a_gpu(tmp_path, options, outcome):
     head, future, rest = conftest.partition("from __future__ import annotations\n")
     (tmp_path / "conftest.py").write_text(head + future + WITHOUT_CUPY + rest, encoding="utf-8")
     (tmp_path / "test_it.py").write_text("import pytest\n@pytest.mark.gpu\ndef test_it(): pass\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n")
+    settings = f"[pytest]\nmarkers = gpu\npythonpath = {CONFTEST.parent / 'support'}\n"
+    (tmp_path / "pytest.ini").write_text(settings, encoding="utf-8")
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", *options],
         cwd=tmp_path,

@@ -20,7 +20,7 @@ FULL = list(dict.fromkeys([best().name, "scalar"]))
 
 KINDS = list({lanes.multiplier: name for name, lanes in HERE.items()}.values())
 """What decisive tests run on: a backend of each multiplier, of those with doubles the narrowest, since all of them come from
-one generator. `tests/agreement` compares the others."""
+one generator. `tests/agreement` compares the others, on one scheme."""
 
 TWIN = pytest.param("cuda", marks=pytest.mark.twin)
 

@@ -83,7 +83,7 @@ def test_doctor_where_every_operation_has_the_same_problem(run: Run, width: int)
     result = run("doctor", "--backend", "cuda", COLUMNS=str(width))
     lines = lines_of(result.stdout, width)
     assert f"all {len(inventory.operations())} operations: backend 'cuda'" in " ".join(lines)
-    assert len(lines) <= {60: 50, 80: 40, 160: 30}[width]
+    assert len(lines) <= {60: 50, 80: 42, 160: 32}[width]
 
 
 @pytest.mark.usefixtures("_every_backend_right")

@@ -162,4 +162,4 @@ def test_health_is_answered_beside_bodies_of_the_limit(served):
                 assert time.monotonic() - begun < 5
         finally:
             stop.set()
-        assert sum(caller.result() for caller in callers) > 8
+        assert sum(caller.result() for caller in callers) >= 8
