@@ -37,7 +37,6 @@ from supervm.kernels.cpu.fields.doubles import (
     Doubles,
     DoublesField,
     bits_of,
-    centred,
 )
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.cpu.lanes.lanes import LanesType
@@ -64,10 +63,7 @@ class CrandallDoubles(DoublesField, PlainWords):
 
     def represent(self, value: int) -> list[int]:
         """A constant as limbs, between −p/2 and p/2."""
-        value %= self.spec.modulus
-        if value > self.spec.modulus // 2:
-            value -= self.spec.modulus
-        return [bits_of(digit) for digit in centred(value, self.widths)]
+        return self.standing(value)
 
     def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Carried]:
         """With P the sum of the products of the factor pairs: coefficient · P + Σ terms, for each of `sums`."""
@@ -162,10 +158,7 @@ class CrandallShort(CrandallDoubles):
         for a, b in pairs:
             row, square = list(a), a is b
             for i in range(LIMBS):
-                for j in range(i if square else 0, LIMBS):
-                    if square and j == i + 1:
-                        row[i] = d.add(row[i], row[i])
-                    self.split_product(d, columns[i + j], columns[i + j + 1], row[i], b[j])
+                self.add_row(d, columns, row, b, i, square)
                 self.ordered(d, columns, row, i)
         for index in range(LIMBS):
             self._add_folded(d.e, columns[index], columns[index + LIMBS])

@@ -170,6 +170,15 @@ class DoublesField:
         """The bit at which each limb begins."""
         return [sum(self.widths[:index]) for index in range(self.limbs)]
 
+    def nearest_zero(self, value: int) -> int:
+        """The representative between −p/2 and p/2."""
+        value %= self.spec.modulus
+        return value - self.spec.modulus if value > self.spec.modulus // 2 else value
+
+    def standing(self, value: int) -> list[int]:
+        """The limbs of an element that is `value` in this field's own form, between −p/2 and p/2."""
+        return [bits_of(digit) for digit in centred(self.nearest_zero(value), self.widths)]
+
     # Products into columns --------------------------------------------------------------------------------
 
     def split_product(
@@ -188,6 +197,15 @@ class DoublesField:
         rest = d.add(d.fma(a, b, d.sub(d.constant(HIGH_WIDE), h)), d.constant(LOW))
         low.add(d.bits(rest), bits_of(LOW))
         high.add(d.bits(h), bits_of(HIGH_WIDE))
+
+    def add_row(
+        self, d: Doubles, columns: list[Column], row: Limbs, other: Limbs, i: int, square: bool
+    ) -> None:
+        """Add limb i of `row` times `other`; of a square what earlier rows left out, with that limb doubled in its place."""
+        for j in range(i if square else 0, self.limbs):
+            if square and j == i + 1:
+                row[i] = d.add(row[i], row[i])
+            self.split_product(d, columns[i + j], columns[i + j + 1], row[i], other[j])
 
     def ordered(self, d: Doubles, columns: list[Column], row: Limbs, index: int) -> None:
         """After row `index` of a product: all columns so far, and the row's next limb, before what follows."""

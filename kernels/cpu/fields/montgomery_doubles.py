@@ -47,16 +47,8 @@ class MontgomeryDoubles(DoublesField):
         self.modulus = centred(spec.modulus, self.widths)
         [self.minus_inverse, _] = centred(-pow(spec.modulus, -1, 1 << RADIX) % (1 << RADIX), (RADIX, 1))
 
-    def _nearest_zero(self, value: int) -> int:
-        value %= self.spec.modulus
-        return value - self.spec.modulus if value > self.spec.modulus // 2 else value
-
     def _constants(self, e: Emitter, value: int) -> Limbs:
         return [e.constant(bits_of(digit)) for digit in centred(value, self.widths)]
-
-    def standing(self, value: int) -> list[int]:
-        """The limbs of an element that is `value` in this field's own form, between −p/2 and p/2."""
-        return [bits_of(digit) for digit in centred(self._nearest_zero(value), self.widths)]
 
     def represent(self, value: int) -> list[int]:
         """A constant as limbs, in Montgomery form, between −p/2 and p/2."""
@@ -176,10 +168,7 @@ class MontgomeryDoubles(DoublesField):
         quotient: Quotient | None = None
         for i in range(self.limbs):
             for row, other, square in pairs:
-                for j in range(i if square else 0, self.limbs):
-                    if square and j == i + 1:
-                        row[i] = d.add(row[i], row[i])
-                    self.split_product(d, columns[i + j], columns[i + j + 1], row[i], other[j])
+                self.add_row(d, columns, row, other, i, square)
             if quotient is not None:
                 self._clear(d, columns, i - 1, quotient)
             self.ordered(d, columns, pairs[-1][0], i)
@@ -193,10 +182,7 @@ class MontgomeryDoubles(DoublesField):
         row, square = [d.real(limb) for limb in a], a is b
         other = list(row) if square else [d.real(limb) for limb in b]
         for i in range(self.limbs):
-            for j in range(i if square else 0, self.limbs):
-                if square and j == i + 1:
-                    row[i] = d.add(row[i], row[i])
-                self.split_product(d, columns[i + j], columns[i + j + 1], row[i], other[j])
+            self.add_row(d, columns, row, other, i, square)
         return columns
 
     def reduced_columns(self, d: Doubles, columns: list[Column]) -> Carried:
@@ -285,7 +271,7 @@ class MontgomeryDoubles(DoublesField):
         if count == self.limbs:
             limbs[-1] = d.add(limbs[-1], carries[-1])
         else:  # the few bits above R, times R modulo p
-            above = centred(self._nearest_zero(self.r), self.widths)
+            above = centred(self.nearest_zero(self.r), self.widths)
             limbs = self._carried(
                 d,
                 [
@@ -293,5 +279,5 @@ class MontgomeryDoubles(DoublesField):
                     for digit, limb in zip(above, limbs, strict=False)
                 ],
             )
-        square = self._constants(e, self._nearest_zero(self.r**2))
+        square = self._constants(e, self.nearest_zero(self.r**2))
         return self._product(e, [([d.bits(limb) for limb in limbs], square)])

@@ -160,7 +160,8 @@ def double_lanes_unavailable(name: str) -> str:
         return f"the processor has no {', '.join(missing)}"
     if name in _without():
         return f"{WITHOUT} switches it off"
-    if not all(word in _multiply_add(lanes.width) for word in lanes.evidence):
+    listing = _multiply_add(lanes.width)
+    if not all(word in listing for word in lanes.evidence):
         return f"Numba's target has no fused multiply-add of {lanes.width} doubles"
     return ""
 
