@@ -21,14 +21,38 @@ from supervm.kernels.cpu.lanes import lanes as ln
 # mypy: disallow_untyped_defs=False
 
 
+_double = fe.formula(
+    ([(1, 0), (1, 1), (-1, 2)], []),
+    ([(2, 3), (1, 0), (-1, 1)], []),
+    ([(1, 0), (-1, 1)], []),
+    ([(1, 0), (1, 1)], []),
+    factors=((0, 0), (1, 1), (2, 2), (3, 3)),
+)
+"""X² + Y² − S², 2Z² + X² − Y², X² − Y², X² + Y² of (X, Y, S, Z)."""
+
+_add_cached = fe.formula(
+    ([(1, 1), (-1, 0)], []),
+    ([(2, 3), (-1, 2)], []),
+    ([(2, 3), (1, 2)], []),
+    ([(1, 1), (1, 0)], []),
+    factors=((0, 1), (2, 3), (4, 5), (6, 7)),
+)
+"""b − a, 2d − c, 2d + c, b + a for the products a, b, c, d of eight elements."""
+
+_add_affine = fe.formula(
+    ([(1, 1), (-1, 0)], []),
+    ([(-1, 2)], [(2, 6)]),
+    ([(1, 2)], [(2, 6)]),
+    ([(1, 1), (1, 0)], []),
+    factors=((0, 1), (2, 3), (4, 5)),
+)
+"""The same with the seventh element in place of d."""
+
+
 @njit(nogil=True, cache=True)
 def double(X, Y, Z):
     """2P, completed: four squares."""
-    B = fe.sqr(Y)
-    H, G = fe.sqr_pair(X, B, 1, 1, 1, -1)
-    E = fe.sqr_add(-1, fe.add(X, Y), 1, H)
-    F = fe.sqr_add(2, Z, 1, G)
-    return E, F, G, H
+    return _double((X, Y, fe.add(X, Y), Z))
 
 
 @njit(nogil=True, cache=True)
@@ -36,10 +60,8 @@ def add_cached(P, Q):
     """P + Q, completed, P extended and Q cached."""
     X, Y, Z, T = P
     plus, minus, z, t2d = Q
-    A = fe.mul(fe.sub(Y, X), minus)
-    H, E = fe.mul_pair(fe.add(Y, X), plus, A, 1, 1, 1, -1)
-    G, F = fe.mul_pair(Z, z, fe.mul(T, t2d), 2, 1, 2, -1)
-    return E, F, G, H
+    difference, total = fe.lazy(1, Y, -1, X, 0), fe.lazy(1, Y, 1, X, 0)
+    return _add_cached((difference, minus, total, plus, T, t2d, Z, z))
 
 
 @njit(nogil=True, cache=True)
@@ -47,10 +69,8 @@ def add_affine(P, Q):
     """P + Q, completed, P extended and Q affine."""
     X, Y, Z, T = P
     plus, minus, t2d = Q
-    A = fe.mul(fe.sub(Y, X), minus)
-    H, E = fe.mul_pair(fe.add(Y, X), plus, A, 1, 1, 1, -1)
-    G, F = fe.mul_pair(T, t2d, Z, 1, 2, -1, 2)
-    return E, F, G, H
+    difference, total = fe.lazy(1, Y, -1, X, 0), fe.lazy(1, Y, 1, X, 0)
+    return _add_affine((difference, minus, total, plus, T, t2d, Z))
 
 
 @njit(nogil=True, cache=True)

@@ -19,6 +19,10 @@ from supervm.kernels.cpu.lanes import lanes as ln
 # mypy: disallow_untyped_defs=False
 
 
+_ordinate = fe.formula(([(1, 0), (-8, 1)], []), factors=((0, 1), (2, 2)))
+"""a·b − 8c²."""
+
+
 @njit(nogil=True, cache=True)
 def double(X, Y, Z):
     """2P: three products, four squares (Cohen, Miyaji, Ono with a = 0)."""
@@ -26,7 +30,7 @@ def double(X, Y, Z):
     S = fe.mul_scaled(4, X, A)
     M = fe.sqr_scaled(3, X)
     X3 = fe.sqr_add(1, M, -2, S)
-    Y3 = fe.mul_add(1, M, fe.sub(S, X3), -8, fe.sqr(A))
+    [Y3] = _ordinate((M, fe.sub(S, X3), A))
     return X3, Y3, fe.mul_scaled(2, Y, Z)
 
 
@@ -42,6 +46,13 @@ def add_mixed(X, Y, Z, x, y):
     X3 = fe.sqr_add_two(R, -1, HHH, -2, V)
     Y3 = fe.mul_two(R, fe.sub(X3, V), Y, HHH)
     return X3, Y3, fe.mul_scaled(-1, Z, H)
+
+
+@njit(nogil=True, cache=True)
+def third_point(slope, x1, y1, x2):
+    """The sum of two affine points on a line of this slope: what is left of it, turned over."""
+    x3 = fe.sqr_add_two(slope, -1, x1, -1, x2)
+    return x3, fe.mul_add(1, slope, fe.sub(x1, x3), -1, y1)
 
 
 @njit(nogil=True, cache=True)

@@ -40,6 +40,9 @@ Terms: TypeAlias = list[tuple[int, Carried]]
 Factors: TypeAlias = list[tuple[Loose, Loose]]
 """Pairs that are multiplied. The same list object twice is a square."""
 
+Row: TypeAlias = tuple[list[tuple[int, int]], Terms]
+"""A sum of products of its own: small integer coefficients and which product they are of, and terms beside them."""
+
 
 class FieldCode(Protocol):
     """What writes a field's instructions.

@@ -14,7 +14,16 @@ from abc import abstractmethod
 
 from llvmlite import ir
 
-from supervm.kernels.cpu.fields.contract import Canonical, Carried, Factors, Limbs, PlainWords, Terms, Words
+from supervm.kernels.cpu.fields.contract import (
+    Canonical,
+    Carried,
+    Factors,
+    Limbs,
+    PlainWords,
+    Row,
+    Terms,
+    Words,
+)
 from supervm.kernels.cpu.lanes.emitter import Emitter, digits
 from supervm.kernels.cpu.lanes.lanes import LanesType
 from supervm.kernels.spec import FieldSpec
@@ -100,6 +109,18 @@ class CrandallField(PlainWords):
         A pair of the same list object twice is a square. Positive coefficients are at most 8, a negative one is −1.
         """
 
+    @abstractmethod
+    def combinations(self, e: Emitter, factors: Factors, rows: list[Row]) -> list[Carried]:
+        """For each row Σ coefficient · product + Σ coefficient · term, carried once; coefficients of products add up to
+        ±8 at most."""
+
+    def _lifted(self, bits: int, top: int) -> list[int]:
+        """A multiple of p whose limbs are 2^bits, and the last 2^top, less 2^52 at most: what is subtracted from it stays
+        positive."""
+        limbs = [1 << bits] * (LIMBS - 1) + [1 << top]
+        rest = self.represent(sum(limb << (RADIX * index) for index, limb in enumerate(limbs)))
+        return [limb - digit for limb, digit in zip(limbs, rest, strict=True)]
+
     def canonical(self, e: Emitter, a: Carried) -> Canonical:
         """The representative below p, in carried limbs. The contract's value is below 2p: one subtraction is enough."""
         probe = self._ripple(e, [e.add(a[0], e.constant(self.fold)), *a[1:]])
@@ -135,6 +156,23 @@ class CrandallLanes(CrandallField):
                 bias = [e.constant(limb) for limb in self._borrowed(512)]
                 start = [e.sub(x, y) for x, y in zip(bias, columns, strict=True)]
             results.append(self._carry(e, self._sum(e, start, terms)))
+        return results
+
+    def combinations(self, e: Emitter, factors: Factors, rows: list[Row]) -> list[Carried]:
+        """See `CrandallField.combinations`: folded columns are scaled, added and carried."""
+        folded = [self._product(e, [pair]) for pair in factors]
+        results = []
+        for products, terms in rows:
+            lifted = any(coefficient < 0 for coefficient, _ in products)
+            total: Limbs | None = [e.constant(limb) for limb in self._lifted(61, 61)] if lifted else None
+            for coefficient, index in products:
+                scaled = [e.scale(column, abs(coefficient)) for column in folded[index]]
+                if total is None:
+                    total = scaled
+                else:
+                    step = e.add if coefficient > 0 else e.sub
+                    total = [step(x, y) for x, y in zip(total, scaled, strict=True)]
+            results.append(self._carry(e, self._sum(e, total, terms)))
         return results
 
     def _product(self, e: Emitter, factors: Factors) -> Limbs:

@@ -24,6 +24,7 @@ from supervm.kernels.cpu.fields.contract import (
     Limbs,
     Loose,
     PlainWords,
+    Row,
     Terms,
     Words,
 )
@@ -76,6 +77,24 @@ class CrandallDoubles(DoublesField, PlainWords):
         results = []
         for coefficient, terms in sums:
             columns = [column.times(coefficient) for column in folded]
+            self.add_terms(d, columns, terms)
+            results.append(self._settled(d, columns))
+        return results
+
+    def combinations(self, e: Emitter, factors: Factors, rows: list[Row]) -> list[Carried]:
+        """For each row Σ coefficient · product + Σ coefficient · term, carried once; coefficients of products add up to
+        ±9 at most."""
+        d = Doubles(e)
+        folded = []
+        for a, b in factors:
+            x = [d.real(limb) for limb in a]
+            folded.append(self._folded(d, [(x, x if a is b else [d.real(limb) for limb in b])]))
+        results = []
+        for products, terms in rows:
+            columns = [Column(e) for _ in range(LIMBS)]
+            for coefficient, index in products:
+                for column, part in zip(columns, folded[index], strict=True):
+                    column.add(part.raw, part.excess, coefficient)
             self.add_terms(d, columns, terms)
             results.append(self._settled(d, columns))
         return results

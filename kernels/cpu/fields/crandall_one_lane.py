@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from supervm.kernels.cpu.fields.contract import Factors, Limbs, Terms
+from supervm.kernels.cpu.fields.contract import Factors, Limbs, Row, Terms
 from supervm.kernels.cpu.fields.crandall import LIMBS, RADIX, CrandallField
 from supervm.kernels.cpu.lanes.emitter import I128, Emitter
 
@@ -38,6 +38,27 @@ class CrandallOneLane(CrandallField):
             else:
                 product = self._settle(e, columns)
                 results.append(self._carry(e, self._sum(e, None, [*terms, (-1, product)])))
+        return results
+
+    def combinations(self, e: Emitter, factors: Factors, rows: list[Row]) -> list[Limbs]:
+        """See `CrandallField.combinations`: columns of 128 bits are scaled, added and carried."""
+        folded = [self._folded_columns(e, [pair]) for pair in factors]
+        results = []
+        for products, terms in rows:
+            lifted = any(coefficient < 0 for coefficient, _ in products)
+            total: Limbs = [ir.Constant(I128, limb) for limb in self._lifted(118, 110)] if lifted else []
+            for coefficient, index in products:
+                factor = ir.Constant(I128, abs(coefficient))
+                scaled = [
+                    column if abs(coefficient) == 1 else e.builder.mul(column, factor)
+                    for column in folded[index]
+                ]
+                step = e.builder.add if coefficient > 0 else e.builder.sub
+                total = [step(x, y) for x, y in zip(total, scaled, strict=True)] if total else scaled
+            if terms:
+                extra = self._sum(e, None, terms)
+                total = [e.builder.add(x, e.wide(limb)) for x, limb in zip(total, extra, strict=True)]
+            results.append(self._settle(e, total))
         return results
 
     def _folded_columns(self, e: Emitter, factors: Factors) -> list[ir.Value]:

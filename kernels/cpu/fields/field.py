@@ -17,6 +17,7 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
+from supervm.kernels.cpu.fields.contract import Row
 from supervm.kernels.cpu.fields.element_type import ElementType, LocalType, constant_element, pack, unpack
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.cpu.lanes.lanes import FMA, I64, LanesType, MaskType, element_pointer
@@ -154,32 +155,40 @@ def mul_two(typingctx: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     return element(a, b, c, d), codegen
 
 
-@intrinsic(prefer_literal=True)
-def mul_pair(typingctx: Any, a: Any, b: Any, c: Any, k0: Any, c0: Any, k1: Any, c1: Any) -> Any:
-    """(k0 · a·b + c0 · c, k1 · a·b + c1 · c) from one product, with literal coefficients; k in 1 … 8 or −1."""
-    element = _require_element(a, b, c)
-    sums = [(literal(k, "k"), literal(kc, "c")) for k, kc in ((k0, c0), (k1, c1))]
-    result = types.UniTuple(element, 2)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pair = _products(builder, element, [(args[0], args[1])], [(k, [(kc, args[2])]) for k, kc in sums])
-        return context.make_tuple(builder, result, pair)
-
-    return result(a, b, c, k0, c0, k1, c1), codegen
+FORMULAS: list[tuple[tuple[tuple[int, int], ...], tuple[Row, ...]]] = []
+"""What `formula` was asked for, for the proofs of bounds: factors and rows."""
 
 
-@intrinsic(prefer_literal=True)
-def sqr_pair(typingctx: Any, a: Any, c: Any, k0: Any, c0: Any, k1: Any, c1: Any) -> Any:
-    """(k0 · a² + c0 · c, k1 · a² + c1 · c) from one square, with literal coefficients; k in 1 … 8 or −1."""
-    element = _require_element(a, c)
-    sums = [(literal(k, "k"), literal(kc, "c")) for k, kc in ((k0, c0), (k1, c1))]
-    result = types.UniTuple(element, 2)
+def formula(*rows: Row, factors: tuple[tuple[int, int], ...]) -> Any:
+    """A function of a tuple of elements: sums of products that are carried once each, in fields that fold.
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pair = _products(builder, element, [(args[0], args[0])], [(k, [(kc, args[1])]) for k, kc in sums])
-        return context.make_tuple(builder, result, pair)
+    Args:
+        rows: for each result coefficients and indices of products, and coefficients and indices of elements; those of
+            products are between −8 and 8 and add up to 9 at most.
+        factors: the indices of the two elements of each product; the same index twice is a square.
+    """
+    FORMULAS.append((factors, rows))
 
-    return result(a, c, k0, c0, k1, c1), codegen
+    @intrinsic
+    def operation(typingctx: Any, elements: Any) -> Any:
+        element = _require_element(*elements)
+        if not hasattr(element.code, "combinations"):
+            raise TypingError(f"formulas are for fields that fold, not {element}")
+        result = types.UniTuple(element, len(rows))
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            align_stack(builder, element.lanes)
+            limbs = [unpack(builder, element, value) for value in cgutils.unpack_tuple(builder, args[0])]
+            found = element.code.combinations(
+                Emitter(builder, element.lanes),
+                [(limbs[a], limbs[b]) for a, b in factors],
+                [(products, [(k, limbs[index]) for k, index in terms]) for products, terms in rows],
+            )
+            return context.make_tuple(builder, result, [pack(builder, element, limbs) for limbs in found])
+
+        return result(elements), codegen
+
+    return operation
 
 
 @intrinsic(prefer_literal=True)

@@ -38,9 +38,6 @@ def products(field, array, groups, out):  # type: ignore[no-untyped-def]
         base = 4 * group * size
         a, b = fe.load(field, array, base), fe.load(field, array, base + size)
         c, d = fe.load(field, array, base + 2 * size), fe.load(field, array, base + 3 * size)
-        pair = fe.mul_pair(a, b, c, 1, 1, 1, -1)
-        doubled = fe.mul_pair(a, b, c, 2, 1, -1, 2)
-        square = fe.sqr_pair(a, c, 1, 1, 1, -1)
         results = (
             fe.mul(a, b),
             fe.sqr(a),
@@ -53,14 +50,8 @@ def products(field, array, groups, out):  # type: ignore[no-untyped-def]
             fe.sqr_add(2, a, 1, c),
             fe.sqr_add_two(a, -1, c, -2, d),
             fe.mul_two(a, b, c, d),
-            pair[0],
-            pair[1],
-            doubled[0],
-            doubled[1],
-            square[0],
-            square[1],
         )
-        for index in range(17):
+        for index in range(11):
             fe.store(out, at, results[index])
             at += size
 
@@ -77,12 +68,6 @@ PRODUCTS = (
     lambda a, b, c, d: 2 * a * a + c,
     lambda a, b, c, d: a * a - c - 2 * d,
     lambda a, b, c, d: a * b + c * d,
-    lambda a, b, c, d: a * b + c,
-    lambda a, b, c, d: a * b - c,
-    lambda a, b, c, d: 2 * a * b + c,
-    lambda a, b, c, d: 2 * c - a * b,
-    lambda a, b, c, d: a * a + c,
-    lambda a, b, c, d: a * a - c,
 )
 
 
