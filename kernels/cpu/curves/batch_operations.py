@@ -17,7 +17,7 @@ from supervm.kernels.cpu.curves.curve import base_field, lanes_of, scalar_field
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
 from supervm.kernels.cpu.fields.lazy import from_words, mul, sqr
-from supervm.kernels.cpu.fields.lookup import lookup_stored
+from supervm.kernels.cpu.fields.lookup import lookup, row_words, store_row
 from supervm.kernels.cpu.lanes import lanes as ln
 
 # mypy: disallow_untyped_defs=False
@@ -108,7 +108,7 @@ def _multiply_all(curve, points, scalars, start, stop, results, verdicts):
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     work = rw.workspace(curve, 3)
-    table = np.empty(TABLE * 3 * fe.storage(base_field(curve)), np.uint64)
+    table = np.empty(width * (TABLE + 1) * row_words(base_field(curve), 3), np.uint64)
     digits = np.empty(WINDOWS * width, np.int8)
     for chunk in range(start, stop, width * rw.GROUPS):
         groups = (min(stop - chunk, width * rw.GROUPS) + width - 1) // width
@@ -125,13 +125,15 @@ def _multiply_all(curve, points, scalars, start, stop, results, verdicts):
 
 @njit(nogil=True, inline="always")
 def _write_table(curve, table, P):
-    """P, 2P, …, 8P."""
-    size = fe.storage(base_field(curve))
+    """0, P, 2P, …, 8P."""
+    stride = row_words(base_field(curve), 3)
+    apart = (TABLE + 1) * stride
+    zero = fe.constant(base_field(curve), 0)
+    store_row(table, 0, apart, (zero, zero, zero))
     Q = P
-    for entry in range(TABLE):
-        for part in range(3):
-            fe.store(table, (3 * entry + part) * size, Q[part])
-        Q = gr.double(P) if entry == 0 else gr.add(Q, P)
+    for entry in range(1, TABLE + 1):
+        store_row(table, entry * stride, apart, Q)
+        Q = gr.double(P) if entry == 1 else gr.add(Q, P)
 
 
 @njit(nogil=True, inline="always")
@@ -153,7 +155,7 @@ def _write_digits(field, scalars, first, last, digits):
 def _multiple(curve, table, digits):
     """Σ digitᵢ·16ⁱ·P from the table of P."""
     lanes, F = lanes_of(curve), base_field(curve)
-    width, size = ln.lane_width(lanes), fe.storage(F)
+    width, stride = ln.lane_width(lanes), row_words(F, 3)
     zero = fe.constant(F, 0)
     total = (zero, zero, zero)
     for index in range(WINDOWS - 1, -1, -1):
@@ -161,11 +163,7 @@ def _multiple(curve, table, digits):
             for _ in range(4):
                 total = gr.double(total)
         digit = ln.load(lanes, digits, index * width)
-        size_of = ln.absolute(digit)
-        X, Y = lookup_stored(F, table, 0, size, size_of, 8, 3)
-        Z, _ = lookup_stored(F, table, 2 * size, 2 * size, size_of, 8, 3)
-        Z = fe.select(ln.equal(digit, ln.splat(lanes, 0)), zero, Z)
-        entry = (X, Y, Z)
+        entry = lookup(F, table, 0, (TABLE + 1) * stride, stride, ln.absolute(digit), 3)
         total = gr.add(total, gr.choose(ln.bit_set(digit, 63), gr.negative(entry), entry))
     return total
 

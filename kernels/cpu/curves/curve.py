@@ -12,7 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu.fields.element_type import ElementType, Field, FieldMarkerType, constant_element
-from supervm.kernels.cpu.fields.lookup import padded_row
+from supervm.kernels.cpu.fields.lookup import SLACK, padded_row
 from supervm.kernels.cpu.lanes.lanes import Lanes, LanesMarkerType
 from supervm.kernels.cpu.lanes.numba_types import literal, register_marker
 from supervm.kernels.spec import Coordinate, EdwardsSpec, GroupSpec, WeierstrassSpec
@@ -31,12 +31,13 @@ class Curve:
         self.type = CurveMarkerType(spec, lanes)
 
     def table(self, points: Sequence[tuple[Coordinate, ...]]) -> npt.NDArray[np.uint64]:
-        """Rows of coordinates as limbs for `lookup_shared`: one row a point, padded, in one flat uint64 array."""
+        """Rows of coordinates as limbs for `lookup`, one row a point, padded, in one flat uint64 array."""
         used = len(points[0]) * self.field.limbs
-        rows = np.zeros((len(points), padded_row(used)), np.uint64)
-        for row, point in zip(rows, points, strict=True):
+        stride = padded_row(used)
+        words = np.zeros(len(points) * stride + SLACK, np.uint64)
+        for row, point in zip(words[: len(points) * stride].reshape(-1, stride), points, strict=True):
             row[:used] = [limb for coordinate in point for limb in self.field.represent(coordinate)]
-        return rows.reshape(-1)
+        return words
 
 
 class CurveMarkerType(types.Type):

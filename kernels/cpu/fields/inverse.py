@@ -29,6 +29,9 @@ from supervm.kernels.spec import FieldSpec
 STEPS = 60
 """Steps in a matrix; the magnitudes in a row add up to 2^STEPS at most."""
 
+ROOM = 32
+"""Words of scratch for an inversion."""
+
 _GUESS = 6
 """Low bits that one multiple of f clears at once."""
 
@@ -191,7 +194,7 @@ def invert_first(field, a, room):
     """The inverse of lane 0 of an element of a prime field, in every lane; 0 for 0.
 
     Args:
-        room: uint64 (32,), scratch.
+        room: uint64 (ROOM,), scratch.
     """
     _begin(field, room, fe.to_words(a))
     delta = 1
@@ -225,4 +228,4 @@ def invert_first(field, a, room):
 
 def room() -> Any:
     """Scratch for `invert_first`."""
-    return np.zeros(32, np.uint64)
+    return np.zeros(ROOM, np.uint64)

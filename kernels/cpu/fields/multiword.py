@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Integers of several 64-bit words in lanes, little end first, before and after they are field elements.
 
-Words come from rows of bytes: item i of a flat uint64 array with `stride` words a row. All functions are intrinsics on
-tuples of lanes.
+Words come from rows of bytes: item i of a flat uint64 array with `stride` words a row. Functions work on tuples of lanes.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ import functools
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
+from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.cpu.lanes.lanes import (
     I64,
@@ -23,8 +23,11 @@ from supervm.kernels.cpu.lanes.lanes import (
     MaskType,
     call_llvm,
     element_pointer,
+    every,
 )
 from supervm.kernels.cpu.lanes.numba_types import literal
+
+# mypy: disallow_untyped_defs=False
 
 
 def swapped(builder: ir.IRBuilder, lanes: LanesType, word: ir.Value) -> ir.Value:
@@ -319,3 +322,39 @@ def add_repeated(typingctx: Any, words: Any, pattern: Any, count: Any) -> Any:
         return context.make_tuple(builder, result, _add_constant(builder, words.dtype, parts, offset))
 
     return result(words, pattern, count), codegen
+
+
+@intrinsic
+def _shifted(typingctx: Any, words: Any, bits: Any) -> Any:
+    """The words as one number, divided by 2^bits for bits in 1 … 63."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        lanes = words.dtype
+        parts = cgutils.unpack_tuple(builder, args[0])
+        down = every(builder, lanes.llvm, args[1])
+        up = every(builder, lanes.llvm, builder.sub(ir.Constant(I64, 64), args[1]))
+        moved = [
+            builder.or_(builder.lshr(low, down), builder.shl(high, up))
+            for low, high in zip(parts, parts[1:], strict=False)
+        ]
+        return context.make_tuple(builder, words, [*moved, builder.lshr(parts[-1], down)])
+
+    return words(words, types.int64), codegen
+
+
+@njit(nogil=True, cache=True)
+def store_digits(words, bits, count, negative, digits, at):
+    """Signed digits of `bits` bits, from the lowest, to int16 `digits` from index `at` on, a vector each; negated where the
+    mask `negative` is set.
+
+    `words` are a number to which `add_repeated` added 2^(bits − 1) for each digit but the highest.
+    """
+    lanes = ln.marker_of(words[0])
+    half = ln.splat(lanes, 1 << (bits - 1))
+    low = ln.splat(lanes, (1 << bits) - 1)
+    for index in range(count):
+        digit = ln.and_(words[0], low)
+        words = _shifted(words, bits)
+        if index < count - 1:
+            digit = ln.sub(digit, half)
+        ln.store(digits, at + index * ln.lane_width(lanes), ln.select(negative, ln.negate(digit), digit))

@@ -2,7 +2,7 @@
 """EdDSA verification over a twisted Edwards curve, for a slice of a batch, from bytes to verdicts.
 
 R' = s·B − h·A is computed with signed digits: nibbles of h against eight multiples of −A that each lane builds for
-itself, bytes of s against one table of multiples of B that all lanes share. The doublings serve both.
+itself, twelve bits of s against one table of multiples of B that all lanes share. The doublings serve both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from supervm.kernels.cpu.curves.curve import (
 )
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
-from supervm.kernels.cpu.fields.lookup import lookup_local, lookup_shared
+from supervm.kernels.cpu.fields.lookup import lookup, row_words, store_row
 from supervm.kernels.cpu.fields.powers import invert_rows, power_rows
 from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.lanes.verdicts import write_verdicts
@@ -35,12 +35,18 @@ COFACTORLESS, STRICT, COFACTORED = range(3)
 GROUPS = 32
 """Lane groups that share one inversion."""
 
-TABLE_POINTS = 129
-"""Multiples 0·B to 128·B of the base point."""
+WINDOWS, MULTIPLES = 64, 8
+"""Digits of h, of four bits, and the multiples of −A that they choose from."""
+
+BASE_WINDOW, BASE_WINDOWS = 12, 22
+"""Bits of a digit of s, and how many there are: three digits of h for each."""
+
+TABLE_POINTS = (1 << (BASE_WINDOW - 1)) + 1
+"""Multiples 0·B to 2048·B of the base point."""
 
 
 def base_table(spec: EdwardsSpec) -> list[tuple[int, int, int]]:
-    """The affine form (y+x, y−x, 2dxy) of 0·B, 1·B, …, 128·B as integers."""
+    """The affine form (y+x, y−x, 2dxy) of 0·B, 1·B, …, 2048·B as integers."""
     p = spec.field.modulus
     x, y = 0, 1
     points = []
@@ -48,9 +54,10 @@ def base_table(spec: EdwardsSpec) -> list[tuple[int, int, int]]:
     for _ in range(TABLE_POINTS):
         points.append(((y + x) % p, (y - x) % p, spec.d2 * x * y % p))
         product = spec.d * x * bx * y * by % p
+        both = spec.field.inverse((1 + product) * (1 - product))
         x, y = (
-            (x * by + y * bx) * spec.field.inverse(1 + product) % p,
-            (y * by + x * bx) * spec.field.inverse(1 - product) % p,
+            (x * by + y * bx) * both * (1 - product) % p,
+            (y * by + x * bx) * both * (1 + product) % p,
         )
     return points
 
@@ -66,56 +73,64 @@ def reduce_hash(curve, array, first, last):
 
 
 @njit(nogil=True, cache=True)
-def multiples(curve, table, x, y):
-    """Fill `table` with the cached forms of P, 2P, …, 8P for P = (x, y)."""
-    P = (x, y, fe.constant(base_field(curve), 1), fe.mul(x, y))
-    first = ed.cached(curve, P)
-    Q = first
-    for index in range(8):
-        if index > 0:
-            E, F, G, H = ed.double(P[0], P[1], P[2]) if index == 1 else ed.add_cached(P, first)
-            P = ed.extended(E, F, G, H)
-            Q = ed.cached(curve, P)
-        for part in range(4):
-            fe.put(table, 4 * index + part, Q[part])
+def workspace(curve):
+    """(table, digits) of one lane group, for `multiples` and `double_scalar`."""
+    width = ln.lane_width(lanes_of(curve))
+    rows = (MULTIPLES + 1) * row_words(base_field(curve), 4)
+    return np.empty(width * rows, np.uint64), np.empty((WINDOWS + BASE_WINDOWS) * width, np.int16)
 
 
 @njit(nogil=True, cache=True)
-def double_scalar(curve, table, base, h, s):
+def multiples(curve, table, x, y):
+    """Fill `table` with the cached forms of 0, P, 2P, …, 8P for P = (x, y)."""
+    F = base_field(curve)
+    stride = row_words(F, 4)
+    apart = (MULTIPLES + 1) * stride
+    zero, one = fe.constant(F, 0), fe.constant(F, 1)
+    store_row(table, 0, apart, (one, one, one, zero))
+    P = (x, y, one, fe.mul(x, y))
+    first = ed.cached(curve, P)
+    Q = first
+    for index in range(MULTIPLES):
+        if index > 0:
+            E, F_, G, H = ed.double(P[0], P[1], P[2]) if index == 1 else ed.add_cached(P, first)
+            P = ed.extended(E, F_, G, H)
+            Q = ed.cached(curve, P)
+        store_row(table, (index + 1) * stride, apart, Q)
+
+
+@njit(nogil=True, cache=True)
+def double_scalar(curve, table, base, digits, h, s):
     """h·P + s·B as (X, Y, Z): `table` from `multiples(P)`, `base` from `base_table`, h and s words below the order."""
     F = base_field(curve)
     lanes = lanes_of(curve)
-    zero, one = fe.constant(F, 0), fe.constant(F, 1)
-    nibbles, bytes_ = wd.add_repeated(h, 8, 64), wd.add_repeated(s, 128, 32)
-    X, Y, Z = zero, one, one
-    for word in range(3, -1, -1):
-        a, b = nibbles[word], bytes_[word]
-        for step in range(16):
-            for _ in range(3):
-                E, F_, G, H = ed.double(X, Y, Z)
-                X, Y, Z = ed.projective(E, F_, G, H)
+    width = ln.lane_width(lanes)
+    none = ln.mask_from_bits(lanes, 0)
+    wd.store_digits(wd.add_repeated(h, 8, 63), 4, WINDOWS, none, digits, 0)
+    wd.store_digits(wd.add_repeated(s, 2048, 21), BASE_WINDOW, BASE_WINDOWS, none, digits, WINDOWS * width)
+    X, Y, Z = fe.constant(F, 0), fe.constant(F, 1), fe.constant(F, 1)
+    for window in range(WINDOWS - 1, -1, -1):
+        for _ in range(3):
             E, F_, G, H = ed.double(X, Y, Z)
-            P = ed.extended(E, F_, G, H)
-            digit = ln.sub(ln.shift_right(a, 60), ln.splat(lanes, 8))
-            a = ln.shift_left(a, 4)
-            E, F_, G, H = ed.add_cached(P, _signed_cached(curve, table, digit))
-            if step % 2 == 1:
-                P = ed.extended(E, F_, G, H)
-                digit = ln.sub(ln.shift_right(b, 56), ln.splat(lanes, 128))
-                b = ln.shift_left(b, 8)
-                E, F_, G, H = ed.add_affine(P, _signed_affine(curve, base, digit))
             X, Y, Z = ed.projective(E, F_, G, H)
+        E, F_, G, H = ed.double(X, Y, Z)
+        P = ed.extended(E, F_, G, H)
+        E, F_, G, H = ed.add_cached(P, _signed_cached(curve, table, ln.load(lanes, digits, window * width)))
+        if window % 3 == 0:
+            P = ed.extended(E, F_, G, H)
+            digit = ln.load(lanes, digits, (WINDOWS + window // 3) * width)
+            E, F_, G, H = ed.add_affine(P, _signed_affine(curve, base, digit))
+        X, Y, Z = ed.projective(E, F_, G, H)
     return X, Y, Z
 
 
 @njit(nogil=True, cache=True)
 def _signed_cached(curve, table, digit):
-    """digit·P in cached form; digit in −8 … 7, and 0 gives the neutral point."""
+    """digit·P in cached form; digit in −8 … 7."""
     F = base_field(curve)
+    stride = row_words(F, 4)
+    plus, minus, z, t2d = lookup(F, table, 0, (MULTIPLES + 1) * stride, stride, ln.absolute(digit), 4)
     negative = ln.bit_set(digit, 63)
-    index = ln.absolute(digit)
-    one = fe.constant(F, 1)
-    plus, minus, z, t2d = lookup_local(table, index, 8, (one, one, one, fe.constant(F, 0)))
     return (
         fe.select(negative, minus, plus),
         fe.select(negative, plus, minus),
@@ -126,10 +141,10 @@ def _signed_cached(curve, table, digit):
 
 @njit(nogil=True, cache=True)
 def _signed_affine(curve, base, digit):
-    """digit·B in affine form; digit in −128 … 127."""
+    """digit·B in affine form; digit in −2048 … 2047."""
+    F = base_field(curve)
+    plus, minus, t2d = lookup(F, base, 0, 0, row_words(F, 3), ln.absolute(digit), 3)
     negative = ln.bit_set(digit, 63)
-    index = ln.absolute(digit)
-    plus, minus, t2d = lookup_shared(base_field(curve), base, index, 3)
     return (
         fe.select(negative, minus, plus),
         fe.select(negative, plus, minus),
@@ -153,6 +168,7 @@ def verify_slice(curve, base, keys, signatures, hashes, start, stop, rule, verdi
     size = fe.storage(base_field(curve))
     points = np.empty(GROUPS * 4 * size, np.uint64)
     flags = np.empty(GROUPS * 2, np.int64)
+    table, digits = workspace(curve)
     last = stop - 1
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
@@ -160,8 +176,9 @@ def verify_slice(curve, base, keys, signatures, hashes, start, stop, rule, verdi
         if rule == COFACTORED:
             _roots(curve, signatures, 8, points[size:], chunk, last, groups)
         for group in range(groups):
+            first = chunk + group * width
             _recompute(
-                curve, base, keys, signatures, hashes, chunk + group * width, last, rule, points, flags, group
+                curve, base, keys, signatures, hashes, first, last, rule, points, flags, group, table, digits
             )
         if rule != COFACTORED:
             # 1/Z in place of Z, which is never 0: the formulas are complete and every point is on the curve.
@@ -187,7 +204,9 @@ def _roots(curve, rows, stride, points, start, last, groups):
 
 
 @njit(nogil=True, cache=True)
-def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points, flags, group):
+def _recompute(
+    curve, base, keys, signatures, hashes, first, last, rule, points, flags, group, table, digits
+):
     """R' of one lane group to `points` (X, Y, Z), well-formedness and acceptance so far to `flags`."""
     lanes = lanes_of(curve)
     F = base_field(curve)
@@ -203,9 +222,8 @@ def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points,
     accepted = well_formed
     if rule == STRICT:
         accepted = ln.and_(accepted, ln.mask_not(ed.small_order(x, y, fe.constant(F, 1))))
-    table = fe.local(F, 32)
     multiples(curve, table, fe.scale(-1, x), y)
-    X, Y, Z = double_scalar(curve, table, base, reduce_hash(curve, hashes, first, last), s)
+    X, Y, Z = double_scalar(curve, table, base, digits, reduce_hash(curve, hashes, first, last), s)
     if rule == STRICT:
         accepted = ln.and_(accepted, ln.mask_not(ed.small_order(X, Y, Z)))
     if rule == COFACTORED:
