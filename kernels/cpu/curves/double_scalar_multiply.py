@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""u₁·G + u₂·Q on a short Weierstrass curve with a GLV endomorphism, for groups of lanes.
+"""u₁·G + u₂·Q on a short Weierstrass curve with a GLV endomorphism φ, for groups of lanes.
 
-u₂ is split into two halves of 128 bits (k₁ + k₂·λ), each in signed nibbles against eight multiples of Q that every lane
-builds for itself; u₁ is cut in two halves by its bits, each in signed bytes against a table of multiples of G and of
-2^128·G. 132 doublings serve all four. The multiples of Q are made affine with one inversion for all groups.
+u₂ is split into two halves of 128 bits (k₁ + k₂·λ), each in signed digits of five bits against multiples of Q and of φ(Q);
+u₁ is cut in two halves by its bits, each in signed digits of ten bits against a table of multiples of G and of 2^130·G.
+`window_sums` adds up what a window takes from all four, so that 125 doublings and 26 additions are left here.
 
-A group's data in `work` (flat uint64, `GROUP_ELEMENTS` elements a group): Q and the result first, then the table.
+A group's data in `work` (flat uint64, `GROUP_ELEMENTS` elements a group): Q, the result, and the sums of the windows.
 """
 
 from __future__ import annotations
@@ -25,10 +25,26 @@ from supervm.kernels.cpu.curves.curve import (
     scalar_constant,
     scalar_field,
 )
+from supervm.kernels.cpu.curves.window_sums import (
+    ALL_WINDOWS,
+    BASE_WINDOW,
+    BASE_WINDOWS,
+    DIGITS,
+    GROUP_ELEMENTS,
+    GROUPS,
+    POINT,
+    RESULT,
+    SUMS,
+    TABLE_POINTS,
+    WINDOW,
+    WINDOWS,
+    build_tables,
+    sum_windows,
+    windows_of,
+)
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
-from supervm.kernels.cpu.fields.lookup import lookup_shared, lookup_stored
-from supervm.kernels.cpu.fields.powers import inverse, invert_rows, power_rows
+from supervm.kernels.cpu.fields.powers import invert_rows, power_rows
 from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.exponents import ROOT
@@ -36,22 +52,8 @@ from supervm.kernels.spec import WeierstrassSpec
 
 # mypy: disallow_untyped_defs=False
 
-GROUPS = 16
-"""Lane groups that are worked on together and share inversions."""
-
-POINT, RESULT, TABLE = 0, 3, 6
-GROUP_ELEMENTS = TABLE + 8 * 4
-"""Elements of one group: Q as (x, y, spare), the result (X, Y, Z), eight entries (x, βx, y, spare)."""
-
-WINDOWS = 33
-STREAMS = 4
-"""Digit streams of a group: u₁ low, u₁ high, k₁, k₂."""
-
-TABLE_POINTS = 129
-
-
 def base_tables(spec: WeierstrassSpec) -> list[tuple[int, int]]:
-    """(x, y) of 0 (as (0, 0), never used), G, …, 128·G and the same for 2^128·G, as integers."""
+    """(x, y) of 0 (as (0, 0), never used), G, …, 512·G and the same for 2^130·G, as integers."""
     points: list[tuple[int, int]] = []
     start = spec.base
     for _ in range(2):
@@ -60,7 +62,7 @@ def base_tables(spec: WeierstrassSpec) -> list[tuple[int, int]]:
         for _ in range(TABLE_POINTS - 1):
             point = start if point is None else _affine_add(spec, point, start)
             points.append(point)
-        for _ in range(128):
+        for _ in range(BASE_WINDOW * BASE_WINDOWS):
             start = _affine_add(spec, start, start)
     return points
 
@@ -103,12 +105,12 @@ def _rounded_shares(typingctx: Any, curve: Any, words: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def workspace(curve):
-    """(work, scalars, digits, infinite) for GROUPS groups, as `multiply_all` takes them."""
+    """(work, scalars, windows, infinite) for GROUPS groups, as `multiply_all` takes them."""
     width = ln.lane_width(lanes_of(curve))
     return (
         np.empty(GROUPS * GROUP_ELEMENTS * fe.storage(base_field(curve)), np.uint64),
         np.empty(GROUPS * 8 * width, np.uint64),
-        np.empty(GROUPS * STREAMS * WINDOWS * width, np.int16),
+        windows_of(curve, GROUPS),
         np.empty(GROUPS, np.int64),
     )
 
@@ -134,131 +136,49 @@ def split(curve, u):
 
 @njit(nogil=True, cache=True)
 def write_digits(curve, u1, u2, digits, group):
-    """Signed digits of both scalars of one group to `digits` (int16, STREAMS · WINDOWS · width a group)."""
-    lanes = lanes_of(curve)
-    width = ln.lane_width(lanes)
-    at = group * STREAMS * WINDOWS * width
-    row = WINDOWS * width
+    """Signed digits of both scalars of one group to its streams in `digits`."""
+    width = ln.lane_width(lanes_of(curve))
+    at = group * DIGITS * width
     N = scalar_field(curve)
+    k1, sign1, k2, sign2 = split(curve, u2)
+    wd.store_digits(wd.add_repeated((k1[0], k1[1]), 16, 25), WINDOW, WINDOWS, sign1, digits, at)
+    at += WINDOWS * width
+    wd.store_digits(wd.add_repeated((k2[0], k2[1]), 16, 25), WINDOW, WINDOWS, sign2, digits, at)
+    at += WINDOWS * width
     negative = wd.above_half(N, u1)
     u1 = wd.select_words(negative, fe.to_words(fe.scale(-1, fe.from_words(N, u1))), u1)
-    # Below n/2 the top byte needs no offset: with the carry it is at most 128.
-    bytes_ = wd.add_repeated(u1, 128, 31)
-    word = bytes_[0]
-    for index in range(32):
-        if index % 8 == 0:
-            word = bytes_[index // 8]
-        digit = ln.keep_low(word, 8)
-        word = ln.shift_right(word, 8)
-        if index < 31:
-            digit = ln.sub(digit, ln.splat(lanes, 128))
-        digit = ln.select(negative, ln.negate(digit), digit)
-        ln.store(digits, at + (index // 16) * row + (index % 16) * width, digit)
-    k1, sign1, k2, sign2 = split(curve, u2)
-    _write_nibbles(lanes, k1, sign1, digits, at + 2 * row, width)
-    _write_nibbles(lanes, k2, sign2, digits, at + 3 * row, width)
+    wd.store_digits(wd.add_repeated(u1, 512, 25), BASE_WINDOW, 2 * BASE_WINDOWS, negative, digits, at)
 
 
 @njit(nogil=True, cache=True)
-def _write_nibbles(lanes, k, negative, digits, at, width):
-    """33 signed nibbles of a scalar below 2^128."""
-    shifted = wd.add_repeated((k[0], k[1]), 8, 32)
-    word = shifted[0]
-    for index in range(WINDOWS):
-        if index % 16 == 0:
-            word = shifted[index // 16]
-        digit = ln.keep_low(word, 4)
-        word = ln.shift_right(word, 4)
-        if index < 32:
-            digit = ln.sub(digit, ln.splat(lanes, 8))
-        digit = ln.select(negative, ln.negate(digit), digit)
-        ln.store(digits, at + index * width, digit)
-
-
-@njit(nogil=True, cache=True)
-def build_tables(curve, work, groups):
-    """The affine multiples Q, 2Q, …, 8Q of every group, and β·x beside each x; one inversion for all."""
-    F = base_field(curve)
-    size = fe.storage(F)
-    total = fe.constant(F, 1)
-    for group in range(groups):
-        at = group * GROUP_ELEMENTS * size
-        x, y = fe.load(F, work, at), fe.load(F, work, at + size)
-        X, Y, Z = x, y, fe.constant(F, 1)
-        for entry in range(8):
-            if entry == 1:
-                X, Y, Z = ws.double(X, Y, Z)
-            elif entry > 1:
-                X, Y, Z = ws.add_mixed(X, Y, Z, x, y)
-            row = at + (TABLE + 4 * entry) * size
-            fe.store(work, row, X)
-            fe.store(work, row + size, total)
-            fe.store(work, row + 2 * size, Y)
-            fe.store(work, row + 3 * size, Z)
-            total = fe.mul(total, Z)
-    total = inverse(total)
-    beta = curve_constant(curve, "endomorphism.beta")
-    for group in range(groups - 1, -1, -1):
-        for entry in range(7, -1, -1):
-            row = (group * GROUP_ELEMENTS + TABLE + 4 * entry) * size
-            Z = fe.load(F, work, row + 3 * size)
-            inverted = fe.mul(total, fe.load(F, work, row + size))
-            total = fe.mul(total, Z)
-            square = fe.sqr(inverted)
-            x = fe.mul(fe.load(F, work, row), square)
-            fe.store(work, row, x)
-            fe.store(work, row + size, fe.mul(x, beta))
-            fe.store(work, row + 2 * size, fe.mul(fe.load(F, work, row + 2 * size), fe.mul(square, inverted)))
-
-
-@njit(nogil=True, cache=True)
-def _add_digit(F, X, Y, Z, infinite, x, y, digit):
-    """P + sign(digit)·(x, y), or P where the digit is 0."""
-    lanes = ln.marker_of(digit)
-    zero = ln.equal(digit, ln.splat(lanes, 0))
-    if ln.mask_bits(ln.mask_not(zero)) == 0:
-        return X, Y, Z, infinite
-    y = fe.select(ln.bit_set(digit, 63), fe.scale(-1, y), y)
-    X3, Y3, Z3 = ws.add_mixed(X, Y, Z, x, y)
-    if ln.mask_bits(infinite) != 0:  # only before the first digits
-        X3 = fe.select(infinite, x, X3)
-        Y3 = fe.select(infinite, y, Y3)
-        Z3 = fe.select(infinite, fe.constant(F, 1), Z3)
-    X3, Y3, Z3 = fe.select(zero, X, X3), fe.select(zero, Y, Y3), fe.select(zero, Z, Z3)
-    return X3, Y3, Z3, ln.and_(infinite, zero)
-
-
-@njit(nogil=True, cache=True)
-def multiply(curve, base, work, digits, group):
-    """The sum of one group by its digit streams, to RESULT; lanes that met an exception have Z = 0."""
+def multiply(curve, work, none, group):
+    """Σ 2^(5·window) · its sum for one group, to RESULT; lanes that met an exception have Z = 0."""
     F = base_field(curve)
     lanes = lanes_of(curve)
-    width = ln.lane_width(lanes)
     size = fe.storage(F)
     at = group * GROUP_ELEMENTS * size
-    table = at + TABLE * size
-    row = WINDOWS * width
-    streams = group * STREAMS * row
-    one = fe.constant(F, 1)
-    X, Y, Z = one, one, fe.constant(F, 0)
-    infinite = ln.equal(ln.splat(lanes, 0), ln.splat(lanes, 0))
+    one, zero = fe.constant(F, 1), fe.constant(F, 0)
+    X, Y, Z = one, one, zero
+    infinite = ln.mask_from_bits(lanes, -1)
     for window in range(WINDOWS - 1, -1, -1):
         if window < WINDOWS - 1:
-            for _ in range(4):
+            for _ in range(WINDOW):
                 X, Y, Z = ws.double(X, Y, Z)
-        for half in range(2):
-            digit = ln.load(lanes, digits, streams + (2 + half) * row + window * width)
-            x, y = lookup_stored(F, work, table + half * size, table + 2 * size, ln.absolute(digit), 8, 4)
-            X, Y, Z, infinite = _add_digit(F, X, Y, Z, infinite, x, y, digit)
-        if window % 2 == 0 and window < WINDOWS - 1:
-            for half in range(2):
-                digit = ln.load(lanes, digits, streams + half * row + (window // 2) * width)
-                index = ln.add(ln.absolute(digit), ln.splat(lanes, half * TABLE_POINTS))
-                x, y = lookup_shared(F, base, index, 2)
-                X, Y, Z, infinite = _add_digit(F, X, Y, Z, infinite, x, y, digit)
-    fe.store(work, at + RESULT * size, X)
-    fe.store(work, at + (RESULT + 1) * size, Y)
-    fe.store(work, at + (RESULT + 2) * size, Z)
+        place = at + (SUMS + 2 * window) * size
+        x, y = fe.load(F, work, place), fe.load(F, work, place + size)
+        X3, Y3, Z3 = ws.add_mixed(X, Y, Z, x, y)
+        if ln.mask_bits(infinite) != 0:  # only before the first sum that is finite
+            X3, Y3, Z3 = fe.select(infinite, x, X3), fe.select(infinite, y, Y3), fe.select(infinite, one, Z3)
+        nothing = none[group * ALL_WINDOWS + window]
+        if nothing != 0:
+            skip = ln.mask_from_bits(lanes, nothing)
+            X3, Y3, Z3 = fe.select(skip, X, X3), fe.select(skip, Y, Y3), fe.select(skip, Z, Z3)
+        X, Y, Z = X3, Y3, Z3
+        infinite = ln.and_(infinite, ln.mask_from_bits(lanes, nothing))
+    at += RESULT * size
+    fe.store(work, at, X)
+    fe.store(work, at + size, Y)
+    fe.store(work, at + 2 * size, Z)
     return ln.mask_bits(fe.is_zero(Z))
 
 
@@ -298,21 +218,26 @@ def multiply_complete(curve, work, u1, u2, group, redo):
 
 
 @njit(nogil=True, cache=True)
-def multiply_all(curve, base, work, scalars, digits, groups, infinite):
+def multiply_all(curve, base, work, scalars, windows, groups, infinite):
     """RESULT = u₁·G + u₂·Q for every group; `infinite` (int64 a group) takes the lanes where the sum is infinite.
 
     `scalars` (uint64, 8 · width words a group) holds u₁ and u₂ below the order, word by word.
     """
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
-    build_tables(curve, work, groups)
+    rows, digits, none, collided, room = windows
     for group in range(groups):
         u1 = load_scalar(lanes, scalars, (8 * group) * width, width)
         u2 = load_scalar(lanes, scalars, (8 * group + 4) * width, width)
         write_digits(curve, u1, u2, digits, group)
-        redo = multiply(curve, base, work, digits, group)
+    build_tables(curve, work, rows, groups, room)
+    sum_windows(curve, base, work, windows, groups)
+    for group in range(groups):
+        redo = multiply(curve, work, none, group) | collided[group]
         infinite[group] = 0
         if redo != 0:
+            u1 = load_scalar(lanes, scalars, (8 * group) * width, width)
+            u2 = load_scalar(lanes, scalars, (8 * group + 4) * width, width)
             infinite[group] = multiply_complete(curve, work, u1, u2, group, redo)
 
 

@@ -52,7 +52,7 @@ def verify_slice(curve, base, keys, forms, compressed, digests, signatures, low_
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     span = width * GROUPS
-    work, scalars, digits, infinite = workspace(curve)
+    work, scalars, windows, infinite = workspace(curve)
     inverses = np.empty(2 * GROUPS * fe.storage(scalar_field(curve)), np.uint64)
     flags = np.empty(2 * GROUPS, np.int64)
     for chunk in range(start, stop, span):
@@ -66,7 +66,7 @@ def verify_slice(curve, base, keys, forms, compressed, digests, signatures, low_
             flags[2 * group] = point & scalar
             flags[2 * group + 1] = low if low_s else -1
         _divide(curve, scalars, inverses, digests, chunk, stop - 1, groups, False)
-        multiply_all(curve, base, work, scalars, digits, groups, infinite)
+        multiply_all(curve, base, work, scalars, windows, groups, infinite)
         for group in range(groups):
             first = chunk + group * width
             valid = _abscissa_matches(curve, work, group, signatures, first, stop - 1)
@@ -87,7 +87,7 @@ def recover_slice(curve, base, digests, signatures, recovery_ids, start, stop, k
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     span = width * GROUPS
-    work, scalars, digits, infinite = workspace(curve)
+    work, scalars, windows, infinite = workspace(curve)
     inverses = np.empty(2 * GROUPS * fe.storage(scalar_field(curve)), np.uint64)
     flags = np.empty(GROUPS, np.int64)
     for chunk in range(start, stop, span):
@@ -102,7 +102,7 @@ def recover_slice(curve, base, digests, signatures, recovery_ids, start, stop, k
             flags[group] = _read_nonce_point(curve, work, group, signatures, recovery_ids, first, stop - 1)
             flags[group] &= _read_signature(curve, scalars, group, signatures, True, first, stop - 1)[0]
         _divide(curve, scalars, inverses, digests, chunk, stop - 1, groups, True)
-        multiply_all(curve, base, work, scalars, digits, groups, infinite)
+        multiply_all(curve, base, work, scalars, windows, groups, infinite)
         invert_results(curve, work, groups)
         for group in range(groups):
             first = chunk + group * width

@@ -46,7 +46,7 @@ def verify_slice(curve, base, keys, challenges, signatures, start, stop, verdict
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
     span = width * GROUPS
-    work, scalars, digits, infinite = workspace(curve)
+    work, scalars, windows, infinite = workspace(curve)
     flags = np.empty(GROUPS, np.int64)
     for chunk in range(start, stop, span):
         groups = (min(stop - chunk, span) + width - 1) // width
@@ -57,7 +57,7 @@ def verify_slice(curve, base, keys, challenges, signatures, start, stop, verdict
         for group in range(groups):
             first = chunk + group * width
             flags[group] = _read(curve, work, scalars, group, keys, challenges, signatures, first, stop - 1)
-        multiply_all(curve, base, work, scalars, digits, groups, infinite)
+        multiply_all(curve, base, work, scalars, windows, groups, infinite)
         invert_results(curve, work, groups)
         for group in range(groups):
             first = chunk + group * width

@@ -15,6 +15,7 @@ from supervm.crypto.oracle import weierstrass as oracle
 from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.crypto.signatures.ecdsa import CURVES, table
 from supervm.kernels.cpu.curves import double_scalar_multiply as dm
+from supervm.kernels.cpu.curves import window_sums as sums
 from supervm.kernels.cpu.curves.curve import base_field, lanes_of
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.lanes import lanes as ln
@@ -34,8 +35,9 @@ class Item(NamedTuple):
 
 
 @njit(nogil=True)
-def multiply_counting(curve, base, work, points, scalars, digits, groups, redone, infinite, split):  # type: ignore[no-untyped-def]
-    """What `multiply_all` does, step by step: POINT from `points`, the lanes redone, and the halves of u₂ to `split`."""
+def multiply_counting(curve, base, work, points, scalars, groups, redone, infinite, split, streams):  # type: ignore[no-untyped-def]
+    """What `multiply_all` does, step by step: POINT from `points`, the lanes redone, the halves of u₂ to
+    `split` and the digits to `streams`."""
     F = base_field(curve)
     lanes = lanes_of(curve)
     width = ln.lane_width(lanes)
@@ -44,7 +46,8 @@ def multiply_counting(curve, base, work, points, scalars, digits, groups, redone
         for part in range(2):
             at = (2 * group + part) * size
             fe.store(work, (group * dm.GROUP_ELEMENTS + part) * size, fe.load(F, points, at))
-    dm.build_tables(curve, work, groups)
+    windows = sums.windows_of(curve, groups)
+    rows, digits, none, collided, room = windows
     for group in range(groups):
         u1 = dm.load_scalar(lanes, scalars, (8 * group) * width, width)
         u2 = dm.load_scalar(lanes, scalars, (8 * group + 4) * width, width)
@@ -53,7 +56,13 @@ def multiply_counting(curve, base, work, points, scalars, digits, groups, redone
         dm.store_scalar(split, (8 * group) * width, width, k1)
         dm.store_scalar(split, (8 * group + 4) * width, width, k2)
         redone[3 * group + 1], redone[3 * group + 2] = ln.mask_bits(sign1), ln.mask_bits(sign2)
-        redone[3 * group] = dm.multiply(curve, base, work, digits, group)
+    streams[:] = digits
+    sums.build_tables(curve, work, rows, groups, room)
+    sums.sum_windows(curve, base, work, windows, groups)
+    for group in range(groups):
+        u1 = dm.load_scalar(lanes, scalars, (8 * group) * width, width)
+        u2 = dm.load_scalar(lanes, scalars, (8 * group + 4) * width, width)
+        redone[3 * group] = dm.multiply(curve, work, none, group) | collided[group]
         infinite[group] = 0
         if redone[3 * group] != 0:
             infinite[group] = dm.multiply_complete(curve, work, u1, u2, group, redone[3 * group])
@@ -61,7 +70,7 @@ def multiply_counting(curve, base, work, points, scalars, digits, groups, redone
 
 
 class Outcome(NamedTuple):
-    """For each item: the sum (None for infinity), whether it was redone, (±k₁, ±k₂), and its six digit streams."""
+    """For each item: the sum (None for infinity), whether it was redone, (±k₁, ±k₂), and the digits of k₁, k₂ and u₁."""
 
     points: list[tuple[int, int] | None]
     redone: list[bool]
@@ -86,10 +95,10 @@ def run(items: list[Item], backend: str) -> Outcome:
         np.array(words, np.uint64).reshape(groups, width, 8).transpose(0, 2, 1)
     ).reshape(-1)
     work = np.empty(groups * dm.GROUP_ELEMENTS * limbs * width, np.uint64)
-    digits = np.empty(groups * dm.STREAMS * dm.WINDOWS * width, np.int16)
+    digits = np.empty(groups * sums.DIGITS * width, np.int16)
     redone, infinite = np.empty(3 * groups, np.int64), np.empty(groups, np.int64)
     split = np.empty_like(scalars)
-    multiply_counting(curve, table(backend), work, points, scalars, digits, groups, redone, infinite, split)
+    multiply_counting(curve, table(backend), work, points, scalars, groups, redone, infinite, split, digits)
     stored = (
         work.reshape(groups, dm.GROUP_ELEMENTS, limbs, width)[:, :2]
         .transpose(0, 3, 1, 2)
@@ -108,8 +117,8 @@ def run(items: list[Item], backend: str) -> Outcome:
         numbers = [sum(int(w) << (64 * k) for k, w in enumerate(parts[index][at : at + 4])) for at in (0, 4)]
         signs = [int(redone[3 * group + k]) >> lane & 1 for k in (1, 2)]
         halves.append(tuple(-k if sign else k for k, sign in zip(numbers, signs, strict=True)))
-    streams = digits.reshape(groups, dm.STREAMS, dm.WINDOWS, width).transpose(0, 3, 1, 2)
-    return Outcome(results, flags, halves, streams.reshape(-1, dm.STREAMS, dm.WINDOWS))
+    streams = digits.reshape(groups, sums.DIGITS, width).transpose(0, 2, 1)
+    return Outcome(results, flags, halves, streams.reshape(-1, sums.DIGITS))
 
 
 def extremes() -> list[int]:
@@ -124,6 +133,7 @@ def extremes() -> list[int]:
         sum(byte << (8 * i) for i in range(32)) % N
         for byte in (0x7F, 0x80, 0x81, 0xFF, 0x08, 0x88, 0x77, 0x78)
     ]
+    found += [sum(digit << (10 * i) for i in range(26)) % N for digit in (511, 512, 513, 1023, 16, 528)]
     found += [
         int.from_bytes(bytes([0x7F] + [0x80] * 31)),
         N // 2 - (0x80 << 120),
@@ -148,9 +158,9 @@ def crafted() -> list[Item]:
         LAMBDA,
         N - LAMBDA,
         LAMBDA * LAMBDA % N,
-        1 << 128,
-        N - (1 << 128),
-        (1 << 128) * LAMBDA % N,
+        1 << 130,
+        N - (1 << 130),
+        (1 << 130) * LAMBDA % N,
         2,
         3,
         N - 2,
@@ -164,7 +174,9 @@ def crafted() -> list[Item]:
                 Item(v, N - v, q),
             ]
         found += [
-            Item(v, w, q) for v in (1, 8, 128, 1 << 128, 129 << 128) for w in (1, 8, 16, 17, LAMBDA, N - 16)
+            Item(v, w, q)
+            for v in (1, 16, 512, 1 << 130, 513 << 130, 1 << 10, 33 << 250)
+            for w in (1, 8, 16, 17, 32, 1 << 10, LAMBDA, N - 16)
         ]
     return found
 
@@ -188,7 +200,7 @@ def test_the_basis_bounds_the_halves():
 def test_base_tables():
     points = dm.base_tables(SECP256K1)
     assert len(points) == 2 * dm.TABLE_POINTS
-    for half, start in enumerate((1, 1 << 128)):
+    for half, start in enumerate((1, 1 << 130)):
         for index in range(1, dm.TABLE_POINTS):
             assert points[half * dm.TABLE_POINTS + index] == oracle.multiply(index * start, G)
 
@@ -202,14 +214,13 @@ def test_split_and_digits(backend):
     for item, (k1, k2), streams in zip(items, outcome.halves, outcome.digits, strict=False):
         assert (k1 + k2 * LAMBDA - item.u2) % N == 0
         assert max(abs(k1), abs(k2)) < 1 << 128
-        for k, stream in ((k1, streams[2]), (k2, streams[3])):
-            assert sum(int(digit) << (4 * i) for i, digit in enumerate(stream)) == k
-            assert np.abs(stream).max() <= 8
-        low, high = streams[0][:16], streams[1][:16]
-        u1 = sum(int(digit) << (8 * i) for i, digit in enumerate([*low, *high]))
+        for k, stream in ((k1, streams[:26]), (k2, streams[26:52])):
+            assert sum(int(digit) << (5 * i) for i, digit in enumerate(stream)) == k
+            assert np.abs(stream).max() <= 16
+        u1 = sum(int(digit) << (10 * i) for i, digit in enumerate(streams[52:]))
         assert (u1 - item.u1) % N == 0
         assert abs(u1) <= N // 2
-        assert np.abs([low, high]).max() < dm.TABLE_POINTS
+        assert np.abs(streams[52:]).max() < dm.TABLE_POINTS
 
 
 def test_sums(backend):
