@@ -32,7 +32,6 @@ from supervm.kernels.cpu.curves.window_sums import (
     DIGITS,
     GROUP_ELEMENTS,
     GROUPS,
-    POINT,
     RESULT,
     SUMS,
     TABLE_POINTS,
@@ -51,6 +50,7 @@ from supervm.kernels.exponents import ROOT
 from supervm.kernels.spec import WeierstrassSpec
 
 # mypy: disallow_untyped_defs=False
+
 
 def base_tables(spec: WeierstrassSpec) -> list[tuple[int, int]]:
     """(x, y) of 0 (as (0, 0), never used), G, …, 512·G and the same for 2^130·G, as integers."""

@@ -17,7 +17,6 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.fields.contract import Row
 from supervm.kernels.cpu.fields.element_type import ElementType, LocalType, constant_element, pack, unpack
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.cpu.lanes.lanes import FMA, I64, LanesType, MaskType, element_pointer
@@ -155,11 +154,14 @@ def mul_two(typingctx: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     return element(a, b, c, d), codegen
 
 
-FORMULAS: list[tuple[tuple[tuple[int, int], ...], tuple[Row, ...]]] = []
+Indexed = list[tuple[int, int]]
+"""Small integer coefficients, and indices of what they are of."""
+
+FORMULAS: list[tuple[tuple[tuple[int, int], ...], tuple[tuple[Indexed, Indexed], ...]]] = []
 """What `formula` was asked for, for the proofs of bounds: factors and rows."""
 
 
-def formula(*rows: Row, factors: tuple[tuple[int, int], ...]) -> Any:
+def formula(*rows: tuple[Indexed, Indexed], factors: tuple[tuple[int, int], ...]) -> Any:
     """A function of a tuple of elements: sums of products that are carried once each, in fields that fold.
 
     Args:
@@ -172,14 +174,15 @@ def formula(*rows: Row, factors: tuple[tuple[int, int], ...]) -> Any:
     @intrinsic
     def operation(typingctx: Any, elements: Any) -> Any:
         element = _require_element(*elements)
-        if not hasattr(element.code, "combinations"):
+        code: Any = element.code
+        if not hasattr(code, "combinations"):
             raise TypingError(f"formulas are for fields that fold, not {element}")
         result = types.UniTuple(element, len(rows))
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             align_stack(builder, element.lanes)
             limbs = [unpack(builder, element, value) for value in cgutils.unpack_tuple(builder, args[0])]
-            found = element.code.combinations(
+            found = code.combinations(
                 Emitter(builder, element.lanes),
                 [(limbs[a], limbs[b]) for a, b in factors],
                 [(products, [(k, limbs[index]) for k, index in terms]) for products, terms in rows],

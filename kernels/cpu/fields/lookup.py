@@ -77,9 +77,7 @@ def _loaded(builder: ir.IRBuilder, lanes: LanesType, rows: list[ir.Value], count
     words: list[ir.Value] = []
     for block in range(0, count, lanes.width):
         places = [builder.gep(row, [ir.Constant(I64, block)]) for row in rows]
-        loaded = [
-            builder.load(builder.bitcast(place, lanes.llvm.as_pointer()), align=8) for place in places
-        ]
+        loaded = [builder.load(builder.bitcast(place, lanes.llvm.as_pointer()), align=8) for place in places]
         words += transpose(builder, loaded)
     return words
 

@@ -7,6 +7,7 @@ Words come from rows of bytes: item i of a flat uint64 array with `stride` words
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any
 
 from llvmlite import ir
@@ -335,7 +336,7 @@ def _shifted(typingctx: Any, words: Any, bits: Any) -> Any:
         up = every(builder, lanes.llvm, builder.sub(ir.Constant(I64, 64), args[1]))
         moved = [
             builder.or_(builder.lshr(low, down), builder.shl(high, up))
-            for low, high in zip(parts, parts[1:], strict=False)
+            for low, high in itertools.pairwise(parts)
         ]
         return context.make_tuple(builder, words, [*moved, builder.lshr(parts[-1], down)])
 

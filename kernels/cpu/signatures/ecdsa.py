@@ -13,9 +13,6 @@ from numba import njit
 from supervm.kernels.cpu.curves import weierstrass_prime_order as ws
 from supervm.kernels.cpu.curves.curve import base_field, lanes_of, scalar_field
 from supervm.kernels.cpu.curves.double_scalar_multiply import (
-    GROUP_ELEMENTS,
-    GROUPS,
-    RESULT,
     invert_results,
     load_root,
     load_scalar,
@@ -26,6 +23,7 @@ from supervm.kernels.cpu.curves.double_scalar_multiply import (
     take_roots,
     workspace,
 )
+from supervm.kernels.cpu.curves.window_sums import GROUP_ELEMENTS, GROUPS, RESULT
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
 from supervm.kernels.cpu.fields.powers import invert_rows

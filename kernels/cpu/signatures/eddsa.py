@@ -204,9 +204,7 @@ def _roots(curve, rows, stride, points, start, last, groups):
 
 
 @njit(nogil=True, cache=True)
-def _recompute(
-    curve, base, keys, signatures, hashes, first, last, rule, points, flags, group, table, digits
-):
+def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points, flags, group, table, digits):
     """R' of one lane group to `points` (X, Y, Z), well-formedness and acceptance so far to `flags`."""
     lanes = lanes_of(curve)
     F = base_field(curve)

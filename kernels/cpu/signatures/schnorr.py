@@ -13,8 +13,6 @@ from numba import njit
 from supervm.kernels.cpu.curves import weierstrass_prime_order as ws
 from supervm.kernels.cpu.curves.curve import base_field, lanes_of, scalar_field
 from supervm.kernels.cpu.curves.double_scalar_multiply import (
-    GROUP_ELEMENTS,
-    GROUPS,
     invert_results,
     load_root,
     multiply_all,
@@ -24,6 +22,7 @@ from supervm.kernels.cpu.curves.double_scalar_multiply import (
     take_roots,
     workspace,
 )
+from supervm.kernels.cpu.curves.window_sums import GROUP_ELEMENTS, GROUPS
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
 from supervm.kernels.cpu.lanes import lanes as ln

@@ -22,8 +22,8 @@ from supervm.kernels.cpu.curves import edwards as ed
 from supervm.kernels.cpu.curves import weierstrass_prime_order as ws
 from supervm.kernels.cpu.curves.curve import Curve, base_field, curve_constant
 from supervm.kernels.cpu.fields import field as fe
-from supervm.kernels.cpu.fields.lookup import SLACK
 from supervm.kernels.cpu.fields import powers
+from supervm.kernels.cpu.fields.lookup import SLACK
 from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.lanes.lanes import LANES_64
 from supervm.kernels.cpu.signatures import eddsa
