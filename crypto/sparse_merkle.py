@@ -168,7 +168,7 @@ class SparseMerkleTree:
             hashing.hash_leaves(data, offsets, ids, present, records, depth, buckets, start, stop)
 
         share = -(-ids.size // (4 * get_threads())) if get_threads() > 1 else ids.size
-        group = hashing.group
+        share, group = max(share, hashing.least), hashing.group
         run_slices(work, ids.size, -(-min(_LEAVES_PER_SLICE, share) // group) * group)
         link(ids, present, moves, buckets, arrays.used_links, arrays.first, arrays.dirty)
 

@@ -45,10 +45,12 @@ class Hashing(Protocol):
     Args:
         kernel: what `supervm.kernels.cpu.merkle.sparse` takes.
         group: leaves that are hashed together; slices of changes are multiples of it.
+        least: fewest leaves that are worth another thread, which takes tens of microseconds to wake.
     """
 
     kernel: Any
     group: int
+    least: int
 
     def paths(self, keys: Ragged, out: Bytes) -> None:
         """The path of every key, uint8 (n, 32), contiguous."""
@@ -75,6 +77,8 @@ class ByteHashing:
     Args:
         kernel: of SHA-256 or Keccak-256.
     """
+
+    least = 1024
 
     def __init__(self, kernel: HashKernel) -> None:
         self.kernel = kernel
@@ -114,6 +118,7 @@ class FieldHashing:
     """
 
     group = GROUP
+    least = 8 * GROUP
 
     def __init__(self, curve: str, backend: str) -> None:
         widths = (TEXT_INPUTS + 1, LEAF_INPUTS + 1, NODE_INPUTS + 1)

@@ -43,8 +43,9 @@ def run_slices(work: Callable[[int, int], object], items: int, grain: int) -> No
 
     Slices start at multiples of `grain`. With one thread, one slice, or when called from such a slice, everything
     runs on the caller's thread. Otherwise threads, the caller's among them, take the next slice as they become free,
-    so that uneven slices even out. The first exception is raised after all slices that had started have ended. Doubles are
-    rounded to nearest, whatever mode the caller left.
+    so that uneven slices even out; a thread that is not awake when all slices are taken is not waited for. The first
+    exception is raised after all slices that had started have ended. Doubles are rounded to nearest, whatever mode the
+    caller left.
     """
     from supervm.kernels.rounding import to_nearest  # the compiler, which who only sets threads does not need
 
@@ -81,7 +82,7 @@ def _run_slices(work: Callable[[int, int], object], items: int, grain: int) -> N
     try:
         take()
     finally:
-        errors = [future.exception() for future in futures]
+        errors = [future.exception() for future in futures if not future.cancel()]
     for error in errors:
         if error is not None:
             raise error

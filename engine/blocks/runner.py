@@ -15,6 +15,7 @@ from supervm.engine.blocks.authentication import authenticate
 from supervm.engine.blocks.heat import HeatTable, Queues, accesses, written_keys
 from supervm.engine.blocks.interning import InternedBatch, intern_batch
 from supervm.engine.blocks.layout import Block, Contracts, prepare_block
+from supervm.engine.blocks.pace import Pace
 from supervm.engine.blocks.receipts import Receipts, gather_receipts
 from supervm.engine.blocks.result import BlockResult, BlockStats
 from supervm.engine.blocks.routing import AdaptiveRouter, Components, own_objects, paths, touched_accounts
@@ -34,9 +35,6 @@ from supervm.vm.outcomes import Reason
 
 WORTH_SHARING = 64
 """Transactions of the consensus path from which on threads share them."""
-
-LEAST_PAUSE, MOST_PAUSE = 4, 64
-"""Blocks in order after speculation gave up, before it is tried again; twice as many each time."""
 
 
 @dataclass
@@ -80,7 +78,7 @@ class BlockRunner:
         self._admitted = np.zeros(0, np.bool_)
         collector = Messages.of([bytes([ACCOUNT]) + config.fee_collector])
         self._collector = int(state.store.intern(collector.ragged)[0])
-        self._pause, self._next_pause = 0, LEAST_PAUSE
+        self._pace = Pace()
 
     def decode(self, batch: TransactionBatch | InternedBatch) -> InternedBatch:
         """A batch with its keys numbered.
@@ -109,6 +107,10 @@ class BlockRunner:
         if not 0 <= given < 1 << 63:
             raise ArgumentError("timestamp", repr(given), "0 to 2^63 − 1")
         return given
+
+    def verifies(self, batch: TransactionBatch) -> bool:
+        """Whether `verify` has something to do for this batch."""
+        return self._config.signatures or bool(batch.private.any())
 
     def verify(self, batch: TransactionBatch) -> Bytes:
         """Which transactions are refused by their signature or proof, uint8 (n,): `Reason` or 0."""
@@ -242,23 +244,33 @@ class BlockRunner:
                 executor.run_fast_path(columns, np.flatnonzero(run.fast))
         if not rest:
             return
-        waits = None
-        if shared and self._pause == 0:
-            with run.stage("detect"):
-                self._heat.observe(block, self._config.backend if self._config.backend == "cuda" else "auto")
-                waits = self._queues.waiting(block, self._heat.hot(), len(self._state.store.keys)) & ~run.fast
-        self._pause = max(0, self._pause - 1)
+        measured = self._config.schedule is Schedule.AUTO
+        ahead = shared and self._pace.goes_ahead(rest, measured)
+        waits = self._waiting(run) if ahead else None
+        conflicts = waits is not None and bool(waits.sum() * 100 > rest * TURN_PERCENT)
+        began = perf_counter()
         with run.stage("execute"):
-            if waits is None or waits.sum() * 100 > rest * TURN_PERCENT:
+            if waits is None or conflicts:
                 executor.run_sequential(columns)
-                return
-            columns[c.READY][waits] = SKIPPED
-            run.course = replace(executor.run_optimistic(columns), undeclared=run.course.undeclared)
+            else:
+                columns[c.READY][waits] = SKIPPED
+                run.course = replace(executor.run_optimistic(columns), undeclared=run.course.undeclared)
+        seconds = perf_counter() - began
+        if conflicts or run.course.turned:
+            self._pace.conflicts(rest)
+        elif ahead:
+            self._pace.ahead(rest, seconds, measured)
+        elif shared:
+            self._pace.in_order(rest, seconds)
         if run.course.turned:
             self._heat.hurry()
-            self._pause, self._next_pause = self._next_pause, min(MOST_PAUSE, 2 * self._next_pause)
-        else:
-            self._next_pause = LEAST_PAUSE
+
+    def _waiting(self, run: _Run) -> Flags:
+        """Which transactions are not worth executing ahead, since they write a hot key shortly after another one."""
+        with run.stage("detect"):
+            self._heat.observe(run.block, self._config.backend if self._config.backend == "cuda" else "auto")
+            keys = len(self._state.store.keys)
+            return self._queues.waiting(run.block, self._heat.hot(), keys) & ~run.fast
 
     def _run_waves(self, run: _Run) -> bool:
         """Execute by waves if every transaction declares; False if that cannot be, or somebody lied."""

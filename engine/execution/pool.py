@@ -7,7 +7,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from supervm.engine.errors import EngineClosed
 
@@ -45,7 +45,10 @@ class ExecutionPool:
         return len(self._threads)
 
     def run(self, *tasks: Callable[[], object]) -> None:
-        """Run task i on thread i and wait for all; the first error is raised.
+        """Run task i on thread i; the first error is raised.
+
+        The tasks share one piece of work, of which nothing is left when one of them has ended: those that have not begun by
+        then are not waited for, since on a busy machine a thread may wake long after.
 
         Raises:
             EngineClosed: the threads have been ended.
@@ -58,7 +61,8 @@ class ExecutionPool:
             tasks_of.put((task, future))
             futures.append(future)
         try:
-            errors = [future.exception() for future in futures]
+            wait(futures, return_when=FIRST_COMPLETED)
+            errors = [future.exception() for future in futures if not future.cancel()]
         except BaseException:
             # Compiled code cannot be interrupted; nobody may touch what it works on before it has ended.
             wait(futures)
@@ -85,10 +89,11 @@ def _serve(tasks: queue.SimpleQueue[tuple[Callable[[], object], Future[None]] | 
         if item is None:
             return
         task, future = item
-        try:
-            task()
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(None)
+        if future.set_running_or_notify_cancel():
+            try:
+                task()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
         del item, task, future
