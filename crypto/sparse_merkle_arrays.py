@@ -17,6 +17,9 @@ Node = Callable[[bytes, bytes], bytes]
 LEAST_DEPTH = 6
 """Fewest levels above the buckets: the dirty ones are noted in words of 64 bits."""
 
+WIDE_DEPTH = 19
+"""Levels up to which a bucket has half a leaf at most: so many take 37 MB, and spare the lists of most buckets."""
+
 _LEAST_CAPACITY = 1024
 """Ids for which there is room as soon as there is one."""
 
@@ -29,6 +32,11 @@ def new_rows(count: int) -> Words:
     memory = np.zeros(WORDS * count + _LINE // 8, np.uint64)
     skip = -memory.ctypes.data % _LINE // 8
     return memory[skip : skip + WORDS * count]
+
+
+def _most_leaves(depth: int) -> int:
+    """Leaves from which on a tree gets another level."""
+    return 1 << (depth - 1) if depth < WIDE_DEPTH else 2 << depth
 
 
 class TreeArrays:
@@ -77,15 +85,16 @@ class TreeArrays:
         self.links = links
 
     def fit_depth(self, leaves: int) -> bool:
-        """Choose the depth for this many leaves: half a leaf to two for each bucket, so that depths change rarely.
+        """Choose the depth for this many leaves: an eighth of a leaf to a half for each bucket up to `WIDE_DEPTH`, and half
+        a leaf to two in deeper trees; so depths change rarely.
 
         Returns:
             Whether it changed: then every bucket with a leaf is dirty, and no node is computed.
         """
         depth = self.depth
-        while leaves >= 2 << depth:
+        while leaves >= _most_leaves(depth):
             depth += 1
-        while depth > LEAST_DEPTH and leaves < 1 << (depth - 1):
+        while depth > LEAST_DEPTH and 2 * leaves < _most_leaves(depth - 1):
             depth -= 1
         if depth == self.depth:
             return False

@@ -246,10 +246,12 @@ class StateStore:
     def newest(self, written: Numbers) -> tuple[Ragged, NDArray[np.bool_]]:
         """The values that the commit that is being made gives these keys, and whether each has one; keys as above."""
         offsets, present = np.empty(written.size + 1, np.int64), np.empty(written.size, np.bool_)
-        v.newest_values(self.versions, written, offsets, present)
-        data = np.empty(int(offsets[-1]), np.uint8)
-        v.values_at(self.versions, key_numbers(written), self.next_commit, offsets, data)
-        return Ragged(data, offsets), present
+        data = np.empty(v.INLINE * written.size, np.uint8)
+        total = int(v.newest_values(self.versions, written, offsets, present, data))
+        if total > data.size:
+            data = np.empty(total, np.uint8)
+            v.newest_values(self.versions, written, offsets, present, data)
+        return Ragged(data[:total], offsets), present
 
     def with_history(self, numbers: Numbers) -> Numbers:
         """Those of these keys that have older versions."""

@@ -28,6 +28,7 @@ from supervm.kernels.cpu.merkle.sparse_state import (
     RECORD,
     WORDS,
     copy_row,
+    join_rows,
     prefetch_at,
 )
 
@@ -182,9 +183,12 @@ def plan_steps(
         ask_for_lists(place, taken, buckets, first, links, records_at, nodes_at + (ROW << depth))
         begin = step
         leaf = np.int64(first[buckets[place]])
-        step, row = plan_bucket(bases, links, leaf, depth, plan, heads, rows, meets, begin)
-        if step < 0:
-            return False
+        if leaf != END and np.int64(links[leaf] & np.uint64(END)) == END:
+            row = records_at + RECORD * leaf + ROW
+        else:
+            step, row = plan_bucket(bases, links, leaf, depth, plan, heads, rows, meets, begin)
+            if step < 0:
+                return False
         node = (np.int64(1) << depth) + buckets[place]
         if step > begin:
             plan[step - STEP_COLUMNS + 2] = nodes_at + ROW * node
@@ -263,27 +267,26 @@ def hash_levels(kernel: Any, nodes: Any, counts: Any, dirty: Any, taken: Any, le
     plan_at, nodes_at = plan.ctypes.data, nodes.ctypes.data
     for _ in range(levels):
         parents, previous = np.int64(0), np.int64(0)
-        filled = 0
         for place in range(taken):
-            node = dirty[place] >> 1
-            prefetch_at(nodes_at + RECORD * (dirty[min(place + _AHEAD, taken - 1)] >> 1))
             # Written anyway and kept if it is not the one before: a branch on that could not be predicted.
-            fresh = np.int64(node != previous)
+            node = dirty[place] >> 1
+            parents += np.int64(node != previous)
+            dirty[parents - 1] = node
             previous = node
-            dirty[parents] = node
-            parents += fresh
-            plan[filled] = nodes_at + RECORD * node
-            plan[lanes + filled] = nodes_at + RECORD * node + ROW
+        filled = 0
+        for place in range(parents):
+            node = dirty[place]
+            prefetch_at(nodes_at + RECORD * dirty[min(place + _AHEAD, parents - 1)])
+            children = nodes_at + RECORD * node
+            plan[filled] = children
+            plan[lanes + filled] = children + ROW
             plan[2 * lanes + filled] = nodes_at + ROW * node
             count = np.int64(counts[2 * node]) + np.int64(counts[2 * node + 1])
             counts[node] = min(count, 2)
-            if count < 2:
-                # At most one child is not empty, and an empty one is zeros.
-                for word in range(WORDS):
-                    left, right = 2 * WORDS * node + word, 2 * WORDS * node + WORDS + word
-                    nodes[WORDS * node + word] = nodes[left] | nodes[right]
-                continue
-            filled += int(fresh)
+            # Right where at most one child is not empty, since an empty one is zeros; else the hash is written over it. That
+            # too could not be predicted.
+            join_rows(nodes_at + ROW * node, children)
+            filled += np.int64(count > 1)
             if filled == lanes:
                 hash_nodes(kernel, plan_at)
                 filled = 0

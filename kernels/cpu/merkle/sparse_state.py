@@ -123,6 +123,19 @@ def copy_row(typingctx: Any, target: Any, source: Any) -> Any:
     return types.void(types.int64, types.int64), codegen
 
 
+@intrinsic
+def join_rows(typingctx: Any, target: Any, source: Any) -> Any:
+    """Write the two rows at `source`, one or-ed into the other, to an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to, source = (builder.inttoptr(address, ir.VectorType(I64, WORDS).as_pointer()) for address in args)
+        rows = [builder.load(builder.gep(source, [ir.Constant(I64, place)]), align=8) for place in (0, 1)]
+        builder.store(builder.or_(*rows), to, align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
 leading_zeros = _count_zeros("ctlz")
 trailing_zeros = _count_zeros("cttz")
 

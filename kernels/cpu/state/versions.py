@@ -341,16 +341,21 @@ def _collect_chain(versions: Any, at: Any, above: Any, pinned: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def newest_values(versions: Any, written: Any, offsets: Any, present: Any) -> None:
-    """Whether each key's newest version is a value, and where it goes if all lie one behind the other.
+def newest_values(versions: Any, written: Any, offsets: Any, present: Any, data: Any) -> Any:
+    """Whether each key's newest version is a value, where it goes if all lie one behind the other, and its bytes.
 
     Args:
         written: int64, keys in their lower 32 bits.
         offsets: int64, one more than there are keys, written.
         present: bool, written.
+        data: uint8, written.
+
+    Returns:
+        How many bytes there are; where `data` has not as many, what it holds means nothing.
     """
     total = 0
     offsets[0] = 0
+    base = data.ctypes.data
     for item in range(written.size):
         if item + 2 * AHEAD < written.size:
             prefetch_address(head_address(versions, written[item + 2 * AHEAD] & NUMBER))
@@ -361,8 +366,15 @@ def newest_values(versions: Any, written: Any, offsets: Any, present: Any) -> No
         cell = load32(head_address(versions, written[item] & NUMBER))
         size = GONE if cell == 0 else load32(cell_address(versions, cell) + SIZE)
         present[item] = size != GONE
-        total += 0 if size == GONE else size
+        if size != GONE:
+            if total + INLINE <= data.size and size <= INLINE:
+                # All of the cell: a copy of constant length, of which the next value covers the rest.
+                copy(base + total, cell_address(versions, cell) + DATA, INLINE)
+            elif total + size <= data.size:
+                copy_value(versions, cell, base + total, size)
+            total += size
         offsets[item + 1] = total
+    return total
 
 
 @njit(nogil=True, cache=True)

@@ -89,6 +89,10 @@ def test_the_target_of_the_compiler_counts(monkeypatch, name, wanted, usable):
         ("generic", "+sha", False),
         (None, "+sha,-sse2", False),
         (None, "+sha,-sse4.1", True),
+        ("alderlake", "+avx2,+fma", True),
+        ("znver2", None, True),
+        ("alderlake", "+avx2,-sha", False),
+        ("znver3", "-sse2", False),
     ],
 )
 def test_instructions_for_sha256(monkeypatch, name, wanted, usable):
@@ -100,7 +104,7 @@ def test_instructions_for_sha256(monkeypatch, name, wanted, usable):
 
 
 def test_where_the_instructions_are_preferred(monkeypatch):
-    """To plain integers everywhere, to AVX-512 where they were measured to be faster."""
+    """To plain integers everywhere, to eight lanes where LLVM uses no AVX-512, to AVX-512 where that was measured."""
     for name, sha, lanes in (
         (SHA_CPUS[0], True, True),
         ("sapphirerapids", True, False),
@@ -111,6 +115,9 @@ def test_where_the_instructions_are_preferred(monkeypatch):
         )
         assert prefers_sha("ifma") == lanes
         assert prefers_sha("scalar") == sha
+        for wide in (False, True):
+            monkeypatch.setattr(features, "_wide_registers", lambda wide=wide: wide)
+            assert prefers_sha("avx2") == (sha and (lanes or not wide))
 
 
 def test_the_reason_is_read_once():
