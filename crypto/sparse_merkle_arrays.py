@@ -18,7 +18,7 @@ LEAST_DEPTH = 6
 """Fewest levels above the buckets: the dirty ones are noted in words of 64 bits."""
 
 WIDE_DEPTH = 19
-"""Levels up to which a bucket has half a leaf at most: so many take 37 MB, and spare the lists of most buckets."""
+"""Depth below which a bucket has at most half a leaf, which spares most lists of several; at it the arrays take 37 MB."""
 
 _LEAST_CAPACITY = 1024
 """Ids for which there is room as soon as there is one."""
@@ -85,8 +85,9 @@ class TreeArrays:
         self.links = links
 
     def fit_depth(self, leaves: int) -> bool:
-        """Choose the depth for this many leaves: an eighth of a leaf to a half for each bucket up to `WIDE_DEPTH`, and half
-        a leaf to two in deeper trees; so depths change rarely.
+        """Choose the depth for this many leaves: up to half a leaf for each bucket below `WIDE_DEPTH`, up to two from it on.
+
+        It shrinks at half the leaves that it grew at, so that it changes rarely.
 
         Returns:
             Whether it changed: then every bucket with a leaf is dirty, and no node is computed.

@@ -286,7 +286,7 @@ def hash_levels(kernel: Any, nodes: Any, counts: Any, dirty: Any, taken: Any, le
             # Right where at most one child is not empty, since an empty one is zeros; else the hash is written over it. That
             # too could not be predicted.
             join_rows(nodes_at + ROW * node, children)
-            filled += np.int64(count > 1)
+            filled += int(count > 1)
             if filled == lanes:
                 hash_nodes(kernel, plan_at)
                 filled = 0
