@@ -37,6 +37,7 @@ def plain(monkeypatch):
     monkeypatch.setattr(config, "CPU_NAME", None)
     monkeypatch.setattr(config, "CPU_FEATURES", None)
     monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "znver4")
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
 
 
 def test_a_processor_with_everything():
@@ -88,6 +89,7 @@ def test_the_target_of_the_compiler_counts(monkeypatch, name, wanted, usable):
         (None, "+avx2,-sha", False),
         ("generic", "+sha", False),
         (None, "+sha,-sse2", False),
+        (None, "+sha,-sha", False),
         (None, "+sha,-sse4.1", True),
     ],
 )
@@ -97,10 +99,41 @@ def test_instructions_for_sha256(monkeypatch, name, wanted, usable):
     monkeypatch.setattr(config, "CPU_FEATURES", wanted)
     assert _has_sha({"sha"}) == usable
     assert not _has_sha(set())
+    assert not _has_sha({"sha2"})
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "usable"),
+    [
+        (None, None, True),
+        ("neoverse-n1", None, True),
+        ("cortex-a72", None, False),
+        (None, "+neon,+sha2", True),
+        (None, "+neon,+aes", False),
+        (None, "+sha", False),
+        (None, "+sha2,-neon", False),
+        (None, "+sha2,-fp-armv8", False),
+        (None, "+sha2,-lse", True),
+    ],
+)
+def test_instructions_for_sha256_on_arm(monkeypatch, name, wanted, usable):
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "aarch64-unknown-linux-gnu")
+    monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "neoverse-n1")
+    monkeypatch.setattr(config, "CPU_NAME", name)
+    monkeypatch.setattr(config, "CPU_FEATURES", wanted)
+    assert _has_sha({"neon", "sha2"}) == usable
+    assert not _has_sha({"neon", "sha"})
+    monkeypatch.setenv(features.WITHOUT, "sha")
+    assert not _has_sha({"neon", "sha2"})
+
+
+def test_no_instructions_for_sha256_are_known_elsewhere(monkeypatch):
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "riscv64-unknown-linux-gnu")
+    assert not _has_sha({"sha", "sha2"})
 
 
 def test_where_the_instructions_are_preferred(monkeypatch):
-    """To plain integers everywhere, to AVX-512 where they were measured to be faster."""
+    """To plain integers and two lanes everywhere, to AVX-512 where they were measured to be faster."""
     for name, sha, lanes in (
         (SHA_CPUS[0], True, True),
         ("sapphirerapids", True, False),
@@ -110,7 +143,7 @@ def test_where_the_instructions_are_preferred(monkeypatch):
             features, "cpu_features", lambda name=name, sha=sha: CpuFeatures(name, frozenset(), "", sha)
         )
         assert prefers_sha("ifma") == lanes
-        assert prefers_sha("scalar") == sha
+        assert prefers_sha("scalar") == prefers_sha("neon") == sha
 
 
 def test_the_reason_is_read_once():
