@@ -17,11 +17,17 @@ import subprocess
 import sys
 from typing import Any, BinaryIO
 
+import llvmlite
 import llvmlite.binding as llvm
+import numba
 from numba.core import codegen
 
 PYTHON = "SUPERVM_ARM_COMPILER"
 """The variable with the machine's own Python, which has Numba; without it the emulated process compiles by itself."""
+
+
+VERSIONS = {"numba": numba.__version__, "llvmlite": llvmlite.__version__}
+"""Both sides have the same, or the machine would not compile what the emulated process means."""
 
 
 class _Compiler(codegen.JITCPUCodegen):
@@ -57,6 +63,8 @@ class _Compiler(codegen.JITCPUCodegen):
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more; the first one says for which processor."""
+    pickle.dump(VERSIONS, answers)
+    answers.flush()
     compiler = _Compiler(*pickle.load(requests))
     while True:
         try:
@@ -87,6 +95,9 @@ class _Machine:
         assert process.stdin is not None
         assert process.stdout is not None
         self.process, self.requests, self.answers = process, process.stdin, process.stdout
+        found = pickle.load(self.answers)
+        if found != VERSIONS:
+            raise RuntimeError(f"{self.python} has {found}, expected {VERSIONS}")
         self.owner = os.getpid()
         options: dict[str, Any] = {"opt": int(codegen.config.OPT)}
         target._customize_tm_options(options)
