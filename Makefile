@@ -77,11 +77,13 @@ proto: $(VENV)/.full
 docs: $(VENV)/.full
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-# 64-bit ARM by emulation: known answers of every operation and of execution, then a short run.
-arm:
+# 64-bit ARM by emulation: known answers of every operation, of execution and of storage, then a short run that keeps its
+# state. The emulated Python has the machine's own do LLVM's work.
+arm: export SUPERVM_ARM_COMPILER := $(CURDIR)/$(BIN)/python
+arm: $(VENV)/.base
 	.ci/arm $(ARM)
 	.ci/arm-python $(ARM) tests/arm/answers.py $(OPERATIONS)
-	$(if $(OPERATIONS),,.ci/arm-python $(ARM) -c "from supervm.tiers.entry import main; main()" run $(SHORT_RUN))
+	$(if $(OPERATIONS),,rm -rf $(ARM)/state && .ci/arm-python $(ARM) tests/arm/command.py run $(SHORT_RUN) --state $(ARM)/state)
 
 warmup: $(VENV)/.base
 	$(BIN)/supervm warmup

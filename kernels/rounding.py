@@ -16,6 +16,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from supervm.kernels.cpu.lanes.lanes import is_arm
+
 # mypy: disallow_untyped_defs=False
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
@@ -28,16 +30,12 @@ def _declared(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
 
 
-def _is_arm(builder: ir.IRBuilder) -> bool:
-    return str(builder.module.triple).startswith(("aarch64", "arm64"))
-
-
 @intrinsic
 def _control(typingctx: Any) -> Any:
     """The control register."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if _is_arm(builder):
+        if is_arm(builder):
             return builder.call(_declared(builder, "llvm.aarch64.get.fpcr", I64, []), [])
         place = cgutils.alloca_once(builder, I32)
         store = _declared(builder, "llvm.x86.sse.stmxcsr", ir.VoidType(), [ir.IntType(8).as_pointer()])
@@ -52,7 +50,7 @@ def _set_control(typingctx: Any, word: Any) -> Any:
     """Write the control register."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if _is_arm(builder):
+        if is_arm(builder):
             builder.call(_declared(builder, "llvm.aarch64.set.fpcr", ir.VoidType(), [I64]), [args[0]])
             return context.get_dummy_value()
         place = cgutils.alloca_once(builder, I32)
@@ -67,7 +65,7 @@ def _set_control(typingctx: Any, word: Any) -> Any:
 @intrinsic
 def _mode_bits(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(I64, ARM_MODE if _is_arm(builder) else X86_MODE)
+        return ir.Constant(I64, ARM_MODE if is_arm(builder) else X86_MODE)
 
     return types.int64(), codegen
 

@@ -107,7 +107,7 @@ class DoublesBuilder:
     """
 
     def __init__(self) -> None:
-        self.module = self
+        self.module, self.triple = self, "any processor"
         self.globals = self
         self.masked: list[tuple[Word, int]] = []
         self.largest_products: dict[int, int] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from supervm.kernels.cpu.lanes.features import CpuFeatures
 from supervm.tiers import detect, limits
 from supervm.tiers.gpus import Gpu, find_gpus
 
@@ -30,6 +31,22 @@ def test_detects_this_machine() -> None:
     assert hardware.power in ("mains", "battery", "unknown")
     assert bool(hardware.gpus) != bool(hardware.gpu_reason)
     assert set(hardware.to_json()) >= {"cores", "memory", "features", "gpus", "disk_free"}
+
+
+@pytest.mark.parametrize(
+    ("has", "shown"),
+    [
+        ({"avx2", "fma", "sha", "sse2"}, ("avx2", "sha")),
+        ({"fp-armv8", "neon", "sha2", "sha3"}, ("sha", "neon")),
+        ({"fp-armv8", "neon"}, ("neon",)),
+    ],
+)
+def test_features_have_one_name_on_both_kinds_of_processors(
+    monkeypatch: pytest.MonkeyPatch, has: set[str], shown: tuple[str, ...]
+) -> None:
+    processor = CpuFeatures("some", frozenset(has), "", False)
+    monkeypatch.setattr("supervm.kernels.cpu.lanes.features.cpu_features", lambda: processor)
+    assert detect().features == shown
 
 
 def test_a_missing_data_folder_has_the_free_space_of_its_parent(tmp_path: Path) -> None:

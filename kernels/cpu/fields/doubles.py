@@ -25,7 +25,7 @@ from llvmlite import ir
 
 from supervm.kernels.cpu.fields.contract import Limbs, Terms
 from supervm.kernels.cpu.lanes.emitter import Emitter
-from supervm.kernels.cpu.lanes.lanes import LanesType, call_llvm, vector
+from supervm.kernels.cpu.lanes.lanes import LanesType, call_llvm, is_arm, vector
 from supervm.kernels.spec import FieldSpec
 
 RADIX = 51
@@ -112,7 +112,7 @@ class Doubles:
         if self.e.lanes.width > 4:
             return values  # 32 registers
         kinds = [value.type for value in values]
-        register = "w" if self.e.lanes.width == 2 else "v"  # any vector register of NEON, of AVX
+        register = "w" if is_arm(self.builder) else "v"  # any vector register of NEON, of AVX
         ties = ",".join([f"={register}"] * len(values) + [str(index) for index in range(len(values))])
         signature = ir.FunctionType(ir.LiteralStructType(kinds), kinds)
         together = self.builder.asm(signature, "", ties, values, False)

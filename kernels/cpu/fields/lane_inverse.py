@@ -33,14 +33,18 @@ def lanes_of_field(typingctx: Any, field: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def exchanged(typingctx: Any, a: Any, step: Any) -> Any:
-    """The element whose lane i is lane i xor `step` (literal) of a; a itself in one lane."""
+    """The element whose lane i is lane i xor `step` (literal) of a; a itself in one lane.
+
+    A step that so few lanes do not have is compiled too, behind a return, and is one that they have.
+    """
     distance = literal(step, "step")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         width = a.lanes.width
         if width == 1:
             return args[0]
-        order = ir.Constant(ir.VectorType(I32, width), [ir.Constant(I32, i ^ distance) for i in range(width)])
+        places = [ir.Constant(I32, (i ^ distance) % width) for i in range(width)]
+        order = ir.Constant(ir.VectorType(I32, width), places)
         limbs = [builder.shuffle_vector(limb, limb, order) for limb in unpack(builder, a, args[0])]
         return pack(builder, a, limbs)
 

@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 from supervm.kernels.cpu.hashes import keccak, sha2
 from supervm.kernels.cpu.hashes.emitter import HashEmitter, HashKernelType
 from supervm.kernels.cpu.hashes.padding import CHUNK
-from supervm.kernels.cpu.hashes.sha_instructions import BYTES, QUAD, TOGETHER, Rounds
+from supervm.kernels.cpu.hashes.sha_instructions import BYTES, QUAD, TOGETHER, rounds_for
 from supervm.kernels.cpu.lanes.lanes import I8, I32, I64, vector
 from supervm.kernels.cpu.lanes.transpose import transpose
 from supervm.kernels.hash_spec import KeccakSpec, Sha2Spec
@@ -182,7 +182,7 @@ class _DedicatedPairs:
         assert isinstance(kernel.spec, Sha2Spec)
         self.builder = builder
         self.spec = kernel.spec
-        self.rounds = Rounds(builder, kernel.spec)
+        self.rounds = rounds_for(builder, kernel.spec)
         self.plan = builder.inttoptr(plan, I64.as_pointer())
         self.midway = cgutils.alloca_once(builder, ir.ArrayType(QUAD, 2 * GROUP))
         table = self.rounds.emit.table(f"{kernel.spec.name}.last_bytes", _last_blocks(kernel.spec))

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from supervm.kernels.cpu.hashes.emitter import HashKernelType
 from supervm.kernels.cpu.hashes.padding import CHUNK, pad_chunk, tail_stride
 from supervm.kernels.cpu.hashes.pair import GROUP
-from supervm.kernels.cpu.hashes.sha_instructions import TOGETHER, Rounds
+from supervm.kernels.cpu.hashes.sha_instructions import TOGETHER, rounds_for
 from supervm.kernels.cpu.lanes.lanes import I8, I64
 from supervm.kernels.hash_spec import Sha2Spec
 
@@ -65,7 +65,7 @@ class _ShortMessages:
         assert isinstance(kernel.spec, Sha2Spec)
         self.builder = builder
         self.kernel = kernel
-        self.rounds = Rounds(builder, kernel.spec)
+        self.rounds = rounds_for(builder, kernel.spec)
         self.stride = tail_stride(kernel.spec)
         self.blocks = cgutils.alloca_once(builder, ir.ArrayType(I8, self.stride * GROUP))
         self.blocks.align = CHUNK

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.lanes.lanes import I1, I8, I32, I64, call_llvm, vector
+from supervm.kernels.cpu.lanes.lanes import I1, I8, I32, I64, call_llvm, is_arm, vector
 
 LINE = 64
 """Bytes that `copy_line` and `lines_equal` take at once."""
@@ -288,10 +288,9 @@ def pause(typingctx: Any) -> Any:
     instructions, which takes about as long."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        triple = str(builder.module.triple)
-        if triple.startswith("x86_64"):
+        if str(builder.module.triple).startswith("x86_64"):
             call_llvm(builder, "llvm.x86.sse2.pause", ir.VoidType(), [])
-        elif triple.startswith(("aarch64", "arm64")):
+        elif is_arm(builder):
             call_llvm(builder, "llvm.aarch64.isb", ir.VoidType(), [ir.Constant(I32, 15)])
         return context.get_dummy_value()
 

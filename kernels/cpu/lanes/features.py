@@ -50,6 +50,9 @@ BELOW_SHA = ("sse", "sse2")
 BELOW_IFMA = (*BELOW_SHA, "sse3", "ssse3", "sse4.1", "sse4.2", "avx", "avx2", "fma", "f16c", "evex512")
 """Features that others stand on: LLVM takes those away with any of these."""
 
+ARM_SHA_NEEDS = ("fp-armv8", "neon", "sha2")
+"""ARM's feature with instructions for SHA-256, after those that it stands on."""
+
 SHA_CPUS = ("znver4",)
 """Processors whose own instructions for SHA-256 are faster than sixteen lanes of AVX-512."""
 
@@ -189,6 +192,8 @@ def _multiply_add(width: int) -> str:
 
 def prefers_sha(backend: str) -> bool:
     """Whether SHA-256 of short messages is faster with the processor's own instructions than with a backend's lanes."""
+    if backend == "neon":
+        return cpu_features().sha  # a third of the instructions of lanes
     features = cpu_features()
     return features.sha and (
         backend == "scalar" or features.name in SHA_CPUS or (backend == "avx2" and not _wide_registers())
@@ -219,6 +224,8 @@ def _without() -> set[str]:
 
 def _has_sha(host: set[str]) -> bool:
     """Whether the processor has these instructions, and Numba compiles for it as it is or names them itself."""
+    if llvm.get_process_triple().startswith("aarch64"):
+        return _has_arm_sha(host)
     if "sha" in _without():
         return False
     if "sha" not in host:
@@ -232,6 +239,18 @@ def _has_sha(host: set[str]) -> bool:
         return True
     wanted = config.CPU_FEATURES.split(",")
     return "+sha" in wanted and not any(f"-{feature}" in wanted for feature in BELOW_SHA)
+
+
+def _has_arm_sha(host: set[str]) -> bool:
+    if "sha" in _without() or ARM_SHA_NEEDS[-1] not in host:
+        return False
+    if config.CPU_NAME not in (None, "", "host", llvm.get_host_cpu_name()):
+        return False
+    if config.CPU_FEATURES is None:
+        return True
+    wanted = config.CPU_FEATURES.split(",")
+    off = {f"-{feature}" for feature in ARM_SHA_NEEDS}
+    return f"+{ARM_SHA_NEEDS[-1]}" in wanted and not off & set(wanted)
 
 
 def _ifma_reason(host: set[str]) -> str:

@@ -133,6 +133,11 @@ def call_llvm(builder: ir.IRBuilder, name: str, result: ir.Type, args: list[ir.V
     return builder.call(function, args)
 
 
+def is_arm(builder: ir.IRBuilder) -> bool:
+    """Whether the module is compiled for 64-bit ARM."""
+    return str(builder.module.triple).startswith(("aarch64", "arm64"))
+
+
 def element_pointer(
     context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value, offset: ir.Value
 ) -> ir.Value:

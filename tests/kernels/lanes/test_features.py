@@ -37,6 +37,7 @@ def plain(monkeypatch):
     monkeypatch.setattr(config, "CPU_NAME", None)
     monkeypatch.setattr(config, "CPU_FEATURES", None)
     monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "znver4")
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
 
 
 def test_a_processor_with_everything():
@@ -118,6 +119,36 @@ def test_where_the_instructions_are_preferred(monkeypatch):
         for wide in (False, True):
             monkeypatch.setattr(features, "_wide_registers", lambda wide=wide: wide)
             assert prefers_sha("avx2") == (sha and (lanes or not wide))
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "usable"),
+    [
+        (None, None, True),
+        ("neoverse-n1", None, True),
+        ("cortex-a72", None, False),
+        (None, "+neon,+sha2", True),
+        (None, "+neon,+aes", False),
+        (None, "+sha", False),
+        (None, "+sha2,-sha2", False),
+        (None, "+sha2,-neon", False),
+        (None, "+sha2,-fp-armv8", False),
+        (None, "+sha2,-lse", True),
+    ],
+)
+def test_instructions_for_sha256_on_arm(monkeypatch, name, wanted, usable):
+    """Where there are some, they are preferred to two lanes."""
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "aarch64-unknown-linux-gnu")
+    monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "neoverse-n1")
+    monkeypatch.setattr(config, "CPU_NAME", name)
+    monkeypatch.setattr(config, "CPU_FEATURES", wanted)
+    sha = _has_sha({"neon", "sha2"})
+    assert sha == usable
+    assert not _has_sha({"neon", "sha"})
+    monkeypatch.setattr(features, "cpu_features", lambda: CpuFeatures("some", frozenset(), "", sha))
+    assert prefers_sha("neon") == prefers_sha("scalar") == usable
+    monkeypatch.setenv(features.WITHOUT, "sha")
+    assert not _has_sha({"neon", "sha2"})
 
 
 def test_the_reason_is_read_once():
