@@ -58,14 +58,15 @@ def base_tables(spec: WeierstrassSpec) -> list[tuple[int, int]]:
         points.append((0, 0))
         point: tuple[int, int] | None = None
         for _ in range(TABLE_POINTS - 1):
-            point = start if point is None else _affine_add(spec, point, start)
+            point = start if point is None else affine_add(spec, point, start)
             points.append(point)
         for _ in range(128):
-            start = _affine_add(spec, start, start)
+            start = affine_add(spec, start, start)
     return points
 
 
-def _affine_add(spec: WeierstrassSpec, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+def affine_add(spec: WeierstrassSpec, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    """a + b for affine points that are not opposite, as integers."""
     p = spec.field.modulus
     rise, run = (3 * a[0] * a[0], 2 * a[1]) if a == b else (b[1] - a[1], b[0] - a[0])
     slope = rise * spec.field.inverse(run)
@@ -196,7 +197,15 @@ def build_tables(curve, work, groups):
             fe.store(work, row + 2 * size, Y)
             fe.store(work, row + 3 * size, Z)
             total = fe.mul(total, Z)
-    total = inverse(total)
+    make_affine(curve, work, groups, total)
+
+
+@njit(nogil=True, cache=True)
+def make_affine(curve, work, groups, total):
+    """Entries (X, product of all Z before, Y, Z) of every group's table as (x, β·x, y); `total` is the product of all Z."""
+    F = base_field(curve)
+    size = fe.storage(F)
+    total = inverse(F, total)
     beta = curve_constant(curve, "endomorphism.beta")
     for group in range(groups - 1, -1, -1):
         for entry in range(7, -1, -1):
