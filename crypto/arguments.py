@@ -22,6 +22,8 @@ def rows(array: Any, argument: str, *widths: int) -> Any:
     Raises:
         ArgumentError: no uint8 array of shape (n, one of `widths`).
     """
+    if type(array) is np.ndarray and array.dtype == np.uint8 and array.ndim == 2 and array.shape[1] in widths:
+        return np.ascontiguousarray(array)
     found = viewed(array, argument)
     if (
         not isinstance(found, (np.ndarray, DeviceArray))

@@ -45,10 +45,11 @@ def compute(
         BackendUnavailable: the named backend cannot run here.
         DeviceError: inputs lie on a GPU, and it failed.
     """
-    device = place_of(map(_memory, inputs), backend)
+    memories = [column.data if isinstance(column, Ragged) else column for column in inputs]
+    device = place_of(memories, backend) if DeviceArray in map(type, memories) else None
     if device is not None:
         return compute_there(resolve(operation, "cuda").function, inputs, items, outputs, options, device)
-    results: tuple[Any, ...] = tuple(np.empty((items, *shape), dtype) for shape, dtype in outputs)
+    results: tuple[Any, ...] = tuple([np.empty((items, *shape), dtype) for shape, dtype in outputs])
     run(Batch(operation, inputs, results, options), backend)
     return results
 
@@ -74,11 +75,6 @@ def place_of(inputs: Iterable[Any], backend: str) -> Device | None:
             came = f"arrays on {found[0].name} and on {other.name}"
             raise ArgumentError("inputs", came, "arrays on one GPU")
     return found[0]
-
-
-def _memory(column: Any) -> Any:
-    """What holds a column's bytes."""
-    return column.data if isinstance(column, Ragged) else column
 
 
 def compute_there(

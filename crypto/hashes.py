@@ -18,19 +18,24 @@ from supervm.crypto import cuda
 from supervm.crypto.arguments import rows
 from supervm.crypto.calls import compute
 from supervm.crypto.messages import Messages, MessagesLike
+from supervm.crypto.one import backend_of_one, bytes_of, put_back, take_desk
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.kernels.array_types import Bytes
 from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
-from supervm.kernels.cpu.hashes.batch import digest_into
+from supervm.kernels.cpu.hashes.batch import digest_into, hasher
 from supervm.kernels.cpu.hashes.emitter import HashKernel
 from supervm.kernels.hash_spec import KnownSpec
 from supervm.kernels.work import Ragged
 
 __all__ = [
+    "blake2b",
     "blake2b_batch",
     "eth_address_batch",
+    "keccak256",
     "keccak256_batch",
+    "sha256",
     "sha256_batch",
+    "sha512",
     "sha512_batch",
 ]
 
@@ -125,12 +130,83 @@ def eth_address_batch(public_keys: Bytes, *, backend: str = "auto") -> Bytes:
     return addresses
 
 
+def sha256(message: bytes, *, backend: str = "auto") -> bytes:
+    """SHA-256 of one message: the 32 bytes of its digest, in a few microseconds.
+
+    Args:
+        message: bytes, or a bytearray or memoryview.
+        backend: as for `sha256_batch`.
+
+    Raises:
+        ArgumentError: no bytes.
+        BackendUnavailable: the named backend cannot run here.
+
+    >>> sha256(b"abc").hex()[:8]
+    'ba7816bf'
+    """
+    return _digest("sha256", message, backend)
+
+
+def sha512(message: bytes, *, backend: str = "auto") -> bytes:
+    """SHA-512 of one message, 64 bytes; arguments and errors as `sha256`.
+
+    >>> sha512(b"abc").hex()[:8]
+    'ddaf35a1'
+    """
+    return _digest("sha512", message, backend)
+
+
+def keccak256(message: bytes, *, backend: str = "auto") -> bytes:
+    """Keccak-256 of one message as Ethereum has it, 32 bytes; arguments and errors as `sha256`.
+
+    >>> keccak256(b"").hex()[:8]
+    'c5d24601'
+    """
+    return _digest("keccak256", message, backend)
+
+
+def blake2b(message: bytes, *, backend: str = "auto") -> bytes:
+    """BLAKE2b-512 of one message, 64 bytes; arguments and errors as `sha256`.
+
+    >>> blake2b(b"abc").hex()[:8]
+    'ba80a53f'
+    """
+    return _digest("blake2b", message, backend)
+
+
+def _digest(operation: str, message: bytes, backend: str) -> bytes:
+    message = bytes_of(message, "message")
+    name = backend_of_one(operation, backend)
+    if not name:
+        return _digests(operation, [message], backend).tobytes()
+    desk = take_desk()
+    try:
+        desk.hash(hasher(KERNELS[operation, name]), message, desk.digest_bytes)
+        return desk.digest_view[: SPECS[operation].digest_bytes].tobytes()
+    finally:
+        put_back(desk)
+
+
 def _digests(operation: str, messages: MessagesLike, backend: str) -> Bytes:
+    if type(messages) is list and len(messages) == 1 and type(messages[0]) is bytes:
+        name = backend_of_one(operation, backend)
+        if name:
+            return _digest_row(operation, messages[0], name)
     batch = Messages.of(messages)
     digest = ((SPECS[operation].digest_bytes,), np.uint8)
     digests: Bytes
     (digests,) = compute(operation, (batch.ragged,), len(batch), (digest,), backend=backend)
     return digests
+
+
+def _digest_row(operation: str, message: bytes, backend: str) -> Bytes:
+    out = np.empty((1, SPECS[operation].digest_bytes), np.uint8)
+    desk = take_desk()
+    try:
+        desk.hash(hasher(KERNELS[operation, backend]), message, out.reshape(-1))
+    finally:
+        put_back(desk)
+    return out
 
 
 def _addresses(keccak: Callable[[Ragged, Bytes], None], keys: Bytes, addresses: Bytes) -> None:

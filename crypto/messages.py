@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import pyarrow
 
 MessagesLike: TypeAlias = "Messages | Sequence[bytes] | tuple[Bytes, Offsets] | Bytes | pyarrow.Array"
+
+FEW = 32
+"""Messages of a list whose lengths Python adds up sooner than NumPy."""
 
 _ACCEPTED = (
     "Messages, a list of bytes, a pair of arrays (data uint8, offsets int64), an (n, k) uint8 array "
@@ -64,6 +68,8 @@ class Messages:
         """
         if isinstance(messages, Messages):
             return messages
+        if type(messages) is list:
+            return cls._of_objects(messages, argument)
         if isinstance(messages, np.ndarray) or on_device(messages):
             return cls._of_rows(viewed(messages, argument), argument)
         if isinstance(messages, tuple) and len(messages) == 2 and _is_array(messages[0]):
@@ -73,6 +79,13 @@ class Messages:
         if type(messages).__module__.partition(".")[0] == "pyarrow":
             return cls._of_arrow(messages, argument)
         raise ArgumentError(argument, type(messages).__name__, _ACCEPTED)
+
+    @property
+    def only(self) -> bytes:
+        """The message, of one that lies on the host."""
+        start, stop = self.offsets.tolist()
+        only: bytes = self.data[start:stop].tobytes()
+        return only
 
     @property
     def ragged(self) -> Ragged:
@@ -109,10 +122,13 @@ class Messages:
 
     @classmethod
     def _of_objects(cls, messages: Sequence[bytes], argument: str) -> Messages:
-        offsets = np.zeros(len(messages) + 1, np.int64)
         try:
             joined = bytearray().join(messages)
-            np.cumsum(np.fromiter(map(len, messages), np.int64, len(messages)), out=offsets[1:])
+            if len(messages) <= FEW:
+                offsets = np.array((0, *accumulate(map(len, messages))), np.int64)
+            else:
+                offsets = np.zeros(len(messages) + 1, np.int64)
+                np.cumsum(np.fromiter(map(len, messages), np.int64, len(messages)), out=offsets[1:])
         except (TypeError, BufferError) as error:
             raise ArgumentError(
                 argument, f"a {type(messages).__name__} with {error}", "bytes objects"

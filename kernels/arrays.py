@@ -27,11 +27,12 @@ def borrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def words(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """Contiguous rows of 8·k bytes as a flat uint64 array, copied only where the memory is not aligned."""
-    flat = borrow(array).reshape(-1)
-    if flat.ctypes.data % 8 != 0:
-        flat = flat.copy()
-    return flat.view(np.uint64)
+    """Contiguous rows of 8·k bytes as a flat uint64 array, copied only where the memory is not aligned.
+
+    A read-only one stays so.
+    """
+    flat = array.reshape(-1).view(np.uint64)
+    return flat if flat.flags.aligned else flat.copy()
 
 
 def number_words(value: int, count: int) -> npt.NDArray[np.uint64]:

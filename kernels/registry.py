@@ -9,9 +9,9 @@ doubles with fused multiply-adds); `scalar` (any 64-bit CPU). The oracle in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from supervm.kernels import choices
 from supervm.kernels.backend_trace import computed
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, UnknownOperation
 from supervm.kernels.work import Work
@@ -21,8 +21,7 @@ BACKENDS = ("cuda", "ifma", "avx512", "avx2", "neon", "scalar")
 Dispatcher = Callable[[Work], None]
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(NamedTuple):
     """One way to run an operation: its name, the callable, and why it cannot run here (empty if it can)."""
 
     operation: str
@@ -37,6 +36,8 @@ class Backend:
 
 
 _table: dict[str, dict[str, tuple[Callable[..., Any], Callable[[], str]]]] = {}
+_found: dict[tuple[str, str], tuple[object, Backend]] = {}
+"""What was resolved before, by operation and name, and the row of the table it is from; a GPU is asked every time."""
 _dispatcher: Dispatcher | None = None
 
 
@@ -47,6 +48,7 @@ def register(
     if backend not in BACKENDS:
         raise ArgumentError("backend", repr(backend), f"one of {', '.join(BACKENDS)}")
     _table.setdefault(operation, {})[backend] = (function, unavailable)
+    _found.clear()
 
 
 def operations() -> list[str]:
@@ -80,26 +82,45 @@ def run(work: Work, backend: str = "auto") -> None:
     if backend == "auto" and dispatcher is not None:
         dispatcher(work)
     else:
-        found = resolve(work.operation, backend)
+        found = resolve(work.operation, backend, work.items)
         work.run(found.function)
         computed(work.operation, found.name)
 
 
-def resolve(operation: str, backend: str = "auto") -> Backend:
-    """The backend that will run `operation`.
+def resolve(operation: str, backend: str = "auto", items: int | None = None) -> Backend:
+    """The backend that will run `operation`, on so many items if that is known.
 
-    `auto` is the best CPU backend that can run here: what an accelerator is worth, only a scheduler knows.
+    `auto` is the CPU backend that was measured to be the fastest for so many items, or else the best one that can run here.
+    What an accelerator is worth, only a scheduler knows.
 
     Raises:
         UnknownOperation: no such operation.
         ArgumentError: a backend name that does not exist.
         BackendUnavailable: the named backend is not implemented for this operation or cannot run here.
     """
-    if backend == "auto":
-        for name, (function, unavailable) in sorted(_row(operation).items(), key=_rank):
-            if name != "cuda" and not unavailable():
-                return Backend(operation, name, function, "")
-        raise BackendUnavailable("auto", f"no CPU backend of {operation} can run on this machine")
+    row = _row(operation)
+    if backend == "auto" and items is not None:
+        fastest = choices.fastest(operation, items)
+        if fastest in row and fastest != "cuda" and not row[fastest][1]():
+            backend = fastest
+    known = _found.get((operation, backend))
+    if known is not None and known[0] is row:
+        return known[1]
+    found = _find_best(operation) if backend == "auto" else _find(operation, backend)
+    if found.name != "cuda":
+        _found[operation, backend] = row, found
+    return found
+
+
+def _find_best(operation: str) -> Backend:
+    row = _row(operation)
+    for name in BACKENDS:
+        if name in row and name != "cuda" and not row[name][1]():
+            return Backend(operation, name, row[name][0], "")
+    raise BackendUnavailable("auto", f"no CPU backend of {operation} can run on this machine")
+
+
+def _find(operation: str, backend: str) -> Backend:
     if backend not in BACKENDS:
         raise ArgumentError("backend", repr(backend), f"'auto', {', '.join(map(repr, BACKENDS))}")
     row = _row(operation)
@@ -112,10 +133,6 @@ def resolve(operation: str, backend: str = "auto") -> Backend:
     if reason:
         raise BackendUnavailable(backend, reason)
     return Backend(operation, backend, function, "")
-
-
-def _rank(entry: tuple[str, object]) -> int:
-    return BACKENDS.index(entry[0])
 
 
 def _row(operation: str) -> dict[str, tuple[Callable[..., Any], Callable[[], str]]]:

@@ -7,8 +7,6 @@ kernels says `to_nearest` around them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -81,12 +79,17 @@ def set_mode(mode):
     return before
 
 
-@contextmanager
-def to_nearest() -> Iterator[None]:
-    """Round to nearest inside, and as before after it."""
-    before = set_mode(0)
-    try:
-        yield
-    finally:
-        if before:
-            set_mode(before)
+def to_nearest() -> _ToNearest:
+    """Round to nearest inside a `with` block, and as before after it."""
+    return _ToNearest()
+
+
+class _ToNearest:
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = set_mode(0)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before:
+            set_mode(self._before)

@@ -7,10 +7,12 @@ thread-safe. The library starts with one thread; `supervm.tiers` sets the number
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 from supervm.kernels.errors import ArgumentError
 
@@ -47,19 +49,25 @@ def run_slices(work: Callable[[int, int], object], items: int, grain: int) -> No
     exception is raised after all slices that had started have ended. Doubles are rounded to nearest, whatever mode the
     caller left.
     """
-    from supervm.kernels.rounding import to_nearest  # the compiler, which who only sets threads does not need
+    with _rounding().to_nearest():
+        if items <= grain or _threads == 1 or getattr(_inside, "slices", False):
+            for start in range(0, items, grain):
+                work(start, min(start + grain, items))
+        else:
+            _share_slices(work, items, grain)
 
-    with to_nearest():
-        _run_slices(work, items, grain)
+
+@functools.cache
+def _rounding() -> ModuleType:
+    """What needs the compiler, which who only sets threads does not need."""
+    from supervm.kernels import rounding
+
+    return rounding
 
 
-def _run_slices(work: Callable[[int, int], object], items: int, grain: int) -> None:
+def _share_slices(work: Callable[[int, int], object], items: int, grain: int) -> None:
     slices = -(-items // grain)
     workers = min(_threads, slices)
-    if workers <= 1 or getattr(_inside, "slices", False):
-        for start in range(0, items, grain):
-            work(start, min(start + grain, items))
-        return
     counter = iter(range(slices))
     failed = threading.Event()
 
@@ -102,8 +110,6 @@ def _submit(work: Callable[[], None]):  # type: ignore[no-untyped-def]
     global _pool
     with _lock:
         if _pool is None:
-            from supervm.kernels.rounding import set_mode
-
             workers = max(1, _threads - 1)
-            _pool = ThreadPoolExecutor(workers, "supervm", initializer=set_mode, initargs=(0,))
+            _pool = ThreadPoolExecutor(workers, "supervm", initializer=_rounding().set_mode, initargs=(0,))
         return _pool.submit(work)

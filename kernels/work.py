@@ -88,7 +88,7 @@ class Work(ABC):
         """
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Batch(Work):
     """A call whose items do not depend on each other.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +48,14 @@ class HashItems:
         """The public function on all messages."""
         if self.operation == "eth_address":
             return hashes.eth_address_batch(self.data.reshape(-1, 64), backend=backend)
+        if self.items == 1:
+            return HASHES[self.operation](self._one, backend=backend)
         return HASHES[self.operation](Messages.of((self.data, self.offsets)), backend=backend)
+
+    @functools.cached_property
+    def _one(self) -> list[bytes]:
+        """A batch of one, as a caller who has one message has it."""
+        return self.messages()
 
     def answers(self, result: Any) -> list[Any]:
         """The digest of each message."""

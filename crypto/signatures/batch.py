@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.calls import Output
+from supervm.crypto.one import Desk
 from supervm.kernels.array_types import Bytes
-from supervm.kernels.arrays import borrow
-from supervm.kernels.cpu.hashes.batch import hash_slice
+from supervm.kernels.cpu.bound import Bound
+from supervm.kernels.cpu.hashes.batch import hasher
 from supervm.kernels.cpu.hashes.concatenate import cut, prefixed
 from supervm.kernels.cpu.hashes.emitter import HashKernel
 from supervm.kernels.threads import get_threads, run_slices
@@ -44,7 +45,11 @@ class Challenge:
     """How a scheme hashes R, A and the message: hash(constant ‖ R ‖ A ‖ message), both of 32 bytes."""
 
     kernel: HashKernel
-    constant: Bytes
+    constant: bytes
+
+    def hash_one(self, desk: Desk, key: bytes, message: bytes, signature: bytes) -> None:
+        """The hash of one item, to the digest of a desk."""
+        desk.hash(hasher(self.kernel), self.constant + signature[:32] + key + message, desk.digest_bytes)
 
 
 Check = Callable[[int, int, npt.NDArray[np.uint64]], None]
@@ -64,17 +69,22 @@ def for_challenges(
         signatures: uint8 (n, 64), contiguous; R is the first half.
         check: takes the hashes of the items start … stop − 1 as one flat uint64 array.
     """
-    flat_keys, flat_signatures = borrow(keys).reshape(-1), borrow(signatures).reshape(-1)
-    data, offsets = borrow(messages.data), borrow(messages.offsets)
-    bounds = cut(offsets, slice_items(len(keys)), MOST_BYTES)
+    flat_keys, flat_signatures = keys.reshape(-1), signatures.reshape(-1)
+    data, offsets = messages
+    bounds = _CUT(offsets, slice_items(len(keys)), MOST_BYTES)
+    constant = np.frombuffer(challenge.constant, np.uint8)
+    hash_messages, words = hasher(challenge.kernel), challenge.kernel.spec.digest_bytes // 8
 
     def work(index: int, _: int) -> None:
         start, stop = int(bounds[index]), int(bounds[index + 1])
-        joined, places = prefixed(
-            challenge.constant, flat_signatures, 64, 32, flat_keys, 32, 32, data, offsets, start, stop
+        joined, places = _PREFIXED(
+            constant, flat_signatures, 64, 32, flat_keys, 32, 32, data, offsets, start, stop
         )
-        hashes = np.empty((stop - start) * challenge.kernel.spec.digest_bytes, np.uint8)
-        hash_slice(challenge.kernel, joined, places, hashes, 0, stop - start)
-        check(start, stop, hashes.view(np.uint64))
+        hashes = np.empty((stop - start) * words, np.uint64)
+        hash_messages(joined, places, hashes.view(np.uint8), 0, stop - start)
+        check(start, stop, hashes)
 
     run_slices(work, bounds.size - 1, 1)
+
+
+_CUT, _PREFIXED = Bound(cut), Bound(prefixed)

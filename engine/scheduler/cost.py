@@ -10,7 +10,7 @@ small sizes. The line is fitted for display only.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -29,6 +29,12 @@ LEAST_SHARE = 0.1
 
 NEW_POINT = 1.5
 """A batch this many times larger than any point becomes a point."""
+
+NOTABLE = 0.05
+"""Share of its time by which one must be better than another to take its place."""
+
+DENSE = 65
+"""Below this number every number of items is looked at, above it those that were measured."""
 
 BEFORE, AFTER = 1 - 1e-9, 1 + 1e-9
 """Factors to the two sides of a moment."""
@@ -195,6 +201,29 @@ def cheaper_stretch(one: CostModel, other: CostModel) -> tuple[int, int | None] 
         return None
     after = _first([first, *(size for size in bounds if size > first)], lambda items: not cheaper(items))
     return first, None if after is None else after - 1
+
+
+def cheapest(models: Mapping[str, CostModel]) -> tuple[tuple[int, str], ...]:
+    """(from so many items on, name), ascending: what is cheapest by the measurements.
+
+    The last stretch goes on for ever. What is less than `NOTABLE` cheaper does not begin a stretch.
+
+    Args:
+        models: name → model, the preferred one first.
+    """
+    first = next(iter(models))
+    sizes = sorted({*range(1, DENSE), *(size for model in models.values() for size in model.sizes)})
+    stretches: list[tuple[int, str]] = []
+    for size in sizes:
+        times = {
+            name: model.measured(size, int(size * model.bytes_per_item)) for name, model in models.items()
+        }
+        before = stretches[-1][1] if stretches else first
+        best = min(times, key=times.__getitem__)
+        name = best if times[best] < (1 - NOTABLE) * times[before] else before
+        if not stretches or name != before:
+            stretches.append((size, name))
+    return tuple(stretches)
 
 
 def _first(bounds: list[int], holds: Callable[[int], bool]) -> int | None:

@@ -25,6 +25,7 @@ from types import TracebackType
 
 from supervm.crypto import selftest
 from supervm.engine.scheduler.calibration import CPU_SIZES, DEVICE_SIZES, calibrate
+from supervm.engine.scheduler.cost import cheapest
 from supervm.engine.scheduler.device import Device, GpuExecutor
 from supervm.engine.scheduler.guard import Guard
 from supervm.engine.scheduler.metrics import Metrics, Reading
@@ -43,6 +44,7 @@ from supervm.engine.scheduler.settings import SchedulerSettings, Strategy
 from supervm.engine.scheduler.store import CalibrationStore, Models, this_machine
 from supervm.engine.scheduler.workloads import Workload, workload
 from supervm.kernels import registry
+from supervm.kernels.choices import Choices, Stretches
 from supervm.kernels.errors import BackendUnavailable, DeviceError, UnknownOperation
 from supervm.kernels.work import Batch, Work
 
@@ -65,7 +67,7 @@ class Scheduler:
         no_devices: why there is none, for messages; '' if nobody looked.
         workload: makes work to time executors with.
         known_answers: the tests that let a device in again.
-        folder: where timings are kept; under the cache root if None.
+        folder: where timings, and the CPU backends that they favour, are kept; under the cache root if None.
         models: timings to begin with, besides the stored ones.
         seed: of the samples, for tests.
 
@@ -92,8 +94,8 @@ class Scheduler:
         self._prober = Prober(known_answers, workload)
         used = () if self.settings.strategy is Strategy.CPU_ONLY else devices
         self._store = CalibrationStore(this_machine(device.name for device in used), folder)
-        several = bool(used) or self.settings.all_cpu_backends
-        stored = self._store.load() if self.settings.remember and several else {}
+        self._choices = Choices(self._store.path.parent)
+        stored = self._store.load() if self.settings.remember else {}
         self._build(used, no_devices, stored | (models or {}))
         _living.add(self)
 
@@ -288,6 +290,7 @@ class Scheduler:
         if fresh and self.settings.remember:
             known = {(plan.operation, route.executor.name): route.model for route in fresh}
             self._store.save({key: model for key, model in known.items() if model is not None})
+            self._choices.save(_choices_of(plan))
 
     def _measured(self, plan: Plan, route: Route) -> bool:
         """Whether this route was timed just now."""
@@ -333,6 +336,13 @@ class _Mismatch(DeviceError):
 
 def _run(route: Route, work: Work) -> None:
     work.run(route.function)
+
+
+def _choices_of(plan: Plan) -> dict[str, Stretches]:
+    """Which CPU backend is cheapest from how many items on, for whoever has no scheduler; nothing if one was timed alone."""
+    models = {route.executor.backend: route.model for route in (plan.cpu, *plan.others)}
+    timed = {name: model for name, model in models.items() if model is not None}
+    return {plan.operation: cheapest(timed)} if len(timed) > 1 else {}
 
 
 def _cheapest(routes: Sequence[Route], items: int, size: int, calibrated: bool) -> Route | None:

@@ -15,15 +15,23 @@ ROOMS = ("kernels", "crypto", "vm", "engine", "tiers", "benchmarks")
 
 PUBLISHED = {
     "supervm.crypto.ed25519": {
+        "verify": "(public_key, message, signature, *, rule='dalek', backend='auto')",
         "verify_batch": "(public_keys, messages, signatures, *, rule='dalek', backend='auto')",
     },
     "supervm.crypto.secp256k1": {
+        "ecdsa_verify": "(public_key, digest, signature, *, low_s=True, backend='auto')",
+        "ecdsa_recover": "(digest, signature, *, backend='auto')",
+        "schnorr_verify": "(public_key, message, signature, *, backend='auto')",
         "ecdsa_verify_batch": "(public_keys, digests, signatures, *, low_s=True, backend='auto')",
         "ecdsa_recover_batch": "(digests, signatures, *, backend='auto')",
         "schnorr_verify_batch": "(public_keys, messages, signatures, *, backend='auto')",
         "signatures_from_der": None,
     },
     "supervm.crypto.hashes": {
+        "sha256": "(message, *, backend='auto')",
+        "sha512": "(message, *, backend='auto')",
+        "keccak256": "(message, *, backend='auto')",
+        "blake2b": "(message, *, backend='auto')",
         "sha256_batch": "(messages, *, backend='auto')",
         "sha512_batch": "(messages, *, backend='auto')",
         "keccak256_batch": "(messages, *, backend='auto')",

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     "kernels/cpu": (
         ("lanes",),
-        ("backends", "fields", "conflicts", "state"),
+        ("backends", "bound", "fields", "conflicts", "state"),
         ("curves", "hashes", "ntt"),
         ("signatures", "msm", "merkle"),
     ),

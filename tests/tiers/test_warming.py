@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
@@ -126,7 +127,13 @@ def test_warmup_says_how_long_before_it_begins(
     )
     assert [group.name for group in asked[0][0]] == list(COMMON)
     assert "ready after" in result.stdout
+    compared: list[list[str]] = []
+    command = importlib.import_module("supervm.tiers.commands.warmup")
+    monkeypatch.setattr(command, "_compare", lambda names, *_: compared.append(names))
     answer = json.loads(run("warmup", "--json", "--all").stdout)
+    assert set(compared[0]) >= set(inventory.operations()), "all are compiled: time them"
+    run("warmup", "--json", "--all", "--backend", "scalar")
+    assert len(compared) == 1, "there is nothing to choose"
     assert {row["operation"] for row in answer["warmed"]} == {*inventory.operations(), REPLAY, EXECUTION}
     assert answer["processes"] == 2
     assert "about" in run("warmup", "--json").stderr

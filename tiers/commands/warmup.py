@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
 
 from supervm.kernels import CACHE_FOLDER
-from supervm.tiers import console, limits, warming
+from supervm.tiers import compose, console, inventory, limits, warming
 from supervm.tiers.commands import options
 from supervm.tiers.compiling import kernel_cache
 from supervm.tiers.environment import environment
+from supervm.tiers.hardware import Hardware
+from supervm.tiers.settings import Settings
 from supervm.tiers.tables import print_table
 
 
@@ -20,7 +23,9 @@ def warmup(
     every: Annotated[
         bool,
         typer.Option(
-            "--all", help="Every backend that can run here, not only the chosen ones; takes longer."
+            "--all",
+            help="Every backend that can run here, not only the chosen ones, and measure which is the fastest; "
+            "takes longer.",
         ),
     ] = False,
     common: Annotated[
@@ -42,6 +47,8 @@ def warmup(
             groups = [group for group in groups if group.name in warming.COMMON]
         processes = min(limits.usable_cores(), warming.MOST_PROCESSES, len(groups))
         warmed = _warm(groups, warming.job_of(tier, config, backend), processes)
+        if every and settings.backend == "auto":
+            _compare([task for group in groups for task in group.tasks], settings, hardware)
         seconds = time.perf_counter() - begun
         cache = kernel_cache(CACHE_FOLDER)
         if as_json:
@@ -59,6 +66,18 @@ def warmup(
         out = console.answers()
         count = sum(len(one.group.tasks) for one in warmed)
         out.print(f"{count} ready after {seconds:.1f} s, kept in {console.plain(cache.folder)}")
+
+
+def _compare(tasks: list[str], settings: Settings, hardware: Hardware) -> None:
+    """Time the processor's backends of these operations: all of them are compiled now, and the fastest ones are kept."""
+    names = sorted(set(tasks) & set(inventory.operations()))
+    with (
+        console.progress_line() as line,
+        closing(compose.scheduler(settings, hardware, all_cpu_backends=True)) as scheduler,
+    ):
+        for place, name in enumerate(names):
+            line.update(f"measuring {name}, {place + 1} of {len(names)}", place / len(names))
+            scheduler.calibrate([name])
 
 
 def _show(warmed: list[warming.Warmed]) -> None:

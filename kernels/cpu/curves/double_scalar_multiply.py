@@ -60,14 +60,15 @@ def base_tables(spec: WeierstrassSpec) -> list[tuple[int, int]]:
         points.append((0, 0))
         point: tuple[int, int] | None = None
         for _ in range(TABLE_POINTS - 1):
-            point = start if point is None else _affine_add(spec, point, start)
+            point = start if point is None else affine_add(spec, point, start)
             points.append(point)
         for _ in range(BASE_WINDOW * BASE_WINDOWS):
-            start = _affine_add(spec, start, start)
+            start = affine_add(spec, start, start)
     return points
 
 
-def _affine_add(spec: WeierstrassSpec, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+def affine_add(spec: WeierstrassSpec, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    """a + b for affine points that are not opposite, as integers."""
     p = spec.field.modulus
     rise, run = (3 * a[0] * a[0], 2 * a[1]) if a == b else (b[1] - a[1], b[0] - a[0])
     slope = rise * spec.field.inverse(run)
@@ -110,7 +111,7 @@ def workspace(curve):
     return (
         np.empty(GROUPS * GROUP_ELEMENTS * fe.storage(base_field(curve)), np.uint64),
         np.empty(GROUPS * 8 * width, np.uint64),
-        windows_of(curve, GROUPS),
+        windows_of(curve, GROUPS if width > 1 else 0),
         np.empty(GROUPS, np.int64),
     )
 

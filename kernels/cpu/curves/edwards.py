@@ -17,8 +17,19 @@ from numba import njit
 from supervm.kernels.cpu.curves.curve import base_field, curve_constant
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.lanes import lanes as ln
+from supervm.kernels.spec import EdwardsSpec
 
 # mypy: disallow_untyped_defs=False
+
+
+def affine_add(spec: EdwardsSpec, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    """a + b as integers: the complete formula in affine coordinates."""
+    p = spec.field.modulus
+    (x1, y1), (x2, y2) = a, b
+    product = spec.d * x1 * x2 * y1 * y2 % p
+    x = (x1 * y2 + y1 * x2) * spec.field.inverse(1 + product)
+    y = (y1 * y2 + x1 * x2) * spec.field.inverse(1 - product)
+    return x % p, y % p
 
 
 _double = fe.formula(

@@ -60,7 +60,7 @@ def windows_of(curve, groups):
     """(rows, digits, none, collided, room): the tables of Q, what chooses from them, per group and window the lanes where
     nothing is added, per group the lanes that met an exception, and scratch for inversions."""
     width = ln.lane_width(lanes_of(curve))
-    rows = np.zeros(groups * width * (MULTIPLES + 1) * row_words(base_field(curve), 3) + SLACK, np.uint64)
+    rows = np.empty(groups * width * (MULTIPLES + 1) * row_words(base_field(curve), 3) + SLACK, np.uint64)
     digits = np.empty(groups * DIGITS * width, np.int16)
     none = np.empty(groups * ALL_WINDOWS, np.int64)
     return rows, digits, none, np.empty(groups, np.int64), np.zeros(ROOM, np.uint64)
@@ -84,10 +84,11 @@ def build_tables(curve, work, rows, groups, room):
         top *= 2
     stride = row_words(F, 3)
     apart = (MULTIPLES + 1) * stride
-    beta = curve_constant(curve, "endomorphism.beta")
+    beta, zero = curve_constant(curve, "endomorphism.beta"), fe.constant(F, 0)
     for group in range(groups):
         at = (group * GROUP_ELEMENTS + SUMS) * size
         start = group * ln.lane_width(lanes_of(curve)) * apart
+        store_row(rows, start, apart, (zero, zero, zero))  # for a digit of 0, whose point nobody uses
         for entry in range(MULTIPLES):
             x, y = fe.load(F, work, at + 2 * entry * size), fe.load(F, work, at + (2 * entry + 1) * size)
             store_row(rows, start + (entry + 1) * stride, apart, (x, y, fe.mul(x, beta)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixed powers of field elements: inverses and square roots by Fermat, by the addition chains of `kernels.exponents`.
+"""Fixed powers of field elements, such as square roots, by the addition chains of `kernels.exponents`; and inverses of rows.
 
 A chain is data, so that the compiled code is one loop with one square and one product in it.
 """
@@ -8,23 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from supervm.kernels.cpu.fields import field as fe
-from supervm.kernels.cpu.fields import quadratic
 from supervm.kernels.cpu.fields.element_type import LocalType
+from supervm.kernels.cpu.fields.lane_inverse import invert_lanes
 from supervm.kernels.cpu.lanes.lanes import I64
-from supervm.kernels.exponents import (
-    EXPONENTS,
-    INVERSE,
-    SLOTS,
-    addition_chain,
-    exponent,
-)
-from supervm.kernels.spec import QuadraticSpec
+from supervm.kernels.exponents import EXPONENTS, SLOTS, addition_chain, exponent
 
 
 @intrinsic
@@ -79,26 +73,12 @@ def power(a, which):
     return a
 
 
-def inverse(a: Any) -> Any:
-    """a⁻¹, and 0 for 0; in an extension by the norm. For compiled code."""
-    raise TypeError("inverse() is called from compiled code only")
-
-
-@overload(inverse)
-def _inverse(a):
-    if isinstance(a.spec, QuadraticSpec):
-        return _inverse_by_norm
-    return _inverse_by_power
-
-
-def _inverse_by_power(a):
-    return power(a, INVERSE)
-
-
-def _inverse_by_norm(a):
-    real, imaginary = quadratic.parts(a)
-    norm = power(fe.sum_of_products((real, imaginary), (real, imaginary)), INVERSE)
-    return quadratic.scaled(quadratic.conjugate(a), norm)
+@njit(nogil=True, cache=True)
+def inverse(field, a):
+    """a⁻¹ in every lane, and 0 for 0, with one inversion."""
+    none = fe.is_zero(a)
+    inverted = invert_lanes(field, fe.select(none, fe.constant(field, 1), a), np.empty(32, np.uint64))
+    return fe.select(none, fe.constant(field, 0), inverted)
 
 
 @njit(nogil=True, cache=True)
@@ -148,7 +128,7 @@ def invert_rows(field, array, start, scratch, stride, count):
     for index in range(count):
         fe.store(array, scratch + index * stride, total)
         total = fe.mul(total, fe.load(field, array, start + index * stride))
-    total = inverse(total)
+    total = inverse(field, total)
     for index in range(count - 1, -1, -1):
         value = fe.load(field, array, start + index * stride)
         before = fe.load(field, array, scratch + index * stride)

@@ -8,13 +8,15 @@ to a small scratch, where it is padded.
 
 from __future__ import annotations
 
+import functools
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.bound import Bound
 from supervm.kernels.cpu.hashes.emitter import HashKernel
 from supervm.kernels.cpu.hashes.one_per_lane import (
     BEHIND,
@@ -154,12 +156,17 @@ def digest_into(kernel: HashKernel, messages: Ragged, out: npt.NDArray[np.uint8]
         out: uint8 (n, digest_bytes), contiguous.
     """
     items = messages.offsets.size - 1
-    data, offsets, flat = borrow(messages.data), borrow(messages.offsets), out.reshape(-1)
+    run_slices(
+        partial(hasher(kernel), messages.data, messages.offsets, out.reshape(-1)),
+        items,
+        _grain(items, kernel.lanes.width),
+    )
 
-    def work(start: int, stop: int) -> None:
-        hash_slice(kernel, data, offsets, flat, start, stop)
 
-    run_slices(work, items, _grain(items, kernel.lanes.width))
+@functools.cache
+def hasher(kernel: HashKernel) -> Bound:
+    """`hash_slice` with this kernel."""
+    return Bound(hash_slice, kernel)
 
 
 def _grain(items: int, lanes: int) -> int:

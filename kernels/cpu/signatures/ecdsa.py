@@ -16,13 +16,13 @@ from supervm.kernels.cpu.curves.double_scalar_multiply import (
     invert_results,
     load_root,
     load_scalar,
-    multiply_all,
     put_point,
     store_root_argument,
     store_scalar,
     take_roots,
     workspace,
 )
+from supervm.kernels.cpu.curves.one_lane_weierstrass import sum_all
 from supervm.kernels.cpu.curves.window_sums import GROUP_ELEMENTS, GROUPS, RESULT
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
@@ -39,7 +39,7 @@ def verify_slice(curve, base, keys, forms, compressed, digests, signatures, low_
 
     Args:
         curve: a `Curve` marker.
-        base: `curve.table(base_tables(spec))`.
+        base: `curve.table(base_tables(spec))`, of `one_lane_weierstrass` for one lane.
         keys: flat uint64 view of (n, 64) big-endian bytes x‖y; y is not read where `compressed`.
         forms: int8 (n,): 0 or 1 the parity of y of a compressed key (0 otherwise), −1 a key that is malformed.
         compressed: whether y is to be found from x for every key.
@@ -64,7 +64,7 @@ def verify_slice(curve, base, keys, forms, compressed, digests, signatures, low_
             flags[2 * group] = point & scalar
             flags[2 * group + 1] = low if low_s else -1
         _divide(curve, scalars, inverses, digests, chunk, stop - 1, groups, False)
-        multiply_all(curve, base, work, scalars, windows, groups, infinite)
+        sum_all(curve, base, work, scalars, windows, groups, infinite)
         for group in range(groups):
             first = chunk + group * width
             valid = _abscissa_matches(curve, work, group, signatures, first, stop - 1)
@@ -100,7 +100,7 @@ def recover_slice(curve, base, digests, signatures, recovery_ids, start, stop, k
             flags[group] = _read_nonce_point(curve, work, group, signatures, recovery_ids, first, stop - 1)
             flags[group] &= _read_signature(curve, scalars, group, signatures, True, first, stop - 1)[0]
         _divide(curve, scalars, inverses, digests, chunk, stop - 1, groups, True)
-        multiply_all(curve, base, work, scalars, windows, groups, infinite)
+        sum_all(curve, base, work, scalars, windows, groups, infinite)
         invert_results(curve, work, groups)
         for group in range(groups):
             first = chunk + group * width

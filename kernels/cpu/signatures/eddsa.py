@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 
 from supervm.kernels.cpu.curves import edwards as ed
+from supervm.kernels.cpu.curves import one_lane_edwards
 from supervm.kernels.cpu.curves.curve import (
     base_field,
     curve_constant,
@@ -50,15 +52,9 @@ def base_table(spec: EdwardsSpec) -> list[tuple[int, int, int]]:
     p = spec.field.modulus
     x, y = 0, 1
     points = []
-    bx, by = spec.base
     for _ in range(TABLE_POINTS):
         points.append(((y + x) % p, (y - x) % p, spec.d2 * x * y % p))
-        product = spec.d * x * bx * y * by % p
-        both = spec.field.inverse((1 + product) * (1 - product))
-        x, y = (
-            (x * by + y * bx) * both * (1 - product) % p,
-            (y * by + x * bx) * both * (1 + product) % p,
-        )
+        x, y = ed.affine_add(spec, (x, y), spec.base)
     return points
 
 
@@ -124,6 +120,23 @@ def double_scalar(curve, table, base, digits, h, s):
     return X, Y, Z
 
 
+def _combination(curve, base, table, digits, x, y, h, s):
+    """h·(x, y) + s·B as (X, Y, Z), in one lane or in several; `table` and `digits` from `workspace`."""
+    raise TypeError("called from compiled code only")
+
+
+@overload(_combination)
+def _choose_combination(curve, base, table, digits, x, y, h, s):
+    def in_one_lane(curve, base, table, digits, x, y, h, s):
+        return one_lane_edwards.double_scalar(curve, base, x, y, h, s)
+
+    def in_lanes(curve, base, table, digits, x, y, h, s):
+        multiples(curve, table, x, y)
+        return double_scalar(curve, table, base, digits, h, s)
+
+    return in_one_lane if curve.lanes.width == 1 else in_lanes
+
+
 @njit(nogil=True, cache=True)
 def _signed_cached(curve, table, digit):
     """digit·P in cached form; digit in −8 … 7."""
@@ -158,7 +171,7 @@ def verify_slice(curve, base, keys, signatures, hashes, start, stop, rule, verdi
 
     Args:
         curve: a `Curve` marker.
-        base: `curve.table(base_table(spec))`.
+        base: `curve.table(base_table(spec))`, of `one_lane_edwards` for one lane.
         keys, signatures, hashes: flat uint64 views of (n, 32), (n, 64) and (n, 64) bytes; hashes are of R‖A‖M.
         rule: COFACTORLESS, STRICT or COFACTORED.
         verdicts: int8 (n,), written: 1 valid, 0 invalid, −1 malformed (A is no point, or s ≥ order).
@@ -220,8 +233,8 @@ def _recompute(curve, base, keys, signatures, hashes, first, last, rule, points,
     accepted = well_formed
     if rule == STRICT:
         accepted = ln.and_(accepted, ln.mask_not(ed.small_order(x, y, fe.constant(F, 1))))
-    multiples(curve, table, fe.scale(-1, x), y)
-    X, Y, Z = double_scalar(curve, table, base, digits, reduce_hash(curve, hashes, first, last), s)
+    h = reduce_hash(curve, hashes, first, last)
+    X, Y, Z = _combination(curve, base, table, digits, fe.scale(-1, x), y, h, s)
     if rule == STRICT:
         accepted = ln.and_(accepted, ln.mask_not(ed.small_order(X, Y, Z)))
     if rule == COFACTORED:

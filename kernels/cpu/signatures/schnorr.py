@@ -15,13 +15,13 @@ from supervm.kernels.cpu.curves.curve import base_field, lanes_of, scalar_field
 from supervm.kernels.cpu.curves.double_scalar_multiply import (
     invert_results,
     load_root,
-    multiply_all,
     put_point,
     store_root_argument,
     store_scalar,
     take_roots,
     workspace,
 )
+from supervm.kernels.cpu.curves.one_lane_weierstrass import sum_all
 from supervm.kernels.cpu.curves.window_sums import GROUP_ELEMENTS, GROUPS
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
@@ -37,7 +37,7 @@ def verify_slice(curve, base, keys, challenges, signatures, start, stop, verdict
 
     Args:
         curve: a `Curve` marker.
-        base: `curve.table(base_tables(spec))`.
+        base: `curve.table(base_tables(spec))`, of `one_lane_weierstrass` for one lane.
         keys, challenges: flat uint64 views of (n, 32) big-endian bytes; challenges are not yet reduced.
         signatures: flat uint64 view of (n, 64) big-endian bytes r‖s.
         verdicts: int8 (n,), written: 1 valid, 0 invalid, −1 malformed (no such P, r ≥ p, s ≥ n).
@@ -56,7 +56,7 @@ def verify_slice(curve, base, keys, challenges, signatures, start, stop, verdict
         for group in range(groups):
             first = chunk + group * width
             flags[group] = _read(curve, work, scalars, group, keys, challenges, signatures, first, stop - 1)
-        multiply_all(curve, base, work, scalars, windows, groups, infinite)
+        sum_all(curve, base, work, scalars, windows, groups, infinite)
         invert_results(curve, work, groups)
         for group in range(groups):
             first = chunk + group * width

@@ -18,6 +18,7 @@ from supervm.engine.scheduler.cost import CostModel
 from supervm.engine.scheduler.store import CalibrationStore, this_machine
 from supervm.engine.scheduler.workloads import workload
 from supervm.kernels import registry
+from supervm.kernels.choices import Choices
 from supervm.kernels.errors import DeviceOutOfMemory, UnknownOperation
 from supervm.kernels.work import Batch
 
@@ -351,3 +352,8 @@ def test_every_cpu_backend_if_asked(tmp_path):
     with first_use(tmp_path, all_cpu_backends=True):
         registry.run(rows_batch(10))
     assert not calls, "known from before"
+    assert Choices(tmp_path).load()[OPERATION][0] == (1, "scalar"), "and kept for who has no scheduler"
+    with first_use(tmp_path):
+        for _ in range(5):
+            registry.run(rows_batch(10))
+    assert not calls, "nor does a process that compares nothing take the slower one"

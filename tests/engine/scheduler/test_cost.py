@@ -11,7 +11,15 @@ from fault_rows import line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervm.engine.scheduler.cost import MOST_ITEMS, CostModel, cheaper_stretch, crossover, shares
+from supervm.engine.scheduler.cost import (
+    MOST_ITEMS,
+    NOTABLE,
+    CostModel,
+    cheaper_stretch,
+    cheapest,
+    crossover,
+    shares,
+)
 
 quick = settings(deadline=None, max_examples=60)
 
@@ -204,3 +212,27 @@ def test_a_small_batch_is_not_cut():
 def test_equal_executors_get_equal_parts():
     cut = shares(9000, 0, [line(1e-4, 1e-6)] * 3)
     assert max(cut) - min(cut) <= 3
+
+
+def test_the_cheapest_by_number_of_items():
+    """One at a time against eight for the price of three: the change is where the lines cross."""
+    single = CostModel((1, 2, 4, 8), (10e-6, 20e-6, 40e-6, 80e-6))
+    lanes = CostModel((1, 8, 9, 16), (30e-6, 30e-6, 60e-6, 60e-6))
+    assert cheapest({"lanes": lanes, "single": single}) == ((1, "single"), (4, "lanes"))
+    assert cheapest({"lanes": lanes}) == ((1, "lanes"),)
+    assert cheapest({"single": single, "lanes": lanes}) == ((1, "single"), (4, "lanes"))
+    slower = CostModel((1, 2, 4, 8), (10.1e-6, 20.2e-6, 40.4e-6, 80.8e-6))
+    assert cheapest({"slower": slower, "single": single}) == ((1, "slower"),), "not worth a change"
+
+
+@quick
+@given(st.lists(models(), min_size=1, max_size=4))
+def test_the_cheapest_is_never_much_dearer(candidates):
+    named = {f"model {index}": model for index, model in enumerate(candidates)}
+    stretches = cheapest(named)
+    assert stretches[0][0] == 1
+    assert all(a[0] < b[0] and a[1] != b[1] for a, b in itertools.pairwise(stretches))
+    for items in range(1, 64):
+        name = [name for start, name in stretches if start <= items][-1]
+        best = min(model.measured(items, 0) for model in candidates)
+        assert named[name].measured(items, 0) <= best / (1 - NOTABLE) * (1 + 1e-9)

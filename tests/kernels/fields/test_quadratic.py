@@ -49,7 +49,7 @@ def _apply(field, array, out, flags):  # type: ignore[no-untyped-def]
         fe.scale(-3, a),
         fe.mul(fe.lazy(1, a, -1, b, 2), fe.lazy(1, c, 1, d, 0)),
         fe.sqr(fe.lazy(1, a, -1, b, 2)),
-        inverse(a),
+        inverse(field, a),
         quadratic.conjugate(a),
         quadratic.scaled(a, fe.add(real, imaginary)),
         quadratic.join(field, imaginary, real),
