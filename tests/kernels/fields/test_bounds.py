@@ -21,8 +21,6 @@ from llvmlite import ir
 
 import supervm.kernels.cpu
 from supervm.crypto.params import curve25519, secp256k1
-from supervm.kernels.cpu.curves import edwards, weierstrass_prime_order  # noqa: F401  their formulas are proven
-from supervm.kernels.cpu.fields import field
 from supervm.kernels.cpu.fields.crandall import CrandallField
 from supervm.kernels.cpu.fields.element_type import generator
 from supervm.kernels.cpu.fields.montgomery import MontgomeryField
@@ -135,16 +133,6 @@ def run(generated: Any, builder: Standin, shape: Shape, elements: dict[str, list
     return generated.products(e, [(elements[a], elements[b]) for a, b in pairs], terms)
 
 
-def combined(generated: Any, builder: Standin, formula: Any, elements: list[Any]) -> list[list[Any]]:
-    """The generator's results for a formula of `field.FORMULAS`."""
-    factors, rows = formula
-    return generated.combinations(
-        Emitter(builder, generated.lanes),  # type: ignore[arg-type]
-        [(elements[a], elements[b]) for a, b in factors],
-        [(products, [(k, elements[index]) for k, index in terms]) for products, terms in rows],
-    )
-
-
 def check_contract(generated: Any, limbs: list[Any]) -> None:
     for index, (limb, bound) in enumerate(zip(limbs, highest(generated), strict=True)):
         assert limb.lo >= 0, f"limb {index} may be negative"
@@ -165,7 +153,6 @@ DOCUMENTED: list[Shape] = [
 def test_the_kernels_calls_are_found():
     assert {name for name, _ in USED} >= set(SHAPES) - {"linear"}
     assert ("mul_add", (1, -1)) in USED
-    assert len(field.FORMULAS) == 4
 
 
 @pytest.mark.parametrize("kind", WIDTHS)
@@ -176,14 +163,6 @@ class TestFolding:
     @pytest.mark.parametrize("call", USED, ids=lambda call: f"{call[0]}{call[1]}")
     def test_used_operations_keep_the_contract(self, name, kind, call):
         self._keeps(name, kind, SHAPES[call[0]](*call[1]))
-
-    @pytest.mark.parametrize("formula", field.FORMULAS, ids=lambda formula: str(len(formula[0])))
-    def test_formulas_keep_the_contract(self, name, kind, formula):
-        generated = code(name, kind)
-        builder = standin(generated)
-        for limbs in combined(generated, builder, formula, [widest(generated) for _ in range(8)]):
-            check_contract(generated, limbs)
-        assert builder.lost() == 0
 
     def test_documented_operations_keep_the_contract(self, name, kind):
         for shape in DOCUMENTED:
@@ -360,26 +339,6 @@ class TestExact:
                     check_element(generated, limbs)
                     expected = k * product + sum(kc * values[letter] for kc, letter in terms)
                     assert value_of(generated, limbs) == expected % p, (call, literals, values)
-
-    def test_formulas(self, name, kind):
-        generated = code(name, kind)
-        if name in MONTGOMERY:
-            pytest.skip("formulas are for fields that fold")
-        source = random.Random(f"{name} {kind} formulas")
-        edges = edge_elements(generated)
-        for factors, rows in field.FORMULAS:
-            for turn in range(24):
-                elements = [
-                    list(source.choice(edges)) if turn % 3 else random_element(generated, source)
-                    for _ in range(8)
-                ]
-                values = [value_of(generated, limbs) for limbs in elements]
-                results = combined(generated, standin(generated), (factors, rows), elements)
-                for limbs, (products, terms) in zip(results, rows, strict=True):
-                    check_element(generated, limbs)
-                    expected = sum(k * values[factors[i][0]] * values[factors[i][1]] for k, i in products)
-                    expected += sum(k * values[i] for k, i in terms)
-                    assert value_of(generated, limbs) == expected % generated.spec.modulus
 
     def test_sums_of_products(self, name, kind):
         generated = code(name, kind)

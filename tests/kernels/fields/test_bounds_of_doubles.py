@@ -49,7 +49,6 @@ integers = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(integers)
 FOLDING, MONTGOMERY, FIELDS = integers.FOLDING, integers.MONTGOMERY, integers.FIELDS
 SHAPES, USED, DOCUMENTED, run = integers.SHAPES, integers.USED, integers.DOCUMENTED, integers.run
-combined, field = integers.combined, integers.field
 
 LAZY = [((1, "a"), (-1, "b")), ((1, "a"), (1, "b"))]
 
@@ -121,24 +120,6 @@ class TestBounds:
             )
             for factors in ([(large, larger)], [(larger, larger)], [(large, large), (larger, elements["b"])]):
                 proof.check(code.products(e, factors * 3, [(1, [])])[0])
-
-    def test_formulas(self, name):
-        """Of elements, and with a sum of two as the first factor of a product, as points are added."""
-        if name in MONTGOMERY:
-            pytest.skip("formulas are for fields that fold")
-        for formula in field.FORMULAS:
-            proof = Proof(FIELDS[name])
-            elements = [proof.element() for _ in range(8)]
-            sums = {a for a, b in formula[0] if a != b}
-            lazy = [
-                proof.code.lazy(proof.e, [(1, limbs), (-1, proof.element())], 0) if index in sums else limbs
-                for index, limbs in enumerate(elements)
-            ]
-            for operands in (elements, lazy):
-                for limbs in combined(proof.code, proof.builder, formula, operands):
-                    proof.check(limbs)
-            assert proof.builder.largest_column < 1 << SPAN
-            assert all(size <= 1 << k for k, size in proof.builder.largest_products.items())
 
     def test_words(self, name):
         proof = Proof(FIELDS[name])
