@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from itertools import pairwise
@@ -24,6 +25,10 @@ from supervm.kernels.cache import cache_root
 
 FORMAT = 1
 """Of the file."""
+
+MOST_DEEP = 4
+"""Lists and objects inside each other in the file. What is deeper is not parsed: where the limit of recursion was raised,
+that could end the process."""
 
 Stretches = tuple[tuple[int, str], ...]
 """(from so many items on, backend), ascending, the first from 1 item on."""
@@ -48,7 +53,10 @@ class Choices:
     def load(self) -> dict[str, Stretches]:
         """Operation → stretches; empty if nothing usable is stored."""
         try:
-            found = json.loads(self.path.read_bytes())
+            text = self.path.read_bytes()
+            if _depth(text) > MOST_DEEP:
+                raise ValueError("nested too deeply")
+            found = json.loads(text)
             if found["format"] != FORMAT or found["machine"] != self._machine:
                 raise ValueError("another machine or format wrote it")
             return {operation: _checked(rows) for operation, rows in found["operations"].items()}
@@ -56,7 +64,7 @@ class Choices:
             return {}
         except OSError as error:
             self._tell(f"cannot be read: {error.strerror or error}")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._tell(f"is not used: {error or type(error).__name__}")
         return {}
 
@@ -80,6 +88,15 @@ class Choices:
 
     def _tell(self, what: str) -> None:
         _log.warning("file of measured backends %s %s", self.path, what)
+
+
+def _depth(text: bytes) -> int:
+    """How deep lists and objects are nested, brackets in strings counted too."""
+    depth = most = 0
+    for bracket in re.findall(rb"[\[\]{}]", text):
+        depth += 1 if bracket in b"[{" else -1
+        most = max(most, depth)
+    return most
 
 
 def _checked(rows: Any) -> Stretches:
