@@ -52,7 +52,8 @@ def rows_of(lines: list[str], head: str, tail: str) -> int:
 
 
 @pytest.fixture
-def _every_backend_right(monkeypatch: pytest.MonkeyPatch) -> None:
+def _every_backend_right(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("supervm.engine.scheduler.store.cache_root", lambda: tmp_path)  # nothing was measured
     monkeypatch.setattr(
         "supervm.tiers.inventory.known_answers",
         lambda operation, backend: SelfTest(operation, backend, True, f"{operation} agrees"),
