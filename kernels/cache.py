@@ -13,6 +13,7 @@ the place of Numba's own way to save, for every function, as soon as `supervm.ke
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
@@ -34,6 +35,24 @@ KEPT_FOLDERS = 4
 
 KEPT_SECONDS = 86400.0
 """Folders used within this time stay in any case: another process may be working with one."""
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, and its folder where there is none: who reads it finds the old one or the new one, never a part.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
 
 
 def source_digest() -> str:

@@ -8,20 +8,17 @@ impossible is left aside, and a warning says why. Several processes may save at 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from supervm.kernels.cache import cache_root
+from supervm.kernels.cache import cache_root, write_whole
 
 FORMAT = 1
 """Of the file."""
@@ -73,16 +70,7 @@ class Choices:
         merged = self.load() | dict(found)
         text = json.dumps({"format": FORMAT, "machine": self._machine, "operations": merged}, indent=1)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.stem, suffix=".part")
-            try:
-                with os.fdopen(handle, "w") as file:
-                    file.write(text)
-                os.replace(name, self.path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-                raise
+            write_whole(self.path, text.encode())
         except OSError as error:
             self._tell(f"cannot be written: {error.strerror or error}")
 

@@ -13,7 +13,6 @@ import hashlib
 import logging
 import os
 import platform
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import msgspec
 
 from supervm.engine.scheduler.cost import CostModel
 from supervm.kernels import CACHE_FOLDER, get_threads
-from supervm.kernels.cache import cache_root
+from supervm.kernels.cache import cache_root, write_whole
 from supervm.kernels.cpu.lanes.features import cpu_features
 from supervm.kernels.cuda.runtime import sources
 
@@ -144,16 +143,7 @@ class CalibrationStore:
         ]
         text = msgspec.json.format(msgspec.json.encode(_File(FORMAT, self._machine, points)))
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.stem, suffix=".part")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(text)
-                os.replace(name, self.path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-                raise
+            write_whole(self.path, text)
         except OSError as error:
             self._tell(f"cannot be written: {error.strerror or error}")
 
