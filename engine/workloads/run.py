@@ -30,8 +30,9 @@ from supervm.vm import contracts
 Progress = Callable[[int, int], None]
 """Called with how many blocks are done and how many there are."""
 
-WARM_TRANSACTIONS, WARM_ACCOUNTS = 600, 200
-"""Enough of them for threads to share a block, and few enough for some of them to meet."""
+WARM_TRANSACTIONS, WARM_ACCOUNTS = 600, 2_000
+"""Enough of them for threads to share a block, few enough for some of them to meet, and not so few that it is not worth
+executing ahead."""
 
 _COLLECTIONS = (
     Collection(history_bytes=0),

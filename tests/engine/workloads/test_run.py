@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig, Mode
 from supervm.engine.engine import Engine
+from supervm.engine.execution.executor import BlockExecutor
 from supervm.engine.state.keys import storage_keys
 from supervm.engine.storage import Storage
 from supervm.engine.transactions.contract_calls import (
@@ -210,3 +212,17 @@ def test_warming_runs_both_modes_and_verifies(monkeypatch: pytest.MonkeyPatch) -
     assert {config.mode for config in asked} == set(Mode)
     assert {config.schedule.value for config in asked} == {"auto", "waves"}
     assert all(config.signatures for config in asked)
+
+
+def test_warming_executes_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks on which that does not pay would leave its kernel to be compiled in the middle of a run."""
+    ahead: list[int] = []
+    run_optimistic = BlockExecutor.run_optimistic
+
+    def counted(self: BlockExecutor, columns: Any) -> Any:
+        ahead.append(1)
+        return run_optimistic(self, columns)
+
+    monkeypatch.setattr(BlockExecutor, "run_optimistic", counted)
+    warm(EngineConfig(threads=2))
+    assert ahead
