@@ -18,7 +18,7 @@ from supervm.crypto import cuda
 from supervm.crypto.arguments import rows
 from supervm.crypto.calls import compute
 from supervm.crypto.messages import Messages, MessagesLike
-from supervm.crypto.one import backend_of_one, bytes_of, put_back, take_desk
+from supervm.crypto.one import backend_of_one, bytes_of, put_back, row_of, take_desk
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.kernels.array_types import Bytes
 from supervm.kernels.cpu.backends import CPU_BACKENDS, CpuBackend, register_on_cpu
@@ -177,11 +177,14 @@ def blake2b(message: bytes, *, backend: str = "auto") -> bytes:
 def _digest(operation: str, message: bytes, backend: str) -> bytes:
     message = bytes_of(message, "message")
     name = backend_of_one(operation, backend)
-    if not name:
-        return _digests(operation, [message], backend).tobytes()
+    return _digest_on(name, operation, message) if name else _digests(operation, [message], backend).tobytes()
+
+
+def _digest_on(backend: str, operation: str, message: bytes) -> bytes:
+    """Of one message, on a CPU backend."""
     desk = take_desk()
     try:
-        desk.hash(hasher(KERNELS[operation, name]), message, desk.digest_bytes)
+        desk.hash(hasher(KERNELS[operation, backend]), message, desk.digest_bytes)
         return desk.digest_view[: SPECS[operation].digest_bytes].tobytes()
     finally:
         put_back(desk)
@@ -191,22 +194,12 @@ def _digests(operation: str, messages: MessagesLike, backend: str) -> Bytes:
     if type(messages) is list and len(messages) == 1 and type(messages[0]) is bytes:
         name = backend_of_one(operation, backend)
         if name:
-            return _digest_row(operation, messages[0], name)
+            return row_of(bytearray(_digest_on(name, operation, messages[0])))
     batch = Messages.of(messages)
     digest = ((SPECS[operation].digest_bytes,), np.uint8)
     digests: Bytes
     (digests,) = compute(operation, (batch.ragged,), len(batch), (digest,), backend=backend)
     return digests
-
-
-def _digest_row(operation: str, message: bytes, backend: str) -> Bytes:
-    out = np.empty((1, SPECS[operation].digest_bytes), np.uint8)
-    desk = take_desk()
-    try:
-        desk.hash(hasher(KERNELS[operation, backend]), message, out.reshape(-1))
-    finally:
-        put_back(desk)
-    return out
 
 
 def _addresses(keccak: Callable[[Ragged, Bytes], None], keys: Bytes, addresses: Bytes) -> None:
