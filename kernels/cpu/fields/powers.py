@@ -16,6 +16,7 @@ from numba.extending import intrinsic
 
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields.element_type import LocalType
+from supervm.kernels.cpu.fields.inverse import ROOM
 from supervm.kernels.cpu.fields.lane_inverse import invert_lanes
 from supervm.kernels.cpu.lanes.lanes import I64
 from supervm.kernels.exponents import EXPONENTS, SLOTS, addition_chain, exponent
@@ -77,7 +78,7 @@ def power(a, which):
 def inverse(field, a):
     """a⁻¹ in every lane, and 0 for 0, with one inversion."""
     none = fe.is_zero(a)
-    inverted = invert_lanes(field, fe.select(none, fe.constant(field, 1), a), np.empty(32, np.uint64))
+    inverted = invert_lanes(field, fe.select(none, fe.constant(field, 1), a), np.empty(ROOM, np.uint64))
     return fe.select(none, fe.constant(field, 0), inverted)
 
 
