@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import gc
 import hashlib
 import json
 import signal
@@ -37,6 +38,13 @@ def pytest_configure() -> None:
     # A shell that runs the tests in the background has them ignore Ctrl-C; so would the commands that are sent it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_stays_is_not_looked_through() -> None:
+    """A process that compiled hundreds of kernels keeps millions of objects; each collection would look through them all."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
