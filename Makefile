@@ -15,7 +15,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type pytest bench gpu table report docs proto arm warmup clean
+.PHONY: run test setup lint format type kernels pytest bench gpu table report docs proto arm warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -37,12 +37,16 @@ run: $(VENV)/.base
 	$(BIN)/supervm replay $(BLOCKS)
 	$(BIN)/supervm warmup --common
 
-test: lint type pytest
+# Kernels first: two processes of tests would compile many of them twice. One core would wait for the type checker.
+test: $(VENV)/.full lint
+	$(MAKE) --no-print-directory --jobs 2 type kernels
+	$(MAKE) --no-print-directory pytest
 
-# Kernels first: two processes of tests would compile many of them twice.
-pytest: $(VENV)/.full
+kernels: $(VENV)/.full
 	$(BIN)/supervm warmup
 	$(BIN)/supervm warmup --backend scalar
+
+pytest: $(VENV)/.full
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 setup: $(VENV)/.full
@@ -62,7 +66,7 @@ bench: $(VENV)/.full
 	$(BIN)/supervm bench all --out $(OUT) $(RECORD)
 
 gpu: $(VENV)/.full
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'
+	$(INSTALL) -e '.[$(EXTRA)]'
 	$(BIN)/python -m supervm.benchmarks.gpu
 
 table: $(VENV)/.full
@@ -92,14 +96,16 @@ clean:
 	rm -rf $(VENV) .typing .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find $(ROOMS) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Two stamps: what the main job needs, and the rest. Each is renewed when the list of packages changes.
+# Two stamps: what the main job needs, and that with the rest. Each is renewed when the list of packages changes. What is
+# never imported is not compiled to bytecode: that takes longer than the installation.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python .typing
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(INSTALL) -e '.[all]'
 	@touch $@
 
-$(VENV)/.full: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,bench,docs]'
-	@touch $@
+$(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python .typing
+	$(INSTALL) -e '.[all,test,bench,docs]'
+	@touch $(VENV)/.base $@
 
 # A Python without ensurepip (Debian packs it apart) still has its own pip, which can serve the environment.
 $(BIN)/python:
