@@ -14,6 +14,8 @@
 #   make lint | format | type | warmup | clean
 
 SHELL := /bin/bash
+# Without bytecode each of the hundreds of processes that tests start would compile the sources again.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := run
 .PHONY: run test setup lint format type kernels pytest bench gpu table report docs proto arm warmup clean
 
