@@ -32,8 +32,8 @@ EXTRA ?= cuda13
 ARM ?= build/arm
 OPERATIONS ?=
 SHORT_RUN := --workload token --transactions 2000 --accounts 500 --block-size 500 --signatures --tier L4
-# Cold on two cores the tests take less than half an hour in two processes.
-WORKERS ?= 2
+# On two cores two processes leave a fifth of the time unused: tests wait for servers, disks and moments.
+WORKERS ?= 3
 
 run: $(VENV)/.base
 	$(BIN)/supervm replay $(BLOCKS)

@@ -19,7 +19,7 @@ from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 
 WORKLOAD = {"transactions": 9_000, "accounts": 200, "block_size": 6, "hot_keys": 2, "hot_share": 0.2}
-CHECKPOINT_BYTES = 60_000
+CHECKPOINT_BYTES = 40_000
 PAUSE = 0.001
 NAME = "now and then"
 NAMED = 50

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +117,10 @@ def test_what_nobody_sent_is_not_shown() -> None:
         for _ in range(3):
             assert httpx.post(f"{base}/v1/hash", json=body, timeout=LIMIT).status_code == 200
         status = httpx.get(f"{base}/status.json", timeout=LIMIT).json()
-        assert [(one["operation"], one["batches"]) for one in status["kernels"]] == [("sha256", 3)]
+        batches: Counter[str] = Counter()
+        for one in status["kernels"]:  # a row for each backend: what was measured meanwhile may change it
+            batches[one["operation"]] += one["batches"]
+        assert batches == {"sha256": 3}
         assert [(one["call"], one["codes"]) for one in status["requests"]] == [("/v1/hash", {"OK": 3})]
         assert status["verified"] == []
         child.send_signal(signal.SIGTERM)
