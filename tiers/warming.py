@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from supervm.kernels import registry
 from supervm.tiers import inventory
 from supervm.tiers.errors import CompilerEnded
 from supervm.tiers.settings import Settings
@@ -156,11 +157,16 @@ class Going:
 
 
 def tasks(settings: Settings, every: bool) -> list[Task]:
-    """What to warm: the chosen backend of each operation, or every one that can run here; then replay and execution."""
+    """What to warm: the chosen backends of each operation, or every one that can run here; then replay and execution."""
     chosen: list[Task] = []
     for name in inventory.operations():
         state = inventory.backend_states(name, settings.backend, settings.origins["backend"])
-        chosen += [(name, one.name) for one in state.backends if one.chosen or (every and one.available)]
+        alone = registry.resolve(name, items=1).name if settings.backend == "auto" else ""
+        chosen += [
+            (name, one.name)
+            for one in state.backends
+            if one.chosen or one.name == alone or (every and one.available)
+        ]
     return [*chosen, (REPLAY, settings.backend), (EXECUTION, "cpu")]
 
 
