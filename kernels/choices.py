@@ -31,12 +31,7 @@ that could end the process."""
 Stretches = tuple[tuple[int, str], ...]
 """(from so many items on, backend), ascending, the first from 1 item on."""
 
-ALONE: Mapping[str, Stretches] = dict.fromkeys(
-    ("ed25519.verify", "secp256k1.ecdsa_verify", "secp256k1.ecdsa_recover", "secp256k1.schnorr_verify"),
-    ((1, "scalar"), (2, "")),
-)
-"""What is taken as long as nothing was measured: for one signature alone one lane, which was faster than lanes on every
-processor so far (50 to 55 microseconds beside 58 to 71 in eight lanes of AVX-512), and from two on the best backend."""
+_alone: dict[str, Stretches] = {}
 
 _log = logging.getLogger(__name__)
 
@@ -127,13 +122,19 @@ def _stored() -> dict[str, Stretches]:
     return Choices().load()
 
 
-def fastest(operation: str, items: int) -> str:
-    """The backend that was measured to be the fastest for so many items; '' for the best one, as long as nothing was.
+def alone_in_one_lane(operation: str) -> None:
+    """As long as nothing is measured, take one lane for one item of this operation, and the best backend from two on.
 
-    One signature alone has a usual backend, `ALONE`.
+    One lane was faster than lanes for one signature on every processor so far: 50 to 55 microseconds beside 58 to 71 in
+    eight lanes of AVX-512.
     """
+    _alone[operation] = ((1, "scalar"), (2, ""))
+
+
+def fastest(operation: str, items: int) -> str:
+    """The backend that was measured to be the fastest for so many items; '' for the best one, as long as nothing was."""
     name = ""
-    for start, following in _stored().get(operation) or ALONE.get(operation, ()):
+    for start, following in _stored().get(operation) or _alone.get(operation, ()):
         if items < start:
             break
         name = following

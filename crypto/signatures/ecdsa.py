@@ -20,6 +20,7 @@ from supervm.crypto.params.secp256k1 import SECP256K1
 from supervm.crypto.signatures.batch import VERDICT, for_slices
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import words
+from supervm.kernels.choices import alone_in_one_lane
 from supervm.kernels.cpu.backends import CPU_BACKENDS, by_name, register_on_cpu
 from supervm.kernels.cpu.bound import Bound
 from supervm.kernels.cpu.curves import one_lane_weierstrass
@@ -232,4 +233,6 @@ def _recover(backend: str, digests: Bytes, signatures: Bytes, keys: Bytes, verdi
 register_on_cpu(VERIFY, by_name(_verify))
 register_on_cpu(RECOVER, by_name(_recover))
 cuda.register_operation(VERIFY)
+alone_in_one_lane(VERIFY)
 cuda.register_operation(RECOVER)
+alone_in_one_lane(RECOVER)

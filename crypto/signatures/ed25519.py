@@ -21,6 +21,7 @@ from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.signatures.batch import VERDICT, Challenge, for_challenges
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import words
+from supervm.kernels.choices import alone_in_one_lane
 from supervm.kernels.cpu.backends import CPU_BACKENDS, by_name, register_on_cpu
 from supervm.kernels.cpu.bound import Bound
 from supervm.kernels.cpu.curves import one_lane_edwards
@@ -162,3 +163,4 @@ def _verify(
 
 register_on_cpu(OPERATION, by_name(_verify))
 cuda.register_operation(OPERATION)
+alone_in_one_lane(OPERATION)

@@ -21,6 +21,7 @@ from supervm.crypto.signatures.batch import VERDICT, Challenge, for_challenges
 from supervm.crypto.signatures.ecdsa import CURVES, on_curve
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.arrays import words
+from supervm.kernels.choices import alone_in_one_lane
 from supervm.kernels.cpu.backends import by_name, register_on_cpu
 from supervm.kernels.cpu.signatures import schnorr
 from supervm.kernels.work import Ragged
@@ -119,3 +120,4 @@ def _verify(backend: str, keys: Bytes, messages: Ragged, signatures: Bytes, verd
 
 register_on_cpu(OPERATION, by_name(_verify))
 cuda.register_operation(OPERATION)
+alone_in_one_lane(OPERATION)

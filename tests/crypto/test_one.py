@@ -12,7 +12,8 @@ from lanes_here import KINDS
 
 from supervm.crypto import ed25519, hashes, one, secp256k1
 from supervm.crypto.oracle import hashes as oracle_hashes
-from supervm.kernels import registry
+from supervm.crypto.schemes import SCHEMES
+from supervm.kernels import choices, registry
 from supervm.kernels.backend_trace import witness
 from supervm.kernels.errors import ArgumentError, BackendUnavailable
 
@@ -187,3 +188,13 @@ def test_refused(index):
 def test_a_backend_that_cannot_run_is_refused():
     with pytest.raises(BackendUnavailable):
         hashes.sha256(b"", backend="neon" if "neon" not in KINDS else "ifma")
+
+
+@pytest.mark.parametrize("operation", [*(each.operation for each in SCHEMES), "secp256k1.ecdsa_recover"])
+def test_one_signature_alone_takes_one_lane(operation, monkeypatch):
+    """Until something is measured."""
+    best_one = registry.resolve(operation).name
+    found = [registry.resolve(operation, items=items).name for items in (0, 1, 2, 100)]
+    assert found == [best_one, "scalar", best_one, best_one]
+    monkeypatch.setattr(choices, "_stored", lambda: {operation: ((1, best_one),)})
+    assert registry.resolve(operation, items=1).name == best_one, "it was measured"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from supervm.kernels import choices, registry
-from supervm.kernels.choices import ALONE, Choices
+from supervm.kernels.choices import Choices
 from supervm.kernels.errors import BackendUnavailable
 from supervm.kernels.work import Batch
 
@@ -121,15 +121,6 @@ def test_auto_takes_nothing_that_cannot_run(listed, monkeypatch, name):
     measured(monkeypatch, (1, name))
     run(1)
     assert listed == ["ifma"]
-
-
-@pytest.mark.parametrize("operation", ALONE)
-def test_one_signature_alone_takes_one_lane(operation, monkeypatch):
-    best_one = registry.resolve(operation).name
-    found = [registry.resolve(operation, items=items).name for items in (0, 1, 2, 100)]
-    assert found == [best_one, "scalar", best_one, best_one]
-    monkeypatch.setattr(choices, "_stored", lambda: {operation: ((1, best_one),)})
-    assert registry.resolve(operation, items=1).name == best_one, "it was measured"
 
 
 def test_nothing_measured_is_as_before(listed, monkeypatch):
