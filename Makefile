@@ -39,7 +39,7 @@ run: $(VENV)/.base
 	$(BIN)/supervm replay $(BLOCKS)
 	$(BIN)/supervm warmup --common
 
-# Kernels first: two processes of tests would compile many of them twice. One core would wait for the type checker.
+# Kernels first: several processes of tests would compile many of them twice. One core would wait for the type checker.
 test: $(VENV)/.full lint
 	$(MAKE) --no-print-directory --jobs 2 type kernels
 	$(MAKE) --no-print-directory pytest

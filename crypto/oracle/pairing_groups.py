@@ -198,10 +198,8 @@ class Group:
         """−P."""
         return None if point is None else (point[0], self.field.sub(self.field.zero, point[1]))
 
-    def add(self, first: Point | None, second: Point | None) -> Point | None:
-        """P + Q, for every pair of points."""
-        if first is None or second is None:
-            return second if first is None else first
+    def chord(self, first: Point, second: Point) -> tuple[Coordinate, Point] | None:
+        """The slope of the line through two points, the tangent's where they are one, and P + Q; None if it is vertical."""
         f = self.field
         (x1, y1), (x2, y2) = first, second
         if x1 == x2:
@@ -212,7 +210,14 @@ class Group:
         else:
             slope = f.mul(f.sub(y2, y1), f.inverse(f.sub(x2, x1)))
         x3 = f.sub(f.sub(f.mul(slope, slope), x1), x2)
-        return x3, f.sub(f.mul(slope, f.sub(x1, x3)), y1)
+        return slope, (x3, f.sub(f.mul(slope, f.sub(x1, x3)), y1))
+
+    def add(self, first: Point | None, second: Point | None) -> Point | None:
+        """P + Q, for every pair of points."""
+        if first is None or second is None:
+            return second if first is None else first
+        line = self.chord(first, second)
+        return None if line is None else line[1]
 
     def multiply(self, scalar: int, point: Point | None) -> Point | None:
         """scalar·P for any integer, not reduced modulo the order: P may lie outside the subgroup."""

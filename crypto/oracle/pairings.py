@@ -79,15 +79,11 @@ class Pairing:
         Where the twist multiplies, the value is w³ times the line's: the last power of the pairing makes 1 of such factors.
         """
         f = self.field
-        (x1, y1), (x2, y2) = one, other
-        total = self.second.add(one, other)
-        if total is None:
+        through = self.second.chord(one, other)
+        if through is None:
             raise ValueError("a vertical line: the point of G2 has a small order")
-        if one == other:
-            square = f.mul(x1, x1)
-            slope = f.mul(f.add(f.add(square, square), square), f.inverse(f.add(y1, y1)))
-        else:
-            slope = f.mul(f.sub(y2, y1), f.inverse(f.sub(x2, x1)))
+        slope, total = through
+        x1, y1 = one
         x, y = (at[0], 0), (at[1], 0)
         across = f.sub(f.zero, f.mul(slope, x))
         rest = f.sub(f.mul(slope, x1), y1)
