@@ -5,6 +5,7 @@ Modulus, order and cofactors follow from the parameter of Barreto, Lynn and Scot
 scalar field's multiplicative group is the smallest; EIP-4844 and zkcrypto take their roots of unity from it.
 """
 
+from supervm.kernels.pairing_spec import PairingSpec
 from supervm.kernels.spec import FieldSpec, GroupSpec, PointMap, QuadraticSpec, SubgroupTest
 
 PARAMETER = -0xD201_0000_0001_0000
@@ -49,3 +50,5 @@ _MEMBERSHIP_2 = SubgroupTest(FROBENIUS, abs(_X), 1, ((1, 0), (0, 1)))
 G2 = GroupSpec(
     "bls12_381.g2", FP2, FR, b=(4, 4), base=_BASE_2, cofactor=_COFACTOR_2, membership=_MEMBERSHIP_2
 )
+
+PAIRING = PairingSpec("bls12_381", G1, G2, (1, 1), False, PARAMETER)

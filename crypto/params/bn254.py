@@ -5,6 +5,7 @@ Modulus and order follow from the parameter of Barreto and Naehrig (SAC 2005). T
 multiplicative group is the smallest; iden3 and arkworks take their roots of unity from it.
 """
 
+from supervm.kernels.pairing_spec import PairingSpec
 from supervm.kernels.spec import FieldSpec, GroupSpec, PointMap, QuadraticSpec, SubgroupTest
 
 PARAMETER = 4965661367192848881
@@ -38,3 +39,5 @@ _MEMBERSHIP = SubgroupTest(FROBENIUS, PARAMETER, 1, ((1, 1), (1, 0), (1, 0), (-2
 G2 = GroupSpec(
     "bn254.g2", FP2, FR, b=_B, base=_BASE, cofactor=2 * FP.modulus - FR.modulus, membership=_MEMBERSHIP
 )
+
+PAIRING = PairingSpec("bn254", G1, G2, _TWIST, True, PARAMETER)
