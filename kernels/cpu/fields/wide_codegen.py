@@ -32,11 +32,11 @@ def groups_of(lanes: LanesType) -> int:
 
 
 class Alternating:
-    """An `Emitter` of tuples, a value of each group."""
+    """An `Emitter` of tuples, a value of each group; as many groups as alternate, if it is not said how many."""
 
-    def __init__(self, builder: ir.IRBuilder, lanes: LanesType) -> None:
+    def __init__(self, builder: ir.IRBuilder, lanes: LanesType, count: int = 0) -> None:
         self.single = Emitter(builder, lanes)
-        self.count = groups_of(lanes)
+        self.count = count or groups_of(lanes)
 
     def constant(self, value: int) -> Groups:
         """`value` modulo 2^64 in every lane of every group."""

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations of pairings as the registry lists them, `bn254.pairing.miller_loop` and so on, items independent.
+
+- miller_loop(first, second): the product of the Miller loops of an item's k pairs, uint64 (n, k, 2, L) and (n, k, 2, 2, L);
+  a pair with a point at infinity contributes one
+- final_exponentiation(values): the last power of the product of an item's values, uint64 (n, k, 12, L)
+
+Results are uint64 (n, 12, L): the coefficients of 1, w … w⁵, of each c₀ first, canonical.
+"""
+
+from __future__ import annotations
+
+import functools
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.crypto.params import bls12_381, bn254
+from supervm.kernels import pairing_programs as programs
+from supervm.kernels.array_types import Words
+from supervm.kernels.arrays import borrow
+from supervm.kernels.cpu.backends import CpuBackend, register_on_cpu
+from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.pairings.pairing import miller_slice, power_slice
+from supervm.kernels.pairing_spec import PairingSpec
+from supervm.kernels.threads import get_threads, run_slices
+
+PAIRINGS: dict[str, PairingSpec] = {spec.name: spec for spec in (bn254.PAIRING, bls12_381.PAIRING)}
+OPERATIONS = ("miller_loop", "final_exponentiation")
+
+MOST_ITEMS = 64
+"""Items of one slice: milliseconds of work."""
+
+
+@functools.cache
+def _arrays(spec: PairingSpec) -> dict[str, npt.NDArray[Any]]:
+    """What kernels take as arrays: programs, where each begins, constants, digits and the schedule of the last power."""
+    numbers, starts = programs.code(spec)
+    words = spec.field.words
+    constants = b"".join(value.to_bytes(8 * words, "little") for value in programs.constants(spec))
+    return {
+        "program": np.array(numbers, np.int64),
+        "starts": np.array(starts, np.int64),
+        "constants": np.frombuffer(constants, "<u8").astype(np.uint64),
+        "digits": np.array(spec.loop, np.int8),
+        "schedule": np.array(programs.last_power(spec).rows, np.int64).reshape(-1),
+    }
+
+
+def _for_slices(items: int, work: Any) -> None:
+    """Slices of whole lane groups, several for each thread."""
+    share = -(-items // (4 * get_threads())) if get_threads() > 1 else items
+    run_slices(work, items, max(8, min(MOST_ITEMS, -(-share // 8) * 8)))
+
+
+def _flat(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return borrow(np.ascontiguousarray(rows)).reshape(-1)
+
+
+def _miller_loop(spec: PairingSpec, field: Field, first: Words, second: Words, results: Words) -> None:
+    arrays, pairs = _arrays(spec), first.shape[1]
+    code = arrays["program"], arrays["starts"], arrays["constants"], arrays["digits"]
+    kind = spec.divided, not spec.divided and spec.parameter < 0
+    p, q, written = _flat(first), _flat(second), results.reshape(-1)
+    _for_slices(
+        len(first),
+        lambda start, stop: miller_slice(field, *code, *kind, pairs, p, q, start, stop, written),
+    )
+
+
+def _final_exponentiation(spec: PairingSpec, field: Field, values: Words, results: Words) -> None:
+    arrays, count = _arrays(spec), values.shape[1]
+    code = arrays["program"], arrays["starts"], arrays["constants"], arrays["schedule"]
+    elements = programs.last_power(spec).elements
+    given, written = _flat(values), results.reshape(-1)
+    _for_slices(
+        len(values),
+        lambda start, stop: power_slice(field, *code, elements, count, given, start, stop, written),
+    )
+
+
+def _register(spec: PairingSpec) -> None:
+    def made(function: Any, backend: CpuBackend) -> Any:
+        return partial(function, spec, Field(spec.field, backend.lanes))
+
+    for operation, function in zip(OPERATIONS, (_miller_loop, _final_exponentiation), strict=True):
+        register_on_cpu(f"{spec.name}.pairing.{operation}", partial(made, function))
+
+
+for _spec in PAIRINGS.values():
+    _register(_spec)
