@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import cuda_groups
+from supervm.crypto import cuda_groups, cuda_pairings
 from supervm.crypto.calls import compute_there, place_of
 from supervm.crypto.params import bls12_381, bn254, poseidon
 from supervm.crypto.params.curve25519 import EDWARDS25519
@@ -253,6 +253,7 @@ def programs() -> dict[str, Program]:
         **{f"poseidon.{curve}": program for curve, program in _POSEIDON.items()},
         **{f"poseidon.{curve}.sponge": program for curve, program in _SPONGE.items()},
         **cuda_groups.PROGRAMS,
+        **cuda_pairings.PROGRAMS,
         **{operation: group.program for operation, group in MSM.items()},
     }
 

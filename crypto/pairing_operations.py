@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto.params import bls12_381, bn254
+from supervm.crypto import cuda_pairings
+from supervm.crypto.cuda_pairings import SPECS as PAIRINGS
 from supervm.kernels import pairing_programs as programs
 from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import borrow
@@ -27,7 +28,6 @@ from supervm.kernels.cpu.pairings.pairing import miller_slice, power_slice
 from supervm.kernels.pairing_spec import PairingSpec
 from supervm.kernels.threads import get_threads, run_slices
 
-PAIRINGS: dict[str, PairingSpec] = {spec.name: spec for spec in (bn254.PAIRING, bls12_381.PAIRING)}
 OPERATIONS = ("miller_loop", "final_exponentiation")
 
 MOST_ITEMS = 64
@@ -87,6 +87,7 @@ def _register(spec: PairingSpec) -> None:
 
     for operation, function in zip(OPERATIONS, (_miller_loop, _final_exponentiation), strict=True):
         register_on_cpu(f"{spec.name}.pairing.{operation}", partial(made, function))
+    cuda_pairings.register_pairing(spec.name)
 
 
 for _spec in PAIRINGS.values():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The known-answer tests of the operations on points and of their sums, for `selftest`."""
+"""The known-answer tests of the operations on points, of their sums and of pairings, for `selftest`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from supervm.crypto import curves, msm
 from supervm.crypto.calls import compute
 from supervm.crypto.group_operations import GROUPS, OPERATIONS
 from supervm.crypto.msm_work import GROUPS as SUMS
+from supervm.crypto.pairing_operations import PAIRINGS
 from supervm.crypto.signatures.batch import VERDICT
 
 Row = dict[str, Any]
@@ -75,6 +76,30 @@ def _sum(operation: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
         yield "", row, found.astype("<u8").tobytes().hex(), row["sum"]
 
 
+def _miller_loop(name: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
+    """What comes out of the last power, since a loop's value by itself may differ by factors that the power makes one."""
+    size = PAIRINGS[name].field.words
+    first = _column(rows, "first", np.uint64).reshape(len(rows), -1, 2, size)
+    second = _column(rows, "second", np.uint64).reshape(len(rows), -1, 2, 2, size)
+    output = ((12, size), np.uint64)
+    operation = f"{name}.pairing.miller_loop"
+    (loops,) = compute(operation, (first, second), len(rows), (output,), backend=backend)
+    return _powers(name, rows, loops[:, None], backend)
+
+
+def _final_exponentiation(name: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
+    values = _column(rows, "values", np.uint64).reshape(len(rows), -1, 12, PAIRINGS[name].field.words)
+    return _powers(name, rows, values, backend)
+
+
+def _powers(name: str, rows: list[Row], values: NDArray[Any], backend: str) -> Iterable[Comparison]:
+    output = (values.shape[2:], np.uint64)
+    operation = f"{name}.pairing.final_exponentiation"
+    (found,) = compute(operation, (values,), len(rows), (output,), backend=backend)
+    for row, value in zip(rows, found, strict=True):
+        yield "", row, value.tobytes().hex(), row["value"]
+
+
 CHECKS: dict[str, Check] = {
     **{
         f"{name}.{operation}": partial(_decode, name)
@@ -84,5 +109,7 @@ CHECKS: dict[str, Check] = {
         for operation in OPERATIONS
     },
     **{operation: partial(_sum, operation) for operation in SUMS},
+    **{f"{name}.pairing.miller_loop": partial(_miller_loop, name) for name in PAIRINGS},
+    **{f"{name}.pairing.final_exponentiation": partial(_final_exponentiation, name) for name in PAIRINGS},
 }
 """The test of every operation, by its name in the registry."""

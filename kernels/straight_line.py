@@ -30,7 +30,7 @@ IN_STEPS = 7
 ZERO, ONE = 0, 1
 """The places of these two constants."""
 
-DOUBLED, NEGATIVE, CARRIED = 1 << 32, 1 << 33, 1 << 34
+DOUBLED, NEGATIVE, CARRIED = 1 << 16, 1 << 17, 1 << 18
 """Flags of a step. `CARRIED`: lanes of doubles carry the total's limbs before this step."""
 
 Row = list[int]

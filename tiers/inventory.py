@@ -19,6 +19,7 @@ OPERATION_MODULES = (
     "supervm.crypto.ntt",
     "supervm.crypto.msm",
     "supervm.crypto.curves",
+    "supervm.crypto.pairings",
     "supervm.crypto.poseidon",
     "supervm.engine.conflicts",
 )

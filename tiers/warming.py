@@ -46,6 +46,8 @@ _PREFIXES = (
     ("merkle.poseidon_bn254", "bn254 scalars"),
     ("merkle.poseidon_bls12_381", "bls12_381 scalars"),
     ("merkle.", "merkle trees"),
+    ("bn254.pairing", "bn254 pairings"),
+    ("bls12_381.pairing", "bls12_381 pairings"),
     ("bn254.g", "bn254 points"),
     ("bls12_381.g", "bls12_381 points"),
     ("bn254.", "bn254 scalars"),
@@ -66,6 +68,8 @@ SECONDS = {
     "edwards25519 sums": 10.0,
     "bn254 scalars": 12.0,
     "bls12_381 scalars": 12.0,
+    "bn254 pairings": 6.0,
+    "bls12_381 pairings": 6.0,
     "bn254 points": 38.0,
     "bls12_381 points": 60.0,
 }

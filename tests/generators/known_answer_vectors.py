@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from group_answers import group_rows
 from msm_answers import msm_answers
+from pairing_answers import pairing_answers
 
 from supervm.crypto.oracle import (
     adversarial_ecdsa,
@@ -217,6 +218,7 @@ def build() -> dict[str, Any]:
         "bls12_381.ntt": ntt_rows(bls12_381.FR),
         **group_rows(),
         **msm_answers(),
+        **pairing_answers(),
         **{operation: poseidon_rows(operation) for operation in OPERATIONS},
         **{operation: sponge_rows(operation) for operation in SPONGES},
     }

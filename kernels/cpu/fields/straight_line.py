@@ -72,10 +72,11 @@ class _LaneSteps(_Steps):
         raised = [
             e.add(limb, e.constant(digit)) for limb, digit in zip(total, digits(BIAS * p, 52, n), strict=True)
         ]
+        # What the lower limbs may lack, so that the quotient is never too large.
+        highest = e.sub(raised[-1], e.constant(LARGEST_WEIGHT + 1))
         shift = max(0, code.spec.bits + 6 - 52 * (n - 1) - 28)
-        quotient = e.madd_high(
-            e.constant(0), e.shr(raised[-1], shift), e.constant((1 << (52 * n + shift)) // p)
-        )
+        reciprocal = e.constant((1 << (52 * n + shift)) // p)
+        quotient = e.madd_high(e.constant(0), e.shr(highest, shift), reciprocal)
         for index, digit in enumerate(digits((1 << (52 * n)) - p, 52, n)):
             raised[index] = e.madd_low(raised[index], quotient, e.constant(digit))
             if index + 1 < n:

@@ -41,7 +41,10 @@ def _memory(field, places, constants):
 def _put(field, memory, place, rows, stride, column, first, last):
     """Element `column` of rows first, … to a place; returns the mask of the lanes where it is 0."""
     words = wd.read_element(field, rows, stride, column, first, last)
-    fe.store(memory, place * fe.storage(field), from_words(field, words))
+    value = from_words(field, words)
+    zero = fe.sub(value, value)
+    # A sum, since small sums take elements that are as well reduced as their results.
+    fe.store(memory, place * fe.storage(field), fe.add(value, zero))
     return ln.mask_bits(wd.words_zero(words))
 
 
