@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from supervm.crypto.params import bls12_381, bn254
@@ -71,8 +72,10 @@ def _final_exponentiation(name: str, values: Any, powers: Any) -> None:
 
 def register_pairing(name: str) -> None:
     """List the GPU among the backends of a curve's pairing."""
-    functions = {"miller_loop": _miller_loop, "final_exponentiation": _final_exponentiation}
+    functions: dict[str, Callable[..., None]] = {
+        "miller_loop": _miller_loop,
+        "final_exponentiation": _final_exponentiation,
+    }
     for operation, function in functions.items():
-        register(
-            f"{name}.pairing.{operation}", "cuda", functools.partial(function, name), devices.unavailable
-        )
+        called = functools.partial(function, name)
+        register(f"{name}.pairing.{operation}", "cuda", called, devices.unavailable)

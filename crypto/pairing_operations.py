@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import cuda_pairings
-from supervm.crypto.cuda_pairings import SPECS as PAIRINGS
 from supervm.kernels import pairing_programs as programs
 from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import borrow
@@ -28,6 +27,7 @@ from supervm.kernels.cpu.pairings.pairing import miller_slice, power_slice
 from supervm.kernels.pairing_spec import PairingSpec
 from supervm.kernels.threads import get_threads, run_slices
 
+PAIRINGS: dict[str, PairingSpec] = cuda_pairings.SPECS
 OPERATIONS = ("miller_loop", "final_exponentiation")
 
 MOST_ITEMS = 64

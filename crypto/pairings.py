@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The optimal ate pairings of BN254 and BLS12-381, in batches of products of any number of pairs.
 
-Points are affine, uint64 (m, 2, L) in G1 and (m, 2, 2, L) in G2, as `supervm.crypto.curves` has them, infinity all zero. They
-must be of the subgroups, which `curves` tells and nothing here checks. An element of the target group is uint64 (12, L):
-the coefficients of 1, w … w⁵ of Fp12 = Fp2[w]/(w⁶ − ξ), c₀ before c₁, canonical; ξ is 9 + u and 1 + u. On BLS12-381 it is the
-cube of the pairing by its definition, as in other libraries.
+Points are affine, uint64 (m, 2, L) in G1 and (m, 2, 2, L) in G2, as `supervm.crypto.curves` has them, infinity all zero.
+They must be of the subgroups, which `curves` tells and nothing here checks. An element of the target group is uint64
+(12, L): the coefficients of 1, w … w⁵ of Fp12 = Fp2[w]/(w⁶ − ξ), c₀ before c₁, canonical; ξ is 9 + u on BN254 and 1 + u on
+BLS12-381. There it is the cube of the pairing by its definition, as in other libraries.
 
 >>> from supervm.crypto import curves
 >>> curve, pairing = curves.get("bn254"), get("bn254")
@@ -92,7 +92,8 @@ class Pairing:
     def check(self, first: Points, second: Points, offsets: Any, *, backend: str = "auto") -> Verdicts:
         """int8 (n,): 1 where `product` is one, else 0. Arguments and errors are those of `product`."""
         values = self.product(first, second, offsets, backend=backend)
-        return (values == self._one).all(axis=(1, 2)).astype(np.int8)
+        verdicts: Verdicts = (values == self._one).all(axis=(1, 2)).astype(np.int8)
+        return verdicts
 
     def _checked(self, first: Any, second: Any, offsets: Any) -> Offsets:
         L = self._words
@@ -117,7 +118,9 @@ class Pairing:
             or bounds[-1] != len(first)
             or (bounds[1:] < bounds[:-1]).any()
         ):
-            raise ArgumentError("offsets", str(offsets)[:80], f"ascending whole numbers from 0 to {len(first)}")
+            raise ArgumentError(
+                "offsets", str(offsets)[:80], f"ascending whole numbers from 0 to {len(first)}"
+            )
         return bounds.astype(np.int64)
 
     def _parts(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The formulas of a pairing as straight-line programs: lines of the Miller loop, Fp12, and the schedule of the last power.
 
-Fp12 = Fp2[w]/(w⁶ − ξ); an element is six pairs, the coefficients of 1, w … w⁵, and a line has three that are not 0. A product
-is schoolbook, with one reduction for each part of each coefficient: a reduction costs as much as a product, and Karatsuba's
-sums more than the products they save.
+Fp12 = Fp2[w]/(w⁶ − ξ); an element is six pairs, the coefficients of 1, w … w⁵, and a line has three that are not 0.
+A product is schoolbook, with one reduction for each part of each coefficient: a reduction costs as much as a product, and
+Karatsuba's sums more than the products they save.
 
 A point T of the twist is (X, Y, Z), x = X/Z and y = Y/Z (Costello, Lange, Naehrig, PKC 2010). A line is scaled by elements
 of Fp2, and by w³ where the twist multiplies: the last power makes 1 of such factors.
@@ -100,7 +100,9 @@ class Tower(Writer):
         """a² + b·c."""
         real, imaginary = self._of_square(a)
         minus = self.negative(b[1])
-        return self.dot([real, (b[0], c[0]), (minus, c[1])]), self.dot([imaginary, (b[1], c[0]), (b[0], c[1])])
+        return self.dot([real, (b[0], c[0]), (minus, c[1])]), self.dot(
+            [imaginary, (b[1], c[0]), (b[0], c[1])]
+        )
 
     def scaled(self, a: Pair, factor: Value) -> Pair:
         """a · factor for a factor in Fp."""
@@ -176,7 +178,7 @@ class Tower(Writer):
             return self.products((a, self.pair("three_b")))
         b, xi = self.spec.second.b, self.spec.xi
         assert b == (b[0], b[0] * xi[1])  # type: ignore[index]
-        return self.total((3 * b[0], self.by_xi(a)))  # type: ignore[index]
+        return self.total((3 * b[0], self.by_xi(a)))
 
     def put_line(self, rest: Pair, across: Pair, up: Pair) -> None:
         """Write the line rest + across·x + up·y."""

@@ -16,7 +16,8 @@ A row is a list of integers, its first the place that is written:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 LARGEST_SUM = 12
 """Products in one sum, the most that every backend reduces at once."""
@@ -38,24 +39,33 @@ Value = int
 """A number of a `Writer`."""
 
 
+class Operation(NamedTuple):
+    """What makes a value: `numbers` is the place that a `read` reads, the coefficients of a `sum`, and else empty; the
+    operands of a `dot` are a₁, b₁, a₂, b₂ …"""
+
+    kind: str
+    operands: tuple[Value, ...]
+    numbers: tuple[int, ...] = ()
+
+
 class Writer:
     """Operations on values, each written once; values are numbers from 0 on."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[str, list[tuple[int, Value]] | list[tuple[Value, Value]] | int]] = []
-        self._known: dict[object, Value] = {}
+        self.operations: list[Operation] = []
+        self._known: dict[Operation, Value] = {}
         self._outputs: dict[int, Value] = {}
 
-    def _made(self, kind: str, what: object) -> Value:
-        key = (kind, tuple(what) if isinstance(what, list) else what)
-        if key not in self._known:
-            self._rows.append((kind, what))  # type: ignore[arg-type]
-            self._known[key] = len(self._rows) - 1
-        return self._known[key]
+    def _made(self, kind: str, operands: Iterable[Value] = (), numbers: Iterable[int] = ()) -> Value:
+        operation = Operation(kind, tuple(operands), tuple(numbers))
+        if operation not in self._known:
+            self._known[operation] = len(self.operations)
+            self.operations.append(operation)
+        return self._known[operation]
 
     def read(self, place: int) -> Value:
         """What stands in memory before the program runs."""
-        return self._made("read", place)
+        return self._made("read", numbers=(place,))
 
     def dot(self, pairs: Sequence[tuple[Value, Value]]) -> Value:
         """Σ a·b.
@@ -65,7 +75,7 @@ class Writer:
         """
         if not 0 < len(pairs) <= LARGEST_SUM:
             raise ValueError(f"{len(pairs)} products in a sum; expected 1 to {LARGEST_SUM}")
-        return self._made("dot", list(pairs))
+        return self._made("dot", (value for pair in pairs for value in pair))
 
     def sum(self, *terms: tuple[int, Value]) -> Value:
         """Σ coefficient · value.
@@ -76,14 +86,14 @@ class Writer:
         kept: dict[Value, int] = {}
         for coefficient, value in terms:
             kept[value] = kept.get(value, 0) + coefficient
-        total = [(coefficient, value) for value, coefficient in kept.items() if coefficient]
-        if sum(abs(coefficient) for coefficient, _ in total) > LARGEST_WEIGHT:
-            raise ValueError(f"coefficients {[k for k, _ in total]}; expected at most {LARGEST_WEIGHT} in all")
-        if len(total) == 1 and total[0][0] == 1:
-            return total[0][1]
-        if len(total) == 1 and total[0][0] == -1:
-            return self._made("negative", total[0][1])
-        return self._made("sum", total) if total else self.read(ZERO)
+        kept = {value: coefficient for value, coefficient in kept.items() if coefficient}
+        if sum(map(abs, kept.values())) > LARGEST_WEIGHT:
+            raise ValueError(f"coefficients {list(kept.values())}; expected at most {LARGEST_WEIGHT} in all")
+        if list(kept.values()) == [1]:
+            return next(iter(kept))
+        if list(kept.values()) == [-1]:
+            return self._made("negative", kept)
+        return self._made("sum", kept, kept.values()) if kept else self.read(ZERO)
 
     def negative(self, value: Value) -> Value:
         """−value."""
@@ -105,70 +115,61 @@ class Writer:
             ValueError: too few of them.
         """
         needed = self._needed()
-        last = {value: index for index in needed for value in self._operands(index)}
-        reads = {what: index for index, (kind, what) in enumerate(self._rows) if kind == "read"}
-        homes: dict[Value, int] = {}
-        for place, value in self._outputs.items():
-            written_over = reads.get(place)  # type: ignore[call-overload]
-            if self._rows[value][0] == "read" or value in homes:
+        last = {operand: value for value in needed for operand in self.operations[value].operands}
+        homes = self._homes(last)
+        pool, rows, places = list(reversed(free)), list[Row](), dict[Value, int]()
+        for value in needed:
+            operation = self.operations[value]
+            if operation.kind == "read":
+                places[value] = operation.numbers[0]
                 continue
-            if written_over is None or last.get(written_over, -1) <= value:
-                if written_over not in self._outputs.values():
-                    homes[value] = place
-        pool, rows = list(reversed(free)), list[Row]()
-        places: dict[Value, int] = {}
-        for index in needed:
-            kind, what = self._rows[index]
-            if kind == "read":
-                places[index] = what  # type: ignore[assignment]
-                continue
-            operands = set(self._operands(index))
-            for value in operands:
-                if last[value] == index and value not in self._outputs.values():
-                    self._give_back(value, places, homes, pool)
-            places[index] = homes[index] if index in homes else self._taken(pool)
-            rows.append([places[index], *self._encoded(kind, what, places)])
-        moves = [(place, places[value]) for place, value in self._outputs.items() if places[value] != place]
-        if {target for target, _ in moves} & {source for _, source in moves}:
-            raise ValueError("a value moves to a place that another one moves from")
-        return rows + [[target, -1, source] for target, source in moves]
-
-    def _taken(self, pool: list[int]) -> int:
-        if not pool:
-            raise ValueError("the program needs more places")
-        return pool.pop()
-
-    def _give_back(
-        self, value: Value, places: Mapping[Value, int], homes: Mapping[Value, int], pool: list[int]
-    ) -> None:
-        if self._rows[value][0] != "read" and value not in homes:
-            pool.append(places[value])
-
-    def _operands(self, index: Value) -> list[Value]:
-        kind, what = self._rows[index]
-        if kind == "dot":
-            return [value for pair in what for value in pair]  # type: ignore[union-attr]
-        if kind == "sum":
-            return [value for _, value in what]  # type: ignore[union-attr, misc]
-        return [what] if kind == "negative" else []  # type: ignore[list-item]
+            for operand in set(operation.operands):
+                kept = operand in homes or operand in self._outputs.values()
+                if last[operand] == value and not kept and self.operations[operand].kind != "read":
+                    pool.append(places[operand])
+            if value not in homes and not pool:
+                raise ValueError("the program needs more places")
+            places[value] = homes[value] if value in homes else pool.pop()
+            rows.append(_encoded(places[value], operation, places))
+        return rows + self._moves(places)
 
     def _needed(self) -> list[Value]:
+        """The values that what is written depends on."""
         found, waiting = set[Value](), list(self._outputs.values())
         while waiting:
             value = waiting.pop()
             if value not in found:
                 found.add(value)
-                waiting += self._operands(value)
+                waiting += self.operations[value].operands
         return sorted(found)
 
-    def _encoded(self, kind: str, what: object, places: Mapping[Value, int]) -> list[int]:
-        if kind == "negative":
-            return [0, places[what]]  # type: ignore[index]
-        if kind == "dot":
-            pairs: list[tuple[Value, Value]] = what  # type: ignore[assignment]
-            return [len(pairs), *(places[value] for pair in pairs for value in pair)]
-        steps = _steps([(coefficient, places[value]) for coefficient, value in what])  # type: ignore[attr-defined]
-        return [-len(steps), *steps]
+    def _homes(self, last: Mapping[Value, Value]) -> dict[Value, int]:
+        """Values that can be computed where they are to stand in the end: nobody needs any more what stood there."""
+        homes: dict[Value, int] = {}
+        for place, value in self._outputs.items():
+            before = self._known.get(Operation("read", (), (place,)))
+            if self.operations[value].kind == "read" or value in homes:
+                continue
+            if before is None or (last.get(before, -1) <= value and before not in self._outputs.values()):
+                homes[value] = place
+        return homes
+
+    def _moves(self, places: Mapping[Value, int]) -> list[Row]:
+        """Rows that take to their places what was computed elsewhere."""
+        moves = [(place, places[value]) for place, value in self._outputs.items() if places[value] != place]
+        if {target for target, _ in moves} & {source for _, source in moves}:
+            raise ValueError("a value moves to a place that another one moves from")
+        return [[target, -1, source] for target, source in moves]
+
+
+def _encoded(place: int, operation: Operation, places: Mapping[Value, int]) -> Row:
+    operands = [places[value] for value in operation.operands]
+    if operation.kind == "negative":
+        return [place, 0, *operands]
+    if operation.kind == "dot":
+        return [place, len(operands) // 2, *operands]
+    steps = _steps(list(zip(operation.numbers, operands, strict=True)))
+    return [place, -len(steps), *steps]
 
 
 def _steps(terms: Sequence[tuple[int, int]]) -> list[int]:
@@ -191,7 +192,7 @@ def _steps(terms: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def flat(segments: Sequence[Sequence[Row]]) -> tuple[list[int], list[int]]:
-    """The numbers of all rows one after the other, and where each segment begins; one entry more says where the last ends."""
+    """The numbers of all rows one after the other, and where each segment begins; a last entry says where the last ends."""
     numbers: list[int] = []
     starts = [0]
     for rows in segments:

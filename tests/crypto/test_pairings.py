@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -32,8 +33,12 @@ def _multiples(name: str, factors: list[int], others: list[int]) -> tuple[Words,
     """Points factor·G₁ and other·G₂."""
     curve = curves.get(name)
     count = len(factors)
-    first = curve.g1.multiply(np.repeat(curve.g1.generator[None], count, 0), _scalars(factors), backend="scalar")
-    second = curve.g2.multiply(np.repeat(curve.g2.generator[None], count, 0), _scalars(others), backend="scalar")
+    first = curve.g1.multiply(
+        np.repeat(curve.g1.generator[None], count, 0), _scalars(factors), backend="scalar"
+    )
+    second = curve.g2.multiply(
+        np.repeat(curve.g2.generator[None], count, 0), _scalars(others), backend="scalar"
+    )
     return first, second
 
 
@@ -55,7 +60,7 @@ def test_products_are_the_oracles(name: str, backend: str) -> None:
     found = pairings.get(name).product(first, second, offsets, backend=backend)
     # By bilinearity all of them are powers of one value.
     base = oracle.pair(oracle.first.generator, oracle.second.generator)
-    for item, (start, stop) in enumerate(zip(offsets, offsets[1:], strict=False)):
+    for item, (start, stop) in enumerate(itertools.pairwise(offsets)):
         exponent = sum(a * b for a, b in zip(factors[start:stop], others[start:stop], strict=True))
         exponent *= 1 if oracle.divided else 3
         assert _integers(found[item]) == _flat(oracle.power(base, exponent % oracle.first.order)), item

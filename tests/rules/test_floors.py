@@ -16,7 +16,7 @@ FLOORS = {
         ("lanes",),
         ("backends", "bound", "fields", "conflicts", "state"),
         ("curves", "hashes", "ntt"),
-        ("signatures", "msm", "merkle"),
+        ("signatures", "msm", "merkle", "pairings"),
     ),
     "kernels/cuda": (
         ("constants", "runtime"),
