@@ -85,7 +85,7 @@ docs: $(VENV)/.full
 
 # 64-bit ARM by emulation: known answers of every operation, of execution and of storage, then a short run that keeps its
 # state. The emulated Python has the machine's own do LLVM's work.
-arm: export SUPERVM_ARM_COMPILER := $(CURDIR)/$(BIN)/python
+arm: export ARM_COMPILER_PYTHON := $(CURDIR)/$(BIN)/python
 arm: $(VENV)/.base
 	.ci/arm $(ARM)
 	.ci/arm-python $(ARM) tests/arm/answers.py $(OPERATIONS)

@@ -22,7 +22,7 @@ import llvmlite.binding as llvm
 import numba
 from numba.core import codegen
 
-PYTHON = "SUPERVM_ARM_COMPILER"
+PYTHON = "ARM_COMPILER_PYTHON"
 """The variable with the machine's own Python, which has Numba; without it the emulated process compiles by itself."""
 
 
@@ -105,7 +105,7 @@ class _Machine:
 
 
 def install() -> bool:
-    """Have the machine compile what this process needs compiled, where `SUPERVM_ARM_COMPILER` says by what."""
+    """Have the machine compile what this process needs compiled, where `ARM_COMPILER_PYTHON` says by what."""
     python = os.environ.get(PYTHON, "")
     if not python:
         return False

@@ -26,7 +26,7 @@ OPERATIONS = ("merkle.sha256", "keccak256", "ed25519.verify")
 def test_known_answers_of_three_operations():
     ran = subprocess.run(
         [str(ROOT / ".ci" / "arm-python"), str(MACHINE), str(ROOT / "tests/arm/answers.py"), *OPERATIONS],
-        env=os.environ | {"SUPERVM_ARM_COMPILER": sys.executable},
+        env=os.environ | {"ARM_COMPILER_PYTHON": sys.executable},
         capture_output=True,
         text=True,
         check=False,
