@@ -8,7 +8,9 @@ reads these classes; no limb of any constant is written by hand.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from functools import cached_property
+from typing import Any
 
 from supervm.kernels.errors import ArgumentError
 
@@ -63,9 +65,17 @@ class FieldSpec:
             )
         return pow(self.generator, (self.modulus - 1) // order, self.modulus)
 
+    def multiply(self, a: int, b: int) -> int:
+        """a · b mod p."""
+        return a * b % self.modulus
+
     def inverse(self, value: int) -> int:
         """value⁻¹ mod p; 0 has none and raises ValueError."""
         return pow(value, -1, self.modulus)
+
+    def norm(self, value: int) -> int:
+        """The value itself, mod p, as `QuadraticSpec.norm` has it."""
+        return value % self.modulus
 
     def sqrt(self, value: int) -> int | None:
         """The smaller square root mod p, or None if there is none (p ≡ 3 mod 4 or p ≡ 5 mod 8 only)."""
@@ -106,10 +116,14 @@ class QuadraticSpec:
         p = self.base.modulus
         return (a[0] * b[0] - a[1] * b[1]) % p, (a[0] * b[1] + a[1] * b[0]) % p
 
+    def norm(self, a: tuple[int, int]) -> int:
+        """c₀² + c₁², the product of a and its conjugate, in the prime field."""
+        return (a[0] * a[0] + a[1] * a[1]) % self.base.modulus
+
     def inverse(self, a: tuple[int, int]) -> tuple[int, int]:
         """a⁻¹ by the norm; (0, 0) has none and raises ValueError."""
         p = self.base.modulus
-        norm = self.base.inverse(a[0] * a[0] + a[1] * a[1])
+        norm = self.base.inverse(self.norm(a))
         return a[0] * norm % p, -a[1] * norm % p
 
     def power(self, a: tuple[int, int], exponent: int) -> tuple[int, int]:
@@ -160,6 +174,72 @@ EVERY_POINT = SubgroupTest(PointMap(1, 1), 1, 1, ((1, -1),))
 
 
 @dataclass(frozen=True)
+class Isogeny:
+    """(x, y) → (X(x)/h(x)², y·Y(x)/h(x)³), a map of curves; points where h is zero, and infinity, go to infinity.
+
+    Args:
+        kernel: h, whose leading coefficient is 1.
+        x, y: X and Y. A polynomial is its coefficients, the constant one first.
+    """
+
+    kernel: tuple[Coordinate, ...]
+    x: tuple[Coordinate, ...]
+    y: tuple[Coordinate, ...]
+
+
+@dataclass(frozen=True)
+class SimplifiedSwu:
+    """How field elements become points of a group: the simplified map of Shallue, van de Woestijne and Ulas to a curve
+    y² = x³ + a·x + b, an isogeny to the group's curve (RFC 9380, sections 6.6.2 and 6.6.3), and clearing of the cofactor.
+
+    Args:
+        field: where a, b and z live; its prime has p ≡ 3 mod 4.
+        a, b: the curve's constants, neither of them 0.
+        z: no square; b/(z·a) is the abscissa of a point.
+        isogeny: from that curve to the group's.
+        clearing: small integers cᵢⱼ. Σᵢ mapⁱ(Σⱼ cᵢⱼ·multiplierʲ·P), with the map and the multiplier of the subgroup test, is
+            in the subgroup for every point P of the group's curve.
+    """
+
+    field: FieldSpec | QuadraticSpec
+    a: Coordinate
+    b: Coordinate
+    z: Coordinate
+    isogeny: Isogeny
+    clearing: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def minus_b_over_a(self) -> Coordinate:
+        """−b/a, which 1 + 1/(z²u⁴ + zu²) is multiplied by."""
+        field: Any = self.field
+        ratio: Coordinate = field.multiply(field.inverse(self.a), self.b)
+        return -ratio if isinstance(ratio, int) else (-ratio[0], -ratio[1])
+
+    @cached_property
+    def exceptional_x(self) -> Coordinate:
+        """b/(z·a), the abscissa where z²u⁴ + zu² is 0."""
+        field: Any = self.field
+        abscissa: Coordinate = field.multiply(field.inverse(field.multiply(self.z, self.a)), self.b)
+        return abscissa
+
+    @cached_property
+    def norm_root(self) -> int:
+        """A root of −N(z)³, N the norm to the prime field: z is no square, so neither is N(z), nor −1 as p ≡ 3 mod 4."""
+        field: Any = self.field
+        norm: int = field.norm(self.z)
+        base = self.field if isinstance(self.field, FieldSpec) else self.field.base
+        root = base.sqrt(-(norm**3))
+        if root is None:
+            raise ArgumentError("z", f"{self.z}, a square", "an element that is no square")
+        return root
+
+    @cached_property
+    def two_256(self) -> int:
+        """2^256, which the upper half of a 512-bit number is multiplied by."""
+        return 1 << 256
+
+
+@dataclass(frozen=True)
 class GroupSpec:
     """The subgroup of prime order of a curve y² = x³ + b over a prime field or its quadratic extension.
 
@@ -171,6 +251,7 @@ class GroupSpec:
         base: the generator (x, y) of the subgroup.
         cofactor: points of the curve divided by the order; 1 where every point is in the group.
         membership: how to tell points of the subgroup from others.
+        map: how field elements become points of the subgroup, for groups that are hashed to.
     """
 
     name: str
@@ -180,6 +261,7 @@ class GroupSpec:
     base: tuple[Coordinate, Coordinate]
     cofactor: int
     membership: SubgroupTest = EVERY_POINT
+    map: SimplifiedSwu | None = attribute(default=None, hash=False, repr=False)
 
     @property
     def order(self) -> int:

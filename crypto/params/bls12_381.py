@@ -3,10 +3,14 @@
 
 Modulus, order and cofactors follow from the parameter of Barreto, Lynn and Scott (SCN 2002). The generator 7 of the
 scalar field's multiplicative group is the smallest; EIP-4844 and zkcrypto take their roots of unity from it.
+
+Field elements become points as RFC 9380, section 8.8, says. Its appendix E lists the coefficients of both isogenies; here
+they follow from the kernels.
 """
 
 from supervm.kernels.pairing_spec import PairingSpec
 from supervm.kernels.spec import FieldSpec, GroupSpec, PointMap, QuadraticSpec, SubgroupTest
+from supervm.kernels.spec import FieldSpec, GroupSpec, PointMap, QuadraticSpec, SimplifiedSwu, SubgroupTest
 
 PARAMETER = -0xD201_0000_0001_0000
 _X = PARAMETER
@@ -25,8 +29,30 @@ _BASE_1 = (
 _BETA = pow(2, (FP.modulus - 1) // 3, FP.modulus)
 _MEMBERSHIP_1 = SubgroupTest(PointMap(_BETA, 1), abs(_X), 2, ((1, 0), (0, 1)))
 
+# RFC 9380, section 8.8.1. The points of order 11 of y² = x³ + A·x + B over Fp are the kernel of an isogeny of that degree to
+# y² = x³ + 4·11⁶, which 1/11 scales to G1's curve. (1 − x)·P, h_eff·P in the RFC, is in G1 for every P: the exponent of the
+# points whose order divides the cofactor (1 − x)²/3 is 1 − x (Wahby, Boneh, eprint 2019/403, section 5).
+_SWU_A_1 = 0x144698_A3B8E943_3D693A02_C96D4982_B0EA9853_83EE66A8_D8E8981A_EFD881AC_98936F8D_A0E0F97F_5CF42808_2D584C1D
+_SWU_B_1 = 0x12E2908D_11688030_018B12E8_753EEE3B_2016C1F0_F24F4070_A0B9C14F_CEF35EF5_5A23215A_316CEAA5_D1CC48E9_8E172BE0
+ORDER_11 = 0x10EF325_DD1E98BD_F0D97A4C_6B7F968E_D7F31F2F_BFF088AC_B39D5319_CFC261EA_18773405_F3256127_42F0C5D9_0634BCF4
+_SWU_1 = SimplifiedSwu(
+    FP,
+    a=_SWU_A_1,
+    b=_SWU_B_1,
+    z=11,
+    isogeny=velu(FP, _SWU_A_1, _SWU_B_1, ORDER_11, 11, FP.inverse(11)),
+    clearing=((1, 1),),
+)
+
 G1 = GroupSpec(
-    "bls12_381.g1", FP, FR, b=4, base=_BASE_1, cofactor=(_X - 1) ** 2 // 3, membership=_MEMBERSHIP_1
+    "bls12_381.g1",
+    FP,
+    FR,
+    b=4,
+    base=_BASE_1,
+    cofactor=(_X - 1) ** 2 // 3,
+    membership=_MEMBERSHIP_1,
+    map=_SWU_1,
 )
 
 _BASE_2 = (
@@ -47,8 +73,28 @@ _UNTWIST = FP2.inverse((1, 1))
 FROBENIUS = PointMap(FP2.power(_UNTWIST, (FP.modulus - 1) // 3), FP2.power(_UNTWIST, (FP.modulus - 1) // 2))
 _MEMBERSHIP_2 = SubgroupTest(FROBENIUS, abs(_X), 1, ((1, 0), (0, 1)))
 
+# RFC 9380, section 8.8.2. −6 + 6u is the abscissa of the points of order 3 of y² = x³ + 240u·x + 1012·(1 + u); the isogeny
+# ends on y² = x³ + 4·(1 + u)·3⁶, and the RFC's ordinates have the sign that −1/3 gives them. Cofactor: with |x| = −x,
+# (x² − x − 1)·P + (x − 1)·ψ(P) + 2·ψ²(P) (Budroni, Pintore, eprint 2017/419; RFC 9380, appendix G.3).
+_SWU_A_2, _SWU_B_2 = (0, 240), (1012, 1012)
+_SWU_2 = SimplifiedSwu(
+    FP2,
+    a=_SWU_A_2,
+    b=_SWU_B_2,
+    z=(-2, -1),
+    isogeny=velu(FP2, _SWU_A_2, _SWU_B_2, (-6, 6), 3, FP2.inverse((-3, 0))),
+    clearing=((-1, 1, 1), (-1, -1), (2,)),
+)
+
 G2 = GroupSpec(
-    "bls12_381.g2", FP2, FR, b=(4, 4), base=_BASE_2, cofactor=_COFACTOR_2, membership=_MEMBERSHIP_2
+    "bls12_381.g2",
+    FP2,
+    FR,
+    b=(4, 4),
+    base=_BASE_2,
+    cofactor=_COFACTOR_2,
+    membership=_MEMBERSHIP_2,
+    map=_SWU_2,
 )
 
 PAIRING = PairingSpec("bls12_381", G1, G2, (1, 1), False, PARAMETER)
