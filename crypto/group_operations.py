@@ -7,6 +7,8 @@ item: 1 good, −1 for a row that is not canonical or not on the curve, whose re
 - decode(rows, flags, compressed, check) and subgroup(rows): 0 besides, for a point outside the subgroup
 - add(first, second), multiply(points, scalars): affine sums and multiples by integers below 2^256
 - normalise(rows): affine forms of Jacobian (three coordinates) or extended ones (four)
+- map(elements, each, wide), of the groups that have one, on processors only: the point of the subgroup for `each` field
+  elements an item, which are canonical words, or where `wide` is set the words of low and high, for low + 2^256·high
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from supervm.kernels.cpu.curves.batch_operations import (
 )
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.curves.decode import decode_slice, lift_slice
+from supervm.kernels.cpu.curves.map_to_curve import map_slice
 from supervm.kernels.point_checks import CURVE, SUBGROUP
 from supervm.kernels.spec import GroupSpec
 
@@ -40,6 +43,9 @@ Small = npt.NDArray[np.int8]
 
 GROUPS: dict[str, GroupSpec] = {spec.name: spec for spec in (bn254.G1, bn254.G2, bls12_381.G1, bls12_381.G2)}
 OPERATIONS = ("decode", "subgroup", "add", "multiply", "normalise")
+
+MAPS = tuple(f"{name}.map" for name, spec in GROUPS.items() if spec.map is not None)
+"""The operations that make points of field elements."""
 
 CURVES = {
     (name, backend.name): Curve(spec, backend.lanes)
@@ -86,21 +92,32 @@ def _normalise(curve: Curve, rows: Words, points: Words, verdicts: Small) -> Non
     _batch(NORMALISE_EXTENDED if extended else NORMALISE, curve, rows, rows, points, verdicts)
 
 
+def _map(curve: Curve, elements: Words, each: int, wide: bool, points: Words, verdicts: Small) -> None:
+    rows, results = _flat(elements), points.reshape(-1)
+    for_slices(
+        len(verdicts),
+        lambda start, stop: map_slice(curve, rows, each, int(wide), start, stop, results, verdicts),
+    )
+
+
 _FUNCTIONS: dict[str, Callable[..., None]] = {
     "decode": _decode,
     "subgroup": _subgroup,
     "add": partial(_batch, ADD),
     "multiply": partial(_batch, MULTIPLY),
     "normalise": _normalise,
+    "map": _map,
 }
 
 
 def _register(group: str, operation: str) -> None:
     function = _FUNCTIONS[operation]
     register_on_cpu(f"{group}.{operation}", lambda backend: partial(function, CURVES[group, backend.name]))
-    cuda.register_operation(f"{group}.{operation}")
 
 
 for _name in GROUPS:
     for _operation in OPERATIONS:
         _register(_name, _operation)
+        cuda.register_operation(f"{_name}.{_operation}")
+for _name in MAPS:
+    _register(*_name.rsplit(".", 1))

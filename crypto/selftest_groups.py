@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from supervm.crypto import curves, msm
 from supervm.crypto.calls import compute
-from supervm.crypto.group_operations import GROUPS, OPERATIONS
+from supervm.crypto.group_operations import GROUPS, MAPS, OPERATIONS
 from supervm.crypto.msm_work import GROUPS as SUMS
 from supervm.crypto.pairing_operations import PAIRINGS
 from supervm.crypto.signatures.batch import VERDICT
@@ -57,6 +57,19 @@ def _columns(name: str, operation: str, rows: list[Row], backend: str) -> Iterab
                 yield "", row, (verdict, found[0][index].tobytes().hex()), (row["verdict"], row["result"])
             else:
                 yield "", row, verdict, row["verdict"]
+
+
+def _map(operation: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
+    size = GROUPS[operation.removesuffix(".map")].field.words
+    for each, wide in sorted({(row["each"], row["wide"]) for row in rows}):
+        own = [row for row in rows if (row["each"], row["wide"]) == (each, wide)]
+        columns = (_column(own, "elements", np.uint64),)
+        outputs = (((2 * size,), np.uint64), VERDICT)
+        points, verdicts = compute(
+            operation, columns, len(own), outputs, options=(each, wide), backend=backend
+        )
+        for row, point, verdict in zip(own, points, verdicts.tolist(), strict=True):
+            yield "", row, (verdict, point.tobytes().hex()), (row["verdict"], row["result"])
 
 
 def _words(text: str) -> NDArray[np.uint64]:
@@ -108,6 +121,7 @@ CHECKS: dict[str, Check] = {
         for name in GROUPS
         for operation in OPERATIONS
     },
+    **{operation: partial(_map, operation) for operation in MAPS},
     **{operation: partial(_sum, operation) for operation in SUMS},
     **{f"{name}.pairing.miller_loop": partial(_miller_loop, name) for name in PAIRINGS},
     **{f"{name}.pairing.final_exponentiation": partial(_final_exponentiation, name) for name in PAIRINGS},

@@ -20,6 +20,7 @@ OPERATION_MODULES = (
     "supervm.crypto.msm",
     "supervm.crypto.curves",
     "supervm.crypto.pairings",
+    "supervm.crypto.hash_to_curve",
     "supervm.crypto.poseidon",
     "supervm.engine.conflicts",
 )

@@ -8,8 +8,8 @@ Field elements become points as RFC 9380, section 8.8, says. Its appendix E list
 they follow from the kernels.
 """
 
+from supervm.crypto.params.isogenies import velu
 from supervm.kernels.pairing_spec import PairingSpec
-from supervm.kernels.spec import FieldSpec, GroupSpec, PointMap, QuadraticSpec, SubgroupTest
 from supervm.kernels.spec import FieldSpec, GroupSpec, PointMap, QuadraticSpec, SimplifiedSwu, SubgroupTest
 
 PARAMETER = -0xD201_0000_0001_0000

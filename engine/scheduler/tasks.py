@@ -88,6 +88,8 @@ _OPERATIONS = {
             ("normalise", TaskType.MSM),
         )
     },
+    "bls12_381.g1.map": TaskType.PROOF_VERIFICATION,
+    "bls12_381.g2.map": TaskType.PROOF_VERIFICATION,
     **dict.fromkeys((*POSEIDON, *SPONGES), TaskType.HASHING),
 }
 """Operation in the registry → what it is. No operation has the types that only a whole node does."""

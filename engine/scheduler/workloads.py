@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import merkle_hashes, merkle_work, msm_work
-from supervm.crypto.group_operations import GROUPS
+from supervm.crypto.group_operations import GROUPS, MAPS
 from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
 from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
 from supervm.crypto.params.poseidon import SPONGES
@@ -157,6 +157,16 @@ def _group(operation: str, items: int, _: int) -> Work:
     return Batch(operation, (columns[0], infinite), results, (False, SUBGROUP))
 
 
+def _map(operation: str, items: int, _: int) -> Work:
+    """Two numbers of 512 bits an item, as messages are hashed to them; two pairs of numbers in an extension."""
+    field = GROUPS[operation.removesuffix(".map")].field
+    words = field.base.words if isinstance(field, QuadraticSpec) else field.words
+    halves = np.zeros((items, 4 * field.words // words, words), np.uint64)
+    halves[..., :4] = np.random.default_rng(0).integers(0, 1 << 64, (*halves.shape[:2], 4), np.uint64)
+    results = (np.empty((items, 2 * field.words), np.uint64), _verdicts(items))
+    return Batch(operation, (halves.reshape(items, -1),), results, (2, True))
+
+
 def _eth_address(items: int, _: int) -> Work:
     keys = np.resize(np.arange(251, dtype=np.uint8), (items, 64))
     return Batch("eth_address", (keys,), (np.empty((items, 20), np.uint8),))
@@ -236,6 +246,7 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     **{
         f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS
     },
+    **{operation: partial(_map, operation) for operation in MAPS},
     **{name: partial(_poseidon, name) for name in POSEIDON},
     **{name: partial(_sponge, name) for name in SPONGES},
 }

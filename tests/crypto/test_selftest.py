@@ -12,13 +12,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from lanes_here import FULL, KINDS
+from lanes_here import FULL, KINDS, ON_PROCESSORS_ONLY
 
 from supervm.crypto import ed25519, hashes, secp256k1, selftest
+from supervm.crypto.oracle import hash_to_curve, pairing_groups, point_encodings
 from supervm.crypto.oracle import hashes as oracle_hashes
 from supervm.crypto.oracle import merkle as oracle_merkle
 from supervm.crypto.oracle import ntt as oracle_ntt
-from supervm.crypto.oracle import pairing_groups, point_encodings
 from supervm.crypto.oracle import poseidon as oracle_poseidon
 from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named
@@ -114,6 +114,28 @@ def test_known_answers_on_points_are_the_oracles(name):
         assert _point(group, row, "result") == (group.multiply(scalar, point) if good else None)
 
 
+@pytest.mark.parametrize("name", hash_to_curve.COFACTORS)
+def test_known_answers_of_maps_are_the_oracles(name):
+    group = pairing_groups.GROUPS[name]
+    size, half = 8 * group.base.words, 1 << 256
+    for row in ROWS[f"{name}.map"]:
+        data = bytes.fromhex(row["elements"])
+        parts = [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
+        good = max(parts) < group.p
+        assert row["verdict"] == (1 if good else -1)
+        if row["wide"]:
+            parts = [
+                (low + half * high) % group.p
+                for low, high in zip(parts[: group.degree], parts[group.degree :], strict=True)
+            ]
+        values = [
+            group.field.element(parts[at : at + group.degree]) for at in range(0, len(parts), group.degree)
+        ]
+        assert len(values) == row["each"]
+        total = group.sum(hash_to_curve.map_to_curve(group, u) for u in values) if good else None
+        assert _point(group, row, "result") == hash_to_curve.clear_cofactor(group, total)
+
+
 def test_known_answers_hold_every_verdict():
     for rule in ("dalek", "strict", "zip215"):
         assert set(Counter(row[rule] for row in ROWS["ed25519.verify"])) == {-1, 0, 1}
@@ -149,7 +171,8 @@ def _operations_and_backends():
         for backend in KINDS:
             if backend in FULL or not operation.startswith(ALIKE):
                 yield operation, backend
-        yield pytest.param(operation, "cuda", marks=pytest.mark.twin)
+        if operation not in ON_PROCESSORS_ONLY:
+            yield pytest.param(operation, "cuda", marks=pytest.mark.twin)
 
 
 @pytest.mark.parametrize(("operation", "backend"), list(_operations_and_backends()), indirect=["backend"])

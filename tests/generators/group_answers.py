@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from supervm.crypto.oracle import hash_to_curve
 from supervm.crypto.oracle.pairing_groups import GROUPS, Group, Point
 from supervm.crypto.oracle.point_encodings import ENCODINGS, decode, encode
 from supervm.kernels.spec import Coordinate
@@ -26,6 +27,8 @@ def group_rows() -> dict[str, Rows]:
         rows[f"{name}.add"] = _add(group, points)
         rows[f"{name}.multiply"] = _multiply(group, points)
         rows[f"{name}.normalise"] = _normalise(group, points)
+        if group.spec.map is not None:
+            rows[f"{name}.map"] = _map(group)
     return rows
 
 
@@ -194,3 +197,67 @@ def _normalise(group: Group, points: dict[str, Point | None]) -> Rows:
     for what, given in wrong.items():
         rows.append({"description": what, "coordinates": raw(group, *given), "verdict": -1, "result": zero})
     return rows
+
+
+def _map(group: Group) -> Rows:
+    """One element an item and two, canonical and of 512 bits, and what is not canonical."""
+    source, f = random.Random(group.spec.name), group.field
+
+    def element(*parts: int) -> Coordinate:
+        return f.element([*parts, *[0] * (group.degree - len(parts))])
+
+    drawn = [f.element([source.randrange(group.p) for _ in range(group.degree)]) for _ in range(6)]
+    minus = f.sub(f.zero, drawn[0])
+    one = {
+        "0": f.zero,
+        "1": f.one,
+        "p − 1": element(group.p - 1),
+        "a drawn one": drawn[1],
+        "another": drawn[2],
+    }
+    if group.degree == 2:
+        one |= {"u": element(0, 1), "2u": element(0, 2), "−u": element(0, group.p - 1)}
+    two = {
+        "the same twice": (drawn[0], drawn[0]),
+        "one and its opposite": (drawn[0], minus),
+        "0 twice": (f.zero, f.zero),
+        "two drawn ones": (drawn[3], drawn[4]),
+    }
+    rows: Rows = []
+
+    def answer(what: str, *given: Coordinate) -> None:
+        points = [hash_to_curve.map_to_curve(group, u) for u in given]
+        result = hash_to_curve.clear_cofactor(group, group.sum(points))
+        rows.append(_map_row(group, what, raw(group, *given), len(given), False, 1, result))
+
+    for what, u in one.items():
+        answer(what, u)
+    for what, pair in two.items():
+        answer(what, *pair)
+    half = 1 << 256
+    for what, number in (
+        ("2^512 − 1", half * half - 1),
+        ("p", group.p),
+        ("a drawn number", source.getrandbits(512)),
+    ):
+        parts = [number, source.getrandbits(512)][: group.degree]
+        halves = [f.element([part % half for part in parts]), f.element([part // half for part in parts])]
+        result = hash_to_curve.map_to_group(group, f.element([part % group.p for part in parts]))
+        rows.append(_map_row(group, f"{what}, of 512 bits", raw(group, *halves), 1, True, 1, result))
+    last = f.element([*[0] * (group.degree - 1), group.p])
+    rows.append(_map_row(group, "p", raw(group, last), 1, False, -1, None))
+    rows.append(_map_row(group, "a drawn one and p", raw(group, drawn[5], last), 2, False, -1, None))
+    return rows
+
+
+def _map_row(
+    group: Group, what: str, elements: str, each: int, wide: bool, verdict: int, result: Point | None
+) -> dict[str, Any]:
+    return {
+        "description": what,
+        "elements": elements,
+        "each": each,
+        "wide": wide,
+        "verdict": verdict,
+        "result": _raw_point(group, result),
+    }

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.curves.curve import base_field, curve_constant
+from supervm.kernels.cpu.curves.curve import base_field, curve_constant, lanes_of
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import multiword as wd
 from supervm.kernels.cpu.fields.lazy import from_words, mul, sqr, to_words
@@ -103,6 +103,33 @@ def invert_denominators(curve, work, elements, groups):
     F = base_field(curve)
     size = fe.storage(F)
     invert_rows(F, work, elements * size, (elements + 1) * size, (elements + 2) * size, groups)
+
+
+@njit(nogil=True, inline="always")
+def put_point(curve, work, group, P):
+    """Store what `write_affine` takes of a group's three elements and its denominator: P in Jacobian coordinates."""
+    put(curve, work, 3, group, 0, P[0])
+    put(curve, work, 3, group, 1, P[1])
+    put(curve, work, 3, group, 2, P[2])
+    put_denominator(curve, work, 3, group, P[2])
+
+
+@njit(nogil=True, cache=True)
+def write_affine(curve, work, extended, groups, chunk, stop, results):
+    """Write all groups' Jacobian points (X, Y, Z), or extended ones (X, Y, ZZ), in affine form to rows chunk … stop − 1.
+
+    What is inverted is Z, or ZZZ: then 1/ZZ = (ZZ/ZZZ)², since ZZ³ = ZZZ².
+    """
+    width = ln.lane_width(lanes_of(curve))
+    invert_denominators(curve, work, 3, groups)
+    for group in range(groups):
+        inverted = get(curve, work, 3, group, 3)
+        third = get(curve, work, 3, group, 2)
+        square = sqr(mul(third, inverted) if extended else inverted)
+        x = mul(get(curve, work, 3, group, 0), square)
+        y = mul(get(curve, work, 3, group, 1), inverted if extended else mul(square, inverted))
+        finite = ln.mask_not(fe.is_zero(third))
+        write_point(curve, results, chunk + group * width, stop, x, y, finite)
 
 
 @njit(nogil=True, cache=True)

@@ -119,8 +119,8 @@ def _multiply_all(curve, points, scalars, start, stop, results, verdicts):
             none = ln.or_(infinite, ln.mask_not(good))
             _write_table(curve, table, gr.jacobian(curve, x, y, none))
             _write_digits(scalar_field(curve), scalars, first, stop - 1, digits)
-            _put_point(curve, work, group, _multiple(curve, table, digits))
-        _write_affine(curve, work, False, groups, chunk, stop, results)
+            rw.put_point(curve, work, group, _multiple(curve, table, digits))
+        rw.write_affine(curve, work, False, groups, chunk, stop, results)
 
 
 @njit(nogil=True, inline="always")
@@ -169,32 +169,6 @@ def _multiple(curve, table, digits):
 
 
 @njit(nogil=True, inline="always")
-def _put_point(curve, work, group, P):
-    rw.put(curve, work, 3, group, 0, P[0])
-    rw.put(curve, work, 3, group, 1, P[1])
-    rw.put(curve, work, 3, group, 2, P[2])
-    rw.put_denominator(curve, work, 3, group, P[2])
-
-
-@njit(nogil=True, inline="always")
-def _write_affine(curve, work, extended, groups, chunk, stop, results):
-    """Write all groups' Jacobian points (X, Y, Z), or extended ones (X, Y, ZZ), in affine form.
-
-    What is inverted is Z, or ZZZ: then 1/ZZ = (ZZ/ZZZ)², since ZZ³ = ZZZ².
-    """
-    width = ln.lane_width(lanes_of(curve))
-    rw.invert_denominators(curve, work, 3, groups)
-    for group in range(groups):
-        inverted = rw.get(curve, work, 3, group, 3)
-        third = rw.get(curve, work, 3, group, 2)
-        square = sqr(mul(third, inverted) if extended else inverted)
-        x = mul(rw.get(curve, work, 3, group, 0), square)
-        y = mul(rw.get(curve, work, 3, group, 1), inverted if extended else mul(square, inverted))
-        finite = ln.mask_not(fe.is_zero(third))
-        rw.write_point(curve, results, chunk + group * width, stop, x, y, finite)
-
-
-@njit(nogil=True, inline="always")
 def _normalise_all(curve, rows, coordinates, start, stop, results, verdicts):
     """Affine forms of rows start … stop − 1 of Jacobian (X, Y, Z) or extended (X, Y, ZZ, ZZZ) points."""
     width = ln.lane_width(lanes_of(curve))
@@ -223,4 +197,4 @@ def _normalise_all(curve, rows, coordinates, start, stop, results, verdicts):
             rw.put_denominator(curve, work, 3, group, Z)
             if coordinates == 3:
                 rw.put(curve, work, 3, group, 2, Z)
-        _write_affine(curve, work, coordinates == 4, groups, chunk, stop, results)
+        rw.write_affine(curve, work, coordinates == 4, groups, chunk, stop, results)

@@ -8,12 +8,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-from supervm.kernels.cpu.fields.element_type import ElementType, Field, FieldMarkerType, constant_element
+from supervm.kernels.cpu.fields.element_type import (
+    ElementType,
+    Field,
+    FieldMarkerType,
+    constant_element,
+    pack,
+    represent,
+)
 from supervm.kernels.cpu.fields.lookup import SLACK, padded_row
-from supervm.kernels.cpu.lanes.lanes import Lanes, LanesMarkerType
+from supervm.kernels.cpu.lanes.lanes import I64, Lanes, LanesMarkerType, every
 from supervm.kernels.cpu.lanes.numba_types import literal, register_marker
 from supervm.kernels.spec import Coordinate, EdwardsSpec, GroupSpec, WeierstrassSpec
 
@@ -101,3 +110,30 @@ curve_constant = _constant(lambda curve: curve.element)
 
 scalar_constant = _constant(lambda curve: curve.scalar)
 """The same as an element of the scalar field."""
+
+
+def numbers_table(numbers: Sequence[int]) -> Any:
+    """The code of an intrinsic (curve, index) that is entry `index` of integers of the curve, which lie in memory."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = ir.Constant(ir.ArrayType(I64, len(numbers)), list(numbers))
+        table = cgutils.global_constant(builder.module, "curve.numbers", values)
+        return builder.load(builder.gep(table, [ir.Constant(I64, 0), args[1]]))
+
+    return codegen
+
+
+def elements_table(element: ElementType, values: Sequence[Coordinate]) -> Any:
+    """The same for elements, entry `index` of which is in every lane."""
+    limbs = [limb for value in values for limb in represent(element.code, value)]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        count = element.code.limbs
+        stored = ir.Constant(ir.ArrayType(I64, len(limbs)), limbs)
+        table = cgutils.global_constant(builder.module, "curve.elements", stored)
+        start = builder.mul(args[1], ir.Constant(I64, count))
+        places = [builder.add(start, ir.Constant(I64, index)) for index in range(count)]
+        words = [builder.load(builder.gep(table, [ir.Constant(I64, 0), place])) for place in places]
+        return pack(builder, element, [every(builder, element.lanes.llvm, word) for word in words])
+
+    return codegen

@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from supervm.kernels.cpu.curves.curve import base_field, curve_constant
+from supervm.kernels.cpu.curves.curve import base_field, curve_constant, numbers_table
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields import quadratic
 from supervm.kernels.cpu.fields.lazy import combine, mul, sqr
 from supervm.kernels.cpu.lanes import lanes as ln
-from supervm.kernels.cpu.lanes.lanes import I64
 from supervm.kernels.spec import QuadraticSpec
 
 # mypy: disallow_untyped_defs=False
@@ -130,7 +127,7 @@ def endomorphism(curve, P):
 def _multiplier_bit(typingctx: Any, curve: Any, index: Any) -> Any:
     """Bit `index` of the subgroup test's multiplier, from the top; −1 beyond the lowest."""
     bits = [int(bit) for bit in bin(curve.spec.membership.multiplier)[2:]] + [-1]
-    return types.int64(curve, types.int64), _constants(bits)
+    return types.int64(curve, types.int64), numbers_table(bits)
 
 
 @intrinsic
@@ -138,16 +135,7 @@ def _term(typingctx: Any, curve: Any, index: Any) -> Any:
     """Entry `index` of the subgroup test's numbers: the power, how many terms, a₀, b₀, a₁, b₁, …"""
     test = curve.spec.membership
     numbers = [test.power, len(test.terms), *(number for term in test.terms for number in term)]
-    return types.int64(curve, types.int64), _constants(numbers)
-
-
-def _constants(numbers: list[int]) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        values = ir.Constant(ir.ArrayType(I64, len(numbers)), numbers)
-        table = cgutils.global_constant(builder.module, "group.numbers", values)
-        return builder.load(builder.gep(table, [ir.Constant(I64, 0), args[1]]))
-
-    return codegen
+    return types.int64(curve, types.int64), numbers_table(numbers)
 
 
 @njit(nogil=True, inline="always")

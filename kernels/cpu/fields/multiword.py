@@ -221,6 +221,27 @@ def above_half(typingctx: Any, field: Any, words: Any) -> Any:
 
 
 @intrinsic
+def odd(typingctx: Any, field: Any, words: Any) -> Any:
+    """Mask of the lanes whose canonical words are an odd number; of an extension c₀, and c₁ where c₀ is 0 (sgn0 of RFC
+    9380, section 4.1)."""
+    lanes = field.lanes
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        parts = cgutils.unpack_tuple(builder, args[1])
+        e = Emitter(builder, lanes)
+        size = -(-field.element.modulus.bit_length() // 64)
+        lowest = e.constant(0)
+        for at in reversed(range(0, field.element.spec.words, size)):
+            none = builder.icmp_unsigned(
+                "==", functools.reduce(builder.or_, parts[at : at + size]), e.constant(0)
+            )
+            lowest = builder.select(none, lowest, parts[at])
+        return builder.icmp_unsigned("!=", e.mask(lowest, 1), e.constant(0))
+
+    return MaskType(lanes.width)(field, words), codegen
+
+
+@intrinsic
 def words_zero(typingctx: Any, words: Any) -> Any:
     """Mask of the lanes whose words are all zero."""
     lanes = words.dtype

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prefixing every message of a slice with bytes of its own, for hashes over key, nonce and message."""
+"""Messages with bytes before and behind them, for hashes over more than the message."""
 
 from __future__ import annotations
 
@@ -43,6 +43,39 @@ def prefixed(constant, a, a_row, a_bytes, b, b_row, b_bytes, data, offsets, star
         for position in range(length):
             out[at + position] = data[begin + position]
         at += length
+    bounds[count] = at
+    return out, bounds
+
+
+@njit(nogil=True, cache=True)
+def surrounded(before, behind, data, offsets):
+    """before ‖ message i ‖ behind for every message, the same bytes for all.
+
+    Args:
+        before, behind: uint8.
+        data, offsets: the messages.
+
+    Returns:
+        (uint8 buffer, int64 offsets of n + 1 entries).
+    """
+    count = offsets.size - 1
+    around = before.size + behind.size
+    out = np.empty(count * around + offsets[count] - offsets[0], np.uint8)
+    bounds = np.empty(count + 1, np.int64)
+    at = 0
+    for item in range(count):
+        bounds[item] = at
+        for position in range(before.size):
+            out[at + position] = before[position]
+        at += before.size
+        begin = offsets[item]
+        length = offsets[item + 1] - begin
+        for position in range(length):
+            out[at + position] = data[begin + position]
+        at += length
+        for position in range(behind.size):
+            out[at + position] = behind[position]
+        at += behind.size
     bounds[count] = at
     return out, bounds
 
