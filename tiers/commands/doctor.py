@@ -311,9 +311,7 @@ def _show_verdict(
         if state.problem:
             problems.setdefault(state.problem, []).append(state.name)
     for problem, names in problems.items():
-        which = (
-            f"all {len(names)} operations" if len(names) == len(states) > 1 else inventory.condensed(names)
-        )
+        which = _counted(names, len(states)) + (" operations" if len(names) > MOST_NAMES else "")
         out.print(f"[bold red]{which}[/]: {console.plain(problem)}")
     failed = [state.name for state in states if not state.right]
     wrong = [inventory.condensed(failed)] if failed else []
