@@ -151,6 +151,16 @@ def _write_digits(field, scalars, first, last, digits):
     ln.store(digits, (WINDOWS - 1) * width, words[4])
 
 
+@njit(nogil=True, cache=True)
+def _highest(digits, width):
+    """The highest window with a digit that is not 0, or 0: short scalars are half the work."""
+    for index in range(WINDOWS - 1, 0, -1):
+        for lane in range(width):
+            if digits[index * width + lane] != 0:
+                return index
+    return 0
+
+
 @njit(nogil=True, inline="always")
 def _multiple(curve, table, digits):
     """Σ digitᵢ·16ⁱ·P from the table of P."""
@@ -158,8 +168,9 @@ def _multiple(curve, table, digits):
     width, stride = ln.lane_width(lanes), row_words(F, 3)
     zero = fe.constant(F, 0)
     total = (zero, zero, zero)
-    for index in range(WINDOWS - 1, -1, -1):
-        if index < WINDOWS - 1:
+    top = _highest(digits, width)
+    for index in range(top, -1, -1):
+        if index < top:
             for _ in range(4):
                 total = gr.double(total)
         digit = ln.load(lanes, digits, index * width)
