@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from host_device import HostDevice, ResidentArray
 
-from supervm.crypto import ed25519, hashes, poseidon, secp256k1
+from supervm.crypto import ed25519, hash_to_curve, hashes, poseidon, secp256k1
 from supervm.crypto.messages import Messages
 from supervm.crypto.oracle import adversarial_ed25519
 from supervm.crypto.oracle import ed25519 as oracle
@@ -62,6 +62,16 @@ def test_rows_are_messages(device, length):
     expected = [hashlib.sha256(row.tobytes()).digest() for row in data]
     found = hashes.sha256_batch(ResidentArray(data))
     assert [row.tobytes() for row in found.get()] == expected
+
+
+def test_what_lies_there_is_mapped_to_points_here(device):
+    messages, elements = Messages.of([b"", b"a", b"two"]), np.ones((2, 6), np.uint64)
+    elements[:, 5] = 0x1A0111EA397FE699
+    there = Messages(ResidentArray(messages.data), messages.offsets)
+    found = hash_to_curve.hash_to_g1(there, b"tag", backend="scalar")
+    assert np.array_equal(found, hash_to_curve.hash_to_g1(messages, b"tag", backend="scalar"))
+    mapped = hash_to_curve.map_to_g1(ResidentArray(elements), backend="scalar")
+    assert np.array_equal(mapped, hash_to_curve.map_to_g1(elements, backend="scalar"))
 
 
 def test_recovered_keys_go_on_to_addresses_without_leaving(device):
