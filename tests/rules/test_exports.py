@@ -39,6 +39,15 @@ PUBLISHED = {
         "eth_address_batch": "(public_keys, *, backend='auto')",
     },
     "supervm.crypto.curves": {"get": "(name)", "Curve": None, "Group": None},
+    "supervm.crypto.hash_to_curve": {
+        "hash_to_g1": "(messages, dst, *, backend='auto')",
+        "hash_to_g2": "(messages, dst, *, backend='auto')",
+        "encode_to_g1": "(messages, dst, *, backend='auto')",
+        "encode_to_g2": "(messages, dst, *, backend='auto')",
+        "map_to_g1": "(elements, *, backend='auto')",
+        "map_to_g2": "(elements, *, backend='auto')",
+        "expand_message_xmd": "(messages, dst, length, *, backend='auto')",
+    },
     "supervm.crypto.merkle": {
         "build": "(leaves, hash, arity=2, *, depth=None, backend='auto')",
         "root": "(leaves, hash, arity=2, *, depth=None, backend='auto')",

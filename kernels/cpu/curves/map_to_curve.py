@@ -97,7 +97,7 @@ def _read_group(curve, elements, each, wide, first, stop, us, place):
 
 @njit(nogil=True, inline="always")
 def _write_candidates(curve, work, us, ts, xs, roots, others, factors, count):
-    """For each u write t, x₁, g(x₁) to `roots`, g(x₂) to `others`, and the factor that turns the former's root."""
+    """For each u write t, x₁, g(x₁) to `roots` and g(x₂) = t³·g(x₁) to `others`, and w with w² = −N(z)³·N(u)⁶ = −N(t³)."""
     F = base_field(curve)
     room, one = fe.storage(F), fe.constant(F, 1)
     for index in range(count):
