@@ -69,8 +69,9 @@ class Group:
         Args:
             data: uint8 (n, bytes of the encoding); for `limbs`, points as this class has them. An array on a GPU is read
                 there, and so the results are arrays there.
-            encoding: `limbs`, `big`, `little`, `eip196`, `eip197`, `eip2537`, `zcash_compressed`, `zcash_uncompressed` or
-                `arkworks`; what each accepts is in `docs/curves.md` and `supervm.crypto.oracle.point_encodings`.
+            encoding: `limbs`, `big`, `little`, `eip196`, `eip197`, `eip2537`, `zcash_compressed`, `zcash_uncompressed`,
+                `arkworks` or `arkworks_compressed`; what each accepts is in `docs/curves.md` and
+                `supervm.crypto.oracle.point_encodings`.
             check: `none`, `field` (coordinates below p), `curve` or `subgroup`, each with those before it. A compressed
                 point is on the curve in any case.
             backend: `auto`, or a name of `kernels.registry.BACKENDS`.

@@ -71,6 +71,7 @@ ENCODINGS = {
     "zcash_uncompressed": Encoding(_BLS12_381, imaginary_first=True, flags="zcash"),
     "zcash_compressed": Encoding(_BLS12_381, imaginary_first=True, flags="zcash", compressed=True),
     "arkworks": Encoding(_BN254 + _BLS12_381, little=True, flags="arkworks"),
+    "arkworks_compressed": Encoding(_BN254, little=True, flags="arkworks", compressed=True),
 }
 """Every encoding as bytes, by name."""
 
@@ -110,7 +111,7 @@ def read(spec: GroupSpec, encoding: Encoding, data: Bytes) -> tuple[Words, Flags
     if encoding.flags == "zcash":
         _read_zcash(encoding.compressed, data[:, 0], zero, flags)
     elif encoding.flags == "arkworks":
-        _read_arkworks(data[:, -1], zero, flags)
+        _read_arkworks(encoding.compressed, data[:, -1], zero, flags)
     else:
         flags[zero] = INFINITE
         flags[padding.any(axis=(1, 2))] = MALFORMED
@@ -135,10 +136,12 @@ def _read_zcash(compressed: bool, top: Bytes, zero: npt.NDArray[np.bool_], flags
     flags[refused] = MALFORMED
 
 
-def _read_arkworks(top: Bytes, zero: npt.NDArray[np.bool_], flags: Flags) -> None:
+def _read_arkworks(compressed: bool, top: Bytes, zero: npt.NDArray[np.bool_], flags: Flags) -> None:
     infinite, larger = (top & 0x40) != 0, (top & 0x80) != 0
     flags[infinite] = INFINITE
-    flags[(infinite & larger) | (zero & ~infinite)] = MALFORMED
+    if compressed:
+        flags[larger] |= LARGER
+    flags[(infinite & larger) | (infinite & ~zero if compressed else zero & ~infinite)] = MALFORMED
 
 
 def write(spec: GroupSpec, encoding: Encoding, words: Words) -> Bytes:

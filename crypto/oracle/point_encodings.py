@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Encodings of points of BN254 and BLS12-381 as bytes: what each one accepts, and what it writes.
 
-`size` is the bytes of a coordinate's part: 32 for BN254, 48 for BLS12-381. Every encoding but the compressed one holds x and
-then y; "c₁ first" tells in which order the parts of an extension's element stand. For all of them a part must be below p,
-and a finite point must satisfy the curve's equation; bytes that do not are malformed.
+`size` is the bytes of a coordinate's part: 32 for BN254, 48 for BLS12-381. Every encoding but the compressed ones holds x
+and then y; "c₁ first" tells in which order the parts of an extension's element stand. For all of them a part must be below
+p, and a finite point must satisfy the curve's equation; bytes that do not are malformed.
 
 - big, little: parts of `size` bytes, c₀ first; infinity is all zero.
 - eip196: `big`, for G1 of BN254. eip197: the same for G1; for G2, c₁ first.
@@ -15,6 +15,8 @@ and a finite point must satisfy the curve's equation; bytes that do not are malf
 - arkworks: little-endian parts, c₀ first. The top bits of the last byte say: bit 7, y is the larger of y and −y; bit 6,
   infinity; both at once are malformed. As `ark-serialize` 0.4 reads its uncompressed form, the sign is not compared with
   y, and beside the infinity bit any parts below p are let pass. All zero is no point.
+- arkworks_compressed: for BN254; x alone, with the same bits, of which the first says which y is meant. Beside the infinity
+  bit all others must be zero; `ark-serialize` lets any x below p pass there, but writes none.
 """
 
 from __future__ import annotations
@@ -59,6 +61,7 @@ ENCODINGS = {
     "zcash_uncompressed": Encoding(_BLS, imaginary_first=True, flags="zcash"),
     "zcash_compressed": Encoding(_BLS, imaginary_first=True, flags="zcash", compressed=True),
     "arkworks": Encoding(tuple(GROUPS), "little", flags="arkworks"),
+    "arkworks_compressed": Encoding(("bn254.g1", "bn254.g2"), "little", flags="arkworks", compressed=True),
 }
 
 
@@ -103,7 +106,7 @@ def decode(name: str, data: bytes, encoding: str) -> tuple[int, Point | None]:
     elif form.flags == "arkworks":
         larger, infinite = bool(content[-1] & ARKWORKS_LARGER), bool(content[-1] & ARKWORKS_INFINITY)
         content[-1] &= 0x3F
-        if larger and infinite:
+        if infinite and (larger or (form.compressed and any(content))):
             return -1, None
     size = form.padding + 8 * group.base.words
     whole = [

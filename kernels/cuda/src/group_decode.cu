@@ -27,13 +27,14 @@ DEVICE u32 flags_of(u32 kind, u32 top, bool zero, bool compressed)
     const bool infinite = top & 0x40, larger = kind == ZCASH ? top & 0x20 : top & 0x80;
     bool refused;
     if (kind == ARKWORKS) {
-        refused = (infinite && larger) || (zero && !infinite);
+        refused = (infinite && larger) || (compressed ? infinite && !zero : zero && !infinite);
     } else {
         refused = ((top & 0x80) != 0) != compressed || (infinite && !zero);
         refused = refused || (compressed ? larger && infinite : larger || (zero && !infinite));
     }
     if (refused) return Decoding::MALFORMED;
-    return (infinite ? Decoding::INFINITE : 0) | (kind == ZCASH && larger ? Decoding::LARGER : 0);
+    // Beside a y that is written, arkworks' flag says nothing.
+    return (infinite ? Decoding::INFINITE : 0) | (larger && (kind == ZCASH || compressed) ? Decoding::LARGER : 0);
 }
 
 KERNEL(group_read, 128, 1)
