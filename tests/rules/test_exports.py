@@ -56,6 +56,16 @@ PUBLISHED = {
         "Root": None,
         "Tree": None,
     },
+    "supervm.crypto.groth16": {
+        "load_snarkjs_key": "(text)",
+        "load_snarkjs_proof": "(text)",
+        "load_arkworks_key": "(data, curve)",
+        "load_arkworks_proof": "(data, curve)",
+        "verify_batch": "(key, proofs, public_inputs, *, backend='auto')",
+        "Circuits": None,
+        "Key": None,
+        "Proofs": None,
+    },
     "supervm.crypto.ntt": {
         "ntt": "(curve, values, *, inverse=False, coset=None, order='natural', backend='auto')",
         "multiply": "(curve, a, b, *, backend='auto')",
