@@ -153,7 +153,7 @@ def point_sums(group: Group, points: Words, scalars: Words, offsets: Indices, ba
     few = spread(offsets[:-1][~many], counts[~many])
     if len(few):
         products = group.multiply(points[few], scalars[few], backend=backend)
-        sums[~many] = _row_sums(group, products, counts[~many], backend)
+        sums[~many] = row_sums(group, products, counts[~many], backend)
     curve, _, name = group.name.partition(".")
     for row in np.flatnonzero(many):
         own = slice(offsets[row], offsets[row + 1])
@@ -161,7 +161,7 @@ def point_sums(group: Group, points: Words, scalars: Words, offsets: Indices, ba
     return sums
 
 
-def _row_sums(group: Group, points: Words, counts: Indices, backend: str) -> Words:
+def row_sums(group: Group, points: Words, counts: Indices, backend: str) -> Words:
     """Sums of the rows of a ragged array of points, in pairs, pairs of pairs and so on; an empty one's is infinity."""
     while counts.max(initial=0) > 1:
         place = spread(np.zeros_like(counts), counts)
