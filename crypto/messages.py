@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from supervm.kernels.array_types import Bytes, Offsets
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, fetched, on_device, viewed
@@ -91,6 +92,11 @@ class Messages:
     def ragged(self) -> Ragged:
         """The two arrays as backends take them."""
         return Ragged(self.data, self.offsets)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Messages:
+        """A copy of the messages at these indices, on the host."""
+        data = self.data.fetched() if isinstance(self.data, DeviceArray) else self.data
+        return Messages._unchecked(*Ragged(data, self.offsets).take(rows))
 
     @classmethod
     def _unchecked(cls, data: Any, offsets: Offsets) -> Messages:
