@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from supervm.benchmarks.errors import PeerMissing
 from supervm.kernels.errors import ArgumentError
 
-LISTED = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle")
+LISTED = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle", "pairings", "bls")
 """Suites of operations that the registry lists; `suites.py` has their cases."""
 
 EXECUTION, SERVICE = "execution", "service"
@@ -26,6 +26,8 @@ ABOUT = {
     "ntt": "Number-theoretic transforms, which multiply polynomials over a finite field.",
     "poseidon": "A hash function that is cheap inside zero-knowledge proofs.",
     "merkle": "Trees of hashes, whose root commits to all leaves.",
+    "pairings": "Whether products of pairings are one: what proofs, commitments and BLS signatures come down to.",
+    "bls": "Checking BLS signatures on BLS12-381, as Ethereum's consensus and drand use them.",
     EXECUTION: "Blocks of transactions, from the decoded batch to the committed state root.",
     SERVICE: "The verification service: a server and its clients on the same machine, over loopback.",
 }
@@ -82,7 +84,7 @@ class Case:
     """One line of a suite.
 
     Args:
-        operation: the registry's name.
+        operation: the registry's name, or one of its own where several operations work together.
         variant: what differs from the usual workload or rule; empty for the usual one.
         batch: items of one call where the user names no other number.
         slow_batch: the same for the `scalar` backend, where a smaller batch shows the same rate sooner.
@@ -94,6 +96,7 @@ class Case:
         checked_items: how many damaged and sound items a peer must answer as ours does before it is timed.
         swept: whether `--sweep` measures how it grows.
         alone: why no peer stands beside it, where none does.
+        runs: the registry's operation whose backends it runs on, where its own name is not in the registry.
     """
 
     operation: str
@@ -108,6 +111,12 @@ class Case:
     checked_items: int = 256
     swept: bool = False
     alone: str = ""
+    runs: str = ""
+
+    @property
+    def listed(self) -> str:
+        """The registry's operation whose backends it runs on."""
+        return self.runs or self.operation
 
     @property
     def name(self) -> str:

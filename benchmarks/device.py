@@ -66,7 +66,7 @@ def check(case: Case) -> None:
         PeerDisagrees: with the item and both answers.
     """
     workload = case.corrupted(case.checked_items)
-    cpu = registry.resolve(case.operation).name
+    cpu = registry.resolve(case.listed).name
     found, expected = (workload.answers(workload.run(backend)) for backend in ("cuda", cpu))
     beside.compare(case, "cuda", f"our backend '{cpu}'", found, expected)
     beside.check_peers(case, "cuda")

@@ -137,17 +137,15 @@ def thread_counts() -> list[int]:
 
 def _on(cases: list[Case], backend: str | None) -> list[Case]:
     """The cases whose operations list the backend, or all of them if none does: then it is told why."""
-    listed = [
-        case for case in cases if backend in {known.name for known in registry.backends(case.operation)}
-    ]
+    listed = [case for case in cases if backend in {known.name for known in registry.backends(case.listed)}]
     return listed or cases
 
 
 def _plans(case: Case, *, threads: int | None, batch: int | None, backend: str | None) -> Iterator[Plan]:
     if backend is None:
-        names = [b.name for b in registry.backends(case.operation) if b.available and b.name != "cuda"]
+        names = [b.name for b in registry.backends(case.listed) if b.available and b.name != "cuda"]
     else:
-        names = [registry.resolve(case.operation, backend).name]
+        names = [registry.resolve(case.listed, backend).name]
     for name in names:
         if name == "cuda":
             yield from _device_plans(case, threads or thread_counts()[-1], batch)
@@ -165,7 +163,7 @@ def _sweep_plans(suite: str, *, threads: int | None, batch: int | None, backend:
         came = f"--sweep with a batch of {batch}" if cases else f"--sweep of {suite}"
         raise ArgumentError("sweep", came, "a suite with sizes that grow, such as msm, and no --batch")
     return [
-        Plan(case, registry.resolve(case.operation, backend or "auto").name, threads or 1, size, beside=False)
+        Plan(case, registry.resolve(case.listed, backend or "auto").name, threads or 1, size, beside=False)
         for case in cases
         for size in SWEEP
     ]

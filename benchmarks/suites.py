@@ -17,6 +17,7 @@ from typing import Any
 from supervm.benchmarks.cases import Case, Peer, Workload, installed
 from supervm.benchmarks.peers import (
     arkworks,
+    bls12_381,
     coincurve,
     conflict_waves,
     cryptography,
@@ -29,10 +30,12 @@ from supervm.benchmarks.peers import (
     zksnake,
 )
 from supervm.benchmarks.workloads import access
+from supervm.benchmarks.workloads.bls import BlsItems, committees, signed
 from supervm.benchmarks.workloads.hashes import fixed_length, mixed_lengths
 from supervm.benchmarks.workloads.merkle import random_leaves
 from supervm.benchmarks.workloads.msm import random_msm
 from supervm.benchmarks.workloads.ntt import random_polynomial
+from supervm.benchmarks.workloads.pairings import checks
 from supervm.benchmarks.workloads.poseidon import random_inputs
 from supervm.benchmarks.workloads.signatures import (
     SignedItems,
@@ -189,6 +192,52 @@ def merkle() -> list[Case]:
     ]
 
 
+def pairings() -> list[Case]:
+    """Checks of two pairs on both curves."""
+    peers: dict[str, Makers] = {
+        "bls12_381": [bls12_381.mcl_pairing, bls12_381.arkworks_pairing],
+        "bn254": [],
+    }
+    return [
+        _case(
+            f"{curve}.pairing",
+            "",
+            (4_096, 512),
+            checks(curve),
+            makers,
+            corrupted=lambda count, curve=curve: checks(curve)(count).damaged(),  # type: ignore[misc]
+            singles=True,
+            checked_items=32,
+            runs=f"{curve}.pairing.final_exponentiation",
+            alone="" if makers else "no package for Python has it in compiled code",
+        )
+        for curve, makers in peers.items()
+    ]
+
+
+def bls() -> list[Case]:
+    """Keys in G1, each signature on a message of its own, or all on one; and committees of 512 keys."""
+    rows: list[tuple[str, Callable[[int], BlsItems], tuple[int, int], Makers]] = [
+        ("", signed(False), (4_096, 512), [bls12_381.blspy_signature, bls12_381.milagro_signature]),
+        ("one message", signed(True), (4_096, 512), [bls12_381.blspy_signature]),
+        ("512 keys", committees(), (64, 16), [bls12_381.blspy_committee]),
+    ]
+    return [
+        _case(
+            "bls.verify",
+            variant,
+            batches,
+            make,
+            makers,
+            corrupted=lambda count, make=make: make(count).damaged(),  # type: ignore[misc]
+            singles=not variant,
+            checked_items=16,
+            runs="bls12_381.pairing.miller_loop",
+        )
+        for variant, make, batches, makers in rows
+    ]
+
+
 def _case(
     operation: str,
     variant: str,
@@ -226,5 +275,7 @@ CASES: dict[str, Callable[[], list[Case]]] = {
     "ntt": ntt,
     "poseidon": poseidon,
     "merkle": merkle,
+    "pairings": pairings,
+    "bls": bls,
 }
 """Those of `cases.LISTED`."""

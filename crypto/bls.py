@@ -223,8 +223,8 @@ def aggregate_verify(
     """The verdict on one signature that n keys made together, each on its own message.
 
     Returns:
-        1 valid; 0 invalid, which it is for no keys and, in the suite `basic`, for equal messages; −1 where any key is refused
-        or the signature is malformed.
+        1 valid; 0 invalid, which it is for no keys and, in the suite `basic`, for equal messages; −1 where any key is
+        refused or the signature is malformed.
 
     Raises:
         ArgumentError: as `verify_batch`.

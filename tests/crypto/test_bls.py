@@ -256,9 +256,17 @@ def test_every_verdict_is_that_of_a_single_check(variant: str, count: int, bad: 
         messages,
         table(signatures, len(signatures[0])),
         variant=variant,
-        backend=backend,
     )
     assert found.tolist() == expected
+
+
+@on_kinds_and_twin
+def test_backends_agree(backend: str) -> None:
+    """A batch of which one is wrong, on every kind of lanes and on the CUDA sources."""
+    keys, messages, signatures = _batch("min-pk", 3, random.Random(5))
+    messages[1] += b"?"
+    found = bls.verify_batch(table(keys, 48), messages, table(signatures, 96), backend=backend)
+    assert found.tolist() == [1, 0, 1]
 
 
 def test_signatures_that_cancel_each_other() -> None:
