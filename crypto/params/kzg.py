@@ -10,6 +10,9 @@ EXTENDED_ELEMENTS = 2 * ELEMENTS
 CELL_ELEMENTS = 64
 """Field elements of a cell (FIELD_ELEMENTS_PER_CELL)."""
 
+CELLS = EXTENDED_ELEMENTS // CELL_ELEMENTS
+"""Cells of a blob (CELLS_PER_EXT_BLOB)."""
+
 G2_POINTS = CELL_ELEMENTS + 1
 """Points of G2 in a setup: the powers of the secret up to that of a cell's vanishing polynomial."""
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from supervm.crypto.polynomials.arguments import (
@@ -54,7 +56,7 @@ def multiply(curve: str, a: Elements, b: Elements, *, backend: str = "auto") -> 
         padded = np.zeros((*batch, size, 4), np.uint64)
         padded[..., : factor.shape[-2], :] = factor
         values.append(ntt(curve, padded, order="bit_reversed", backend=backend))
-    product = _multiply_values(curve, values[0], values[1])
+    product = multiply_values(curve, values[0], values[1])
     back = ntt(curve, product, inverse=True, order="bit_reversed", backend=backend)
     return np.ascontiguousarray(back[..., :length, :])
 
@@ -130,7 +132,7 @@ def divide_values_by_vanishing(
         raise ArgumentError("n", repr(n), f"a power of two up to {size}, the number of values")
     if pow(shift, size, spec.modulus) == 1:  # a power of the root, so that the coset is the group itself
         raise ArgumentError("coset", repr(coset), f"a shift whose coset holds no root of X^{n} − 1")
-    return _multiply_values(curve, found, _vanishing_inverses(curve, shift, int(n), size // int(n)))
+    return multiply_values(curve, found, _vanishing_inverses(curve, shift, int(n), size // int(n)))
 
 
 def _vanishing_inverses(curve: str, shift: int, n: int, count: int) -> Elements:
@@ -146,8 +148,31 @@ def _vanishing_inverses(curve: str, shift: int, n: int, count: int) -> Elements:
     return inverses
 
 
-def _multiply_values(curve: str, a: Elements, b: Elements) -> Elements:
-    """Number by number, b repeated; both lengths are powers of two, but for a's batch."""
+def divide_by_linear(curve: str, coefficients: Elements, points: Sequence[int]) -> tuple[Elements, Elements]:
+    """Quotients of the division by X − z, and what is left over: the values at z.
+
+    Args:
+        curve: `bn254` or `bls12_381`.
+        coefficients: uint64 (k, n, 4), canonical, lowest first; n is 1 or more.
+        points: z of each polynomial, k integers below the order.
+
+    Returns:
+        uint64 (k, n − 1, 4) and (k, 4).
+    """
+    count, length = coefficients.shape[:2]
+    quotients, values = np.empty((count, length - 1, 4), np.uint64), np.empty((count, 4), np.uint64)
+    for row, point, quotient, value in zip(coefficients, points, quotients, values, strict=True):
+        kernels.divide_by_linear(
+            FIELDS[curve, "scalar"], borrow(row).reshape(-1), words_of([point]), quotient.reshape(-1), value
+        )
+    return quotients, values
+
+
+def multiply_values(curve: str, a: Elements, b: Elements) -> Elements:
+    """Products number by number, b repeated: uint64 of a's shape, canonical as a and b are.
+
+    The numbers of b are as many as those of a, or a power of two that goes into them.
+    """
     out = np.empty_like(a)
     if not a.size:
         return out

@@ -107,6 +107,26 @@ def divide_by_vanishing(field, coefficients, n, quotient, remainder):
 
 
 @njit(nogil=True, cache=True)
+def divide_by_linear(field, coefficients, point, quotient, remainder):
+    """By X − z, for a field in one lane: qᵢ₋₁ = aᵢ + z·qᵢ from the top, and where i is 0 the value at z, which is left over.
+
+    Args:
+        coefficients: one of them or more.
+        point: z.
+        quotient, remainder: written; of as many numbers as there are coefficients less one, and of one.
+    """
+    lanes = shoup.lanes_of(field)
+    z = fe.from_words(field, words_everywhere(field, point, 0))
+    value = fe.constant(field, 0)
+    for at in range(coefficients.size - 4, -1, -4):
+        value = fe.add(fe.mul(value, z), _plain(field, lanes, coefficients, at))
+        if at:
+            store_run(quotient, at - 4, shoup.to_plain(value))
+        else:
+            store_run(remainder, 0, shoup.to_plain(value))
+
+
+@njit(nogil=True, cache=True)
 def inverses_less_one(field, starts, step, out):
     """1/(x − 1) for the x of a geometric sequence, none of which may be 1.
 
