@@ -2,8 +2,7 @@
 """EIP-4844: commitments to blobs, their proofs, and the checks of these.
 
 A blob is 4,096 field elements of 32 bytes, big end first: the values of a polynomial at the roots of unity in bit-reversed
-order. Everything is a batch, an array uint8 (n, bytes) or a list of bytes; one item may be passed as bytes, and comes back
-so.
+order.
 """
 
 from __future__ import annotations
@@ -11,38 +10,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from supervm.crypto import hashes
-from supervm.crypto.arguments import rows, same_count
+from supervm.crypto.arguments import same_count
+from supervm.crypto.kzg_bytes import (
+    AT_ONCE,
+    BLOB_BYTES,
+    POINT_BYTES,
+    answered,
+    bytes_of_elements,
+    columns,
+    elements_of,
+    lenient_columns,
+    lenient_elements,
+    pieces,
+)
 from supervm.crypto.kzg_openings import CURVE, ORDER, decoded, decoded_all, number, verify_openings
 from supervm.crypto.kzg_setup import TrustedSetup, required
 from supervm.crypto.ntt import ntt
 from supervm.crypto.one import bytes_of
-from supervm.crypto.params.bls12_381 import FR
 from supervm.crypto.params.kzg import BLOB_DOMAIN, ELEMENTS
-from supervm.crypto.polynomials.arguments import first_not_canonical
 from supervm.crypto.polynomials.products import divide_by_linear
 from supervm.crypto.polynomials.values import value_at
 from supervm.kernels.array_types import Bytes, Verdicts, Words
-from supervm.kernels.cuda.runtime.arrays import DeviceArray
 from supervm.kernels.errors import ArgumentError
-
-__all__ = [
-    "BLOB_BYTES",
-    "blob_to_commitment",
-    "compute_blob_proof",
-    "compute_proof",
-    "verify_blob",
-    "verify_blob_batch",
-    "verify_proof",
-]
-
-BLOB_BYTES = 32 * ELEMENTS
-POINT_BYTES = 48
-
-AT_ONCE = 64
-"""Blobs that are hashed and transformed together: some 25 MB of scratch."""
 
 
 def blob_to_commitment(blobs: Any, setup: TrustedSetup, *, backend: str = "auto") -> Any:
@@ -209,74 +200,7 @@ def verify_blob_batch(
     return result
 
 
-# Bytes and elements --------------------------------------------------------------------------------------------
-
-
-def columns(data: Any, argument: str, length: int) -> Bytes:
-    """Items of `length` bytes each as uint8 (n, length): from an array, a list of bytes, or bytes.
-
-    Raises:
-        ArgumentError: anything else, or an item of another length, by its row.
-    """
-    found, sound = lenient_columns(data, argument, length)
-    if not sound.all():
-        row = int(np.argmin(sound))
-        raise ArgumentError(argument, f"item {row} of another length", f"{length} bytes")
-    return found
-
-
-def lenient_columns(data: Any, argument: str, length: int) -> tuple[Bytes, npt.NDArray[np.bool_]]:
-    """As `columns`, with zeros for an item of another length, and which items have the right one."""
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        data = [data]
-    if not isinstance(data, (list, tuple)):
-        found = rows(data, argument, length)
-        found = found.fetched() if isinstance(found, DeviceArray) else found
-        return found, np.ones(len(found), bool)
-    items = [bytes_of(item, argument) for item in data]
-    sound = np.array([len(item) == length for item in items], bool)
-    joined = b"".join(item if len(item) == length else bytes(length) for item in items)
-    return np.frombuffer(joined, np.uint8).reshape(len(items), length), sound
-
-
-def answered(result: Bytes, asked: Any) -> Any:
-    """Rows of bytes, or bytes where bytes were asked about."""
-    return result[0].tobytes() if isinstance(asked, (bytes, bytearray, memoryview)) else result
-
-
-def words_of_bytes(data: Bytes) -> Words:
-    """Big-endian numbers uint8 (…, 32·k) as words, uint64 (…, k, 4)."""
-    numbers = np.ascontiguousarray(data).view(">u8").reshape(*data.shape[:-1], data.shape[-1] // 32, 4)
-    return numbers[..., ::-1].astype(np.uint64, order="C")
-
-
-def bytes_of_elements(words: Words) -> Bytes:
-    """The inverse for each number: uint64 (…, 4) as uint8 (…, 32)."""
-    return np.ascontiguousarray(words[..., ::-1].astype(">u8", order="C")).view(np.uint8)
-
-
-def elements_of(data: Bytes, argument: str) -> Words:
-    """Field elements of blobs or cells.
-
-    Raises:
-        ArgumentError: one is not below the order, by the row of its blob or cell.
-    """
-    words = words_of_bytes(data)
-    row = first_not_canonical(FR, words)
-    if row >= 0:
-        found = f"an element of item {row // words.shape[-2]} that is not below the order"
-        raise ArgumentError(argument, found, "field elements, canonical")
-    return words
-
-
-def lenient_elements(data: Bytes) -> tuple[Words, npt.NDArray[np.bool_]]:
-    """As `elements_of`, with zeros for an item that has an element of the order or more, and which items have none."""
-    words = words_of_bytes(data)
-    sound = np.ones(len(words), bool)
-    if first_not_canonical(FR, words) >= 0:
-        sound[:] = [first_not_canonical(FR, item) < 0 for item in words]
-        words[~sound] = 0
-    return words, sound
+# Inside --------------------------------------------------------------------------------------------------
 
 
 def challenges(blobs: Bytes, commitments: Bytes, backend: str) -> list[int]:
@@ -291,11 +215,6 @@ def challenges(blobs: Bytes, commitments: Bytes, backend: str) -> list[int]:
         joined[:, -POINT_BYTES:] = commitments[start : start + AT_ONCE]
         digests.append(hashes.sha256_batch(joined, backend=backend))
     return [int.from_bytes(digest.tobytes(), "big") % ORDER for part in digests for digest in part]
-
-
-def pieces(blobs: Bytes) -> list[Bytes]:
-    """Blobs in parts that are worked on together."""
-    return [blobs[start : start + AT_ONCE] for start in range(0, len(blobs), AT_ONCE)]
 
 
 def _encoded(parts: list[Words], backend: str) -> Bytes:

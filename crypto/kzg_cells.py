@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto.arguments import same_count
-from supervm.crypto.kzg_blobs import (
+from supervm.crypto.kzg_bytes import (
     BLOB_BYTES,
+    CELL_BYTES,
     POINT_BYTES,
     bytes_of_elements,
     columns,
@@ -41,10 +42,6 @@ from supervm.kernels.array_types import Bytes, Verdicts, Words
 from supervm.kernels.cpu.ntt.plan import orders
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.transform import words_of
-
-__all__ = ["compute_cells", "compute_cells_and_proofs", "recover_cells_and_proofs", "verify_cell_batch"]
-
-CELL_BYTES = 32 * CELL_ELEMENTS
 
 Order = npt.NDArray[np.int64]
 

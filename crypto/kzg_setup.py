@@ -28,8 +28,6 @@ from supervm.kernels.cpu.ntt.plan import orders
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.transform import words_of
 
-__all__ = ["TrustedSetup", "insecure_setup", "load_trusted_setup"]
-
 Made = TypeVar("Made")
 
 PRECOMPUTED = 8

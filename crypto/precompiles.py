@@ -25,7 +25,10 @@ from supervm.crypto.precompile_gas import BLS12_G1_TERM, BLS12_G2_TERM, BLS12_PA
 from supervm.crypto.signatures.batch import VERDICT
 from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import integers
+from supervm.kernels.choices import alone_in_one_lane
+from supervm.kernels.cpu.backends import CPU_BACKENDS
 from supervm.kernels.errors import ArgumentError
+from supervm.kernels.registry import resolve
 from supervm.kernels.transform import words_of
 
 __all__ = [
@@ -43,8 +46,14 @@ __all__ = [
 
 _BN254, _BLS12 = curves.get("bn254"), curves.get("bls12_381")
 
-_MULTIPLIED = 16
-"""Terms of a sum up to which multiplying each alone, in lanes, is sooner done than sorting digits into buckets."""
+_LANES = {each.name: each.lanes.width for each in CPU_BACKENDS}
+
+_MULTIPLIED = 2
+"""Terms of a sum for each lane up to which products of their own are sooner made than digits sorted into buckets."""
+
+# One lane is faster for one point than eight are: 132 beside 203 µs in G1 of BLS12-381, 331 beside 498 in G2.
+for _group in (_BN254.g1, _BLS12.g1, _BLS12.g2):
+    alone_in_one_lane(f"{_group.name}.multiply")
 
 
 def bn254_add(input: bytes, *, backend: str = "auto") -> bytes:
@@ -280,7 +289,8 @@ def _msm(group: curves.Group, data: bytes, size: int, backend: str) -> bytes:
     words = _bls12_words(rows[:, :-32].tobytes())
     points = _checked(group, words.reshape(len(rows), *group.generator.shape), backend)
     scalars = np.ascontiguousarray(_integers(rows[:, -32:].tobytes(), 32))
-    if len(rows) <= _MULTIPLIED:
+    found = resolve(f"{group.name}.multiply", backend, len(rows)).name
+    if len(rows) <= _MULTIPLIED * _LANES.get(found, 1):
         return _bls12_bytes(group.sum(group.multiply(points, scalars, backend=backend), backend=backend))
     reduced = words_of([scalar % group.order for scalar in integers(scalars)]).reshape(-1, 4)
     which = group.name.partition(".")[2]

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from lanes_here import FULL
 
-from supervm.crypto import curves, kzg, kzg_blobs, kzg_openings, kzg_setup
+from supervm.crypto import curves, kzg, kzg_blobs, kzg_bytes, kzg_openings, kzg_setup
 from supervm.crypto.oracle.ntt import bit_reversed
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.crypto.params.kzg import MAINNET_TAU_G2, PUBLIC_SECRET
@@ -161,7 +161,7 @@ def batch() -> tuple[list[bytes], list[bytes], list[bytes]]:
     blobs = [blob_of(seed) for seed in range(3)]
     commitments = [ckzg.blob_to_kzg_commitment(blob, theirs()) for blob in blobs]
     proofs = [ckzg.compute_blob_kzg_proof(*pair, theirs()) for pair in zip(blobs, commitments, strict=True)]
-    count = kzg_blobs.AT_ONCE + 6
+    count = kzg_bytes.AT_ONCE + 6
     blobs, commitments, proofs = (
         [each[i % 3] for i in range(count)] for each in (blobs, commitments, proofs)
     )
@@ -340,7 +340,7 @@ def swapped(place: int) -> list[str]:
 def outside() -> str:
     """A point of the curve that is not in G1."""
     x, _ = GROUPS["bls12_381.g1"].curve_point(5)
-    data = bytearray(x.to_bytes(48, "big"))  # type: ignore[union-attr]
+    data = bytearray(x.to_bytes(48, "big"))
     data[0] |= 0x80
     return data.hex()
 
@@ -374,7 +374,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         with pytest.raises(ArgumentError, match="a ceremony's setup"):
             kzg.load_trusted_setup(path)
     with pytest.raises(ArgumentError, match="argument 'path'"):
-        kzg.load_trusted_setup(None)  # type: ignore[arg-type]
+        kzg.load_trusted_setup(None)
 
 
 def test_the_setup_for_tests(tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ def test_the_setup_for_tests(tmp_path: Path) -> None:
     assert not setup.is_mainnet
     curve = curves.get("bls12_381")
     expected = GROUPS["bls12_381.g1"].multiply(PUBLIC_SECRET**2 % ORDER, GROUPS["bls12_381.g1"].generator)
-    assert curve.g1.to_snarkjs(setup.monomial[2:3])[0][:2] == [str(part) for part in expected]  # type: ignore[union-attr]
+    assert curve.g1.to_snarkjs(setup.monomial[2:3])[0][:2] == [str(part) for part in expected]
     blob = blob_of(7)
     commitment = kzg.blob_to_commitment(blob, setup)
     proof = kzg.compute_blob_proof(blob, commitment, setup)
@@ -411,6 +411,6 @@ def test_the_setup_for_tests(tmp_path: Path) -> None:
 
 def test_no_setup() -> None:
     with pytest.raises(ArgumentError, match="load_trusted_setup"):
-        kzg.blob_to_commitment(bytes(131072), None)  # type: ignore[arg-type]
+        kzg.blob_to_commitment(bytes(131072), None)
     with pytest.raises(ArgumentError, match="argument 'setup'"):
-        kzg.verify_blob_batch([], [], [], "mainnet")  # type: ignore[arg-type]
+        kzg.verify_blob_batch([], [], [], "mainnet")

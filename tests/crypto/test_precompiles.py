@@ -268,7 +268,7 @@ def test_bls12_against_py_ecc(backend: str, which: str) -> None:
         assert call(f"bls12_{which}msm", bls_bytes(p) + number(scalar), backend) == expected
 
 
-@pytest.mark.parametrize("terms", [2, 5, 16, 17, 40])
+@pytest.mark.parametrize("terms", [1, 2, 15, 16, 40])
 @pytest.mark.parametrize("which", ["g1", "g2"])
 def test_sums_of_multiples(backend: str, which: str, terms: int) -> None:
     """Below and above the number of terms from which buckets are used; infinity, and scalars of the order and above."""
@@ -358,7 +358,7 @@ def test_bn254_points_that_are_none(backend: str) -> None:
     second = bn_bytes(bn.G2)
     raised = number(int.from_bytes(second[:32], "big") + P_BN) + second[32:]
     outside = GROUPS["bn254.g2"].curve_point(5)
-    stray = b"".join(number(part) for side in outside for part in reversed(side))  # type: ignore[arg-type]
+    stray = b"".join(number(part) for side in outside for part in reversed(side))
     for point in (raised, stray, second[:-1] + b"\x00"):
         failing("bn254_pairing_check", good + point, backend)
         failing("bn254_pairing_check", bytes(64) + point, backend)
@@ -391,5 +391,5 @@ def test_point_evaluation_of_wrong_claims(backend: str) -> None:
 
 def test_arguments_of_another_type() -> None:
     with pytest.raises(ArgumentError, match="argument 'input'"):
-        precompiles.bn254_add("00")  # type: ignore[arg-type]
-    assert call("bn254_add", bytearray(128)) == bytes(64)  # type: ignore[arg-type]
+        precompiles.bn254_add("00")
+    assert call("bn254_add", bytearray(128)) == bytes(64)
