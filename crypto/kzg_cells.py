@@ -244,11 +244,12 @@ def _only(rows: Bytes, asked: Any) -> Bytes:
 
 def _indices(given: Any) -> Order:
     """Whole numbers as int64; those that do not fit are −1, which is no cell's."""
-    array = given if isinstance(given, np.ndarray) else np.array(list(given), object)
-    if array.ndim != 1 or (array.dtype != object and array.dtype.kind not in "iu"):
-        raise ArgumentError("cell_indices", f"{array.dtype} {array.shape}", "whole numbers, one a cell")
+    whole = isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "iu"
+    if not whole and not isinstance(given, (list, tuple, range)):
+        came = f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
+        raise ArgumentError("cell_indices", came, "whole numbers, one a cell")
     found = []
-    for index in array.tolist():
+    for index in given.tolist() if whole else given:
         if isinstance(index, bool) or not isinstance(index, int):
             raise ArgumentError("cell_indices", repr(index), "whole numbers, one a cell")
         found.append(index if 0 <= index < CELLS else -1)

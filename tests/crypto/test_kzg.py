@@ -300,7 +300,7 @@ def test_cells_that_do_not_fit_together(backend: str, setup: kzg.TrustedSetup) -
         kzg.recover_cells_and_proofs(list(range(65)), given, setup, backend=backend)
 
 
-@pytest.mark.parametrize("given", [["1"], [True], [0.5], "ab", np.zeros((1, 1), int), np.zeros(1)])
+@pytest.mark.parametrize("given", [["1"], [True], [0.5], "a", 0, None, np.zeros((1, 1), int), np.zeros(1)])
 def test_indices_that_are_none(given: Any) -> None:
     commitment, cells, proofs = cells_of(0)
     with pytest.raises(ArgumentError, match="argument 'cell_indices'"):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import random
 import re
@@ -11,12 +12,13 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from lanes_here import FULL
 from py_ecc import optimized_bls12_381 as bls
 from py_ecc import optimized_bn128 as bn
 
-from supervm.crypto import precompiles
+from supervm.crypto import curves, precompiles
 from supervm.crypto.hashes import keccak256
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.kernels.errors import ArgumentError
@@ -387,6 +389,24 @@ def test_point_evaluation_of_wrong_claims(backend: str) -> None:
     data = bytes.fromhex(case["Input"])
     for place in (0, 31, 63, 95, 143, 191):
         failing("point_evaluation", data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :], backend)
+
+
+def test_point_evaluation_of_a_commitment_outside_the_group(backend: str) -> None:
+    """C + T for a point T whose order divides the cofactor: no pairing can tell it from C."""
+    [case] = read(SHARED / "precompiles" / "pointEvaluation.json")
+    data, group, oracle = bytes.fromhex(case["Input"]), curves.get("bls12_381").g1, GROUPS["bls12_381.g1"]
+    small = oracle.multiply(oracle.order, oracle.curve_point(5))
+    assert small is not None
+    encoded = b"".join(number(part, 48) for part in small)
+    torsion, _ = group.from_bytes(np.frombuffer(encoded, np.uint8)[None], "big", "curve")
+    for place in (96, 144):
+        point, _ = group.from_bytes(
+            np.frombuffer(data[place : place + 48], np.uint8)[None], "zcash_compressed"
+        )
+        moved = group.to_bytes(group.add(point, torsion)[0], "zcash_compressed").tobytes()
+        changed = data[:place] + moved + data[place + 48 :]
+        versioned = b"\x01" + hashlib.sha256(changed[96:144]).digest()[1:]
+        failing("point_evaluation", versioned + changed[32:], backend)
 
 
 def test_arguments_of_another_type() -> None:
