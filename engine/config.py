@@ -21,8 +21,8 @@ FEE_COLLECTOR = bytes(19) + b"\xfe"
 MOST_THREADS = 255
 """Threads of an engine."""
 
-Verifier = Callable[[TransactionBatch], NDArray[np.bool_]]
-"""Which of these private transactions have a valid proof: bool (n,)."""
+Verifier = Callable[[TransactionBatch], NDArray[np.int8] | NDArray[np.bool_]]
+"""Verdicts of the proofs of n private transactions: int8 (n,), 1 valid, 0 invalid, −1 malformed; or bool (n,)."""
 
 OnVerified = Callable[[str, str, NDArray[np.int8]], None]
 """Takes the scheme ("ed25519", "ecdsa", "schnorr"), the backend that computed, and the verdicts of a batch of signatures."""
@@ -118,7 +118,8 @@ class EngineConfig:
         hash: of the state root: "sha256", "keccak256", "poseidon_bn254" or "poseidon_bls12_381".
         fee_collector: the account that fees go to, 20 bytes.
         fee_split: percentages of tiers L1 to L4 that a block's fees are reported with.
-        verifier: of private transactions' proofs; without, they are rejected.
+        verifier: of private transactions' proofs, such as `supervm.engine.privacy.transaction_proofs.TransactionProofs`;
+            without, they are rejected.
         on_verified: told of every batch of signatures: scheme, backend, int8 verdicts; from the thread that verifies.
         collection: of old versions.
         router: the adaptive router; None leaves every transfer that can take the fast path on it.

@@ -24,6 +24,7 @@ class Reason(IntEnum):
     BAD_NONCE = 11
     INSUFFICIENT_BALANCE = 12
     TOO_LARGE = 13
+    MALFORMED_PROOF = 14
 
     OUT_OF_GAS = 32
     UNREACHABLE = 33
@@ -49,7 +50,7 @@ REASON_WORDS = {
     Reason.WRONG_SENDER: "The signing key is not the sender's.",
     Reason.WRONG_CHAIN: "The transaction is for another chain.",
     Reason.NO_VERIFIER: "The transaction is private and no verifier is configured.",
-    Reason.BAD_PROOF: "The verifier refuses the proof.",
+    Reason.BAD_PROOF: "The proof is not valid for this transaction.",
     Reason.GAS_LIMIT_TOO_HIGH: "The gas limit is above 1,000,000,000.",
     Reason.GAS_LIMIT_TOO_LOW: "The gas limit is below the intrinsic gas.",
     Reason.UNKNOWN_CONTRACT: "No contract is deployed at the address.",
@@ -57,6 +58,7 @@ REASON_WORDS = {
     Reason.BAD_NONCE: "The nonce is not the sender's next.",
     Reason.INSUFFICIENT_BALANCE: "The sender cannot pay the value and the gas limit at its price.",
     Reason.TOO_LARGE: "The transaction's encoding has more than 1,048,576 bytes.",
+    Reason.MALFORMED_PROOF: "The proof is malformed, or of a circuit that is not accepted here.",
     Reason.OUT_OF_GAS: "The gas limit was reached.",
     Reason.UNREACHABLE: "The contract executed `unreachable`.",
     Reason.MEMORY_OUT_OF_BOUNDS: "The contract accessed memory beyond its end.",

@@ -118,12 +118,23 @@ class BlockRunner:
         if self._config.signatures:
             refused = authenticate(batch, backend=self._config.backend, on_verified=self._config.on_verified)
         private = np.flatnonzero(batch.private & (refused == 0))
-        if private.size and self._config.verifier is None:
-            refused[private] = Reason.NO_VERIFIER
-        elif private.size and self._config.verifier is not None:
-            valid = np.asarray(self._config.verifier(batch.take(private)), np.bool_)
-            refused[private[~valid]] = Reason.BAD_PROOF
+        if private.size:
+            refused[private] = self._check_proofs(batch.take(private))
         return refused
+
+    def _check_proofs(self, batch: TransactionBatch) -> Bytes:
+        """Which of these private transactions are refused, uint8 (n,): what the verifier does not call valid is."""
+        reasons = np.full(len(batch), Reason.NO_VERIFIER, np.uint8)
+        if self._config.verifier is None:
+            return reasons
+        verdicts = np.asarray(self._config.verifier(batch))
+        if verdicts.dtype not in (np.int8, np.bool_) or verdicts.shape != reasons.shape:
+            found = f"verdicts {verdicts.dtype} {verdicts.shape}"
+            raise ArgumentError("verifier", found, f"one that gives int8 or bool {reasons.shape}")
+        reasons[:] = Reason.BAD_PROOF
+        reasons[verdicts == -1] = Reason.MALFORMED_PROOF
+        reasons[verdicts == 1] = Reason.NONE
+        return reasons
 
     def prepare(self, interned: InternedBatch, refused: Bytes, stages: dict[str, float]) -> Block:
         """Reject what no state can save, and lay a block out; it may be done while another block is executed.

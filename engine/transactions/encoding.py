@@ -8,7 +8,7 @@ columns first; then compiled code writes, or reads, each byte once, and slices o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -28,11 +28,15 @@ from supervm.kernels.threads import run_slices
 SIGNING_TAG = b"supervm/transaction/1"
 """What the signed bytes begin with, so that no signature over another protocol's bytes fits."""
 
+PROOF_TAG = b"supervm/proof/1"
+"""What the bytes begin with that a proof is bound to."""
+
 _GRAIN = 4_096
 """Transactions that a thread takes at a time."""
 
 _NO_TAG = np.zeros(0, np.uint8)
 _TAG = np.frombuffer(bytearray(SIGNING_TAG), np.uint8)
+_PROOF_TAG = np.frombuffer(bytearray(PROOF_TAG), np.uint8)
 
 
 class EncodingFault(IntEnum):
@@ -106,6 +110,19 @@ def signing_payloads(batch: TransactionBatch) -> Messages:
 def signing_digests(batch: TransactionBatch, *, backend: str = "auto") -> Bytes:
     """What each sender signs, uint8 (n, 32). Errors as `encode`, and those of `keccak256_batch`."""
     return hashes.keccak256_batch(signing_payloads(batch), backend=backend)
+
+
+def proof_bindings(batch: TransactionBatch, *, backend: str = "auto") -> Bytes:
+    """What binds the proof of each transaction to it: its first public input, uint8 (n, 32), big-endian, below 2^248.
+
+    The first 31 bytes of Keccak-256 of the tag and all fields but the signature, with an empty proof. Errors as
+    `signing_digests`.
+    """
+    unproven = replace(batch, proof=ragged.repeated(b"", len(batch)))
+    digests = hashes.keccak256_batch(_written(unproven, _PROOF_TAG, signed=False), backend=backend)
+    bindings = np.zeros((len(batch), 32), np.uint8)
+    bindings[:, 1:] = digests[:, :31]
+    return bindings
 
 
 def transaction_hashes(batch: TransactionBatch, *, backend: str = "auto") -> Bytes:

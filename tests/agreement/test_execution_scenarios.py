@@ -158,5 +158,5 @@ def test_every_reason_comes_up_and_agrees(one_thread: Engines):
         scenario = drawn_scenario(seed, shape)
         one_thread.run_all(scenario)
         seen |= {receipt.reason for receipt in one_thread.last.receipts[0]}
-    rare = {1, 2, 3, Reason.BAD_PROOF, Reason.TOO_LARGE, Reason.OTHER_TRAP}
+    rare = {1, 2, 3, Reason.BAD_PROOF, Reason.MALFORMED_PROOF, Reason.TOO_LARGE, Reason.OTHER_TRAP}
     assert seen == set(Reason) - rare

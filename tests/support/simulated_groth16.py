@@ -67,6 +67,14 @@ class Setup:
         a, b, c = ([row[place] for row in rows] for place in range(3))
         return multiples(g1, a), multiples(g2, b), multiples(g1, c)
 
+    def encoded(self, rows: Sequence[tuple[int, int, int]]) -> Words:
+        """Proofs of multiples as arkworks compresses them, uint8 (n, bytes)."""
+        g1, g2 = self.groups.g1, self.groups.g2
+        columns = zip((g1, g2, g1), self.points(rows), strict=True)
+        return np.concatenate(
+            [group.to_bytes(each, "arkworks_compressed") for group, each in columns], axis=1
+        )
+
 
 def multiples(group: curves.Group, scalars: Sequence[int]) -> Words:
     """Multiples of a group's generator."""

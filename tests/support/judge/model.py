@@ -30,7 +30,7 @@ class Judge:
         fee_collector: address that the fees of a block go to.
         hash: `sha256` or `keccak256`, the hash of the state root.
         verify: says of a transaction's signature 0 or the number of a rejection; without it none is checked.
-        verifier: says whether a private transaction's proof holds; without it private ones are rejected.
+        verifier: the verdict of a private transaction's proof, 1, 0 or −1; without it private ones are rejected.
         log_access: put into each receipt the state keys that the transaction read and wrote.
     """
 
@@ -41,7 +41,7 @@ class Judge:
         hash: str = "sha256",
         *,
         verify: Callable[[Tx], int] | None = None,
-        verifier: Callable[[Tx], bool] | None = None,
+        verifier: Callable[[Tx], int] | None = None,
         log_access: bool = False,
     ) -> None:
         self.state: dict[bytes, bytes] = {}
@@ -147,8 +147,8 @@ class Judge:
             return Reason.WRONG_CHAIN
         if tx.private and self._verifier is None:
             return Reason.NO_VERIFIER
-        if tx.private and self._verifier is not None and not self._verifier(tx):
-            return Reason.BAD_PROOF
+        if tx.private and self._verifier is not None and (verdict := self._verifier(tx)) != 1:
+            return Reason.MALFORMED_PROOF if verdict == -1 else Reason.BAD_PROOF
         if len(encode(tx)) > rules.MOST_TRANSACTION_BYTES:
             return Reason.TOO_LARGE
         if tx.gas_limit > rules.MOST_GAS:
