@@ -13,9 +13,10 @@ from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
 from supervm.engine.arrays.ranks import ranks_within
 from supervm.engine.ethereum.replay.transfers import intern_rows
-from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.batch import Scheme, TransactionBatch
 from supervm.engine.workloads import parts
 from supervm.engine.workloads.parts import Part
+from supervm.engine.workloads.private_transfers import chosen, with_proofs
 from supervm.engine.workloads.signing import Keys, Progress
 from supervm.engine.workloads.traffic import generator, random_rows
 from supervm.engine.workloads.workload import Genesis, Parameters, Workload, block_offsets
@@ -50,12 +51,14 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
     | `amm` | the exchange's `swap` |
     | `mixed` | 40 % transfers, 40 % token, 10 % nft, 10 % amm, at random places |
 
-    In block order every transaction succeeds: nonces count up from 0, and balances last.
+    In block order every transaction succeeds: nonces count up from 0, and balances last. With a `private_share` that many of
+    the plain transfers are private, some of them with a wrong proof (`private_transfers`): these are rejected, if the engine
+    has the verifier of that module, and the others succeed.
 
     Args:
         name: one of `NAMES`.
         parameters: what it is like.
-        progress: called while transactions are signed.
+        progress: called while transactions are signed, and when proofs are made.
 
     Raises:
         ArgumentError: an unknown name, or parameters that do not go together.
@@ -73,7 +76,12 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
     made = [_PARTS[part](replace(parameters, transactions=count), accounts) for part, count in wanted.items()]
     batch = _shuffled([part.batch for part in made], generator(parameters, "order"))
     senders, _ = intern_rows(batch.sender)
-    batch = replace(batch, nonce=ranks_within(senders).astype(np.uint64))
+    private, wrong = chosen(batch, parameters)
+    batch = replace(batch, nonce=ranks_within(senders, ~wrong).astype(np.uint64))
+    if keys is not None:
+        batch = replace(batch, scheme=np.full(len(batch), Scheme.ED25519, np.uint8))
+    if private.any():  # what a proof is bound to includes the scheme, and what is signed includes the proof
+        batch = with_proofs(batch, private, wrong, parameters, progress)
     if keys is not None:
         batch = keys.sign(batch, progress)
     return Workload(

@@ -16,6 +16,7 @@ from time import perf_counter
 import numpy as np
 
 from supervm.engine.blocks.interning import InternedBatch
+from supervm.engine.blocks.receipts import Path as ExecutionPath
 from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.blocks.result import BlockResult
 from supervm.engine.config import Collection, EngineConfig, Mode, Schedule
@@ -26,6 +27,7 @@ from supervm.engine.workloads.generate import generate
 from supervm.engine.workloads.workload import Deployment, Genesis, Parameters, Workload
 from supervm.kernels.errors import ArgumentError
 from supervm.vm import contracts
+from supervm.vm.outcomes import Reason
 
 Progress = Callable[[int, int], None]
 """Called with how many blocks are done and how many there are."""
@@ -33,6 +35,9 @@ Progress = Callable[[int, int], None]
 WARM_TRANSACTIONS, WARM_ACCOUNTS = 600, 2_000
 """Enough of them for threads to share a block, few enough for some of them to meet, and not so few that it is not worth
 executing ahead."""
+
+WARM_PRIVATE = 0.1
+"""Private transactions: enough for some of their proofs to be wrong, which takes other code."""
 
 _COLLECTIONS = (
     Collection(history_bytes=0),
@@ -76,6 +81,18 @@ class WorkloadRun:
     def failed(self) -> int:
         """Committed transactions that paid their gas and did nothing else."""
         return sum(result.stats.failed for result in self.results)
+
+    @property
+    def private(self) -> int:
+        """Committed transactions of the privacy path."""
+        receipts = [result.receipts for result in self.results]
+        return sum(int((each.accepted & (each.path == ExecutionPath.PRIVACY)).sum()) for each in receipts)
+
+    @property
+    def refused_proofs(self) -> int:
+        """Private transactions that were rejected for their proof."""
+        reasons = (Reason.BAD_PROOF, Reason.MALFORMED_PROOF)
+        return sum(int(np.isin(result.receipts.reason, reasons).sum()) for result in self.results)
 
     @property
     def rate(self) -> float:
@@ -227,7 +244,7 @@ def warm(config: EngineConfig, *, signed: bool = False) -> None:
     """Compile what runs of workloads execute, or load it from the cache, on engines that are thrown away.
 
     Args:
-        config: of the runs; both modes are warmed.
+        config: of the runs; both modes are warmed, and with a verifier the verification of proofs.
         signed: warm the verification of signatures too.
 
     Raises:
@@ -241,7 +258,9 @@ def warm(config: EngineConfig, *, signed: bool = False) -> None:
         signed=signed,
         object_share=0.1,
     )
-    mixed, transfers = generate("mixed", parameters), generate("transfers", parameters)
+    transfers = generate("transfers", parameters)
+    private_share = WARM_PRIVATE if config.verifier is not None else 0.0
+    mixed = generate("mixed", replace(parameters, private_share=private_share))
     config = replace(config, signatures=signed)
     for schedule in {Schedule.AUTO, config.schedule}:
         run_workload(mixed, replace(config, mode=Mode.PARALLEL, schedule=schedule))

@@ -30,6 +30,7 @@ class Parameters:
         declared: whether each transaction declares exactly what it reads and writes.
         signed: whether the accounts have Ed25519 keys and the transactions are signed.
         object_share: of plain transfers that also move one object of the sender's, 0 to 1.
+        private_share: of the transactions that are private transfers with a proof, 0 to 1.
         gas_price: of every transaction.
 
     Raises:
@@ -46,6 +47,7 @@ class Parameters:
     signed: bool = False
     object_share: float = 0.0
     gas_price: int = 1
+    private_share: float = 0.0
 
     def __post_init__(self) -> None:
         least = {"transactions": 0, "accounts": 2, "hot_keys": 0, "block_size": 1, "seed": 0, "gas_price": 0}
@@ -55,7 +57,7 @@ class Parameters:
                 raise ArgumentError(name, repr(value), f"an integer of at least {bound}")
         if self.gas_price >= 1 << 32:
             raise ArgumentError("gas_price", str(self.gas_price), "below 2^32")
-        for name in ("hot_share", "object_share"):
+        for name in ("hot_share", "object_share", "private_share"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not (math.isfinite(value) and 0 <= value <= 1):
                 raise ArgumentError(name, repr(value), "0 to 1")

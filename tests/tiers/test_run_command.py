@@ -342,3 +342,30 @@ def test_files_that_cannot_be_used(run: Run, tmp_path: Path) -> None:
     result = run("run", "--load", plain, "--signatures")
     assert result.exit_code == 2
     assert "a workload without any" in result.stderr
+
+
+def test_private_transfers_are_really_checked(run: Run, warmed: list[tuple[EngineConfig, bool]]) -> None:
+    result = run("run", "--workload", "mixed", *SMALL, "--private-share", 0.1, "--json")
+    assert result.exit_code == 0, result.output
+    answer = _answer(result)
+    assert set(answer) == ANSWERS | {"private", "refused_proofs"}
+    assert (answer["private"], answer["refused_proofs"], answer["rejected"]) == (27, 3, 3)
+    assert answer["committed"] == 297
+    assert warmed[0][0].verifier is not None
+    shown = run("run", "--workload", "mixed", *SMALL, "--private-share", 0.1)
+    assert shown.exit_code == 0
+    assert re.search(r"refused proofs\W+3\W+3\W", shown.stdout)
+    assert "exactly the wrong proofs refused" in shown.stdout
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_a_verifier_that_lets_a_wrong_proof_pass_is_noticed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, verdict: bool
+) -> None:
+    monkeypatch.setattr(
+        "supervm.tiers.commands.run.benchmark_verifier",
+        lambda backend: lambda batch: np.full(len(batch), verdict),
+    )
+    result = run("run", "--workload", "transfers", *SMALL, "--private-share", 0.1)
+    assert result.exit_code == 1
+    assert "a wrong proof passed, or a right one was refused" in result.stderr

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.workloads import Announced, Workload, write_workload
+from supervm.engine.workloads.private_transfers import benchmark_verifier, refused_as_made
 from supervm.engine.workloads.run import Difference, WorkloadRun, first_difference, run_workload, warm
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
@@ -35,6 +37,7 @@ def run(
     seed: given.Seed = None,
     declared: given.Declared = None,
     gas_price: given.GasPrice = None,
+    private_share: given.PrivateShare = None,
     blocks: given.Blocks = None,
     load: given.Load = None,
     save: given.Save = None,
@@ -52,8 +55,9 @@ def run(
     """Execute a workload in blocks, in parallel and one by one, and compare.
 
     Rates count committed transactions from decoded blocks to the last committed root; kernels are compiled
-    before. Exit code 1 if both modes differ in any receipt or root, if money or tokens appear or vanish, or if a
-    loaded workload comes to another state root than its file announces.
+    before. Exit code 1 if both modes differ in any receipt or root, if money or tokens appear or vanish, if a proof
+    that was made wrong passes or another does not, or if a loaded workload comes to another state root than its file
+    announces.
     """
     with console.reporting(as_json, CODES):
         hardware, settings = options.settings_of(tier, config, threads, backend, strategy=strategy)
@@ -66,6 +70,7 @@ def run(
             "seed": seed,
             "declared": declared,
             "gas_price": gas_price,
+            "private_share": private_share,
         }
         choice = WorkloadChoice(workload, load, blocks or [], parameters, signatures)
         engine = engine_config(settings, hardware, schedule=schedule, signatures=signatures)
@@ -100,7 +105,19 @@ class _Outcome:
 
     @property
     def ok(self) -> bool:
-        return self.conserved and self.difference is None and not self.broke_word
+        return self.conserved and self.difference is None and self.proofs_right and not self.broke_word
+
+    @property
+    def private(self) -> bool:
+        """Whether the workload was made with proofs."""
+        return bool(self.workload.parameters.private_share)
+
+    @property
+    def proofs_right(self) -> bool:
+        """Whether exactly those proofs were refused that were made wrong."""
+        made = self.workload.transactions, self.workload.parameters
+        reasons = [np.concatenate([result.receipts.reason for result in run.results]) for run in self.runs]
+        return not self.private or all(refused_as_made(*made, each) for each in reasons)
 
     @property
     def broke_word(self) -> bool:
@@ -128,6 +145,8 @@ class _Outcome:
             "conflict_rate": first.conflict_rate,
             "stages": first.stages,
         }
+        if self.private:
+            answer |= {"private": first.private, "refused_proofs": first.refused_proofs}
         return answer if self.not_executed is None else answer | {"not_executed": self.not_executed}
 
 
@@ -146,6 +165,8 @@ def _run(
             raise ArgumentError("workload", "no transaction in it", "at least one that is executed")
         if save is not None:
             write_workload(save, workload)  # what a broken run can be repeated with
+        if workload.parameters.private_share:
+            config = replace(config, verifier=benchmark_verifier(config.backend))
         progress("compiling kernels", 0, 0)
         warm(config, signed=config.signatures)
         runs = []
@@ -179,6 +200,9 @@ def _show(outcome: _Outcome) -> None:
         "seconds": lambda run: f"{run.seconds:.3f}",
         "transactions/s": lambda run: f"{run.rate:,.0f}",
     }
+    if outcome.private:
+        rows["private"] = lambda run: f"{run.private:,}"
+        rows["refused proofs"] = lambda run: f"{run.refused_proofs:,}"
     columns = ["", *(NUMBER + run.mode.value for run in runs)]
     print_table(columns, [[name, *map(cell, runs)] for name, cell in rows.items()])
     workload, total = outcome.workload, len(outcome.workload.transactions)
@@ -198,6 +222,7 @@ def _show(outcome: _Outcome) -> None:
     )
     if outcome.ok:
         equal = "both modes give the same receipts and roots; " if len(outcome.runs) > 1 else ""
+        equal += "exactly the wrong proofs refused; " if outcome.private else ""
         told = "the announced root; " if outcome.workload.announced else ""
         console.answers().print(f"[green]ok: {equal}{told}no money made or lost[/]")
 
@@ -210,6 +235,8 @@ def _tell_problems(outcome: _Outcome) -> None:
             f"[bold red]another state root than announced:[/] found {outcome.runs[0].state_root.hex()}, "
             f"expected {told.state_root.hex()} after {told.blocks:,} blocks, as the workload's file says"
         )
+    if not outcome.proofs_right:
+        console.notes().print("[bold red]a wrong proof passed, or a right one was refused[/]")
     for run in outcome.runs:
         if not run.conserved:
             console.notes().print(f"[bold red]money or tokens appeared or vanished[/] ({run.mode.value})")

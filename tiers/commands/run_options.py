@@ -50,6 +50,13 @@ Declared = Annotated[
     ),
 ]
 GasPrice = Annotated[int | None, typer.Option(help="Of every transaction.", show_default="1")]
+PrivateShare = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the transactions that are private transfers with a proof; one proof in 8 is wrong.",
+        show_default="0",
+    ),
+]
 Mode = Annotated[Modes, typer.Option(help="How blocks are executed; both compares.")]
 ScheduleName = Annotated[Schedule, typer.Option("--schedule", help="How a parallel block finds its order.")]
 Signatures = Annotated[
