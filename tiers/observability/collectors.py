@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Metrics that are made when they are read: the scheduler's counters, the build, and what nothing computes yet."""
+"""Metrics that are made when they are read: the counters of a scheduler and of a verifier of proofs, the build."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from supervm.engine.privacy.statistics import ProofStatistics
 from supervm.engine.scheduler.metrics import FALLBACKS, ITEMS, LABELS, MISMATCHES, SECONDS
 from supervm.tiers.environment import commit, version
 
 if TYPE_CHECKING:
+    from supervm.engine.privacy.batch_verifier import BatchVerifier
     from supervm.engine.scheduler import Scheduler
 
 DEVICE_MEMORY = "supervm_device_memory_bytes"
@@ -89,28 +91,46 @@ def _families() -> dict[str, CounterMetricFamily | SummaryMetricFamily]:
 
 
 class PrivacyCollector(Collector):
-    """The metrics of the earlier system's verifier of privacy proofs. The engine has none: all are 0."""
+    """The statistics of a verifier of privacy proofs under the earlier system's names.
+
+    Attributes:
+        verifier: whose; without one all are 0.
+    """
+
+    def __init__(self) -> None:
+        self.verifier: BatchVerifier | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """As Prometheus reads it: three counters and five gauges under the earlier system's names, all 0."""
+        """As Prometheus reads it: three counters and five gauges."""
         batch = "vm_privacy_zk_batch_verify"
-        for name, meaning in (
-            (f"{batch}_total", "Privacy proofs verified."),
-            (f"{batch}_failed_total", "Privacy proofs that were wrong."),
-            (f"{batch}_batches_total", "Batches of privacy proofs."),
+        now = self.verifier.statistics if self.verifier is not None else ProofStatistics()
+        for name, meaning, count in (
+            (f"{batch}_total", "Privacy proofs verified.", now.proofs),
+            (f"{batch}_failed_total", "Privacy proofs that were invalid or malformed.", now.failed),
+            (f"{batch}_batches_total", "Batches of privacy proofs.", now.batches),
         ):
-            yield CounterMetricFamily(name, f"{meaning} No verifier yet: 0.", value=0)
-        for name, meaning in (
-            (f"{batch}_batch_latency_ms", "Milliseconds of the last batch of privacy proofs."),
-            (f"{batch}_avg_latency_ms", "Mean milliseconds of a batch of privacy proofs."),
-            (f"{batch}_tps", "Privacy proofs a second."),
-            ("vm_privacy_zk_verify_p50_latency_ms", "Median milliseconds of a privacy proof."),
+            yield CounterMetricFamily(name, meaning, value=count)
+        verify = "vm_privacy_zk_verify"
+        for name, meaning, value in (
             (
-                "vm_privacy_zk_verify_p95_latency_ms",
-                "95th percentile of the milliseconds of a privacy proof.",
+                f"{batch}_batch_latency_ms",
+                "Milliseconds of the last batch of privacy proofs.",
+                1e3 * now.last_seconds,
+            ),
+            (
+                f"{batch}_avg_latency_ms",
+                "Mean milliseconds of a batch of privacy proofs.",
+                1e3 * now.mean_seconds,
+            ),
+            (f"{batch}_tps", "Privacy proofs a second, while any are verified.", now.per_second),
+            (f"{verify}_p50_latency_ms", "Median milliseconds to a proof's verdict.", 1e3 * now.p50_seconds),
+            (
+                f"{verify}_p95_latency_ms",
+                "95th percentile of the milliseconds to a proof's verdict.",
+                1e3 * now.p95_seconds,
             ),
         ):
-            yield GaugeMetricFamily(name, f"{meaning} No verifier yet: 0.", value=0)
+            yield GaugeMetricFamily(name, meaning, value=value)
 
 
 class BuildCollector(Collector):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The metrics of a process, as Prometheus reads them: `docs/observability/README.md` explains each.
 
-Names that begin with `vm_` are those of the earlier system and are kept, so that its dashboards work. The old verifier of
-privacy proofs has no successor yet: its metrics are there and are 0.
+Names that begin with `vm_` are those of the earlier system and are kept, so that its dashboards work. Those of privacy
+proofs are 0 where no verifier is watched.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from supervm.tiers.observability.windows import Window
 
 if TYPE_CHECKING:
     from supervm.engine.blocks.result import BlockResult
+    from supervm.engine.privacy.batch_verifier import BatchVerifier
     from supervm.engine.scheduler import Scheduler
 
 BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -59,7 +60,8 @@ class Metrics:
         self.rates = {name: Window() for name in (ITEMS, REQUESTS, TRANSACTIONS, BLOCKS)}
         self.stages: dict[str, Window] = {}
         self._scheduler = SchedulerCollector()
-        for collector in (self._scheduler, PrivacyCollector(), BuildCollector()):
+        self._privacy = PrivacyCollector()
+        for collector in (self._scheduler, self._privacy, BuildCollector()):
             self.registry.register(collector)
         self._make_request_metrics()
         self._make_block_metrics()
@@ -114,6 +116,10 @@ class Metrics:
     def watch(self, scheduler: Scheduler) -> None:
         """Export the counters of a scheduler, in place of those of an earlier one."""
         self._scheduler.watch(scheduler)
+
+    def watch_proofs(self, verifier: BatchVerifier) -> None:
+        """Export the statistics of a verifier of proofs, in place of those of an earlier one."""
+        self._privacy.verifier = verifier
 
     def request(self, call: str, code: str, seconds: float) -> None:
         """A request was answered.

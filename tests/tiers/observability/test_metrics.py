@@ -16,6 +16,7 @@ from observed import Observed, block_result, served
 from prometheus_client.parser import text_string_to_metric_families
 
 from supervm.engine.blocks.receipts import Path
+from supervm.engine.privacy.statistics import ProofStatistics
 from supervm.engine.scheduler import Scheduler, SchedulerSettings
 from supervm.kernels import registry
 from supervm.tiers.observability.metrics import PATHS, Metrics
@@ -94,6 +95,38 @@ def test_what_does_not_exist_is_there_and_zero() -> None:
     privacy = {key: value for key, value in scraped(Metrics()).items() if key.startswith("vm_privacy")}
     assert len(privacy) == 8
     assert set(privacy.values()) == {0}
+
+
+def test_a_verifier_of_proofs_is_shown_in_milliseconds() -> None:
+    class Verifier:
+        statistics = ProofStatistics(
+            proofs=40,
+            failed=3,
+            batches=5,
+            errors=1,
+            last_seconds=0.25,
+            mean_seconds=0.5,
+            per_second=16.0,
+            p50_seconds=0.125,
+            p95_seconds=2.0,
+        )
+
+    metrics = Metrics()
+    metrics.watch_proofs(Verifier())  # type: ignore[arg-type]
+    found = scraped(metrics)
+    batch = "vm_privacy_zk_batch_verify"
+    assert {key: value for key, value in found.items() if key.startswith("vm_privacy")} == {
+        f"{batch}_total": 40,
+        f"{batch}_failed_total": 3,
+        f"{batch}_batches_total": 5,
+        f"{batch}_batch_latency_ms": 250,
+        f"{batch}_avg_latency_ms": 500,
+        f"{batch}_tps": 16,
+        "vm_privacy_zk_verify_p50_latency_ms": 125,
+        "vm_privacy_zk_verify_p95_latency_ms": 2_000,
+    }
+    Verifier.statistics = ProofStatistics(proofs=41)
+    assert scraped(metrics)[f"{batch}_total"] == 41
 
 
 def test_labels_are_escaped() -> None:
