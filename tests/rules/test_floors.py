@@ -25,7 +25,7 @@ FLOORS = {
     "engine": (
         ("arrays", "conflicts", "errors", "work_classes"),
         ("files", "scheduler", "storage", "transactions"),
-        ("config", "ethereum"),
+        ("config", "ethereum", "privacy"),
         ("state",),
         ("execution",),
         ("blocks",),

@@ -26,8 +26,8 @@ def test_reasons_are_those_of_the_rules():
 
 
 def test_rejections_and_failures():
-    assert [reason for reason in Reason if is_rejection(reason)] == list(Reason)[1:14]
-    assert [reason for reason in Reason if is_failure(reason)] == list(Reason)[14:]
+    assert [reason for reason in Reason if is_rejection(reason)] == list(Reason)[1:15]
+    assert [reason for reason in Reason if is_failure(reason)] == list(Reason)[15:]
 
 
 def test_prices_are_those_of_the_rules():
