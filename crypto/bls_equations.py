@@ -102,7 +102,8 @@ class Signed:
         first = np.concatenate((sums, one))[place]
         second = np.concatenate((points[kinds % len(points)], other))[place]
         pairs = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(starts)))))
-        return _PAIRING.check(first, second, pairs, backend=self.backend) == 1
+        whether: Flags = _PAIRING.check(first, second, pairs, backend=self.backend) == 1
+        return whether
 
     def alone(self, items: Indices) -> Flags:
         """Whether each item's own equation holds."""
@@ -110,7 +111,9 @@ class Signed:
         one, other = self.closing(self.signatures[items])
         first = np.stack((self.first[items], one), 1).reshape(-1, *one.shape[1:])
         second = np.stack((points[kind[items]], other), 1).reshape(-1, *other.shape[1:])
-        return _PAIRING.check(first, second, 2 * np.arange(len(items) + 1), backend=self.backend) == 1
+        offsets = 2 * np.arange(len(items) + 1)
+        whether: Flags = _PAIRING.check(first, second, offsets, backend=self.backend) == 1
+        return whether
 
     def together(self) -> int:
         """1 if the one signature is the sum of all items' signatures, else 0."""
