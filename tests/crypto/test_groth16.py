@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lanes_here import FULL
+from lanes_here import FULL, TWIN
 from simulated_groth16 import Setup, oracle_key, oracle_proof
 
 from supervm.crypto import groth16, groth16_batch, weighted
@@ -122,7 +122,7 @@ def test_bad_proofs_at_random_places(curve, count, bad, monkeypatch):
         assert oracle.verify(plain_key, oracle_proof(proofs, row), inputs[row]) == found[row]
 
 
-@on_full
+@pytest.mark.parametrize("backend", [*FULL, TWIN], indirect=True)
 @pytest.mark.parametrize("curve", CURVES)
 def test_every_kind_of_damage(backend, curve):
     made, key, rows, inputs = simulated(curve, len(KINDS) + 1)
