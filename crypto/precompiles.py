@@ -10,6 +10,7 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from supervm.crypto import curves, hashes, pairings
 from supervm.crypto.calls import compute
+from supervm.crypto.hash_to_curve import map_to_g1, map_to_g2
 from supervm.crypto.kzg_openings import decoded_all, mainnet_minus_tau, number, verify_openings
 from supervm.crypto.msm import msm
 from supervm.crypto.one import bytes_of
@@ -36,6 +38,8 @@ __all__ = [
     "bls12_g1msm",
     "bls12_g2add",
     "bls12_g2msm",
+    "bls12_map_fp2_to_g2",
+    "bls12_map_fp_to_g1",
     "bls12_pairing_check",
     "bn254_add",
     "bn254_mul",
@@ -179,6 +183,28 @@ def bls12_pairing_check(input: bytes, *, backend: str = "auto") -> bytes:
     return _pairing_check(_BLS12, pairs[:, :2], pairs[:, 2:].reshape(-1, 2, 2, 6), backend)
 
 
+def bls12_map_fp_to_g1(input: bytes, *, backend: str = "auto") -> bytes:
+    """EIP-2537, MAP_FP_TO_G1: the point of G1 of a field element.
+
+    Args:
+        input: 64 bytes.
+        backend: as in `bn254_add`.
+
+    Returns:
+        128 bytes.
+
+    Raises:
+        ArgumentError: another length, or an element that is not below p or is not filled up with zeros.
+        BackendUnavailable: the named backend cannot run here.
+    """
+    return _mapped(map_to_g1, _bls12_words(_exactly(input, 64)), backend)
+
+
+def bls12_map_fp2_to_g2(input: bytes, *, backend: str = "auto") -> bytes:
+    """EIP-2537, MAP_FP2_TO_G2: as `bls12_map_fp_to_g1` with an element of 128 bytes and a point of 256."""
+    return _mapped(map_to_g2, _bls12_words(_exactly(input, 128))[None], backend)
+
+
 def point_evaluation(input: bytes, *, backend: str = "auto") -> bytes:
     """EIP-4844: a blob's polynomial has the value y at z, under the setup of Ethereum's ceremony.
 
@@ -282,6 +308,16 @@ def _pairing_check(curve: curves.Curve, first: Words, second: Words, backend: st
     offsets = np.array([0, len(left)], np.int64)
     (verdict,) = pairings.get(curve.name).check(left, right, offsets, backend=backend)
     return int(verdict).to_bytes(32, "big")
+
+
+def _mapped(function: Callable[..., Words], elements: Words, backend: str) -> bytes:
+    try:
+        points = function(np.ascontiguousarray(elements), backend=backend)
+    except ArgumentError as error:
+        if error.argument != "elements":
+            raise
+        raise _failure("an element that is not below p", "a canonical one") from None
+    return _bls12_bytes(points)
 
 
 def _msm(group: curves.Group, data: bytes, size: int, backend: str) -> bytes:

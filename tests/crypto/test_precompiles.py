@@ -17,6 +17,7 @@ import pytest
 from lanes_here import FULL
 from py_ecc import optimized_bls12_381 as bls
 from py_ecc import optimized_bn128 as bn
+from py_ecc.bls.hash_to_curve import clear_cofactor_G1, clear_cofactor_G2, map_to_curve_G1, map_to_curve_G2
 
 from supervm.crypto import curves, precompiles
 from supervm.crypto.hashes import keccak256
@@ -39,8 +40,10 @@ CONTRACTS = {
     13: "bls12_g2add",
     14: "bls12_g2msm",
     15: "bls12_pairing_check",
+    16: "bls12_map_fp_to_g1",
+    17: "bls12_map_fp2_to_g2",
 }
-"""Addresses; those of maps, 16 and 17, are not here."""
+"""By address."""
 
 CALL = re.compile(r"60(..)(?:5a|60(..)|61(.{4})|62(.{6}))f[124a]")
 """The address and the gas that are pushed before a call."""
@@ -114,7 +117,7 @@ def ethereum_tests() -> dict[str, dict[str, Any]]:
         pytest.skip(f"not here: {ETHEREUM_TESTS.name}")
     found = {}
     wanted = re.compile(
-        r"(eip2537|eip19[67]\w*|eip4844)_\w+/test_(call_types|eip_2537|invalid|\w*inputs|valid_gas|gas)"
+        r"(eip2537|eip19[67]\w*|eip4844)_\w+/test_(call_types|isogeny|eip_2537|invalid|\w*inputs|valid_gas|gas)"
     )
     with tarfile.open(ETHEREUM_TESTS) as archive:
         for member in archive:
@@ -132,10 +135,10 @@ def calls(file: str) -> dict[tuple[str, bytes], dict[str, str]]:
         contract = case["transaction"]["to"]
         made = CALL.search(case["pre"][contract]["code"])
         assert made is not None
-        name = CONTRACTS.get(int(made[1], 16))
+        name = CONTRACTS[int(made[1], 16)]
         given = [group for group in made.groups()[1:] if group]
         data = bytes.fromhex(case["transaction"]["data"][0][2:])
-        if name and (not given or int(given[0], 16) >= precompiles.gas(name, data)):
+        if not given or int(given[0], 16) >= precompiles.gas(name, data):
             [outcome] = next(iter(case["post"].values()))
             found[name, data] = outcome["state"][contract]["storage"]
     return found
@@ -145,9 +148,9 @@ BLS_FOLDER = "eip2537_bls_12_381_precompiles"
 
 
 def test_valid_calls_of_ethereum(backend: str) -> None:
-    """Every contract of EIP-2537, G1MSM with the most terms among them."""
+    """Every contract of EIP-2537, G1MSM with the most terms and elements that an isogeny sends to infinity among them."""
     found = {}
-    for name in ("test_call_types", "test_eip_2537", "test_gas"):
+    for name in ("test_call_types", "test_eip_2537", "test_gas", "test_isogeny_kernel_values"):
         found |= calls(f"{BLS_FOLDER}/{name}.json")
     assert {name for name, _ in found} == {name for name in CONTRACTS.values() if name.startswith("bls12")}
     for (name, data), stored in found.items():
@@ -270,6 +273,21 @@ def test_bls12_against_py_ecc(backend: str, which: str) -> None:
         assert call(f"bls12_{which}msm", bls_bytes(p) + number(scalar), backend) == expected
 
 
+def test_maps_against_py_ecc(backend: str) -> None:
+    drawn = random.Random(5)
+    for element in (0, 1, P_BLS - 1, drawn.randrange(P_BLS), drawn.randrange(P_BLS)):
+        expected = clear_cofactor_G1(map_to_curve_G1(bls.FQ(element)))
+        assert call("bls12_map_fp_to_g1", number(element, 64), backend) == bls_bytes(expected)
+    for pair in ([0, 0], [0, 1], [1, 0], [P_BLS - 1, P_BLS - 1], [drawn.randrange(P_BLS) for _ in range(2)]):
+        expected = clear_cofactor_G2(map_to_curve_G2(bls.FQ2(pair)))
+        data = b"".join(number(part, 64) for part in pair)
+        assert call("bls12_map_fp2_to_g2", data, backend) == bls_bytes(expected)
+    for bad in (number(P_BLS, 64), number(2**384, 64), b"\xff" * 64):
+        failing("bls12_map_fp_to_g1", bad, backend)
+        failing("bls12_map_fp2_to_g2", bad + bytes(64), backend)
+        failing("bls12_map_fp2_to_g2", bytes(64) + bad, backend)
+
+
 @pytest.mark.parametrize("terms", [1, 2, 15, 16, 40])
 @pytest.mark.parametrize("which", ["g1", "g2"])
 def test_sums_of_multiples(backend: str, which: str, terms: int) -> None:
@@ -374,6 +392,8 @@ def test_bn254_points_that_are_none(backend: str) -> None:
         ("bls12_g1msm", (0, 159, 161, 319)),
         ("bls12_g2msm", (0, 287, 289, 575)),
         ("bls12_pairing_check", (0, 383, 385, 767)),
+        ("bls12_map_fp_to_g1", (0, 48, 63, 65)),
+        ("bls12_map_fp2_to_g2", (0, 96, 127, 129)),
         ("bn254_pairing_check", (1, 191, 193, 383)),
         ("point_evaluation", (0, 191, 193)),
     ],
