@@ -169,8 +169,12 @@ class BatchVerifier:
         """Verify batches, in the order in which they came due, as long as anything waits."""
         while (batch := self._next()) is not None:
             running = [each for each in batch.waiting if each.verdict.set_running_or_notify_cancel()]
-            if running:
-                self._answer(batch.circuit, running)
+            running.sort(key=lambda each: isinstance(each.proof, Proofs))
+            for each, outcome in zip(running, self._outcomes(batch.circuit, running), strict=True):
+                if isinstance(outcome, BaseException):
+                    each.verdict.set_exception(outcome)
+                else:
+                    each.verdict.set_result(outcome)
 
     def _next(self) -> _Batch | None:
         """The next batch that is due; None, and the thread is to end, if nothing waits."""
@@ -186,29 +190,27 @@ class BatchVerifier:
                     return None
                 self._changed.wait(min(batch.due for batch in self._open.values()) - now)
 
-    def _answer(self, circuit: str, waiting: list[_Waiting]) -> None:
-        """Give everybody a verdict or an error. Where a batch ends in an error, each of its proofs is verified alone."""
-        waiting = sorted(waiting, key=lambda each: isinstance(each.proof, Proofs))
+    def _outcomes(self, circuit: str, waiting: list[_Waiting]) -> list[bool | BaseException]:
+        """The verdict or the error of each proof, of which those in bytes come first.
+
+        Where a batch ends in an error, each of its proofs is verified alone.
+        """
+        if not waiting:
+            return []
         try:
             proofs: list[Any] = [each.proof for each in waiting if isinstance(each.proof, Proofs)]
             encoded = [each.proof for each in waiting if isinstance(each.proof, bytes)]
             if encoded:
                 proofs.insert(0, np.frombuffer(b"".join(encoded), np.uint8).reshape(len(encoded), -1))
             began = np.array([each.began for each in waiting])
-            verdicts = self._verdicts(circuit, proofs, [each.inputs for each in waiting], began).tolist()
+            verdicts = self._verdicts(circuit, proofs, [each.inputs for each in waiting], began)
+            return [MalformedProof(circuit) if said < 0 else said == 1 for said in verdicts.tolist()]
         except BaseException as error:
             self._meter.error()
             _log.warning("a batch of %d proofs of circuit %r: %r", len(waiting), circuit, error)
             if len(waiting) == 1:
-                waiting[0].verdict.set_exception(error)
-            for each in waiting if len(waiting) > 1 else ():
-                self._answer(circuit, [each])
-            return
-        for each, verdict in zip(waiting, verdicts, strict=True):
-            if verdict < 0:
-                each.verdict.set_exception(MalformedProof(circuit))
-            else:
-                each.verdict.set_result(verdict == 1)
+                return [error]
+            return [outcome for each in waiting for outcome in self._outcomes(circuit, [each])]
 
     def _verdicts(
         self, circuit: str, proofs: Any, public_inputs: Any, handed_in: NDArray[np.float64] | None
