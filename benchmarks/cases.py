@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from supervm.benchmarks.errors import PeerMissing
 from supervm.kernels.errors import ArgumentError
 
-LISTED = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle", "pairings", "bls")
+LISTED = (
+    "signatures",
+    "hashes",
+    "conflicts",
+    "msm",
+    "ntt",
+    "poseidon",
+    "merkle",
+    "pairings",
+    "bls",
+    "groth16",
+    "kzg",
+)
 """Suites of operations that the registry lists; `suites.py` has their cases."""
 
 EXECUTION, SERVICE = "execution", "service"
@@ -28,6 +40,8 @@ ABOUT = {
     "merkle": "Trees of hashes, whose root commits to all leaves.",
     "pairings": "Whether products of pairings are one: what proofs, commitments and BLS signatures come down to.",
     "bls": "Checking BLS signatures on BLS12-381, as Ethereum's consensus and drand use them.",
+    "groth16": "Checking Groth16 proofs of three public inputs under one key.",
+    "kzg": "Committing to the blobs of Ethereum's rollups, and checking them.",
     EXECUTION: "Blocks of transactions, from the decoded batch to the committed state root.",
     SERVICE: "The verification service: a server and its clients on the same machine, over loopback.",
 }

@@ -18,10 +18,12 @@ from supervm.benchmarks.cases import Case, Peer, Workload, installed
 from supervm.benchmarks.peers import (
     arkworks,
     bls12_381,
+    ckzg,
     coincurve,
     conflict_waves,
     cryptography,
     eth_hash,
+    groth16py,
     hashlib,
     light_poseidon,
     pycryptodome,
@@ -31,7 +33,9 @@ from supervm.benchmarks.peers import (
 )
 from supervm.benchmarks.workloads import access
 from supervm.benchmarks.workloads.bls import BlsItems, committees, signed
+from supervm.benchmarks.workloads.groth16 import proofs
 from supervm.benchmarks.workloads.hashes import fixed_length, mixed_lengths
+from supervm.benchmarks.workloads.kzg import COMMIT, VERIFY, blobs
 from supervm.benchmarks.workloads.merkle import random_leaves
 from supervm.benchmarks.workloads.msm import random_msm
 from supervm.benchmarks.workloads.ntt import random_polynomial
@@ -238,6 +242,48 @@ def bls() -> list[Case]:
     ]
 
 
+def groth16() -> list[Case]:
+    """Both curves; points are checked with the proofs."""
+    peers: dict[str, Makers] = {"bn254": [groth16py.proofs], "bls12_381": []}
+    return [
+        _case(
+            f"{curve}.groth16",
+            "",
+            (1_024, 128),
+            proofs(curve),
+            makers,
+            corrupted=lambda count, curve=curve: proofs(curve)(count).damaged(),  # type: ignore[misc]
+            singles=True,
+            checked_items=16,
+            runs=f"{curve}.pairing.miller_loop",
+            alone="" if makers else "no package for Python verifies it in compiled code",
+        )
+        for curve, makers in peers.items()
+    ]
+
+
+def kzg() -> list[Case]:
+    """Commitments to blobs, and blobs with their proofs, of which a block has a few."""
+    rows: list[tuple[str, str, Makers]] = [
+        ("kzg.commit", COMMIT, [ckzg.commitments]),
+        ("kzg.verify_blob", VERIFY, [ckzg.blob_batches, ckzg.blob_proofs]),
+    ]
+    return [
+        _case(
+            name,
+            "",
+            (64, 16),
+            blobs(what),
+            makers,
+            corrupted=lambda count, what=what: blobs(what)(count).damaged(),  # type: ignore[misc]
+            singles=True,
+            checked_items=4,
+            runs="bls12_381.g1.msm",
+        )
+        for name, what, makers in rows
+    ]
+
+
 def _case(
     operation: str,
     variant: str,
@@ -277,5 +323,7 @@ CASES: dict[str, Callable[[], list[Case]]] = {
     "merkle": merkle,
     "pairings": pairings,
     "bls": bls,
+    "groth16": groth16,
+    "kzg": kzg,
 }
 """Those of `cases.LISTED`."""
