@@ -234,7 +234,25 @@ def _repeated(
     return results
 
 
-def _operation(write: Callable[..., Wide]) -> Any:
+class _Row:
+    """A row's operands, at the builder's position.
+
+    Args:
+        kept: the memory.
+        operand: the number at an index.
+        count: how many, or how many pairs.
+    """
+
+    def __init__(
+        self, builder: ir.IRBuilder, element: ElementType, kept: _Memory, operand: Any, count: Any
+    ) -> None:
+        self.builder, self.element, self.kept = builder, element, kept
+        self.operand: Callable[[ir.Value], ir.Value] = operand
+        self.count: ir.Value = count
+        self.steps: Any = _kinds(element)[0](builder, element)
+
+
+def _operation(write: Callable[[_Row], Wide]) -> Any:
     """An intrinsic that writes one row's result: (field, memory, program, where its operands begin, count, place)."""
 
     @intrinsic
@@ -253,7 +271,7 @@ def _operation(write: Callable[..., Wide]) -> Any:
                 where = builder.add(args[3], index)
                 return builder.load(element_pointer(context, builder, program, args[2], where))
 
-            kept.store(args[5], write(builder, element, kept, operand, args[4]))
+            kept.store(args[5], write(_Row(builder, element, kept, operand, args[4])))
             return context.get_dummy_value()
 
         return types.void(field, memory, program, types.int64, types.int64, types.int64), codegen
@@ -261,54 +279,33 @@ def _operation(write: Callable[..., Wide]) -> Any:
     return operation
 
 
-def _dot(
-    builder: ir.IRBuilder,
-    element: ElementType,
-    kept: _Memory,
-    operand: Callable[[ir.Value], ir.Value],
-    count: ir.Value,
-) -> Wide:
-    e = Alternating(builder, element.lanes, 1)
-    wide = _kinds(element)[1]
+def _dot(row: _Row) -> Wide:
+    b = row.builder
+    e, wide = Alternating(b, row.element.lanes, 1), _kinds(row.element)[1]
 
     def single(values: Wide) -> list[Groups]:
         return [(value,) for value in values]
 
     def body(index: ir.Value, columns: Wide) -> Wide:
-        first = builder.shl(index, ir.Constant(I64, 1))
-        a, b = (kept.load(operand(builder.add(first, ir.Constant(I64, offset)))) for offset in (0, 1))
-        return [column[0] for column in wide.gather(e, single(columns), single(a), single(b))]
+        first = b.shl(index, ir.Constant(I64, 1))
+        factors = (row.kept.load(row.operand(b.add(first, ir.Constant(I64, offset)))) for offset in (0, 1))
+        return [column[0] for column in wide.gather(e, single(columns), *map(single, factors))]
 
-    columns = _repeated(builder, count, [e.constant(0)[0]] * wide.size, body)
+    columns = _repeated(b, row.count, [e.constant(0)[0]] * wide.size, body)
     return [limb[0] for limb in wide.reduce(e, single(columns))]
 
 
-def _sum(
-    builder: ir.IRBuilder,
-    element: ElementType,
-    kept: _Memory,
-    operand: Callable[[ir.Value], ir.Value],
-    count: ir.Value,
-) -> Wide:
-    steps: Any = _kinds(element)[0](builder, element)
-
+def _sum(row: _Row) -> Wide:
     def body(index: ir.Value, total: Wide) -> Wide:
-        step = operand(index)
-        place = builder.and_(step, ir.Constant(I64, DOUBLED - 1))
-        return list(steps.step(total, kept.load(place), step))
+        step = row.operand(index)
+        place = row.builder.and_(step, ir.Constant(I64, DOUBLED - 1))
+        return list(row.steps.step(total, row.kept.load(place), step))
 
-    return list(steps.finish(_repeated(builder, count, steps.begin(), body)))
+    return list(row.steps.finish(_repeated(row.builder, row.count, row.steps.begin(), body)))
 
 
-def _negative(
-    builder: ir.IRBuilder,
-    element: ElementType,
-    kept: _Memory,
-    operand: Callable[[ir.Value], ir.Value],
-    count: ir.Value,
-) -> Wide:
-    steps: Any = _kinds(element)[0](builder, element)
-    return list(steps.negative(kept.load(operand(ir.Constant(I64, 0)))))
+def _negative(row: _Row) -> Wide:
+    return list(row.steps.negative(row.kept.load(row.operand(ir.Constant(I64, 0)))))
 
 
 dot = _operation(_dot)
