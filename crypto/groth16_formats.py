@@ -110,6 +110,17 @@ def load_gnark_key(data: bytes, curve: str) -> Key:
 # Proofs ------------------------------------------------------------------------------------------------------
 
 
+def proof_bytes(curve: str, format: str) -> int:
+    """Bytes of a proof of one format.
+
+    Raises:
+        ArgumentError: another curve or format.
+    """
+    groups = curve_of(curve)
+    _encoding(curve, format)
+    return _proof_bytes(groups, format)
+
+
 def _proof(data: Any, curve: str, tool: str) -> Proofs:
     groups, given = curve_of(curve), bytes_of(data, "data")
     sizes = {_proof_bytes(groups, name): name for name in FORMATS if name.startswith(tool)}

@@ -24,6 +24,7 @@ class SignatureScheme:
         signs: 'message', of any length, or 'digest', of 32 bytes.
         digest_for_message: whether a digest may stand for the message: it is one, of 32 bytes.
         home: module and function of the batch verification.
+        signature_bytes: of a signature.
     """
 
     name: str
@@ -33,6 +34,7 @@ class SignatureScheme:
     signs: str
     digest_for_message: bool
     home: tuple[str, str]
+    signature_bytes: int = SIGNATURE_BYTES
 
     @property
     def verify_batch(self) -> Callable[..., Any]:
@@ -67,4 +69,14 @@ SCHNORR = SignatureScheme(
 )
 
 SCHEMES = (ED25519, ECDSA, SCHNORR)
-"""Their order is that of the codes in columns of files."""
+"""One operation of the registry verifies each of them."""
+
+_BLS = ("supervm.crypto.bls", "verify_batch")
+_PAIRING = "bls12_381.pairing.final_exponentiation"
+
+BLS = SignatureScheme("bls", ("bls-min-pk",), _PAIRING, (48,), "message", False, _BLS, 96)
+BLS_MIN_SIG = SignatureScheme("bls-min-sig", (), _PAIRING, (96,), "message", False, _BLS, 48)
+"""The verification of both needs the option `variant`, `min-pk` or `min-sig`."""
+
+FILE_SCHEMES = (*SCHEMES, BLS, BLS_MIN_SIG)
+"""What a file of signatures may have. Their order is that of the codes in its columns."""

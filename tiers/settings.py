@@ -54,6 +54,10 @@ class Settings:
     service_http: str
     service_batch_items: int
     service_batch_milliseconds: float
+    service_proofs_items: int
+    service_proofs_milliseconds: float
+    service_groth16_keys: str
+    service_kzg_setup: str
     service_queue_items: int
     service_queue_bytes: int
     service_message_bytes: int

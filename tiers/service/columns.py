@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import NamedTuple, NoReturn
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,43 @@ class Signatures(NamedTuple):
     signatures: bytes
     signed: bytes
     lengths: bytes
+
+    @property
+    def weight(self) -> int:
+        """See `gathering.Columns`."""
+        return self.items
+
+    def joined(self, others: Sequence[Signatures]) -> Signatures:
+        """See `gathering.Columns`."""
+        every = (self, *others)
+        return Signatures(
+            self.kind,
+            sum([one.items for one in every]),
+            b"".join([one.keys for one in every]),
+            b"".join([one.signatures for one in every]),
+            b"".join([one.signed for one in every]),
+            b"".join([one.lengths for one in every]),
+        )
+
+    def arrays(self, first: int, after: int) -> tuple[Bytes, Any, Bytes]:
+        """Keys (n, width), messages (data, offsets) or digests (n, 32), signatures (n, 64)."""
+        keys = table(self.keys, self.kind.key_width, self.items)[first:after]
+        packed = table(self.signatures, SIGNATURE, self.items)[first:after]
+        if not self.lengths and self.items:
+            return keys, table(self.signed, DIGEST, self.items)[first:after], packed
+        return keys, part_of(self.signed, self.lengths, first, after), packed
+
+
+def table(packed: bytes, width: int, items: int) -> Bytes:
+    """Rows one after the other, which are known to be `items`, as uint8 (n, width)."""
+    return np.frombuffer(packed, np.uint8).reshape(items, width)
+
+
+def part_of(data: bytes, lengths: bytes, first: int, after: int) -> tuple[Bytes, Offsets]:
+    """Rows of different lengths, packed int64, from `first` until `after`: all data, and offsets."""
+    bounds = np.zeros(len(lengths) // 8 + 1, np.int64)
+    np.cumsum(np.frombuffer(lengths, np.int64), out=bounds[1:])
+    return np.frombuffer(data, np.uint8), bounds[first : after + 1]
 
 
 def signatures(request: pb.VerifyRequest) -> Signatures:

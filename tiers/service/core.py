@@ -15,8 +15,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from supervm.crypto.groth16 import Circuits
 from supervm.crypto.schemes import ECDSA, ED25519
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.backend_trace import witness
@@ -29,16 +30,26 @@ from supervm.kernels.errors import (
 )
 from supervm.kernels.threads import get_threads
 from supervm.tiers.errors import ServiceError
+from supervm.tiers.known_answers import known_answers
 from supervm.tiers.service import calls
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.admission import Queue, Rates
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import SCHEMES, Kind, signatures
 from supervm.tiers.service.computation import Computation
-from supervm.tiers.service.gathering import Answer, Gatherer, Pending, Sink, expired
+from supervm.tiers.service.gathering import Answer, Columns, Gatherer, Pending, Sink, expired
 from supervm.tiers.service.job_pool import JobPool
 from supervm.tiers.service.meters import Meter, Unmetered
+from supervm.tiers.service.pairing_columns import (
+    PairingKind,
+    blob_columns,
+    bls_columns,
+    groth16_columns,
+)
 from supervm.tiers.service.v1 import verification_pb2 as pb
+
+if TYPE_CHECKING:
+    from supervm.crypto.kzg import TrustedSetup
 
 Reply = TypeVar("Reply")
 
@@ -47,6 +58,10 @@ log = logging.getLogger(__name__)
 BATCHES_AT_ONCE = 2
 """Batches that are verified at a time, where one may use several threads: the second takes the cores that the last slices of
 the first, and the Python between two batches, leave idle. On two cores, requests of 4,096 signatures gain 7 %."""
+
+PAIRINGS_AT_ONCE = 256
+"""Proofs, BLS signatures or keys of aggregates that are verified by one call: a tenth of a second, after which others have
+their turn. More of them are hardly cheaper."""
 
 HELD = 2
 """Copies of a request while it waits: the packed message, which its carrier keeps, and its columns."""
@@ -67,12 +82,16 @@ class Limits:
     Args:
         batch_items: signatures of a full batch.
         batch_age: seconds.
+        proof_items: proofs, or BLS signatures, of a batch that waits no longer.
+        proof_age: seconds.
         queue_items, queue_bytes: accepted and not answered.
         client_rate: items a second and client; 0 is without a limit.
     """
 
     batch_items: int = 4096
     batch_age: float = 0.002
+    proof_items: int = 32
+    proof_age: float = 0.05
     queue_items: int = 1 << 18
     queue_bytes: int = 256 << 20
     client_rate: int = 0
@@ -131,6 +150,8 @@ class VerificationService:
         access: names clients; whoever carries messages asks it for the caller's name.
         backend: as in the settings.
         meter: what counts.
+        circuits: whose Groth16 proofs need not bring a key.
+        setup: of blobs; without one they are refused.
     """
 
     def __init__(
@@ -140,6 +161,8 @@ class VerificationService:
         access: Access | None = None,
         backend: str = "auto",
         meter: Meter | None = None,
+        circuits: Circuits | None = None,
+        setup: TrustedSetup | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.access = access or Access()
@@ -153,7 +176,8 @@ class VerificationService:
         self._loop = asyncio.get_running_loop()
         self._verifying = JobPool("supervm-verify", self._loop, min(BATCHES_AT_ONCE, get_threads()))
         self._others = JobPool("supervm-calls", self._loop)
-        self._pools = [self._verifying, self._others]
+        self._pairings = JobPool("supervm-pairings", self._loop)
+        self._pools = [self._verifying, self._others, self._pairings]
         self._gatherer = Gatherer(
             self._verifying,
             self._verify,
@@ -162,6 +186,18 @@ class VerificationService:
             self.failed,
             self._verified,
         )
+        self._proofs = Gatherer(
+            self._pairings,
+            self._verify_pairings,
+            max(PAIRINGS_AT_ONCE, self.limits.proof_items),
+            self.limits.proof_age,
+            partial(self.failed, vital=False),
+            self._verified,
+            self.limits.proof_items,
+            PAIRINGS_AT_ONCE,
+        )
+        self._circuits, self._setup = circuits or Circuits(), setup
+        self._known: set[str] = set()
         self.meter.queue("verify", lambda: self.queue.items)
 
     # Calls ------------------------------------------------------------------------------------------------
@@ -180,14 +216,7 @@ class VerificationService:
         Raises:
             ServiceError: it is refused; nothing is delivered.
         """
-        columns = signatures(request)
-        size = HELD * request.ByteSize() + columns.items
-        self._enter(caller, columns.items, size)
-        pending = Pending(columns, caller.deadline, sink, request.id, size)
-        if columns.items:
-            self._gatherer.put(pending)
-        else:
-            self._gatherer.settle(pending, b"")
+        self._gather(self._gatherer, signatures(request), HELD * request.ByteSize(), caller, sink, request.id)
 
     def recover(
         self, request: pb.RecoverRequest, caller: Caller = LOCAL
@@ -225,17 +254,23 @@ class VerificationService:
         self.meter.conflicts(len(reply.edges) // calls.EDGE_BYTES)
         return reply
 
-    async def verify_groth16(self, request: pb.VerifyGroth16Request, caller: Caller = LOCAL) -> NoReturn:
-        """Raises:
-        ServiceError: UNIMPLEMENTED.
-        """
-        raise _no_pairings("Groth16 proofs")
+    def verify_groth16(
+        self, request: pb.VerifyGroth16Request, caller: Caller = LOCAL
+    ) -> Coroutine[Any, Any, pb.VerifyReply]:
+        """Verdicts of proofs of one circuit."""
+        return self._proved(lambda asked: groth16_columns(asked, self._circuits), request, caller)
 
-    async def verify_bls(self, request: pb.VerifyBlsRequest, caller: Caller = LOCAL) -> NoReturn:
-        """Raises:
-        ServiceError: UNIMPLEMENTED.
-        """
-        raise _no_pairings("BLS signatures")
+    def verify_bls(
+        self, request: pb.VerifyBlsRequest, caller: Caller = LOCAL
+    ) -> Coroutine[Any, Any, pb.VerifyReply]:
+        """Verdicts of signatures on BLS12-381, single or aggregated."""
+        return self._proved(bls_columns, request, caller)
+
+    def verify_blobs(
+        self, request: pb.VerifyBlobsRequest, caller: Caller = LOCAL
+    ) -> Coroutine[Any, Any, pb.VerifyReply]:
+        """Verdicts of blobs against their commitments."""
+        return self._proved(lambda asked: blob_columns(asked, self._setup), request, caller)
 
     # State ------------------------------------------------------------------------------------------------
 
@@ -295,8 +330,31 @@ class VerificationService:
                     waiting.set_result(None)
             self._idle.clear()
 
+    def _gather(
+        self, gatherer: Gatherer, columns: Columns, held: int, caller: Caller, sink: Sink, tag: int
+    ) -> None:
+        """Have columns verified with those of others.
+
+        Raises:
+            ServiceError: they are not taken in.
+        """
+        size = held + columns.items
+        self._enter(caller, columns.weight, size)
+        pending = Pending(columns, caller.deadline, sink, tag, size)
+        if columns.items:
+            gatherer.put(pending)
+        else:
+            gatherer.settle(pending, b"")
+
     def _verified(self, request: Pending) -> None:
-        self._leave(request.columns.items, request.size, request.begun)
+        self._leave(request.columns.weight, request.size, request.begun)
+
+    async def _proved(self, check: Callable[[Any], Columns], request: Any, caller: Caller) -> pb.VerifyReply:
+        """Check a request, and gather what it has."""
+        waiter = Waiter(self._loop.create_future())
+        self._gather(self._proofs, check(request), HELD * request.ByteSize(), caller, waiter, 0)
+        del request
+        return pb.VerifyReply(verdicts=await waiter.verdicts())
 
     async def _other(
         self, check: Callable[[Any, str], calls.Call[Reply]], request: Any, caller: Caller
@@ -322,6 +380,21 @@ class VerificationService:
         self.meter.verified(scheme.name, seen.backend(scheme.operation), verdicts)
         if self._state is State.FAILING:
             self._loop.call_soon_threadsafe(self._enter_state, State.READY)
+        return verdicts
+
+    def _verify_pairings(self, kind: PairingKind, *columns: Any) -> Verdicts:
+        """The batch function of a kind, on the pool's thread; before the first one, those whose answers are known."""
+        for operation in kind.operations:
+            if operation not in self._known:
+                test = known_answers(operation, self._backend)
+                if not test.ok:
+                    raise BackendUnavailable(self._backend, f"{operation}: {test.detail}")
+                self._known.add(operation)
+        begun = time.perf_counter()
+        with witness() as seen:
+            verdicts = kind.verify(*columns, backend=self._backend)
+        self.meter.stage("verify", time.perf_counter() - begun)
+        self.meter.verified(kind.name, seen.backend(kind.operations[0]), verdicts)
         return verdicts
 
     def _batch_function(self, kind: Kind) -> Callable[[Bytes, Any, Bytes], Verdicts]:
@@ -366,7 +439,3 @@ class VerificationService:
 def stopping() -> ServiceError:
     """What a request is told when the service takes no more."""
     return ServiceError(Code.UNAVAILABLE, "", "the service is stopping: ask another one, or later")
-
-
-def _no_pairings(what: str) -> ServiceError:
-    return ServiceError(Code.UNIMPLEMENTED, "", f"{what} are not verified yet: the engine has no pairings")

@@ -11,19 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from supervm.kernels.array_types import Bytes, Verdicts
+from supervm.kernels.array_types import Verdicts
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
-from supervm.tiers.service.columns import DIGEST, SIGNATURE, Kind, Signatures
 from supervm.tiers.service.job_pool import JobPool
 
-Verify: TypeAlias = Callable[[Kind, Bytes, object, Bytes], Verdicts]
-"""(kind, keys (n, width), (data, offsets) or digests (n, 32), signatures (n, 64)) → int8 (n,)."""
+Verify: TypeAlias = Callable[..., Verdicts]
+"""(kind, what `Columns.arrays` returns…) → int8 (n,)."""
 
 Answer: TypeAlias = "bytes | ServiceError"
 
@@ -31,6 +30,28 @@ log = logging.getLogger(__name__)
 
 PIECE = 8
 """A request is cut into pieces of so many full batches: long enough for every core, short enough for those who wait."""
+
+
+class Columns(Protocol):
+    """What one request has to be verified."""
+
+    @property
+    def kind(self) -> Hashable:
+        """What items have in common that one call can verify."""
+
+    @property
+    def items(self) -> int:
+        """Of the request; as many verdicts it gets."""
+
+    @property
+    def weight(self) -> int:
+        """What it counts in a batch, in the queue and in its caller's rate: `items` at least."""
+
+    def joined(self, others: Sequence[Any]) -> Columns:
+        """These items and, behind them, those of others of the same kind."""
+
+    def arrays(self, first: int, after: int) -> tuple[Any, ...]:
+        """The items from `first` until `after`, as `Verify` takes them."""
 
 
 def expired() -> ServiceError:
@@ -55,7 +76,7 @@ class Pending:
     """A request that waits for its verdicts.
 
     Args:
-        columns: its signatures.
+        columns: its items.
         deadline: `time.monotonic()` after which nobody wants them, or None.
         sink: takes them.
         tag: the sink's own.
@@ -64,7 +85,7 @@ class Pending:
 
     __slots__ = ("begun", "columns", "deadline", "sink", "size", "tag")
 
-    def __init__(self, columns: Signatures, deadline: float | None, sink: Sink, tag: int, size: int) -> None:
+    def __init__(self, columns: Columns, deadline: float | None, sink: Sink, tag: int, size: int) -> None:
         self.columns, self.deadline, self.sink, self.tag, self.size = columns, deadline, sink, tag, size
         self.begun = time.monotonic()
 
@@ -75,18 +96,18 @@ class Batch:
     Args:
         kind: of all.
         verify: does it.
-        piece: signatures of a call, at most, if there is one request.
+        piece: what a call may weigh, if there is one request.
         gatherer: that the batch belongs to.
     """
 
     def __init__(
         self,
-        kind: Kind,
+        kind: Hashable,
         verify: Verify,
         piece: int,
         gatherer: Gatherer,
     ) -> None:
-        self.kind, self.items = kind, 0
+        self.kind, self.weight = kind, 0
         self.queued = False
         self._verify, self._piece, self._gatherer = verify, piece, gatherer
         self._requests: list[Pending] = []
@@ -96,7 +117,7 @@ class Batch:
     def add(self, request: Pending) -> None:
         """Take a request of this kind in."""
         self._requests.append(request)
-        self.items += request.columns.items
+        self.weight += request.columns.weight
 
     def start(self) -> bool:
         """Leave out who is gone or too late; see `Job`."""
@@ -117,13 +138,16 @@ class Batch:
     def step(self) -> bool:
         """Verify all of them, or a piece of the only one; see `Job`."""
         if len(self._requests) > 1:
-            self._verdicts = self._gathered()
+            one, *others = [request.columns for request in self._requests]
+            whole = one.joined(others)
+            self._verdicts = self._part(whole, 0, whole.items)
             return False
         (request,) = self._requests
         items = request.columns.items
+        piece = max(1, self._piece * items // max(1, request.columns.weight))
         if self._verdicts is None:
             self._verdicts = np.empty(items, np.int8)
-        first, after = self._done, min(self._done + self._piece, items)
+        first, after = self._done, min(self._done + piece, items)
         self._verdicts[first:after] = self._part(request.columns, first, after)
         self._done = after
         return after < items
@@ -143,29 +167,9 @@ class Batch:
         for request in self._requests:
             self._gatherer.settle(request, answer)
 
-    def _gathered(self) -> Verdicts:
-        columns = [request.columns for request in self._requests]
-        whole = Signatures(
-            self.kind,
-            sum(one.items for one in columns),
-            b"".join([one.keys for one in columns]),
-            b"".join([one.signatures for one in columns]),
-            b"".join([one.signed for one in columns]),
-            b"".join([one.lengths for one in columns]),
-        )
-        return self._part(whole, 0, whole.items)
-
-    def _part(self, columns: Signatures, first: int, after: int) -> Verdicts:
-        """Verdicts of the signatures from `first` until `after`."""
-        kind = columns.kind
-        keys = _rows(columns.keys, kind.key_width)[first:after]
-        signatures = _rows(columns.signatures, SIGNATURE)[first:after]
-        if not columns.lengths and columns.items:
-            return self._verify(kind, keys, _rows(columns.signed, DIGEST)[first:after], signatures)
-        offsets = np.zeros(columns.items + 1, np.int64)
-        np.cumsum(np.frombuffer(columns.lengths, np.int64), out=offsets[1:])
-        messages = (np.frombuffer(columns.signed, np.uint8), offsets[first : after + 1])
-        return self._verify(kind, keys, messages, signatures)
+    def _part(self, columns: Columns, first: int, after: int) -> Verdicts:
+        """Verdicts of the items from `first` until `after`."""
+        return self._verify(columns.kind, *columns.arrays(first, after))
 
 
 class Gatherer:
@@ -174,10 +178,12 @@ class Gatherer:
     Args:
         pool: where batches are verified.
         verify: the batch functions.
-        full: signatures of a full batch.
-        age: seconds after which a batch waits no longer to become full.
+        full: what a full batch weighs.
+        age: seconds after which a batch waits no longer.
         failed: turns what `verify` raised into an answer.
         leave: takes a request out of the queue, whatever became of it.
+        ready: what a batch weighs that waits no longer, but takes requests until its turn comes; None for a full one.
+        piece: what a call weighs, at most, of a request that fills a batch alone; None for `PIECE` full batches.
     """
 
     def __init__(
@@ -188,22 +194,25 @@ class Gatherer:
         age: float,
         failed: Callable[[BaseException], ServiceError],
         leave: Callable[[Pending], None],
+        ready: int | None = None,
+        piece: int | None = None,
     ) -> None:
         self._pool, self._verify, self._full, self._age = pool, verify, full, age
         self.failed, self.leave = failed, leave
-        self._open: dict[Kind, Batch] = {}
+        self._ready, self._piece = ready or full, piece or PIECE * full
+        self._open: dict[Hashable, Batch] = {}
         self._loop = asyncio.get_running_loop()
 
     def put(self, request: Pending) -> None:
         """Have a request verified, with others if it is small."""
-        kind, items = request.columns.kind, request.columns.items
-        if items >= self._full:
+        kind, weight = request.columns.kind, request.columns.weight
+        if weight >= self._full:
             batch = self._batch(kind)
             batch.add(request)
             self._queue(batch)
             return
         found = self._open.get(kind)
-        if found is not None and found.items + items > self._full:
+        if found is not None and found.weight + weight > self._full:
             self.close(found)
             self._queue(found)
             found = None
@@ -211,8 +220,9 @@ class Gatherer:
             found = self._open[kind] = self._batch(kind)
             self._loop.call_later(self._age, self._queue, found)
         found.add(request)
-        if found.items == self._full:
+        if found.weight == self._full:
             self.close(found)
+        if found.weight >= self._ready:
             self._queue(found)
 
     def close(self, batch: Batch) -> None:
@@ -229,14 +239,10 @@ class Gatherer:
             except Exception:
                 log.exception("an answer could not be delivered")
 
-    def _batch(self, kind: Kind) -> Batch:
-        return Batch(kind, self._verify, PIECE * self._full, self)
+    def _batch(self, kind: Hashable) -> Batch:
+        return Batch(kind, self._verify, self._piece, self)
 
     def _queue(self, batch: Batch) -> None:
         if not batch.queued:
             batch.queued = True
             self._pool.put(batch)
-
-
-def _rows(packed: bytes, width: int) -> Bytes:
-    return np.frombuffer(packed, np.uint8).reshape(-1, width)

@@ -160,6 +160,7 @@ class GrpcServer:
             "DetectConflicts": (pb.DetectConflictsRequest, service.detect_conflicts),
             "VerifyGroth16": (pb.VerifyGroth16Request, service.verify_groth16),
             "VerifyBls": (pb.VerifyBlsRequest, service.verify_bls),
+            "VerifyBlobs": (pb.VerifyBlobsRequest, service.verify_blobs),
         }
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: grpc.unary_unary_rpc_method_handler(

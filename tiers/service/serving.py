@@ -29,6 +29,7 @@ from supervm.tiers.service.core import Limits, VerificationService, stopping
 from supervm.tiers.service.process import allow_open_files, prepare, settle
 from supervm.tiers.service.security import access_of, mode, server_tls
 from supervm.tiers.service.server import GrpcServer, Transport
+from supervm.tiers.service.setups import circuits, trusted_setup
 from supervm.tiers.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def limits(settings: Settings) -> Limits:
     return Limits(
         batch_items=settings.service_batch_items,
         batch_age=settings.service_batch_milliseconds / 1000,
+        proof_items=settings.service_proofs_items,
+        proof_age=settings.service_proofs_milliseconds / 1000,
         queue_items=settings.service_queue_items,
         queue_bytes=settings.service_queue_bytes,
         client_rate=settings.service_client_rate,
@@ -128,7 +131,12 @@ async def serve(
         check(settings.backend)
         seen.watch(scheduler)
         service = VerificationService(
-            limits(settings), access=access, backend=settings.backend, meter=metrics
+            limits(settings),
+            access=access,
+            backend=settings.backend,
+            meter=metrics,
+            circuits=circuits(settings.service_groth16_keys),
+            setup=trusted_setup(settings.service_kzg_setup),
         )
         service.watch(lambda state: board.become(status.State(state.value)))
         ports = Ports(service, settings, how, seen)

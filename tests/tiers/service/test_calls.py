@@ -27,10 +27,8 @@ from signed_requests import (
 )
 
 from supervm.crypto.oracle import merkle
-from supervm.tiers.errors import ServiceError
 from supervm.tiers.observability.metrics import Metrics
 from supervm.tiers.service.calls import detected_conflicts
-from supervm.tiers.service.codes import Code
 from supervm.tiers.service.core import Limits, VerificationService
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
@@ -239,13 +237,3 @@ def test_the_reply_counts_as_many_edges_as_there_may_be() -> None:
     reply = call.compute()
     assert len(reply.edges) == 4 * (2 * readers + 1)
     assert len(reply.waves) + len(reply.edge_offsets) + len(reply.edges) <= call.reply_size
-
-
-def test_pairings_are_not_there_yet() -> None:
-    for call in (
-        lambda s: s.verify_groth16(pb.VerifyGroth16Request()),
-        lambda s: s.verify_bls(pb.VerifyBlsRequest()),
-    ):
-        with pytest.raises(ServiceError, match="no pairings") as caught:
-            ask(call)
-        assert caught.value.code is Code.UNIMPLEMENTED

@@ -9,6 +9,7 @@ import random
 
 import grpc
 import numpy as np
+from pairing_requests import bls_request, bls_signed, proved
 from served import Served, served
 from signed_requests import ecdsa_signed, ed25519_signed, over_digests, over_messages, packed_rows, single
 
@@ -40,8 +41,9 @@ SEEDS = {
             reads=bytes(16), read_offsets=OFFSETS, writes=bytes(16), write_offsets=OFFSETS, want_edges=True
         )
     ],
-    "VerifyGroth16": [pb.VerifyGroth16Request(curve="bn254")],
-    "VerifyBls": [pb.VerifyBlsRequest(messages=packed_rows([b"a"]))],
+    "VerifyGroth16": [proved(2).request(curve="bn254")],
+    "VerifyBls": [bls_request(bls_signed(2))],
+    "VerifyBlobs": [pb.VerifyBlobsRequest(commitments=bytes(48))],
 }
 
 

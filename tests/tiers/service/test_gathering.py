@@ -176,6 +176,29 @@ def test_an_old_batch_is_sent() -> None:
     asyncio.run(run())
 
 
+def test_a_batch_that_is_ready_takes_requests_until_its_turn() -> None:
+    async def run() -> None:
+        bench = Bench()
+        ready = Gatherer(bench.pool, bench.verify, FULL, 10, bench.failed, bench.left.append, 2, 4)
+        callers = [Caller(KINDS[0], b"a", number) for number in range(7)]
+        bench.held.clear()
+        for kind in KINDS[1:]:  # one is computed, and one lies ready for the thread
+            ready.put(Caller(kind, b"xy", 0).pending())
+        for caller in callers[:3]:
+            ready.put(caller.pending())
+        await asyncio.sleep(0.01)
+        ready.put(callers[3].pending())
+        large = Caller(KINDS[0], bytes(9), 0)
+        ready.put(large.pending())
+        bench.held.set()
+        await _until(lambda: large.answers)
+        assert [items for _, items in bench.calls] == [2, 2, 4, 4, 4, 1]
+        assert [caller.answers for caller in callers[:4]] == [[b"a"]] * 4
+        bench.pool.close(RuntimeError())
+
+    asyncio.run(run())
+
+
 def test_a_large_request_goes_alone_in_pieces_between_which_others_have_their_turn() -> None:
     async def run() -> None:
         bench = Bench(age=0)

@@ -59,11 +59,8 @@ def test_unary_calls() -> None:
             ]
             reply = await to.stub.MerkleRoot(pb.MerkleRootRequest(hash="sha256", leaves=bytes(96)))
             assert len(reply.root) == 32
-            for call, request in (
-                (to.stub.VerifyGroth16, pb.VerifyGroth16Request()),
-                (to.stub.VerifyBls, pb.VerifyBlsRequest()),
-            ):
-                assert (await refused(call(request)))[0] is grpc.StatusCode.UNIMPLEMENTED
+            blobs = to.stub.VerifyBlobs(pb.VerifyBlobsRequest())
+            assert (await refused(blobs))[0] is grpc.StatusCode.UNIMPLEMENTED
 
     run(test)
 

@@ -126,7 +126,7 @@ def _routes(service: VerificationService) -> tuple[Route, ...]:
         ),
         Route(
             "/v1/verify-groth16",
-            "Verify Groth16 proofs: 501 until the engine has pairings",
+            "Verify Groth16 proofs",
             of.Groth16Body,
             of.VerifyAnswer,
             to.groth16,
@@ -135,12 +135,21 @@ def _routes(service: VerificationService) -> tuple[Route, ...]:
         ),
         Route(
             "/v1/verify-bls",
-            "Verify BLS signatures: 501 until the engine has pairings",
+            "Verify BLS signatures on BLS12-381",
             of.BlsBody,
             of.VerifyAnswer,
             to.bls,
             to.verdicts,
             service.verify_bls,
+        ),
+        Route(
+            "/v1/verify-blobs",
+            "Verify blobs against their KZG commitments",
+            of.BlobsBody,
+            of.VerifyAnswer,
+            to.blobs,
+            to.verdicts,
+            service.verify_blobs,
         ),
     )
 

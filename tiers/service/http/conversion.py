@@ -7,6 +7,7 @@ request means is checked by the service, as for gRPC.
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 
 import msgspec
@@ -18,7 +19,9 @@ from supervm.tiers.service.codes import Code
 from supervm.tiers.service.columns import SCHEMES
 from supervm.tiers.service.http.columns import numbers, packed, ragged
 from supervm.tiers.service.http.lists import Nested, Words, texts
+from supervm.tiers.service.http.texts import Texts
 from supervm.tiers.service.http.writing import HexRows, Integers, Members, as_hex, number_rows
+from supervm.tiers.service.pairing_columns import BLOB_BYTES, BLS_WIDTHS, COMMITMENT_BYTES
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 NUMBERS = {scheme.name: number for number, scheme in SCHEMES.items()}
@@ -38,6 +41,12 @@ HASH_BYTES = {
     pb.HASH_FUNCTION_SHA512: 64,
     pb.HASH_FUNCTION_KECCAK256: 32,
     pb.HASH_FUNCTION_BLAKE2B: 64,
+}
+BLS_VARIANTS = {"min-pk": pb.BLS_VARIANT_MIN_PK, "min-sig": pb.BLS_VARIANT_MIN_SIG}
+BLS_SUITES = {
+    "pop": pb.BLS_SUITE_POP,
+    "basic": pb.BLS_SUITE_BASIC,
+    "augmented": pb.BLS_SUITE_AUGMENTED,
 }
 CONFLICT_RULES = {"versioned": pb.CONFLICT_RULE_VERSIONED, "locking": pb.CONFLICT_RULE_LOCKING}
 
@@ -158,16 +167,8 @@ def poseidon(body: Body) -> pb.PoseidonRequest:
         ServiceError: INVALID_ARGUMENT: a row with another number of inputs, or an input that is no number below 2^256;
             RESOURCE_EXHAUSTED: as `columns.numbers`.
     """
-    lengths = body.inputs.lengths
-    width = int(lengths[0]) if lengths.size else 1
-    wrong = np.flatnonzero(lengths != width)
-    if wrong.size:
-        at = int(wrong[0])
-        expected = f"{width}, as in the first row"
-        raise ServiceError(
-            Code.INVALID_ARGUMENT, f"inputs[{at}]", f"found {lengths[at]} numbers, expected {expected}"
-        )
-    inputs = numbers("inputs", body.inputs.flat)
+    width = _width("inputs", body.inputs, 1)
+    inputs = _numbers("inputs", body.inputs, width)
     return pb.PoseidonRequest(field=body.field, inputs_per_hash=width, inputs=inputs)
 
 
@@ -207,28 +208,96 @@ def groth16(body: Body) -> pb.VerifyGroth16Request:
     """The request of a body: key and proofs as bytes, all public inputs one after the other as rows of 32 bytes.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT: a text that is no hexadecimal or no number below 2^256, or proofs of different
-            lengths; RESOURCE_EXHAUSTED: as `columns.numbers`.
+        ServiceError: INVALID_ARGUMENT: lists of different lengths, a text that is no hexadecimal or no number below 2^256,
+            proofs of different lengths; RESOURCE_EXHAUSTED: as `columns.numbers`.
     """
+    _same("proofs", len(body.proofs), public_inputs=len(body.public_inputs))
+    width = _width("public_inputs", body.public_inputs, 0)
     return pb.VerifyGroth16Request(
-        curve=body.curve,
-        verifying_key=packed("verifying_key", texts(msgspec.json.encode([body.verifying_key])), 0),
+        circuit=body.circuit,
+        curve=body.curve or "",
+        verifying_key=_single("verifying_key", body.verifying_key),
+        key_format=body.key_format,
+        format=body.format or "",
         proofs=packed("proofs", body.proofs, 0),
-        public_inputs=numbers("public_inputs", body.public_inputs.flat),
+        public_inputs=_numbers("public_inputs", body.public_inputs, width),
     )
 
 
 def bls(body: Body) -> pb.VerifyBlsRequest:
-    """The request of a body: keys and signatures as rows of the first one's width, messages as ragged rows.
+    """The request of a body: keys and signatures as rows of their widths, messages as ragged rows.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT: a text that is no hexadecimal, or a key or signature of another width.
+        ServiceError: INVALID_ARGUMENT: keys and committees, or neither; lists of different lengths; a text that is no
+            hexadecimal, or a key or signature of another width.
     """
-    return pb.VerifyBlsRequest(
-        public_keys=packed("public_keys", body.public_keys, 0),
-        signatures=packed("signatures", body.signatures, 0),
+    grouped = body.committees is not None
+    if grouped == (body.public_keys is not None):
+        member, found = ("committees", "a list beside 'public_keys'") if grouped else ("public_keys", "none")
+        expected = "'public_keys' or 'committees'"
+        raise ServiceError(Code.INVALID_ARGUMENT, member, f"found {found}, expected {expected}")
+    member, lists = ("committees", body.committees) if grouped else ("public_keys", body.public_keys)
+    _same("signatures", len(body.signatures), messages=len(body.messages), **{member: len(lists)})
+    keys, signatures = BLS_WIDTHS[body.variant]
+    request = pb.VerifyBlsRequest(
+        variant=BLS_VARIANTS[body.variant],
+        suite=BLS_SUITES[body.suite],
+        dst=_single("dst", body.dst),
+        public_keys=packed(member, lists.flat if grouped else lists, keys),
+        signatures=packed("signatures", body.signatures, signatures),
         messages=ragged("messages", body.messages),
     )
+    if grouped:
+        request.key_offsets = _offsets(lists)
+    return request
+
+
+def blobs(body: Body) -> pb.VerifyBlobsRequest:
+    """The request of a body: blobs, commitments and proofs as rows of their widths.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT: lists of different lengths, or a text that is no row of that width.
+    """
+    _same("blobs", len(body.blobs), commitments=len(body.commitments), proofs=len(body.proofs))
+    return pb.VerifyBlobsRequest(
+        blobs=packed("blobs", body.blobs, BLOB_BYTES),
+        commitments=packed("commitments", body.commitments, COMMITMENT_BYTES),
+        proofs=packed("proofs", body.proofs, COMMITMENT_BYTES),
+    )
+
+
+def _single(member: str, text: str) -> bytes:
+    """The bytes of a text of hexadecimal digits that stands alone."""
+    try:
+        return packed(member, texts(msgspec.json.encode([text])), 0)
+    except ServiceError as error:
+        raise ServiceError(error.code, member, error.message) from None
+
+
+def _numbers(member: str, lists: Nested[Texts], width: int) -> bytes:
+    """Numbers of lists that have `width` each, as `columns.numbers` packs them."""
+    try:
+        return numbers(member, lists.flat)
+    except ServiceError as error:
+        at = re.fullmatch(rf"{member}\[(\d+)\]", error.field)
+        if at is None:
+            raise
+        row, place = divmod(int(at[1]), width)
+        raise ServiceError(error.code, f"{member}[{row}][{place}]", error.message) from None
+
+
+def _width(member: str, lists: Nested[Texts], otherwise: int) -> int:
+    """How many numbers each list has; `otherwise` where there is none."""
+    lengths = lists.lengths
+    width = int(lengths[0]) if lengths.size else otherwise
+    wrong = np.flatnonzero(lengths != width)
+    if wrong.size:
+        at = int(wrong[0])
+        expected = f"{width}, as in the first row"
+        raise ServiceError(
+            Code.INVALID_ARGUMENT, f"{member}[{at}]", f"found {lengths[at]} numbers, expected {expected}"
+        )
+    return width
 
 
 def _same(of: str, expected: int, **others: int) -> None:
@@ -240,6 +309,11 @@ def _same(of: str, expected: int, **others: int) -> None:
 
 def _keys(lists: Nested[Words]) -> tuple[bytes, bytes]:
     """Keys of all transactions one after the other, and where those of each begin."""
+    return lists.flat.tobytes(), _offsets(lists)
+
+
+def _offsets(lists: Nested[Any]) -> bytes:
+    """Where the items of each list begin among those of all."""
     offsets = np.zeros(len(lists) + 1, "<i8")
     np.cumsum(lists.lengths, out=offsets[1:])
-    return lists.flat.tobytes(), offsets.tobytes()
+    return offsets.tobytes()

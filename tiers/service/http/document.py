@@ -24,6 +24,7 @@ BODIES = (
     models.ConflictsBody,
     models.Groth16Body,
     models.BlsBody,
+    models.BlobsBody,
 )
 SECONDS = {"description": "Seconds after which to try again.", "schema": {"type": "integer", "minimum": 1}}
 
@@ -44,7 +45,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     ),
     429: _problem("The queue is full, or this client too fast.", **{"Retry-After": SECONDS}),
     500: _problem("Nothing could compute the answer."),
-    501: _problem("Not verified yet."),
+    501: _problem("The server is not set up for this call."),
     503: _problem("The service is stopping.", **{"Retry-After": SECONDS}),
     504: _problem("`Request-Timeout` was over first."),
 }

@@ -18,6 +18,7 @@ NUMBER_PATTERN = "^(0[xX][0-9a-fA-F]{1,64}|[0-9]{1,78})$"
 
 Hex: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": HEX_PATTERN})]
 HexList: TypeAlias = list[Hex]
+HexLists: TypeAlias = list[HexList]
 Number: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": NUMBER_PATTERN})]
 NumberList: TypeAlias = list[Number]
 NumberLists: TypeAlias = list[NumberList]
@@ -139,6 +140,7 @@ class MsmBody(BaseModel):
         "zcash_compressed",
         "zcash_uncompressed",
         "arkworks",
+        "arkworks_compressed",
     ] = Field("big", description="Of points and sum, see docs/curves.md; ed25519 has `limbs` only.")
     points: HexList = Field(description="Each in the encoding.")
     scalars: NumberList = Field(description="As many, below the order: decimal, or hexadecimal with 0x.")
@@ -192,22 +194,68 @@ class ConflictsAnswer(BaseModel):
     hot_counts: list[int] | None = None
 
 
+_G1 = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
+_NO_SIGNATURE = "c0" + 95 * "00"
+
+
 class Groth16Body(BaseModel):
-    """Proofs; not verified yet."""
+    """Groth16 proofs of one circuit, whose key the server has or the body brings."""
 
-    model_config = _example(curve="bn254", verifying_key="0x", proofs=[], public_inputs=[])
+    model_config = _example(curve="bn254", verifying_key="7b7d", proofs=["00" * 256], public_inputs=[["33"]])
 
-    curve: Literal["bn254", "bls12_381"]
-    verifying_key: Hex
-    proofs: HexList
-    public_inputs: NumberLists
+    circuit: str = Field("", description="The id of a key that the server has; else `verifying_key`.")
+    curve: Literal["bn254", "bls12_381"] | None = Field(
+        None, description="Of a key that the body brings; beside `circuit` it may be left out."
+    )
+    verifying_key: Hex = Field("", description="The bytes of a key in `key_format`, at most 256 KiB.")
+    key_format: Literal["snarkjs", "arkworks", "gnark"] = Field(
+        "snarkjs", description="`snarkjs` is the text of a verification_key.json."
+    )
+    format: (
+        Literal[
+            "ethereum",
+            "arkworks_compressed",
+            "arkworks_uncompressed",
+            "gnark_compressed",
+            "gnark_uncompressed",
+        ]
+        | None
+    ) = Field(
+        None,
+        description="Of the proofs, see docs/groth16.md. Without one `ethereum` on bn254: the eight words that Solidity "
+        "verifiers take; `arkworks_compressed` on bls12_381.",
+    )
+    proofs: HexList = Field(description="Each in the format.")
+    public_inputs: NumberLists = Field(
+        description="A list for each proof, as many numbers as the key has inputs. A proof with a number that is not below "
+        "the order is malformed."
+    )
 
 
 class BlsBody(BaseModel):
-    """BLS signatures; not verified yet."""
+    """Signatures on BLS12-381, each by one key, or by several together."""
 
-    model_config = _example(public_keys=[], signatures=[], messages=[])
+    model_config = _example(public_keys=[_G1], messages=["0x"], signatures=[_NO_SIGNATURE])
 
-    public_keys: HexList
+    variant: Literal["min-pk", "min-sig"] = Field(
+        "min-pk", description="Keys of 48 bytes and signatures of 96 (Ethereum), or the other way round."
+    )
+    suite: Literal["pop", "basic", "augmented"] = Field("pop", description="See docs/bls.md.")
+    dst: Hex = Field("", description="A domain separation tag in place of the suite's, at most 255 bytes.")
+    public_keys: HexList | None = Field(None, description="A key for each signature.")
+    committees: HexLists | None = Field(
+        None,
+        description="Aggregates, in place of `public_keys`: for each signature the keys that made it, all on its message.",
+    )
+    messages: HexList = Field(description="As many as there are signatures, of any lengths.")
     signatures: HexList
-    messages: HexList
+
+
+class BlobsBody(BaseModel):
+    """Blobs of EIP-4844, and the commitments that they are checked against."""
+
+    model_config = _example(blobs=[], commitments=[], proofs=[])
+
+    blobs: HexList = Field(description="131,072 bytes each.")
+    commitments: HexList = Field(description="As many, 48 bytes each.")
+    proofs: HexList = Field(description="As many, 48 bytes each: those of whole blobs.")

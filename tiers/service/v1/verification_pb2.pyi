@@ -33,6 +33,17 @@ class ConflictRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     CONFLICT_RULE_VERSIONED: _ClassVar[ConflictRule]
     CONFLICT_RULE_LOCKING: _ClassVar[ConflictRule]
+
+class BlsVariant(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BLS_VARIANT_MIN_PK: _ClassVar[BlsVariant]
+    BLS_VARIANT_MIN_SIG: _ClassVar[BlsVariant]
+
+class BlsSuite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BLS_SUITE_POP: _ClassVar[BlsSuite]
+    BLS_SUITE_BASIC: _ClassVar[BlsSuite]
+    BLS_SUITE_AUGMENTED: _ClassVar[BlsSuite]
 SCHEME_UNSPECIFIED: Scheme
 SCHEME_ED25519: Scheme
 SCHEME_ECDSA_SECP256K1: Scheme
@@ -47,6 +58,11 @@ HASH_FUNCTION_KECCAK256: HashFunction
 HASH_FUNCTION_BLAKE2B: HashFunction
 CONFLICT_RULE_VERSIONED: ConflictRule
 CONFLICT_RULE_LOCKING: ConflictRule
+BLS_VARIANT_MIN_PK: BlsVariant
+BLS_VARIANT_MIN_SIG: BlsVariant
+BLS_SUITE_POP: BlsSuite
+BLS_SUITE_BASIC: BlsSuite
+BLS_SUITE_AUGMENTED: BlsSuite
 
 class Rows(_message.Message):
     __slots__ = ("data", "offsets")
@@ -223,23 +239,47 @@ class DetectConflictsReply(_message.Message):
     def __init__(self, waves: _Optional[bytes] = ..., edge_offsets: _Optional[bytes] = ..., edges: _Optional[bytes] = ..., hot_keys: _Optional[bytes] = ..., hot_counts: _Optional[bytes] = ...) -> None: ...
 
 class VerifyGroth16Request(_message.Message):
-    __slots__ = ("curve", "verifying_key", "proofs", "public_inputs")
+    __slots__ = ("curve", "verifying_key", "proofs", "public_inputs", "circuit", "format", "key_format")
     CURVE_FIELD_NUMBER: _ClassVar[int]
     VERIFYING_KEY_FIELD_NUMBER: _ClassVar[int]
     PROOFS_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_INPUTS_FIELD_NUMBER: _ClassVar[int]
+    CIRCUIT_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    KEY_FORMAT_FIELD_NUMBER: _ClassVar[int]
     curve: str
     verifying_key: bytes
     proofs: bytes
     public_inputs: bytes
-    def __init__(self, curve: _Optional[str] = ..., verifying_key: _Optional[bytes] = ..., proofs: _Optional[bytes] = ..., public_inputs: _Optional[bytes] = ...) -> None: ...
+    circuit: str
+    format: str
+    key_format: str
+    def __init__(self, curve: _Optional[str] = ..., verifying_key: _Optional[bytes] = ..., proofs: _Optional[bytes] = ..., public_inputs: _Optional[bytes] = ..., circuit: _Optional[str] = ..., format: _Optional[str] = ..., key_format: _Optional[str] = ...) -> None: ...
 
 class VerifyBlsRequest(_message.Message):
-    __slots__ = ("public_keys", "signatures", "messages")
+    __slots__ = ("public_keys", "signatures", "messages", "variant", "suite", "dst", "key_offsets")
     PUBLIC_KEYS_FIELD_NUMBER: _ClassVar[int]
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    DST_FIELD_NUMBER: _ClassVar[int]
+    KEY_OFFSETS_FIELD_NUMBER: _ClassVar[int]
     public_keys: bytes
     signatures: bytes
     messages: Rows
-    def __init__(self, public_keys: _Optional[bytes] = ..., signatures: _Optional[bytes] = ..., messages: _Optional[_Union[Rows, _Mapping]] = ...) -> None: ...
+    variant: BlsVariant
+    suite: BlsSuite
+    dst: bytes
+    key_offsets: bytes
+    def __init__(self, public_keys: _Optional[bytes] = ..., signatures: _Optional[bytes] = ..., messages: _Optional[_Union[Rows, _Mapping]] = ..., variant: _Optional[_Union[BlsVariant, str]] = ..., suite: _Optional[_Union[BlsSuite, str]] = ..., dst: _Optional[bytes] = ..., key_offsets: _Optional[bytes] = ...) -> None: ...
+
+class VerifyBlobsRequest(_message.Message):
+    __slots__ = ("blobs", "commitments", "proofs")
+    BLOBS_FIELD_NUMBER: _ClassVar[int]
+    COMMITMENTS_FIELD_NUMBER: _ClassVar[int]
+    PROOFS_FIELD_NUMBER: _ClassVar[int]
+    blobs: bytes
+    commitments: bytes
+    proofs: bytes
+    def __init__(self, blobs: _Optional[bytes] = ..., commitments: _Optional[bytes] = ..., proofs: _Optional[bytes] = ...) -> None: ...

@@ -85,6 +85,11 @@ class VerificationStub:
                 request_serializer=supervm_dot_v1_dot_verification__pb2.VerifyBlsRequest.SerializeToString,
                 response_deserializer=supervm_dot_v1_dot_verification__pb2.VerifyReply.FromString,
                 _registered_method=True)
+        self.VerifyBlobs = channel.unary_unary(
+                '/supervm.v1.Verification/VerifyBlobs',
+                request_serializer=supervm_dot_v1_dot_verification__pb2.VerifyBlobsRequest.SerializeToString,
+                response_deserializer=supervm_dot_v1_dot_verification__pb2.VerifyReply.FromString,
+                _registered_method=True)
 
 
 class VerificationServicer:
@@ -142,14 +147,22 @@ class VerificationServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyGroth16(self, request, context):
-        """Answer UNIMPLEMENTED until the engine has pairings.
+        """Proofs of one circuit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyBls(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Signatures on BLS12-381, single or aggregated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyBlobs(self, request, context):
+        """Blobs of EIP-4844 against their KZG commitments. UNIMPLEMENTED where the server has no trusted setup.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -205,6 +218,11 @@ def add_VerificationServicer_to_server(servicer, server):
             'VerifyBls': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyBls,
                     request_deserializer=supervm_dot_v1_dot_verification__pb2.VerifyBlsRequest.FromString,
+                    response_serializer=supervm_dot_v1_dot_verification__pb2.VerifyReply.SerializeToString,
+            ),
+            'VerifyBlobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyBlobs,
+                    request_deserializer=supervm_dot_v1_dot_verification__pb2.VerifyBlobsRequest.FromString,
                     response_serializer=supervm_dot_v1_dot_verification__pb2.VerifyReply.SerializeToString,
             ),
     }
@@ -477,6 +495,33 @@ class Verification:
             target,
             '/supervm.v1.Verification/VerifyBls',
             supervm_dot_v1_dot_verification__pb2.VerifyBlsRequest.SerializeToString,
+            supervm_dot_v1_dot_verification__pb2.VerifyReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyBlobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/supervm.v1.Verification/VerifyBlobs',
+            supervm_dot_v1_dot_verification__pb2.VerifyBlobsRequest.SerializeToString,
             supervm_dot_v1_dot_verification__pb2.VerifyReply.FromString,
             options,
             channel_credentials,

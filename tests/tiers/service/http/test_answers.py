@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from pairing_requests import bls_signed, proved
 
 from supervm.crypto import curves, hashes, merkle, msm, poseidon, secp256k1
 from supervm.crypto.point_encodings import ENCODINGS
@@ -201,3 +202,79 @@ def test_the_operations_are_mounted(http):
     text = http.client.get("/metrics").text
     assert 'supervm_requests_total{call="/v1/hash",code="OK"}' in text
     assert 'supervm_requests_total{call="/v1/hash",code="INVALID_ARGUMENT"} 1.0' in text
+
+
+def test_groth16(http):
+    for format, curve in (("ethereum", "bn254"), ("arkworks_compressed", "bls12_381")):
+        some = proved(7, format)
+        body = {
+            "curve": curve,
+            "verifying_key": some.key.encode().hex(),
+            "proofs": hexes(some.proofs),
+            "public_inputs": [[str(row[0]), hex(row[1])] for row in some.inputs],
+        }
+        assert http.ask("/v1/verify-groth16", body) == {"verdicts": some.verdicts}
+        assert http.ask("/v1/verify-groth16", {**body, "format": format}) == {"verdicts": some.verdicts}
+        body["public_inputs"][0] = ["1", str(2**256 - 1)]
+        assert http.ask("/v1/verify-groth16", body) == {"verdicts": [-1, *some.verdicts[1:]]}
+    nothing = {"curve": "bn254", "verifying_key": "7b7d", "proofs": [], "public_inputs": []}
+    assert http.ask("/v1/verify-groth16", nothing) == {"verdicts": []}
+
+
+def test_bls(http):
+    signed = bls_signed(4)
+    body = {
+        "public_keys": hexes(each.key for each in signed),
+        "messages": hexes(each.message for each in signed),
+        "signatures": hexes(each.signature for each in signed),
+    }
+    assert http.ask("/v1/verify-bls", body) == {"verdicts": [each.verdict for each in signed]}
+    assert http.ask("/v1/verify-bls", {**body, "suite": "basic"}) == {"verdicts": [0] * 4}
+    body |= {"suite": "basic", "dst": b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_".hex()}
+    assert http.ask("/v1/verify-bls", body) == {"verdicts": [each.verdict for each in signed]}
+    keys = [[key] for key in body.pop("public_keys")]
+    assert http.ask("/v1/verify-bls", {**body, "committees": keys}) == {
+        "verdicts": [each.verdict for each in signed]
+    }
+    both = [keys[0] + keys[1], *keys[1:]]
+    assert http.ask("/v1/verify-bls", {**body, "committees": both})["verdicts"][0] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "changed", "field"),
+    [
+        ("/v1/verify-groth16", {"verifying_key": "7"}, "verifying_key"),
+        ("/v1/verify-groth16", {"verifying_key": "0xzz"}, "verifying_key"),
+        ("/v1/verify-groth16", {"verifying_key": "7b7d"}, "verifying_key"),
+        ("/v1/verify-groth16", {"proofs": ["00", "00"]}, "proofs"),
+        ("/v1/verify-groth16", {"public_inputs": []}, "public_inputs"),
+        ("/v1/verify-groth16", {"public_inputs": [["1", "2"], ["1"]]}, "public_inputs[1]"),
+        ("/v1/verify-groth16", {"public_inputs": [["1", "2"], ["1", "-2"]]}, "public_inputs[1][1]"),
+        ("/v1/verify-groth16", {"curve": "bn128"}, "curve"),
+        ("/v1/verify-groth16", {"format": "snarkjs"}, "format"),
+        ("/v1/verify-groth16", {"circuit": "cube", "verifying_key": ""}, "circuit"),
+        ("/v1/verify-bls", {"variant": "min-sig"}, "public_keys[0]"),
+        ("/v1/verify-bls", {"dst": "00" * 256}, "dst"),
+        ("/v1/verify-bls", {"committees": [[], []]}, "committees"),
+        ("/v1/verify-bls", {"public_keys": None}, "public_keys"),
+        ("/v1/verify-bls", {"public_keys": ["00" * 48]}, "public_keys"),
+        ("/v1/verify-bls", {"messages": ["00"]}, "messages"),
+    ],
+)
+def test_a_wrong_member_is_named(http, path, changed, field):
+    some, signed = proved(2), bls_signed(2)
+    body = {
+        "/v1/verify-groth16": {
+            "curve": "bn254",
+            "verifying_key": some.key.encode().hex(),
+            "proofs": hexes(some.proofs),
+            "public_inputs": [["1", "2"], ["3", "4"]],
+        },
+        "/v1/verify-bls": {
+            "public_keys": hexes(each.key for each in signed),
+            "messages": ["00", "01"],
+            "signatures": hexes(each.signature for each in signed),
+        },
+    }[path]
+    response = http.post(path, {**body, **changed})
+    assert (response.status_code, response.json()["field"]) == (400, field), response.text

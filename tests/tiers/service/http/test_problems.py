@@ -117,13 +117,9 @@ def test_bad_json(http, content):
     http.ask("/v1/hash", HASH)
 
 
-@pytest.mark.parametrize("path", ["/v1/verify-groth16", "/v1/verify-bls"])
-def test_what_is_not_there_yet(http, path):
-    body = {
-        "/v1/verify-groth16": {"curve": "bn254", "verifying_key": "", "proofs": [], "public_inputs": []},
-        "/v1/verify-bls": {"public_keys": [], "signatures": [], "messages": []},
-    }[path]
-    assert_problem(http.post(path, body), 501, "UNIMPLEMENTED")
+def test_what_the_server_is_not_set_up_for(http):
+    body = {"blobs": [], "commitments": [], "proofs": []}
+    assert_problem(http.post("/v1/verify-blobs", body), 501, "UNIMPLEMENTED")
 
 
 def test_other_paths_and_methods(http):
