@@ -35,7 +35,7 @@ from supervm.tiers.plain_text import visible
 COMMANDS = {
     "doctor": "Show hardware, tier, settings and backends, and test and measure the backends in use.",
     "warmup": "Compile every kernel ahead of its first use.",
-    "verify": "Verify a file of signatures: JSON Lines, Parquet or Arrow.",
+    "verify": "Verify a file of signatures, of Groth16 proofs or of blobs; or one proof.",
     "replay": "Verify and replay Ethereum blocks.",
     "run": "Execute a workload in blocks, in parallel and one by one, and compare.",
     "contract": "Check contracts, deploy them, call them, and pay for it.",

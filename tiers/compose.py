@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervm.crypto import secp256k1
-from supervm.crypto.schemes import ECDSA, ED25519, SCHNORR
+from supervm.crypto.schemes import BLS, BLS_MIN_SIG, ECDSA, ED25519, SCHNORR, SignatureScheme
 from supervm.engine.scheduler import Scheduler, SchedulerSettings, Strategy
+from supervm.kernels.array_types import Verdicts
 from supervm.kernels.cuda.runtime import devices
 from supervm.kernels.threads import set_threads
 from supervm.tiers.gpus import driver_present
@@ -21,7 +22,7 @@ from supervm.tiers.known_answers import known_answers
 from supervm.tiers.settings import Settings
 from supervm.tiers.signature_files.formats import SignatureFile, open_signature_file
 from supervm.tiers.signature_files.verdict_writers import VerdictWriter
-from supervm.tiers.signature_files.verification import SignatureChecks, Summary, verify_file
+from supervm.tiers.signature_files.verification import Checks, SignatureChecks, Summary, verify_file
 
 if TYPE_CHECKING:
     from supervm.engine.config import EngineConfig
@@ -37,23 +38,25 @@ Scheduling = Callable[[], AbstractContextManager[object]]
 
 @dataclass(frozen=True)
 class VerifyPipeline:
-    """Verifies files of signatures.
+    """Verifies files of signatures, proofs or blobs.
 
     Args:
-        checks: the batch functions, with rule and backend chosen.
+        checks: verify batches, with rule and backend chosen.
         threads: of each batch.
         backend: as in the settings.
         batch_items: rows of a batch, at most.
         batch_bytes: bytes of a batch, about.
         scheduling: what places the work of `auto` while the pipeline runs.
+        reader: makes the reader of a file, from its path and the two limits.
     """
 
-    checks: SignatureChecks
+    checks: Checks
     threads: int
     backend: str
     batch_items: int
     batch_bytes: int
     scheduling: Scheduling
+    reader: Callable[[Path, int, int], SignatureFile]
 
     def open(self, path: Path) -> SignatureFile:
         """The file, cut into batches of this pipeline's size.
@@ -61,7 +64,7 @@ class VerifyPipeline:
         Raises:
             BrokenFile: it is missing, unreadable, or of a format that is not read.
         """
-        return open_signature_file(path, self.batch_items, self.batch_bytes)
+        return self.reader(path, self.batch_items, self.batch_bytes)
 
     def run(
         self,
@@ -77,33 +80,61 @@ class VerifyPipeline:
             verify_file(file, self.checks, summary, writer=writer, progress=progress)
 
 
-def verify_pipeline(
-    settings: Settings, hardware: Hardware, *, rule: str = "dalek", low_s: bool = True
-) -> VerifyPipeline:
-    """The pipeline behind `supervm verify`.
+def verify_pipeline(settings: Settings, hardware: Hardware, **rules: Any) -> VerifyPipeline:
+    """The pipeline behind `supervm verify` of signatures.
 
     Args:
-        rule: of Ed25519, 'dalek', 'strict' or 'zip215'.
-        low_s: whether a high s is refused in ECDSA.
+        rules: as `signature_checks` takes them.
+    """
+    checks = signature_checks(settings.backend, **rules)
+    return file_pipeline(settings, hardware, checks, open_signature_file)
+
+
+def file_pipeline(
+    settings: Settings, hardware: Hardware, checks: Checks, reader: Callable[[Path, int, int], SignatureFile]
+) -> VerifyPipeline:
+    """The pipeline behind `supervm verify` of any file.
+
+    Args:
+        checks: verify its rows.
+        reader: of it; see `VerifyPipeline`.
     """
     # Two batches are in flight, one read while the other is verified.
     affordable = max(1, settings.memory_budget // 2 // BYTES_PER_ITEM)
     return VerifyPipeline(
-        checks=signature_checks(settings.backend, rule, low_s),
+        checks=checks,
         threads=threads(settings, hardware),
         backend=settings.backend,
         batch_items=min(settings.batch_items, affordable),
         batch_bytes=max(1 << 20, settings.memory_budget // 8),
         scheduling=functools.partial(scheduling, settings, hardware),
+        reader=reader,
     )
 
 
-def signature_checks(backend: str, rule: str, low_s: bool) -> SignatureChecks:
-    """The batch functions of `supervm.crypto` under one backend and these rules."""
+def signature_checks(
+    backend: str, rule: str = "dalek", low_s: bool = True, suite: str = "pop", tag: str = ""
+) -> SignatureChecks:
+    """The batch functions of `supervm.crypto` under one backend and these rules.
+
+    Args:
+        rule: of Ed25519, 'dalek', 'strict' or 'zip215'.
+        low_s: whether a high s is refused in ECDSA.
+        suite: of BLS, 'pop', 'basic' or 'augmented'.
+        tag: of BLS, in place of the suite's domain separation tag.
+    """
+    bls: dict[str, Any] = {"suite": suite, "dst": tag.encode() or None, "backend": backend}
+
+    def of_bls(scheme: SignatureScheme, variant: str) -> Callable[..., Verdicts]:
+        # Its module is loaded where a file has such signatures.
+        return lambda *columns: scheme.verify_batch(*columns, variant=variant, **bls)
+
     return SignatureChecks(
         ed25519=functools.partial(ED25519.verify_batch, rule=rule, backend=backend),
         ecdsa=functools.partial(ECDSA.verify_batch, low_s=low_s, backend=backend),
         schnorr=functools.partial(SCHNORR.verify_batch, backend=backend),
+        bls=of_bls(BLS, "min-pk"),
+        bls_min_sig=of_bls(BLS_MIN_SIG, "min-sig"),
         der=secp256k1.signatures_from_der,
     )
 

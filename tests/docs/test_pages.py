@@ -31,6 +31,7 @@ from supervm.vm.validation import inspect
 REASONS = (
     "needs a GPU",
     "needs another machine",
+    "needs a trusted setup",
     "installs packages",
     "runs every test",
     "takes half an hour",

@@ -28,7 +28,7 @@ from supervm.tiers.signature_files.verification import SignatureChecks
 @pytest.fixture(autouse=True)
 def _no_kernels(monkeypatch: pytest.MonkeyPatch, oracle_checks: SignatureChecks) -> None:
     """`verify` asks the oracle; what the kernels say is tested in test_end_to_end.py."""
-    monkeypatch.setattr("supervm.tiers.compose.signature_checks", lambda *choice: oracle_checks)
+    monkeypatch.setattr("supervm.tiers.compose.signature_checks", lambda *choice, **rules: oracle_checks)
 
 
 def _answer(result: Result) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def test_a_bad_variable_and_an_unknown_one(
 def test_an_absent_backend_is_an_environment_problem(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, json_lines_file: Callable[..., Path]
 ) -> None:
-    def unavailable(*choice: object) -> None:
+    def unavailable(*choice: object, **rules: object) -> None:
         raise BackendUnavailable("cuda", "no driver")
 
     monkeypatch.setattr("supervm.tiers.compose.signature_checks", unavailable)

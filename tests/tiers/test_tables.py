@@ -158,7 +158,7 @@ def test_verify(
     json_lines_file: Callable[..., Path],
     oracle_checks: SignatureChecks,
 ) -> None:
-    monkeypatch.setattr("supervm.tiers.compose.signature_checks", lambda *choice: oracle_checks)
+    monkeypatch.setattr("supervm.tiers.compose.signature_checks", lambda *choice, **rules: oracle_checks)
     result = run("verify", json_lines_file(mixed_items), COLUMNS=str(width))
     assert result.exit_code == 1
     lines = lines_of(result.stdout, width)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`supervm verify`: a file of signatures."""
+"""`supervm verify`: a file of signatures, of Groth16 proofs or of blobs; or one proof."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from contextlib import closing, nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -16,12 +16,22 @@ from supervm.tiers import console
 from supervm.tiers.commands import options
 from supervm.tiers.compose import VerifyPipeline, verify_pipeline
 from supervm.tiers.environment import environment
-from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, BrokenFile
+from supervm.tiers.errors import VERIFICATION_FAILED, WRONG_USE, BrokenFile, UsageError
+from supervm.tiers.hardware import Hardware
 from supervm.tiers.progress import ProgressLine
+from supervm.tiers.settings import Settings
 from supervm.tiers.signature_files.formats import SignatureFile
 from supervm.tiers.signature_files.verdict_writers import partial_name, verdict_writer
 from supervm.tiers.signature_files.verification import VERDICT_NAMES, Summary
 from supervm.tiers.tables import NUMBER, print_table
+
+
+class BlsSuite(StrEnum):
+    """Suites of BLS signatures."""
+
+    pop = "pop"
+    basic = "basic"
+    augmented = "augmented"
 
 
 class Rule(StrEnum):
@@ -34,13 +44,28 @@ class Rule(StrEnum):
 
 def verify(
     file: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="FILE",
-            help="JSON Lines, Parquet or Arrow IPC (file or stream); - is standard input.",
+            help="JSON Lines, Parquet or Arrow IPC (file or stream); - is standard input. Not with --proof.",
             allow_dash=True,
         ),
-    ],
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Verify Groth16 proofs under this verification_key.json, one or a FILE of them."),
+    ] = None,
+    proof: Annotated[Path | None, typer.Option(help="One proof, a proof.json.")] = None,
+    public: Annotated[Path | None, typer.Option(help="Its public inputs, a public.json.")] = None,
+    kzg_setup: Annotated[
+        Path | None, typer.Option("--kzg-setup", help="Verify a FILE of blobs under this trusted setup.")
+    ] = None,
+    bls_suite: Annotated[
+        BlsSuite, typer.Option("--bls-suite", help="Which suite BLS signatures are of.")
+    ] = BlsSuite.pop,
+    bls_tag: Annotated[
+        str, typer.Option("--bls-tag", help="A domain separation tag in place of the suite's.")
+    ] = "",
     rule: Annotated[Rule, typer.Option(help="How Ed25519 is checked.")] = Rule.dalek,
     low_s: Annotated[bool, typer.Option("--low-s/--no-low-s", help="Refuse a high s in ECDSA.")] = True,
     output: Annotated[
@@ -61,15 +86,23 @@ def verify(
     batch: options.Batch = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Verify a file of signatures: JSON Lines, Parquet or Arrow.
+    """Verify a file of signatures, of Groth16 proofs or of blobs; or one proof.
 
-    Columns: scheme (ed25519, ecdsa, schnorr), public_key, message or digest (ecdsa: digest), signature;
-    hex or binary. Verdicts: 1 valid, 0 invalid, -1 malformed. Exit code 1 if any is not 1, 2 if the file
-    is broken or has no row.
+    Columns of signatures: scheme (ed25519, ecdsa, schnorr, bls, bls-min-sig), public_key, message or digest
+    (ecdsa: digest), signature; hex or binary; in JSON Lines, Parquet or Arrow. With --key, JSON Lines of proof
+    and public, as snarkjs writes both; with --kzg-setup, of blob, commitment and proof. Verdicts: 1 valid,
+    0 invalid, -1 malformed. Exit code 1 if any is not 1, 2 if the file is broken or has no row.
     """
     with console.reporting(as_json):
         hardware, settings = options.settings_of(tier, config, threads, backend, batch, strategy)
-        pipeline = verify_pipeline(settings, hardware, rule=rule.value, low_s=low_s)
+        if file is None:
+            _verify_one(settings, hardware, key, proof, public, as_json=as_json)
+        if proof is not None or public is not None:
+            raise UsageError("--proof and --public are for one proof: give them without FILE")
+        if key is not None and kzg_setup is not None:
+            raise UsageError("--key is for proofs and --kzg-setup for blobs: give one of them")
+        rules = {"rule": rule.value, "low_s": low_s, "suite": bls_suite.value, "tag": bls_tag}
+        pipeline = _pipeline(settings, hardware, key, kzg_setup, **rules)
         summary = Summary(failures)
         with console.progress_line() as line:
             signatures = pipeline.open(file)
@@ -91,6 +124,8 @@ def verify(
                 "error": console.error_json(broken) if broken else None,
                 "rule": rule.value,
                 "low_s": low_s,
+                "bls_suite": bls_suite.value,
+                "bls_tag": bls_tag or None,
                 "output": str(output) if output and not partial else None,
                 "partial_output": str(partial) if partial else None,
                 "allow_empty": allow_empty,
@@ -111,6 +146,39 @@ def verify(
         raise typer.Exit(WRONG_USE)
     if not summary.all_valid:
         raise typer.Exit(VERIFICATION_FAILED)
+
+
+def _pipeline(
+    settings: Settings, hardware: Hardware, key: Path | None, kzg_setup: Path | None, **rules: Any
+) -> VerifyPipeline:
+    """For a file of proofs, of blobs or, without key and setup, of signatures under these rules."""
+    if key is None and kzg_setup is None:
+        return verify_pipeline(settings, hardware, **rules)
+    from supervm.tiers.commands import verify_proofs  # it loads what signatures do without
+
+    if kzg_setup is None:
+        assert key is not None
+        return verify_proofs.pipeline_of_proofs(settings, hardware, key)
+    return verify_proofs.pipeline_of_blobs(settings, hardware, kzg_setup)
+
+
+def _verify_one(
+    settings: Settings,
+    hardware: Hardware,
+    key: Path | None,
+    proof: Path | None,
+    public: Path | None,
+    *,
+    as_json: bool,
+) -> NoReturn:
+    """Raises:
+    UsageError: a file is not named.
+    """
+    if key is None or proof is None or public is None:
+        raise UsageError("missing argument 'FILE', or --key, --proof and --public for one proof")
+    from supervm.tiers.commands.verify_proofs import verify_one
+
+    verify_one(settings, hardware, key, proof, public, as_json)
 
 
 def _run(

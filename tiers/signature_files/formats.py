@@ -11,7 +11,7 @@ from supervm.engine.files.input_files import InputFile, open_input
 from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.tiers.signature_files.arrow_files import ArrowFile, ArrowStream, ParquetFile
 from supervm.tiers.signature_files.json_lines import BYTE_ORDER_MARK, JsonLinesFile
-from supervm.tiers.signature_files.rows import Rows
+from supervm.tiers.signature_files.rows import Batch
 
 ARROW_FILE_MAGIC = b"ARROW1"
 ARROW_STREAM_MAGIC = b"\xff\xff\xff\xff"  # the continuation mark before the schema message
@@ -40,7 +40,7 @@ class SignatureFile(Protocol):
     def fraction(self) -> float | None:
         """How much of the file has been read, 0 to 1; None where nobody knows, in a pipe."""
 
-    def batches(self) -> Iterator[Rows]:
+    def batches(self) -> Iterator[Batch]:
         """Batches of rows; BrokenFile at the first broken row, after the rows before it."""
 
 

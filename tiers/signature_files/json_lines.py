@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from supervm.engine.files.input_files import InputFile
 from supervm.tiers.errors import BrokenFile, told_as_broken_file
-from supervm.tiers.signature_files.rows import Rows, read_columns
+from supervm.tiers.signature_files.rows import Batch, Broken, read_columns
 
 LONGEST_LINE = 64 << 20
 """Bytes of a line, and of lines without anything one after the other."""
@@ -30,9 +32,6 @@ class Line(msgspec.Struct, gc=False):
     digest: str | None = None
 
 
-_decoder = msgspec.json.Decoder(Line)
-_MEMBERS = Line.__struct_fields__
-_KEYS = {name: f'"{name}"'.encode() for name in _MEMBERS}
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -47,6 +46,8 @@ class JsonLinesFile:
 
     format = "JSON Lines"
     place = "line"
+    line: type[msgspec.Struct] = Line
+    """The members of a line."""
 
     def __init__(self, source: InputFile, batch_items: int, batch_bytes: int) -> None:
         self.source = source
@@ -54,6 +55,9 @@ class JsonLinesFile:
         self._items = batch_items
         self._bytes = batch_bytes
         self._empty = 0
+        self._decoder = msgspec.json.Decoder(self.line)
+        self._members = self.line.__struct_fields__
+        self._keys = [f'"{name}"'.encode() for name in self._members]
 
     @property
     def fraction(self) -> float | None:
@@ -62,13 +66,13 @@ class JsonLinesFile:
             return None
         return min(1.0, self.bytes_read / self.source.size) if self.source.size else 1.0
 
-    def batches(self) -> Iterator[Rows]:
+    def batches(self) -> Iterator[Batch]:
         """Rows in the file's order.
 
         Raises:
             BrokenFile: at the first broken line, after the rows before it were yielded.
         """
-        lines: list[Line] = []
+        lines: list[Any] = []
         numbers: list[int] = []
         number = 1
         held = 0
@@ -121,10 +125,10 @@ class JsonLinesFile:
             return self.source.read(most)
 
     def _decode(
-        self, block: bytes, texts: list[bytes], number: int, lines: list[Line], numbers: list[int]
+        self, block: bytes, texts: list[bytes], number: int, lines: list[Any], numbers: list[int]
     ) -> BrokenFile | None:
         """Append the lines of a block up to a broken one, whose error comes back; `number` is that of the first text."""
-        decode = _decoder.decode
+        decode = self._decoder.decode
         if not texts[-1]:
             texts = texts[:-1]
         try:
@@ -132,7 +136,7 @@ class JsonLinesFile:
         except _UNREADABLE:
             pass  # a broken or an empty line is in here: one at a time, to know which
         else:
-            if _surely_single(block, decoded) or not any(map(_doubled, texts)):
+            if self._surely_single(block, decoded) or not any(map(self._doubled, texts)):
                 lines += decoded
                 numbers += range(number, number + len(texts))
                 self._empty = 0
@@ -143,10 +147,10 @@ class JsonLinesFile:
                 return BrokenFile(self.source.name, f"line {place}", problem)
         return None
 
-    def _decode_one(self, text: bytes, place: int, lines: list[Line], numbers: list[int]) -> str | None:
+    def _decode_one(self, text: bytes, place: int, lines: list[Any], numbers: list[int]) -> str | None:
         """Append a line, unless it is empty; what is wrong with it comes back."""
         try:
-            line = _decoder.decode(text)
+            line = self._decoder.decode(text)
         except RecursionError:
             return "lists and objects that are nested too deeply"
         except _UNREADABLE as error:
@@ -155,15 +159,22 @@ class JsonLinesFile:
             self._pass_empty(place, len(text) + 1)
             return None
         self._empty = 0
-        doubled = _doubled(text)
+        doubled = self._doubled(text)
         if doubled is None:
             lines.append(line)
             numbers.append(place)
         return doubled
 
-    def _rows(self, lines: list[Line], numbers: list[int]) -> Iterator[Rows]:
+    def _rows(self, lines: list[Any], numbers: list[int]) -> Iterator[Batch]:
         if not lines:
             return
+        rows, broken = self._columns(lines, np.array(numbers, np.int64))
+        yield rows
+        if broken is not None:
+            self._fail(numbers[broken.index], broken.problem)
+
+    def _columns(self, lines: list[Any], numbers: npt.NDArray[np.int64]) -> tuple[Batch, Broken | None]:
+        """The rows of lines, up to the first broken one, and that one, if any."""
         # Spelt out: a loop over names would look up each attribute by its name, three times as slowly.
         members: dict[str, list[str] | list[str | None]] = {
             "scheme": [line.scheme for line in lines],
@@ -173,10 +184,7 @@ class JsonLinesFile:
             "signature": [line.signature for line in lines],
         }
         columns = {name: pa.array(values, pa.large_string()) for name, values in members.items()}
-        rows, broken = read_columns(columns, np.array(numbers, np.int64))
-        yield rows
-        if broken is not None:
-            self._fail(numbers[broken.index], broken.problem)
+        return read_columns(columns, numbers)
 
     def _pass_empty(self, number: int, count: int) -> None:
         """Pass over bytes without a row; a source of nothing else has no end."""
@@ -187,33 +195,32 @@ class JsonLinesFile:
     def _fail(self, number: int, problem: str) -> None:
         raise BrokenFile(self.source.name, f"line {number}", problem)
 
+    def _surely_single(self, block: bytes, lines: list[Any]) -> bool:
+        """Whether a glance shows that no line has a member twice: readers differ about which of two counts.
 
-def _surely_single(block: bytes, lines: list[Line]) -> bool:
-    """Whether a glance shows that no line has a member twice: readers differ about which of two counts.
+        A member takes a colon; where there are as many as there are members with a value, there is no other one.
+        """
+        members = 3 * len(lines)
+        members += sum([line.message is not None for line in lines])
+        members += sum([line.digest is not None for line in lines])
+        return block.count(b":") == members
 
-    A member takes a colon; where there are as many as there are members with a value, there is no other one.
-    """
-    members = 3 * len(lines)
-    members += sum([line.message is not None for line in lines])
-    members += sum([line.digest is not None for line in lines])
-    return block.count(b":") == members
+    def _doubled(self, text: bytes) -> str | None:
+        """What is wrong with a line that has a member twice; of one that could be decoded."""
+        if b"\\" not in text and all(text.count(key) <= 1 for key in self._keys):
+            return None
+        doubled: list[str] = []
 
+        def pairs(found: list[tuple[str, object]]) -> dict[str, object]:
+            names = [name for name, _ in found]
+            # The outermost object comes last.
+            doubled[:] = [name for name in self._members if names.count(name) > 1]
+            return {}
 
-def _doubled(text: bytes) -> str | None:
-    """What is wrong with a line that has a member twice; of one that could be decoded."""
-    if b"\\" not in text and all(text.count(key) <= 1 for key in _KEYS.values()):
-        return None
-    doubled: list[str] = []
-
-    def pairs(found: list[tuple[str, object]]) -> dict[str, object]:
-        names = [name for name, _ in found]
-        doubled[:] = [name for name in _MEMBERS if names.count(name) > 1]  # the outermost object comes last
-        return {}
-
-    try:
-        json.loads(text, object_pairs_hook=pairs)
-    except RecursionError:
-        return "lists and objects that are nested too deeply"
-    except ValueError as error:
-        return str(error)
-    return f"'{doubled[0]}' is there more than once" if doubled else None
+        try:
+            json.loads(text, object_pairs_hook=pairs)
+        except RecursionError:
+            return "lists and objects that are nested too deeply"
+        except ValueError as error:
+            return str(error)
+        return f"'{doubled[0]}' is there more than once" if doubled else None

@@ -6,16 +6,21 @@ from __future__ import annotations
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from supervm.crypto.schemes import DIGEST_BYTES, SCHEMES
+from supervm.crypto.schemes import DIGEST_BYTES, FILE_SCHEMES
 
-CODES = {name: code for code, scheme in enumerate(SCHEMES) for name in (scheme.name, *scheme.other_names)}
-"""The code of a scheme is its place in `SCHEMES`."""
+CODES = {
+    name: code for code, scheme in enumerate(FILE_SCHEMES) for name in (scheme.name, *scheme.other_names)
+}
+"""The code of a scheme is its place in `FILE_SCHEMES`."""
+
+NAMES = tuple(scheme.name for scheme in FILE_SCHEMES)
 
 REQUIRED = ("scheme", "public_key", "signature")
 SIGNED = ("message", "digest")
@@ -34,13 +39,31 @@ class Broken:
     problem: str
 
 
+class Batch(Protocol):
+    """Consecutive rows of any file."""
+
+    @property
+    def numbers(self) -> npt.NDArray[np.int64]:
+        """Int64 (n,), how messages call the rows."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the schemes that there may be."""
+
+    @property
+    def scheme(self) -> npt.NDArray[np.int8]:
+        """Int8 (n,), places in `names`."""
+
+    def __len__(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Rows:
     """Consecutive rows.
 
     Args:
         numbers: int64 (n,), the line (JSON Lines) or row (other formats) of each, counted from 1.
-        scheme: int8 (n,), places in `SCHEMES`.
+        scheme: int8 (n,), places in `FILE_SCHEMES`.
         public_key, signature: ragged bytes.
         signed: ragged bytes, the message or the digest, whichever the scheme takes.
     """
@@ -50,6 +73,11 @@ class Rows:
     public_key: pa.LargeBinaryArray
     signed: pa.LargeBinaryArray
     signature: pa.LargeBinaryArray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `Batch`."""
+        return NAMES
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -143,7 +171,7 @@ def _nulls(column: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 def _schemes(column: pa.Array, broken: list[Broken]) -> npt.NDArray[np.int8]:
-    known = ", ".join(scheme.name for scheme in SCHEMES)
+    known = ", ".join(scheme.name for scheme in FILE_SCHEMES)
     if not (pa.types.is_large_string(column.type) or pa.types.is_null(column.type)):
         broken.append(Broken(0, f"'scheme' is {column.type}, expected text: {known}"))
         return np.zeros(len(column), np.int8)
@@ -243,7 +271,7 @@ def _signed(
         for name in SIGNED
     }
     digest = np.zeros(rows, bool)
-    for code, one in enumerate(SCHEMES):
+    for code, one in enumerate(FILE_SCHEMES):
         here = scheme == code
         if one.digest_for_message:
             missing = f"{one.name} takes 'message', which is missing"

@@ -7,16 +7,16 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from supervm.crypto.schemes import DIGEST_BYTES, SCHEMES, SIGNATURE_BYTES, SignatureScheme
+from supervm.crypto.schemes import DIGEST_BYTES, FILE_SCHEMES, SignatureScheme
 from supervm.kernels.array_types import Verdicts
 from supervm.tiers.signature_files.formats import SignatureFile
-from supervm.tiers.signature_files.rows import Rows, ragged
+from supervm.tiers.signature_files.rows import Batch, Rows, ragged
 from supervm.tiers.signature_files.verdict_writers import VerdictWriter
 
 ByteRows = npt.NDArray[np.uint8]
@@ -30,6 +30,7 @@ class SignatureChecks:
 
     Args:
         ed25519, schnorr: (public_keys (n, 32), messages (data, offsets), signatures (n, 64)) → int8 (n,).
+        bls, bls_min_sig: the same, with keys and signatures of the widths of their schemes.
         ecdsa: (public_keys (n, 33 | 64 | 65), digests (n, 32), signatures (n, 64)) → int8 (n,).
         der: list of DER signatures → (signatures (n, 64), int8 (n,)).
     """
@@ -37,12 +38,25 @@ class SignatureChecks:
     ed25519: Callable[..., Verdicts]
     ecdsa: Callable[..., Verdicts]
     schnorr: Callable[..., Verdicts]
+    bls: Callable[..., Verdicts]
+    bls_min_sig: Callable[..., Verdicts]
     der: Callable[[list[bytes]], tuple[ByteRows, Verdicts]]
 
     def of(self, scheme: SignatureScheme) -> Callable[..., Verdicts]:
         """The one of a scheme."""
-        found: Callable[..., Verdicts] = getattr(self, scheme.name)
+        found: Callable[..., Verdicts] = getattr(self, scheme.name.replace("-", "_"))
         return found
+
+    def verify(self, rows: Rows) -> Verdicts:
+        """See `Checks`."""
+        return verify_rows(rows, self)
+
+
+class Checks(Protocol):
+    """What verifies the rows of a file."""
+
+    def verify(self, rows: Any) -> Verdicts:
+        """Verdicts int8 (n,) of a batch of rows, in their order."""
 
 
 @dataclass
@@ -73,18 +87,18 @@ class Summary:
         """Rows with this verdict."""
         return sum(row[verdict] for row in self.counts.values())
 
-    def add(self, rows: Rows, verdicts: Verdicts) -> None:
+    def add(self, rows: Batch, verdicts: Verdicts) -> None:
         """Count a batch."""
-        for code, scheme in enumerate(SCHEMES):
+        for code, name in enumerate(rows.names):
             chosen = verdicts[rows.scheme == code]
             if len(chosen):
-                row = self.counts.setdefault(scheme.name, dict.fromkeys(VERDICT_NAMES, 0))
+                row = self.counts.setdefault(name, dict.fromkeys(VERDICT_NAMES, 0))
                 for verdict in VERDICT_NAMES:
                     row[verdict] += int((chosen == verdict).sum())
         room = self.shown_failures - len(self.failures)
         for place in np.flatnonzero(verdicts != 1)[:room]:
             self.failures.append(
-                (int(rows.numbers[place]), SCHEMES[rows.scheme[place]].name, int(verdicts[place]))
+                (int(rows.numbers[place]), rows.names[rows.scheme[place]], int(verdicts[place]))
             )
 
     def to_json(self, place: str) -> dict[str, Any]:
@@ -105,7 +119,7 @@ class Summary:
 
 def verify_file(
     file: SignatureFile,
-    checks: SignatureChecks,
+    checks: Checks,
     summary: Summary,
     *,
     writer: VerdictWriter | None = None,
@@ -125,7 +139,7 @@ def verify_file(
     rows_done = 0
     with closing(_read_ahead(file)) as batches:
         for rows, fraction in batches:
-            verdicts = verify_rows(rows, checks)
+            verdicts = checks.verify(rows)
             if writer is not None:
                 writer.write(verdicts)
             summary.add(rows, verdicts)
@@ -137,7 +151,7 @@ def verify_file(
 def verify_rows(rows: Rows, checks: SignatureChecks) -> Verdicts:
     """Verdicts int8 (n,) in the order of the rows."""
     verdicts = np.full(len(rows), -1, np.int8)
-    for code, scheme in enumerate(SCHEMES):
+    for code, scheme in enumerate(FILE_SCHEMES):
         places = np.flatnonzero(rows.scheme == code)
         if len(places):
             way = _over_digests if scheme.signs == "digest" else _over_messages
@@ -148,11 +162,12 @@ def verify_rows(rows: Rows, checks: SignatureChecks) -> Verdicts:
 def _over_messages(scheme: SignatureScheme, rows: Rows, checks: SignatureChecks) -> Verdicts:
     verdicts = np.full(len(rows), -1, np.int8)
     (width,) = scheme.key_bytes
-    whole = (_lengths(rows.public_key) == width) & (_lengths(rows.signature) == SIGNATURE_BYTES)
+    whole = (_lengths(rows.public_key) == width) & (_lengths(rows.signature) == scheme.signature_bytes)
     places = np.flatnonzero(whole)
     if len(places):
         chosen = _take(rows, places)
-        keys, signatures = _matrix(chosen.public_key, width), _matrix(chosen.signature, SIGNATURE_BYTES)
+        keys = _matrix(chosen.public_key, width)
+        signatures = _matrix(chosen.signature, scheme.signature_bytes)
         verdicts[places] = checks.of(scheme)(keys, ragged(chosen.signed), signatures)
     return verdicts
 
@@ -212,11 +227,11 @@ def _matrix(column: pa.LargeBinaryArray, width: int) -> ByteRows:
     return ragged(column)[0].reshape(len(column), width)
 
 
-def _read_ahead(file: SignatureFile) -> Generator[tuple[Rows, float | None], None, None]:
+def _read_ahead(file: SignatureFile) -> Generator[tuple[Batch, float | None], None, None]:
     """Each batch, and the fraction of the file read by then; the next one is read while the caller works."""
     batches = file.batches()
 
-    def read() -> tuple[Rows | None, float | None]:
+    def read() -> tuple[Batch | None, float | None]:
         return next(batches, None), file.fraction
 
     with ThreadPoolExecutor(1, thread_name_prefix="supervm-reader") as reader:
