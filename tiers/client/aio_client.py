@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from supervm.crypto.messages import MessagesLike
 from supervm.kernels.array_types import Bytes, Verdicts
-from supervm.tiers.client import calls
+from supervm.tiers.client import calls, pairing_calls
 from supervm.tiers.client.aio_stream import AsyncVerifyStream
 from supervm.tiers.client.calls import Call, Conflicts
 from supervm.tiers.client.columns import RowsLike
 from supervm.tiers.client.connection import Connection, Tls, failure
 from supervm.tiers.client.errors import ServiceUnavailable
 from supervm.tiers.client.options import CLIENT_CLOSED, MESSAGE_BYTES, checked_count
+from supervm.tiers.client.pairing_calls import InputsLike
 from supervm.tiers.client.retry import Deadline, Retry, pause_before_retry
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 
@@ -104,6 +105,63 @@ class AsyncClient:
     ) -> Verdicts:
         """As `Client.verify_schnorr`."""
         return await self._run(calls.verify_schnorr(public_keys, messages, signatures, self._limit), timeout)
+
+    async def verify_groth16(
+        self,
+        proofs: RowsLike,
+        public_inputs: InputsLike,
+        *,
+        key: bytes | str | None = None,
+        circuit: str = "",
+        curve: str = "",
+        format: str = "",
+        key_format: str = "snarkjs",
+        timeout: float | None = None,
+    ) -> Verdicts:
+        """As `Client.verify_groth16`."""
+        call = pairing_calls.verify_groth16(
+            proofs, public_inputs, key, circuit, curve, format, key_format, self._limit
+        )
+        return await self._run(call, timeout)
+
+    async def verify_bls(
+        self,
+        public_keys: RowsLike,
+        messages: MessagesLike,
+        signatures: RowsLike,
+        *,
+        variant: str = "min-pk",
+        suite: str = "pop",
+        dst: bytes | None = None,
+        timeout: float | None = None,
+    ) -> Verdicts:
+        """As `Client.verify_bls`."""
+        call = pairing_calls.verify_bls(public_keys, messages, signatures, variant, suite, dst, self._limit)
+        return await self._run(call, timeout)
+
+    async def verify_bls_aggregates(
+        self,
+        public_keys: RowsLike,
+        offsets: Any,
+        messages: MessagesLike,
+        signatures: RowsLike,
+        *,
+        variant: str = "min-pk",
+        suite: str = "pop",
+        dst: bytes | None = None,
+        timeout: float | None = None,
+    ) -> Verdicts:
+        """As `Client.verify_bls_aggregates`."""
+        call = pairing_calls.verify_bls_aggregates(
+            public_keys, offsets, messages, signatures, variant, suite, dst, self._limit
+        )
+        return await self._run(call, timeout)
+
+    async def verify_blobs(
+        self, blobs: RowsLike, commitments: RowsLike, proofs: RowsLike, *, timeout: float | None = None
+    ) -> Verdicts:
+        """As `Client.verify_blobs`."""
+        return await self._run(pairing_calls.verify_blobs(blobs, commitments, proofs, self._limit), timeout)
 
     async def recover(
         self, digests: RowsLike, signatures: RowsLike, *, timeout: float | None = None

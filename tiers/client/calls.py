@@ -56,7 +56,7 @@ HASH_FUNCTIONS = {
 """The protocol's number of each function, and the bytes of its digest."""
 
 CONFLICT_RULES = {"versioned": pb.CONFLICT_RULE_VERSIONED, "locking": pb.CONFLICT_RULE_LOCKING}
-_SEGMENT = 256
+SEGMENT = 256
 """Bytes that a request may take beside its items: tags, lengths, names."""
 
 
@@ -109,7 +109,7 @@ def verify_ed25519(
             made, an item that alone is over the limit.
     """
     return _over_messages(
-        pb.VerifyRequest(scheme=pb.SCHEME_ED25519, rule=_named(ED25519_RULES, "rule", rule)),
+        pb.VerifyRequest(scheme=pb.SCHEME_ED25519, rule=named(ED25519_RULES, "rule", rule)),
         public_keys,
         messages,
         signatures,
@@ -146,7 +146,7 @@ def _over_messages(
     sent: list[int] = []
 
     def requests() -> Iterator[pb.VerifyRequest]:
-        for start, stop in cuts(len(signed), 32 + 64 + 8 + 1, limit - _SEGMENT, batch):
+        for start, stop in cuts(len(signed), 32 + 64 + 8 + 1, limit - SEGMENT, batch):
             sent.append(stop - start)
             yield pb.VerifyRequest(
                 scheme=common.scheme,
@@ -156,7 +156,7 @@ def _over_messages(
                 messages=wire_rows(batch, start, stop),
             )
 
-    return Call("Verify", requests(), lambda replies: _verdicts(replies, sent))
+    return Call("Verify", requests(), lambda replies: verdicts(replies, sent))
 
 
 def verify_ecdsa(
@@ -178,7 +178,7 @@ def verify_ecdsa(
     sent: list[int] = []
 
     def requests() -> Iterator[pb.VerifyRequest]:
-        for start, stop in cuts(len(signed), keys.shape[1] + 32 + 64 + 1, limit - _SEGMENT):
+        for start, stop in cuts(len(signed), keys.shape[1] + 32 + 64 + 1, limit - SEGMENT):
             sent.append(stop - start)
             yield pb.VerifyRequest(
                 scheme=pb.SCHEME_ECDSA_SECP256K1,
@@ -188,10 +188,18 @@ def verify_ecdsa(
                 signatures=signed[start:stop].tobytes(),
             )
 
-    return Call("Verify", requests(), lambda replies: _verdicts(replies, sent))
+    return Call("Verify", requests(), lambda replies: verdicts(replies, sent))
 
 
-def _verdicts(replies: Sequence[pb.VerifyReply | pb.RecoverReply], sent: Sequence[int]) -> Verdicts:
+def verdicts(replies: Sequence[pb.VerifyReply | pb.RecoverReply], sent: Sequence[int]) -> Verdicts:
+    """Those of all replies, int8 (n,).
+
+    Args:
+        sent: items of each request.
+
+    Raises:
+        ServiceRefused: INTERNAL, where a reply has more or fewer than its request had items.
+    """
     return _answers([reply.verdicts for reply in replies], sent, "i1")
 
 
@@ -230,7 +238,7 @@ def recover(digests: RowsLike, signatures: RowsLike, limit: int) -> Call[tuple[B
     sent: list[int] = []
 
     def requests() -> Iterator[pb.RecoverRequest]:
-        for start, stop in cuts(len(hashed), 32 + 65 + 64 + 1, limit - _SEGMENT):
+        for start, stop in cuts(len(hashed), 32 + 65 + 64 + 1, limit - SEGMENT):
             sent.append(stop - start)
             yield pb.RecoverRequest(
                 digests=hashed[start:stop].tobytes(), signatures=signed[start:stop].tobytes()
@@ -238,7 +246,7 @@ def recover(digests: RowsLike, signatures: RowsLike, limit: int) -> Call[tuple[B
 
     def join(replies: Sequence[pb.RecoverReply]) -> tuple[Bytes, Verdicts]:
         keys = _answers([reply.public_keys for reply in replies], sent, "u1", 64)
-        return keys, _verdicts(replies, sent)
+        return keys, verdicts(replies, sent)
 
     return Call("Recover", requests(), join)
 
@@ -255,12 +263,12 @@ def hash_messages(function: str, messages: MessagesLike, limit: int) -> Call[Byt
         ArgumentError: an unknown function, or messages of wrong form; while the requests are made, an item that
             alone is over the limit.
     """
-    number, width = _named(HASH_FUNCTIONS, "function", function)
+    number, width = named(HASH_FUNCTIONS, "function", function)
     batch = Messages.of(messages)
     sent: list[int] = []
 
     def requests() -> Iterator[pb.HashRequest]:
-        for start, stop in cuts(len(batch), 8 + width, limit - _SEGMENT, batch):
+        for start, stop in cuts(len(batch), 8 + width, limit - SEGMENT, batch):
             sent.append(stop - start)
             yield pb.HashRequest(function=number, messages=wire_rows(batch, start, stop))
 
@@ -292,7 +300,7 @@ def merkle_root(
     def join(replies: Sequence[pb.MerkleRootReply]) -> npt.NDArray[Any]:
         return numbers([replies[0].root], "<u8" if elements else "u1")
 
-    return Call("MerkleRoot", _whole(request, "leaves", limit), join)
+    return Call("MerkleRoot", whole(request, "leaves", limit), join)
 
 
 def msm(
@@ -330,7 +338,7 @@ def msm(
     def join(replies: Sequence[pb.MsmReply]) -> npt.NDArray[Any]:
         return numbers([replies[0].point], "<u8" if limbs else "u1").reshape(given.shape[1:])
 
-    return Call("Msm", _whole(request, "points", limit), join)
+    return Call("Msm", whole(request, "points", limit), join)
 
 
 def poseidon(curve: str, inputs: npt.NDArray[np.uint64], limit: int) -> Call[npt.NDArray[np.uint64]]:
@@ -349,7 +357,7 @@ def poseidon(curve: str, inputs: npt.NDArray[np.uint64], limit: int) -> Call[npt
     sent: list[int] = []
 
     def requests() -> Iterator[pb.PoseidonRequest]:
-        for start, stop in cuts(len(given), 32 * (each + 1), limit - _SEGMENT):
+        for start, stop in cuts(len(given), 32 * (each + 1), limit - SEGMENT):
             sent.append(stop - start)
             yield pb.PoseidonRequest(field=curve, inputs_per_hash=each, inputs=given[start:stop].tobytes())
 
@@ -380,7 +388,7 @@ def detect_conflicts(
             say is checked by the service.
     """
     request = pb.DetectConflictsRequest(
-        rule=_named(CONFLICT_RULES, "rule", rule),
+        rule=named(CONFLICT_RULES, "rule", rule),
         reads=table(read_keys, "read_keys", np.uint64).tobytes(),
         read_offsets=table(read_offsets, "read_offsets", np.int64).tobytes(),
         writes=table(write_keys, "write_keys", np.uint64).tobytes(),
@@ -388,7 +396,7 @@ def detect_conflicts(
         want_edges=edges,
         want_hot_keys=hot_keys,
     )
-    return Call("DetectConflicts", _whole(request, "read_keys", limit), _conflicts)
+    return Call("DetectConflicts", whole(request, "read_keys", limit), _conflicts)
 
 
 def _conflicts(replies: Sequence[pb.DetectConflictsReply]) -> Conflicts:
@@ -404,15 +412,24 @@ def _conflicts(replies: Sequence[pb.DetectConflictsReply]) -> Conflicts:
     )
 
 
-def _whole(request: Message, argument: str, limit: int) -> Iterator[Message]:
-    """A request that cannot be cut."""
+def whole(request: Message, argument: str, limit: int) -> Iterator[Message]:
+    """A request that cannot be cut.
+
+    Raises:
+        ArgumentError: it is over the limit.
+    """
     size = request.ByteSize()
     if size > limit:
         raise ArgumentError(argument, f"a request of {size} bytes", f"at most 'message_bytes', {limit}")
     return iter((request,))
 
 
-def _named(table: dict[str, Any], argument: str, name: str) -> Any:
+def named(table: dict[str, Any], argument: str, name: str) -> Any:
+    """What a name stands for.
+
+    Raises:
+        ArgumentError: an unknown one.
+    """
     if not isinstance(name, str) or name not in table:
         raise ArgumentError(argument, repr(name), ", ".join(map(repr, table)))
     return table[name]

@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from supervm.crypto.messages import MessagesLike
 from supervm.kernels.array_types import Bytes, Verdicts
-from supervm.tiers.client import calls
+from supervm.tiers.client import calls, pairing_calls
 from supervm.tiers.client.calls import Call, Conflicts
 from supervm.tiers.client.columns import RowsLike
 from supervm.tiers.client.connection import Connection, Tls, failure
 from supervm.tiers.client.errors import ServiceUnavailable
 from supervm.tiers.client.options import CLIENT_CLOSED, MESSAGE_BYTES, checked_count
+from supervm.tiers.client.pairing_calls import InputsLike
 from supervm.tiers.client.retry import Deadline, Retry, pause_before_retry
 from supervm.tiers.client.stream import VerifyStream
 from supervm.tiers.service.v1 import verification_pb2 as pb
@@ -130,6 +131,86 @@ class Client:
     ) -> Verdicts:
         """Verify n BIP-340 signatures: x-only keys of 32 bytes, messages of any length, signatures of 64 bytes."""
         return self._run(calls.verify_schnorr(public_keys, messages, signatures, self._limit), timeout)
+
+    def verify_groth16(
+        self,
+        proofs: RowsLike,
+        public_inputs: InputsLike,
+        *,
+        key: bytes | str | None = None,
+        circuit: str = "",
+        curve: str = "",
+        format: str = "",
+        key_format: str = "snarkjs",
+        timeout: float | None = None,
+    ) -> Verdicts:
+        """Verify n Groth16 proofs of one circuit.
+
+        Args:
+            proofs: n rows in `format`.
+            public_inputs: as many integers for each, or uint8 (n, k, 32), big-endian.
+            key: a verification key in `key_format`, at most 256 KiB; `curve` says which it is on.
+            circuit: in place of a key: the id of one that the server has.
+            curve: `bn254` or `bls12_381`; beside `circuit` it may be empty.
+            format: `ethereum`, `arkworks_compressed`, … as `supervm.crypto.groth16.load_proofs` has them; empty for
+                `ethereum` on bn254 and `arkworks_compressed` on bls12_381.
+            key_format: `snarkjs` (JSON), `arkworks` or `gnark`.
+        """
+        call = pairing_calls.verify_groth16(
+            proofs, public_inputs, key, circuit, curve, format, key_format, self._limit
+        )
+        return self._run(call, timeout)
+
+    def verify_bls(
+        self,
+        public_keys: RowsLike,
+        messages: MessagesLike,
+        signatures: RowsLike,
+        *,
+        variant: str = "min-pk",
+        suite: str = "pop",
+        dst: bytes | None = None,
+        timeout: float | None = None,
+    ) -> Verdicts:
+        """Verify n signatures on BLS12-381, as `supervm.crypto.bls.verify_batch` does.
+
+        Args:
+            public_keys, signatures: n rows of 48 and of 96 bytes, in the variant `min-sig` the other way round.
+            messages: n messages.
+            variant, suite, dst: as the library's.
+        """
+        call = pairing_calls.verify_bls(public_keys, messages, signatures, variant, suite, dst, self._limit)
+        return self._run(call, timeout)
+
+    def verify_bls_aggregates(
+        self,
+        public_keys: RowsLike,
+        offsets: Any,
+        messages: MessagesLike,
+        signatures: RowsLike,
+        *,
+        variant: str = "min-pk",
+        suite: str = "pop",
+        dst: bytes | None = None,
+        timeout: float | None = None,
+    ) -> Verdicts:
+        """Verify n signatures that several keys made together, as `bls.fast_aggregate_verify_batch` does. They are not cut.
+
+        Args:
+            public_keys: m rows; those of signature i are keys offsets[i] until offsets[i + 1].
+            offsets: n + 1 whole numbers, ascending from 0 to m.
+            messages, signatures, variant, suite, dst: as in `verify_bls`; not the suite `augmented`.
+        """
+        call = pairing_calls.verify_bls_aggregates(
+            public_keys, offsets, messages, signatures, variant, suite, dst, self._limit
+        )
+        return self._run(call, timeout)
+
+    def verify_blobs(
+        self, blobs: RowsLike, commitments: RowsLike, proofs: RowsLike, *, timeout: float | None = None
+    ) -> Verdicts:
+        """Verify n blobs of 131,072 bytes against KZG commitments and proofs of 48, under the server's trusted setup."""
+        return self._run(pairing_calls.verify_blobs(blobs, commitments, proofs, self._limit), timeout)
 
     def recover(
         self, digests: RowsLike, signatures: RowsLike, *, timeout: float | None = None
