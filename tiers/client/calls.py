@@ -27,17 +27,21 @@ from supervm.tiers.service.v1 import verification_pb2 as pb
 __all__ = [
     "ED25519_RULES",
     "HASH_FUNCTIONS",
+    "SEGMENT",
     "Call",
     "Conflicts",
     "detect_conflicts",
     "hash_messages",
     "merkle_root",
     "msm",
+    "named",
     "poseidon",
     "recover",
+    "verdicts",
     "verify_ecdsa",
     "verify_ed25519",
     "verify_schnorr",
+    "whole",
 ]
 
 Result = TypeVar("Result")

@@ -69,7 +69,7 @@ class Metrics:
     # ---------------------------------------------------------------------------------------------- what happens
 
     def verified(self, scheme: str, backend: str, verdicts: NDArray[np.int8]) -> None:
-        """A batch of signatures was verified.
+        """A batch of signatures, proofs or blobs was verified.
 
         Args:
             scheme: such as "ed25519".
@@ -161,7 +161,7 @@ class Metrics:
     def _make_request_metrics(self) -> None:
         self._items = self._counter(
             "supervm_verify_items_total",
-            "Signatures verified, by the backend that computed them.",
+            "Signatures, proofs and blobs verified, by the backend that computed them.",
             ("scheme", "backend", "verdict"),
         )
         self._requests = self._counter(

@@ -278,6 +278,15 @@ def test_circuits_from_a_folder(tmp_path: Path) -> None:
         circuits(str(tmp_path / "nowhere"))
 
 
+@pytest.mark.parametrize("flag", ["--groth16-keys", "--kzg-setup"])
+def test_a_service_with_a_broken_setup_does_not_start(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    monkeypatch.setattr("supervm.tiers.service.serving.check", lambda backend: None)
+    result = run("serve", "--grpc", "127.0.0.1:0", flag, tmp_path, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["error"]["type"]) == (2, "BrokenFile")
+
+
 # BLS ---------------------------------------------------------------------------------------------------------
 
 
