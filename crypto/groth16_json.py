@@ -7,6 +7,7 @@ Fields beside those that are named here are not read, so neither is `vk_alphabet
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,12 @@ PROTOCOL = "groth16"
 
 _MOST_DIGITS = 78
 """Of a number below 2^256."""
+
+_MOST_LEVELS = 64
+"""Of lists and objects in each other. Keys have five."""
+
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
+"""Strings, the last one with or without its end, and brackets outside them."""
 
 
 def load_snarkjs_key(text: str | bytes) -> Key:
@@ -138,9 +145,23 @@ def _object(data: bytes, argument: str) -> dict[str, Any]:
 
 def _parsed(data: bytes, argument: str) -> Any:
     try:
-        return json.loads(data, object_pairs_hook=_once)
+        text = data.decode("utf-8")
+        _require_shallow(text)
+        return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise ArgumentError(argument, f"no JSON: {error}", "snarkjs' JSON") from None
+
+
+def _require_shallow(text: str) -> None:
+    """`json` takes a frame of C's stack for each level: where a host raised Python's recursion limit, deep text would end
+    the process."""
+    if text.count("[") + text.count("{") <= _MOST_LEVELS:
+        return
+    level = 0
+    for token in _TOKENS.finditer(text):
+        level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if level > _MOST_LEVELS:
+            raise ValueError(f"more than {_MOST_LEVELS} levels")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

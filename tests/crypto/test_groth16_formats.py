@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_groth16 import Setup, oracle_key, plain
 
-from supervm.crypto import groth16, groth16_columns
+from supervm.crypto import groth16, groth16_columns, groth16_json
 from supervm.crypto.groth16 import Key, Proofs
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.crypto.oracle.pairings import ONE, PAIRINGS
@@ -331,6 +331,31 @@ def changes(document, points):
         first = document[name][0]
         other = [first[1], first[0]] if isinstance(first, list) else str(int(first) + 1)
         yield name, {**document, name: [other, *document[name][1:]]}
+
+
+def test_deep_json(monkeypatch):
+    """Refused before it is parsed, whatever Python's recursion limit: a process without stack would end."""
+    monkeypatch.setattr(groth16_json.json, "loads", None)
+    deep = 100_000
+    for text in (
+        "[" * deep,
+        '{"a":' * deep,
+        '["]",' * deep,
+        '["\\"]",' * deep,
+        '["\\\\",' * deep,
+        "[[]," * deep,
+        '""' * 49 + "[" * deep,
+    ):
+        for load in (groth16.load_snarkjs_key, groth16.load_snarkjs_proof, groth16.load_snarkjs_public):
+            with pytest.raises(ArgumentError, match=r"'text'.*more than 64 levels"):
+                load(text + '"')
+    monkeypatch.undo()
+    wide = json.dumps([str(number) for number in range(1000)])
+    assert groth16.load_snarkjs_public(wide) == list(range(1000))
+    with pytest.raises(ArgumentError, match="'text'"):
+        groth16.load_snarkjs_public("[" + "[]," * deep + "[]]")
+    with pytest.raises(ArgumentError, match="'text'"):
+        groth16.load_snarkjs_public("[" * 65 + '"\\"' * deep)
 
 
 @pytest.mark.parametrize("curve", CURVES)
