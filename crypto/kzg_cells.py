@@ -12,7 +12,6 @@ added up with random weights (Feist, "A universal verification equation for data
 from __future__ import annotations
 
 import functools
-import secrets
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,9 @@ from supervm.crypto.ntt import ntt
 from supervm.crypto.params.bls12_381 import FR
 from supervm.crypto.params.kzg import CELL_ELEMENTS, CELLS, ELEMENTS, EXTENDED_ELEMENTS
 from supervm.crypto.polynomials.products import multiply_values
+from supervm.crypto.weighted import random_weights
 from supervm.kernels.array_types import Bytes, Verdicts, Words
+from supervm.kernels.arrays import integers
 from supervm.kernels.cpu.ntt.plan import orders
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.transform import words_of
@@ -175,20 +176,20 @@ def _verified(
     shifts = _shifts()
     plain = ntt(CURVE.name, values, inverse=True, order="bit_reversed", backend=backend)
     interpolated = multiply_values(CURVE.name, plain, np.ascontiguousarray(shifts.inverse_powers[where]))
-    weights = _powers(secrets.randbelow(ORDER - 1) + 1, count)
-    weight_words = words_of(weights).reshape(-1, 4)
+    drawn = random_weights(count)
+    weights = integers(drawn)
     ys = [
         weight * shifts.powers[index] % ORDER for weight, index in zip(weights, where.tolist(), strict=True)
     ]
     of_commitments = [0] * len(commitments)
     for weight, index in zip(weights, which.tolist(), strict=True):
         of_commitments[index] += weight
-    repeated = np.repeat(weight_words, CELL_ELEMENTS, axis=0)
+    repeated = np.repeat(drawn, CELL_ELEMENTS, axis=0)
     minus = [-total % ORDER for total in _column_sums(multiply_values(CURVE.name, interpolated, repeated))]
     terms = np.concatenate((commitments, proofs, setup.monomial[:CELL_ELEMENTS]))
     scalars = words_of([*(total % ORDER for total in of_commitments), *ys, *minus]).reshape(-1, 4)
     left = msm(CURVE.name, terms, scalars, backend=backend)
-    right = msm(CURVE.name, proofs, weight_words, backend=backend)
+    right = msm(CURVE.name, proofs, drawn, backend=backend)
     if pairings_agree(left[None], right[None], setup.minus_cell_tau, backend)[0] == 1:
         return np.ones(count, np.int8)
     powers = words_of([shifts.powers[index] for index in where.tolist()]).reshape(-1, 4)

@@ -4,29 +4,26 @@
 A commitment C to a polynomial f has the value y at z if and only if, for its proof π and the setup's secret τ,
 e(C − y·G₁ + z·π, G₂) = e(π, τ·G₂) (Kate, Zaverucha, Goldberg, ASIACRYPT 2010). Equations e(Aᵢ, G₂) = e(Bᵢ, Q) with one Q are
 added up with random weights of 128 bits: the sum holds if all do, and if one does not, with a probability of 2^−128. Where
-it fails, sums over an eighth each are checked, eight in the lanes that one would take, down to each equation alone.
+it fails, `supervm.crypto.weighted` finds out which ones do not.
 """
 
 from __future__ import annotations
 
 import functools
-import secrets
 from collections.abc import Sequence
 
 import numpy as np
 
-from supervm.crypto import curves, pairings
+from supervm.crypto import curves, pairings, weighted
 from supervm.crypto.msm import msm
 from supervm.crypto.params.kzg import MAINNET_TAU_G2
-from supervm.kernels.array_types import Bytes, Verdicts, Words
+from supervm.kernels.array_types import Bytes, Flags, Indices, Verdicts, Words
+from supervm.kernels.arrays import integers
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.transform import words_of
 
 CURVE = curves.get("bls12_381")
 ORDER = CURVE.order
-
-PARTS = 8
-"""Into how many parts a failing sum is divided: as many checks as the widest lanes hold take the time of one."""
 
 FEW = 3
 """Equations up to which each is checked alone."""
@@ -91,13 +88,14 @@ def verify_openings(
     """
     count = len(commitments)
     if count > FEW:
-        weights = random_weights(count)
+        drawn = weighted.random_weights(count)
+        weights = integers(drawn)
         scaled = [weight * z % ORDER for weight, z in zip(weights, points, strict=True)]
         rest = -sum(weight * y for weight, y in zip(weights, values, strict=True)) % ORDER
         terms = np.concatenate((commitments, proofs, CURVE.g1.generator[None]))
         scalars = words_of([*weights, *scaled, rest]).reshape(-1, 4)
         left = msm(CURVE.name, terms, scalars, backend=backend)
-        right = msm(CURVE.name, proofs, scalars[:count], backend=backend)
+        right = msm(CURVE.name, proofs, drawn, backend=backend)
         if pairings_agree(left[None], right[None], minus_tau, backend)[0] == 1:
             return np.ones(count, np.int8)
     terms = np.concatenate((proofs, np.repeat(CURVE.g1.generator[None], count, axis=0)))
@@ -106,11 +104,6 @@ def verify_openings(
     left = CURVE.g1.add(commitments, products[:count], backend=backend)
     left = CURVE.g1.add(left, products[count:], backend=backend)
     return verify_each(left, proofs, minus_tau, backend)
-
-
-def random_weights(count: int) -> list[int]:
-    """Numbers of 128 bits that nobody can foresee, none of them 0."""
-    return [secrets.randbits(128) or 1 for _ in range(count)]
 
 
 def pairings_agree(first: Words, second: Words, minus: Words, backend: str) -> Verdicts:
@@ -130,39 +123,25 @@ def pairings_agree(first: Words, second: Words, minus: Words, backend: str) -> V
 
 
 def verify_each(first: Words, second: Words, minus: Words, backend: str) -> Verdicts:
-    """As `pairings_agree` where few of many equations are expected to fail: sums of them are checked from the top down."""
-    count = len(first)
-    if count <= PARTS:
+    """As `pairings_agree`, for equations few of which are expected to fail."""
+    if len(first) <= weighted.FEWEST:
         return pairings_agree(first, second, minus, backend)
-    levels = _sums(first, second, backend)
-    bad = np.arange(len(levels[-1][0]))
-    for above, (left, right) in reversed(list(enumerate(levels))):
-        if above < len(levels) - 1:
-            bad = (PARTS * bad[:, None] + np.arange(PARTS)).reshape(-1)
-            bad = bad[bad < len(left)]
-        bad = bad[pairings_agree(left[bad], right[bad], minus, backend) != 1] if bad.size else bad
-    verdicts = np.ones(count, np.int8)
-    verdicts[bad] = 0
-    return verdicts
+    weights = weighted.random_weights(len(first))
 
+    def holds(starts: Indices, stops: Indices) -> Flags:
+        items = weighted.spread(starts, stops - starts)
+        offsets = np.concatenate(([0], np.cumsum(stops - starts)))
+        left, right = (
+            weighted.point_sums(CURVE.g1, side[items], weights[items], offsets, backend)
+            for side in (first, second)
+        )
+        return agree(left, right)
 
-def _sums(first: Words, second: Words, backend: str) -> list[tuple[Words, Words]]:
-    """Both sides of the equations with random weights, and level by level the sums of `PARTS` that follow each other."""
-    count = len(first)
-    weights = words_of(random_weights(count)).reshape(-1, 4)
-    both = CURVE.g1.multiply(np.concatenate((first, second)), np.tile(weights, (2, 1)), backend=backend)
-    levels = [(both[:count], both[count:])]
-    while len(levels[-1][0]) > PARTS:
-        left, right = (_added(side, backend) for side in levels[-1])
-        levels.append((left, right))
-    return levels
+    def alone(items: Indices) -> Flags:
+        return agree(first[items], second[items])
 
+    def agree(left: Words, right: Words) -> Flags:
+        found: Flags = pairings_agree(left, right, minus, backend) == 1
+        return found
 
-def _added(points: Words, backend: str) -> Words:
-    """Sums of each `PARTS` points that follow each other, with fewer in the last one."""
-    groups = -(-len(points) // PARTS)
-    found = np.zeros((groups * PARTS, *points.shape[1:]), np.uint64)
-    found[: len(points)] = points
-    while len(found) > groups:
-        found = CURVE.g1.add(found[::2], found[1::2], backend=backend)
-    return found
+    return weighted.verdicts(len(first), holds, alone)
