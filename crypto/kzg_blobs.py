@@ -115,11 +115,10 @@ def verify_proof(
     ready = required(setup)
     z = number(bytes_of(point, "point", 32), "point")
     y = number(bytes_of(value, "value", 32), "value")
-    committed = decoded_all(
-        columns(bytes_of(commitment, "commitment"), "commitment", POINT_BYTES), "commitment", backend
-    )
-    proved = decoded_all(columns(bytes_of(proof, "proof"), "proof", POINT_BYTES), "proof", backend)
-    return bool(verify_openings(committed, [z], [y], proved, ready.minus_tau, backend)[0] == 1)
+    both = bytes_of(commitment, "commitment", POINT_BYTES) + bytes_of(proof, "proof", POINT_BYTES)
+    encoded = np.frombuffer(both, np.uint8).reshape(2, POINT_BYTES)
+    points = decoded_all(encoded, "commitment, proof", backend)
+    return bool(verify_openings(points[:1], [z], [y], points[1:], ready.minus_tau, backend)[0] == 1)
 
 
 def verify_blob(
