@@ -25,8 +25,11 @@ from supervm.crypto import curves
 from supervm.crypto.calls import compute
 from supervm.crypto.pairing_operations import PAIRINGS
 from supervm.kernels.array_types import Verdicts
+from supervm.kernels.cpu.backends import CPU_BACKENDS
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.pairing_spec import PairingSpec
+from supervm.kernels.registry import resolve
+from supervm.kernels.threads import get_threads
 
 __all__ = ["Pairing", "get"]
 
@@ -37,8 +40,10 @@ Offsets = npt.NDArray[np.int64]
 TOGETHER = 16
 """Pairs of an item whose Miller loops share their squares in one lane, at most."""
 
-SPREAD = 64
-"""Parts that a call is cut into at least, where it has so many pairs: enough for the lanes of several threads."""
+ITEMS_OF_A_GPU = 1 << 14
+"""Parts that keep a GPU busy."""
+
+_LANES = {backend.name: backend.lanes.width for backend in CPU_BACKENDS}
 
 FEW_PARTS = 8
 """Parts of an item whose values a lane multiplies; one of more parts is finished alone."""
@@ -79,7 +84,7 @@ class Pairing:
         results = np.tile(self._one, (len(counts), 1, 1))
         if not len(first):
             return results
-        together = int(min(counts.max(), TOGETHER, max(1, len(first) // SPREAD)))
+        together = int(min(counts.max(), TOGETHER, -(-len(first) // self._side_by_side(backend))))
         values, parts = self._parts(first, second, bounds, together, backend)
         numbers = np.diff(parts)
         few = np.flatnonzero((numbers > 0) & (numbers <= FEW_PARTS))
@@ -94,6 +99,11 @@ class Pairing:
         values = self.product(first, second, offsets, backend=backend)
         verdicts: Verdicts = (values == self._one).all(axis=(1, 2)).astype(np.int8)
         return verdicts
+
+    def _side_by_side(self, backend: str) -> int:
+        """Parts that are computed at the same time: fewer would leave lanes empty, and more share fewer squares."""
+        name = resolve(f"{self.name}.pairing.miller_loop", backend).name
+        return ITEMS_OF_A_GPU if name == "cuda" else _LANES[name] * get_threads()
 
     def _checked(self, first: Any, second: Any, offsets: Any) -> Offsets:
         L = self._words
