@@ -12,19 +12,10 @@ from numpy.typing import NDArray
 from supervm.benchmarks.errors import PeerMissing
 from supervm.kernels.errors import ArgumentError
 
-LISTED = (
-    "signatures",
-    "hashes",
-    "conflicts",
-    "msm",
-    "ntt",
-    "poseidon",
-    "merkle",
-    "pairings",
-    "bls",
-    "groth16",
-    "kzg",
-)
+SINGLE = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle")
+"""Suites of operations each by itself, which a GPU is measured with too."""
+
+LISTED = (*SINGLE, "pairings", "bls", "groth16", "kzg")
 """Suites of operations that the registry lists; `suites.py` has their cases."""
 
 EXECUTION, SERVICE = "execution", "service"

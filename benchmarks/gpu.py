@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervm.benchmarks.cases import LISTED, missing_peers
+from supervm.benchmarks.cases import SINGLE, missing_peers
 from supervm.benchmarks.results import FOLDER, record
 from supervm.benchmarks.rows import Row
 from supervm.benchmarks.runner import run_suite
@@ -42,13 +42,13 @@ def main(folder: Path = FOLDER) -> int:
         return 3
     print("on", ", ".join(device.name for device in devices.devices()), flush=True)
     wrong = [] if _tests_pass() else ["tests/gpu"]
-    for suite in LISTED:
+    for suite in SINGLE:
         try:
             _measure(suite, folder)
         except SupervmError as error:
             print(f"{suite}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             wrong.append(suite)
-    print(f"failed: {', '.join(wrong)}" if wrong else f"tests passed, {len(LISTED)} suites recorded")
+    print(f"failed: {', '.join(wrong)}" if wrong else f"tests passed, {len(SINGLE)} suites recorded")
     return 1 if wrong else 0
 
 

@@ -136,7 +136,15 @@ def thread_counts() -> list[int]:
 
 
 def _on(cases: list[Case], backend: str | None) -> list[Case]:
-    """The cases whose operations list the backend, or all of them if none does: then it is told why."""
+    """The cases whose operations list the backend, or all of them if none does: then it is told why.
+
+    Raises:
+        ArgumentError: a GPU, for a suite in which several operations work together: there each is measured by itself.
+    """
+    if backend == "cuda":
+        cases = [case for case in cases if not case.runs]
+        if not cases:
+            raise ArgumentError("backend", repr(backend), "a processor's, for a suite of several operations")
     listed = [case for case in cases if backend in {known.name for known in registry.backends(case.listed)}]
     return listed or cases
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -113,7 +114,9 @@ def milagro_signature() -> Peer:
     released = version(package)
 
     def prepare(workload: BlsItems) -> Callable[[], Answers]:
-        verify = importlib.import_module("milagro_bls_binding").Verify
+        with warnings.catch_warnings():  # it says that nobody maintains it any more
+            warnings.simplefilter("ignore", DeprecationWarning)
+            verify = importlib.import_module("milagro_bls_binding").Verify
         items = [
             (key.tobytes(), message.tobytes(), signature.tobytes())
             for key, message, signature in zip(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from supervm.benchmarks.cases import EXECUTION, LISTED, SUITES, suite_cases
+from supervm.benchmarks.cases import EXECUTION, SINGLE, SUITES, suite_cases
 from supervm.benchmarks.reports.page import page
 from supervm.benchmarks.results import Recorded, command, measured
 from supervm.benchmarks.runner import run_suite
@@ -69,7 +69,7 @@ def jobs(*, quick: bool = False) -> Iterator[Job]:
             continue
         if any(case.swept for case in suite_cases(suite)):
             yield Job(suite, sweep=True)
-        if with_device and suite in LISTED:
+        if with_device and suite in SINGLE:
             yield Job(suite, backend="cuda")
 
 

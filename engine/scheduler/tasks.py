@@ -90,6 +90,11 @@ _OPERATIONS = {
     },
     "bls12_381.g1.map": TaskType.PROOF_VERIFICATION,
     "bls12_381.g2.map": TaskType.PROOF_VERIFICATION,
+    **{
+        f"{curve}.pairing.{operation}": TaskType.PROOF_VERIFICATION
+        for curve in ("bn254", "bls12_381")
+        for operation in ("miller_loop", "final_exponentiation")
+    },
     **dict.fromkeys((*POSEIDON, *SPONGES), TaskType.HASHING),
 }
 """Operation in the registry → what it is. No operation has the types that only a whole node does."""

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from supervm.crypto import merkle_hashes, merkle_work, msm_work
 from supervm.crypto.group_operations import GROUPS, MAPS
 from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
+from supervm.crypto.pairing_operations import OPERATIONS as PAIRING_OPERATIONS
+from supervm.crypto.pairing_operations import PAIRINGS
 from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
 from supervm.crypto.params.poseidon import SPONGES
 from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
@@ -167,6 +169,19 @@ def _map(operation: str, items: int, _: int) -> Work:
     return Batch(operation, (halves.reshape(items, -1),), results, (2, True))
 
 
+def _pairing(operation: str, items: int, _: int) -> Work:
+    """The pairs, or the values, of one known answer."""
+    name = operation.partition(".")[0]
+    row, size = _rows(operation)[1], PAIRINGS[name].field.words
+    columns = {
+        field: np.frombuffer(bytes.fromhex(row[field]), np.uint64).reshape(-1, *shape, size)
+        for field, shape in (("first", (2,)), ("second", (2, 2)), ("values", (12,)))
+        if field in row
+    }
+    inputs = tuple(np.repeat(column[None], items, 0) for column in columns.values())
+    return Batch(operation, inputs, (np.empty((items, 12, size), np.uint64),))
+
+
 def _eth_address(items: int, _: int) -> Work:
     keys = np.resize(np.arange(251, dtype=np.uint8), (items, 64))
     return Batch("eth_address", (keys,), (np.empty((items, 20), np.uint8),))
@@ -247,6 +262,11 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
         f"{group}.{kind}": partial(_group, f"{group}.{kind}") for group in GROUPS for kind in GROUP_OPERATIONS
     },
     **{operation: partial(_map, operation) for operation in MAPS},
+    **{
+        operation: partial(_pairing, operation)
+        for name in PAIRINGS
+        for operation in (f"{name}.pairing.{kind}" for kind in PAIRING_OPERATIONS)
+    },
     **{name: partial(_poseidon, name) for name in POSEIDON},
     **{name: partial(_sponge, name) for name in SPONGES},
 }

@@ -8,7 +8,7 @@ import pytest
 from recorded_runs import environment, row
 
 from supervm.benchmarks import beside
-from supervm.benchmarks.cases import LISTED, SUITES
+from supervm.benchmarks.cases import SINGLE, SUITES
 from supervm.benchmarks.errors import PeerDisagrees
 from supervm.benchmarks.reports import collection
 from supervm.benchmarks.reports.collection import Job, jobs, measure_all
@@ -90,7 +90,7 @@ def test_quick_leaves_out_what_takes_long(asked: Asked, tmp_path: Path) -> None:
 def test_a_gpu_is_measured_where_there_is_one(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(job.backend is None for job in jobs())
     monkeypatch.setattr(collection.devices, "unavailable", lambda: None)
-    assert [job.suite for job in jobs() if job.backend == "cuda"] == list(LISTED)
+    assert [job.suite for job in jobs() if job.backend == "cuda"] == list(SINGLE)
     assert Job("msm", backend="cuda").name == "msm-cuda"
     assert all(job.backend is None for job in jobs(quick=True))
 

@@ -19,7 +19,7 @@ from supervm.benchmarks.cases import Case, suite_cases
 from supervm.benchmarks.errors import PeerDisagrees, PeerMissing
 from supervm.kernels import registry
 from supervm.kernels.cuda.runtime import devices
-from supervm.kernels.errors import BackendUnavailable
+from supervm.kernels.errors import ArgumentError, BackendUnavailable
 
 pytestmark = pytest.mark.twin
 
@@ -100,6 +100,8 @@ def test_without_a_device_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, tw
 
 @pytest.mark.parametrize("case", ALL, ids=[case.name for case in ALL])
 def test_every_case_runs_both_ways(twin: HostDevice, case: Case) -> None:
+    if case.operation not in registry.operations():
+        pytest.skip(f"{case.operation} is several operations, of which each is tried by itself")
     if "cuda" not in {backend.name for backend in registry.backends(case.operation)}:
         pytest.skip(f"{case.operation} has no backend for a GPU")
     device.check(replace(case, checked_items=16))
@@ -118,6 +120,11 @@ def test_a_case_without_the_backend_is_left_out(twin: HostDevice, monkeypatch: p
     assert "bn254.g1.msm" in {case.operation for case in listed}
     assert "ed25519.msm" not in {case.operation for case in listed}
     assert len(runner._on(suite_cases("msm"), None)) == len(suite_cases("msm"))
+
+
+def test_what_several_operations_do_is_not_measured_on_a_device(twin: HostDevice) -> None:
+    with pytest.raises(ArgumentError, match="several operations"):
+        runner.run_suite("bls", backend="cuda")
 
 
 def test_kernels_alone_move_nothing_but_the_first_time(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from supervm.benchmarks import gpu, table
-from supervm.benchmarks.cases import LISTED
+from supervm.benchmarks.cases import SINGLE
 from supervm.benchmarks.measure import Method
 from supervm.benchmarks.results import Recorded, read
 from supervm.benchmarks.rows import PeerRow, Row
@@ -163,7 +163,7 @@ def test_one_command_tests_measures_records_and_sums_up(
         ["-m", "pytest", "tests/gpu", "-m", "gpu", "--require-gpu", "-q", "-W", "default"]
     ]
     recorded = [read(path) for path in tmp_path.iterdir()]
-    assert {run.suite for run in recorded} == set(LISTED)
+    assert {run.suite for run in recorded} == set(SINGLE)
     assert {run.command for run in recorded} == {
         f"supervm bench {run.suite} --backend cuda" for run in recorded
     }
@@ -173,7 +173,7 @@ def test_one_command_tests_measures_records_and_sums_up(
         "sha256                                          65,536     2000.000        1000.000  hashlib 500.0x"
         in told
     )
-    assert told.endswith(f"tests passed, {len(LISTED)} suites recorded\n")
+    assert told.endswith(f"tests passed, {len(SINGLE)} suites recorded\n")
 
 
 def test_a_failure_does_not_keep_the_rest_from_running(
@@ -184,7 +184,7 @@ def test_a_failure_does_not_keep_the_rest_from_running(
     told = capsys.readouterr()
     assert told.out.endswith("failed: tests/gpu, signatures\n")
     assert "fell off the bus" in told.err
-    assert {read(path).suite for path in tmp_path.iterdir()} == set(LISTED) - {"signatures"}
+    assert {read(path).suite for path in tmp_path.iterdir()} == set(SINGLE) - {"signatures"}
 
 
 def test_without_a_gpu_nothing_runs(

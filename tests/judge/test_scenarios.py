@@ -18,6 +18,7 @@ RARE = {
     Reason.BAD_SIGNATURE,
     Reason.WRONG_SENDER,
     Reason.BAD_PROOF,
+    Reason.MALFORMED_PROOF,
     Reason.TOO_LARGE,
     Reason.OTHER_TRAP,
 }

@@ -122,7 +122,7 @@ def test_costs(width: int) -> None:
     lines = lines_of(
         _printed(lambda: module._show_costs(console.answers(), _costs(names), False), width), width
     )
-    assert len(lines) <= 5
+    assert len(lines) <= 6
     text = " ".join(" ".join(lines).split())
     assert (
         f"cheaper from 4,096 to {4093 + len(names):,} items on for {len(names) - 2} of {len(names)}" in text
