@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from supervm.benchmarks.cases import Case, Peer, Workload, installed
 from supervm.benchmarks.peers import (
@@ -82,7 +82,7 @@ def _signed(operation: str, variant: str, items: Callable[[int], SignedItems], m
         (65_536, 2_048),
         items,
         makers,
-        corrupted=lambda count: items(count).damaged(),
+        corrupted=_damaged(items),
         singles=not variant,
     )
 
@@ -209,7 +209,7 @@ def pairings() -> list[Case]:
             (4_096, 512),
             checks(curve),
             makers,
-            corrupted=lambda count, curve=curve: checks(curve)(count).damaged(),  # type: ignore[misc]
+            corrupted=_damaged(checks(curve)),
             singles=True,
             checked_items=32,
             runs=f"{curve}.pairing.final_exponentiation",
@@ -233,7 +233,7 @@ def bls() -> list[Case]:
             batches,
             make,
             makers,
-            corrupted=lambda count, make=make: make(count).damaged(),  # type: ignore[misc]
+            corrupted=_damaged(make),
             singles=not variant,
             checked_items=16,
             runs="bls12_381.pairing.miller_loop",
@@ -252,7 +252,7 @@ def groth16() -> list[Case]:
             (1_024, 128),
             proofs(curve),
             makers,
-            corrupted=lambda count, curve=curve: proofs(curve)(count).damaged(),  # type: ignore[misc]
+            corrupted=_damaged(proofs(curve)),
             singles=True,
             checked_items=16,
             runs=f"{curve}.pairing.miller_loop",
@@ -275,13 +275,23 @@ def kzg() -> list[Case]:
             (64, 16),
             blobs(what),
             makers,
-            corrupted=lambda count, what=what: blobs(what)(count).damaged(),  # type: ignore[misc]
+            corrupted=_damaged(blobs(what)),
             singles=True,
             checked_items=4,
             runs="bls12_381.g1.msm",
         )
         for name, what, makers in rows
     ]
+
+
+class _Damageable(Workload, Protocol):
+    def damaged(self) -> Workload:
+        """The same items, some of them wrong."""
+
+
+def _damaged(items: Callable[[int], _Damageable]) -> Callable[[int], Workload]:
+    """A maker of the same items, some of them wrong."""
+    return lambda count: items(count).damaged()
 
 
 def _case(

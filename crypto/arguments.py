@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from supervm.kernels.array_types import Offsets
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
 from supervm.kernels.errors import ArgumentError
 
@@ -58,3 +59,22 @@ def flag(value: Any, argument: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise ArgumentError(argument, repr(value), "True or False")
     return bool(value)
+
+
+def bounds(offsets: Any, count: int) -> Offsets:
+    """`offsets` as int64, if they cut `count` rows into items.
+
+    Raises:
+        ArgumentError: they are no ascending whole numbers from 0 to `count`.
+    """
+    found = np.asarray(offsets)
+    if (
+        found.ndim != 1
+        or not found.size
+        or found.dtype.kind not in "iu"
+        or found[0] != 0
+        or found[-1] != count
+        or (found[1:] < found[:-1]).any()
+    ):
+        raise ArgumentError("offsets", str(offsets)[:80], f"ascending whole numbers from 0 to {count}")
+    return found.astype(np.int64)

@@ -6,8 +6,8 @@ suites: `basic`, `augmented` (the key stands in front of its message) and `pop` 
 domain separation tag; `dst` replaces it. Points are in the compressed form of Zcash. What is accepted, exactly, is in
 docs/bls.md. Public data only, and `sign` too is not constant-time: it is for tests and tools.
 
->>> key = sign_key = 0x2a << 240
->>> signature = np.frombuffer(sign(sign_key, b"message"), np.uint8)[None]
+>>> key = 0x2a << 240
+>>> signature = np.frombuffer(sign(key, b"message"), np.uint8)[None]
 >>> verify_batch(np.frombuffer(public_key(key), np.uint8)[None], [b"message"], signature).tolist()
 [1]
 """
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import curves
-from supervm.crypto.arguments import rows, same_count
+from supervm.crypto.arguments import bounds, rows, same_count
 from supervm.crypto.bls_equations import Signed, equal_rows, signed_verdicts
 from supervm.crypto.hash_to_curve import hash_to_g1, hash_to_g2
 from supervm.crypto.hashes import sha256_batch
@@ -175,17 +175,17 @@ def fast_aggregate_verify_batch(
         ArgumentError: as `verify_batch`; other offsets; the suite `augmented`, whose messages differ.
     """
     keys = decode_keys(public_keys, variant=variant, backend=backend)
-    bounds = _bounds(offsets, len(keys))
+    ends = bounds(offsets, len(keys))
     if suite == "augmented":
         raise ArgumentError("suite", repr(suite), "'pop' or 'basic': augmented messages differ")
     batch = Messages.of(messages)
     points, verdicts = _signatures(signatures, variant, backend)
-    same_count(len(bounds) - 1, "offsets", {"messages": len(batch), "signatures": len(points)})
+    same_count(len(ends) - 1, "offsets", {"messages": len(batch), "signatures": len(points)})
     refused = np.concatenate(([0], np.cumsum(keys.verdicts != 1)))
     name, _ = _groups(variant)
-    sums = row_sums(getattr(_CURVE, name), keys.points.copy(), np.diff(bounds), backend)
+    sums = row_sums(getattr(_CURVE, name), keys.points.copy(), np.diff(ends), backend)
     verdicts = np.where((verdicts == 1) & _infinite(sums), np.int8(0), verdicts)
-    verdicts = np.where(refused[bounds[1:]] != refused[bounds[:-1]], np.int8(-1), verdicts)
+    verdicts = np.where(refused[ends[1:]] != refused[ends[:-1]], np.int8(-1), verdicts)
     items = np.flatnonzero(verdicts == 1)
     hashed, which = _hashed(keys, batch, items, variant, suite, dst, backend)
     verdicts[items] = signed_verdicts(Signed(variant, sums[items], hashed, which, points[items], backend))
@@ -386,20 +386,6 @@ def _prefixed(encoded: Bytes, messages: Messages) -> tuple[Bytes, Offsets]:
         nothing, encoded.reshape(-1), width, width, nothing, 0, 0, messages.data, messages.offsets, 0, count
     )
     return made
-
-
-def _bounds(offsets: Any, count: int) -> Offsets:
-    bounds = np.asarray(offsets)
-    if (
-        bounds.ndim != 1
-        or not bounds.size
-        or bounds.dtype.kind not in "iu"
-        or bounds[0] != 0
-        or bounds[-1] != count
-        or (bounds[1:] < bounds[:-1]).any()
-    ):
-        raise ArgumentError("offsets", str(offsets)[:80], f"ascending whole numbers from 0 to {count}")
-    return bounds.astype(np.int64)
 
 
 def _multiple(group: curves.Group, point: Words, secret_key: Any) -> bytes:

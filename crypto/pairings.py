@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import curves
+from supervm.crypto.arguments import bounds
 from supervm.crypto.calls import compute
 from supervm.crypto.pairing_operations import PAIRINGS
 from supervm.kernels.array_types import Verdicts
@@ -62,7 +62,6 @@ class Pairing:
         self._words = spec.field.words
         self._one = np.zeros((12, self._words), np.uint64)
         self._one[0, 0] = 1
-        self._curve = curves.get(spec.name)
 
     def product(self, first: Points, second: Points, offsets: Any, *, backend: str = "auto") -> Values:
         """Π e(Pⱼ, Qⱼ) over offsets[i] ≤ j < offsets[i + 1], for each of n items; one for no pairs.
@@ -79,13 +78,13 @@ class Pairing:
             ArgumentError: another shape or dtype, or other offsets.
             BackendUnavailable: the named backend cannot run here.
         """
-        bounds = self._checked(first, second, offsets)
-        counts = np.diff(bounds)
+        ends = self._checked(first, second, offsets)
+        counts = np.diff(ends)
         results = np.tile(self._one, (len(counts), 1, 1))
         if not len(first):
             return results
         together = int(min(counts.max(), TOGETHER, -(-len(first) // self._side_by_side(backend))))
-        values, parts = self._parts(first, second, bounds, together, backend)
+        values, parts = self._parts(first, second, ends, together, backend)
         numbers = np.diff(parts)
         few = np.flatnonzero((numbers > 0) & (numbers <= FEW_PARTS))
         if few.size:
@@ -119,30 +118,18 @@ class Pairing:
                 raise ArgumentError(name, str(came), wanted)
         if len(first) != len(second):
             raise ArgumentError("second", f"{len(second)} points", f"{len(first)}, as many as 'first'")
-        bounds = np.asarray(offsets)
-        if (
-            bounds.ndim != 1
-            or not bounds.size
-            or bounds.dtype.kind not in "iu"
-            or bounds[0] != 0
-            or bounds[-1] != len(first)
-            or (bounds[1:] < bounds[:-1]).any()
-        ):
-            raise ArgumentError(
-                "offsets", str(offsets)[:80], f"ascending whole numbers from 0 to {len(first)}"
-            )
-        return bounds.astype(np.int64)
+        return bounds(offsets, len(first))
 
     def _parts(
-        self, first: Points, second: Points, bounds: Offsets, together: int, backend: str
+        self, first: Points, second: Points, ends: Offsets, together: int, backend: str
     ) -> tuple[Values, Offsets]:
         """The Miller loops of parts of so many pairs, and at which part each item begins."""
-        numbers = -(-np.diff(bounds) // together)
+        numbers = -(-np.diff(ends) // together)
         parts = np.concatenate(([0], np.cumsum(numbers)))
         item = np.repeat(np.arange(len(numbers)), numbers)
-        begins = bounds[item] + (np.arange(parts[-1]) - parts[item]) * together
+        begins = ends[item] + (np.arange(parts[-1]) - parts[item]) * together
         pairs = begins[:, None] + np.arange(together)
-        there = pairs < bounds[item + 1][:, None]
+        there = pairs < ends[item + 1][:, None]
         pairs[~there] = 0
         p, q = first[pairs], second[pairs]
         p[~there], q[~there] = 0, 0

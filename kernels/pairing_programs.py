@@ -28,7 +28,6 @@ WORKING = 64
 def _places() -> dict[str, int]:
     sizes = {
         "zero": 1,
-        "one": 1,
         "three_b": 2,
         "map_x": 2,
         "map_y": 2,
@@ -331,7 +330,7 @@ def constants(spec: PairingSpec) -> list[int]:
     pairs = [tuple(3 * part for part in b), point_map.x, point_map.y]  # type: ignore[union-attr]
     for power in (1, 2, 3):
         pairs += spec.frobenius(power)
-    return [0, 1] + [part % spec.field.modulus for pair in pairs for part in pair]  # type: ignore[union-attr]
+    return [0] + [part % spec.field.modulus for pair in pairs for part in pair]  # type: ignore[union-attr]
 
 
 # The last power -----------------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ LARGEST_WEIGHT = 13
 IN_STEPS = 7
 """What a total may weigh where a limb has three bits to spare, before it is carried."""
 
-ZERO, ONE = 0, 1
-"""The places of these two constants."""
+ZERO = 0
+"""The place of this constant."""
 
 DOUBLED, NEGATIVE, CARRIED = 1 << 16, 1 << 17, 1 << 18
 """Flags of a step. `CARRIED`: lanes of doubles carry the total's limbs before this step."""
