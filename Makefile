@@ -10,6 +10,7 @@
 #   make table    the tables of the READMEs and benchmarks/README.md, from the recorded results
 #   make report   the page docs/benchmarks/report.html, from the recorded results
 #   make docs     the documentation as a site: build/site/index.html
+#   make circuits  the circuits from their circom sources, which needs npm and node
 #   make proto    the service's Python code from its .proto files
 #   make lint | format | type | warmup | clean
 
@@ -17,7 +18,7 @@ SHELL := /bin/bash
 # Without bytecode each of the hundreds of processes that tests start would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type kernels pytest bench gpu table report docs proto arm warmup clean
+.PHONY: run test setup lint format type kernels pytest bench gpu table report docs circuits proto arm warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -79,6 +80,10 @@ report: $(VENV)/.full
 
 proto: $(VENV)/.full
 	$(BIN)/python tests/generators/protocol_code.py
+
+# What it writes is kept: nodes and tests compile nothing.
+circuits: $(VENV)/.base
+	$(BIN)/python -m supervm.crypto.circuits.build build/circuits
 
 docs: $(VENV)/.full
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -10,6 +10,7 @@ n leaves stand in the first n places of `arity`^depth; without a depth that is a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,13 +81,13 @@ def least_depth(size: int, arity: int) -> int:
     return depth
 
 
+@functools.cache
 def empty(hash: str, arity: int, level: int) -> Row:
     """The row of a subtree of `level` levels without leaves."""
     h = HASHES[hash]
-    row = h.missing
-    for _ in range(0 if h.empty_is_missing else level):
-        row = h.node([row] * arity)
-    return row
+    if h.empty_is_missing or not level:
+        return h.missing
+    return h.node([empty(hash, arity, level - 1)] * arity)
 
 
 def levels(leaves: Sequence[Any], hash: str, arity: int = 2, depth: int | None = None) -> list[list[Row]]:
