@@ -126,6 +126,9 @@ class Instance:
         self._calls = self._addresses()
         self.curve = self._checked_form()
         self.inputs, self.wires = self._call("getInputSize"), self._call("getWitnessSize")
+        if self.wires < 1 or ELEMENT_BYTES * self.wires > memory_bytes:
+            asked = f"a witness of {self.wires:,} elements, {ELEMENT_BYTES} bytes each"
+            raise LimitReached(f"{asked}, {memory_bytes:,} bytes are allowed")
 
     def size_of(self, name: str, key: tuple[int, int]) -> int:
         """Elements of an input by its name and the halves of its hash, 0 or less if there is none."""
@@ -149,6 +152,7 @@ class Instance:
             LimitReached, CalculatorFailed: as for the class.
         """
         self._restart_clock()
+        self._said.clear()
         self._call("init", 0)
         self._run(_set_inputs, "setInputSignal", keys, values)
         found = np.empty((self.wires, ELEMENT_WORDS), np.uint64)

@@ -67,13 +67,7 @@ def calculate(
         Unsatisfied: the inputs break an assertion or a constraint.
         CalculatorRefused, LimitReached, CalculatorFailed: as `supervm.crypto.errors` says.
     """
-    if not isinstance(inputs, Mapping):
-        raise ArgumentError("inputs", type(inputs).__name__, "a mapping of input signals by name")
-    try:
-        return calculate_many(wasm, [inputs], shapes=shapes, limits=limits)[0]
-    except WitnessError as error:
-        error.row = None
-        raise
+    return _calculated(wasm, [inputs], shapes, limits, alone=True)[0]
 
 
 def calculate_many(
@@ -94,30 +88,35 @@ def calculate_many(
 
     Raises: as `calculate`, for the first inputs that fail on their thread; `row` says which these are.
     """
-    limits = _checked(wasm, limits or Limits())
+    return _calculated(wasm, inputs, shapes, limits, alone=False)
+
+
+def _calculated(
+    wasm: Any, inputs: Sequence[Any], shapes: Shapes | None, limits: Limits | None, *, alone: bool
+) -> list[bytes]:
+    """Witnesses of a batch, or of a single call, whose errors name no row."""
+    allowed = _checked(wasm, limits or Limits())
     calculator = circom_modules.compiled(bytes(wasm))
     found: list[bytes] = [b""] * len(inputs)
 
     def work(start: int, stop: int) -> None:
-        instance = Instance(calculator, limits.seconds, limits.memory_bytes)
+        instance = Instance(calculator, allowed.seconds, allowed.memory_bytes)
         try:
             for row in range(start, stop):
-                found[row] = _one(instance, inputs[row], shapes, row)
+                try:
+                    keys, values = _prepared(
+                        instance, inputs[row], shapes, "inputs" if alone else f"inputs[{row}]"
+                    )
+                    found[row] = _wtns(instance.curve, instance.witness(keys, values))
+                except WitnessError as error:
+                    error.row = None if alone else row
+                    raise
         finally:
             instance.close()
 
     with circom_modules.CLOCK.running():
         run_slices(work, len(inputs), max(1, -(-len(inputs) // get_threads())))
     return found
-
-
-def _one(instance: Instance, inputs: Mapping[str, Any], shapes: Shapes | None, row: int) -> bytes:
-    try:
-        keys, values = _prepared(instance, inputs, shapes, f"inputs[{row}]")
-        return _wtns(instance.curve, instance.witness(keys, values))
-    except WitnessError as error:
-        error.row = row
-        raise
 
 
 def _checked(wasm: Any, limits: Any) -> Limits:
@@ -148,9 +147,9 @@ def _prepared(
         if expected <= 0:
             raise ArgumentError(where, "a value", "none, since the circuit has no such input")
         shape, elements = _flat(value, where)
-        if len(elements) != expected or (shapes is not None and shape != tuple(shapes[name])):
-            wanted = shapes[name] if shapes is not None else f"{expected} in all"
-            raise ArgumentError(where, f"{len(elements)} elements of shape {shape}", f"elements: {wanted}")
+        if len(elements) != expected or (shapes is not None and shape != shapes.get(name)):
+            wanted = f"of shape {shapes.get(name)}" if shapes is not None else f"{expected} in all"
+            raise ArgumentError(where, f"{len(elements)} elements of shape {shape}", f"elements, {wanted}")
         for place, element in enumerate(elements):
             data += _element(element, order, where, place)
             keys.append((high, low, place))

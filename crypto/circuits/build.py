@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compile the circuits: `make circuits`, or `python -m supervm.crypto.circuits.build`. Needs npm, node and a network.
 
-The compiler and its library are those of package-lock.json. Equal sources give equal bytes.
+The compiler and its library are those of package-lock.json. The same sources give the same bytes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def build(work: Path, target: Path) -> dict[str, Any]:
     """
     install(work)
     (target / "compiled").mkdir(parents=True, exist_ok=True)
-    circuits = {path.stem: _compiled(path.stem, work, target / "compiled") for path in mains()}
+    circuits = {path.stem: compile_circuit(path.stem, work, target / "compiled") for path in mains()}
     packages = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
     manifest = {
         "compiler": {**packages, "options": [ALL_LINEAR]},
@@ -69,8 +69,12 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _compiled(name: str, work: Path, target: Path) -> dict[str, Any]:
-    """Compile one circuit and pack what nodes need; its entry in the manifest."""
+def compile_circuit(name: str, work: Path, target: Path) -> dict[str, Any]:
+    """Compile one circuit in an installed folder, and pack what nodes need into `target`.
+
+    Returns:
+        The circuit's entry in the manifest.
+    """
     compiler = ["node", "node_modules/circom2/cli.js", f"{name}.circom", "--r1cs", "--wasm", "--sym"]
     subprocess.run([*compiler, ALL_LINEAR, "-l", "node_modules/circomlib/circuits"], cwd=work, check=True)
     r1cs = (work / f"{name}.r1cs").read_bytes()

@@ -7,7 +7,7 @@ The format: github.com/iden3/r1csfile, doc/r1cs_bin_format.md.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 Sum = dict[int, int]
 """Wire → coefficient."""
@@ -26,13 +26,11 @@ class R1cs:
         assert data[:4] == b"r1cs"
         sections = dict(_sections(data))
         head = sections[1]
-        assert int.from_bytes(head[:4], "little") == 32
-        self.prime = int.from_bytes(head[4:36], "little")
-        self.wires, outputs, inputs = (
-            int.from_bytes(head[36 + 4 * i : 40 + 4 * i], "little") for i in range(3)
-        )
+        assert _number(head, 0, 4) == 32
+        self.prime = _number(head, 4, 32)
+        self.wires, outputs, inputs = (_number(head, at, 4) for at in (36, 40, 44))
         self.public = outputs + inputs
-        count = int.from_bytes(head[60:64], "little")
+        count = _number(head, 60, 4)
         reader = _sums(sections[2])
         self.constraints = [(next(reader), next(reader), next(reader)) for _ in range(count)]
         assert next(reader, None) is None
@@ -45,11 +43,11 @@ class R1cs:
         """Of a sum."""
         return sum(c * witness[wire] for wire, c in sum_.items()) % self.prime
 
-    def broken(self, witness: list[int]) -> list[int]:
-        """The constraints that a witness does not satisfy."""
+    def broken(self, witness: list[int], among: Iterable[int] | None = None) -> list[int]:
+        """The constraints, of all or of some, that a witness does not satisfy."""
         found = []
-        for index, constraint in enumerate(self.constraints):
-            a, b, c = (self.value(each, witness) for each in constraint)
+        for index in range(len(self.constraints)) if among is None else among:
+            a, b, c = (self.value(each, witness) for each in self.constraints[index])
             if (a * b - c) % self.prime:
                 found.append(index)
         return found
@@ -82,26 +80,21 @@ class R1cs:
         return found
 
 
+def _number(data: bytes, place: int, size: int) -> int:
+    return int.from_bytes(data[place : place + size], "little")
+
+
 def _sections(data: bytes) -> Iterator[tuple[int, bytes]]:
     place = 12
     while place < len(data):
-        kind, size = (
-            int.from_bytes(data[place : place + 4], "little"),
-            int.from_bytes(data[place + 4 : place + 12], "little"),
-        )
-        yield kind, data[place + 12 : place + 12 + size]
+        size = _number(data, place + 4, 8)
+        yield _number(data, place, 4), data[place + 12 : place + 12 + size]
         place += 12 + size
 
 
 def _sums(data: bytes) -> Iterator[Sum]:
     place = 0
     while place < len(data):
-        count = int.from_bytes(data[place : place + 4], "little")
-        place += 4
-        found = {}
-        for _ in range(count):
-            found[int.from_bytes(data[place : place + 4], "little")] = int.from_bytes(
-                data[place + 4 : place + 36], "little"
-            )
-            place += 36
-        yield found
+        ends = place + 4 + 36 * _number(data, place, 4)
+        yield {_number(data, at, 4): _number(data, at + 4, 32) for at in range(place + 4, ends, 36)}
+        place = ends

@@ -57,9 +57,8 @@ class Solver:
             self.values[wire] = value
             if wire in self._equations:
                 self._add({**self._equations.pop(wire), wire: 1})
-            for pivot in list(self._in.pop(wire, ())):
-                if pivot in self._equations:
-                    self._add({**self._equations.pop(pivot), pivot: 1})
+            for pivot in self._in.pop(wire, ()):
+                self._replace(pivot, wire, {0: -value})
             self._use(wire)
 
     def _use(self, name: int) -> None:
@@ -114,8 +113,25 @@ class Solver:
         for wire in left:
             self._in[wire].add(pivot)
         for above in self._in.pop(pivot, ()):
-            if above in self._equations:
-                self._add({**self._equations.pop(above), above: 1})
+            self._replace(above, pivot, row)
+
+    def _replace(self, pivot: int, wire: int, row: Sum) -> None:
+        """In the equation of a pivot put the negated sum `row` for a wire."""
+        equation = self._equations.get(pivot)
+        if equation is None or wire not in equation:
+            return
+        k = equation.pop(wire)
+        for other, inner in row.items():
+            new = (equation.get(other, 0) - k * inner) % self.p
+            if new or not other:
+                equation[other] = new
+                if other:
+                    self._in[other].add(pivot)
+            else:
+                del equation[other]
+        if len(equation) == 1:
+            del self._equations[pivot]
+            self._todo.append((pivot, -equation[0] % self.p))
 
     def _weights(self, index: int) -> dict[int, int]:
         """Of a decomposition the exponents of the bits: those of wires, and of X under −1."""
