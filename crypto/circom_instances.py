@@ -111,6 +111,7 @@ class Instance:
         self.calculator, self._ticks, self._seconds = calculator, circom_modules.ticks(seconds), seconds
         self._said: list[str] = []
         self._code = 0
+        self._cause: BaseException | None = None
         self._store = wasmtime.Store(circom_modules.engine())
         self._store.set_limits(memory_bytes, TABLE_ELEMENTS, 1, 1, 1)
         self._restart_clock()
@@ -198,7 +199,10 @@ class Instance:
 
         try:
             yield
-        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+        except (wasmtime.WasmtimeError, wasmtime.Trap) as caught:
+            error = self._cause or caught
+            if not isinstance(error, Exception):
+                raise error from None  # somebody interrupts the program
             text = " ".join(str(error).split())
             if isinstance(error, wasmtime.Trap) and error.trap_code == wasmtime.TrapCode.INTERRUPT:
                 raise LimitReached(f"no end after {self._seconds:g} seconds") from None
@@ -206,7 +210,7 @@ class Instance:
                 raise Unsatisfied(self._message()) from None
             if self._code:
                 raise CalculatorFailed(f"{self._message()} (circom's exception {self._code})") from None
-            raise CalculatorFailed(text.partition("wasm backtrace")[0].strip() or text) from None
+            raise CalculatorFailed(text.rpartition("Caused by: ")[2]) from None  # the rest is a backtrace
 
     def _message(self) -> str:
         said = "; ".join(text.strip() for text in self._said if text.strip())
@@ -262,7 +266,8 @@ class Instance:
                     del self._said[:-MOST_MESSAGES]
                 return 0
             except BaseException as error:  # nothing may be raised into compiled code
-                return _new_trap(ffi, f"{name}: {error}")
+                self._cause = error
+                return _new_trap(ffi, name)
 
         callback = ffi.wasmtime_func_unchecked_callback_t(called)
         kind = wasmtime.FuncType([wasmtime.ValType.i32()] * parameters, [])

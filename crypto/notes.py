@@ -18,6 +18,7 @@ from supervm.crypto.arguments import same_count
 from supervm.crypto.params import notes as params
 from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import number_words
+from supervm.kernels.cpu.fields.range_check import first_above
 from supervm.kernels.errors import ArgumentError
 
 __all__ = [
@@ -95,15 +96,15 @@ def keys(spending_keys: Words, *, backend: str = "auto") -> Keys:
         BackendUnavailable: the named backend cannot run here.
     """
     secret = _elements(spending_keys, "spending_keys")
-    authority = _hashes(params.SPEND, secret, backend=backend)
-    nullifier = _hashes(params.NULLIFIER_KEY, secret, backend=backend)
+    authority = _hashes(params.SPEND, spending_keys=secret, backend=backend)
+    nullifier = _hashes(params.NULLIFIER_KEY, spending_keys=secret, backend=backend)
     return Keys(authority, nullifier, owners(authority, nullifier, backend=backend))
 
 
 def owners(authorities: Words, nullifier_keys: Words, *, backend: str = "auto") -> Words:
     """Owners of full view keys, both uint64 (n, 4); errors as `keys`."""
-    authority = _elements(authorities, "authorities")
-    return _hashes(params.OWNER, authority, _elements(nullifier_keys, "nullifier_keys"), backend=backend)
+    authority, nullifier = _elements(authorities, "authorities"), _elements(nullifier_keys, "nullifier_keys")
+    return _hashes(params.OWNER, authorities=authority, nullifier_keys=nullifier, backend=backend)
 
 
 def commitments(amounts: Words, owners: Words, blindings: Words, *, backend: str = "auto") -> Words:
@@ -121,7 +122,7 @@ def commitments(amounts: Words, owners: Words, blindings: Words, *, backend: str
     """
     amount = _numbers(amounts, "amounts")
     owner, blinding = _elements(owners, "owners"), _elements(blindings, "blindings")
-    return _hashes(params.NOTE, amount, owner, blinding, backend=backend)
+    return _hashes(params.NOTE, amounts=amount, owners=owner, blindings=blinding, backend=backend)
 
 
 def nullifiers(
@@ -153,8 +154,8 @@ def nullifiers(
     place = _numbers(places.astype(np.uint64), "indices")
     same_count(len(leaves), "commitments", {"nullifier_keys": len(key), "indices": len(place)})
     there = np.broadcast_to(number_words(pool, _WORDS), leaves.shape)
-    serial = _hashes(params.SERIAL, there, place, leaves, backend=backend)
-    return _hashes(params.NULLIFIER, key, serial, backend=backend)
+    serial = _hashes(params.SERIAL, pool=there, indices=place, commitments=leaves, backend=backend)
+    return _hashes(params.NULLIFIER, nullifier_keys=key, serials=serial, backend=backend)
 
 
 def note_tree(commitments: Words, *, backend: str = "auto") -> merkle.Tree:
@@ -164,13 +165,14 @@ def note_tree(commitments: Words, *, backend: str = "auto") -> merkle.Tree:
 
 def amount_commitments(amounts: Words, blindings: Words, *, backend: str = "auto") -> Words:
     """Commitments of `range_proof_v1` to amounts, uint64 (n,), with blindings, uint64 (n, 4); errors as `keys`."""
-    amount = _numbers(amounts, "amounts")
-    return _hashes(params.AMOUNT, amount, _elements(blindings, "blindings"), backend=backend)
+    amount, blinding = _numbers(amounts, "amounts"), _elements(blindings, "blindings")
+    return _hashes(params.AMOUNT, amounts=amount, blindings=blinding, backend=backend)
 
 
 def members(ring_secrets: Words, *, backend: str = "auto") -> Words:
     """Members' keys, which are leaves of a ring, of secrets, uint64 (n, 4); errors as `keys`."""
-    return _hashes(params.MEMBER, _elements(ring_secrets, "ring_secrets"), backend=backend)
+    secret = _elements(ring_secrets, "ring_secrets")
+    return _hashes(params.MEMBER, ring_secrets=secret, backend=backend)
 
 
 def ring_tree(members: Words, *, backend: str = "auto") -> merkle.Tree:
@@ -181,17 +183,16 @@ def ring_tree(members: Words, *, backend: str = "auto") -> merkle.Tree:
 def signature_nullifiers(ring_secrets: Words, scopes: Words, *, backend: str = "auto") -> Words:
     """Nullifiers of ring signatures of secrets in scopes, both uint64 (n, 4); errors as `keys`."""
     secret, scope = _elements(ring_secrets, "ring_secrets"), _elements(scopes, "scopes")
-    return _hashes(params.SIGNATURE, secret, scope, backend=backend)
+    return _hashes(params.SIGNATURE, ring_secrets=secret, scopes=scope, backend=backend)
 
 
-def _hashes(tag: int, *columns: Words, backend: str) -> Words:
-    """H(tag, …) of each row."""
-    count = len(columns[0])
-    inputs = np.zeros((count, 4, _WORDS), np.uint64)
+def _hashes(tag: int, *, backend: str, **columns: Words) -> Words:
+    """H(tag, …) of each row; the columns by the names of the caller's arguments."""
+    (first, head), *others = columns.items()
+    same_count(len(head), first, {name: len(column) for name, column in others})
+    inputs = np.zeros((len(head), 4, _WORDS), np.uint64)
     inputs[:, 0] = number_words(tag, _WORDS)
-    for place, column in enumerate(columns, 1):
-        if len(column) != count:
-            raise ArgumentError("columns", f"{len(column)} rows beside {count}", "as many rows of each")
+    for place, column in enumerate(columns.values(), 1):
         inputs[:, place] = column
     return poseidon.hash_batch(CURVE, inputs, backend=backend)
 
@@ -200,7 +201,10 @@ def _elements(array: Any, argument: str) -> Words:
     if not isinstance(array, np.ndarray) or array.dtype != np.uint64 or array.shape[1:] != (_WORDS,):
         came = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
         raise ArgumentError(argument, came, f"a uint64 array of shape (n, {_WORDS})")
-    return array
+    elements = np.ascontiguousarray(array)
+    if (row := first_above(elements, params.FIELD)) >= 0:
+        raise ArgumentError(argument, f"a value that is not in row {row}", "values below r")
+    return elements
 
 
 def _numbers(array: Any, argument: str) -> Words:

@@ -41,11 +41,20 @@ class Limits:
         seconds: for each witness, and for making an instance.
         memory_bytes: of an instance. A batch has one for each thread.
         module_bytes: of the WASM module, which is compiled before anything can be stopped.
+
+    Raises:
+        ArgumentError: one that is no number above 0.
     """
 
     seconds: float = 60.0
     memory_bytes: int = 1 << 30
     module_bytes: int = 1 << 26
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "memory_bytes", "module_bytes"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1 << 62:
+                raise ArgumentError(name, repr(value), "a number above 0 and below 2^62")
 
 
 def calculate(
