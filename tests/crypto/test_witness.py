@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import pickle
 import random
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from supervm.crypto.witness import Limits, calculate, calculate_many
 from supervm.kernels import set_threads
 from supervm.kernels.errors import ArgumentError, SupervmError
 
+VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 MULTIPLY = circuits.get("multiply_v1").calculator()
 INPUTS = {"binding": 5, "product": 6, "left": 2, "right": 3}
 
@@ -223,6 +226,27 @@ def module(
             {" ".join(lines)} {extra})"""
         )
     )
+
+
+QUAD = """template Q() {
+    signal input a; signal input b; signal input c; signal output d; signal e; signal f;
+    e <== a * b; f <== e * c; d <== f * f + a;
+}
+component main {public [a,c]} = Q();"""
+"""What the calculator in tests/vectors was compiled from, over the scalars of BLS12-381."""
+
+
+def test_another_compiler_and_field():
+    """The file that circom's own script writes, too."""
+    wasm = lzma.decompress((VECTORS / "circom_quad_bls12_381.wasm.xz").read_bytes())
+    p = bls12_381.FR.modulus
+    a, b, c = 3, 1, 2
+    file = calculate(wasm, {"a": a, "b": b, "c": c})
+    assert (
+        hashlib.sha256(file).hexdigest() == "99aaab5bdeeeb8e1c04fe3c7631c95097c38cbb2c7b6dfc1c4f9af1dcd844e2d"
+    )
+    e, f = a * b % p, a * b * c % p
+    assert elements(file) == [1, (f * f + a) % p, a, c, b, e, f]
 
 
 def test_both_fields():
