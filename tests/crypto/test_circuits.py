@@ -288,6 +288,22 @@ def wrapped_amounts(rng: random.Random) -> Inputs:
     return shielded.transfer(rng, spent, root, [1 << 64, (120 - (1 << 64)) % R])
 
 
+def negative_note(rng: random.Random) -> Inputs:
+    """A note in the tree that no transfer makes, since its amount is −50."""
+    spent, root = planted(rng, R - 50, 70)
+    return shielded.transfer(rng, spent, root, [20, 0])
+
+
+def negative_value_in(rng: random.Random) -> Inputs:
+    spent, root = _two(rng)
+    return shielded.transfer(rng, spent, root, [100, 0], public_in=R - 20)
+
+
+def negative_value_out(rng: random.Random) -> Inputs:
+    spent, root = _two(rng)
+    return shielded.transfer(rng, spent, root, [120, 20], public_out=R - 20)
+
+
 def negative_fee(rng: random.Random) -> Inputs:
     spent, root = _two(rng)
     return shielded.transfer(rng, spent, root, [120, 5], fee=R - 5)
@@ -345,6 +361,9 @@ FRAUDS = [
     Fraud("ringct_v1", same_note_twice, "* inverse ==="),
     Fraud("ringct_v1", second_nullifier, "nullifier[k] ===", forged=False),
     Fraud("ringct_v1", wrapped_amounts, "Num2Bits"),
+    Fraud("ringct_v1", negative_note, "Num2Bits", forged=False),
+    Fraud("ringct_v1", negative_value_in, "Num2Bits", forged=False),
+    Fraud("ringct_v1", negative_value_out, "Num2Bits", forged=False),
     Fraud("ringct_v1", negative_fee, "Num2Bits", forged=False),
     Fraud("ringct_v1", more_out_than_in, "in_amount[0] +", forged=False),
     Fraud("ringct_v1", changed_fee, "in_amount[0] +"),
