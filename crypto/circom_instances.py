@@ -125,6 +125,9 @@ class Instance:
         self._raw = np.zeros(2 * 4 + 1, np.int64)
         """Three arguments of two words each, two words of room, and the trap."""
         self._calls = self._addresses()
+        # Compiled now, if they never were: that is no time of a witness.
+        _set_inputs(self._calls, 0, 0, np.zeros((0, 3), np.int64), np.zeros((0, ELEMENT_WORDS), np.uint64))
+        _read_witness(self._calls, 0, 0, 0, 0)
         self.curve = self._checked_form()
         self.inputs, self.wires = self._call("getInputSize"), self._call("getWitnessSize")
         if self.wires < 1 or ELEMENT_BYTES * self.wires > memory_bytes:
