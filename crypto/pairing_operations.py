@@ -23,12 +23,16 @@ from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.backends import CpuBackend, register_on_cpu
 from supervm.kernels.cpu.fields.element_type import Field
+from supervm.kernels.cpu.pairings.alone import BEGINS, miller_alone, power_alone
 from supervm.kernels.cpu.pairings.pairing import miller_slice, power_slice
 from supervm.kernels.pairing_spec import PairingSpec
 from supervm.kernels.threads import get_threads, run_slices
 
 PAIRINGS: dict[str, PairingSpec] = cuda_pairings.SPECS
 OPERATIONS = ("miller_loop", "final_exponentiation")
+
+FEW_ITEMS = {8: 3, 4: 2, 2: 1, 1: 0}
+"""Items, by lanes, that are faster one after the other in all lanes than side by side with one lane each."""
 
 MOST_ITEMS = 64
 """Items of one slice: milliseconds of work."""
@@ -49,6 +53,18 @@ def _arrays(spec: PairingSpec) -> dict[str, npt.NDArray[Any]]:
     }
 
 
+@functools.cache
+def _alone(spec: PairingSpec, width: int) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """What kernels of items alone take: (program, where each begins), (where places are, where names begin)."""
+    numbers, starts = programs.bundled_code(spec, width)
+    there = programs.layout(width)
+    where = np.zeros(programs.PLACES["working"], np.int64)
+    for place, (row, lane) in there.homes.items():
+        where[place] = row * width + lane
+    begins = np.array([there.begins[name] for name in BEGINS], np.int64)
+    return (np.array(numbers, np.int64), np.array(starts, np.int64)), (where, begins)
+
+
 def _for_slices(items: int, work: Any) -> None:
     """Slices of whole lane groups, several for each thread."""
     share = -(-items // (4 * get_threads())) if get_threads() > 1 else items
@@ -64,6 +80,10 @@ def _miller_loop(spec: PairingSpec, field: Field, first: Words, second: Words, r
     code = arrays["program"], arrays["starts"], arrays["constants"], arrays["digits"]
     kind = spec.divided, not spec.divided and spec.parameter < 0
     p, q, written = _flat(first), _flat(second), results.reshape(-1)
+    if len(first) <= FEW_ITEMS[field.lanes.width]:
+        own = *_alone(spec, field.lanes.width), arrays["constants"], arrays["digits"]
+        miller_alone(field, *own, *kind, pairs, p, q, 0, len(first), written)
+        return
     _for_slices(
         len(first),
         lambda start, stop: miller_slice(field, *code, *kind, pairs, p, q, start, stop, written),
@@ -75,6 +95,10 @@ def _final_exponentiation(spec: PairingSpec, field: Field, values: Words, result
     code = arrays["program"], arrays["starts"], arrays["constants"], arrays["schedule"]
     elements = programs.last_power(spec).elements
     given, written = _flat(values), results.reshape(-1)
+    if len(values) <= FEW_ITEMS[field.lanes.width]:
+        own = *_alone(spec, field.lanes.width), arrays["constants"], arrays["schedule"]
+        power_alone(field, *own, elements, count, given, 0, len(values), written)
+        return
     _for_slices(
         len(values),
         lambda start, stop: power_slice(field, *code, elements, count, given, start, stop, written),

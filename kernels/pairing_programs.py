@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 
+from supervm.kernels.bundles import Home, bundled
 from supervm.kernels.pairing_spec import PairingSpec
 from supervm.kernels.straight_line import Row, Value, Writer, flat
 
@@ -132,10 +134,12 @@ class Tower(Writer):
             self.put(name, index, pair)
 
     def coefficient(self, k: int, a: Element, b: dict[int, Pair]) -> Pair:
-        """Coefficient k of a · b, for the coefficients of b that are not 0."""
-        return self.products(
-            *((a[(k - j) % 6], pair if j <= k else self.by_xi(pair)) for j, pair in b.items())
-        )
+        """Coefficient k of a · b, for the coefficients of b that are not 0.
+
+        It is a's that are multiplied by ξ: each part of b is then a factor of one product in all coefficients.
+        """
+        factors = ((pair, a[k - j] if j <= k else self.by_xi(a[k - j])) for j, pair in b.items())
+        return self.products(*factors)
 
     def product(self, a: Element, b: dict[int, Pair]) -> Element:
         """a · b, likewise."""
@@ -315,12 +319,68 @@ INVERT = len(SEGMENTS)
 def segments(spec: PairingSpec) -> dict[str, list[Row]]:
     """The rows of each program."""
     free = range(PLACES["working"], PLACES["working"] + WORKING)
-    rows = {}
-    for name, formula in FORMULAS.items():
-        tower = Tower(spec)
-        formula(tower)
-        rows[name] = tower.segment(free)
-    return rows
+    return {name: _written(spec, name).segment(free) for name in FORMULAS}
+
+
+def _written(spec: PairingSpec, name: str) -> Tower:
+    tower = Tower(spec)
+    FORMULAS[name](tower)
+    return tower
+
+
+class Layout:
+    """Where the places of programs are if an item has all lanes to itself: each name's begin at a place of their own.
+
+    Args:
+        width: lanes.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.homes: dict[int, Home] = {}
+        self.begins: dict[str, int] = {}
+        at = 0
+        names = list(PLACES)
+        for name, following in pairwise(names[: names.index("working") + 1]):
+            self.begins[name] = at
+            places = list(range(PLACES[name], PLACES[following]))
+            for part in self._parts(places):
+                for index, place in enumerate(part):
+                    self.homes[place] = (at + index // width, index % width)
+                at += -(-len(part) // width)
+        self.begins["working"] = at
+        self.begins["end"] = at + WORKING
+
+    def _parts(self, places: list[int]) -> list[list[int]]:
+        """Elements of Fp12 begin with all c₀, and where lanes are left over those and the c₁ go apart."""
+        if len(places) != 12:
+            return [places]
+        parts = [places[::2], places[1::2]]
+        return parts if self.width > 6 else [parts[0] + parts[1]]
+
+    @property
+    def state(self) -> int:
+        """Places of a pair's state."""
+        return self.begins["adjugate"] - self.begins["point"]
+
+    @property
+    def element(self) -> int:
+        """Places of an element of Fp12."""
+        return self.begins["b"] - self.begins["a"]
+
+
+@cache
+def layout(width: int) -> Layout:
+    """The layout in so many lanes."""
+    return Layout(width)
+
+
+@cache
+def bundles(spec: PairingSpec, width: int) -> dict[str, list[Row]]:
+    """The rows of each program in bundles, for an item that has all lanes to itself."""
+    there = layout(width)
+    free = range(there.begins["working"], there.begins["end"])
+    return {name: bundled(_written(spec, name), width, there.homes, free) for name in FORMULAS}
 
 
 @cache
@@ -429,3 +489,9 @@ def _barreto_naehrig(s: Schedule, f: int) -> int:
 def code(spec: PairingSpec) -> tuple[list[int], list[int]]:
     """The numbers of all programs, and where each begins, see `straight_line.flat`."""
     return flat(list(segments(spec).values()))
+
+
+@cache
+def bundled_code(spec: PairingSpec, width: int) -> tuple[list[int], list[int]]:
+    """`code` for an item that has all lanes to itself."""
+    return flat(list(bundles(spec, width).values()))

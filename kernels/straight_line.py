@@ -53,8 +53,8 @@ class Writer:
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
+        self.outputs: dict[int, Value] = {}
         self._known: dict[Operation, Value] = {}
-        self._outputs: dict[int, Value] = {}
 
     def _made(self, kind: str, operands: Iterable[Value] = (), numbers: Iterable[int] = ()) -> Value:
         operation = Operation(kind, tuple(operands), tuple(numbers))
@@ -101,7 +101,7 @@ class Writer:
 
     def write(self, place: int, value: Value) -> None:
         """Let `value` stand at `place` in the end. All places are read before any is written."""
-        self._outputs[place] = value
+        self.outputs[place] = value
 
     # Places ----------------------------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ class Writer:
         Raises:
             ValueError: too few of them.
         """
-        needed = self._needed()
+        needed = self.needed()
         last = {operand: value for value in needed for operand in self.operations[value].operands}
         homes = self._homes(last)
         pool, rows, places = list(reversed(free)), list[Row](), dict[Value, int]()
@@ -124,7 +124,7 @@ class Writer:
                 places[value] = operation.numbers[0]
                 continue
             for operand in set(operation.operands):
-                kept = operand in homes or operand in self._outputs.values()
+                kept = operand in homes or operand in self.outputs.values()
                 if last[operand] == value and not kept and self.operations[operand].kind != "read":
                     pool.append(places[operand])
             if value not in homes and not pool:
@@ -133,9 +133,9 @@ class Writer:
             rows.append(_encoded(places[value], operation, places))
         return rows + self._moves(places)
 
-    def _needed(self) -> list[Value]:
+    def needed(self) -> list[Value]:
         """The values that what is written depends on."""
-        found, waiting = set[Value](), list(self._outputs.values())
+        found, waiting = set[Value](), list(self.outputs.values())
         while waiting:
             value = waiting.pop()
             if value not in found:
@@ -146,17 +146,17 @@ class Writer:
     def _homes(self, last: Mapping[Value, Value]) -> dict[Value, int]:
         """Values that can be computed where they are to stand in the end: nobody needs any more what stood there."""
         homes: dict[Value, int] = {}
-        for place, value in self._outputs.items():
+        for place, value in self.outputs.items():
             before = self._known.get(Operation("read", (), (place,)))
             if self.operations[value].kind == "read" or value in homes:
                 continue
-            if before is None or (last.get(before, -1) <= value and before not in self._outputs.values()):
+            if before is None or (last.get(before, -1) <= value and before not in self.outputs.values()):
                 homes[value] = place
         return homes
 
     def _moves(self, places: Mapping[Value, int]) -> list[Row]:
         """Rows that take to their places what was computed elsewhere."""
-        moves = [(place, places[value]) for place, value in self._outputs.items() if places[value] != place]
+        moves = [(place, places[value]) for place, value in self.outputs.items() if places[value] != place]
         if {target for target, _ in moves} & {source for _, source in moves}:
             raise ValueError("a value moves to a place that another one moves from")
         return [[target, -1, source] for target, source in moves]
@@ -168,13 +168,13 @@ def _encoded(place: int, operation: Operation, places: Mapping[Value, int]) -> R
         return [place, 0, *operands]
     if operation.kind == "dot":
         return [place, len(operands) // 2, *operands]
-    steps = _steps(list(zip(operation.numbers, operands, strict=True)))
-    return [place, -len(steps), *steps]
+    taken = steps(list(zip(operation.numbers, operands, strict=True)))
+    return [place, -len(taken), *taken]
 
 
-def _steps(terms: Sequence[tuple[int, int]]) -> list[int]:
+def steps(terms: Sequence[tuple[int, int]]) -> list[int]:
     """Σ coefficient · m[place] by Horner's rule in the coefficients' bits, from the highest."""
-    steps: list[int] = []
+    taken: list[int] = []
     weight = 0
     for bit in reversed(range(max(abs(coefficient) for coefficient, _ in terms).bit_length())):
         chosen = [
@@ -183,12 +183,12 @@ def _steps(terms: Sequence[tuple[int, int]]) -> list[int]:
             if abs(coefficient) >> bit & 1
         ]
         for index, step in enumerate(chosen or [ZERO]):
-            doubled = index == 0 and bool(steps)
+            doubled = index == 0 and bool(taken)
             heavier = weight * (2 if doubled else 1) + 1
             carried = heavier > IN_STEPS
             weight = (3 if doubled else 2) if carried else heavier
-            steps.append(step + (DOUBLED if doubled else 0) + (CARRIED if carried else 0))
-    return steps
+            taken.append(step + (DOUBLED if doubled else 0) + (CARRIED if carried else 0))
+    return taken
 
 
 def flat(segments: Sequence[Sequence[Row]]) -> tuple[list[int], list[int]]:

@@ -32,7 +32,7 @@ BIAS = 2 * LARGEST_WEIGHT + 2
 """Multiples of p that make any small sum positive, and above p."""
 
 
-class _Steps:
+class Steps:
     """What a small sum is made of, for one kind of lanes. Totals are lists of values that a loop carries."""
 
     def __init__(self, builder: ir.IRBuilder, element: ElementType) -> None:
@@ -49,8 +49,12 @@ class _Steps:
         """A number in every lane."""
         return every(self.builder, self.element.lanes.llvm, number)
 
+    def signs(self, step: ir.Value) -> ir.Value:
+        """−1 in the lanes where a step is negative, else 0."""
+        return self.all_lanes(self.builder.sext(self.flag(step, NEGATIVE), I64))
 
-class _LaneSteps(_Steps):
+
+class _LaneSteps(Steps):
     """Totals are signed limbs of 52 bits that are not carried."""
 
     def begin(self) -> Wide:
@@ -59,7 +63,7 @@ class _LaneSteps(_Steps):
     def step(self, total: Wide, limbs: Wide, step: ir.Value) -> Wide:
         b = self.builder
         shift = self.all_lanes(b.zext(self.flag(step, DOUBLED), I64))
-        sign = self.all_lanes(b.sext(self.flag(step, NEGATIVE), I64))
+        sign = self.signs(step)
         return [
             b.add(b.shl(whole, shift), b.sub(b.xor(limb, sign), sign))
             for whole, limb in zip(total, limbs, strict=True)
@@ -99,7 +103,7 @@ class _LaneSteps(_Steps):
         return less
 
 
-class _DoubleSteps(_Steps):
+class _DoubleSteps(Steps):
     """Totals are the bits of doubles, each limb below 2^53."""
 
     def begin(self) -> Wide:
@@ -122,7 +126,7 @@ class _DoubleSteps(_Steps):
         d = Doubles(self.e)
         one, two = (ir.Constant(I64, bits_of(x)) for x in (1.0, 2.0))
         factor = d.real(self.all_lanes(b.select(self.flag(step, DOUBLED), two, one)))
-        sign = self.all_lanes(b.shl(b.zext(self.flag(step, NEGATIVE), I64), ir.Constant(I64, 63)))
+        sign = b.and_(self.signs(step), self.e.constant(1 << 63))
         return [
             d.bits(d.fma(d.real(whole), factor, d.real(b.xor(limb, sign))))
             for whole, limb in zip(chosen, limbs, strict=True)
@@ -137,7 +141,7 @@ class _DoubleSteps(_Steps):
         return [self.builder.xor(limb, self.e.constant(1 << 63)) for limb in limbs]
 
 
-class _OneLaneSteps(_Steps):
+class _OneLaneSteps(Steps):
     """A total is one signed integer of a word more than an element."""
 
     @property
@@ -179,7 +183,7 @@ class _OneLaneSteps(_Steps):
         return self._below(self.builder.sub(self._constant(self.code.spec.modulus), self._whole(limbs)))
 
 
-def _kinds(element: ElementType) -> tuple[type[_Steps], Any]:
+def kinds(element: ElementType) -> tuple[type[Steps], Any]:
     """What writes small sums and what writes sums of products."""
     code = element.code
     if isinstance(code, MontgomeryDoubles):
@@ -189,28 +193,29 @@ def _kinds(element: ElementType) -> tuple[type[_Steps], Any]:
     return (_LaneSteps, WideLanes(code)) if element.lanes.width > 1 else (_OneLaneSteps, WideOne(code))
 
 
-class _Memory:
+class Memory:
     """Elements at places."""
 
     def __init__(self, builder: ir.IRBuilder, element: ElementType, base: ir.Value) -> None:
         self.builder, self.limbs = builder, element.code.limbs
         self.base = builder.bitcast(base, element.lanes.llvm.as_pointer())
 
-    def _pointer(self, place: ir.Value, limb: int) -> ir.Value:
+    def pointer(self, place: ir.Value, limb: int) -> ir.Value:
+        """Where a limb of the element at a place is, in all lanes."""
         first = self.builder.mul(place, ir.Constant(I64, self.limbs))
         return self.builder.gep(self.base, [self.builder.add(first, ir.Constant(I64, limb))])
 
     def load(self, place: ir.Value) -> Wide:
         """The limbs at a place."""
-        return [self.builder.load(self._pointer(place, limb), align=8) for limb in range(self.limbs)]
+        return [self.builder.load(self.pointer(place, limb), align=8) for limb in range(self.limbs)]
 
     def store(self, place: ir.Value, limbs: Wide) -> None:
         """Write them."""
         for index, limb in enumerate(limbs):
-            self.builder.store(limb, self._pointer(place, index), align=8)
+            self.builder.store(limb, self.pointer(place, index), align=8)
 
 
-def _repeated(
+def repeated(
     builder: ir.IRBuilder, count: ir.Value, start: Wide, body: Callable[[ir.Value, Wide], Wide]
 ) -> Wide:
     """`start` after body(index, values) for index from 0 to count − 1, which is 1 or more rounds."""
@@ -234,7 +239,7 @@ def _repeated(
     return results
 
 
-class _Row:
+class Row:
     """A row's operands, at the builder's position.
 
     Args:
@@ -244,26 +249,24 @@ class _Row:
     """
 
     def __init__(
-        self, builder: ir.IRBuilder, element: ElementType, kept: _Memory, operand: Any, count: Any
+        self, builder: ir.IRBuilder, element: ElementType, kept: Memory, operand: Any, count: Any
     ) -> None:
         self.builder, self.element, self.kept = builder, element, kept
         self.operand: Callable[[ir.Value], ir.Value] = operand
         self.count: ir.Value = count
-        self.steps: Any = _kinds(element)[0](builder, element)
+        self.steps: Any = kinds(element)[0](builder, element)
 
 
-def _operation(write: Callable[[_Row], Wide]) -> Any:
+def operation(write: Callable[[Row], Wide]) -> Any:
     """An intrinsic that writes one row's result: (field, memory, program, where its operands begin, count, place)."""
 
     @intrinsic
-    def operation(
-        typingctx: Any, field: Any, memory: Any, program: Any, at: Any, count: Any, place: Any
-    ) -> Any:
+    def written(typingctx: Any, field: Any, memory: Any, program: Any, at: Any, count: Any, place: Any) -> Any:
         element = field.element
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             align_stack(builder, element.lanes)
-            kept = _Memory(
+            kept = Memory(
                 builder, element, element_pointer(context, builder, memory, args[1], ir.Constant(I64, 0))
             )
 
@@ -271,17 +274,17 @@ def _operation(write: Callable[[_Row], Wide]) -> Any:
                 where = builder.add(args[3], index)
                 return builder.load(element_pointer(context, builder, program, args[2], where))
 
-            kept.store(args[5], write(_Row(builder, element, kept, operand, args[4])))
+            kept.store(args[5], write(Row(builder, element, kept, operand, args[4])))
             return context.get_dummy_value()
 
         return types.void(field, memory, program, types.int64, types.int64, types.int64), codegen
 
-    return operation
+    return written
 
 
-def _dot(row: _Row) -> Wide:
+def _dot(row: Row) -> Wide:
     b = row.builder
-    e, wide = Alternating(b, row.element.lanes, 1), _kinds(row.element)[1]
+    e, wide = Alternating(b, row.element.lanes, 1), kinds(row.element)[1]
 
     def single(values: Wide) -> list[Groups]:
         return [(value,) for value in values]
@@ -291,26 +294,28 @@ def _dot(row: _Row) -> Wide:
         factors = (row.kept.load(row.operand(b.add(first, ir.Constant(I64, offset)))) for offset in (0, 1))
         return [column[0] for column in wide.gather(e, single(columns), *map(single, factors))]
 
-    columns = _repeated(b, row.count, [e.constant(0)[0]] * wide.size, body)
+    columns = repeated(b, row.count, [e.constant(0)[0]] * wide.size, body)
     return [limb[0] for limb in wide.reduce(e, single(columns))]
 
 
-def _sum(row: _Row) -> Wide:
+def sum_of_steps(row: Row) -> Wide:
+    """The small sum that a row is."""
+
     def body(index: ir.Value, total: Wide) -> Wide:
         step = row.operand(index)
         place = row.builder.and_(step, ir.Constant(I64, DOUBLED - 1))
         return list(row.steps.step(total, row.kept.load(place), step))
 
-    return list(row.steps.finish(_repeated(row.builder, row.count, row.steps.begin(), body)))
+    return list(row.steps.finish(repeated(row.builder, row.count, row.steps.begin(), body)))
 
 
-def _negative(row: _Row) -> Wide:
+def _negative(row: Row) -> Wide:
     return list(row.steps.negative(row.kept.load(row.operand(ir.Constant(I64, 0)))))
 
 
-dot = _operation(_dot)
-small_sum = _operation(_sum)
-negative = _operation(_negative)
+dot = operation(_dot)
+small_sum = operation(sum_of_steps)
+negative = operation(_negative)
 
 
 @njit(nogil=True, cache=True)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs of one item alone, whose operations go side by side in lanes; see `kernels.bundles` for what the numbers mean.
+
+Memory and bounds are those of `fields.straight_line`, but that the lanes of a place hold elements of the same item.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit
+
+from supervm.kernels.bundles import FROM_LANE, SIGNS
+from supervm.kernels.cpu.fields.straight_line import Memory, Row, kinds, operation, repeated, sum_of_steps
+from supervm.kernels.cpu.fields.wide_codegen import Alternating, Groups, Wide
+from supervm.kernels.cpu.lanes import lanes as ln
+from supervm.kernels.cpu.lanes.lanes import I1, I32, I64, every, vector
+
+# mypy: disallow_untyped_defs=False
+
+
+def _element(kept: Memory, place: ir.Value, lane: ir.Value, limb: int) -> ir.Value:
+    """A limb of one lane's element."""
+    b = kept.builder
+    row = b.bitcast(kept.pointer(place, limb), I64.as_pointer())
+    return b.load(b.gep(row, [lane]), align=8)
+
+
+def _factor(row: Row, code: ir.Value) -> Wide:
+    """An operand that is a place, or one lane's element in every lane."""
+    b, llvm = row.builder, row.element.lanes.llvm
+    whole, single, after = (b.append_basic_block(name) for name in ("place", "lane", "factor"))
+    b.cbranch(b.icmp_signed("<", code, ir.Constant(I64, FROM_LANE)), whole, single)
+    b.position_at_end(whole)
+    loaded = row.kept.load(code)
+    b.branch(after)
+    b.position_at_end(single)
+    place = b.and_(code, ir.Constant(I64, FROM_LANE - 1))
+    lane = b.sub(b.lshr(code, ir.Constant(I64, FROM_LANE.bit_length() - 1)), ir.Constant(I64, 1))
+    spread = [every(b, llvm, _element(row.kept, place, lane, limb)) for limb in range(row.kept.limbs)]
+    b.branch(after)
+    b.position_at_end(after)
+    factor = []
+    for one, other in zip(loaded, spread, strict=True):
+        factor.append(b.phi(llvm))
+        factor[-1].add_incoming(one, whole)
+        factor[-1].add_incoming(other, single)
+    return factor
+
+
+def _dot(row: Row) -> Wide:
+    b = row.builder
+    e, wide = Alternating(b, row.element.lanes, 1), kinds(row.element)[1]
+
+    def single(values: Wide) -> list[Groups]:
+        return [(value,) for value in values]
+
+    def body(index: ir.Value, columns: Wide) -> Wide:
+        first = b.shl(index, ir.Constant(I64, 1))
+        y = _factor(row, row.operand(b.add(first, ir.Constant(I64, 1))))
+        x = row.kept.load(row.operand(first))
+        return [column[0] for column in wide.gather(e, single(columns), single(x), single(y))]
+
+    columns = repeated(b, row.count, [e.constant(0)[0]] * wide.size, body)
+    return [limb[0] for limb in wide.reduce(e, single(columns))]
+
+
+def _sum(row: Row) -> Wide:
+    b, lanes = row.builder, row.element.lanes
+
+    def signs(step: ir.Value) -> ir.Value:
+        bits = b.trunc(b.lshr(step, ir.Constant(I64, SIGNS.bit_length() - 1)), ir.IntType(lanes.width))
+        return b.sext(b.bitcast(bits, vector(I1, lanes.width)), lanes.llvm)
+
+    row.steps.signs = signs
+    return sum_of_steps(row)
+
+
+def _gather(row: Row) -> Wide:
+    b, lanes = row.builder, row.element.lanes
+    limbs: Wide = [ir.Constant(lanes.llvm, ir.Undefined)] * row.kept.limbs
+    for index in range(lanes.width):
+        code = row.operand(ir.Constant(I64, index))
+        place = b.lshr(code, ir.Constant(I64, lanes.width.bit_length() - 1))
+        lane = b.and_(code, ir.Constant(I64, lanes.width - 1))
+        for limb, before in enumerate(limbs):
+            part = _element(row.kept, place, lane, limb)
+            limbs[limb] = b.insert_element(before, part, ir.Constant(I32, index))
+    return limbs
+
+
+dot = operation(_dot)
+small_sum = operation(_sum)
+gather = operation(_gather)
+
+
+@njit(nogil=True, cache=True)
+def run(field, program, start, stop, memory):
+    """Run the rows of a program's numbers start … stop − 1.
+
+    Args:
+        field: a `Field` marker of a prime field in Montgomery form, with more than one lane.
+        program: int64, see `kernels.bundles`.
+        memory: flat uint64; place i begins at word i · `field.storage`.
+    """
+    at = start
+    while at < stop:
+        place, count = program[at], program[at + 1]
+        at += 2
+        if count > 0:
+            dot(field, memory, program, at, count, place)
+            at += 2 * count
+        elif count < 0:
+            small_sum(field, memory, program, at, -count, place)
+            at -= count
+        else:
+            gather(field, memory, program, at, 1, place)
+            at += ln.lane_width(field)
