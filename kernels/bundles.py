@@ -11,7 +11,7 @@ A row is a list of integers again, its first the place that is written, in all l
 |---|---|
 | `place, n, x₁, y₁, … xₙ, yₙ` | Σ m[xᵢ]·m[yᵢ]; y = place, or place + (lane + 1)·`FROM_LANE` for that lane's element in every lane |
 | `place, −n, s₁, … sₙ` | n steps total ← 2^d · total ± m[x]; s = x + d·`DOUBLED` + `SIGNS` · (bits of the lanes where it is −) |
-| `place, 0, e₀, e₁ …` | to each lane the element e = place · width + lane |
+| `place, 0, n, x₁, b₁, l₁₀, l₁₁ … ` | from n places in turn: to the lanes whose bits b has, m[x] of the lane l that each has an entry for |
 """
 
 from __future__ import annotations
@@ -61,7 +61,12 @@ class _Bundle:
         target = places.get(self.target, self.target)
         operands = [(places.get(place, place), lane) for place, lane in self.operands]
         if self.kind == "gather":
-            return [target, 0, *(place * width + lane for place, lane in operands)]
+            sources = list(dict.fromkeys(place for place, _ in operands))
+            row = [target, 0, len(sources)]
+            for source in sources:
+                row += [source, sum((place == source) << at for at, (place, _) in enumerate(operands))]
+                row += [lane for _, lane in operands]
+            return row
         if self.kind == "dot":
             return [target, len(operands) // 2, *(place + (lane + 1) * FROM_LANE for place, lane in operands)]
         taken = [place + extra for (place, _), extra in zip(operands, self.extra, strict=True)]
@@ -322,7 +327,9 @@ def evaluate(rows: Sequence[Row], memory: dict[Home, int], modulus: int, width: 
         for lane in range(width):
             total = 0
             if count == 0:
-                total = memory[divmod(rest[lane], width)]
+                for at in range(1, len(rest), width + 2):
+                    source, chosen = rest[at : at + 2]
+                    total = memory[source, rest[at + 2 + lane]] if chosen >> lane & 1 else total
             elif count < 0:
                 for step in rest:
                     total *= 2 if step & DOUBLED else 1

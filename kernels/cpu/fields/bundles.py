@@ -15,7 +15,7 @@ from supervm.kernels.bundles import FROM_LANE, SIGNS
 from supervm.kernels.cpu.fields.straight_line import Memory, Row, kinds, operation, repeated, sum_of_steps
 from supervm.kernels.cpu.fields.wide_codegen import Alternating, Groups, Wide
 from supervm.kernels.cpu.lanes import lanes as ln
-from supervm.kernels.cpu.lanes.lanes import I1, I32, I64, every, vector
+from supervm.kernels.cpu.lanes.lanes import I1, I32, I64, LanesType, call_llvm, every, vector
 
 # mypy: disallow_untyped_defs=False
 
@@ -78,16 +78,33 @@ def _sum(row: Row) -> Wide:
 
 
 def _gather(row: Row) -> Wide:
-    b, lanes = row.builder, row.element.lanes
-    limbs: Wide = [ir.Constant(lanes.llvm, ir.Undefined)] * row.kept.limbs
+    """Each place's lanes in another order, those that are meant taken over."""
+    b, lanes, size = row.builder, row.element.lanes, row.element.lanes.width + 2
+
+    def body(index: ir.Value, limbs: Wide) -> Wide:
+        at = b.mul(index, ir.Constant(I64, size))
+        place, bits = (row.operand(b.add(at, ir.Constant(I64, offset))) for offset in (0, 1))
+        chosen = b.bitcast(b.trunc(bits, ir.IntType(lanes.width)), vector(I1, lanes.width))
+        order = row.operands(b.add(at, ir.Constant(I64, 2)), lanes.llvm)
+        found = row.kept.load(place)
+        return [
+            b.select(chosen, _reordered(b, lanes, limb, order), before)
+            for limb, before in zip(found, limbs, strict=True)
+        ]
+
+    nothing = ir.Constant(lanes.llvm, [0] * lanes.width)
+    return repeated(b, row.count, [nothing] * row.kept.limbs, body)
+
+
+def _reordered(b: ir.IRBuilder, lanes: LanesType, limb: ir.Value, order: ir.Value) -> ir.Value:
+    """Lane i of the result is lane order[i] of `limb`."""
+    if lanes.width == 8:
+        return call_llvm(b, "llvm.x86.avx512.permvar.di.512", lanes.llvm, [limb, order])
+    result = ir.Constant(lanes.llvm, ir.Undefined)
     for index in range(lanes.width):
-        code = row.operand(ir.Constant(I64, index))
-        place = b.lshr(code, ir.Constant(I64, lanes.width.bit_length() - 1))
-        lane = b.and_(code, ir.Constant(I64, lanes.width - 1))
-        for limb, before in enumerate(limbs):
-            part = _element(row.kept, place, lane, limb)
-            limbs[limb] = b.insert_element(before, part, ir.Constant(I32, index))
-    return limbs
+        at = ir.Constant(I32, index)
+        result = b.insert_element(result, b.extract_element(limb, b.extract_element(order, at)), at)
+    return result
 
 
 dot = operation(_dot)
@@ -115,5 +132,5 @@ def run(field, program, start, stop, memory):
             small_sum(field, memory, program, at, -count, place)
             at -= count
         else:
-            gather(field, memory, program, at, 1, place)
-            at += ln.lane_width(field)
+            gather(field, memory, program, at + 1, program[at], place)
+            at += 1 + program[at] * (ln.lane_width(field) + 2)

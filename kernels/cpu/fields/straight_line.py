@@ -244,17 +244,26 @@ class Row:
 
     Args:
         kept: the memory.
-        operand: the number at an index.
+        numbers: address of the operands.
         count: how many, or how many pairs.
     """
 
     def __init__(
-        self, builder: ir.IRBuilder, element: ElementType, kept: Memory, operand: Any, count: Any
+        self, builder: ir.IRBuilder, element: ElementType, kept: Memory, numbers: ir.Value, count: ir.Value
     ) -> None:
         self.builder, self.element, self.kept = builder, element, kept
-        self.operand: Callable[[ir.Value], ir.Value] = operand
-        self.count: ir.Value = count
+        self.count = count
         self.steps: Any = kinds(element)[0](builder, element)
+        self._numbers = numbers
+
+    def operand(self, index: ir.Value) -> ir.Value:
+        """The number at an index."""
+        return self.builder.load(self.builder.gep(self._numbers, [index]))
+
+    def operands(self, index: ir.Value, lanes: ir.Type) -> ir.Value:
+        """As many numbers from there on as there are lanes."""
+        first = self.builder.gep(self._numbers, [index])
+        return self.builder.load(self.builder.bitcast(first, lanes.as_pointer()), align=8)
 
 
 def operation(write: Callable[[Row], Wide]) -> Any:
@@ -270,11 +279,8 @@ def operation(write: Callable[[Row], Wide]) -> Any:
                 builder, element, element_pointer(context, builder, memory, args[1], ir.Constant(I64, 0))
             )
 
-            def operand(index: ir.Value) -> ir.Value:
-                where = builder.add(args[3], index)
-                return builder.load(element_pointer(context, builder, program, args[2], where))
-
-            kept.store(args[5], write(Row(builder, element, kept, operand, args[4])))
+            numbers = element_pointer(context, builder, program, args[2], args[3])
+            kept.store(args[5], write(Row(builder, element, kept, numbers, args[4])))
             return context.get_dummy_value()
 
         return types.void(field, memory, program, types.int64, types.int64, types.int64), codegen
