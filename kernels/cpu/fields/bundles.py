@@ -15,7 +15,7 @@ from supervm.kernels.bundles import FROM_LANE, SIGNS
 from supervm.kernels.cpu.fields.straight_line import Memory, Row, kinds, operation, repeated, sum_of_steps
 from supervm.kernels.cpu.fields.wide_codegen import Alternating, Groups, Wide
 from supervm.kernels.cpu.lanes import lanes as ln
-from supervm.kernels.cpu.lanes.lanes import I1, I32, I64, LanesType, call_llvm, every, vector
+from supervm.kernels.cpu.lanes.lanes import I32, I64, LanesType, call_llvm, every
 
 # mypy: disallow_untyped_defs=False
 
@@ -62,18 +62,17 @@ def _dot(row: Row) -> Wide:
         x = row.kept.load(row.operand(first))
         return [column[0] for column in wide.gather(e, single(columns), single(x), single(y))]
 
-    columns = repeated(b, row.count, [e.constant(0)[0]] * wide.size, body)
+    columns = repeated(b, 0, row.count, [e.constant(0)[0]] * wide.size, body)
     return [limb[0] for limb in wide.reduce(e, single(columns))]
 
 
 def _sum(row: Row) -> Wide:
-    b, lanes = row.builder, row.element.lanes
+    b = row.builder
 
-    def signs(step: ir.Value) -> ir.Value:
-        bits = b.trunc(b.lshr(step, ir.Constant(I64, SIGNS.bit_length() - 1)), ir.IntType(lanes.width))
-        return b.sext(b.bitcast(bits, vector(I1, lanes.width)), lanes.llvm)
+    def negatives(step: ir.Value) -> ir.Value:
+        return row.lanes_of(b.lshr(step, ir.Constant(I64, SIGNS.bit_length() - 1)))
 
-    row.steps.signs = signs
+    row.steps.negatives = negatives
     return sum_of_steps(row)
 
 
@@ -84,7 +83,7 @@ def _gather(row: Row) -> Wide:
     def body(index: ir.Value, limbs: Wide) -> Wide:
         at = b.mul(index, ir.Constant(I64, size))
         place, bits = (row.operand(b.add(at, ir.Constant(I64, offset))) for offset in (0, 1))
-        chosen = b.bitcast(b.trunc(bits, ir.IntType(lanes.width)), vector(I1, lanes.width))
+        chosen = row.lanes_of(bits)
         order = row.operands(b.add(at, ir.Constant(I64, 2)), lanes.llvm)
         found = row.kept.load(place)
         return [
@@ -93,7 +92,7 @@ def _gather(row: Row) -> Wide:
         ]
 
     nothing = ir.Constant(lanes.llvm, [0] * lanes.width)
-    return repeated(b, row.count, [nothing] * row.kept.limbs, body)
+    return repeated(b, 0, row.count, [nothing] * row.kept.limbs, body)
 
 
 def _reordered(b: ir.IRBuilder, lanes: LanesType, limb: ir.Value, order: ir.Value) -> ir.Value:

@@ -23,7 +23,7 @@ from supervm.kernels.cpu.fields.montgomery import MontgomeryField
 from supervm.kernels.cpu.fields.montgomery_doubles import MontgomeryDoubles
 from supervm.kernels.cpu.fields.wide_codegen import Alternating, Groups, Wide, WideDoubles, WideLanes, WideOne
 from supervm.kernels.cpu.lanes.emitter import Emitter, digits
-from supervm.kernels.cpu.lanes.lanes import I64, element_pointer, every
+from supervm.kernels.cpu.lanes.lanes import I1, I64, element_pointer, every, vector
 from supervm.kernels.straight_line import CARRIED, DOUBLED, LARGEST_WEIGHT, NEGATIVE
 
 # mypy: disallow_untyped_defs=False
@@ -49,24 +49,25 @@ class Steps:
         """A number in every lane."""
         return every(self.builder, self.element.lanes.llvm, number)
 
-    def signs(self, step: ir.Value) -> ir.Value:
-        """−1 in the lanes where a step is negative, else 0."""
-        return self.all_lanes(self.builder.sext(self.flag(step, NEGATIVE), I64))
+    def negatives(self, step: ir.Value) -> ir.Value:
+        """Mask of the lanes where a step is negative."""
+        return every(self.builder, vector(I1, self.element.lanes.width), self.flag(step, NEGATIVE))
 
 
 class _LaneSteps(Steps):
     """Totals are signed limbs of 52 bits that are not carried."""
 
-    def begin(self) -> Wide:
-        return [self.e.constant(0)] * self.code.limbs
+    def begin(self, limbs: Wide, step: ir.Value) -> Wide:
+        b, negative = self.builder, self.negatives(step)
+        return [b.select(negative, b.neg(limb), limb) for limb in limbs]
 
     def step(self, total: Wide, limbs: Wide, step: ir.Value) -> Wide:
-        b = self.builder
+        b, negative = self.builder, self.negatives(step)
         shift = self.all_lanes(b.zext(self.flag(step, DOUBLED), I64))
-        sign = self.signs(step)
+        shifted = [b.shl(whole, shift) for whole in total]
         return [
-            b.add(b.shl(whole, shift), b.sub(b.xor(limb, sign), sign))
-            for whole, limb in zip(total, limbs, strict=True)
+            b.select(negative, b.sub(whole, limb), b.add(whole, limb))
+            for whole, limb in zip(shifted, limbs, strict=True)
         ]
 
     def finish(self, total: Wide) -> Wide:
@@ -106,8 +107,12 @@ class _LaneSteps(Steps):
 class _DoubleSteps(Steps):
     """Totals are the bits of doubles, each limb below 2^53."""
 
-    def begin(self) -> Wide:
-        return [self.e.constant(0)] * self.code.limbs
+    def begin(self, limbs: Wide, step: ir.Value) -> Wide:
+        sign = self._sign(step)
+        return [self.builder.xor(limb, sign) for limb in limbs]
+
+    def _sign(self, step: ir.Value) -> ir.Value:
+        return self.builder.select(self.negatives(step), self.e.constant(1 << 63), self.e.constant(0))
 
     def step(self, total: Wide, limbs: Wide, step: ir.Value) -> Wide:
         b = self.builder
@@ -126,7 +131,7 @@ class _DoubleSteps(Steps):
         d = Doubles(self.e)
         one, two = (ir.Constant(I64, bits_of(x)) for x in (1.0, 2.0))
         factor = d.real(self.all_lanes(b.select(self.flag(step, DOUBLED), two, one)))
-        sign = b.and_(self.signs(step), self.e.constant(1 << 63))
+        sign = self._sign(step)
         return [
             d.bits(d.fma(d.real(whole), factor, d.real(b.xor(limb, sign))))
             for whole, limb in zip(chosen, limbs, strict=True)
@@ -151,14 +156,15 @@ class _OneLaneSteps(Steps):
     def _constant(self, value: int) -> ir.Constant:
         return ir.Constant(self._type, value)
 
-    def begin(self) -> Wide:
-        return [self._constant(0)]
+    def begin(self, limbs: Wide, step: ir.Value) -> Wide:
+        b = self.builder
+        sign = b.sext(self.flag(step, NEGATIVE), self._type)
+        return [b.sub(b.xor(self._whole(limbs), sign), sign)]
 
     def step(self, total: Wide, limbs: Wide, step: ir.Value) -> Wide:
         b = self.builder
         doubled = b.select(self.flag(step, DOUBLED), b.shl(total[0], self._constant(1)), total[0])
-        sign = b.sext(self.flag(step, NEGATIVE), self._type)
-        return [b.add(doubled, b.sub(b.xor(self._whole(limbs), sign), sign))]
+        return [b.add(doubled, self.begin(limbs, step)[0])]
 
     def _whole(self, limbs: Wide) -> ir.Value:
         return WideOne(self.code).whole(self.e, limbs, self._type)
@@ -216,27 +222,28 @@ class Memory:
 
 
 def repeated(
-    builder: ir.IRBuilder, count: ir.Value, start: Wide, body: Callable[[ir.Value, Wide], Wide]
+    builder: ir.IRBuilder, first: int, count: ir.Value, start: Wide, body: Callable[[ir.Value, Wide], Wide]
 ) -> Wide:
-    """`start` after body(index, values) for index from 0 to count − 1, which is 1 or more rounds."""
+    """`start` after body(index, values) for index from `first` to count − 1."""
     before = builder.block
-    loop, after = builder.append_basic_block("terms"), builder.append_basic_block("sum")
-    builder.branch(loop)
-    builder.position_at_end(loop)
+    check, loop, after = (builder.append_basic_block(name) for name in ("check", "term", "sum"))
+    builder.branch(check)
+    builder.position_at_end(check)
     index = builder.phi(I64)
-    index.add_incoming(ir.Constant(I64, 0), before)
+    index.add_incoming(ir.Constant(I64, first), before)
     values = []
     for value in start:
         values.append(builder.phi(value.type))
         values[-1].add_incoming(value, before)
+    builder.cbranch(builder.icmp_signed("<", index, count), loop, after)
+    builder.position_at_end(loop)
     results = body(index, values)
-    following = builder.add(index, ir.Constant(I64, 1))
-    index.add_incoming(following, builder.block)
+    index.add_incoming(builder.add(index, ir.Constant(I64, 1)), builder.block)
     for value, result in zip(values, results, strict=True):
         value.add_incoming(result, builder.block)
-    builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
+    builder.branch(check)
     builder.position_at_end(after)
-    return results
+    return list(values)
 
 
 class Row:
@@ -259,6 +266,11 @@ class Row:
     def operand(self, index: ir.Value) -> ir.Value:
         """The number at an index."""
         return self.builder.load(self.builder.gep(self._numbers, [index]))
+
+    def lanes_of(self, bits: ir.Value) -> ir.Value:
+        """Mask of the lanes whose bits are set in a number, of more than one lane."""
+        width = self.element.lanes.width
+        return self.builder.bitcast(self.builder.trunc(bits, ir.IntType(width)), vector(I1, width))
 
     def operands(self, index: ir.Value, lanes: ir.Type) -> ir.Value:
         """As many numbers from there on as there are lanes."""
@@ -300,19 +312,22 @@ def _dot(row: Row) -> Wide:
         factors = (row.kept.load(row.operand(b.add(first, ir.Constant(I64, offset)))) for offset in (0, 1))
         return [column[0] for column in wide.gather(e, single(columns), *map(single, factors))]
 
-    columns = repeated(b, row.count, [e.constant(0)[0]] * wide.size, body)
+    columns = repeated(b, 0, row.count, [e.constant(0)[0]] * wide.size, body)
     return [limb[0] for limb in wide.reduce(e, single(columns))]
 
 
 def sum_of_steps(row: Row) -> Wide:
     """The small sum that a row is."""
 
-    def body(index: ir.Value, total: Wide) -> Wide:
+    def operand(index: ir.Value) -> tuple[Wide, ir.Value]:
         step = row.operand(index)
-        place = row.builder.and_(step, ir.Constant(I64, DOUBLED - 1))
-        return list(row.steps.step(total, row.kept.load(place), step))
+        return row.kept.load(row.builder.and_(step, ir.Constant(I64, DOUBLED - 1))), step
 
-    return list(row.steps.finish(repeated(row.builder, row.count, row.steps.begin(), body)))
+    def body(index: ir.Value, total: Wide) -> Wide:
+        return list(row.steps.step(total, *operand(index)))
+
+    start = row.steps.begin(*operand(ir.Constant(I64, 0)))
+    return list(row.steps.finish(repeated(row.builder, 1, row.count, start, body)))
 
 
 def _negative(row: Row) -> Wide:
