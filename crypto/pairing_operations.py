@@ -65,10 +65,13 @@ def _alone(spec: PairingSpec, width: int) -> tuple[tuple[Any, Any], tuple[Any, A
     return (np.array(numbers, np.int64), np.array(starts, np.int64)), (where, begins)
 
 
-def _for_slices(items: int, work: Any) -> None:
-    """Slices of whole lane groups, several for each thread."""
-    share = -(-items // (4 * get_threads())) if get_threads() > 1 else items
-    run_slices(work, items, max(8, min(MOST_ITEMS, -(-share // 8) * 8)))
+def _for_slices(items: int, width: int, beside: Any, alone: Any) -> None:
+    """`beside` for slices of whole lane groups, several for each thread, and `alone` for each of a few that are left."""
+    few = items % width if items % width <= FEW_ITEMS[width] else 0
+    many = items - few
+    share = -(-many // (4 * get_threads())) if get_threads() > 1 else many
+    run_slices(beside, many, max(8, min(MOST_ITEMS, -(-share // 8) * 8)))
+    run_slices(lambda start, stop: alone(many + start, many + stop), few, 1)
 
 
 def _flat(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -76,32 +79,28 @@ def _flat(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _miller_loop(spec: PairingSpec, field: Field, first: Words, second: Words, results: Words) -> None:
-    arrays, pairs = _arrays(spec), first.shape[1]
-    code = arrays["program"], arrays["starts"], arrays["constants"], arrays["digits"]
-    kind = spec.divided, not spec.divided and spec.parameter < 0
+    arrays, pairs, width = _arrays(spec), first.shape[1], field.lanes.width
+    code = arrays["program"], arrays["starts"]
+    rest = arrays["constants"], arrays["digits"], spec.divided, not spec.divided and spec.parameter < 0, pairs
     p, q, written = _flat(first), _flat(second), results.reshape(-1)
-    if len(first) <= FEW_ITEMS[field.lanes.width]:
-        own = *_alone(spec, field.lanes.width), arrays["constants"], arrays["digits"]
-        miller_alone(field, *own, *kind, pairs, p, q, 0, len(first), written)
-        return
     _for_slices(
         len(first),
-        lambda start, stop: miller_slice(field, *code, *kind, pairs, p, q, start, stop, written),
+        width,
+        lambda start, stop: miller_slice(field, *code, *rest, p, q, start, stop, written),
+        lambda start, stop: miller_alone(field, *_alone(spec, width), *rest, p, q, start, stop, written),
     )
 
 
 def _final_exponentiation(spec: PairingSpec, field: Field, values: Words, results: Words) -> None:
-    arrays, count = _arrays(spec), values.shape[1]
-    code = arrays["program"], arrays["starts"], arrays["constants"], arrays["schedule"]
-    elements = programs.last_power(spec).elements
+    arrays, count, width = _arrays(spec), values.shape[1], field.lanes.width
+    code = arrays["program"], arrays["starts"]
+    rest = arrays["constants"], arrays["schedule"], programs.last_power(spec).elements, count
     given, written = _flat(values), results.reshape(-1)
-    if len(values) <= FEW_ITEMS[field.lanes.width]:
-        own = *_alone(spec, field.lanes.width), arrays["constants"], arrays["schedule"]
-        power_alone(field, *own, elements, count, given, 0, len(values), written)
-        return
     _for_slices(
         len(values),
-        lambda start, stop: power_slice(field, *code, elements, count, given, start, stop, written),
+        width,
+        lambda start, stop: power_slice(field, *code, *rest, given, start, stop, written),
+        lambda start, stop: power_alone(field, *_alone(spec, width), *rest, given, start, stop, written),
     )
 
 

@@ -43,6 +43,9 @@ TOGETHER = 16
 ITEMS_OF_A_GPU = 1 << 14
 """Parts that keep a GPU busy."""
 
+FEW_PAIRS = {8: 4, 4: 3, 2: 2}
+"""Pairs in all, by lanes, up to which an item's stay together, as items then have all lanes to themselves."""
+
 _LANES = {backend.name: backend.lanes.width for backend in CPU_BACKENDS}
 
 FEW_PARTS = 8
@@ -83,7 +86,9 @@ class Pairing:
         results = np.tile(self._one, (len(counts), 1, 1))
         if not len(first):
             return results
-        together = int(min(counts.max(), TOGETHER, -(-len(first) // self._side_by_side(backend))))
+        width, side_by_side = self._lanes(backend)
+        share = len(first) if len(first) <= FEW_PAIRS.get(width, 0) else -(-len(first) // side_by_side)
+        together = int(min(counts.max(), TOGETHER, share))
         values, parts = self._parts(first, second, ends, together, backend)
         numbers = np.diff(parts)
         few = np.flatnonzero((numbers > 0) & (numbers <= FEW_PARTS))
@@ -99,10 +104,11 @@ class Pairing:
         verdicts: Verdicts = (values == self._one).all(axis=(1, 2)).astype(np.int8)
         return verdicts
 
-    def _side_by_side(self, backend: str) -> int:
-        """Parts that are computed at the same time: fewer would leave lanes empty, and more share fewer squares."""
+    def _lanes(self, backend: str) -> tuple[int, int]:
+        """The lanes of a processor, of a GPU 0; and the parts that are computed at the same time: fewer would leave lanes
+        empty, and more share fewer squares."""
         name = resolve(f"{self.name}.pairing.miller_loop", backend).name
-        return ITEMS_OF_A_GPU if name == "cuda" else _LANES[name] * get_threads()
+        return (0, ITEMS_OF_A_GPU) if name == "cuda" else (_LANES[name], _LANES[name] * get_threads())
 
     def _checked(self, first: Any, second: Any, offsets: Any) -> Offsets:
         L = self._words
