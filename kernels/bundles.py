@@ -16,6 +16,7 @@ A row is a list of integers again, its first the place that is written, in all l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -35,6 +36,9 @@ Home = tuple[int, int]
 
 Vector = list[Value | None]
 """The value in each lane; None where it does not matter."""
+
+Form = tuple[int, ...]
+"""The magnitudes of a small sum's coefficients, the largest first."""
 
 _NOTHING: Value = -1
 """The constant 0 that pads a sum of products."""
@@ -116,8 +120,8 @@ class _Scheduler:
                 waiting.append(value)
         while waiting:
             ready = [v for v in waiting if all(each in self.found for each in self.operation(v).operands)]
-            chosen = self._chosen(ready, heights)
-            self._emit(chosen)
+            chosen, form = self._chosen(ready, heights)
+            self._emit(chosen, form)
             waiting = [value for value in waiting if value not in chosen]
         self._finish()
 
@@ -139,19 +143,29 @@ class _Scheduler:
 
     # What goes together ------------------------------------------------------------------------------------
 
-    def _chosen(self, ready: list[Value], heights: Mapping[Value, int]) -> list[Value]:
+    def _chosen(self, ready: list[Value], heights: Mapping[Value, int]) -> tuple[list[Value], Form]:
+        """Operations, and the form of their bundle if they are sums."""
         sums = [value for value in ready if self.operation(value).kind != "dot"]
         if sums:
             first = max(sums, key=lambda value: heights[value])
-            sums = [value for value in sums if self._magnitudes(value) == self._magnitudes(first)]
-            form = {value: self._form(value) for value in sums}
-            order = {each: index for index, each in enumerate(dict.fromkeys(form.values()))}
-            sums.sort(key=lambda value: (form[value] != form[first], order[form[value]], value))
-            return self._cut(sums, [form[value] for value in sums])
+            forms = dict.fromkeys(self._magnitudes(value) for value in sums)
+            fitting = {form: [v for v in sums if _fits(self._magnitudes(v), form)] for form in forms}
+            form = max(
+                (form for form in forms if first in fitting[form]),
+                key=lambda form: (min(self.width, len(fitting[form])), -len(form), -sum(form)),
+            )
+            return self._alike(fitting[form], first), form
         length = {value: len(self.operation(value).operands) for value in ready}
         key = {value: (-length[value], self.wanted.get(value, (-1, 0))[0]) for value in ready}
         ready.sort(key=lambda value: (key[value], value))
-        return self._cut(ready, [key[value] for value in ready])
+        return self._cut(ready, [key[value] for value in ready]), ()
+
+    def _alike(self, sums: list[Value], first: Value) -> list[Value]:
+        """As many sums as there are lanes, those with the signs and places of the first one before others."""
+        form = {value: self._form(value) for value in sums}
+        order = {each: index for index, each in enumerate(dict.fromkeys(form.values()))}
+        sums = sorted(sums, key=lambda value: (form[value] != form[first], order[form[value]], value))
+        return self._cut(sums, [form[value] for value in sums])
 
     def _cut(self, values: list[Value], keys: Sequence[object]) -> list[Value]:
         """As many as there are lanes; only those like the first one where that costs no bundle more."""
@@ -167,8 +181,8 @@ class _Scheduler:
         numbers = operation.numbers or (-1,)
         return sorted(zip(numbers, operation.operands, strict=True), key=lambda term: -abs(term[0]))
 
-    def _magnitudes(self, value: Value) -> list[int]:
-        return [abs(number) for number, _ in self._terms(value)]
+    def _magnitudes(self, value: Value) -> Form:
+        return tuple(abs(number) for number, _ in self._terms(value))
 
     def _form(self, value: Value) -> tuple[tuple[bool, int], ...]:
         """Of a sum: signs, and the places that operands are at."""
@@ -176,11 +190,12 @@ class _Scheduler:
 
     # Bundles -----------------------------------------------------------------------------------------------
 
-    def _emit(self, values: list[Value]) -> None:
-        lanes = self._lanes(values)
-        target = self._temporary()
-        kind = self.operation(values[0]).kind
-        (self._products if kind == "dot" else self._sums)(target, lanes)
+    def _emit(self, values: list[Value], form: Form) -> None:
+        lanes, target = self._lanes(values), self._temporary()
+        if form:
+            self._sums(target, lanes, form)
+        else:
+            self._products(target, lanes)
         for lane, value in lanes.items():
             self._stands((target, lane), value)
 
@@ -204,18 +219,17 @@ class _Scheduler:
             lanes[next(lane for lane in range(self.width) if lane not in lanes)] = value
         return lanes
 
-    def _sums(self, target: int, lanes: Mapping[int, Value]) -> None:
-        terms = {lane: self._terms(value) for lane, value in lanes.items()}
-        magnitudes = self._magnitudes(next(iter(lanes.values())))
+    def _sums(self, target: int, lanes: Mapping[int, Value], form: Form) -> None:
+        terms = {lane: _fitted(self._terms(value), form) for lane, value in lanes.items()}
         places, signs = [], []
-        for index in range(len(magnitudes)):
+        for index in range(len(form)):
             vector: Vector = [None] * self.width
             for lane, each in terms.items():
                 vector[lane] = each[index][1]
             places.append(self._place(vector))
             signs.append(sum((each[index][0] < 0) << lane for lane, each in terms.items()))
         # Terms are numbered from 1 on, as 0 is the constant's place.
-        taken = steps([(magnitude, index + 1) for index, magnitude in enumerate(magnitudes)])
+        taken = steps([(magnitude, index + 1) for index, magnitude in enumerate(form)])
         operands, extra = [], []
         for step in taken:
             term = step % DOUBLED - 1
@@ -318,6 +332,25 @@ class _Scheduler:
             ended = {bundle.target, *(each for each, _ in bundle.operands)}
             pool += [places[each] for each in sorted(ended) if each >= _TEMPORARY and last[each] == index]
         return rows
+
+
+def _fits(magnitudes: Form, form: Form) -> bool:
+    """Whether a small sum can stand beside one of this form: terms are missing, or 2a is a + a."""
+    return not Counter(magnitudes) - Counter(form) or (magnitudes, form) == ((2,), (1, 1))
+
+
+def _fitted(terms: list[tuple[int, Value]], form: Form) -> list[tuple[int, Value]]:
+    """The terms of such a sum in that form, with 0 for those that are missing."""
+    left = list(terms)
+    if [abs(number) for number, _ in left] == [2] and 2 not in form:
+        left = [(number // 2, value) for number, value in left] * 2
+    fitted = []
+    for magnitude in form:
+        term = next((term for term in left if abs(term[0]) == magnitude), (magnitude, _NOTHING))
+        fitted.append(term)
+        if term in left:
+            left.remove(term)
+    return fitted
 
 
 def evaluate(rows: Sequence[Row], memory: dict[Home, int], modulus: int, width: int) -> None:

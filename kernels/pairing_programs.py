@@ -167,10 +167,10 @@ class Tower(Writer):
         result = list(a)
         for low, high, plain, mixed in ((0, 3, 0, 3), (1, 4, 2, 5), (2, 5, 4, 1)):
             squares = self.square_and_product(a[low], a[high], self.by_xi(a[high]))
-            cross = self.products((a[low], self.total((2, a[high]))))
+            cross = self.products((a[low], a[high]))
             cross = self.by_xi(cross) if mixed == 1 else cross
             result[plain] = self.total((3, squares), (-2, a[plain]))
-            result[mixed] = self.total((3, cross), (2, a[mixed]))
+            result[mixed] = self.total((6, cross), (2, a[mixed]))
         return result
 
     # Points and lines ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from supervm.kernels.bundles import FROM_LANE, SIGNS
 from supervm.kernels.cpu.fields.straight_line import Memory, Row, kinds, operation, repeated, sum_of_steps
 from supervm.kernels.cpu.fields.wide_codegen import Alternating, Groups, Wide
 from supervm.kernels.cpu.lanes import lanes as ln
+from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.cpu.lanes.lanes import I32, I64, LanesType, call_llvm, every
 
 # mypy: disallow_untyped_defs=False
@@ -99,11 +100,14 @@ def _reordered(b: ir.IRBuilder, lanes: LanesType, limb: ir.Value, order: ir.Valu
     """Lane i of the result is lane order[i] of `limb`."""
     if lanes.width == 8:
         return call_llvm(b, "llvm.x86.avx512.permvar.di.512", lanes.llvm, [limb, order])
-    result = ir.Constant(lanes.llvm, ir.Undefined)
-    for index in range(lanes.width):
-        at = ir.Constant(I32, index)
-        result = b.insert_element(result, b.extract_element(limb, b.extract_element(order, at)), at)
-    return result
+    if lanes.width == 4:  # by halves, 2 · order and the one behind it
+        e, halves = Emitter(b, lanes), ir.VectorType(I32, 8)
+        low = e.shl(order, 1)
+        both = b.or_(low, e.shl(e.add(low, e.constant(1)), 32))
+        parts = [b.bitcast(each, halves) for each in (limb, both)]
+        return b.bitcast(call_llvm(b, "llvm.x86.avx2.permd", halves, parts), lanes.llvm)
+    swapped = b.shuffle_vector(limb, limb, ir.Constant(ir.VectorType(I32, 2), [1, 0]))
+    return b.select(b.icmp_unsigned("==", order, ir.Constant(lanes.llvm, [0, 1])), limb, swapped)
 
 
 dot = operation(_dot)
