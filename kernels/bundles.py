@@ -98,7 +98,7 @@ class _Scheduler:
     def __init__(self, writer: Writer, width: int, homes: Mapping[int, Home]) -> None:
         self.writer, self.width, self.homes = writer, width, homes
         self.bundles: list[_Bundle] = []
-        self.contents: dict[int, Vector] = {}
+        self.contents: dict[int, Vector] = {homes[ZERO][0]: [_NOTHING] * width}
         self.found: dict[Value, Home] = {_NOTHING: homes[ZERO]}
         self.wanted: dict[Value, Home] = {}
         for place, value in writer.outputs.items():
@@ -127,6 +127,9 @@ class _Scheduler:
 
     def _stands(self, home: Home, value: Value) -> None:
         place, lane = home
+        if home == self.homes[ZERO]:
+            self.found.setdefault(value, home)
+            return
         self.contents.setdefault(place, [None] * self.width)[lane] = value
         self.found.setdefault(value, home)
 
