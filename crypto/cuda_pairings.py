@@ -7,6 +7,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from supervm.crypto.params import bls12_381, bn254
 from supervm.kernels.cuda.constants import pairings
 from supervm.kernels.cuda.runtime import devices
@@ -59,7 +61,11 @@ def final_exponentiation(name: str) -> ItemProgram:
     )
 
 
-def _miller_loop(name: str, first: Any, second: Any, values: Any) -> None:
+def _miller_loop(name: str, first: Any, second: Any, against: Any, prepared: Any, values: Any) -> None:
+    """A GPU computes the lines of prepared points itself."""
+    if len(prepared):
+        points = np.broadcast_to(prepared.points, (len(second), *prepared.points.shape))
+        first, second = np.concatenate((first, against), 1), np.concatenate((second, points), 1)
     pairs = first.shape[1]
     if not 0 < pairs <= MOST_PAIRS:
         raise ArgumentError("first", f"{pairs} pairs an item", f"1 to {MOST_PAIRS}")

@@ -14,7 +14,7 @@ from supervm.crypto import curves, msm
 from supervm.crypto.calls import compute
 from supervm.crypto.group_operations import GROUPS, MAPS, OPERATIONS
 from supervm.crypto.msm_work import GROUPS as SUMS
-from supervm.crypto.pairing_operations import PAIRINGS
+from supervm.crypto.pairing_operations import PAIRINGS, nothing_prepared
 from supervm.crypto.signatures.batch import VERDICT
 
 Row = dict[str, Any]
@@ -96,7 +96,9 @@ def _miller_loop(name: str, rows: list[Row], backend: str) -> Iterable[Compariso
     second = _column(rows, "second", np.uint64).reshape(len(rows), -1, 2, 2, size)
     output = ((12, size), np.uint64)
     operation = f"{name}.pairing.miller_loop"
-    (loops,) = compute(operation, (first, second), len(rows), (output,), backend=backend)
+    others, fixed = np.zeros((len(rows), 0, 2, size), np.uint64), nothing_prepared(PAIRINGS[name])
+    inputs = first, second, others
+    (loops,) = compute(operation, inputs, len(rows), (output,), options=(fixed,), backend=backend)
     return _powers(name, rows, loops[:, None], backend)
 
 

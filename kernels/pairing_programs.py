@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The formulas of a pairing as straight-line programs: lines of the Miller loop, Fp12, and the schedule of the last power.
+"""The formulas of a pairing as straight-line programs: lines of the Miller loop and arithmetic in Fp12.
 
 Fp12 = Fp2[w]/(w⁶ − ξ); an element is six pairs, the coefficients of 1, w … w⁵, and a line has three that are not 0.
 A product is schoolbook, with one reduction for each part of each coefficient: a reduction costs as much as a product, and
@@ -12,11 +12,8 @@ of Fp2, and by w³ where the twist multiplies: the last power makes 1 of such fa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 
-from supervm.kernels.bundles import Home, bundled
 from supervm.kernels.pairing_spec import PairingSpec
 from supervm.kernels.straight_line import Row, Value, Writer, flat
 
@@ -188,9 +185,8 @@ class Tower(Writer):
         for index, pair in enumerate((rest, across, up)):
             self.put("line", index, pair)
 
-    def line(self) -> dict[int, Pair]:
+    def line(self, rest: Pair, across: Pair, up: Pair) -> dict[int, Pair]:
         """Its coefficients by the powers of w that the twist puts them at."""
-        rest, across, up = (self.pair("line", index) for index in range(3))
         return {0: up, 1: across, 3: rest} if self.spec.divided else {0: rest, 2: across, 3: up}
 
 
@@ -236,7 +232,14 @@ def _add(t: Tower, sign: int) -> None:
 
 
 def _line(t: Tower) -> None:
-    t.put_element("a", t.product(t.element("a"), t.line()))
+    t.put_element("a", t.product(t.element("a"), t.line(*(t.pair("line", index) for index in range(3)))))
+
+
+def _known_line(t: Tower) -> None:
+    """The same with a line at (1, 1) and `first` (y, x): it is taken to that point before."""
+    y, x = (t.read(PLACES["first"] + index) for index in range(2))
+    rest, across, up = (t.pair("line", index) for index in range(3))
+    t.put_element("a", t.product(t.element("a"), t.line(rest, t.scaled(across, x), t.scaled(up, y))))
 
 
 def _endomorphism(t: Tower) -> None:
@@ -298,6 +301,7 @@ FORMULAS: dict[str, Formula] = {
     "add": lambda t: _add(t, 1),
     "subtract": lambda t: _add(t, -1),
     "line": _line,
+    "known_line": _known_line,
     "endomorphism": _endomorphism,
     "multiply": _multiply,
     "cyclotomic_square": _cyclotomic_square,
@@ -319,68 +323,14 @@ INVERT = len(SEGMENTS)
 def segments(spec: PairingSpec) -> dict[str, list[Row]]:
     """The rows of each program."""
     free = range(PLACES["working"], PLACES["working"] + WORKING)
-    return {name: _written(spec, name).segment(free) for name in FORMULAS}
+    return {name: written(spec, name).segment(free) for name in FORMULAS}
 
 
-def _written(spec: PairingSpec, name: str) -> Tower:
+def written(spec: PairingSpec, name: str) -> Tower:
+    """The formula of a program."""
     tower = Tower(spec)
     FORMULAS[name](tower)
     return tower
-
-
-class Layout:
-    """Where the places of programs are if an item has all lanes to itself: each name's begin at a place of their own.
-
-    Args:
-        width: lanes.
-    """
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.homes: dict[int, Home] = {}
-        self.begins: dict[str, int] = {}
-        at = 0
-        names = list(PLACES)
-        for name, following in pairwise(names[: names.index("working") + 1]):
-            self.begins[name] = at
-            places = list(range(PLACES[name], PLACES[following]))
-            for part in self._parts(places):
-                for index, place in enumerate(part):
-                    self.homes[place] = (at + index // width, index % width)
-                at += -(-len(part) // width)
-        self.begins["working"] = at
-        self.begins["end"] = at + WORKING
-
-    def _parts(self, places: list[int]) -> list[list[int]]:
-        """Elements of Fp12 begin with all c₀, and where lanes are left over those and the c₁ go apart."""
-        if len(places) != 12:
-            return [places]
-        parts = [places[::2], places[1::2]]
-        return parts if self.width > 6 else [parts[0] + parts[1]]
-
-    @property
-    def state(self) -> int:
-        """Places of a pair's state."""
-        return self.begins["adjugate"] - self.begins["point"]
-
-    @property
-    def element(self) -> int:
-        """Places of an element of Fp12."""
-        return self.begins["b"] - self.begins["a"]
-
-
-@cache
-def layout(width: int) -> Layout:
-    """The layout in so many lanes."""
-    return Layout(width)
-
-
-@cache
-def bundles(spec: PairingSpec, width: int) -> dict[str, list[Row]]:
-    """The rows of each program in bundles, for an item that has all lanes to itself."""
-    there = layout(width)
-    free = range(there.begins["working"], there.begins["end"])
-    return {name: bundled(_written(spec, name), width, there.homes, free) for name in FORMULAS}
 
 
 @cache
@@ -393,105 +343,7 @@ def constants(spec: PairingSpec) -> list[int]:
     return [0] + [part % spec.field.modulus for pair in pairs for part in pair]  # type: ignore[union-attr]
 
 
-# The last power -----------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Schedule:
-    """Programs in order: (program, target, first, second). Element `first` goes to a and `second` to b before, and a to
-    element `target` after it; −1 for none."""
-
-    spec: PairingSpec
-    rows: list[tuple[int, int, int, int]] = field(default_factory=list)
-    elements: int = 1
-
-    def new(self) -> int:
-        """Room for another element; 0 is what the power is of, and what the result goes to."""
-        self.elements += 1
-        return self.elements - 1
-
-    def run(self, name: str, first: int, second: int = -1) -> int:
-        """A program's result as a new element."""
-        target = self.new()
-        self.rows.append((SEGMENTS.index(name), target, first, second))
-        return target
-
-    def product(self, *factors: int) -> int:
-        """The product of elements."""
-        total = factors[0]
-        for factor in factors[1:]:
-            total = self.run("multiply", total, factor)
-        return total
-
-    def powered(self, base: int) -> int:
-        """base^t, for a base whose inverse is its conjugate."""
-        inverse = self.run("conjugate", base)
-        first = base
-        for digit in self.spec.power:
-            self.rows.append((SEGMENTS.index("cyclotomic_square"), -1, first, -1))
-            first = -1
-            if digit:
-                self.rows.append((SEGMENTS.index("multiply"), -1, -1, base if digit > 0 else inverse))
-        program, _, before, by = self.rows.pop()
-        target = self.new()
-        self.rows.append((program, target, before, by))
-        return self.run("conjugate", target) if self.spec.parameter < 0 else target
-
-
-@cache
-def last_power(spec: PairingSpec) -> Schedule:
-    """Element 0 to the power (p¹² − 1)/r, or three times that where the twist multiplies.
-
-    The part p⁶ − 1 is an inversion, p² + 1 a power of Frobenius; what is left follows, in t, Scott and others (Pairing 2009)
-    and Hayashida, Hayasaka, Teruya (eprint 2020/875), whose power is three times as high, as in other libraries.
-    """
-    s = Schedule(spec)
-    s.rows += [(SEGMENTS.index("norm"), -1, 0, -1), (INVERT, -1, -1, -1)]
-    f = s.run("divide", -1)
-    f = s.product(s.run("frobenius_2", f), f)
-    hard = _barreto_naehrig(s, f) if spec.divided else _barreto_lynn_scott(s, f)
-    program, _, first, second = s.rows.pop()
-    assert hard == s.elements - 1
-    s.rows.append((program, 0, first, second))
-    return s
-
-
-def _barreto_lynn_scott(s: Schedule, f: int) -> int:
-    """f^((t − 1)²·(t + p)·(t² + p² − 1) + 3)."""
-    a = s.product(s.powered(f), s.run("conjugate", f))
-    a = s.product(s.powered(a), s.run("conjugate", a))
-    b = s.product(s.powered(a), s.run("frobenius_1", a))
-    c = s.product(s.powered(s.powered(b)), s.run("frobenius_2", b), s.run("conjugate", b))
-    return s.product(s.run("cyclotomic_square", f), f, c)
-
-
-def _barreto_naehrig(s: Schedule, f: int) -> int:
-    """f^((p⁴ − p² + 1)/r), by the vectorial addition chain of the paper's section 5."""
-    u1 = s.powered(f)
-    u2 = s.powered(u1)
-    u3 = s.powered(u2)
-    y0 = s.product(*(s.run(f"frobenius_{power}", f) for power in (1, 2, 3)))
-    y1 = s.run("conjugate", f)
-    y2 = s.run("frobenius_2", u2)
-    y3 = s.run("conjugate", s.run("frobenius_1", u1))
-    y4 = s.run("conjugate", s.product(u1, s.run("frobenius_1", u2)))
-    y5 = s.run("conjugate", u2)
-    y6 = s.run("conjugate", s.product(u3, s.run("frobenius_1", u3)))
-    t0 = s.product(s.run("cyclotomic_square", y6), y4, y5)
-    t1 = s.product(y3, y5, t0)
-    t0 = s.product(t0, y2)
-    t1 = s.run("cyclotomic_square", s.product(s.run("cyclotomic_square", t1), t0))
-    t0 = s.run("cyclotomic_square", s.product(t1, y1))
-    return s.product(t0, s.product(t1, y0))
-
-
 @cache
 def code(spec: PairingSpec) -> tuple[list[int], list[int]]:
     """The numbers of all programs, and where each begins, see `straight_line.flat`."""
     return flat(list(segments(spec).values()))
-
-
-@cache
-def bundled_code(spec: PairingSpec, width: int) -> tuple[list[int], list[int]]:
-    """`code` for an item that has all lanes to itself."""
-    return flat(list(bundles(spec, width).values()))

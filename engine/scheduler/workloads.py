@@ -19,7 +19,7 @@ from supervm.crypto import merkle_hashes, merkle_work, msm_work
 from supervm.crypto.group_operations import GROUPS, MAPS
 from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
 from supervm.crypto.pairing_operations import OPERATIONS as PAIRING_OPERATIONS
-from supervm.crypto.pairing_operations import PAIRINGS
+from supervm.crypto.pairing_operations import PAIRINGS, nothing_prepared
 from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
 from supervm.crypto.params.poseidon import SPONGES
 from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
@@ -179,7 +179,11 @@ def _pairing(operation: str, items: int, _: int) -> Work:
         if field in row
     }
     inputs = tuple(np.repeat(column[None], items, 0) for column in columns.values())
-    return Batch(operation, inputs, (np.empty((items, 12, size), np.uint64),))
+    results = (np.empty((items, 12, size), np.uint64),)
+    if "first" not in row:
+        return Batch(operation, inputs, results)
+    others = np.zeros((items, 0, 2, size), np.uint64)
+    return Batch(operation, (*inputs, others), results, (nothing_prepared(PAIRINGS[name]),))
 
 
 def _eth_address(items: int, _: int) -> Work:

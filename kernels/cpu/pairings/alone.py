@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Miller loops and last powers of a few items: each has all lanes to itself, see `kernels.bundles`.
 
-Where the places of programs are is data, `pairing_programs.Layout`: `where` has place · width + lane of each of them, and
+Where the places of programs are is data, `pairing_layout.Layout`: `where` has place · width + lane of each of them, and
 `begins` the first place of what `BEGINS` names.
 """
 
@@ -21,13 +21,23 @@ from supervm.kernels.pairing_programs import INVERT, PLACES, SEGMENTS
 
 # mypy: disallow_untyped_defs=False
 
-BEGINS = ("a", "b", "point", "adjugate", "norm", "end")
+BEGINS = ("a", "b", "point", "adjugate", "norm", "end", "line", "first")
 """Where these begin; the pair's state is from `point` to `adjugate`, an element of Fp12 from `a` to `b`."""
 
 _A, _B, _POINT, _SECOND, _FIRST = (PLACES[name] for name in ("a", "b", "point", "second", "first"))
-_SQUARE, _DOUBLE, _ADD, _SUBTRACT, _CHORD, _MAP, _MULTIPLY, _CONJUGATE = (
+_SQUARE, _DOUBLE, _ADD, _SUBTRACT, _CHORD, _KNOWN, _MAP, _MULTIPLY, _CONJUGATE = (
     SEGMENTS.index(name)
-    for name in ("square", "double", "add", "subtract", "line", "endomorphism", "multiply", "conjugate")
+    for name in (
+        "square",
+        "double",
+        "add",
+        "subtract",
+        "line",
+        "known_line",
+        "endomorphism",
+        "multiply",
+        "conjugate",
+    )
 )
 
 
@@ -106,24 +116,48 @@ def _program(field, code, which, memory):
 
 @njit(nogil=True, cache=True)
 def miller_alone(
-    field, code, layout, constants, digits, divided, turned, pairs, first, second, start, stop, results
+    field,
+    code,
+    layout,
+    constants,
+    digits,
+    divided,
+    turned,
+    pairs,
+    first,
+    second,
+    there,
+    against,
+    lines,
+    start,
+    stop,
+    results,
 ):
     """As `pairing.miller_slice`, for items one after the other.
 
     Args:
         code: (program, starts), int64.
         layout: (where, begins), int64.
+        lines: what `lines_slice` wrote, as it stands at the places of a line.
     """
     where, begins = layout
     point, end = begins[2], begins[5]
     state = begins[3] - point
-    memory = _memory(field, end + pairs * state, where, constants)
-    finite = np.empty(pairs, np.bool_)
+    known = end + pairs * state
+    memory = _memory(field, known + len(there), where, constants)
+    finite, others = np.empty(pairs, np.bool_), np.empty(len(there), np.bool_)
     for item in range(start, stop):
         for pair in range(pairs):
             finite[pair] = _begin(field, memory, where, first, second, item * pairs + pair)
             _copy(field, memory, point, end + pair * state, state)
+        for index in range(len(there)):
+            row = 2 * (item * len(there) + index)
+            _, none = _put(field, memory, where[_FIRST + 1], against, row)
+            _, zero = _put(field, memory, where[_FIRST], against, row + 1)
+            others[index] = there[index] and (none & zero) == 0
+            _copy(field, memory, begins[7], known + index, 1)
         _put_numbers(field, memory, where, _A, 1, 12)
+        step = 0
         for digit in digits:
             _program(field, code, _SQUARE, memory)
             for pair in range(pairs):
@@ -135,6 +169,12 @@ def miller_alone(
                         _program(field, code, _ADD if digit > 0 else _SUBTRACT, memory)
                         _program(field, code, _CHORD, memory)
                     _copy(field, memory, point, end + pair * state, state)
+            for _ in range(1 if digit == 0 else 2):
+                _known_step(field, code, begins, memory, known, others, lines, step)
+                step += 1
+        for _ in range(2 if divided else 0):
+            _known_step(field, code, begins, memory, known, others, lines, step)
+            step += 1
         for pair in range(pairs if divided else 0):
             if finite[pair]:
                 _copy(field, memory, end + pair * state, point, state)
@@ -147,6 +187,20 @@ def miller_alone(
         if turned:
             _program(field, code, _CONJUGATE, memory)
         _write(field, memory, where, results, item)
+
+
+@njit(nogil=True, cache=True)
+def _known_step(field, code, begins, memory, known, finite, lines, step):
+    """a ← a · the lines of one step of all points whose lines are known."""
+    size = fe.storage(field)
+    words = -(-6 // ln.lane_width(field)) * size
+    line = begins[6] * size
+    for index in range(len(finite)):
+        if finite[index]:
+            row = (step * len(finite) + index) * words
+            memory[line : line + words] = lines[row : row + words]
+            _copy(field, memory, known + index, begins[7], 1)
+            _program(field, code, _KNOWN, memory)
 
 
 @njit(nogil=True, cache=True)

@@ -19,9 +19,19 @@ from supervm.kernels.pairing_programs import INVERT, PLACES, SEGMENTS, STATE
 
 _A, _B, _LINE, _NORM = (PLACES[name] for name in ("a", "b", "line", "norm"))
 _POINT, _SECOND, _FIRST, _END = (PLACES[name] for name in ("point", "second", "first", "end"))
-_SQUARE, _DOUBLE, _ADD, _SUBTRACT, _CHORD, _MAP, _MULTIPLY, _CONJUGATE = (
+_SQUARE, _DOUBLE, _ADD, _SUBTRACT, _CHORD, _KNOWN, _MAP, _MULTIPLY, _CONJUGATE = (
     SEGMENTS.index(name)
-    for name in ("square", "double", "add", "subtract", "line", "endomorphism", "multiply", "conjugate")
+    for name in (
+        "square",
+        "double",
+        "add",
+        "subtract",
+        "line",
+        "known_line",
+        "endomorphism",
+        "multiply",
+        "conjugate",
+    )
 )
 
 
@@ -66,7 +76,22 @@ def _copy(field, memory, source, target, count):
 
 @njit(nogil=True, cache=True)
 def miller_slice(
-    field, program, starts, constants, digits, divided, turned, pairs, first, second, start, stop, results
+    field,
+    program,
+    starts,
+    constants,
+    digits,
+    divided,
+    turned,
+    pairs,
+    first,
+    second,
+    there,
+    against,
+    lines,
+    start,
+    stop,
+    results,
 ):
     """Write the products of the Miller loops of items start … stop − 1.
 
@@ -79,15 +104,25 @@ def miller_slice(
         pairs: of each item.
         first: flat uint64, affine points of G1, `pairs` an item; infinity is all zero.
         second: flat uint64, of G2 likewise.
+        there: bool, of the points of G2 whose lines are known: which are not infinity.
+        against: flat uint64, the points of G1 that are paired with these, as many an item.
+        lines: flat uint64, what `lines_slice` wrote of them.
         results: flat uint64, twelve elements an item, written.
     """
     width, size = ln.lane_width(field), words_of(field)
-    memory = _memory(field, _END + pairs * STATE, constants)
-    finite = np.empty(pairs, np.int64)
+    known = _END + pairs * STATE
+    memory = _memory(field, known + 2 * len(there), constants)
+    finite, others = np.empty(pairs, np.int64), np.empty(len(there), np.int64)
     for item in range(start, stop, width):
         _put_numbers(field, memory, _A, 1, 12)
         for pair in range(pairs):
             finite[pair] = _begin(field, memory, pair, pairs, first, second, item, stop - 1)
+        for index in range(len(there)):
+            others[index] = 0
+            if there[index]:
+                place = known + 2 * index
+                others[index] = _begin_known(field, memory, place, against, index, len(there), item, stop - 1)
+        step = 0
         for digit in digits:
             run(field, program, starts[_SQUARE], starts[_SQUARE + 1], memory)
             for pair in range(pairs):
@@ -98,6 +133,12 @@ def miller_slice(
                         which = _ADD if digit > 0 else _SUBTRACT
                         _step(field, program, starts, which, memory, divided, finite[pair])
                     _copy(field, memory, _POINT, _END + pair * STATE, STATE)
+            for _ in range(1 if digit == 0 else 2):
+                _known_step(field, program, starts, memory, known, others, lines, step, divided)
+                step += 1
+        for _ in range(2 if divided else 0):
+            _known_step(field, program, starts, memory, known, others, lines, step, divided)
+            step += 1
         for pair in range(pairs if divided else 0):
             if finite[pair] != 0:
                 _copy(field, memory, _END + pair * STATE, _POINT, STATE)
@@ -133,6 +174,13 @@ def _begin(field, memory, pair, pairs, first, second, item, last):
 def _step(field, program, starts, which, memory, divided, finite):
     """A step of the point, and a ← a · its line, in the lanes that are set; the line is 1 in the others."""
     run(field, program, starts[which], starts[which + 1], memory)
+    _mask_line(field, memory, divided, finite)
+    run(field, program, starts[_CHORD], starts[_CHORD + 1], memory)
+
+
+@njit(nogil=True, cache=True)
+def _mask_line(field, memory, divided, finite):
+    """The line as it is in the lanes that are set, and 1 in the others."""
     width, size = ln.lane_width(field), fe.storage(field)
     if finite != (1 << width) - 1:
         mask = ln.mask_from_bits(field, finite)
@@ -142,7 +190,82 @@ def _step(field, program, starts, which, memory, divided, finite):
             at = (_LINE + index) * size
             other = one if index == unit else fe.sub(one, one)
             fe.store(memory, at, fe.select(mask, fe.load(field, memory, at), other))
-    run(field, program, starts[_CHORD], starts[_CHORD + 1], memory)
+
+
+@njit(nogil=True, cache=True)
+def _begin_known(field, memory, place, against, index, count, item, last):
+    """y and x of a point that meets known lines, with 1 for y where it is infinity; returns the lanes where it is not."""
+    size = words_of(field)
+    none = _put(field, memory, place + 1, against, 2 * count * size, 2 * index * size, item, last)
+    none &= _put(field, memory, place, against, 2 * count * size, (2 * index + 1) * size, item, last)
+    at = place * fe.storage(field)
+    y = fe.select(ln.mask_from_bits(field, none), fe.constant(field, 1), fe.load(field, memory, at))
+    fe.store(memory, at, y)
+    return ~none & ((1 << ln.lane_width(field)) - 1)
+
+
+@njit(nogil=True, cache=True)
+def _known_step(field, program, starts, memory, known, finite, lines, step, divided):
+    """a ← a · the lines of one step of all points whose lines are known."""
+    size = fe.storage(field)
+    limbs = size // ln.lane_width(field)
+    for index in range(len(finite)):
+        if finite[index] != 0:
+            row = (step * len(finite) + index) * 6 * limbs
+            for limb in range(6 * limbs):
+                ln.store(memory, (_LINE * limbs + limb) * ln.lane_width(field), ln.splat(field, lines[row + limb]))
+            _mask_line(field, memory, divided, finite[index])
+            _copy(field, memory, known + 2 * index, _FIRST, 2)
+            run(field, program, starts[_KNOWN], starts[_KNOWN + 1], memory)
+
+
+@njit(nogil=True, cache=True)
+def lines_slice(field, program, starts, constants, digits, divided, points, start, stop, lines):
+    """Write the lines of the loops of points start … stop − 1 as they meet (1, 1), step by step, in the field's own form.
+
+    Args:
+        points: flat uint64, affine points of G2.
+        lines: flat uint64, written: in each step of each point the coefficients of 1, x and y, six elements.
+    """
+    width, size = ln.lane_width(field), fe.storage(field)
+    memory = _memory(field, _END, constants)
+    words = words_of(field)
+    count = len(points) // (4 * words)
+    for item in range(start, stop, width):
+        _put_numbers(field, memory, _FIRST, 1, 1)
+        one = fe.load(field, memory, _FIRST * size)
+        fe.store(memory, (_FIRST + 1) * size, fe.scale(-1, one))
+        fe.store(memory, (_FIRST + 2) * size, fe.scale(-3, one))
+        for part in range(4):
+            _put(field, memory, _SECOND + part, points, 4 * words, part * words, item, stop - 1)
+        _copy(field, memory, _SECOND, _POINT, 4)
+        _put_numbers(field, memory, _POINT + 4, 1, 2)
+        step = 0
+        for digit in digits:
+            run(field, program, starts[_DOUBLE], starts[_DOUBLE + 1], memory)
+            _keep_line(field, memory, lines, step * count + item, min(width, stop - item))
+            step += 1
+            if digit != 0:
+                which = _ADD if digit > 0 else _SUBTRACT
+                run(field, program, starts[which], starts[which + 1], memory)
+                _keep_line(field, memory, lines, step * count + item, min(width, stop - item))
+                step += 1
+        for turn in range(2 if divided else 0):
+            which = _ADD if turn == 0 else _SUBTRACT
+            run(field, program, starts[_MAP], starts[_MAP + 1], memory)
+            run(field, program, starts[which], starts[which + 1], memory)
+            _keep_line(field, memory, lines, step * count + item, min(width, stop - item))
+            step += 1
+
+
+@njit(nogil=True, cache=True)
+def _keep_line(field, memory, lines, row, lanes):
+    """The line of each lane to rows row, row + 1 …"""
+    width = ln.lane_width(field)
+    words = 6 * (fe.storage(field) // width)
+    for lane in range(lanes):
+        for word in range(words):
+            lines[(row + lane) * words + word] = memory[_LINE * fe.storage(field) + word * width + lane]
 
 
 @njit(nogil=True, cache=True)
@@ -159,7 +282,7 @@ def power_slice(field, program, starts, constants, schedule, elements, count, va
 
     Args:
         field, program, starts, constants: as `miller_slice` takes them.
-        schedule: int64, the rows of `pairing_programs.last_power`, flat.
+        schedule: int64, the rows of `last_power.last_power`, flat.
         elements: that it needs.
         count: values of each item, 1 or more.
         values: flat uint64, twelve elements each.

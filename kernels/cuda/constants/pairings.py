@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from supervm.kernels import pairing_programs as programs
 from supervm.kernels.cuda.constants.fields import montgomery_params, number, struct, words_of
+from supervm.kernels.last_power import last_power
 from supervm.kernels.pairing_spec import PairingSpec
 
 _PLACES = ("a", "b", "line", "point", "second", "first", "norm", "end")
@@ -33,7 +34,7 @@ def pairing(spec: PairingSpec) -> str:
         "STATE": programs.STATE,
         "INVERT": programs.INVERT,
         "DIGITS": len(spec.loop),
-        "ROWS": len(programs.last_power(spec).rows),
+        "ROWS": len(last_power(spec).rows),
         "DIVIDED": int(spec.divided),
         "TURNED": int(not spec.divided and spec.parameter < 0),
     }
@@ -58,11 +59,11 @@ def tables(spec: PairingSpec) -> dict[str, npt.NDArray[np.uint32]]:
         "starts": _words(starts),
         "constants": _words(word for value in programs.constants(spec) for word in words_of(value, size)),
         "digits": _words(digit % 3 for digit in spec.loop),
-        "schedule": _words(entry for row in programs.last_power(spec).rows for entry in row),
+        "schedule": _words(entry for row in last_power(spec).rows for entry in row),
     }
 
 
 def places(spec: PairingSpec, pairs: int) -> int:
     """Places of an item whose Miller loop has so many pairs; without pairs, of one whose last power is computed."""
-    elements = 12 * programs.last_power(spec).elements
+    elements = 12 * last_power(spec).elements
     return programs.PLACES["end"] + (pairs * programs.STATE if pairs else elements)
