@@ -9,7 +9,7 @@ sum, and so are the Aᵢ of all items whose Bᵢ is the same: a committee that s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -19,6 +19,12 @@ from supervm.kernels.array_types import Array, Flags, Indices, Verdicts, Words
 
 _CURVE = curves.get("bls12_381")
 _PAIRING = pairings.get("bls12_381")
+
+
+@cache
+def _minus_generator() -> pairings.Prepared:
+    """−G₂, which every signature in G1 is paired with."""
+    return _PAIRING.prepare(_CURVE.g2.negate(_CURVE.g2.generator[None], backend="scalar"))
 
 
 def equal_rows(table: Array) -> tuple[Indices, Indices]:
@@ -108,20 +114,36 @@ class Signed:
     def alone(self, items: Indices) -> Flags:
         """Whether each item's own equation holds."""
         points, kind = self._second_kinds
-        one, other = self.closing(self.signatures[items])
-        first = np.stack((self.first[items], one), 1).reshape(-1, *one.shape[1:])
-        second = np.stack((points[kind[items]], other), 1).reshape(-1, *other.shape[1:])
-        offsets = 2 * np.arange(len(items) + 1)
-        whether: Flags = _PAIRING.check(first, second, offsets, backend=self.backend) == 1
-        return whether
+        pairs = self.first[items], points[kind[items]], np.arange(len(items) + 1)
+        return self._checked(*pairs, self.signatures[items])
+
+    def _checked(self, first: Words, second: Words, offsets: Indices, signatures: Words) -> Flags:
+        """Whether the pairs of each item and its signature's make one."""
+        if self.keys_first:
+            one, other = self.closing(signatures)
+            first, second = (
+                np.insert(points, offsets[1:], more, 0) for points, more in ((first, one), (second, other))
+            )
+            verdicts = _PAIRING.check(
+                first, second, offsets + np.arange(len(offsets)), backend=self.backend
+            )
+        else:
+            verdicts = _PAIRING.check(
+                first,
+                second,
+                offsets,
+                prepared=_minus_generator(),
+                against=signatures[:, None],
+                backend=self.backend,
+            )
+        found: Flags = verdicts == 1
+        return found
 
     def together(self) -> int:
         """1 if the one signature is the sum of all items' signatures, else 0."""
         points, kind = self._second_kinds
-        one, other = self.closing(self.signatures)
-        first = np.concatenate((self.first, one))
-        second = np.concatenate((points[kind], other))
-        return int(_PAIRING.check(first, second, [0, len(first)], backend=self.backend)[0])
+        pairs = self.first, points[kind], np.array([0, len(self.first)])
+        return int(self._checked(*pairs, self.signatures)[0])
 
 
 def signed_verdicts(signed: Signed) -> Verdicts:

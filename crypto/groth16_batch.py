@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from supervm.crypto import pairings, weighted
-from supervm.crypto.groth16_columns import Keys, Proofs, Statements, joined, keys_of, statements
+from supervm.crypto.groth16_columns import Key, Keys, Proofs, Statements, joined, keys_of, statements
 from supervm.crypto.weighted import inner_products, point_sums, random_weights, spread
 from supervm.kernels.array_types import Flags, Indices, Verdicts, Words
 from supervm.kernels.errors import ArgumentError
@@ -130,12 +130,27 @@ class _Equations:
         """Whether the equation of each item holds."""
         key = self._key[items]
         scalars = self._words[spread(self._starts[items], self._keys.counts[key])]
+        if len(items) and (key == key[0]).all():
+            return self._hold_for(self._keys.keys[key[0]], items, self._statements(key, scalars))
         left = (self._a[items], self._keys.alpha[key], self._statements(key, scalars), self._c[items])
         first_sides = np.stack(left, axis=1)
         second_sides = np.concatenate((self._b[items][:, None], self._keys.negated[key]), axis=1)
         offsets = 4 * np.arange(len(items) + 1)
         first, second = (sides.reshape(-1, *sides.shape[2:]) for sides in (first_sides, second_sides))
         return self._check(first, second, offsets)
+
+    def _hold_for(self, key: Key, items: Indices, stated: Words) -> Flags:
+        """The same of items of one key, whose e(α, β) is known: e(A, B) · e(stated, −γ) · e(C, −δ) must be that."""
+        values = self._pairing.product(
+            self._a[items],
+            self._b[items],
+            np.arange(len(items) + 1),
+            prepared=key.prepared,
+            against=np.stack((stated, self._c[items]), axis=1),
+            backend=self._backend,
+        )
+        found: Flags = (values == key.paired(self._backend)).all(axis=(1, 2))
+        return found
 
     def _scalars(self, items: Indices, part: Indices, key: Indices) -> Words:
         """Σwᵢ and the Σwᵢ·xᵢⱼ modulo r of each part, in rows of a ragged array."""

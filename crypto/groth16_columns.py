@@ -8,13 +8,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from supervm.crypto import curves
+from supervm.crypto import curves, pairings
 from supervm.crypto.arguments import same_count
 from supervm.crypto.curves import Curve, Group
+from supervm.crypto.pairings import Prepared
 from supervm.kernels.array_types import Flags, Indices, Verdicts, Words
 from supervm.kernels.errors import ArgumentError
 
@@ -63,8 +65,21 @@ class Key:
         second = np.stack((self.beta, self.gamma, self.delta))
         self.negated = _kept(groups.g2.negate(second, backend=backend))
         """−β, −γ and −δ: (3, 2, 2, L)."""
+        self._paired: Words | None = None
         written = b"".join(part.tobytes() for part in (self.alpha, second, self.ic))
         self.digest = hashlib.sha256(curve.encode() + written).digest()
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """−γ and −δ, with the lines of their Miller loops."""
+        return pairings.get(self.curve).prepare(self.negated[1:])
+
+    def paired(self, backend: str) -> Words:
+        """e(α, β), uint64 (12, L), computed once."""
+        if self._paired is None:
+            sides = self.alpha[None], self.beta[None], [0, 1]
+            self._paired = _kept(pairings.get(self.curve).product(*sides, backend=backend))[0]
+        return self._paired
 
     @property
     def inputs(self) -> int:
@@ -172,6 +187,7 @@ class Keys:
         index: int64 (n,), the key of each proof.
 
     Attributes:
+        keys: as they were given.
         alpha: (keys, 2, L).
         negated: −β, −γ and −δ, (keys, 3, 2, 2, L).
         ic: all keys' points, one key's after the other's.
@@ -179,6 +195,7 @@ class Keys:
     """
 
     def __init__(self, keys: Sequence[Key], index: Indices) -> None:
+        self.keys = keys
         self.curve = curves.get(keys[0].curve)
         self.index = index
         self.alpha = np.stack([key.alpha for key in keys])
