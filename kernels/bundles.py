@@ -301,15 +301,26 @@ class _Scheduler:
                     self._stands((home, lane), value)
         moves = [(home, self._place(vector)) for home, vector in outputs.items()]
         moves = [(home, place) for home, place in moves if home != place]
-        if {home for home, _ in moves} & {place for _, place in moves}:
-            raise ValueError("a value moves to a place that another one moves from")
-        for home, place in moves:
+        written = {home for home, _ in moves}
+        moves = [(home, self._copy(place) if place in written else place) for home, place in moves]
+        renamed: dict[int, int] = {}
+        for home, made_at in moves:
+            place = renamed.get(made_at, made_at)
             made = next((i for i, bundle in enumerate(self.bundles) if bundle.target == place), None)
-            if made is not None and not self._read(home, made + 1):
+            if place == made_at and made is not None and not self._read(home, made + 1):
                 self._rename(place, home)
+                renamed[made_at] = home
             else:
-                lanes = [(place, lane) for lane in range(self.width)]
-                self.bundles.append(_Bundle(home, "gather", lanes))
+                self._move(place, home)
+
+    def _copy(self, place: int) -> int:
+        copy = self._temporary()
+        self._move(place, copy)
+        return copy
+
+    def _move(self, place: int, target: int) -> None:
+        lanes = [(place, lane) for lane in range(self.width)]
+        self.bundles.append(_Bundle(target, "gather", lanes))
 
     def _read(self, place: int, start: int) -> bool:
         return any(each == place for bundle in self.bundles[start:] for each, _ in bundle.operands)

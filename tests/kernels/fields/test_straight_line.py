@@ -14,6 +14,8 @@ from interval_builder import BoundError, Interval, Standin
 from lanes_here import HERE, raw_limbs, raw_value, scale
 
 from supervm.crypto.params import bls12_381, bn254
+from supervm.kernels import bundles
+from supervm.kernels.cpu.fields import bundles as lane_machine
 from supervm.kernels.cpu.fields import straight_line as machine
 from supervm.kernels.cpu.fields.doubles import DoublesField
 from supervm.kernels.cpu.fields.element_type import Field, generator
@@ -31,6 +33,7 @@ from supervm.kernels.straight_line import (
     Writer,
     evaluate,
     flat,
+    steps,
 )
 
 FIELDS = {spec.name: spec for spec in (bn254.FP, bls12_381.FP)}
@@ -159,6 +162,12 @@ def _within(code: Any, number: int) -> bool:
     return 0 <= number <= 2 * p if code.lanes.width > 1 else 0 <= number < p
 
 
+def _stored(code: Any, numbers: list[list[int]]) -> Any:
+    """Memory with a number in each lane of each place."""
+    rows = [np.array([raw_limbs(code, number) for number in lanes], np.uint64).T for lanes in numbers]
+    return np.array(rows).reshape(-1)
+
+
 def _rows(source: random.Random) -> list[Row]:
     rows: list[Row] = []
     for _ in range(40):
@@ -190,9 +199,7 @@ def test_rows_in_lanes(name: str, backend: str) -> None:
         numbers = [[0] * lanes.width, [one] * lanes.width]
         for _ in range(2, PLACES):
             numbers.append([_inputs(code, source) for _ in range(lanes.width)])
-        memory = np.array(
-            [np.array([raw_limbs(code, number) for number in lane], np.uint64).T for lane in numbers]
-        ).reshape(-1)
+        memory = _stored(code, numbers)
         program, _ = flat([rows])
         with to_nearest():
             machine.run(field, np.array(program, np.int64), 0, len(program), memory)
@@ -205,6 +212,59 @@ def test_rows_in_lanes(name: str, backend: str) -> None:
                 assert raw * scale(code) % spec.modulus == values[place], (turn, lane, place)
                 if any(row[0] == place for row in rows):
                     assert _within(code, raw), (turn, lane, place)
+
+
+def _bundles(source: random.Random, width: int) -> list[Row]:
+    """Rows of all kinds, with operands that are one lane's, signs by lanes, and lanes from several places."""
+    rows: list[Row] = []
+    for _ in range(40):
+        place, kind = source.randrange(2, PLACES), source.randrange(4)
+        if kind < 2:
+            row = [place, source.choice((1, 2, LARGEST_SUM))]
+            for _ in range(row[1]):
+                row += [source.randrange(PLACES), source.randrange(PLACES)]
+                row[-1] += source.choice((0, bundles.FROM_LANE * source.randint(1, width)))
+        elif kind == 2:
+            chosen = source.choice(((1,), (1, 1), (13,), (9, 1), (3, 2), (12, 1), (6, 7)))
+            taken = steps([(k, source.randrange(2, PLACES)) for k in chosen])
+            row = [place, -len(taken), *(step + bundles.SIGNS * source.randrange(1 << width) for step in taken)]
+        else:
+            row = [place, 0, source.randint(1, 3)]
+            for index in range(row[2]):
+                chosen_lanes = source.randrange(1 << width) if index else (1 << width) - 1
+                row += [source.randrange(PLACES), chosen_lanes, *(source.randrange(width) for _ in range(width))]
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_bundles_in_lanes(name: str, backend: str) -> None:
+    spec, lanes = FIELDS[name], HERE[backend]
+    if lanes.width == 1:
+        pytest.skip("one lane has no bundles")
+    field = Field(spec, lanes)
+    code: Any = field.element.code
+    source = random.Random(f"{name} {backend}")
+    for turn in range(10):
+        rows = _bundles(source, lanes.width)
+        numbers = [[0] * lanes.width]
+        numbers += [[_inputs(code, source) for _ in range(lanes.width)] for _ in range(1, PLACES)]
+        memory = _stored(code, numbers)
+        program, _ = flat([rows])
+        with to_nearest():
+            lane_machine.run(field, np.array(program, np.int64), 0, len(program), memory)
+        found = memory.reshape(PLACES, code.limbs, lanes.width)
+        values = {
+            (place, lane): number * scale(code) % spec.modulus
+            for place, each in enumerate(numbers)
+            for lane, number in enumerate(each)
+        }
+        bundles.evaluate(rows, values, spec.modulus, lanes.width)
+        for (place, lane), value in values.items():
+            raw = raw_value(code, found[place, :, lane])
+            assert raw * scale(code) % spec.modulus == value, (turn, lane, place)
+            if any(row[0] == place for row in rows):
+                assert _within(code, raw), (turn, lane, place)
 
 
 @pytest.mark.parametrize("name", FIELDS)
