@@ -124,9 +124,7 @@ class Signed:
             first, second = (
                 np.insert(points, offsets[1:], more, 0) for points, more in ((first, one), (second, other))
             )
-            verdicts = _PAIRING.check(
-                first, second, offsets + np.arange(len(offsets)), backend=self.backend
-            )
+            verdicts = _PAIRING.check(first, second, offsets + np.arange(len(offsets)), backend=self.backend)
         else:
             verdicts = _PAIRING.check(
                 first,

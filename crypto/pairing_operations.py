@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The operations of pairings as the registry lists them, `bn254.pairing.miller_loop` and so on, items independent.
 
-- miller_loop(first, second, against; prepared): the product of the Miller loops of an item's k pairs, uint64 (n, k, 2, L) and
-  (n, k, 2, 2, L), and of f pairs with the f points of `Prepared`, (n, f, 2, L); a pair with a point at infinity contributes
-  one
+- miller_loop(first, second, against; prepared): the product of the Miller loops of an item's k pairs, uint64 (n, k, 2, L)
+  and (n, k, 2, 2, L), and of f pairs with the f points of `Prepared`, (n, f, 2, L); a pair with a point at infinity
+  contributes one
 - final_exponentiation(values): the last power of the product of an item's values, uint64 (n, k, 12, L)
 
 Results are uint64 (n, 12, L): the coefficients of 1, w … w⁵, of each c₀ first, canonical.
@@ -68,7 +68,7 @@ class Prepared:
         self.spec = spec
         self.points: Words = points.copy()
         self.points.flags.writeable = False
-        self.there: Flags = points.any(axis=(1, 2, 3))
+        self.there: Flags = np.asarray(points.any(axis=(1, 2, 3)))
         self._lines: dict[str, tuple[Words, Words]] = {}
 
     def __len__(self) -> int:

@@ -131,7 +131,9 @@ class Pairing:
         if few.size:
             results[few] = self._products(values, parts[few], numbers[few], backend)
         for item in np.flatnonzero(numbers > FEW_PARTS):
-            results[item] = self._products(values, parts[item : item + 1], numbers[item : item + 1], backend)[0]
+            results[item] = self._products(values, parts[item : item + 1], numbers[item : item + 1], backend)[
+                0
+            ]
         return results
 
     def check(

@@ -14,7 +14,7 @@ from supervm.crypto import curves, msm
 from supervm.crypto.calls import compute
 from supervm.crypto.group_operations import GROUPS, MAPS, OPERATIONS
 from supervm.crypto.msm_work import GROUPS as SUMS
-from supervm.crypto.pairing_operations import PAIRINGS, nothing_prepared
+from supervm.crypto.pairing_operations import PAIRINGS, Prepared, nothing_prepared
 from supervm.crypto.signatures.batch import VERDICT
 
 Row = dict[str, Any]
@@ -90,19 +90,39 @@ def _sum(operation: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
 
 
 def _miller_loop(name: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
-    """What comes out of the last power, since a loop's value by itself may differ by factors that the power makes one."""
+    """What comes out of the last power, since a loop's value by itself may differ by factors that the power makes one.
+
+    The second row's pairs are also computed with points that are prepared.
+    """
     size = PAIRINGS[name].field.words
+    rows = _lanes_and_one(rows)
     first = _column(rows, "first", np.uint64).reshape(len(rows), -1, 2, size)
     second = _column(rows, "second", np.uint64).reshape(len(rows), -1, 2, 2, size)
-    output = ((12, size), np.uint64)
-    operation = f"{name}.pairing.miller_loop"
-    others, fixed = np.zeros((len(rows), 0, 2, size), np.uint64), nothing_prepared(PAIRINGS[name])
-    inputs = first, second, others
-    (loops,) = compute(operation, inputs, len(rows), (output,), options=(fixed,), backend=backend)
-    return _powers(name, rows, loops[:, None], backend)
+    same = np.ones(len(rows), np.int64)
+    for given, points, against, prepared in (
+        (rows, (first, second), first[:, :0], nothing_prepared(PAIRINGS[name])),
+        (
+            [rows[1]] * len(rows),
+            (first[:, :0], second[:, :0]),
+            first[same],
+            Prepared(PAIRINGS[name], second[1]),
+        ),
+    ):
+        output = ((12, size), np.uint64)
+        operation = f"{name}.pairing.miller_loop"
+        (loops,) = compute(
+            operation, (*points, against), len(rows), (output,), options=(prepared,), backend=backend
+        )
+        yield from _powers(name, given, loops[:, None], backend)
+
+
+def _lanes_and_one(rows: list[Row]) -> list[Row]:
+    """Rows for lanes and one more, which has all of them to itself: the same again."""
+    return [rows[index % len(rows)] for index in range(9)]
 
 
 def _final_exponentiation(name: str, rows: list[Row], backend: str) -> Iterable[Comparison]:
+    rows = _lanes_and_one(rows)
     values = _column(rows, "values", np.uint64).reshape(len(rows), -1, 12, PAIRINGS[name].field.words)
     return _powers(name, rows, values, backend)
 

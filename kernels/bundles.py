@@ -5,13 +5,14 @@
 one item as there are lanes, and a bundle is one row for up to so many operations: sums of products, or small sums whose
 coefficients have the same magnitudes. `bundled` schedules what a `Writer` collected, so that formulas are written once.
 
-A row is a list of integers again, its first the place that is written, in all lanes; `lane` below is one of `width`:
+A row is a list of integers again, its first the place that is written, in all lanes:
 
 | row | meaning |
 |---|---|
-| `place, n, x₁, y₁, … xₙ, yₙ` | Σ m[xᵢ]·m[yᵢ]; y = place, or place + (lane + 1)·`FROM_LANE` for that lane's element in every lane |
-| `place, −n, s₁, … sₙ` | n steps total ← 2^d · total ± m[x]; s = x + d·`DOUBLED` + `SIGNS` · (bits of the lanes where it is −) |
-| `place, 0, n, x₁, b₁, l₁₀, l₁₁ … ` | from n places in turn: to the lanes whose bits b has, m[x] of the lane l that each has an entry for |
+| `place, n, x₁, y₁, … xₙ, yₙ` | Σ m[xᵢ]·m[yᵢ]; y = place, or place + (lane + 1)·`FROM_LANE` for what that lane has |
+| `place, −n, s₁, … sₙ` | n steps total ← 2^d · total ± m[x]; s = x + d·`DOUBLED` + `SIGNS` · bits of lanes with − |
+| `place, 0, n, x₁, b₁, l₁₁, l₁₂ … ` | n times: each lane i whose bit b has takes lane lᵢ of m[x] |
+
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ def bundled(writer: Writer, width: int, homes: Mapping[int, Home], free: Sequenc
 
 
 class _Scheduler:
+    """Bundles as they are made, what stands in which places, and where each value is found."""
+
     def __init__(self, writer: Writer, width: int, homes: Mapping[int, Home]) -> None:
         self.writer, self.width, self.homes = writer, width, homes
         self.bundles: list[_Bundle] = []

@@ -6,8 +6,6 @@ Memory and bounds are those of `fields.straight_line`, but that the lanes of a p
 
 from __future__ import annotations
 
-from typing import Any
-
 from llvmlite import ir
 from numba import njit
 

@@ -282,7 +282,9 @@ def operation(write: Callable[[Row], Wide]) -> Any:
     """An intrinsic that writes one row's result: (field, memory, program, where its operands begin, count, place)."""
 
     @intrinsic
-    def written(typingctx: Any, field: Any, memory: Any, program: Any, at: Any, count: Any, place: Any) -> Any:
+    def written(
+        typingctx: Any, field: Any, memory: Any, program: Any, at: Any, count: Any, place: Any
+    ) -> Any:
         element = field.element
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

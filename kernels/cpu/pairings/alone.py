@@ -221,9 +221,7 @@ def _begin(field, memory, where, first, second, row):
 
 
 @njit(nogil=True, cache=True)
-def power_alone(
-    field, code, layout, constants, schedule, elements, count, values, start, stop, results
-):
+def power_alone(field, code, layout, constants, schedule, elements, count, values, start, stop, results):
     """As `pairing.power_slice`, for items one after the other; `code` and `layout` as `miller_alone` takes them."""
     where, begins = layout
     a, b, norm, end = begins[0], begins[1], begins[4], begins[5]

@@ -213,7 +213,9 @@ def _known_step(field, program, starts, memory, known, finite, lines, step, divi
         if finite[index] != 0:
             row = (step * len(finite) + index) * 6 * limbs
             for limb in range(6 * limbs):
-                ln.store(memory, (_LINE * limbs + limb) * ln.lane_width(field), ln.splat(field, lines[row + limb]))
+                ln.store(
+                    memory, (_LINE * limbs + limb) * ln.lane_width(field), ln.splat(field, lines[row + limb])
+                )
             _mask_line(field, memory, divided, finite[index])
             _copy(field, memory, known + 2 * index, _FIRST, 2)
             run(field, program, starts[_KNOWN], starts[_KNOWN + 1], memory)

@@ -26,10 +26,15 @@ def _drawn(source: random.Random) -> Writer:
         if kind < 2:
             count = source.choice((1, 2, 3, LARGEST_SUM))
             common = source.choice(values)
-            pairs = [(source.choice(values), source.choice((common, source.choice(values)))) for _ in range(count)]
+            pairs = [
+                (source.choice(values), source.choice((common, source.choice(values)))) for _ in range(count)
+            ]
             values.append(writer.dot(pairs))
         elif kind == 2:
-            terms = [(source.choice((-3, -2, -1, 1, 2, 4)), source.choice(values)) for _ in range(source.randint(1, 3))]
+            terms = [
+                (source.choice((-3, -2, -1, 1, 2, 4)), source.choice(values))
+                for _ in range(source.randint(1, 3))
+            ]
             values.append(writer.sum(*terms))
         else:
             values.append(writer.negative(source.choice(values)))

@@ -135,9 +135,9 @@ def test_totals_of_steps_stay_within_a_double() -> None:
                 continue
             writer = Writer()
             writer.write(9, writer.sum(*((k, writer.read(2 + i)) for i, k in enumerate(coefficients))))
-            for _, kind, *steps in writer.segment(range(10, 20)):
+            for _, kind, *taken in writer.segment(range(10, 20)):
                 weight = 0
-                for step in steps if kind < 0 else []:
+                for step in taken if kind < 0 else []:
                     weight = 1 if step & CARRIED else weight
                     weight = weight * (2 if step & DOUBLED else 1) + 1
                     assert weight <= IN_STEPS
@@ -227,12 +227,20 @@ def _bundles(source: random.Random, width: int) -> list[Row]:
         elif kind == 2:
             chosen = source.choice(((1,), (1, 1), (13,), (9, 1), (3, 2), (12, 1), (6, 7)))
             taken = steps([(k, source.randrange(2, PLACES)) for k in chosen])
-            row = [place, -len(taken), *(step + bundles.SIGNS * source.randrange(1 << width) for step in taken)]
+            row = [
+                place,
+                -len(taken),
+                *(step + bundles.SIGNS * source.randrange(1 << width) for step in taken),
+            ]
         else:
             row = [place, 0, source.randint(1, 3)]
             for index in range(row[2]):
                 chosen_lanes = source.randrange(1 << width) if index else (1 << width) - 1
-                row += [source.randrange(PLACES), chosen_lanes, *(source.randrange(width) for _ in range(width))]
+                row += [
+                    source.randrange(PLACES),
+                    chosen_lanes,
+                    *(source.randrange(width) for _ in range(width)),
+                ]
         rows.append(row)
     return rows
 
