@@ -9,6 +9,7 @@
         ├── MalformedBatch (ValueError)     columns that are no batch of transactions: row, field, found, expected
         ├── MissingPackage (ImportError)    a package that only generating load needs, and what brings it
         ├── EngineClosed                    an engine that was closed is asked to change its state
+        ├── HostFunctionFailed              a host function could not compute; the block was not executed
         └── StorageError                    the state on disk: path, reason, what to do
             ├── StorageUnavailable          it cannot be opened: locked, not a storage, another version, closed
             ├── StorageCorrupt              what is stored is damaged or contradicts itself
@@ -75,6 +76,21 @@ class EngineClosed(EngineError):
 
     def __reduce__(self) -> tuple[type[EngineClosed], tuple[()]]:
         return type(self), ()
+
+
+class HostFunctionFailed(EngineError):
+    """What a contract asked for could not be computed on this machine; nothing is left of the block.
+
+    Args:
+        problem: why, in words.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"a host function could not compute, and the block was not executed: {problem}")
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[HostFunctionFailed], tuple[str]]:
+        return type(self), (self.problem,)
 
 
 class ForgedBlock(EngineError, ValueError):

@@ -76,11 +76,12 @@ from supervm.kernels.cpu.state.access_set import ACCESS_WORDS, get, put
     CHECK_ED25519,  # address of a C function that checks one signature
     CHECK_SECP256K1,  # the same
     RECOVER_SECP256K1,  # address of a C function that recovers one key
-) = range(ACCESS_WORDS, ACCESS_WORDS + 54)
+    CALL_PRECOMPILE,  # address of a C function that calls a precompiled contract
+) = range(ACCESS_WORDS, ACCESS_WORDS + 55)
 """Words of a worker behind those of its access set, int64. The engine's C functions are in
 `supervm.engine.execution.host_crypto`."""
 
-WORKER_WORDS = RECOVER_SECP256K1 + 1
+WORKER_WORDS = CALL_PRECOMPILE + 1
 
 (
     SLOT_PRE,  # what instances are made from, a wasmtime_instance_pre_t
@@ -126,6 +127,12 @@ RETRY = 255
 
 NEEDS_INSTANCES = 8
 """What is full (`access_set.NEEDS`): the pool that instances come from."""
+
+NEEDS_ANSWER = 9
+"""What is missing (`access_set.NEEDS`): the answer of a C function of the engine, which failed on this machine."""
+
+NO_ANSWER = 1 << 32
+"""What such a C function returns then: no answer of a host function is as large."""
 
 
 @njit(cache=True, inline="always")

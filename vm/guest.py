@@ -10,7 +10,7 @@ from typing import Any
 from numba import cfunc, njit
 
 from supervm.kernels.cpu.lanes.addresses import call_address, copy, load32, store8, store32, store64
-from supervm.kernels.cpu.state.access_set import TOO_MANY, find_key, get, put
+from supervm.kernels.cpu.state.access_set import TOO_MANY, find_key, get, lacking, put
 from supervm.vm.context import (
     ACCOUNT_KEY,
     GAS_CHARGED,
@@ -18,6 +18,8 @@ from supervm.vm.context import (
     KEY_RECORD,
     MEMORY,
     MEMORY_BYTES,
+    NEEDS_ANSWER,
+    NO_ANSWER,
     REASON,
     RETRY,
     SCRATCH,
@@ -37,7 +39,8 @@ EVENT_INDEX = int(Reason.EVENT_INDEX)
 def priced(name: str) -> tuple[int, int]:
     """Base and price a byte of a host function."""
     price = PRICES[name]
-    return price.base, price.byte
+    assert price.unit == 1, name
+    return price.base, price.each
 
 
 HOST_SIGNATURE = "int64(int64, int64, int64, int64)"
@@ -111,6 +114,15 @@ def trap(worker: Any, reason: Any) -> Any:
 def trap_for(worker: Any, problem: Any) -> Any:
     """End the call since an access set was full, which is tried again, or larger than the rules allow."""
     return trap(worker, LIMIT_EXCEEDED if problem == TOO_MANY else RETRY)
+
+
+@njit(cache=True)
+def told(worker: Any, arguments: Any, answer: Any) -> Any:
+    """Return what a callback of the engine answered, an i32; end the call, to be tried again, where it answered nothing."""
+    if answer == NO_ANSWER:
+        lacking(worker, NEEDS_ANSWER, 0)
+        return trap(worker, RETRY)
+    return answer32(arguments, answer)
 
 
 @njit(cache=True, inline="always")

@@ -37,6 +37,21 @@ def _function(module: str, name: str, parameters: str = "", result: int = I32) -
     return HostFunction(module, name, tuple(parameters.split()), result)
 
 
+PRECOMPILES = (
+    "bn254_add",
+    "bn254_mul",
+    "bn254_pairing_check",
+    "bls12_g1add",
+    "bls12_g1msm",
+    "bls12_g2add",
+    "bls12_g2msm",
+    "bls12_pairing_check",
+    "bls12_map_fp_to_g1",
+    "bls12_map_fp2_to_g2",
+    "point_evaluation",
+)
+"""Names of the host functions that are Ethereum's precompiled contracts of curves."""
+
 HOST_FUNCTIONS = (
     _function("storage_api", "storage_get", "key_ptr key_len", I64),
     _function("storage_api", "storage_has", "key_ptr key_len"),
@@ -62,6 +77,7 @@ HOST_FUNCTIONS = (
     _function("crypto_api", "verify_ed25519", "msg_ptr msg_len sig_ptr pubkey_ptr"),
     _function("crypto_api", "verify_secp256k1", "digest_ptr sig_ptr pubkey_ptr pubkey_len"),
     _function("crypto_api", "recover_secp256k1_pubkey", "digest_ptr sig65_ptr out_ptr"),
+    *(_function("crypto_api", name, "in_ptr in_len out_ptr") for name in PRECOMPILES),
 )
 
 BY_NAME = {(function.module, function.name): function for function in HOST_FUNCTIONS}

@@ -17,6 +17,7 @@ from supervm.engine.execution import columns as c
 from supervm.engine.execution import optimistic, waves
 from supervm.engine.execution.columns import Columns
 from supervm.engine.execution.fast_path import add_to_account, run_fast_path
+from supervm.engine.execution.host_callbacks import no_answer
 from supervm.engine.execution.host_crypto import FUNCTIONS, check_addresses
 from supervm.engine.execution.pool import ExecutionPool
 from supervm.engine.execution.sequential import DONE, run_sequential
@@ -265,7 +266,11 @@ class BlockExecutor:
             self._make_room(worker)
 
     def _make_room(self, worker: Worker) -> None:
-        """Grow what was full at a worker."""
+        """Grow what was full at a worker.
+
+        Raises:
+            HostFunctionFailed: nothing was full, but a host function got no answer.
+        """
         need, needed = int(worker.words[access_set.NEEDS]), int(worker.words[access_set.NEEDED])
         worker.words[access_set.NEEDS] = 0
         if need == access_set.NEEDS_KEYS:
@@ -274,6 +279,8 @@ class BlockExecutor:
         elif need == w.NEEDS_INSTANCES:
             for each in self._workers:
                 each.discard_instances()
+        elif need == w.NEEDS_ANSWER:
+            raise no_answer(worker.address)
         elif need == access_set.NEEDS_CELLS:
             self._store.grow_cells(needed + TAKEN_AT_ONCE * len(self._workers))
             if worker.capacity(need) < needed + TAKEN_AT_ONCE:

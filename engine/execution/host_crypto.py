@@ -15,6 +15,8 @@ from numba import carray, njit
 
 from supervm.crypto import ed25519, secp256k1
 from supervm.crypto.params.hashes import KECCAK256, SHA256
+from supervm.engine.execution import host_precompiles
+from supervm.engine.execution.host_callbacks import callback
 from supervm.kernels.cpu.hashes.batch import hash_slice
 from supervm.kernels.cpu.hashes.emitter import HashKernel
 from supervm.kernels.cpu.lanes.addresses import as_pointer, call_address, copy, load8
@@ -28,6 +30,7 @@ from supervm.vm.guest import (
     host_function,
     opening,
     priced,
+    told,
 )
 from supervm.vm.host_functions import codes
 
@@ -43,6 +46,14 @@ UNCOMPRESSED = 4
 """First byte of an uncompressed key (SEC 1, 2.3.3)."""
 
 BACKEND = "scalar"
+
+OPERATIONS = (
+    "ed25519.verify",
+    "secp256k1.ecdsa_verify",
+    "secp256k1.ecdsa_recover",
+    *host_precompiles.OPERATIONS,
+)
+"""Of the registry, what host functions compute with on that backend."""
 
 _SHA256 = HashKernel(SHA256, LANES_32)
 _KECCAK256 = HashKernel(KECCAK256, LANES_64)
@@ -141,9 +152,8 @@ def verify_ed25519(worker: Any, caller: Any, arguments: Any, count: Any) -> Any:
     if refusal:
         return refusal
     check = get(worker, context.CHECK_ED25519)
-    return answer32(
-        arguments, call_address(check, at(worker, message), length, at(worker, signature), at(worker, key))
-    )
+    answer = call_address(check, worker, at(worker, message), length, at(worker, signature), at(worker, key))
+    return told(worker, arguments, answer)
 
 
 @host_function
@@ -159,9 +169,8 @@ def verify_secp256k1(worker: Any, caller: Any, arguments: Any, count: Any) -> An
     if refusal:
         return refusal
     check = get(worker, context.CHECK_SECP256K1)
-    return answer32(
-        arguments, call_address(check, at(worker, digest), at(worker, signature), at(worker, key), length)
-    )
+    answer = call_address(check, worker, at(worker, digest), at(worker, signature), at(worker, key), length)
+    return told(worker, arguments, answer)
 
 
 @host_function
@@ -178,26 +187,21 @@ def recover_secp256k1_pubkey(worker: Any, caller: Any, arguments: Any, count: An
     if refusal:
         return refusal
     recover = get(worker, context.RECOVER_SECP256K1)
-    return answer32(
-        arguments, call_address(recover, at(worker, digest), at(worker, signature), at(worker, out))
-    )
-
-
-_Check = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
-_Recover = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+    answer = call_address(recover, worker, at(worker, digest), at(worker, signature), at(worker, out))
+    return told(worker, arguments, answer)
 
 
 def _row(address: int, size: int) -> np.ndarray[Any, Any]:
     return np.frombuffer(ctypes.string_at(address, size), np.uint8).reshape(1, size)
 
 
-@_Check
+@callback
 def _check_ed25519(message: int, length: int, signature: int, key: int) -> int:
     said = [ctypes.string_at(message, length)]
     return int(ed25519.verify_batch(_row(key, 32), said, _row(signature, 64), backend=BACKEND)[0])
 
 
-@_Check
+@callback
 def _check_secp256k1(digest: int, signature: int, key: int, length: int) -> int:
     if length not in (33, 65):
         return -1
@@ -205,7 +209,7 @@ def _check_secp256k1(digest: int, signature: int, key: int, length: int) -> int:
     return int(secp256k1.ecdsa_verify_batch(keys, digests, signatures, low_s=True, backend=BACKEND)[0])
 
 
-@_Recover
+@callback
 def _recover_secp256k1(digest: int, signature: int, out: int) -> int:
     keys, verdicts = secp256k1.ecdsa_recover_batch(_row(digest, 32), _row(signature, 65), backend=BACKEND)
     if verdicts[0] != 1:
@@ -221,6 +225,7 @@ FUNCTIONS = {
     "verify_ed25519": verify_ed25519,
     "verify_secp256k1": verify_secp256k1,
     "recover_secp256k1_pubkey": recover_secp256k1_pubkey,
+    **host_precompiles.FUNCTIONS,
 }
 """By name, as `supervm.vm.worker.Worker` takes them."""
 
@@ -235,8 +240,9 @@ CHECKS = {
     context.CHECK_ED25519: _check_ed25519,
     context.CHECK_SECP256K1: _check_secp256k1,
     context.RECOVER_SECP256K1: _recover_secp256k1,
+    context.CALL_PRECOMPILE: host_precompiles.call_precompile,
 }
-"""Word of a worker → what checks one signature."""
+"""Word of a worker → the C function that host functions ask."""
 
 
 def check_addresses() -> dict[int, int]:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from contracts_for_tests import HOST_FUNCTIONS, host_call
-from judge import Judge, Reason, Receipt
-from judge.rules import PRICES
+from judge import Judge, Reason, Receipt, Tx
+from judge.rules import PRECOMPILES, PRICES
 
 Runs = Callable[..., Receipt]
 BOB = b"\xb0" * 20
@@ -64,6 +65,35 @@ def test_whatever_a_sender_can_make_long_is_paid_by_the_byte(send: Runs, fields:
     least = 1_000 + 4 * bytes_of_data
     assert send(BOB, gas_limit=least, **fields).gas == least
     assert send(BOB, gas_limit=least - 1, **fields).reason == Reason.GAS_LIMIT_TOO_LOW
+
+
+@pytest.mark.parametrize(
+    ("proof", "price"),
+    [
+        (b"", 122_000),
+        (b"\1", 122_000),
+        (b"\1\3", 122_000),
+        (b"\1\1x" + bytes([0, 128]) + bytes(128), 122_000),
+        (b"\1\1x" + bytes([0, 128]) + bytes(128 + 64), 126_000),
+        (b"\1\1x" + bytes([0, 128]) + bytes(128 + 63), 124_000),
+        (b"\1\1x" + bytes([0, 128]) + bytes(100), 122_000),
+        (b"\1\1x" + bytes([0, 192]) + bytes(192 + 32), 184_000),
+        (b"\1\1x" + bytes([0, 191]) + bytes(192 + 32), 124_000),
+        (b"\1\1x" + bytes([255, 255]) + bytes(10), 182_000),
+        (b"\1\xff" + bytes(255) + bytes([1, 0]) + bytes(256 + 320), 202_000),
+        (b"\1\xff" + bytes(255) + b"\1", 122_000),
+    ],
+)
+def test_a_proof_is_paid_by_curve_and_public_inputs(proof: bytes, price: int):
+    """Whatever the verifier thinks of the field."""
+    judge = Judge(verifier=lambda tx: 1)
+    judge.credit(BOB, 10**9)
+    least = 1_000 + 4 * len(proof) + price
+    tx = Tx(BOB, 0, BOB, private=True, proof=proof, gas_limit=least - 1)
+    assert judge.execute([tx])[0].reason == Reason.GAS_LIMIT_TOO_LOW
+    [receipt] = judge.execute([replace(tx, gas_limit=least)])
+    assert (receipt.success, receipt.gas) == (True, least)
+    assert judge.execute([replace(tx, nonce=1, private=False)])[0].gas == 1_000 + 4 * len(proof)
 
 
 def test_a_value_that_makes_an_account_pays_for_it(judge: Judge, send: Runs):
@@ -121,6 +151,20 @@ HOST_GAS: list[tuple[str, int]] = [
     (host_call("verify_ed25519", 0, 11, 100, 200), 20_011),
     (host_call("verify_secp256k1", 0, 100, 200, 33), 15_000),
     (host_call("recover_secp256k1_pubkey", 0, 100, 200), 18_000),
+    (host_call("bn254_add", 0, 5, 1_000), 6_000),
+    (host_call("bn254_mul", 0, 200, 1_000), 30_000),
+    (host_call("bn254_pairing_check", 0, 0, 1_000), 220_000),
+    (host_call("bn254_pairing_check", 0, 384, 1_000), 390_000),
+    (host_call("bn254_pairing_check", 0, 383, 1_000), 305_000),
+    (host_call("bls12_g1add", 0, 256, 1_000), 7_000),
+    (host_call("bls12_g1msm", 0, 160, 1_000), 166_000),
+    (host_call("bls12_g1msm", 0, 479, 1_000), 202_000),
+    (host_call("bls12_g2add", 0, 512, 1_000), 8_000),
+    (host_call("bls12_g2msm", 0, 576, 1_000), 350_000),
+    (host_call("bls12_pairing_check", 0, 384, 1_000), 490_000),
+    (host_call("bls12_map_fp_to_g1", 0, 64, 1_000), 27_000),
+    (host_call("bls12_map_fp2_to_g2", 0, 64, 1_000), 72_000),
+    (host_call("point_evaluation", 0, 192, 1_000), 730_000),
     (f"(drop {host_call('emit_event', 0, 5)}) {host_call('read_event', 0, 0, 3)}", 120 + 23),
     (f"(drop {host_call('emit_event', 0, 5)}) {host_call('read_event', 0, 0, 99)}", 120 + 25),
     (f"(drop {host_call('storage_get', 0, 4)}) {host_call('storage_read_value', 0, 9)}", 204 + 20),
@@ -147,7 +191,7 @@ def test_prices_of_host_functions(run: Runs, body: str, price: int):
 
 def test_every_host_function_has_a_price_and_one_that_is_checked():
     names = {name for functions in HOST_FUNCTIONS.values() for name in functions}
-    assert PRICES.keys() == names
+    assert PRICES.keys() | PRECOMPILES.keys() == names
     assert all(any(f"${name} " in body for body, _ in HOST_GAS) for name in names)
 
 

@@ -45,6 +45,17 @@ HOST_FUNCTIONS = {
         "verify_ed25519": ("msg_ptr", "msg_len", "sig_ptr", "pubkey_ptr"),
         "verify_secp256k1": ("digest_ptr", "sig_ptr", "pubkey_ptr", "pubkey_len"),
         "recover_secp256k1_pubkey": ("digest_ptr", "sig65_ptr", "out_ptr"),
+        "bn254_add": ("in_ptr", "in_len", "out_ptr"),
+        "bn254_mul": ("in_ptr", "in_len", "out_ptr"),
+        "bn254_pairing_check": ("in_ptr", "in_len", "out_ptr"),
+        "bls12_g1add": ("in_ptr", "in_len", "out_ptr"),
+        "bls12_g1msm": ("in_ptr", "in_len", "out_ptr"),
+        "bls12_g2add": ("in_ptr", "in_len", "out_ptr"),
+        "bls12_g2msm": ("in_ptr", "in_len", "out_ptr"),
+        "bls12_pairing_check": ("in_ptr", "in_len", "out_ptr"),
+        "bls12_map_fp_to_g1": ("in_ptr", "in_len", "out_ptr"),
+        "bls12_map_fp2_to_g2": ("in_ptr", "in_len", "out_ptr"),
+        "point_evaluation": ("in_ptr", "in_len", "out_ptr"),
     },
 }
 """Import module, function, parameters (all i32)."""

@@ -127,7 +127,10 @@ class Run:
         self.stopped: Reason | None = None
         self.store = wasmtime.Store(ENGINE)
         linker = wasmtime.Linker(ENGINE)
+        imported = inspect(host.code).imports
         for function in HOST_FUNCTIONS:
+            if (function.module, function.name) not in imported:
+                continue
             kind = wasmtime.FuncType(
                 [wasmtime.ValType.i32()] * len(function.parameters),
                 [wasmtime.ValType.i64() if function.result == I64 else wasmtime.ValType.i32()],

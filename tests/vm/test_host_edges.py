@@ -10,6 +10,7 @@ import pytest
 from contract_runs import CALLER, SELF, Runs, arguments, host_caller
 from Crypto.Hash import keccak
 
+from supervm.engine.execution.host_precompiles import SIZES
 from supervm.vm.interface import HOST_FUNCTIONS
 from supervm.vm.outcomes import Reason
 
@@ -37,6 +38,7 @@ FIXED = {
     ("recover_secp256k1_pubkey", "digest_ptr"): 32,
     ("recover_secp256k1_pubkey", "sig65_ptr"): 65,
     ("recover_secp256k1_pubkey", "out_ptr"): 65,
+    **{(name, "out_ptr"): size for name, (_, size) in SIZES.items()},
 }
 """Bytes behind a pointer whose length is no parameter."""
 

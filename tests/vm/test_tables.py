@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from supervm.engine.execution.host_precompiles import ALL, SIZES
 from supervm.vm import gas, limits
 from supervm.vm.gas import PRICES, WASMTIME_MAJOR, intrinsic_gas
-from supervm.vm.interface import BY_NAME, HOST_FUNCTIONS
+from supervm.vm.interface import BY_NAME, HOST_FUNCTIONS, PRECOMPILES
 from supervm.vm.outcomes import REASON_WORDS, Reason, is_failure, is_rejection
 
 RULES = (Path(__file__).resolve().parents[2] / "docs" / "execution-rules.md").read_text(encoding="utf-8")
@@ -35,11 +36,12 @@ def test_prices_are_those_of_the_rules():
     listed = {}
     for names, price in re.findall(r"^\| (`.*`) \| (\d.*) \|$", table, re.M):
         base = int(re.match(r"[\d,]+", price)[0].replace(",", ""))
-        factor = re.search(r"\+ (\d+) ×", price)
-        byte = int(factor[1]) if factor else int("bytes" in price)
-        listed.update(dict.fromkeys(re.findall(r"`(\w+)`", names), (base, byte)))
-    assert listed == {name: (price.base, price.byte) for name, price in PRICES.items()}
-    assert all(bool(price.byte) == bool(price.of) for price in PRICES.values())
+        factor, unit = re.search(r"\+ ([\d,]+) ×", price), re.search(r" of (\d+) bytes", price)
+        each = int(factor[1].replace(",", "")) if factor else int("bytes" in price)
+        found = base, each, int(unit[1]) if unit else 1
+        listed.update(dict.fromkeys(re.findall(r"`(\w+)`", names), found))
+    assert listed == {name: (price.base, price.each, price.unit) for name, price in PRICES.items()}
+    assert all(bool(price.each) == bool(price.of) for price in PRICES.values())
     assert set(PRICES) == {function.name for function in HOST_FUNCTIONS}
 
 
@@ -49,6 +51,15 @@ def test_intrinsic_gas():
     assert intrinsic_gas(60) == 1_240
     assert f"bytes of a signature beyond {gas.FREE_SIGNATURE_BYTES}" in RULES
     assert f"beyond {gas.FREE_DECLARED_BYTES:,}" in RULES
+
+
+def test_proofs():
+    flat = " ".join(RULES.split())
+    prices = (
+        f"{gas.PROOF:,} on BN254, {gas.PROOF_LONG:,} on BLS12-381, and {gas.PROOF_INPUT:,} × public inputs"
+    )
+    assert prices in flat
+    assert f"if p is {gas.PROOF_LONG_BYTES} or more" in flat
 
 
 def test_growth():
@@ -92,13 +103,37 @@ def test_gas_limit():
 
 
 def test_host_functions_are_listed_once():
-    assert len(BY_NAME) == len(HOST_FUNCTIONS) == 24
+    assert len(BY_NAME) == len(HOST_FUNCTIONS) == 35
     assert {item.name for item in HOST_FUNCTIONS if item.type.results == b"\x7e"} == {
         "storage_get",
         "block_number",
         "timestamp",
     }
     for item in HOST_FUNCTIONS:
+        if item.name in PRECOMPILES:
+            assert item.parameters == ("in_ptr", "in_len", "out_ptr")
         described = re.search(rf"`{item.name}\(([a-z0-9_, ]*)\)`", RULES)
         if described:
             assert len(described[1].split(",") if described[1] else []) == len(item.parameters)
+
+
+def test_old_host_functions_keep_their_numbers():
+    """New ones are behind them."""
+    assert [item.name for item in HOST_FUNCTIONS[18:24]] == [
+        "sha256",
+        "keccak256",
+        "derive_eth_address",
+        "verify_ed25519",
+        "verify_secp256k1",
+        "recover_secp256k1_pubkey",
+    ]
+    assert [item.name for item in HOST_FUNCTIONS[24:]] == list(PRECOMPILES)
+
+
+def test_sizes_of_precompiled_contracts_are_those_of_the_rules():
+    rows = re.findall(r"^  \| `(\w+)` \| (\d+) \| .* \| (\d+) \|$", RULES, re.M)
+    assert {name: int(size) for name, _, size in rows} == {name: size for name, (_, size) in SIZES.items()}
+    fixed = re.findall(r"^  \| `(\w+)` \| \d+ \| (\d+) \| \d+ \|$", RULES, re.M)
+    assert {name: int(size) + 1 for name, size in fixed} == {
+        name: most for name, (most, _) in SIZES.items() if most < ALL and not name.startswith("bn254")
+    }

@@ -6,10 +6,11 @@ Every method takes the guest's memory and the parameters as unsigned numbers, an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from judge import cryptography, rules
+from judge import cryptography, precompiles, rules
 from judge.rules import ACCOUNT, PRICES, STORAGE, Reason
 from judge.view import View
 
@@ -267,3 +268,25 @@ class Host:
             return -1
         memory.write(out_ptr, key)
         return 0
+
+
+def _precompile(name: str) -> Callable[[Host, Memory, int, int, int], int]:
+    """The host function that is this precompiled contract."""
+    function, size = precompiles.FUNCTIONS[name]
+    base, each, unit = rules.PRECOMPILES[name]
+
+    def called(self: Host, memory: Memory, in_ptr: int, in_len: int, out_ptr: int) -> int:
+        _within(memory, (in_ptr, in_len), (out_ptr, size))
+        self._spend(base + each * (in_len // unit))
+        try:
+            made = function(memory.read(in_ptr, in_len))
+        except precompiles.Fails:
+            return -1
+        memory.write(out_ptr, made)
+        return 0
+
+    return called
+
+
+for _name in precompiles.FUNCTIONS:
+    setattr(Host, _name, _precompile(_name))

@@ -217,7 +217,7 @@ class Judge:
 
 
 def _intrinsic(tx: Tx) -> int:
-    return rules.intrinsic_gas(
+    gas = rules.intrinsic_gas(
         tx.entry,
         tx.input,
         tx.proof,
@@ -225,6 +225,7 @@ def _intrinsic(tx: Tx) -> int:
         declared=[*tx.reads, *tx.writes] if tx.declared else [],
         signature=tx.signature,
     )
+    return gas + (rules.proof_gas(tx.proof) if tx.private else 0)
 
 
 def _arrival(tx: Tx, view: View) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The numbers of the execution rules: reasons, limits, gas schedule 2."""
+"""The numbers of the execution rules: reasons, limits, gas schedule 3."""
 
 from __future__ import annotations
 
@@ -68,6 +68,17 @@ def intrinsic_gas(
     return 1_000 + 100 * objects + 4 * (data + max(0, len(signature) - 96) + max(0, keys - 1_024))
 
 
+def proof_gas(proof: bytes) -> int:
+    """What a private transaction pays for its proof: by the curve and the public inputs, as far as the field has a form."""
+    circuit = proof[1] if len(proof) > 1 else 0
+    head = 2 + circuit + 2
+    if len(proof) < max(head, 4):
+        return PROOF + PROOF_INPUT
+    size = int.from_bytes(proof[head - 2 : head], "big")
+    inputs = 1 + max(0, len(proof) - head - size) // 32
+    return (PROOF_OF_192_BYTES if size >= 192 else PROOF) + PROOF_INPUT * inputs
+
+
 def growth_gas(key: bytes, before: bytes | None, after: bytes) -> int:
     """What the state's growth by a value costs."""
     if before is None:
@@ -127,3 +138,21 @@ PRICES: dict[str, tuple[int, int]] = {
     "recover_secp256k1_pubkey": (18_000, 0),
 }
 """Host function: price of the call, price of each byte that the rules name."""
+
+PRECOMPILES: dict[str, tuple[int, int, int]] = {
+    "bn254_add": (6_000, 0, 1),
+    "bn254_mul": (30_000, 0, 1),
+    "bn254_pairing_check": (220_000, 85_000, 192),
+    "bls12_g1add": (7_000, 0, 1),
+    "bls12_g1msm": (130_000, 36_000, 160),
+    "bls12_g2add": (8_000, 0, 1),
+    "bls12_g2msm": (230_000, 60_000, 288),
+    "bls12_pairing_check": (350_000, 140_000, 384),
+    "bls12_map_fp_to_g1": (27_000, 0, 1),
+    "bls12_map_fp2_to_g2": (72_000, 0, 1),
+    "point_evaluation": (730_000, 0, 1),
+}
+"""Host function: price of the call, price of each whole part of the input, bytes of one."""
+
+PROOF, PROOF_OF_192_BYTES, PROOF_INPUT = 120_000, 180_000, 2_000
+"""What a private transaction pays for its proof, and for each of its public inputs."""
