@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Authentication: verifies every signature of a batch of transactions, one batch per scheme."""
+"""Authentication: verifies the signatures of a batch of transactions, one batch per scheme, and proofs of private ones."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 from supervm.crypto import ed25519, schemes, secp256k1
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
-from supervm.engine.config import OnVerified
+from supervm.engine.config import OnVerified, Verifier
 from supervm.engine.ethereum.senders import above_half_order
 from supervm.engine.transactions.addresses import ed25519_addresses, even_keys, secp256k1_addresses
 from supervm.engine.transactions.batch import Scheme, TransactionBatch
 from supervm.engine.transactions.encoding import signing_digests
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.backend_trace import witness
+from supervm.kernels.errors import ArgumentError
 from supervm.vm.outcomes import Reason
 
 Check = Callable[[Bytes, Bytes, str], tuple[Verdicts, Bytes]]
@@ -65,6 +66,32 @@ def authenticate(
             [Reason.MALFORMED_SIGNATURE, Reason.BAD_SIGNATURE, Reason.WRONG_SENDER],
             Reason.NONE,
         )
+    return reasons
+
+
+def check_proofs(batch: TransactionBatch, verifier: Verifier | None) -> Bytes:
+    """Check the proofs of private transactions: what the verifier does not call valid is refused.
+
+    Args:
+        batch: n transactions, all of them private.
+        verifier: as of `EngineConfig`; None refuses all of them.
+
+    Returns:
+        uint8 (n,): 0, `Reason.NO_VERIFIER`, `Reason.BAD_PROOF` or `Reason.MALFORMED_PROOF`.
+
+    Raises:
+        ArgumentError: a verifier whose verdicts have another dtype or shape; whatever it raises itself.
+    """
+    reasons = np.full(len(batch), Reason.NO_VERIFIER, np.uint8)
+    if verifier is None:
+        return reasons
+    verdicts = np.asarray(verifier(batch))
+    if verdicts.dtype not in (np.int8, np.bool_) or verdicts.shape != reasons.shape:
+        found = f"verdicts {verdicts.dtype} {verdicts.shape}"
+        raise ArgumentError("verifier", found, f"one that gives int8 or bool {reasons.shape}")
+    reasons[:] = Reason.BAD_PROOF
+    reasons[verdicts == -1] = Reason.MALFORMED_PROOF
+    reasons[verdicts == 1] = Reason.NONE
     return reasons
 
 

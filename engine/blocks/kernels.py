@@ -7,7 +7,17 @@ import numpy as np
 from numba import njit
 
 from supervm.engine.transactions.kernels import HEAD_BYTES
-from supervm.vm.gas import BASE, DATA_BYTE, FREE_DECLARED_BYTES, FREE_SIGNATURE_BYTES, OBJECT
+from supervm.vm.gas import (
+    BASE,
+    DATA_BYTE,
+    FREE_DECLARED_BYTES,
+    FREE_SIGNATURE_BYTES,
+    OBJECT,
+    PROOF,
+    PROOF_INPUT,
+    PROOF_LONG,
+    PROOF_LONG_BYTES,
+)
 from supervm.vm.limits import GAS_LIMIT, TRANSACTION_BYTES
 from supervm.vm.outcomes import Reason
 
@@ -17,8 +27,8 @@ NOBODY = -1
 FIXED_BYTES = HEAD_BYTES + 2 + 4 + 2 + 4 + 2
 """Of an encoding: its head, and the lengths of entry point, input, objects, proof and signature."""
 
-OBJECT_BYTES, KEY_LENGTH_BYTES, DECLARED_BYTES = 32, 2, 4
-"""Of an encoding: an object's id, the length of a declared key, and those of both declared lists."""
+OBJECT_BYTES, KEY_LENGTH_BYTES, DECLARED_BYTES, INPUT_BYTES = 32, 2, 4, 32
+"""Of an encoding: an object's id, the length of a declared key, those of both declared lists, a public input of a proof."""
 
 WRONG_CHAIN = int(Reason.WRONG_CHAIN)
 WRONG_SENDER = int(Reason.WRONG_SENDER)
@@ -30,15 +40,35 @@ TOO_LARGE = int(Reason.TOO_LARGE)
 
 
 @njit(nogil=True, cache=True)
-def weigh(strings, objects, reads, writes, declared, gas, large):  # type: ignore[no-untyped-def]
+def proof_gas(proof, first, stop):  # type: ignore[no-untyped-def]
+    """What the verification of a private transaction's proof costs, whose field is proof[first:stop], of any form.
+
+    It is that of its circuit: how long a proof is says on which curve it is, and what is behind it how many public inputs
+    there are. The binding is one more.
+    """
+    long, inputs = False, 1
+    head = first + 2  # version, and the length of the circuit's id
+    if head <= stop:
+        after = head + np.int64(proof[head - 1]) + 2
+        if after <= stop:
+            size = np.int64(proof[after - 2]) * 256 + np.int64(proof[after - 1])
+            long = size >= PROOF_LONG_BYTES
+            inputs += max(stop - after - size, 0) // INPUT_BYTES
+    return (PROOF_LONG if long else PROOF) + PROOF_INPUT * inputs
+
+
+@njit(nogil=True, cache=True)
+def weigh(strings, proof, objects, reads, writes, flags, gas, large):  # type: ignore[no-untyped-def]
     """Intrinsic gas of each transaction, uint64 (n,), and whether its encoding is too large, bool (n,).
 
     Args:
         strings: offsets of entry points, inputs, proofs and signatures, int64 (n + 1,) each.
+        proof: uint8, the bytes of all proofs.
         objects: offsets of the lists of objects, int64 (n + 1,).
         reads, writes: offsets of the lists of declared keys, int64 (n + 1,), and of the keys' bytes.
-        declared: bool (n,).
+        flags: (private, declared), bool (n,) each.
     """
+    private, declared = flags
     entries, inputs, proofs, signatures = strings
     (read_lists, read_keys), (write_lists, write_keys) = reads, writes
     for item in range(gas.size):
@@ -57,7 +87,10 @@ def weigh(strings, objects, reads, writes, declared, gas, large):  # type: ignor
             size += DECLARED_BYTES
         large[item] = size > TRANSACTION_BYTES
         data += max(signed - FREE_SIGNATURE_BYTES, 0) + max(keys - FREE_DECLARED_BYTES, 0)
-        gas[item] = BASE + OBJECT * listed + DATA_BYTE * data
+        price = BASE + OBJECT * listed + DATA_BYTE * data
+        if private[item]:
+            price += proof_gas(proof, proofs[item], proofs[item + 1])
+        gas[item] = price
 
 
 @njit(nogil=True, cache=True)

@@ -140,10 +140,11 @@ def intrinsic_gas(batch: TransactionBatch) -> tuple[NDArray[np.uint64], Flags]:
     gas, large = np.empty(len(batch), np.uint64), np.empty(len(batch), np.bool_)
     kernels.weigh(
         tuple(borrow(each.offsets) for each in (batch.entry, batch.input, batch.proof, batch.signature)),
+        borrow(batch.proof.data),
         borrow(batch.object_offsets),
         (borrow(batch.read_offsets), borrow(batch.read_keys.offsets)),
         (borrow(batch.write_offsets), borrow(batch.write_keys.offsets)),
-        borrow(batch.declared),
+        (borrow(batch.private), borrow(batch.declared)),
         gas,
         large,
     )

@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from supervm.crypto.messages import Messages
-from supervm.engine.blocks.authentication import authenticate
+from supervm.engine.blocks.authentication import authenticate, check_proofs
 from supervm.engine.blocks.heat import HeatTable, Queues, accesses, written_keys
 from supervm.engine.blocks.interning import InternedBatch, intern_batch
 from supervm.engine.blocks.layout import Block, Contracts, prepare_block
@@ -31,7 +31,6 @@ from supervm.engine.state.state import State
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.array_types import Bytes, Flags
 from supervm.kernels.errors import ArgumentError
-from supervm.vm.outcomes import Reason
 
 WORTH_SHARING = 64
 """Transactions of the consensus path from which on threads share them."""
@@ -119,22 +118,8 @@ class BlockRunner:
             refused = authenticate(batch, backend=self._config.backend, on_verified=self._config.on_verified)
         private = np.flatnonzero(batch.private & (refused == 0))
         if private.size:
-            refused[private] = self._check_proofs(batch.take(private))
+            refused[private] = check_proofs(batch.take(private), self._config.verifier)
         return refused
-
-    def _check_proofs(self, batch: TransactionBatch) -> Bytes:
-        """Which of these private transactions are refused, uint8 (n,): what the verifier does not call valid is."""
-        reasons = np.full(len(batch), Reason.NO_VERIFIER, np.uint8)
-        if self._config.verifier is None:
-            return reasons
-        verdicts = np.asarray(self._config.verifier(batch))
-        if verdicts.dtype not in (np.int8, np.bool_) or verdicts.shape != reasons.shape:
-            found = f"verdicts {verdicts.dtype} {verdicts.shape}"
-            raise ArgumentError("verifier", found, f"one that gives int8 or bool {reasons.shape}")
-        reasons[:] = Reason.BAD_PROOF
-        reasons[verdicts == -1] = Reason.MALFORMED_PROOF
-        reasons[verdicts == 1] = Reason.NONE
-        return reasons
 
     def prepare(self, interned: InternedBatch, refused: Bytes, stages: dict[str, float]) -> Block:
         """Reject what no state can save, and lay a block out; it may be done while another block is executed.

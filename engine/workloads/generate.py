@@ -80,7 +80,10 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
     batch = replace(batch, nonce=ranks_within(senders, ~wrong).astype(np.uint64))
     if keys is not None:
         batch = replace(batch, scheme=np.full(len(batch), Scheme.ED25519, np.uint8))
-    if private.any():  # what a proof is bound to includes the scheme, and what is signed includes the proof
+    if (
+        private.any()
+    ):  # what a proof is bound to includes scheme and gas, and what is signed includes the proof
+        batch = replace(batch, gas_limit=np.where(private, np.uint64(parts.PRIVATE_GAS), batch.gas_limit))
         batch = with_proofs(batch, private, wrong, parameters, progress)
     if keys is not None:
         batch = keys.sign(batch, progress)

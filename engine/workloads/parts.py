@@ -51,7 +51,7 @@ TOKENS_EACH = 10**18
 MARKET_EACH, MARKET_RESERVE = 10**9, 10**12
 """What an account has of each side of the market at first (10^6 swaps' worth), and what the pool has."""
 
-TRANSFER_GAS, CALL_GAS = 10_000, 1_000_000
+TRANSFER_GAS, PRIVATE_GAS, CALL_GAS = 10_000, 150_000, 1_000_000
 """Gas limits."""
 
 OWNED = 0

@@ -31,7 +31,7 @@ from engine_adapter import (
 )
 from judge import Reason, Tx
 from judge.rules import ACCOUNT
-from stories import RICH, Story, person
+from stories import GAS, RICH, Story, person
 
 from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig, Router
@@ -93,7 +93,8 @@ def test_timestamps_out_of_range_are_refused(timestamp: int):
 
 
 def _private(story: Story) -> list[Tx]:
-    good, bad, plain = {"private": True, "proof": b"good"}, {"private": True, "proof": b"bad"}, {}
+    paid = {"private": True, "gas_limit": GAS}
+    good, bad, plain = {**paid, "proof": b"good"}, {**paid, "proof": b"bad"}, {}
     steps = []
     for n in range(90):
         who, fields = person(n % 9), (good, bad, plain)[n % 3]

@@ -11,13 +11,15 @@ import pytest
 from Crypto.Hash import keccak
 from engine_adapter import FEW_WAYS, SEQUENTIAL, batch_of, opened, run_all, state_of
 from judge import Reason, Tx
+from judge.rules import intrinsic_gas, proof_gas
 from judge.transaction import unsigned_bytes
 from simulated_groth16 import Setup
-from stories import Story, person
+from stories import GAS, Story, person
 
 from supervm.crypto.errors import CircuitWithoutKey, UnknownCircuit
 from supervm.crypto.groth16 import Circuits, Key
 from supervm.crypto.messages import Messages
+from supervm.engine.blocks import layout
 from supervm.engine.privacy.batch_verifier import BatchVerifier
 from supervm.engine.privacy.transaction_proofs import TransactionProofs, encode_proofs
 from supervm.engine.transactions.encoding import proof_bindings, signing_digests
@@ -211,7 +213,7 @@ def _story(prover: Prover) -> tuple[Story, dict[bytes, int]]:
         steps = []
         for n in range(84):
             who, to = person(n % 9), person((n + 1) % 9)
-            tx = story.transfer(who, to, 5, gas_price=1)
+            tx = story.transfer(who, to, 5, gas_price=1, gas_limit=10_000 if n % 3 else GAS)
             if n % 3:
                 steps.append(tx)
                 continue
@@ -297,7 +299,7 @@ def test_without_a_verifier_every_private_transaction_is_refused(prover: Prover)
 )
 def test_what_is_no_verdict_stops_the_block(said: Any):
     story = Story(3)
-    story.block([story.transfer(person(n), person(2), 1, private=True) for n in range(2)])
+    story.block([story.transfer(person(n), person(2), 1, private=True, gas_limit=GAS) for n in range(2)])
     scenario = story.scenario()
     with opened(scenario, SEQUENTIAL, verifier=lambda batch: said) as engine:
         before, root = state_of(engine), engine.state_root
@@ -309,7 +311,7 @@ def test_what_is_no_verdict_stops_the_block(said: Any):
 @pytest.mark.parametrize("other", [0, -1, 2, -128])
 def test_only_one_is_valid(other: int):
     story = Story(3)
-    story.block([story.transfer(person(n), person(2), 1, private=True) for n in range(2)])
+    story.block([story.transfer(person(n), person(2), 1, private=True, gas_limit=GAS) for n in range(2)])
     scenario = story.scenario()
     verdicts = np.array([1, other], np.int8)
     with opened(scenario, SEQUENTIAL, verifier=lambda batch: verdicts) as engine:
@@ -318,13 +320,55 @@ def test_only_one_is_valid(other: int):
         assert [receipts[n].reason for n in range(2)] == [Reason.NONE, refused]
 
 
-def test_a_proof_is_charged_as_data(prover: Prover):
-    """Gas of a private transfer: 1,000, and 4 for each byte of its proof."""
+def test_a_proof_is_charged_as_data_and_for_its_verification(prover: Prover):
+    """Gas of a private transfer: 1,000, 4 for each byte of its proof, 120,000 for a proof on BN254, 2,000 an input."""
     story = Story(3)
-    tx = prover.proven(story.transfer(person(0), person(1), 1, private=True))
+    least = 1_000 + 4 * (4 + len(PAY) + 128 + 64) + 120_000 + 3 * 2_000
+    paid = prover.proven(story.transfer(person(0), person(1), 1, private=True, gas_limit=least))
+    short = prover.proven(replace(paid, gas_limit=least - 1))
     with opened(story.scenario(), SEQUENTIAL, verifier=prover.verifier()) as engine:
-        receipt = engine.execute(batch_of([tx])).receipts[0]
-        assert (receipt.success, receipt.gas) == (True, 1_000 + 4 * (4 + len(PAY) + 128 + 64))
+        receipts = engine.execute(batch_of([short, paid])).receipts
+        assert receipts[0].reason == Reason.GAS_LIMIT_TOO_LOW
+        assert (receipts[1].success, receipts[1].gas) == (True, least)
+        fees = int(engine.account(engine.config.fee_collector)[1])
+        assert fees == least * paid.gas_price
+    # A public transaction's proof is data alone.
+    with opened(story.scenario(), SEQUENTIAL) as engine:
+        receipt = engine.execute(batch_of([replace(paid, private=False)])).receipts[0]
+        assert receipt.gas == least - 126_000
+
+
+FIELDS = [
+    b"",
+    b"\1",
+    b"\1\3",
+    b"\1\1x\0",
+    *(
+        b"\1\1x" + size.to_bytes(2) + bytes(more)
+        for size in (0, 127, 128, 191, 192, 65_535)
+        for more in (0, 160, 300)
+    ),
+    *(b"\1\1x" + bytes([0, 128]) + bytes(128 + more) for more in (31, 32, 33, 63, 64, 32 * 70)),
+    *(b"\1\1x" + bytes([0, 192]) + bytes(192 + more) for more in (31, 32, 33, 63, 64, 32 * 70)),
+    b"\1\xff" + bytes(255) + bytes([1, 0]) + bytes(256 + 320),
+    b"\1\xff" + bytes(255) + b"\1",
+    b"\xff" * 5_000,
+]
+
+
+def test_the_price_of_any_field_is_that_of_the_rules():
+    """Also where a verifier takes what has no form; of private transactions alone, at any place of a column."""
+    made = [replace(TX, proof=field, private=private) for field in FIELDS for private in (True, False)]
+    batch = batch_of(made)
+    expected = [
+        intrinsic_gas(tx.entry, tx.input, tx.proof, objects=1, declared=[*tx.reads, *tx.writes])
+        + (proof_gas(tx.proof) if tx.private else 0)
+        for tx in made
+    ]
+    assert layout.intrinsic_gas(batch)[0].tolist() == expected
+    assert layout.intrinsic_gas(batch.slice(7, 31))[0].tolist() == expected[7:31]
+    order = np.random.default_rng(2).permutation(len(made))
+    assert layout.intrinsic_gas(batch.take(order))[0].tolist() == [expected[n] for n in order]
 
 
 def test_columns_of_other_buffers(prover: Prover):
