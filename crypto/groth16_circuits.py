@@ -40,6 +40,10 @@ class Circuits:
         """The ids, those without a key among them."""
         return list(self._keys)
 
+    def with_keys(self) -> list[str]:
+        """The ids of those that have a key."""
+        return [circuit for circuit, key in self._keys.items() if key is not None]
+
     def key(self, circuit: str) -> Key:
         """The key of a circuit.
 

@@ -84,6 +84,7 @@ class Settings:
     node_tls_certificate: str
     node_tls_key: str
     node_tls_clients: str
+    node_groth16_keys: str
     node_upstream: str
     upstream_token: str
     upstream_tls_authorities: str

@@ -381,6 +381,12 @@ KEYS = (
     ),
     Key("node.tls.key", FileName(), "a PEM file, the certificate's key", "--tls-key"),
     Key("node.tls.clients", FileName(), "a PEM file of who signs callers' certificates", "--tls-clients"),
+    Key(
+        "node.groth16.keys",
+        FileName(),
+        "a folder of keys of the circuits of private transactions",
+        "--groth16-keys",
+    ),
     Key("node.upstream", Address(), "the node that L3 and L4 turn to", "--upstream"),
     Key("upstream.token", FileName(), "a file with the token that this node needs there", "--upstream-token"),
     Key(

@@ -41,6 +41,10 @@ TlsKey = Annotated[str | None, typer.Option("--tls-key", help="A PEM file of its
 TlsClients = Annotated[
     str | None, typer.Option("--tls-clients", help="A PEM file of who signs callers' certificates.")
 ]
+Groth16Keys = Annotated[
+    str | None,
+    typer.Option("--groth16-keys", help="A folder of Groth16 verification keys, ID.json for the circuit ID."),
+]
 UpstreamToken = Annotated[
     str | None, typer.Option("--upstream-token", help="A file with the bearer token for the upstream.")
 ]

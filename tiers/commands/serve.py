@@ -19,11 +19,6 @@ from supervm.tiers.service.serving import serve as serve_until_stopped
 Grpc = Annotated[str | None, typer.Option("--grpc", help="HOST:PORT for gRPC; port 0 is any free one.")]
 Http = Annotated[str | None, typer.Option("--http", help="HOST:PORT for HTTP, or 'off'.")]
 
-Groth16Keys = Annotated[
-    str | None,
-    typer.Option("--groth16-keys", help="A folder of Groth16 verification keys, ID.json for the circuit ID."),
-]
-
 KzgSetup = Annotated[
     str | None, typer.Option("--kzg-setup", help="A file of the trusted setup that blobs are verified under.")
 ]
@@ -32,7 +27,7 @@ KzgSetup = Annotated[
 def serve(
     grpc: Grpc = None,
     http: Http = None,
-    groth16_keys: Groth16Keys = None,
+    groth16_keys: options.Groth16Keys = None,
     kzg_setup: KzgSetup = None,
     tokens: options.Tokens = None,
     tls_certificate: options.TlsCertificate = None,

@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.config import OnVerified
+from supervm.engine.config import OnVerified, Verifier
 from supervm.engine.work_classes import Work
 from supervm.kernels.array_types import Bytes
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.errors import TaskRefused
-from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
+from supervm.tiers.node.quick_check import STALE_REASONS, account_check, proof_check, stateless_check
 from supervm.tiers.node.requests import addresses_of
 from supervm.tiers.node.submission import REFUSED, Answer, Submission
 from supervm.tiers.node.tasks import TaskRouter, route
@@ -32,6 +32,7 @@ class EdgeService:
         cache: of accounts.
         chain_id: of the chain.
         signatures: whether the chain's transactions are signed.
+        verifier: of the proofs of private transactions; without, they are refused.
         backend: of the quick check.
         on_verified: told of the signatures that it verifies; as of `authenticate`.
     """
@@ -49,11 +50,12 @@ class EdgeService:
         *,
         chain_id: int = 1,
         signatures: bool = True,
+        verifier: Verifier | None = None,
         backend: str = "auto",
         on_verified: OnVerified | None = None,
     ) -> None:
         self._upstream, self._router, self._cache = upstream, router, cache
-        self._chain_id, self._signatures = chain_id, signatures
+        self._chain_id, self._signatures, self._verifier = chain_id, signatures, verifier
         self._backend, self._on_verified = backend, on_verified
 
     def get_status(self, request: pb.GetStatusRequest) -> pb.NodeStatus:
@@ -88,6 +90,7 @@ class EdgeService:
             batch,
             chain_id=self._chain_id,
             signatures=self._signatures,
+            private=self._verifier is not None,
             backend=self._backend,
             on_verified=self._on_verified,
         )
@@ -101,7 +104,7 @@ class EdgeService:
             again = np.unique(places[doubtful])
             nonces[again], balances[again] = self._fetch(senders[again])
             reasons = account_check(batch, stateless, nonces[places], balances[places])
-        return self._forward(submission, reasons)
+        return self._forward(submission, proof_check(batch, reasons, self._verifier))
 
     def _forward(self, submission: Submission, reasons: Bytes) -> pb.SubmitTransactionsReply:
         """Forward what was not refused, and what upstream may know: a transaction of its own past spends no nonce twice."""

@@ -40,6 +40,9 @@ POLL_SECONDS = 0.02
 UNSIGNED = "--no-signatures"
 """How a node is told that its chain's transactions are not signed."""
 
+CIRCUITS = "--groth16-keys FOLDER"
+"""How a node is told which circuits' proofs private transactions carry."""
+
 KEPT_FOR_EVER = 1 << 40
 """Blocks to keep where the profile says all."""
 
@@ -110,7 +113,7 @@ class FullNode:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._progress = threading.Condition()
         self.problem = ""
-        self._told_unsigned = False
+        self._told_unsigned = self._told_private = False
         self.idle: Callable[[], None] = _do_nothing
         # The engine's lock on its storage keeps a second node away from the records too.
         self.engine = Engine.open(folder / "state", config)
@@ -268,7 +271,7 @@ class FullNode:
                 return
 
     def _check_result(self, number: int, result: BlockResult) -> None:
-        """Say that a whole block was rejected for want of signatures; compare the root with the announced one.
+        """Say what was rejected for want of signatures or circuits; compare the root with the announced one.
 
         Raises:
             WrongRoot: the block is part of the state, which is not the announced one.
@@ -280,6 +283,14 @@ class FullNode:
                 "block %d: every transaction was rejected, none has a signature; a chain without signatures needs %s",
                 number,
                 UNSIGNED,
+            )
+        if (reasons == Reason.NO_VERIFIER).any() and not self._told_private:
+            self._told_private = True
+            log.warning(
+                "block %d: private transactions were rejected, and a node that knows their circuits comes to another state "
+                "root; if the chain has circuits, it needs %s",
+                number,
+                CIRCUITS,
             )
         if self._announced and number == self._announced.blocks:
             self._compare(self._announced, result.state_root)

@@ -20,7 +20,7 @@ from supervm.tiers.node.errors import NodeError, NotKept, TooManySnapshots
 from supervm.tiers.node.full_node import FullNode
 from supervm.tiers.node.inbox import Inbox
 from supervm.tiers.node.inbox_table import Noted
-from supervm.tiers.node.quick_check import STALE_REASONS, account_check, stateless_check
+from supervm.tiers.node.quick_check import STALE_REASONS, account_check, proof_check, stateless_check
 from supervm.tiers.node.records import BlockRecord
 from supervm.tiers.node.requests import addresses_of
 from supervm.tiers.node.sources import SubmittedBlocks
@@ -163,12 +163,14 @@ class FullService:
             batch,
             chain_id=config.chain_id,
             signatures=config.signatures,
+            private=config.verifier is not None,
             backend=config.backend,
             on_verified=config.on_verified,
         )
         reasons = np.where(reasons != 0, reasons, self._node.engine.refused_calls(batch))
         nonces, balances = self._node.engine.accounts(batch.sender)
-        return account_check(batch, reasons, nonces, balances), nonces
+        reasons = account_check(batch, reasons, nonces, balances)
+        return proof_check(batch, reasons, config.verifier), nonces
 
     def _tell(self, noted: list[Noted | None], answer: Answer) -> None:
         """What became of those that were known: their blocks, and what the receipts say; without receipts, none is known."""

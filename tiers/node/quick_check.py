@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The quick check: what of a batch of transactions needs no execution to be refused.
 
-It knows signatures, and nonce and balance of each sender as they were a moment ago. Reasons are those that a block would
-give (docs/execution-rules.md, Rejection), in their order; a nonce ahead of the sender's may fit by then, and passes.
+It knows signatures, the proofs of private transactions, and nonce and balance of each sender as they were a moment ago.
+Reasons are those that a block would give (docs/execution-rules.md, Rejection), in their order; a nonce ahead of the sender's
+may fit by then, and passes. Proofs cost the most, and are looked at last: only where a transaction can be paid for.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.engine.arrays import amounts
-from supervm.engine.blocks.authentication import authenticate
+from supervm.engine.blocks.authentication import authenticate, check_proofs
 from supervm.engine.blocks.layout import intrinsic_gas
-from supervm.engine.config import OnVerified
+from supervm.engine.config import OnVerified, Verifier
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.array_types import Bytes
 from supervm.vm.limits import GAS_LIMIT
@@ -32,6 +33,7 @@ def stateless_check(
     *,
     chain_id: int,
     signatures: bool = True,
+    private: bool = False,
     backend: str = "auto",
     on_verified: OnVerified | None = None,
 ) -> Bytes:
@@ -41,6 +43,7 @@ def stateless_check(
         batch: n transactions.
         chain_id: of the chain.
         signatures: whether signatures are checked, as the engine's setting.
+        private: whether there is a verifier of proofs; without, private transactions are refused.
         backend, on_verified: as of `authenticate`.
 
     Raises: as `authenticate`.
@@ -53,7 +56,7 @@ def stateless_check(
     later = np.select(
         [
             batch.chain_id != np.uint64(chain_id),
-            batch.private,
+            batch.private & (not private),
             large,
             batch.gas_limit > np.uint64(GAS_LIMIT),
             batch.gas_limit < intrinsic,
@@ -85,6 +88,22 @@ def account_check(
     poor = overflows | amounts.below(amounts.from_big_endian(balances), needed)
     later = np.select([spent, poor], [Reason.BAD_NONCE, Reason.INSUFFICIENT_BALANCE], Reason.NONE)
     return np.where(reasons != 0, reasons, later).astype(np.uint8)
+
+
+def proof_check(batch: TransactionBatch, reasons: Bytes, verifier: Verifier | None) -> Bytes:
+    """What the proofs of private transactions refuse besides, uint8 (n,): `Reason` or 0.
+
+    Args:
+        batch: n transactions.
+        reasons: what the other checks said; what they refuse is not looked at.
+        verifier: of proofs, as of `EngineConfig`.
+
+    Raises: as `check_proofs`.
+    """
+    rows, found = np.flatnonzero(batch.private & (reasons == 0)), reasons.copy()
+    if rows.size:
+        found[rows] = check_proofs(batch.take(rows), verifier)
+    return found
 
 
 def most_cost(batch: TransactionBatch) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:

@@ -28,6 +28,7 @@ from supervm.tiers.hardware import Hardware
 from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.admission import CONNECTIONS, OPEN_CALLS, QUESTION_BYTES, bounds
 from supervm.tiers.node.blocks import MOST_BYTES
+from supervm.tiers.node.circuits import NodeCircuits, circuits_of
 from supervm.tiers.node.connecting import OFF, upstream_of
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import UpstreamFailed
@@ -100,6 +101,7 @@ class Ready:
         tls: of the gRPC port: 'off', 'on', or 'mutual' where callers need a certificate.
         tokens: whether its callers need a token.
         number, state_root: where the chain stands.
+        circuits: whose proofs private transactions may carry, by id, and the digests of their keys.
     """
 
     process: int
@@ -112,6 +114,7 @@ class Ready:
     number: int
     state_root: str
     threads: int
+    circuits: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,7 @@ def run_full(
     Raises:
         TaskRefused: the tier does not execute.
         ArgumentError: no genesis or no directory was given.
-        SettingError: files of certificates or tokens that cannot be used.
+        SettingError, BrokenFile: files of certificates, tokens or circuits' keys that cannot be used.
         BlockRefused, WrongChain, InputFileError, StorageError, OSError: as `FullNode` and its servers.
     """
     router = TaskRouter(settings.tier, settings.work_allowed)
@@ -187,10 +190,13 @@ def run_full(
         seen = stack.enter_context(observing(settings, hardware))
         metrics, board = seen.metrics, seen.board
         seen.watch(stack.enter_context(scheduling(settings, hardware)))
+        circuits = circuits_of(settings)
+        metrics.watch_proofs(circuits.verifier)
         config = engine_config(
             settings,
             hardware,
             signatures=signatures,
+            verifier=circuits.proofs,
             sync=sync,
             keep_receipts=settings.storage_blocks or KEPT_FOR_EVER,
             on_verified=metrics.verified,
@@ -205,7 +211,7 @@ def run_full(
         stopping.ready(node.stop)
         board.become(State.READY)
         where = node.number, node.engine.state_root
-        ready(_ready(settings, hardware, FULL, (grpc, http), door, where))
+        ready(_ready(settings, hardware, FULL, (grpc, http), door, where, circuits))
         began = time.perf_counter()
         try:
             node.run(until)
@@ -283,7 +289,7 @@ def run_edge(
     Raises:
         TaskRefused: the tier answers no questions.
         ArgumentError: no upstream was given.
-        SettingError: files of certificates or tokens that cannot be used.
+        SettingError, BrokenFile: files of certificates, tokens or circuits' keys that cannot be used.
         OSError: an address cannot be listened on.
     """
     router = TaskRouter(settings.tier, settings.work_allowed)
@@ -295,6 +301,8 @@ def run_edge(
         set_threads(threads(settings, hardware))
         seen = stack.enter_context(observing(settings, hardware))
         seen.watch(stack.enter_context(scheduling(settings, hardware)))
+        circuits = circuits_of(settings)
+        seen.metrics.watch_proofs(circuits.verifier)
         upstream = stack.enter_context(upstream_of(settings))
         cache = AccountCache(settings.node_cache_bytes, settings.node_cache_seconds)
         service = EdgeService(
@@ -302,13 +310,14 @@ def run_edge(
             router,
             cache,
             signatures=signatures,
+            verifier=circuits.proofs,
             backend=settings.backend,
             on_verified=seen.metrics.verified,
         )
         grpc, http = _serve(stack, settings, service, seen, door, stopping)
         stopping.ready(stopped.set)
         seen.board.become(State.READY)
-        ready(_ready(settings, hardware, EDGE, (grpc, http), door))
+        ready(_ready(settings, hardware, EDGE, (grpc, http), door, circuits=circuits))
         stopped.wait()
 
 
@@ -410,6 +419,7 @@ def _ready(
     addresses: tuple[str | None, str | None],
     door: Door = OPEN_DOOR,
     where: tuple[int, bytes] = (0, b""),
+    circuits: NodeCircuits | None = None,
 ) -> Ready:
     (tls, access), (number, root) = door, where
     return Ready(
@@ -423,4 +433,5 @@ def _ready(
         number=number,
         state_root=root.hex(),
         threads=threads(settings, hardware),
+        circuits=circuits.digests if circuits is not None else {},
     )

@@ -18,6 +18,9 @@ from supervm.tiers.service.v1 import node_pb2 as pb
 MOST_TRANSACTIONS = 10_000
 """Of one submission."""
 
+MOST_PRIVATE = 256
+"""Private ones among them: of those whose proofs are wrong, each may take a millisecond, for which nobody pays."""
+
 WAITING, IN_BLOCK, REFUSED = (
     pb.TRANSACTION_STATE_WAITING,
     pb.TRANSACTION_STATE_IN_BLOCK,
@@ -47,7 +50,7 @@ class Submission:
         """Read a request.
 
         Raises:
-            ArgumentError: offsets that do not fit, too many transactions, or one that is no encoding.
+            ArgumentError: offsets that do not fit, too many transactions or private ones, or one that is no encoding.
         """
         return cls.of_messages(_messages(request))
 
@@ -60,6 +63,9 @@ class Submission:
         if faults:
             words = faults.words(int(faults.rows[0])).replace("message", "transaction")
             raise ArgumentError("data", words, "a transaction's encoding")
+        private = int(np.count_nonzero(batch.private))
+        if private > MOST_PRIVATE:
+            raise ArgumentError("data", f"{private:,} private transactions", f"at most {MOST_PRIVATE}")
         return cls(encoded, batch, hashes.keccak256_batch(encoded))
 
     def request(self, rows: NDArray[np.int64]) -> pb.SubmitTransactionsRequest:
