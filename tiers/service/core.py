@@ -39,8 +39,10 @@ from supervm.tiers.service.columns import SCHEMES, Kind, signatures
 from supervm.tiers.service.computation import Computation
 from supervm.tiers.service.gathering import Answer, Columns, Gatherer, Pending, Sink, expired
 from supervm.tiers.service.job_pool import JobPool
+from supervm.tiers.service.kept_keys import KeptKeys
 from supervm.tiers.service.meters import Meter, Unmetered
 from supervm.tiers.service.pairing_columns import (
+    BLS_WIDTHS,
     PairingKind,
     blob_columns,
     bls_columns,
@@ -197,6 +199,7 @@ class VerificationService:
             PAIRINGS_AT_ONCE,
         )
         self._circuits, self._setup = circuits or Circuits(), setup
+        self._kept = {variant: KeptKeys(variant) for variant in BLS_WIDTHS}
         self._known: set[str] = set()
         self.meter.queue("verify", lambda: self.queue.items)
 
@@ -264,7 +267,7 @@ class VerificationService:
         self, request: pb.VerifyBlsRequest, caller: Caller = LOCAL
     ) -> Coroutine[Any, Any, pb.VerifyReply]:
         """Verdicts of signatures on BLS12-381, single or aggregated."""
-        return self._proved(bls_columns, request, caller)
+        return self._proved(lambda asked: bls_columns(asked, self._kept), request, caller)
 
     def verify_blobs(
         self, request: pb.VerifyBlobsRequest, caller: Caller = LOCAL

@@ -7,7 +7,7 @@ with it is told to all who sent the same one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -30,6 +30,7 @@ from supervm.tiers.service.columns import (
     shortened,
     table,
 )
+from supervm.tiers.service.kept_keys import KeptKeys
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 if TYPE_CHECKING:
@@ -238,12 +239,14 @@ class BlsKind(NamedTuple):
         variant, suite: as `supervm.crypto.bls` has them.
         dst: in place of the suite's tag; empty for that.
         aggregates: whether a signature has several keys.
+        kept: keys of this variant that came before.
     """
 
     variant: str
     suite: str
     dst: bytes
     aggregates: bool
+    kept: KeptKeys
 
     @property
     def name(self) -> str:
@@ -271,15 +274,21 @@ class BlsKind(NamedTuple):
         }
         signatures = np.ascontiguousarray(signatures)
         if not self.aggregates:
-            return bls.verify_batch(np.ascontiguousarray(keys), messages, signatures, **rules)
+            own = self.kept.decode(np.ascontiguousarray(keys), backend)
+            return bls.verify_batch(own, messages, signatures, **rules)
         width = -self.widths[0]
         data, bounds = keys
-        own, places = data[bounds[0] : bounds[-1]].reshape(-1, width), (bounds - bounds[0]) // width
+        encoded, places = data[bounds[0] : bounds[-1]].reshape(-1, width), (bounds - bounds[0]) // width
+        own = self.kept.decode(encoded, backend)
         return bls.fast_aggregate_verify_batch(own, places, messages, signatures, **rules)
 
 
-def bls_columns(request: pb.VerifyBlsRequest) -> PairingColumns:
+def bls_columns(request: pb.VerifyBlsRequest, kept: Mapping[str, KeptKeys]) -> PairingColumns:
     """The columns of a request.
+
+    Args:
+        request: as it came.
+        kept: keys that came before, by variant.
 
     Raises:
         ServiceError: INVALID_ARGUMENT.
@@ -307,7 +316,7 @@ def bls_columns(request: pb.VerifyBlsRequest) -> PairingColumns:
         same_count("public_keys", keys, items, "signatures")
     columns = request.public_keys, data, request.signatures
     lengths = key_lengths, np.diff(bounds).tobytes(), b""
-    kind = BlsKind(variant, suite, request.dst, aggregates)
+    kind = BlsKind(variant, suite, request.dst, aggregates, kept[variant])
     return PairingColumns(kind, items, max(items, keys), columns, lengths)
 
 
