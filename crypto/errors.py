@@ -2,6 +2,10 @@
 """Errors of this room beside `ArgumentError`.
 
     SupervmError
+    ├── CircomFileError (ValueError)        a file of circom or snarkjs: which section, at which byte, what is expected
+    ├── UnsatisfiedWitness (ValueError)     a witness that is none of the circuit: which constraint fails first
+    ├── TestOnlyKey (ValueError)            a key whose secrets its maker knew, where that was not allowed
+    ├── MemoryNeeded                        more memory than there is: how much, and what for
     ├── CircuitError
     │   ├── UnknownCircuit (LookupError)    an id that nobody registered
     │   ├── CircuitWithoutKey               a known circuit that nobody set a verification key for: nothing passes
@@ -19,6 +23,80 @@
 from __future__ import annotations
 
 from supervm.kernels.errors import SupervmError
+
+
+class CircomFileError(SupervmError, ValueError):
+    """A file in one of circom's or snarkjs' binary formats is not what it should be.
+
+    Args:
+        file: its name.
+        place: the section by number and name; '' for the file as a whole.
+        offset: of the first byte that is wrong, from the beginning of the file.
+        found: what stands there, in words.
+        expected: what is accepted, in words.
+    """
+
+    def __init__(self, file: str, place: str, offset: int, found: str, expected: str) -> None:
+        where = f"{place}, byte {offset}" if place else f"byte {offset}"
+        super().__init__(f"{file}: {where}: found {found}, expected {expected}")
+        self.file, self.place, self.offset, self.found, self.expected = file, place, offset, found, expected
+
+    def __reduce__(self) -> tuple[type[CircomFileError], tuple[str, str, int, str, str]]:
+        return type(self), (self.file, self.place, self.offset, self.found, self.expected)
+
+
+class UnsatisfiedWitness(SupervmError, ValueError):
+    """A witness does not satisfy the circuit; no proof leaves.
+
+    Args:
+        item: which witness of a batch.
+        constraint: the first constraint that fails, from 0; None where only a key is known, which does not tell.
+    """
+
+    def __init__(self, item: int, constraint: int | None) -> None:
+        which = "" if constraint is None else f": constraint {constraint} is the first that fails"
+        hint = "; the circuit's .r1cs would tell which constraint fails" if constraint is None else ""
+        super().__init__(f"witness {item} does not satisfy the circuit{which}{hint}")
+        self.item, self.constraint = item, constraint
+
+    def __reduce__(self) -> tuple[type[UnsatisfiedWitness], tuple[int, int | None]]:
+        return type(self), (self.item, self.constraint)
+
+
+class TestOnlyKey(SupervmError, ValueError):
+    """A key is marked as made for tests: who made it can forge proofs.
+
+    Args:
+        name: of the key.
+    """
+
+    __test__ = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name}: made for tests alone: whoever made it can forge proofs; it has to be allowed by name"
+        )
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[TestOnlyKey], tuple[str]]:
+        return type(self), (self.name,)
+
+
+class MemoryNeeded(SupervmError):
+    """There is less memory than the work needs; nothing was begun.
+
+    Args:
+        what: the work, in words.
+        needed: bytes.
+        available: bytes.
+    """
+
+    def __init__(self, what: str, needed: int, available: int) -> None:
+        super().__init__(f"{what} needs {needed:,} bytes of memory, and {available:,} are available")
+        self.what, self.needed, self.available = what, needed, available
+
+    def __reduce__(self) -> tuple[type[MemoryNeeded], tuple[str, int, int]]:
+        return type(self), (self.what, self.needed, self.available)
 
 
 class CircuitError(SupervmError):

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from supervm.crypto.arguments import flag
 from supervm.crypto.curves import Group
+from supervm.crypto.errors import TestOnlyKey
 from supervm.crypto.groth16_columns import Key, Proofs, curve_of, kept_key, members
 from supervm.kernels.array_types import Words
 from supervm.kernels.errors import ArgumentError
@@ -20,6 +23,9 @@ CURVES = {"bn128": "bn254", "bls12381": "bls12_381"}
 """Our names of curves by snarkjs' own."""
 
 PROTOCOL = "groth16"
+
+TEST_ONLY = "supervm_test_only"
+"""A field of a key whose secrets its maker knew. No other tool writes it, and all pass over it."""
 
 _MOST_DIGITS = 78
 """Of a number below 2^256."""
@@ -31,13 +37,19 @@ _TOKENS = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
 """Strings, the last one with or without its end, and brackets outside them."""
 
 
-def load_snarkjs_key(text: str | bytes) -> Key:
+def load_snarkjs_key(text: str | bytes, *, allow_test_only: bool = False) -> Key:
     """The key in a `verification_key.json`. One that was read before is not decoded again.
+
+    Args:
+        text: the file's.
+        allow_test_only: take a key that is marked as made for tests: whoever made it can forge proofs.
 
     Raises:
         ArgumentError: no JSON object, or which of its fields is wrong.
+        TestOnlyKey: it is marked so, and that is not allowed.
     """
-    return kept_key("snarkjs", _bytes(text, "text"), _key)
+    form = f"snarkjs{', test keys too' * flag(allow_test_only, 'allow_test_only')}"
+    return kept_key(form, _bytes(text, "text"), partial(_key, bool(allow_test_only)))
 
 
 def load_snarkjs_proof(text: str | bytes) -> Proofs:
@@ -98,8 +110,10 @@ def _decimal(value: Any) -> bool:
     return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS
 
 
-def _key(data: bytes) -> Key:
+def _key(allow_test_only: bool, data: bytes) -> Key:
     found = _object(data, "text")
+    if found.get(TEST_ONLY, False) is not False and not allow_test_only:
+        raise TestOnlyKey("the verification key")
     curve = _curve(found)
     groups = curve_of(curve)
     (alpha,) = _points(groups.g1, [_field(found, "vk_alpha_1")], "vk_alpha_1")
