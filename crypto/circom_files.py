@@ -8,6 +8,7 @@ section. (iden3/binfileutils; iden3/r1csfile, doc/r1cs_bin_format.md.)
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -144,17 +145,22 @@ class CircomFile:
         """Bytes of a section; 0 if there is none."""
         return self._sections.get(number, (0, 0))[1]
 
-    def section(self, number: int, name: str) -> Section:
-        """Read a section.
+    def section(self, number: int, name: str, first: int = 0, count: int | None = None) -> Section:
+        """Read a section, or `count` bytes of it from byte `first` on.
 
         Raises:
-            CircomFileError: there is none.
+            CircomFileError: there is none, or it is shorter.
             MemoryNeeded: it is larger than memory.
         """
         place = f"section {number} ({name})"
         if number not in self._sections:
             raise CircomFileError(self.name, place, self.size, "no such section", "one of it")
         offset, size = self._sections[number]
+        if count is not None:
+            if first + count > size:
+                expected = f"{first + count} bytes or more"
+                raise CircomFileError(self.name, place, offset + size, f"a section of {size} bytes", expected)
+            offset, size = offset + first, count
         if self._file is not None:
             memory.require(size, f"{self.name}: {place}")
         return Section(self.name, place, offset, self._read(offset, size, place))
@@ -212,6 +218,25 @@ class CircomFile:
                 )
             done += got
         return data
+
+
+def container(magic: str, version: int, sections: Sequence[tuple[int, bytes]]) -> bytes:
+    """The bytes of a file.
+
+    Args:
+        magic, version: of its head.
+        sections: their numbers and contents, in order.
+    """
+    parts = [magic.encode(), version.to_bytes(4, "little"), len(sections).to_bytes(4, "little")]
+    for number, data in sections:
+        parts += [number.to_bytes(4, "little"), len(data).to_bytes(8, "little"), data]
+    return b"".join(parts)
+
+
+def modulus_bytes(spec: FieldSpec) -> bytes:
+    """A modulus as headers have it: its size and itself."""
+    size = 8 * spec.words
+    return size.to_bytes(4, "little") + spec.modulus.to_bytes(size, "little")
 
 
 def field_of(section: Section, at: int, fields: dict[str, FieldSpec]) -> tuple[str, int]:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""circom's `.wtns`: a value for each wire of a circuit, the first of them 1. (iden3/snarkjs, src/wtns_utils.js, version 2.)"""
+"""circom's `.wtns`: a value for each wire of a circuit, the first of them 1.
+
+(iden3/snarkjs, src/wtns_utils.js, version 2.)
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from supervm.crypto.circom_files import SCALAR_FIELDS, CircomFile, Source, field_of
+from supervm.crypto.circom_files import SCALAR_FIELDS, CircomFile, Source, container, field_of, modulus_bytes
 from supervm.crypto.polynomials.arguments import SPECS, elements, first_not_canonical
 from supervm.kernels.array_types import Words
 from supervm.kernels.errors import ArgumentError
@@ -75,11 +78,5 @@ def load_witness(source: Source) -> Witness:
 
 def write_witness(witness: Witness) -> bytes:
     """The bytes of a `.wtns`."""
-    size, modulus = 32, SPECS[witness.curve].modulus
-    header = (
-        size.to_bytes(4, "little") + modulus.to_bytes(size, "little") + len(witness).to_bytes(4, "little")
-    )
-    parts = [b"wtns", (2).to_bytes(4, "little"), (2).to_bytes(4, "little")]
-    for number, data in ((_HEADER, header), (_VALUES, witness.values.astype("<u8").tobytes())):
-        parts += [number.to_bytes(4, "little"), len(data).to_bytes(8, "little"), data]
-    return b"".join(parts)
+    header = modulus_bytes(SPECS[witness.curve]) + len(witness).to_bytes(4, "little")
+    return container("wtns", 2, [(_HEADER, header), (_VALUES, witness.values.astype("<u8").tobytes())])

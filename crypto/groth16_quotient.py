@@ -68,11 +68,15 @@ def places(curve: str, log: int, reduction: str) -> tuple[Indices, Indices]:
     numbers = np.arange(size, dtype=np.int64)
     if reduction == "arkworks":
         return turned, numbers[:-1]
-    spec = SPECS[curve]
+    rows, odd = snarkjs_order(curve, log)
+    return turned[rows], turned[odd >> 1]
+
+
+def snarkjs_order(curve: str, log: int) -> tuple[Indices, Indices]:
+    """Our numbers of snarkjs' rows of a domain of 2^log, and of its odd places of the domain of twice as many."""
+    spec, numbers = SPECS[curve], np.arange(1 << log, dtype=np.int64)
     power = _logarithm(spec, snarkjs_root(spec, log + 1), log + 1)
-    rows = turned[numbers * power % size]
-    odd = (2 * numbers + 1) * power % (2 * size)
-    return rows, turned[odd >> 1]
+    return numbers * power % (1 << log), (2 * numbers + 1) * power % (2 << log)
 
 
 def _logarithm(spec: FieldSpec, root: int, log: int) -> int:
@@ -112,6 +116,14 @@ def quotient(curve: str, a: Words, b: Words, reduction: str, *, backend: str = "
     found = multiply_values(curve, found, words_of([vanishing]))
     back = ntt(curve, found, inverse=True, coset=shift, order="bit_reversed", backend=backend)
     return np.ascontiguousarray(back[:, :-1])
+
+
+def multiply_add(curve: str, a: Words, factor: int, b: Words) -> Words:
+    """factor·a + b number by number, uint64 (n, 4)."""
+    p = SPECS[curve].modulus
+    factors, less = np.empty_like(a), multiply_values(curve, b, words_of([p - 1]))
+    factors[:] = words_of([factor % p])
+    return _multiply_subtract(curve, a, factors, less)
 
 
 def _multiply_subtract(curve: str, a: Words, b: Words, c: Words) -> Words:

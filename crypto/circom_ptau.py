@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""snarkjs' `.ptau`: powers of τ of a ceremony, prepared for phase 2 (iden3/snarkjs, src/powersoftau_utils.js, version 1).
+
+Sections 12 to 15 hold Lagrange polynomials at τ, times 1 in G1, 1 in G2, α in G1 and β in G1, over the domains of 1, 2, 4, …
+rows one after the other; that of G1 has one domain more.
+"""
+
+from __future__ import annotations
+
+from supervm.crypto.circom_files import BASE_FIELDS, CircomFile, Source, field_of
+from supervm.crypto.circom_points import check_points, group_of, point_bytes, read_points
+from supervm.kernels.array_types import Words
+
+_HEADER, _ALPHA, _BETA, _BETA_2 = 1, 4, 5, 6
+
+LAGRANGE = {"tau": (12, 1), "tau_2": (13, 2), "alpha": (14, 1), "beta": (15, 1)}
+"""Section and group of each list of Lagrange polynomials."""
+
+_MOST_POWER = 28
+
+
+class Ptau:
+    """An open `.ptau`. A context manager.
+
+    Args:
+        source: a path, or the file's bytes.
+        check: `curve` or `subgroup`, what every point that is read is checked for.
+
+    Attributes:
+        curve: of its points.
+        power: log₂ of the rows of the largest circuit.
+
+    Raises:
+        CircomFileError: what is wrong, in which section, at which byte.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, source: Source, check: str = "curve") -> None:
+        self._check = check
+        self._file = CircomFile(source, "ptau", 1)
+        try:
+            header = self._file.section(_HEADER, "header")
+            self.curve, size = field_of(header, 0, BASE_FIELDS)
+            header.require_exactly(12 + size, "a header")
+            self.power = header.number(4 + size, 4)
+            if not 1 <= self.power <= _MOST_POWER:
+                raise header.error(4 + size, f"a power of {self.power}", f"1 … {_MOST_POWER}")
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Ptau:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+
+    def sides(self) -> dict[str, Words]:
+        """α and β in G1 and β in G2, by the names that `ZkeyHeader.sides` has.
+
+        Raises: as `lagrange`.
+        """
+        parts = {"alpha": (_ALPHA, 1), "beta": (_BETA, 1), "beta_2": (_BETA_2, 2)}
+        return {name: self._points(*part, name, 0, 1, "subgroup")[0] for name, part in parts.items()}
+
+    def lagrange(self, name: str, log: int) -> Words:
+        """The Lagrange polynomials at τ over the domain of 2^log rows, in snarkjs' order.
+
+        Args:
+            name: one of `LAGRANGE`.
+            log: up to `power`, for `tau` one more.
+
+        Raises:
+            CircomFileError: they are not there: the file is not prepared for phase 2, or damaged.
+            MemoryNeeded: they are larger than memory.
+        """
+        number, group = LAGRANGE[name]
+        count = 1 << log
+        return self._points(number, group, f"Lagrange polynomials, {name}", count - 1, count, self._check)
+
+    def _points(self, number: int, of: int, name: str, first: int, count: int, check: str) -> Words:
+        group = group_of(self.curve, of)
+        size = point_bytes(group)
+        section = self._file.section(number, name, first * size, count * size)
+        found = read_points(section, group, 0, count)
+        check_points(section, group, 0, found, check)
+        return found
