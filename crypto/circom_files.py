@@ -211,7 +211,7 @@ class CircomFile:
         self._file.seek(offset)
         done = 0
         while done < size:
-            got = self._file.readinto(memoryview(data)[done:])  # type: ignore[attr-defined]
+            got = self._file.readinto(data[done:].data)  # type: ignore[attr-defined]
             if not got:
                 raise CircomFileError(
                     self.name, place, offset + done, "the end of the file", f"{size - done} bytes more"

@@ -22,6 +22,8 @@ _HEADER, _CONSTRAINTS, _LABELS, _GATES = 1, 2, 3, 4
 _WIRE = 4
 """Bytes of a wire's number, and of a count."""
 
+_Three = tuple[SparseMatrix, SparseMatrix, SparseMatrix]
+
 _GOOD, _SHORT, _FOREIGN_WIRE, _LARGE_VALUE = 0, 1, 2, 3
 
 
@@ -86,10 +88,10 @@ def load_r1cs(source: Source) -> ConstraintSystem:
         labels = file.section(_LABELS, "wires to labels")
         labels.require_exactly(8 * wires, f"a label for each of {wires} wires")
         names = labels.words(0, wires, 1).reshape(-1)
-    return ConstraintSystem(curve, wires, outputs, public, private, *matrices, names)
+    return ConstraintSystem(curve, wires, outputs, public, private, *matrices, labels=names)
 
 
-def _matrices(section: Section, curve: str, constraints: int, wires: int) -> list[SparseMatrix]:
+def _matrices(section: Section, curve: str, constraints: int, wires: int) -> _Three:
     section.require(3 * _WIRE * constraints)
     data = borrow(section.data)
     modulus = number_words(SCALAR_FIELDS[curve].modulus, 4)
@@ -110,7 +112,7 @@ def _matrices(section: Section, curve: str, constraints: int, wires: int) -> lis
         entries = int(starts[-1])
         found.append(SparseMatrix(starts, np.empty(entries, np.uint32), np.empty((entries, 4), np.uint64)))
     _copy(data, counts, *(part for each in found for part in (each.columns, each.values)))
-    return found
+    return found[0], found[1], found[2]
 
 
 @njit(nogil=True, cache=True)

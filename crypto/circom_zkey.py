@@ -18,7 +18,7 @@ from supervm.crypto.polynomials.arguments import SPECS, first_not_canonical
 from supervm.crypto.polynomials.products import multiply_values
 from supervm.crypto.polynomials.transforms import LARGEST_LOG
 from supervm.crypto.sparse_matrices import SparseMatrix
-from supervm.kernels.array_types import Words
+from supervm.kernels.array_types import Indices, Words
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.transform import words_of
 
@@ -167,7 +167,7 @@ class Zkey:
         check_points(section, group, 0, found, "subgroup" if number == IC else self._check)
         return found
 
-    def matrices(self, places: Words | None = None) -> tuple[SparseMatrix, SparseMatrix]:
+    def matrices(self, places: Indices | None = None) -> tuple[SparseMatrix, SparseMatrix]:
         """A and B, a row for each number of the domain, a column for each wire.
 
         Args:
@@ -195,7 +195,7 @@ class Zkey:
             raise section.error(at, f"the modulus or more in entry {wrong}", "coefficients below it")
         modulus = SPECS[of.curve].modulus
         values = multiply_values(of.curve, values, words_of([pow(1 << 512, -1, modulus)]))
-        rows = entries["row"].astype(np.int64)
+        rows: Indices = entries["row"].astype(np.int64)
         if places is not None:
             rows = places[rows]
         first = entries["matrix"] == 0

@@ -99,8 +99,13 @@ def prove_batch(
             progress("checking the witness", start / len(witnesses))
             for index, each in enumerate(given):
                 _check(r1cs, each, start + index)
-        progress("proving", start / len(witnesses))
-        proofs += _proofs(key, np.stack([each.values for each in given]), start, backend)
+        share = len(given) / len(witnesses)
+        done = start / len(witnesses)
+
+        def tell(doing: str, part: float | None, done: float = done, share: float = share) -> None:
+            progress(doing, None if part is None else done + share * part)
+
+        proofs += _proofs(key, np.stack([each.values for each in given]), start, backend, tell)
     return proofs
 
 
@@ -159,25 +164,31 @@ def _random_scalars(count: int, order: int) -> list[int]:
     return [secrets.randbelow(order) for _ in range(count)]
 
 
-def _proofs(key: ProvingKey, values: Words, item: int, backend: str) -> list[Proof]:
+def _proofs(key: ProvingKey, values: Words, item: int, backend: str, progress: Progress) -> list[Proof]:
     """Proofs of values of wires, uint64 (k, wires, 4); the first of them is witness `item`."""
     count, order = len(values), SPECS[key.curve].modulus
     r, s = _random_scalars(count, order), _random_scalars(count, order)
+    progress("proving: the quotient", 0.0)
     a, b = (np.stack([side.multiply(key.curve, row) for row in values]) for side in (key.a, key.b))
     h = quotient(key.curve, a, b, key.reduction, backend=backend)
     ones = np.broadcast_to(_ONE, (count, 1, 4))
     first, second, both = (
         _rows(each) for each in (r, s, [-x * y % order for x, y in zip(r, s, strict=True)])
     )
+    progress("proving: the sum of A", 0.08)
     point_a = _summed(key.sum_a, values, ones, first)
+    progress("proving: the sum of B in G1", 0.25)
     point_b1 = _summed(key.sum_b1, values, ones, second)
+    progress("proving: the sum of B in G2", 0.4)
     point_b2 = _summed(key.sum_b2, values, ones, second)
+    progress("proving: the sum of C", 0.7)
     point_c = _summed(key.sum_c, values, both, after=h)
     group = curves.get(key.curve).g1
     terms = group.multiply(
         np.concatenate((point_a, point_b1)), np.concatenate((second, first)).reshape(-1, 4), backend=backend
     )
     point_c = group.add(group.add(point_c, terms[:count], backend=backend), terms[count:], backend=backend)
+    progress("proving: verifying the proof", 0.98)
     proofs = Proofs(key.curve, point_a, point_b2, point_c, backend=backend)
     public = [integers(row[1 : 1 + key.public]) for row in values]
     said = verify_batch(key.verification, proofs, public, backend=backend)

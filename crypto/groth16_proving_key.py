@@ -22,6 +22,9 @@ from supervm.crypto.sparse_matrices import SparseMatrix
 from supervm.kernels.array_types import Indices, Words
 from supervm.kernels.progress import Progress, untold
 
+_TABLE_ROWS, _MOST_MULTIPLES = 1 << 16, 16
+"""Rows of a table that the second-level cache holds about, and multiples of each point that still gain."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sum:
@@ -83,7 +86,7 @@ def load_zkey(
     source: Source,
     *,
     check: str = "curve",
-    multiples: int = 1,
+    multiples: int | None = None,
     allow_test_only: bool = False,
     backend: str = "auto",
     progress: Progress = untold,
@@ -94,8 +97,8 @@ def load_zkey(
         source: a path, or the file's bytes.
         check: `curve`, or `subgroup`, which takes longer: a key from elsewhere may hold points of small order, which cannot
             make a proof that verifies wrongly and could make one that says something about the witness.
-        multiples: of each point that tables hold. With more of them a proof takes less time, a key more memory and much more
-            time to load (docs/prover.md).
+        multiples: of each point that tables hold, itself included. More of them take memory, and time when the key is read;
+            None for as many as make proofs faster, which is one for large circuits, whose tables would miss the cache.
         allow_test_only: take a key that is marked as made for tests.
         backend: of the sums: `auto`, or a name of `kernels.registry.BACKENDS`.
         progress: told of what is done.
@@ -112,7 +115,7 @@ def load_zkey(
         of = zkey.header
         if of.test_only and not allow_test_only:
             raise TestOnlyKey(of.name)
-        memory.require((2 + multiples) * zkey.size, f"the key {of.name}")
+        memory.require((3 if multiples is None else 2 + multiples) * zkey.size, f"the key {of.name}")
         reduction = require_reduction("circom")
         rows, turned = places(of.curve, of.log, reduction)
         progress("reading the key's matrices", 0.0)
@@ -121,7 +124,7 @@ def load_zkey(
         verification = Key(
             of.curve, sides["alpha"], sides["beta_2"], sides["gamma_2"], sides["delta_2"], zkey.points(IC)
         )
-        made = partial(_sum, of.curve, multiples, backend)
+        made = partial(key_sum, of.curve, multiples, backend)
         progress("reading the key's points", 0.1)
         sum_a = made("g1", (sides["alpha"], sides["delta"]), zkey.points(A))
         progress("reading the key's points", 0.3)
@@ -150,9 +153,9 @@ def load_zkey(
     )
 
 
-def _sum(
+def key_sum(
     curve: str,
-    multiples: int,
+    multiples: int | None,
     backend: str,
     group: str,
     first: tuple[Words, ...],
@@ -160,8 +163,20 @@ def _sum(
     more: Words | None = None,
     wire: int = 0,
 ) -> Sum:
-    """A table of points of wires from `wire` on, with those of the header before and others behind them."""
+    """The table of points of wires from `wire` on, with those of the header before and others behind them.
+
+    Args:
+        curve, multiples, backend: as `load_zkey` has them.
+        group: `g1` or `g2`.
+        first: points of the header.
+        points: of wires; those at infinity are left out.
+        more: those of H.
+        wire: the first wire.
+    """
     present = np.flatnonzero(points.reshape(len(points), -1).any(axis=1))
     columns = [np.stack(first), points[present], *([] if more is None else [more])]
-    table = msm.prepare(curve, np.concatenate(columns), group=group, precompute=multiples, backend=backend)
+    together = np.concatenate(columns)
+    if multiples is None:
+        multiples = max(1, min(_MOST_MULTIPLES, _TABLE_ROWS // len(together)))
+    table = msm.prepare(curve, together, group=group, precompute=multiples, backend=backend)
     return Sum(table, present + wire)

@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from supervm.crypto.circom_r1cs import ConstraintSystem
 from supervm.crypto.polynomials.arguments import FIELDS, SPECS
 from supervm.crypto.polynomials.products import multiply_values
-from supervm.crypto.polynomials.transforms import ntt
+from supervm.crypto.polynomials.transforms import LARGEST_LOG, ntt
+from supervm.crypto.sparse_matrices import SparseMatrix
 from supervm.kernels.array_types import Indices, Words
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.backends import best
@@ -88,6 +90,30 @@ def _logarithm(spec: FieldSpec, root: int, log: int) -> int:
         if pow(left, 1 << (log - 1 - bit), p) != 1:
             power |= 1 << bit
     return power
+
+
+def domain_log(r1cs: ConstraintSystem) -> int:
+    """log₂ of the rows of a circuit's domain, as snarkjs has it.
+
+    Raises:
+        ArgumentError: the circuit is too large.
+    """
+    log = max(1, (r1cs.constraints + r1cs.public).bit_length())
+    if log > LARGEST_LOG - 1:
+        rows = r1cs.constraints + r1cs.public + 1
+        raise ArgumentError("r1cs", f"a circuit of {rows} rows", f"2^{LARGEST_LOG - 1} at most")
+    return log
+
+
+def domain_rows(r1cs: ConstraintSystem) -> tuple[SparseMatrix, SparseMatrix, SparseMatrix]:
+    """A, B and C with a row for each constraint, and A with one more for the 1 and each public number: their polynomials
+    must not depend on each other."""
+    shared = r1cs.public + 1
+    rows = np.concatenate((r1cs.a.row_numbers, r1cs.constraints + np.arange(shared)))
+    columns = np.concatenate((r1cs.a.columns, np.arange(shared, dtype=np.uint32)))
+    values = np.concatenate((r1cs.a.values, np.tile(words_of([1]), (shared, 1))))
+    a = SparseMatrix.of_entries(rows, columns, values, r1cs.constraints + shared)
+    return a, r1cs.b, r1cs.c
 
 
 def quotient(curve: str, a: Words, b: Words, reduction: str, *, backend: str = "auto") -> Words:

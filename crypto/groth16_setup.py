@@ -35,10 +35,10 @@ from supervm.crypto.circom_zkey import (
 )
 from supervm.crypto.curves import Group
 from supervm.crypto.fixed_base import multiples
-from supervm.crypto.groth16_quotient import multiply_add, snarkjs_order
+from supervm.crypto.groth16_quotient import domain_log, domain_rows, multiply_add, snarkjs_order
 from supervm.crypto.polynomials.arguments import SPECS
 from supervm.crypto.polynomials.products import multiply_values
-from supervm.crypto.polynomials.transforms import LARGEST_LOG, ntt
+from supervm.crypto.polynomials.transforms import ntt
 from supervm.crypto.sparse_matrices import SparseMatrix
 from supervm.crypto.weighted import row_sums
 from supervm.kernels.array_types import Words
@@ -79,19 +79,6 @@ class Secrets:
     alpha: int
     beta: int
     delta: int
-
-
-def domain_log(r1cs: ConstraintSystem) -> int:
-    """log₂ of the rows of a circuit's domain, as snarkjs has it.
-
-    Raises:
-        ArgumentError: the circuit is too large.
-    """
-    log = max(1, (r1cs.constraints + r1cs.public).bit_length())
-    if log > LARGEST_LOG - 1:
-        rows = r1cs.constraints + r1cs.public + 1
-        raise ArgumentError("r1cs", f"a circuit of {rows} rows", f"2^{LARGEST_LOG - 1} at most")
-    return log
 
 
 def make_test_key(r1cs: ConstraintSystem, *, progress: Progress = untold) -> bytes:
@@ -137,7 +124,7 @@ def make_key(r1cs: ConstraintSystem, ptau: Ptau, *, progress: Progress = untold)
     groups, order = curves.get(r1cs.curve), SPECS[r1cs.curve].modulus
     delta = 1 + secrets.randbelow(order - 1)
     inverse = pow(delta, -1, order)
-    a, b, c = (matrix.transposed(r1cs.wires) for matrix in _matrices(r1cs))
+    a, b, c = (matrix.transposed(r1cs.wires) for matrix in domain_rows(r1cs))
     tau, alpha, beta = (ptau.lagrange(name, log) for name in ("tau", "alpha", "beta"))
     progress("summing the points of A and B", 0.1)
     points_a, points_b1 = _sums(groups.g1, [(a, tau)]), _sums(groups.g1, [(b, tau)])
@@ -167,16 +154,6 @@ def _log_of(r1cs: ConstraintSystem) -> int:
     entries = sum(matrix.bytes for matrix in (r1cs.a, r1cs.b, r1cs.c))
     memory.require(4 * (point * (5 * r1cs.wires + (3 << log)) + entries), "making a key")
     return log
-
-
-def _matrices(r1cs: ConstraintSystem) -> tuple[SparseMatrix, SparseMatrix, SparseMatrix]:
-    """A, B and C with a row for each one of the constraints, and in A one for each public number and the 1."""
-    shared = r1cs.public + 1
-    rows = np.concatenate((r1cs.a.row_numbers, r1cs.constraints + np.arange(shared)))
-    columns = np.concatenate((r1cs.a.columns, np.arange(shared, dtype=np.uint32)))
-    values = np.concatenate((r1cs.a.values, np.tile(words_of([1]), (shared, 1))))
-    a = SparseMatrix.of_entries(rows, columns, values, r1cs.constraints + shared)
-    return a, r1cs.b, r1cs.c
 
 
 def _sums(group: Group, parts: list[tuple[SparseMatrix, Words]]) -> Words:
@@ -216,7 +193,7 @@ def _points_of(r1cs: ConstraintSystem, log: int, drawn: Secrets, progress: Progr
     order = SPECS[curve].modulus
     rows, odd = snarkjs_order(curve, log)
     at_tau = lagrange_at(curve, log, drawn.tau)[rows]
-    a, b, c = (matrix.transposed(r1cs.wires).multiply(curve, at_tau) for matrix in _matrices(r1cs))
+    a, b, c = (matrix.transposed(r1cs.wires).multiply(curve, at_tau) for matrix in domain_rows(r1cs))
     rest = multiply_add(curve, a, drawn.beta, multiply_add(curve, b, drawn.alpha, c))
     shared, inverse = r1cs.public + 1, words_of([pow(drawn.delta, -1, order)])
     h = multiply_values(curve, lagrange_at(curve, log + 1, drawn.tau)[odd], inverse)
@@ -273,7 +250,7 @@ def _zkey(r1cs: ConstraintSystem, log: int, points: KeyPoints, more: list[tuple[
 
 def _coefficients(r1cs: ConstraintSystem) -> bytes:
     """A and B, coefficients times R²."""
-    first, second, _ = _matrices(r1cs)
+    first, second, _ = domain_rows(r1cs)
     found = np.empty(len(first.columns) + len(second.columns), ENTRY)
     at = 0
     for number, matrix in enumerate((first, second)):

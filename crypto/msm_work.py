@@ -30,6 +30,7 @@ from supervm.kernels.errors import ArgumentError
 from supervm.kernels.point_checks import SUBGROUP
 from supervm.kernels.registry import register, resolve
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
+from supervm.kernels.threads import get_threads, run_slices
 from supervm.kernels.work import Function, Work
 
 Made = TypeVar("Made")
@@ -180,8 +181,14 @@ def _compute(
     curve = CURVES[operation, backend]
     if points.kept:
         packed = points.made(backend, partial(kernels.pack, curve, points.flat, points.precompute))
-        sums = [kernels.multiply(packed, borrow(each).reshape(-1), memory_limit) for each in scalars]
-        result[...] = np.array(sums, np.uint64).reshape(result.shape)
+
+        def sums(start: int, stop: int) -> None:
+            for row in range(start, stop):
+                found = kernels.multiply(packed, borrow(scalars[row]).reshape(-1), memory_limit)
+                result[row] = found.reshape(result.shape[1:])
+
+        # Threads share the sums if there are enough of them, and else the windows of one after the other.
+        run_slices(sums, len(scalars), 1 if len(scalars) >= get_threads() else max(1, len(scalars)))
     else:
         found = kernels.in_pieces(curve, points.flat, borrow(scalars), memory_limit)
         result[...] = found.reshape(result.shape)
