@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Proving keys of arkworks' crate `ark-groth16`, `CanonicalSerialize`, compressed or not.
 
-The verification key (α of G1, β, γ, δ of G2, the points of IC), β and δ of G1, and five lists of points: A, B in G1, B in G2,
-H and C, each with its length in eight bytes, little-endian. The circuit is not in it: that is in its `.r1cs`.
+The verification key (α of G1, β, γ, δ of G2, the points of IC), β and δ of G1, and five lists of points, A, B in G1, B in
+G2, H and C, each with its length in eight bytes, little-endian. The circuit is not in it: that is in its `.r1cs`.
 """
 
 from __future__ import annotations

@@ -93,9 +93,7 @@ def make_test_key(r1cs: ConstraintSystem, *, progress: Progress = untold) -> byt
         MemoryNeeded: what is needed, before the work.
     """
     log = _log_of(r1cs)
-    order = SPECS[r1cs.curve].modulus
-    drawn = Secrets(*(1 + secrets.randbelow(order - 1) for _ in range(4)))
-    points = _points_of(r1cs, log, drawn, progress)
+    points = _points_of(r1cs, log, Secrets(*_drawn(4, SPECS[r1cs.curve].modulus)), progress)
     return _zkey(r1cs, log, points, [(MARK, WARNING)])
 
 
@@ -122,7 +120,7 @@ def make_key(r1cs: ConstraintSystem, ptau: Ptau, *, progress: Progress = untold)
             "ptau", f"powers for 2^{ptau.power} rows", f"for 2^{log}, as many as the circuit has"
         )
     groups, order = curves.get(r1cs.curve), SPECS[r1cs.curve].modulus
-    delta = 1 + secrets.randbelow(order - 1)
+    (delta,) = _drawn(1, order)
     inverse = pow(delta, -1, order)
     a, b, c = (matrix.transposed(r1cs.wires) for matrix in domain_rows(r1cs))
     tau, alpha, beta = (ptau.lagrange(name, log) for name in ("tau", "alpha", "beta"))
@@ -144,6 +142,11 @@ def make_key(r1cs: ConstraintSystem, ptau: Ptau, *, progress: Progress = untold)
     count = r1cs.wires - shared
     points = KeyPoints(sides, rest[:shared], points_a, points_b1, points_b2, scaled[:count], scaled[count:])
     return _zkey(r1cs, log, points, [])
+
+
+def _drawn(count: int, order: int) -> list[int]:
+    """Fresh numbers from the operating system, none of them 0."""
+    return [1 + secrets.randbelow(order - 1) for _ in range(count)]
 
 
 def _log_of(r1cs: ConstraintSystem) -> int:

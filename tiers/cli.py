@@ -36,6 +36,8 @@ COMMANDS = {
     "doctor": "Show hardware, tier, settings and backends, and test and measure the backends in use.",
     "warmup": "Compile every kernel ahead of its first use.",
     "verify": "Verify a file of signatures, of Groth16 proofs or of blobs; or one proof.",
+    "prove": "Prove with Groth16 that a circuit of circom holds, and verify the proof.",
+    "setup": "Make the proving key of a circuit: from a ceremony's powers of tau, or for tests alone.",
     "replay": "Verify and replay Ethereum blocks.",
     "run": "Execute a workload in blocks, in parallel and one by one, and compare.",
     "contract": "Check contracts, deploy them, call them, and pay for it.",

@@ -57,6 +57,7 @@ class Settings:
     service_proofs_items: int
     service_proofs_milliseconds: float
     service_groth16_keys: str
+    service_groth16_test_keys: str
     service_kzg_setup: str
     service_queue_items: int
     service_queue_bytes: int
@@ -85,6 +86,7 @@ class Settings:
     node_tls_key: str
     node_tls_clients: str
     node_groth16_keys: str
+    node_groth16_test_keys: str
     node_upstream: str
     upstream_token: str
     upstream_tls_authorities: str

@@ -49,6 +49,7 @@ def node(
     http: Annotated[str | None, typer.Option(help="HOST:PORT for an operator's HTTP, or 'off'.")] = None,
     upstream: Annotated[str | None, typer.Option(help="HOST:PORT of a higher tier's node (L3, L4).")] = None,
     groth16_keys: options.Groth16Keys = None,
+    allow_test_keys: options.AllowTestKeys = False,
     tokens: options.Tokens = None,
     tls_certificate: options.TlsCertificate = None,
     tls_key: options.TlsKey = None,
@@ -81,7 +82,7 @@ def node(
     flags = {
         "node.grpc": grpc,
         "node.http": http,
-        "node.groth16.keys": groth16_keys,
+        **options.groth16_flags("node", groth16_keys, allow_test_keys),
         **options.port_flags("node", tokens, tls_certificate, tls_key, tls_clients),
         **options.upstream_flags(
             upstream, upstream_token, upstream_tls_authorities, upstream_tls_certificate, upstream_tls_key

@@ -45,6 +45,12 @@ Groth16Keys = Annotated[
     str | None,
     typer.Option("--groth16-keys", help="A folder of Groth16 verification keys, ID.json for the circuit ID."),
 ]
+AllowTestKeys = Annotated[
+    bool,
+    typer.Option(
+        "--allow-test-keys", help="Take Groth16 keys that are made for tests: their proofs can be forged."
+    ),
+]
 UpstreamToken = Annotated[
     str | None, typer.Option("--upstream-token", help="A file with the bearer token for the upstream.")
 ]
@@ -57,6 +63,14 @@ UpstreamCertificate = Annotated[
     typer.Option("--upstream-tls-certificate", help="A PEM file of our certificate, if the upstream asks."),
 ]
 UpstreamKey = Annotated[str | None, typer.Option("--upstream-tls-key", help="A PEM file of its key.")]
+
+
+def groth16_flags(side: str, keys: str | None, allow_test_keys: bool) -> dict[str, str | None]:
+    """The settings that these options of a `service` or `node` are."""
+    return {
+        f"{side}.groth16.keys": keys,
+        f"{side}.groth16.test_keys": "allow" if allow_test_keys else None,
+    }
 
 
 def upstream_flags(

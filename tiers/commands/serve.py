@@ -28,6 +28,7 @@ def serve(
     grpc: Grpc = None,
     http: Http = None,
     groth16_keys: options.Groth16Keys = None,
+    allow_test_keys: options.AllowTestKeys = False,
     kzg_setup: KzgSetup = None,
     tokens: options.Tokens = None,
     tls_certificate: options.TlsCertificate = None,
@@ -65,7 +66,7 @@ def serve(
     flags = {
         "service.grpc": grpc,
         "service.http": http,
-        "service.groth16.keys": groth16_keys,
+        **options.groth16_flags("service", groth16_keys, allow_test_keys),
         "service.kzg.setup": kzg_setup,
         **options.port_flags("service", tokens, tls_certificate, tls_key, tls_clients),
     }

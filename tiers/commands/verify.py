@@ -57,6 +57,10 @@ def verify(
     ] = None,
     proof: Annotated[Path | None, typer.Option(help="One proof, a proof.json.")] = None,
     public: Annotated[Path | None, typer.Option(help="Its public inputs, a public.json.")] = None,
+    allow_test_key: Annotated[
+        bool,
+        typer.Option("--allow-test-key", help="Take a --key that is made for tests: its proofs can be forged."),
+    ] = False,
     kzg_setup: Annotated[
         Path | None, typer.Option("--kzg-setup", help="Verify a FILE of blobs under this trusted setup.")
     ] = None,
@@ -96,13 +100,13 @@ def verify(
     with console.reporting(as_json):
         hardware, settings = options.settings_of(tier, config, threads, backend, batch, strategy)
         if file is None:
-            _verify_one(settings, hardware, key, proof, public, as_json=as_json)
+            _verify_one(settings, hardware, key, proof, public, allow_test_key, as_json=as_json)
         if proof is not None or public is not None:
             raise UsageError("--proof and --public are for one proof: give them without FILE")
         if key is not None and kzg_setup is not None:
             raise UsageError("--key is for proofs and --kzg-setup for blobs: give one of them")
         rules = {"rule": rule.value, "low_s": low_s, "suite": bls_suite.value, "tag": bls_tag}
-        pipeline = _pipeline(settings, hardware, key, kzg_setup, **rules)
+        pipeline = _pipeline(settings, hardware, key, kzg_setup, allow_test_key, **rules)
         summary = Summary(failures)
         with console.progress_line() as line:
             signatures = pipeline.open(file)
@@ -149,7 +153,12 @@ def verify(
 
 
 def _pipeline(
-    settings: Settings, hardware: Hardware, key: Path | None, kzg_setup: Path | None, **rules: Any
+    settings: Settings,
+    hardware: Hardware,
+    key: Path | None,
+    kzg_setup: Path | None,
+    allow_test_key: bool,
+    **rules: Any,
 ) -> VerifyPipeline:
     """For a file of proofs, of blobs or, without key and setup, of signatures under these rules."""
     if key is None and kzg_setup is None:
@@ -158,7 +167,7 @@ def _pipeline(
 
     if kzg_setup is None:
         assert key is not None
-        return verify_proofs.pipeline_of_proofs(settings, hardware, key)
+        return verify_proofs.pipeline_of_proofs(settings, hardware, key, allow_test_key)
     return verify_proofs.pipeline_of_blobs(settings, hardware, kzg_setup)
 
 
@@ -168,6 +177,7 @@ def _verify_one(
     key: Path | None,
     proof: Path | None,
     public: Path | None,
+    allow_test_key: bool,
     *,
     as_json: bool,
 ) -> NoReturn:
@@ -178,7 +188,7 @@ def _verify_one(
         raise UsageError("missing argument 'FILE', or --key, --proof and --public for one proof")
     from supervm.tiers.commands.verify_proofs import verify_one
 
-    verify_one(settings, hardware, key, proof, public, as_json)
+    verify_one(settings, hardware, key, proof, public, allow_test_key, as_json)
 
 
 def _run(

@@ -27,13 +27,17 @@ from supervm.tiers.signature_files.proof_lines import (
 from supervm.tiers.signature_files.verification import VERDICT_NAMES
 
 
-def pipeline_of_proofs(settings: Settings, hardware: Hardware, key: Path) -> VerifyPipeline:
+def pipeline_of_proofs(
+    settings: Settings, hardware: Hardware, key: Path, allow_test_key: bool
+) -> VerifyPipeline:
     """For files of Groth16 proofs under one key.
 
     Raises:
         BrokenFile: no such key.
+        TestOnlyKey: it is marked as made for tests, and that is not allowed.
     """
-    return file_pipeline(settings, hardware, Groth16Checks(read_key(key), settings.backend), open_proofs)
+    checks = Groth16Checks(read_key(key, allow_test_only=allow_test_key), settings.backend)
+    return file_pipeline(settings, hardware, checks, open_proofs)
 
 
 def pipeline_of_blobs(settings: Settings, hardware: Hardware, setup: Path) -> VerifyPipeline:
@@ -49,15 +53,22 @@ def pipeline_of_blobs(settings: Settings, hardware: Hardware, setup: Path) -> Ve
 
 
 def verify_one(
-    settings: Settings, hardware: Hardware, key: Path, proof: Path, public: Path, as_json: bool
+    settings: Settings,
+    hardware: Hardware,
+    key: Path,
+    proof: Path,
+    public: Path,
+    allow_test_key: bool,
+    as_json: bool,
 ) -> NoReturn:
     """Say whether one proof is valid.
 
     Raises:
         BrokenFile: a file that is missing, unreadable, no JSON or no key.
+        TestOnlyKey: the key is marked as made for tests, and that is not allowed.
         Exit: the exit code.
     """
-    checks = Groth16Checks(read_key(key), settings.backend)
+    checks = Groth16Checks(read_key(key, allow_test_only=allow_test_key), settings.backend)
     texts = read_text(proof), read_text(public)
     set_threads(threads(settings, hardware))
     with console.telling("verifying the proof"), scheduling(settings, hardware):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from supervm.crypto import groth16
-from supervm.crypto.errors import CircuitError
+from supervm.crypto.errors import CircuitError, TestOnlyKey
 from supervm.crypto.groth16_formats import FORMATS, proof_bytes
 from supervm.kernels.array_types import Offsets, Verdicts
 from supervm.kernels.errors import ArgumentError
@@ -129,6 +129,8 @@ class SentKey(NamedTuple):
         """
         try:
             key = KEY_FORMATS[self.format](self.data, curve)
+        except TestOnlyKey:
+            refuse("verifying_key", "a key that is marked as made for tests alone", "one of a ceremony")
         except ArgumentError as error:
             found = shortened(f"'{error.argument}': {error.found}")
             refuse("verifying_key", found, error.expected)

@@ -135,7 +135,10 @@ async def serve(
             access=access,
             backend=settings.backend,
             meter=metrics,
-            circuits=circuits(settings.service_groth16_keys),
+            circuits=circuits(
+                settings.service_groth16_keys,
+                allow_test_only=settings.service_groth16_test_keys == "allow",
+            ),
             setup=trusted_setup(settings.service_kzg_setup),
         )
         service.watch(lambda state: board.become(status.State(state.value)))

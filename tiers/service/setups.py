@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervm.crypto.errors import TestOnlyKey
 from supervm.crypto.groth16 import Circuits, load_snarkjs_key
 from supervm.engine.files.input_files import read_input
 from supervm.kernels.errors import ArgumentError
@@ -20,14 +21,15 @@ MOST_BYTES = 16 << 20
 SUFFIX = ".json"
 
 
-def circuits(folder: str) -> Circuits:
+def circuits(folder: str, *, allow_test_only: bool = False) -> Circuits:
     """The circuits whose keys lie in a folder, as snarkjs writes them: `ID.json` is that of circuit ID.
 
     Args:
         folder: its name; '' for none.
+        allow_test_only: take keys that are marked as made for tests.
 
     Raises:
-        BrokenFile: there is no such folder, no key in it, or a file that is no key.
+        BrokenFile: there is no such folder, no key in it, or a file that is no key, or one that is not allowed.
     """
     known = Circuits()
     if not folder:
@@ -42,7 +44,10 @@ def circuits(folder: str) -> Circuits:
         with told_as_broken_file():
             text = bytes(read_input(path, MOST_BYTES))
         try:
-            known.register(path.stem, load_snarkjs_key(text))
+            known.register(path.stem, load_snarkjs_key(text, allow_test_only=allow_test_only))
+        except TestOnlyKey as error:
+            hint = "groth16.test_keys = 'allow' of the service or node, or --allow-test-keys, takes it"
+            raise BrokenFile(str(path), "", f"{error}; {hint}") from None
         except ArgumentError as error:
             raise BrokenFile(str(path), "", f"no verification key: {error}") from None
     return known

@@ -204,14 +204,15 @@ def _inputs(text: bytes) -> list[int]:
 # Single files ------------------------------------------------------------------------------------------------
 
 
-def read_key(path: Path) -> groth16.Key:
+def read_key(path: Path, *, allow_test_only: bool = False) -> groth16.Key:
     """The key in a `verification_key.json`.
 
     Raises:
         BrokenFile: it is missing, unreadable or no key.
+        TestOnlyKey: it is marked as made for tests, and that is not allowed.
     """
     try:
-        return groth16.load_snarkjs_key(read_text(path))
+        return groth16.load_snarkjs_key(read_text(path), allow_test_only=allow_test_only)
     except ArgumentError as error:
         raise BrokenFile(str(path), "", f"no verification key: {error}") from None
 
