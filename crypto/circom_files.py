@@ -8,6 +8,7 @@ section. (iden3/binfileutils; iden3/r1csfile, doc/r1cs_bin_format.md.)
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -114,8 +115,14 @@ class CircomFile:
             self.size = len(self._memory)
         elif isinstance(source, (str, os.PathLike)):
             self.name = Path(source).name
-            self._file = open(source, "rb")  # noqa: SIM115 - closed by `close`
-            self.size = os.fstat(self._file.fileno()).st_size
+            # Not blocking: a pipe would hold the process here. It is refused below.
+            descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._file = os.fdopen(descriptor, "rb")
+            found = os.fstat(descriptor)
+            self.size = found.st_size
+            if not stat.S_ISREG(found.st_mode):
+                self.close()
+                raise CircomFileError(self.name, "", 0, "a directory, device or pipe", "a regular file")
         else:
             raise ArgumentError("source", type(source).__name__, "a path, or bytes")
         try:

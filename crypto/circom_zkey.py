@@ -14,6 +14,7 @@ import numpy as np
 
 from supervm.crypto.circom_files import BASE_FIELDS, SCALAR_FIELDS, CircomFile, Section, Source, field_of
 from supervm.crypto.circom_points import check_points, group_of, point_bytes, read_points
+from supervm.crypto.groth16_columns import Key
 from supervm.crypto.polynomials.arguments import SPECS, first_not_canonical
 from supervm.crypto.polynomials.products import multiply_values
 from supervm.crypto.polynomials.transforms import LARGEST_LOG
@@ -166,6 +167,21 @@ class Zkey:
         found = read_points(section, group, 0, count)
         check_points(section, group, 0, found, "subgroup" if number == IC else self._check)
         return found
+
+    def verification(self) -> Key:
+        """The key that proofs are verified with.
+
+        Raises: as `points`.
+        """
+        sides = self.header.sides
+        return Key(
+            self.header.curve,
+            sides["alpha"],
+            sides["beta_2"],
+            sides["gamma_2"],
+            sides["delta_2"],
+            self.points(IC),
+        )
 
     def matrices(self, places: Indices | None = None) -> tuple[SparseMatrix, SparseMatrix]:
         """A and B, a row for each number of the domain, a column for each wire.

@@ -14,7 +14,7 @@ import numpy as np
 
 from supervm.crypto import memory, msm
 from supervm.crypto.circom_files import Source
-from supervm.crypto.circom_zkey import B1, B2, IC, A, C, H, Zkey
+from supervm.crypto.circom_zkey import B1, B2, A, C, H, Zkey
 from supervm.crypto.errors import TestOnlyKey
 from supervm.crypto.groth16_columns import Key
 from supervm.crypto.groth16_quotient import places, require_reduction
@@ -121,9 +121,7 @@ def load_zkey(
         progress("reading the key's matrices", 0.0)
         a, b = zkey.matrices(rows)
         sides = of.sides
-        verification = Key(
-            of.curve, sides["alpha"], sides["beta_2"], sides["gamma_2"], sides["delta_2"], zkey.points(IC)
-        )
+        verification = zkey.verification()
         made = partial(key_sum, of.curve, multiples, backend)
         progress("reading the key's points", 0.1)
         sum_a = made("g1", (sides["alpha"], sides["delta"]), zkey.points(A))

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from supervm.engine.files.whole_files import write_whole
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.errors import BrokenFile
 
@@ -29,7 +30,9 @@ def require_other_files(written: Mapping[str, Path | None], read: Mapping[str, P
     Raises:
         ArgumentError: naming the option.
     """
-    taken = {os.path.realpath(path): f"the file of --{name}" for name, path in read.items() if path is not None}
+    taken = {
+        os.path.realpath(path): f"the file of --{name}" for name, path in read.items() if path is not None
+    }
     for name, path in written.items():
         if path is None:
             continue
@@ -45,15 +48,7 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         BrokenFile: the file cannot be written.
     """
-    place = Path(os.path.realpath(path))
-    unfinished = place.with_name(f".{place.name}.{os.getpid()}.unfinished")
     try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(place)
+        write_whole(path, data)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise BrokenFile(str(path), "", f"cannot be written: {error.strerror or error}") from None

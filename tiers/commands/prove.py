@@ -26,7 +26,8 @@ from supervm.tiers.settings import Settings
 MOST_INPUT_BYTES = 256 << 20
 """Of a circuit, and of its inputs."""
 
-CODES: Mapping[str, int] = {"UnsatisfiedWitness": VERIFICATION_FAILED}
+CODES: Mapping[str, int] = dict.fromkeys(("UnsatisfiedWitness", "Unsatisfied"), VERIFICATION_FAILED)
+"""Errors that say that there is no proof, by names: the prover's, and the calculator's."""
 
 
 def prove(
@@ -76,9 +77,7 @@ def prove(
         begun = time.perf_counter()
         with console.progress_line() as line, told_of_circuit_files():
             given = witness if witness is not None else _calculated(circuit, input, line)
-            found, about = _proved(
-                settings, hardware, key, given, r1cs, allow_test_key, check_subgroup, line
-            )
+            found, about = _proved(settings, hardware, key, given, r1cs, allow_test_key, check_subgroup, line)
             compiling = line.compilations.seconds
         seconds = time.perf_counter() - begun
         write_file(public, found.public_to_snarkjs().encode())

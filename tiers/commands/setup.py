@@ -37,7 +37,10 @@ def setup(
     ] = None,
     test_only: Annotated[
         bool,
-        typer.Option("--test-only", help="Draw all secrets here, in place of --ptau: no proof under it is worth anything."),
+        typer.Option(
+            "--test-only",
+            help="Draw all secrets here, in place of --ptau: no proof under it is worth anything.",
+        ),
     ] = False,
     verification_key: Annotated[
         Path | None,

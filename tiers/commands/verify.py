@@ -59,7 +59,9 @@ def verify(
     public: Annotated[Path | None, typer.Option(help="Its public inputs, a public.json.")] = None,
     allow_test_key: Annotated[
         bool,
-        typer.Option("--allow-test-key", help="Take a --key that is made for tests: its proofs can be forged."),
+        typer.Option(
+            "--allow-test-key", help="Take a --key that is made for tests: its proofs can be forged."
+        ),
     ] = False,
     kzg_setup: Annotated[
         Path | None, typer.Option("--kzg-setup", help="Verify a FILE of blobs under this trusted setup.")
