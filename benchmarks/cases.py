@@ -15,7 +15,7 @@ from supervm.kernels.errors import ArgumentError
 SINGLE = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle")
 """Suites of operations each by itself, which a GPU is measured with too."""
 
-LISTED = (*SINGLE, "pairings", "bls", "groth16", "kzg")
+LISTED = (*SINGLE, "pairings", "bls", "groth16", "prove", "kzg")
 """Suites of operations that the registry lists; `suites.py` has their cases."""
 
 EXECUTION, SERVICE = "execution", "service"
@@ -32,6 +32,7 @@ ABOUT = {
     "pairings": "Whether products of pairings are one: what proofs, commitments and BLS signatures come down to.",
     "bls": "Checking BLS signatures on BLS12-381, as Ethereum's consensus and drand use them.",
     "groth16": "Checking Groth16 proofs of three public inputs under one key.",
+    "prove": "Making Groth16 proofs: a circuit's rows a second, for circuits of 2^10 to 2^18 rows.",
     "kzg": "Committing to the blobs of Ethereum's rollups, and checking them.",
     EXECUTION: "Blocks of transactions, from the decoded batch to the committed state root.",
     SERVICE: "The verification service: a server and its clients on the same machine, over loopback.",

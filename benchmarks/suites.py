@@ -41,6 +41,7 @@ from supervm.benchmarks.workloads.msm import random_msm
 from supervm.benchmarks.workloads.ntt import random_polynomial
 from supervm.benchmarks.workloads.pairings import checks
 from supervm.benchmarks.workloads.poseidon import random_inputs
+from supervm.benchmarks.workloads.prove import chains
 from supervm.benchmarks.workloads.signatures import (
     SignedItems,
     ecdsa_items,
@@ -262,6 +263,33 @@ def groth16() -> list[Case]:
     ]
 
 
+def prove() -> list[Case]:
+    """Single proofs by the rows of their circuit, 2^16 first, and batches of 16 witnesses; on BLS12-381 one size.
+
+    `batch` is the number of rows, and a rate counts rows.
+    """
+    return [
+        _proved("bn254", "", 16, 1),
+        *(_proved("bn254", f"2^{log} rows", log, 1) for log in (10, 12, 14, 18)),
+        *(_proved("bn254", f"2^{log} rows, 16 witnesses", log, 16) for log in (10, 12, 14, 16)),
+        _proved("bls12_381", "", 14, 1),
+    ]
+
+
+def _proved(curve: str, variant: str, log: int, witnesses: int) -> Case:
+    makers = [groth16py.prover] if curve == "bn254" else []
+    return _case(
+        f"{curve}.groth16.prove",
+        variant,
+        (1 << log, 1 << min(log, 12)),
+        chains(curve, witnesses),
+        makers,
+        checked_items=64,
+        runs=f"{curve}.g1.msm",
+        alone="" if makers else "no package for Python proves it in compiled code",
+    )
+
+
 def kzg() -> list[Case]:
     """Commitments to blobs, and blobs with their proofs, of which a block has a few."""
     rows: list[tuple[str, str, Makers]] = [
@@ -334,6 +362,7 @@ CASES: dict[str, Callable[[], list[Case]]] = {
     "pairings": pairings,
     "bls": bls,
     "groth16": groth16,
+    "prove": prove,
     "kzg": kzg,
 }
 """Those of `cases.LISTED`."""

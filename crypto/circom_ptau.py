@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from supervm.crypto.circom_files import BASE_FIELDS, CircomFile, Source, field_of
 from supervm.crypto.circom_points import check_points, group_of, point_bytes, read_points
+from supervm.crypto.errors import CircomFileError
 from supervm.kernels.array_types import Words
 
 _HEADER, _ALPHA, _BETA, _BETA_2 = 1, 4, 5, 6
@@ -81,6 +82,11 @@ class Ptau:
     def _points(self, number: int, of: int, name: str, first: int, count: int, check: str) -> Words:
         group = group_of(self.curve, of)
         size = point_bytes(group)
+        if not self._file.has(number) and number in dict(LAGRANGE.values()):
+            expected = "it, which 'snarkjs powersoftau prepare phase2' adds"
+            raise CircomFileError(
+                self._file.name, f"section {number} ({name})", 0, "no such section", expected
+            )
         section = self._file.section(number, name, first * size, count * size)
         found = read_points(section, group, 0, count)
         check_points(section, group, 0, found, check)

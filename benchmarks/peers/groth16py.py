@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""groth16py: arkworks' verifier of BN254, with the key prepared."""
+"""groth16py: arkworks' verifier of BN254, with the key prepared, and its prover."""
 
 from __future__ import annotations
 
 import importlib
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from supervm.benchmarks.cases import Answers, Peer
 from supervm.benchmarks.peers import version
 from supervm.benchmarks.workloads.groth16 import ProofItems
+from supervm.benchmarks.workloads.prove import Provable
 from supervm.crypto import curves
+from supervm.crypto.circom_witness import write_witness
+from supervm.crypto.groth16 import load_ethereum_proof
+from supervm.kernels.arrays import integers
 
 PACKAGE = "groth16py"
 
@@ -39,3 +45,35 @@ def proofs() -> Peer:
         return lambda: [verify(*item) for item in items]
 
     return Peer(f"{PACKAGE} (arkworks)", released, prepare)
+
+
+def prover() -> Peer:
+    """`prove_wtns` with the same key, which it reads once; it verifies nothing."""
+    released = version(PACKAGE)
+
+    def prepare(workload: Provable) -> Callable[[], Answers]:
+        module = importlib.import_module(PACKAGE)
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / "circuit.zkey"
+            place.write_bytes(workload.key)
+            imported = module.import_zkey(str(place))
+        key = imported[0] if isinstance(imported, tuple) else imported
+        kept = tempfile.TemporaryDirectory()
+        paths = [Path(kept.name) / f"{index}.wtns" for index in range(len(workload.witnesses))]
+        for path, witness in zip(paths, workload.witnesses, strict=True):
+            path.write_bytes(write_witness(witness))
+
+        def run() -> Answers:
+            assert kept  # the files stay as long as the loop
+            return [(workload, at, module.prove_wtns(key, str(path))) for at, path in enumerate(paths)]
+
+        return run
+
+    def finish(answers: Answers) -> Answers:
+        found: Answers = []
+        for workload, at, proof in answers:
+            stated = integers(workload.witnesses[at].values[1:2])[0]
+            found.append((stated, workload.is_valid(load_ethereum_proof(proof), stated)))
+        return found
+
+    return Peer(f"{PACKAGE} (arkworks)", released, prepare, finish, whole=True)
