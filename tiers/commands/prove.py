@@ -95,7 +95,7 @@ def prove(
             out = console.answers()
             out.print(
                 f"proved and verified on {about['curve']}: {about['wires']:,} wires, {about['rows']:,} rows, "
-                f"{about['public']:,} public numbers, in {seconds - compiling:.2f} s{compiled}"
+                f"{about['public_numbers']:,} public numbers, in {seconds - compiling:.2f} s{compiled}"
             )
     if about["test_only"]:
         console.warn("the key is made for tests alone: whoever made it can forge such proofs")
@@ -131,7 +131,7 @@ def _proved(
             progress=line.update,
         )
         made = make_proof(found, witness, r1cs=constraints, backend=settings.backend, progress=line.update)
-    about = {"curve": found.curve, "wires": found.wires, "rows": found.domain, "public": found.public}
+    about = {"curve": found.curve, "wires": found.wires, "rows": found.domain, "public_numbers": found.public}
     return made, {**about, "test_only": found.test_only}
 
 
