@@ -27,6 +27,7 @@ from supervm.crypto import (
     poseidon,
     secp256k1,
     selftest_groups,
+    x25519,
 )
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES
 from supervm.crypto.polynomials.arguments import SPECS
@@ -156,6 +157,17 @@ def _schnorr_verify(rows: list[Row], backend: str) -> Iterable[Comparison]:
         yield "", row, verdict, row["verdict"]
 
 
+def _x25519(rows: list[Row], backend: str) -> Iterable[Comparison]:
+    """Abscissas of one secret are a batch."""
+    for secret in dict.fromkeys(row["secret"] for row in rows):
+        own = [row for row in rows if row["secret"] == secret]
+        shared, verdicts = x25519.multiply_batch(
+            bytes.fromhex(secret), _column(own, "abscissa"), backend=backend
+        )
+        for row, found, verdict in zip(own, shared, verdicts.tolist(), strict=True):
+            yield "", row, (verdict, found.tobytes().hex()), (row["verdict"], row["result"])
+
+
 def _hash(batch: Callable[..., Bytes]) -> Callable[[list[Row], str], Iterable[Comparison]]:
     def check(rows: list[Row], backend: str) -> Iterable[Comparison]:
         digests = batch(_messages(rows), backend=backend)
@@ -257,6 +269,7 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "secp256k1.ecdsa_verify": _ecdsa_verify,
     "secp256k1.ecdsa_recover": _ecdsa_recover,
     "secp256k1.schnorr_verify": _schnorr_verify,
+    "x25519": _x25519,
     "sha256": _hash(hashes.sha256_batch),
     "sha512": _hash(hashes.sha512_batch),
     "keccak256": _hash(hashes.keccak256_batch),

@@ -16,6 +16,7 @@ OPERATION_MODULES = (
     "supervm.crypto.hashes",
     "supervm.crypto.ed25519",
     "supervm.crypto.secp256k1",
+    "supervm.crypto.x25519",
     "supervm.crypto.ntt",
     "supervm.crypto.msm",
     "supervm.crypto.curves",

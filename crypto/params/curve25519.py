@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Edwards25519: RFC 8032, section 5.1; RFC 7748, section 4.1."""
+"""Edwards25519 and Curve25519: RFC 8032, section 5.1; RFC 7748, sections 4.1 and 5."""
 
 from supervm.kernels.spec import EdwardsSpec, FieldSpec
 
@@ -20,3 +20,6 @@ def _base_x() -> int:
 
 
 EDWARDS25519 = EdwardsSpec("edwards25519", FP, FL, d=_D, base=(_base_x(), _BASE_Y), cofactor=8)
+
+A24 = 121665
+"""(A − 2)/4 of Curve25519, v² = u³ + 486662·u² + u."""

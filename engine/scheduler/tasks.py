@@ -65,6 +65,7 @@ _OPERATIONS = {
     "eth_address": TaskType.HASHING,
     **dict.fromkeys((scheme.operation for scheme in SCHEMES), TaskType.SIGNATURE_VERIFICATION),
     "secp256k1.ecdsa_recover": TaskType.SIGNATURE_VERIFICATION,
+    "x25519": TaskType.PRIVACY_TRANSACTION,
     "merkle.sha256": TaskType.MERKLE_BUILD,
     "merkle.keccak256": TaskType.MERKLE_BUILD,
     "bn254.ntt": TaskType.NTT,

@@ -186,6 +186,13 @@ def _pairing(operation: str, items: int, _: int) -> Work:
     return Batch(operation, (*inputs, others), results, (nothing_prepared(PAIRINGS[name]),))
 
 
+def _x25519(items: int, _: int) -> Work:
+    row = _rows("x25519")[0]
+    secret = tuple(np.frombuffer(bytes.fromhex(row["secret"]), "<u8").tolist())
+    keys = _column([bytes.fromhex(row["abscissa"])], items)
+    return Batch("x25519", (keys,), (np.empty((items, 32), np.uint8), _verdicts(items)), (secret,))
+
+
 def _eth_address(items: int, _: int) -> Work:
     keys = np.resize(np.arange(251, dtype=np.uint8), (items, 64))
     return Batch("eth_address", (keys,), (np.empty((items, 20), np.uint8),))
@@ -256,6 +263,7 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "secp256k1.schnorr_verify": _schnorr,
     "secp256k1.ecdsa_verify": _ecdsa_verify,
     "secp256k1.ecdsa_recover": _ecdsa_recover,
+    "x25519": _x25519,
     "eth_address": _eth_address,
     "bn254.ntt": partial(_ntt, "bn254"),
     "bls12_381.ntt": partial(_ntt, "bls12_381"),

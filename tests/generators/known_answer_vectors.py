@@ -27,6 +27,7 @@ from supervm.crypto.oracle import (
     ntt,
     poseidon,
     schnorr,
+    x25519,
 )
 from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES, named
@@ -197,6 +198,48 @@ def sponge_rows(operation: str) -> list[dict[str, Any]]:
     return rows
 
 
+def x25519_rows() -> list[dict[str, Any]]:
+    """Two secrets, RFC 7748's among them, and abscissas by what is special about them."""
+    p = x25519.P
+    odd = 325606250916557431795983626356110631294008115727848805560023387167927233504
+    other = 39382357235489614581723060781553021112529911719440698176882885853963445705823
+    numbers = {
+        "RFC 7748, section 5.2": 34426434033919594451155107781188821651316167215306631574996226621102155684838,
+        "the base point": 9,
+        "the same on the twist": 2,
+        "order 2, zero": 0,
+        "order 4, one": 1,
+        "order 8": odd,
+        "another of order 8": other,
+        "order 4 of the twist, p - 1": p - 1,
+        "p, which is zero": p,
+        "p + 1, which is one": p + 1,
+        "the base point and bit 255": 9 + (1 << 255),
+        "the largest": (1 << 256) - 1,
+        "p - 2": p - 2,
+        "p + 9": p + 9,
+    }
+    secrets = (
+        "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+        hashlib.sha256(b"x25519").hexdigest(),
+    )
+    rows = []
+    for secret in secrets:
+        for what, number in numbers.items():
+            data = number.to_bytes(32, "little")
+            result = x25519.multiply(bytes.fromhex(secret), data)
+            rows.append(
+                {
+                    "description": what,
+                    "secret": secret,
+                    "abscissa": data.hex(),
+                    "verdict": int(any(result)),
+                    "result": result.hex(),
+                }
+            )
+    return rows
+
+
 def build() -> dict[str, Any]:
     """The whole file: operation → rows."""
     return {
@@ -205,6 +248,7 @@ def build() -> dict[str, Any]:
         "secp256k1.ecdsa_verify": ecdsa_rows(),
         "secp256k1.ecdsa_recover": recovery_rows(),
         "secp256k1.schnorr_verify": schnorr_rows(),
+        "x25519": x25519_rows(),
         "sha256": hash_rows(hashes.sha256, HASH_LENGTHS),
         "sha512": hash_rows(hashes.sha512, HASH_LENGTHS),
         "keccak256": hash_rows(hashes.keccak256, HASH_LENGTHS),

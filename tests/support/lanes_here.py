@@ -22,7 +22,7 @@ KINDS = list({lanes.multiplier: name for name, lanes in HERE.items()}.values())
 """What decisive tests run on: a backend of each multiplier, of those with doubles the narrowest, since all of them come from
 one generator. `tests/agreement` compares the others, on one scheme."""
 
-ON_PROCESSORS_ONLY = frozenset({"bls12_381.g1.map", "bls12_381.g2.map"})
+ON_PROCESSORS_ONLY = frozenset({"bls12_381.g1.map", "bls12_381.g2.map", "x25519"})
 """Operations that have no CUDA program."""
 
 TWIN = pytest.param("cuda", marks=pytest.mark.twin)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from double_proofs import Proof
 
-from supervm.kernels.cpu.curves import edwards, weierstrass_prime_order  # noqa: F401  their formulas are proven
+from supervm.kernels.cpu.curves import edwards, ladder, weierstrass_prime_order  # noqa: F401  their formulas are proven
 from supervm.kernels.cpu.fields.doubles import SPAN
 from supervm.kernels.cpu.fields.field import FORMULAS
 from supervm.kernels.cpu.lanes.emitter import Emitter
@@ -38,7 +38,7 @@ def combined(generated: Any, builder: Any, formula: Any, elements: list[Any]) ->
 
 
 def test_the_curves_formulas_are_found():
-    assert sorted(len(factors) for factors, _ in FORMULAS) == [2, 3, 4, 4]
+    assert sorted(len(factors) for factors, _ in FORMULAS) == [2, 2, 2, 3, 4, 4]
 
 
 @pytest.mark.parametrize("kind", WIDTHS)
