@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -99,6 +99,11 @@ class Wallet:
         self._passphrase = passphrase.encode() or None
         self._database = Database(path, _TABLES, sync=True, log=False)
 
+    @property
+    def database(self) -> Database:
+        """Its database, for what is kept there beside accounts and transactions."""
+        return self._database
+
     def __enter__(self) -> Wallet:
         return self
 
@@ -120,9 +125,7 @@ class Wallet:
             WalletError: `cryptography` is not installed, or the passphrase is not that of the first account.
         """
         library = _library()
-        first = self._database.first("SELECT address FROM accounts ORDER BY rowid LIMIT 1")
-        if first is not None:
-            self._key(first[0])
+        self.require_passphrase()
         key = library.private.generate()
         public = key.public_key().public_bytes(library.encoding.Raw, library.public_format.Raw)
         address: bytes = ed25519_addresses(np.frombuffer(public, np.uint8)[None])[0].tobytes()
@@ -133,6 +136,16 @@ class Wallet:
         stored = key.private_bytes(library.encoding.PEM, library.private_format.PKCS8, protection)
         self._database.execute("INSERT INTO accounts (address, key) VALUES (?, ?)", (address, stored))
         return address
+
+    def require_passphrase(self) -> None:
+        """Make sure that the passphrase is that of the first account, if there is one.
+
+        Raises:
+            WalletError: it is not.
+        """
+        first = self._database.first("SELECT address FROM accounts ORDER BY rowid LIMIT 1")
+        if first is not None:
+            self._key(first[0])
 
     def accounts(self) -> list[Account]:
         """All accounts, in the order they were made."""
@@ -165,22 +178,37 @@ class Wallet:
         gas_limit: int = DEFAULT_GAS_LIMIT,
         gas_price: int = 1,
         chain_id: int = 1,
+        prove: Callable[[TransactionBatch], Messages] | None = None,
+        also: Callable[[bytes], None] | None = None,
     ) -> Queued:
         """Sign a transaction and queue it, with the nonce that follows those queued before.
 
+        Args:
+            prove: makes the proof of a private transaction, which is bound to all of it but the signature.
+            also: called with the hash in the database's transaction that queues it; what it raises undoes that.
+
         Raises:
-            WalletError: no such account, or its key cannot be opened.
+            WalletError: no such account, its key cannot be opened, or another transaction was signed during the proof.
             ArgumentError: what no transaction can hold.
         """
         key = self._key(sender)
         if len(to) != 20:
             raise ArgumentError("to", f"{len(to)} bytes", "an address, 20 bytes")
+        made: Messages | None = None
+        fields: dict[str, Any] = {
+            "sender": sender, "to": to, "value": value, "entry": entry, "input": input, "gas_limit": gas_limit,
+            "gas_price": gas_price, "chain_id": chain_id, "scheme": Scheme.ED25519,
+        }  # fmt: skip
+        if prove is not None:
+            fields |= {"private": True, "nonce": self._next_nonce(sender)}
+            made = prove(
+                TransactionBatch.of(**fields)
+            )  # which takes seconds, in which nobody waits for the database
         with self._database.transaction():
             nonce = self._next_nonce(sender)
-            unsigned = TransactionBatch.of(
-                sender=sender, nonce=nonce, to=to, value=value, entry=entry, input=input, gas_limit=gas_limit,
-                gas_price=gas_price, chain_id=chain_id, scheme=Scheme.ED25519,
-            )  # fmt: skip
+            if fields.get("nonce", nonce) != nonce:
+                raise WalletError("another transaction was signed while the proof was made; sign again")
+            unsigned = TransactionBatch.of(**{**fields, "nonce": nonce, "proof": made or b""})
             library = _library()
             public = key.public_key().public_bytes(library.encoding.Raw, library.public_format.Raw)
             signature = public + key.sign(signing_digests(unsigned)[0].tobytes())
@@ -188,6 +216,8 @@ class Wallet:
             found = Queued(
                 transaction_hashes(batch)[0].tobytes(), sender, nonce, encode(batch)[0], Progress.QUEUED, 0, 0
             )
+            if also is not None:
+                also(found.hash)
             # One that was refused before may be signed again: it is the same, and takes its place at the end.
             self._database.execute(
                 "INSERT OR REPLACE INTO transactions (hash, sender, nonce, data, state) VALUES (?, ?, ?, ?, ?)",

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A wallet follows a pool: it asks a node for the receipts of every block, finds its notes, and checks the tree by a proof.
+
+A node that is asked may lie. What it says is kept only as far as it is one chain, and at the end the note tree must be the
+one that the state has, which a Merkle proof shows against a root that the caller trusts, or that the node states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from supervm.crypto import notes
+from supervm.crypto.note_encryption import Found, scan
+from supervm.crypto.params.notes import TREE_DEPTH
+from supervm.crypto.shielded_keys import ViewKey
+from supervm.crypto.sparse_merkle import HASHES, verify_proof
+from supervm.engine.blocks.receipts import Receipts
+from supervm.kernels.array_types import Bytes, Words
+from supervm.kernels.arrays import number_words
+from supervm.kernels.errors import ArgumentError
+from supervm.tiers.node.errors import ProofRefused, UpstreamFailed, WalletError
+from supervm.tiers.service.v1 import node_pb2 as pb
+from supervm.tiers.wallet.note_store import NoteStore, Pool, PoolBlocks, Position
+from supervm.tiers.wallet.note_tree import root_of_frontier
+from supervm.tiers.wallet.pool_events import Events, events_of
+
+AT_ONCE_NOTES, AT_ONCE_BLOCKS = 1 << 15, 1_000
+"""What is scanned and kept together."""
+
+ATTEMPTS = 5
+"""How often a scan begins again where the chain turned meanwhile."""
+
+_COUNT_BYTES, _ROW_BYTES = 8, 32
+_TREE_BYTES = 2 * _COUNT_BYTES + TREE_DEPTH * _ROW_BYTES
+
+
+class Node(Protocol):
+    """What is asked of an upstream; `Upstream` is one."""
+
+    address: str
+
+    def get_status(self) -> pb.NodeStatus: ...
+
+    def get_proof(self, key: bytes) -> pb.GetProofReply: ...
+
+    def call(self, method: str, request: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a scan came to.
+
+    Args:
+        position: where the wallet is.
+        blocks, leaves: that were scanned.
+        found: own notes among them.
+        rolled_back: blocks that the wallet had to forget, since the chain turned.
+    """
+
+    position: Position
+    blocks: int
+    leaves: int
+    found: int
+    rolled_back: int
+
+
+@dataclass(eq=False)
+class _Count:
+    blocks: int = 0
+    leaves: int = 0
+    found: int = 0
+    rolled_back: int = 0
+
+
+@dataclass(eq=False)
+class _Gathered:
+    """Blocks that are to be scanned together, which follow `first − 1`."""
+
+    first: int
+    hashes: list[bytes] = field(default_factory=list)
+    events: list[Events] = field(default_factory=list)
+
+    @property
+    def leaves(self) -> int:
+        return sum(map(len, self.events))
+
+    def blocks(self) -> PoolBlocks:
+        """All of them in columns."""
+        offsets = np.cumsum([0, *map(len, self.events)], dtype=np.int64)
+        columns = (
+            np.concatenate([getattr(each, name) for each in self.events])
+            for name in ("leaves", "nullifiers", "encrypted")
+        )
+        return PoolBlocks(self.first, self.hashes, offsets, *columns)
+
+
+class _Turned(Exception):
+    """The chain is another one than a moment ago."""
+
+
+def start_following(store: NoteStore, upstream: Node, address: bytes, chain_id: int) -> Pool:
+    """Have a wallet follow the pool at an address; the pool.
+
+    Raises:
+        WalletError: there is no pool, or the wallet follows another one.
+        UpstreamFailed: no answer.
+    """
+    genesis = upstream.get_status().genesis_hash
+    request = pb.GetStorageRequest(contract=address, key=b"unit")
+    stated = upstream.call("GetStorage", request)
+    unit = int.from_bytes(stated.value) if stated.HasField("value") and len(stated.value) == 8 else 0
+    if not unit:
+        raise WalletError(f"no shielded pool stands at {address.hex()} of the chain of {upstream.address}")
+    pool = Pool(chain_id, address, unit, genesis)
+    store.follow(pool)
+    return pool
+
+
+def follow(
+    store: NoteStore,
+    view_key: ViewKey,
+    upstream: Node,
+    *,
+    root: bytes | None = None,
+    tell: Callable[[float], None] = lambda part: None,
+) -> Scanned:
+    """Scan all blocks behind those that the wallet has; then have its tree proved.
+
+    Args:
+        root: the state root of the upstream's last block, if the caller has it from where it trusts it; 32 bytes.
+        tell: told how far it is, 0 … 1.
+
+    Raises:
+        WalletError: the wallet follows no pool, is ahead of the upstream, or the receipts do not fit the pool.
+        ProofRefused: the tree is not the one that the state has, or a proof shows something else. The wallet goes back to
+            where it was.
+        UpstreamFailed: no answer. What was scanned before is kept.
+    """
+    pool = store.pool()
+    if pool is None:
+        raise WalletError("the wallet follows no pool; name it once: --pool ADDRESS")
+    if root is not None and len(root) != 32:
+        raise ArgumentError("root", f"{len(root)} bytes", "32 bytes")
+    count, before = _Count(), store.position().number
+    for _ in range(ATTEMPTS):
+        try:
+            before = min(before, _agree(store, pool, upstream, count))
+            number = _advance(store, pool, view_key, upstream, count, tell)
+            if _check(store, pool, upstream, root, number, before):
+                return Scanned(store.position(), count.blocks, count.leaves, count.found, count.rolled_back)
+        except _Turned:
+            continue
+    raise WalletError(f"the chain of {upstream.address} turned {ATTEMPTS} times during the scan; scan again")
+
+
+def _agree(store: NoteStore, pool: Pool, upstream: Node, count: _Count) -> int:
+    """Go back to the last block that both have; its number."""
+    status = upstream.get_status()
+    if status.genesis_hash != pool.genesis:
+        raise WalletError(
+            f"{upstream.address} is of a chain whose genesis is {status.genesis_hash.hex()}, the wallet's is "
+            f"{pool.genesis.hex()}"
+        )
+    here = store.position()
+    if status.number < store.oldest():
+        raise _behind(upstream, status.number, here.number)
+    number = min(here.number, status.number)
+    while number and store.hash_of(number) != _block(upstream, number).hash:
+        number = number - 1 if number > store.oldest() else 0
+    if number == status.number < here.number:
+        raise _behind(upstream, status.number, here.number)
+    if number < here.number:
+        store.roll_back(number)
+        count.rolled_back += here.number - number
+    return number
+
+
+def _behind(upstream: Node, number: int, here: int) -> WalletError:
+    return WalletError(
+        f"{upstream.address} is at block {number}, the wallet at {here}; wait until it has caught up"
+    )
+
+
+def _advance(
+    store: NoteStore,
+    pool: Pool,
+    view_key: ViewKey,
+    upstream: Node,
+    count: _Count,
+    tell: Callable[[float], None],
+) -> int:
+    """Scan up to the upstream's last block; its number."""
+    here, last = store.position(), upstream.get_status().number
+    begun, hash, size = here.number, here.hash, here.size
+    gathered = _Gathered(here.number + 1)
+    for number in range(here.number + 1, last + 1):
+        block = _block(upstream, number)
+        if number > 1 and block.parent != hash:
+            raise _Turned
+        events = events_of(_receipts(upstream, number), size, number)
+        gathered.hashes.append(block.hash)
+        gathered.events.append(events)
+        hash, size = block.hash, size + len(events)
+        full = gathered.leaves >= AT_ONCE_NOTES or len(gathered.hashes) >= AT_ONCE_BLOCKS
+        if full or number == last:
+            _keep(store, pool, view_key, gathered.blocks(), count)
+            gathered = _Gathered(number + 1)
+            tell((number - begun) / (last - begun))
+    return last
+
+
+def _keep(store: NoteStore, pool: Pool, view_key: ViewKey, blocks: PoolBlocks, count: _Count) -> None:
+    """Find the wallet's notes in blocks, and keep all of it."""
+    own = notes.pool_id(pool.chain_id, pool.address)
+    found = _with_value(scan(view_key, own, blocks.leaves, blocks.encrypted))
+    places = store.position().size + found.rows
+    keys = np.repeat(number_words(view_key.nullifier_key, 4)[None], len(found), axis=0)
+    leaves = np.ascontiguousarray(blocks.leaves[found.rows][:, ::-1]).view("<u8").astype(np.uint64)
+    nullifiers = notes.nullifiers(keys, own, places, leaves)
+    store.extend(blocks, found, _big_endian(nullifiers))
+    count.blocks += len(blocks.hashes)
+    count.leaves += len(blocks.leaves)
+    count.found += len(found)
+
+
+def _with_value(found: Found) -> Found:
+    """Without what fills up own transactions."""
+    kept = found.amounts > 0
+    memos = [memo for memo, good in zip(found.memos, kept, strict=True) if good]
+    return Found(found.rows[kept], found.amounts[kept], found.blindings[kept], memos)
+
+
+def _check(
+    store: NoteStore, pool: Pool, upstream: Node, root: bytes | None, number: int, before: int
+) -> bool:
+    """Whether the tree is proved to be the state's; False if the upstream has gone on, so that there is more to scan."""
+    key = b"\1" + pool.address + b"tree"
+    reply = upstream.get_proof(key)
+    if reply.number != number:
+        return False
+    if root is not None and reply.state_root != root:
+        raise ProofRefused(
+            f"the upstream is at block {reply.number} with root {reply.state_root.hex()}, not at the trusted {root.hex()}; "
+            "take the root of that block from where you trust it"
+        )
+    value = reply.value if reply.HasField("value") else None
+    sound = (
+        reply.hash_function in HASHES
+        and len(reply.state_root) == 32
+        and value is not None
+        and len(value) == _TREE_BYTES
+        and verify_proof(reply.state_root, key, value, reply.proof, hash=reply.hash_function)
+    )
+    position = store.position()
+    if not sound or value is None or not _same_tree(store, position, value):
+        store.roll_back(before if store.hash_of(before) is not None else 0)
+        raise ProofRefused(
+            f"the receipts that the upstream {upstream.address} gave do not make up the note tree of block {number}, or its "
+            "proof does not show it; do not trust it"
+        )
+    return True
+
+
+def _same_tree(store: NoteStore, position: Position, value: bytes) -> bool:
+    """Whether the stored tree is the one that the state has."""
+    size = int.from_bytes(value[:_COUNT_BYTES])
+    rows = np.frombuffer(value[2 * _COUNT_BYTES :], np.uint8).reshape(TREE_DEPTH, _ROW_BYTES)[:, ::-1]
+    frontier = np.ascontiguousarray(rows).view("<u8").astype(np.uint64)
+    return size == position.size and np.array_equal(root_of_frontier(size, frontier), store.root())
+
+
+def _block(upstream: Node, number: int) -> pb.BlockInfo:
+    block: pb.BlockInfo = upstream.call("GetBlock", pb.GetBlockRequest(number=number))
+    if block.number != number or len(block.hash) != 32:
+        raise UpstreamFailed(
+            upstream.address, "GetBlock", "INTERNAL", f"an answer that is not block {number}"
+        )
+    return block
+
+
+def _receipts(upstream: Node, number: int) -> Receipts:
+    reply = upstream.call("GetReceipts", pb.GetReceiptsRequest(number=number))
+    try:
+        return Receipts.from_bytes(reply.receipts)
+    except ArgumentError as error:
+        raise UpstreamFailed(
+            upstream.address, "GetReceipts", "INTERNAL", f"block {number}: {error}"
+        ) from None
+
+
+def _big_endian(words: Words) -> Bytes:
+    """Elements as rows of bytes, uint8 (n, 32)."""
+    return np.ascontiguousarray(np.ascontiguousarray(words, "<u8").view(np.uint8)[:, ::-1])
