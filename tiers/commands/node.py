@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,15 +17,14 @@ from supervm.engine.workloads import Genesis, Parameters, Workload, read_workloa
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console, progress
 from supervm.tiers.commands import options
+from supervm.tiers.commands.wallet_answers import queued_json
 from supervm.tiers.errors import VERIFICATION_FAILED
 from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block
 from supervm.tiers.node.connecting import upstream_of
 from supervm.tiers.node.light_client import check_accounts, replay_queue
-from supervm.tiers.node.limits import reason_name
 from supervm.tiers.node.running import EDGE, FULL, Places, Ready, role_of, run_edge, run_full, run_mobile
 from supervm.tiers.node.upstream import Upstream
-from supervm.tiers.node.wallet import Account, Queued, Wallet
-from supervm.tiers.settings_keys import PREFIX
+from supervm.tiers.node.wallet import Account, Wallet
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
@@ -108,7 +106,7 @@ def node(
         elif role_of(settings) == EDGE:
             run_edge(settings, hardware, ready, signatures=signatures)
         else:
-            run_mobile(settings, hardware, places, _passphrase(), ready)
+            run_mobile(settings, hardware, places, options.passphrase(), ready)
 
 
 @app.command()
@@ -170,7 +168,7 @@ def account(
     as_json: options.AsJson = False,
 ) -> None:
     """List a wallet's accounts as they were proved last, or make one."""
-    with console.reporting(as_json), Wallet(wallet, _passphrase()) as opened:
+    with console.reporting(as_json), Wallet(wallet, options.passphrase()) as opened:
         if new:
             opened.create()
         _answer({"accounts": [_account_json(each) for each in opened.accounts()]}, as_json)
@@ -189,7 +187,7 @@ def sign(
     as_json: options.AsJson = False,
 ) -> None:
     """Sign a transaction and queue it; no connection is needed."""
-    with console.reporting(as_json), Wallet(wallet, _passphrase()) as opened:
+    with console.reporting(as_json), Wallet(wallet, options.passphrase()) as opened:
         queued = opened.sign(
             options.from_hex("from", sender, 20),
             options.from_hex("to", to, 20),
@@ -199,7 +197,7 @@ def sign(
             gas_limit=gas_limit,
             gas_price=gas_price,
         )
-        _answer(_queued_json(queued), as_json)
+        _answer(queued_json(queued), as_json)
 
 
 @app.command()
@@ -221,7 +219,7 @@ def replay(
         _upstream(config, upstream, upstream_token, *tls) as node_above,
     ):
         found = replay_queue(opened, node_above)
-        _answer({"transactions": [_queued_json(each) for each in found]}, as_json)
+        _answer({"transactions": [queued_json(each) for each in found]}, as_json)
 
 
 @app.command()
@@ -264,10 +262,6 @@ def _rows(rows: list[bytes], width: int) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, width)
 
 
-def _passphrase() -> str:
-    return os.environ.get(PREFIX + "WALLET_PASSPHRASE", "")
-
-
 def _show_ready(found: Ready, as_json: bool) -> None:
     if as_json:
         console.print_json(asdict(found))
@@ -297,14 +291,4 @@ def _account_json(account: Account) -> dict[str, Any]:
         "balance": None if account.balance is None else str(account.balance),
         "block": account.number,
         "state_root": None if account.root is None else account.root.hex(),
-    }
-
-
-def _queued_json(queued: Queued) -> dict[str, Any]:
-    return {
-        "hash": queued.hash.hex(),
-        "nonce": queued.nonce,
-        "state": queued.state.value,
-        "block": queued.number or None,
-        "reason": reason_name(queued.reason) if queued.reason else None,
     }

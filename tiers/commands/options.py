@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.hardware import Hardware, detect
 from supervm.tiers.settings import Settings, load
+from supervm.tiers.settings_keys import PREFIX
 
 SHOWN = 40
 """Characters of a wrong text that a message repeats."""
@@ -147,6 +149,11 @@ def bounded_threads(count: int, hardware: Hardware, origin: str) -> int:
             f"{origin}: {count} threads; this process may use {hardware.cores} cores, and uses as many"
         )
     return min(count, hardware.cores)
+
+
+def passphrase() -> str:
+    """What a wallet's keys are encrypted with, from the environment; '' for none."""
+    return os.environ.get(PREFIX + "WALLET_PASSPHRASE", "")
 
 
 def from_hex(argument: str, text: str, size: int | None = None) -> bytes:

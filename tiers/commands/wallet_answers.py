@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What commands tell of a wallet's transactions and notes, as `--json` has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervm.tiers.node.limits import reason_name
+from supervm.tiers.node.wallet import Queued
+from supervm.tiers.wallet.note_store import Note, NoteStore
+
+
+def queued_json(queued: Queued) -> dict[str, Any]:
+    """A transaction of the queue."""
+    return {
+        "hash": queued.hash.hex(),
+        "nonce": queued.nonce,
+        "state": queued.state.value,
+        "block": queued.number or None,
+        "reason": reason_name(queued.reason) if queued.reason else None,
+    }
+
+
+def balance_json(store: NoteStore) -> dict[str, Any]:
+    """What notes are worth, in units of the pool, and the notes."""
+    pool, notes = store.pool(), store.notes()
+    free = {note.place for note in store.available()}
+    unspent = [note for note in notes if note.spent is None]
+    available = sum(note.amount for note in unspent if note.place in free)
+    return {
+        "pool": None if pool is None else pool.address.hex(),
+        "unit": None if pool is None else str(pool.unit),
+        "block": store.position().number,
+        "available": available,
+        "reserved": sum(note.amount for note in unspent) - available,
+        "unspent_notes": len(unspent),
+        "notes": [_note_json(note, note.place in free) for note in notes],
+    }
+
+
+def _note_json(note: Note, free: bool) -> dict[str, Any]:
+    if note.spent is None:
+        state = "available" if free else "reserved"
+    else:
+        state = f"spent in block {note.spent}"
+    return {
+        "note": note.place,
+        "amount": note.amount,
+        "block": note.block,
+        "state": state,
+        "memo": note.memo.decode("utf-8", "replace"),
+    }
