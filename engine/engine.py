@@ -31,8 +31,10 @@ from supervm.engine.blocks.runner import BlockRunner
 from supervm.engine.config import EngineConfig
 from supervm.engine.errors import EngineClosed, StorageCorrupt
 from supervm.engine.execution.executor import BlockExecutor
-from supervm.engine.state import genesis
+from supervm.engine.privacy import shielded_calls
+from supervm.engine.state import genesis, pools
 from supervm.engine.state.keys import ACCOUNT, CODE, STORAGE, account_keys, code_keys
+from supervm.engine.state.pools import PoolState
 from supervm.engine.state.state import Position, State
 from supervm.engine.transactions.addresses import contract_addresses
 from supervm.engine.transactions.batch import TransactionBatch
@@ -140,6 +142,25 @@ class Engine:
         numbers = self._put([bytes([CODE]) + address], [digest])
         self._commit(numbers, codes=(code,))
         self._place(address, code)
+        return address
+
+    def create_pool(self, salt: bytes = bytes(32), unit: int = pools.UNIT) -> bytes:
+        """Create a shielded pool; its address, 20 bytes. The same salt and unit have the same address, and one pool.
+
+        Args:
+            salt: 32 bytes.
+            unit: how much of a balance one unit of the pool's amounts is, 1 to 2^64 − 1.
+
+        Raises:
+            ArgumentError: another salt or unit.
+        """
+        self._check_open()
+        address = pools.pool_address(salt, unit)
+        if self._pool(address) is not None:
+            self._commit(np.zeros(0, np.int64))
+            return address
+        self._commit(self._put(*pools.first_entries(address, unit)))
+        self._contracts.place(pools.found(self.state.store, address, unit))
         return address
 
     def credit(self, addresses: Any, balances: Any) -> bytes:
@@ -250,6 +271,21 @@ class Engine:
         value = self.state.get(bytes([ACCOUNT]) + _address(address)) or bytes(40)
         return int.from_bytes(value[:8]), int.from_bytes(value[8:])
 
+    def pool(self, address: bytes, commit: int | None = None) -> PoolState:
+        """What a shielded pool is.
+
+        Args:
+            address: 20 bytes.
+            commit: of a named snapshot since which the pool stands there; without, the last one.
+
+        Raises:
+            ArgumentError: no pool stands at the address.
+        """
+        pool = self._pool(_address(address))
+        if pool is None:
+            raise ArgumentError("address", address.hex(), "the address of a shielded pool")
+        return pools.read(self.state.store, pool, commit)
+
     def accounts(
         self, addresses: Any, commit: int | None = None
     ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
@@ -282,6 +318,9 @@ class Engine:
                 numbers = self._contracts.of_codes([row.tobytes() for row in hashes])
                 contracts[present] = numbers[which.reshape(-1)]
                 entries = self._contracts.entries(contracts, ragged.taken(batch.entry, rows).ragged)
+                pooled = self._contracts.pools.of_addresses(batch.to[rows]) != NOBODY
+            contracts[pooled] = 0
+            entries[pooled] = np.where(shielded_calls.enters(batch)[rows][pooled], 0, NOBODY)
             reasons[rows] = np.select(
                 [contracts == NOBODY, entries == NOBODY], [Reason.UNKNOWN_CONTRACT, Reason.UNKNOWN_ENTRY], 0
             )
@@ -301,7 +340,7 @@ class Engine:
 
     @property
     def supply(self) -> int:
-        """The sum of all balances."""
+        """The sum of all balances, and of what shielded pools hold."""
         return self._supply
 
     # ---------------------------------------------------------------------------------------------- snapshots
@@ -330,6 +369,10 @@ class Engine:
 
     # ---------------------------------------------------------------------------------------------- inside
 
+    def _pool(self, address: bytes) -> pools.Pool | None:
+        with self._contracts.lock:
+            return self._contracts.pools.at(address)
+
     def _check_open(self) -> None:
         if self._closed:
             raise EngineClosed
@@ -349,8 +392,13 @@ class Engine:
         self._contracts.deploy(self._cache.contract(code), int(account[0]))
 
     def _redeploy(self) -> None:
-        """Find the contracts that the state has, and their code."""
+        """Find the contracts that the state has, and their code, and its pools, which have none."""
+        shielded = dict(genesis.shielded(self.state))
+        for address, unit in shielded.items():
+            self._contracts.place(pools.found(self.state.store, address, unit))
         for address, digest in genesis.deployed(self.state):
+            if address in shielded:
+                continue
             code = self._codes.get(digest)
             if code is None and self.state.storage is not None:
                 code = self.state.storage.code(digest)

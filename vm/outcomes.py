@@ -25,6 +25,12 @@ class Reason(IntEnum):
     INSUFFICIENT_BALANCE = 12
     TOO_LARGE = 13
     MALFORMED_PROOF = 14
+    PROOF_REQUIRED = 15
+    WRONG_CIRCUIT = 16
+    BAD_NOTES = 17
+    WRONG_POOL = 18
+    OUT_OF_RANGE = 19
+    WRONG_VALUE = 20
 
     OUT_OF_GAS = 32
     UNREACHABLE = 33
@@ -41,6 +47,10 @@ class Reason(IntEnum):
     CONTRACT_ERROR = 44
     OBJECT_NOT_OWNED = 45
     OTHER_TRAP = 46
+    UNKNOWN_ROOT = 47
+    NULLIFIER_SPENT = 48
+    POOL_FULL = 49
+    POOL_SHORT = 50
 
 
 REASON_WORDS = {
@@ -59,6 +69,12 @@ REASON_WORDS = {
     Reason.INSUFFICIENT_BALANCE: "The sender cannot pay the value and the gas limit at its price.",
     Reason.TOO_LARGE: "The transaction's encoding has more than 1,048,576 bytes.",
     Reason.MALFORMED_PROOF: "The proof is malformed, or of a circuit that is not accepted here.",
+    Reason.PROOF_REQUIRED: "A shielded pool takes private calls only.",
+    Reason.WRONG_CIRCUIT: "The proof is of another circuit than the pool's.",
+    Reason.BAD_NOTES: "The input is not the bytes of two notes.",
+    Reason.WRONG_POOL: "The proof is for another pool.",
+    Reason.OUT_OF_RANGE: "An amount of the proof is not below 2^64, or the recipient no address.",
+    Reason.WRONG_VALUE: "The value is not what the proof brings into the pool.",
     Reason.OUT_OF_GAS: "The gas limit was reached.",
     Reason.UNREACHABLE: "The contract executed `unreachable`.",
     Reason.MEMORY_OUT_OF_BOUNDS: "The contract accessed memory beyond its end.",
@@ -74,6 +90,10 @@ REASON_WORDS = {
     Reason.CONTRACT_ERROR: "The contract returned a negative number.",
     Reason.OBJECT_NOT_OWNED: "An object does not exist, or is not the sender's own.",
     Reason.OTHER_TRAP: "wasmtime stopped the contract for another reason.",
+    Reason.UNKNOWN_ROOT: "The proof is about a note tree that the pool did not have lately.",
+    Reason.NULLIFIER_SPENT: "A note is spent already.",
+    Reason.POOL_FULL: "The pool may have no room for two more notes.",
+    Reason.POOL_SHORT: "The pool holds less than the transaction takes from it.",
 }
 """One sentence for each reason."""
 

@@ -75,6 +75,22 @@ def multiply(a: Limbs, factor: int) -> tuple[Limbs, Flags]:
     return _carried(_digits(a) * np.uint64(factor))
 
 
+def products(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> Limbs:
+    """a · b of words, uint64 (n,) each, row by row; limbs (n, 4)."""
+    low_a, high_a, low_b, high_b = a & _DIGIT, a >> _SHIFT, b & _DIGIT, b >> _SHIFT
+    low, cross, middle = low_a * low_b, low_a * high_b, high_a * low_b
+    carried = (low >> _SHIFT) + (cross & _DIGIT) + (middle & _DIGIT)
+    limbs = np.zeros((len(a), 4), np.uint64)
+    limbs[:, 0] = a * b
+    limbs[:, 1] = high_a * high_b + (cross >> _SHIFT) + (middle >> _SHIFT) + (carried >> _SHIFT)
+    return limbs
+
+
+def word_total(words: NDArray[np.uint64]) -> int:
+    """The exact sum of words, uint64 (n,), n below 2^32."""
+    return int((words & _DIGIT).sum()) + (int((words >> _SHIFT).sum()) << 32)
+
+
 def below(a: Limbs, b: Limbs) -> Flags:
     """Whether a < b, row by row."""
     a, b = np.broadcast_arrays(a, b)

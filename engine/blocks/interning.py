@@ -9,12 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.engine.blocks.kernels import join_lists, lay_keys
-from supervm.engine.state.keys import ACCOUNT, object_keys
+from supervm.engine.privacy import shielded_calls
+from supervm.engine.privacy.shielded_calls import NULLIFIER, RECIPIENT, ShieldedCalls
+from supervm.engine.state.keys import ACCOUNT, account_keys, object_keys
+from supervm.engine.state.pools import spent_keys
 from supervm.engine.state.store import StateStore
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.array_types import Numbers
 from supervm.kernels.arrays import borrow
 from supervm.kernels.work import Ragged
+
+
+ADDRESS_BYTES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class InternedCalls:
+    """The calls of pools in a batch, by their form, and the numbers of the keys that they name.
+
+    Args:
+        calls: k of them.
+        nullifiers: int64 (k, 2), of the keys of their nullifiers in the pool that each calls.
+        recipients: int64 (k,), of the accounts that they pay.
+    """
+
+    calls: ShieldedCalls
+    nullifiers: Numbers
+    recipients: Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +48,7 @@ class InternedBatch:
         senders, targets: int64 (n,), of the accounts of `sender` and `to`.
         objects: int64 (o,), of the objects.
         reads, writes: int64, of the declared keys.
+        shielded: calls of pools; None where there are none.
     """
 
     store: StateStore
@@ -36,6 +58,7 @@ class InternedBatch:
     objects: Numbers
     reads: Numbers
     writes: Numbers
+    shielded: InternedCalls | None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -52,6 +75,22 @@ def intern_batch(store: StateStore, batch: TransactionBatch) -> InternedBatch:
         store.intern(_rows(object_keys(batch.object_ids))),
         store.intern(batch.read_keys.ragged),
         store.intern(batch.write_keys.ragged),
+        _shielded(store, batch) if batch.private.any() else None,
+    )
+
+
+def _shielded(store: StateStore, batch: TransactionBatch) -> InternedCalls | None:
+    calls = shielded_calls.find(batch)
+    if not len(calls):
+        return None
+    inputs = calls.inputs
+    nullifiers = inputs[:, NULLIFIER : NULLIFIER + shielded_calls.NOTES].reshape(-1, inputs.shape[2])
+    pools = np.repeat(batch.to[calls.rows], shielded_calls.NOTES, axis=0)
+    recipients = account_keys(inputs[:, RECIPIENT, -ADDRESS_BYTES:])
+    return InternedCalls(
+        calls,
+        store.intern(_rows(spent_keys(pools, nullifiers))).reshape(-1, shielded_calls.NOTES),
+        store.intern(_rows(recipients)),
     )
 
 

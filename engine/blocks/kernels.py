@@ -138,6 +138,19 @@ def reject(refused, chains, chain, large, limits, intrinsic, entry_offsets, cont
 
 
 @njit(nogil=True, cache=True)
+def find_rows(rows, among, out):  # type: ignore[no-untyped-def]
+    """Whether each row, uint64 (n, 4), is one of others, uint64 (m, 4), to `out`, bool (n,)."""
+    for item in range(out.size):
+        found = False
+        for other in range(among.shape[0]):
+            bits = rows[item, 0] ^ among[other, 0]
+            for word in range(1, 4):
+                bits |= rows[item, word] ^ among[other, word]
+            found |= bits == 0
+        out[item] = found
+
+
+@njit(nogil=True, cache=True)
 def any_bytes(rows, out):  # type: ignore[no-untyped-def]
     """Which rows, uint64 (n, k), are not all zero, to `out`, bool (n,)."""
     for item in range(out.size):

@@ -13,8 +13,11 @@ from supervm.engine.arrays import ragged
 from supervm.engine.blocks import kernels
 from supervm.engine.blocks.interning import InternedBatch, declared_keys
 from supervm.engine.blocks.kernels import NOBODY
+from supervm.engine.blocks.shielded import CALL_GAS, Pools, ShieldedCalls, announced, reject
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns
+from supervm.engine.privacy.shielded_calls import enters
+from supervm.engine.state.pools import Pool
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.array_types import Bytes, Flags, Numbers
 from supervm.kernels.arrays import borrow
@@ -33,12 +36,14 @@ class Contracts:
     Args:
         contracts: in the order of their first deployment.
         names: numbers of entry points' names.
+        pools: native contracts, which have no code.
         changes: how often it changed what stands where; a block that was laid out before a change must be laid out again.
         lock: of whoever changes them, and of whoever lays a block out.
     """
 
     contracts: list[Contract] = field(default_factory=list)
     names: KeyTable = field(default_factory=KeyTable)
+    pools: Pools = field(default_factory=Pools)
     changes: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     _numbers: dict[bytes, int] = field(default_factory=dict)
@@ -49,6 +54,12 @@ class Contracts:
         """A contract stands at the account with this key number."""
         with self.lock:
             self._deploy(contract, account)
+            self.changes += 1
+
+    def place(self, pool: Pool) -> None:
+        """A pool stands in the state."""
+        with self.lock:
+            self.pools.place(pool)
             self.changes += 1
 
     def _deploy(self, contract: Contract, account: int) -> None:
@@ -70,6 +81,7 @@ class Contracts:
         """No contract stands anywhere any more; what was compiled stays known."""
         with self.lock:
             self._by_account[:] = NOBODY
+            self.pools.clear()
             self.changes += 1
 
     def of_accounts(self, accounts: Numbers, keys: int) -> Numbers:
@@ -116,6 +128,7 @@ class Block:
         pays: bool (n,), which move a value.
         free_balances: whether a call may read or move balances that it did not declare.
         changes: `Contracts.changes` when it was laid out.
+        shielded: the calls of pools among `calls`; None if there are none.
     """
 
     interned: InternedBatch
@@ -125,6 +138,7 @@ class Block:
     pays: Flags
     free_balances: bool
     changes: int
+    shielded: ShieldedCalls | None
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -133,6 +147,14 @@ class Block:
     def live(self) -> Flags:
         """Which are not rejected beforehand."""
         return self.calls | self.transfers
+
+    @property
+    def announces(self) -> Flags:
+        """Of which the keys that they touch are known, if they have told the truth."""
+        known = self.interned.batch.declared | self.transfers
+        if self.shielded is not None:
+            known[self.shielded.rows] = True
+        return known
 
 
 def intrinsic_gas(batch: TransactionBatch) -> tuple[NDArray[np.uint64], Flags]:
@@ -166,10 +188,16 @@ def prepare_block(
     intrinsic, large = intrinsic_gas(batch)
     rejected = np.empty(count, np.uint8)
     is_call = np.diff(batch.entry.offsets) > 0
-    contract = entry = _NOTHING
+    contract = entry = called = _NOTHING
     if is_call.any():
         contract = contracts.of_accounts(interned.targets, keys)
         entry = contracts.entries(contract, batch.entry.ragged)
+    if contracts.pools.pools:
+        called = contracts.pools.of_accounts(interned.targets)
+        pooled = is_call & (called != NOBODY)
+        if pooled.any():
+            intrinsic[pooled] += np.uint64(CALL_GAS)
+            contract[pooled], entry[pooled] = 0, np.where(enters(batch)[pooled], 0, NOBODY)
     kernels.reject(
         refused,
         borrow(batch.chain_id),
@@ -182,36 +210,50 @@ def prepare_block(
         entry,
         rejected,
     )
+    shielded = reject(interned, called, contracts.pools.pools, chain_id, rejected) if len(called) else None
     live = rejected == 0
     pays = np.empty(count, np.bool_)
     kernels.any_bytes(np.ascontiguousarray(batch.value).view(np.uint64), pays)
     calls = is_call & live
     undeclared = calls & ~batch.declared
+    kinds = is_call.view(np.uint8)
+    if shielded is not None:
+        undeclared[shielded.rows] = pays[shielded.rows] = False
+        kinds = kinds.copy()
+        kinds[shielded.rows] = c.SHIELDED_CALL
     return Block(
         interned,
-        _columns(interned, rejected, is_call, intrinsic, contract, entry),
+        _columns(interned, rejected, kinds, intrinsic, contract, entry, shielded),
         calls,
         live & ~is_call,
         pays,
         bool(undeclared.any() and contracts.use_balances()[contract[undeclared]].any()),
         contracts.changes,
+        shielded,
     )
 
 
 def _columns(
     interned: InternedBatch,
     rejected: Bytes,
-    is_call: Flags,
+    kinds: Bytes,
     intrinsic: NDArray[np.uint64],
     contract: Numbers,
     entry: Numbers,
+    shielded: ShieldedCalls | None,
 ) -> Columns:
     batch = interned.batch
     offsets, numbers, writes = declared_keys(interned)
+    rows = words = events = _NOTHING
+    if shielded is not None:
+        offsets, numbers, writes = announced(shielded, interned.senders, (offsets, numbers, writes))
+        rows = np.zeros(len(batch), np.int64)
+        rows[shielded.rows] = np.arange(len(shielded.rows))
+        words, events = shielded.words, shielded.events
     return Columns(
         {
             c.REJECTED: rejected,
-            c.CALLS: is_call.view(np.uint8),
+            c.CALLS: kinds,
             c.SENDERS: interned.senders,
             c.SENDER_ADDRESSES: np.ascontiguousarray(batch.sender),
             c.TARGETS: interned.targets,
@@ -230,6 +272,9 @@ def _columns(
             c.DECLARED_OFFSETS: offsets,
             c.DECLARED: numbers,
             c.DECLARED_WRITES: writes,
+            c.SHIELDED: rows,
+            c.SHIELDED_WORDS: words,
+            c.SHIELDED_EVENTS: events,
         }
     )
 

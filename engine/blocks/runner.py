@@ -159,19 +159,29 @@ class BlockRunner:
         run = _Run(block, np.zeros(len(block), np.bool_), stages=stages)
         with run.stage("route"):
             run.fast = self._fast(block)
+        if block.shielded is not None:
+            with run.stage("detect"):
+                block.shielded.begin(state.store, block.columns)
         executor.begin(self._contracts.contracts, height, timestamp)
+        pooled, pool_fees = np.zeros(0, np.int64), 0
         try:
             self._execute(run)
+            if block.shielded is not None:
+                with run.stage("pools"):
+                    pooled, pool_fees = block.shielded.finish(
+                        state.store, block.columns, executor.left(), self._config.backend
+                    )
             with run.stage("receipts"):
                 receipts = gather_receipts(
                     block.columns, paths(interned.batch.private, run.fast), executor.left()
                 )
-                fees = self._collect_fees(block, receipts)
+                fees = self._collect_fees(block, receipts, pool_fees)
                 kept = receipts.to_bytes() if state.storage and self._config.keep_receipts else None
-            written = executor.written()
+            written = np.concatenate([executor.written(), pooled])
             executor.seal()
         except BaseException:
             executor.undo()
+            state.store.undo(pooled, counted=True)
             raise
         with run.stage("commit"):
             root = state.commit(written, height=height, timestamp=timestamp, receipts=kept)
@@ -271,7 +281,7 @@ class BlockRunner:
     def _run_waves(self, run: _Run) -> bool:
         """Execute by waves if every transaction declares; False if that cannot be, or somebody lied."""
         block, batch = run.block, run.block.interned.batch
-        if not (batch.declared | block.transfers)[block.live].all():
+        if not block.announces[block.live].all():
             return False
         with run.stage("detect"):
             offsets, keys, _ = accesses(block, np.arange(len(block)))
@@ -291,14 +301,14 @@ class BlockRunner:
         run.course = course
         return True
 
-    def _collect_fees(self, block: Block, receipts: Receipts) -> int:
-        """Give the fees of the block to the collector; their sum."""
+    def _collect_fees(self, block: Block, receipts: Receipts, pool_fees: int) -> int:
+        """Give the fees of the block, those of pools among them, to the collector; their sum."""
         out = np.zeros(64, np.uint8)
         columns = block.columns
         sum_of_fees(columns[c.GAS], columns[c.GAS_PRICES], ~receipts.accepted, out)
-        fees = int.from_bytes(out[:32].tobytes())
+        fees = int.from_bytes(out[:32].tobytes()) + pool_fees
         if fees:
-            self._executor.add_to_account(self._collector, out[:32])
+            self._executor.add_to_account(self._collector, np.frombuffer(fees.to_bytes(32), np.uint8).copy())
         return fees
 
     def _split(self, fees: int) -> tuple[int, int, int, int]:

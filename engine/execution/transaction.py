@@ -12,6 +12,8 @@ from numba import njit
 
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item8, item64, set8, set64
+from supervm.engine.execution.effects import nothing_yet, receive
+from supervm.engine.execution.shielded import call_pool
 from supervm.kernels.cpu.lanes.addresses import (
     LINE,
     copy,
@@ -110,7 +112,10 @@ def execute(worker: Any, block: Any, item: Any) -> Any:
         return RETRY
     put(worker, w.GAS_LIMIT, limit)
     put(worker, w.GAS_CHARGED, item64(block, c.INTRINSIC, item))
-    if item8(block, c.CALLS, item):
+    kind = item8(block, c.CALLS, item)
+    if kind == c.SHIELDED_CALL:
+        reason = call_pool(worker, block, item)
+    elif kind:
         reason = _call(worker, block, item, value)
     else:
         reason = _transfer(worker, block, item, value)
@@ -132,36 +137,12 @@ def _reject(block: Any, item: Any, reason: Any) -> Any:
 
 
 @njit(cache=True)
-def _nothing_yet(worker: Any) -> None:
-    """Nothing has happened in this transaction: no events, no output."""
-    put(worker, w.EVENT_COUNT, 0)
-    put(worker, w.EVENTS_FIRST, get(worker, w.EVENTS_USED))
-    put(worker, w.OUTPUT_BYTES, 0)
-    put(worker, w.RETURNED, 0)
-
-
-@njit(cache=True)
-def _receive(worker: Any, number: Any, value: Any) -> Any:
-    """Add a value to an account; 0, `LIMIT_EXCEEDED`, `OUT_OF_GAS` for a new account, or `RETRY`."""
-    account = get(worker, w.SCRATCH)
-    entry = read(worker, number)
-    if entry < 0:
-        return LIMIT_EXCEEDED if entry == TOO_MANY else RETRY
-    if not present(entry) and not charge(worker, NEW_ACCOUNT):
-        put(worker, w.GAS_CHARGED, get(worker, w.GAS_LIMIT))
-        return OUT_OF_GAS
-    load_account(worker, entry, account)
-    add_amounts(account + BALANCE, account + BALANCE, value)
-    return RETRY if store_account(worker, entry, account) < 0 else 0
-
-
-@njit(cache=True)
 def _call(worker: Any, block: Any, item: Any, value: Any) -> Any:
     """A call of a contract; the reason or `RETRY`."""
     target = column(block, c.TARGET_ADDRESSES) + ADDRESS_BYTES * item
-    _nothing_yet(worker)
+    nothing_yet(worker)
     if not amount_is_zero(value):
-        reason = _receive(worker, item64(block, c.TARGETS, item), value)
+        reason = receive(worker, item64(block, c.TARGETS, item), value)
         if reason:
             return reason
     begin_input = item64(block, c.INPUT_OFFSETS, item)
@@ -196,7 +177,7 @@ def _owns(worker: Any, entry: Any, owner: Any) -> bool:
 @njit(cache=True)
 def _transfer(worker: Any, block: Any, item: Any, value: Any) -> Any:
     """A transfer of a value and of objects; the reason or `RETRY`."""
-    _nothing_yet(worker)
+    nothing_yet(worker)
     first, stop = item64(block, c.OBJECT_OFFSETS, item), item64(block, c.OBJECT_OFFSETS, item + 1)
     owner = column(block, c.SENDER_ADDRESSES) + ADDRESS_BYTES * item
     # All are looked at before one is moved, so that one listed twice is as good as one listed once.
@@ -215,7 +196,7 @@ def _transfer(worker: Any, block: Any, item: Any, value: Any) -> Any:
         copy(at + 1, column(block, c.TARGET_ADDRESSES) + ADDRESS_BYTES * item, ADDRESS_BYTES)
     if amount_is_zero(value):
         return 0
-    return _receive(worker, item64(block, c.TARGETS, item), value)
+    return receive(worker, item64(block, c.TARGETS, item), value)
 
 
 @njit(cache=True)

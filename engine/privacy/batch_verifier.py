@@ -23,6 +23,7 @@ from supervm.crypto import curves
 from supervm.crypto.errors import MalformedInputs, MalformedProof
 from supervm.crypto.groth16 import Circuits, Key, Proofs, load_proofs
 from supervm.crypto.groth16_columns import statements
+from supervm.engine.privacy.proof_form import PROOF_BYTES
 from supervm.engine.privacy.statistics import ProofMeter, ProofStatistics
 from supervm.kernels.array_types import Verdicts
 from supervm.kernels.errors import ArgumentError
@@ -32,9 +33,6 @@ MOST, AGE = 32, 0.05
 
 FORMAT = "arkworks_compressed"
 """How proofs are encoded: the points A, B and C compressed, those of BLS12-381 as ZCash has them."""
-
-PROOF_BYTES = {"bn254": 128, "bls12_381": 192}
-"""Bytes of a proof in that format, by curve."""
 
 _log = logging.getLogger(__name__)
 

@@ -19,16 +19,12 @@ import numpy as np
 from supervm.crypto.groth16 import Key
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
-from supervm.engine.privacy.batch_verifier import PROOF_BYTES, BatchVerifier
+from supervm.engine.privacy.batch_verifier import BatchVerifier
+from supervm.engine.privacy.proof_form import PROOF_BYTES, proof_head
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.transactions.encoding import proof_bindings
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.kernels.errors import ArgumentError
-
-VERSION = 1
-
-MOST_ID_BYTES = 255
-"""Bytes of a circuit's id in UTF-8."""
 
 BENCHMARK_KEY = "91b8d0d8553656855e35ae2b48a20df8377bd3b72259c52e0e30cd39f9dbc33f"
 """The digest of the key that benchmarks make proofs with (`supervm.engine.workloads.private_transfers`). Its secrets are
@@ -110,7 +106,7 @@ def encode_proofs(circuit: str, proofs: Bytes, public_inputs: Bytes) -> Messages
     Raises:
         ArgumentError: an id of more than 255 bytes, or proofs of 65,536 bytes and more.
     """
-    head = np.tile(_head(circuit, proofs.shape[1]), (len(proofs), 1))
+    head = np.tile(proof_head(circuit, proofs.shape[1]), (len(proofs), 1))
     stated = public_inputs.reshape(len(proofs), 32 * public_inputs.shape[1])
     return Messages.of(np.concatenate((head, proofs, stated), axis=1))
 
@@ -122,15 +118,5 @@ def _form(circuit: str, key: Key) -> _Form:
             "circuits", found, "circuits whose first public input is the transaction's binding"
         )
     size = PROOF_BYTES[key.curve]
-    head = _head(circuit, size)
+    head = proof_head(circuit, size)
     return _Form(circuit, head, size, len(head) + size + 32 * (key.inputs - 1))
-
-
-def _head(circuit: str, proof_bytes: int) -> Bytes:
-    """What stands before the proof."""
-    name = circuit.encode()
-    if len(name) > MOST_ID_BYTES:
-        raise ArgumentError("circuit", f"an id of {len(name)} bytes", f"at most {MOST_ID_BYTES}")
-    if proof_bytes >= 1 << 16:
-        raise ArgumentError("proofs", f"{proof_bytes:,} bytes each", "less than 65,536")
-    return np.frombuffer(bytes([VERSION, len(name)]) + name + proof_bytes.to_bytes(2), np.uint8)

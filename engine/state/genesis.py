@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
+from supervm.engine.state import pools
 from supervm.engine.state.keys import ACCOUNT, CODE, STORAGE, account_keys, object_keys
 from supervm.engine.state.state import State
 from supervm.kernels.array_types import Bytes
@@ -101,13 +102,22 @@ def check_entries(keys: Messages, values: Messages) -> None:
 
 
 def supply(state: State) -> int:
-    """The sum of all balances of the last commit."""
+    """The sum of all balances of the last commit, and of what shielded pools hold."""
     values = _values_of(state, ACCOUNT)[1]
-    return total(values.reshape(-1, ACCOUNT_BYTES)[:, 8:])
+    pooled = sum(unit * pools.held_units(state.get, address) for address, unit in shielded(state))
+    return total(values.reshape(-1, ACCOUNT_BYTES)[:, 8:]) + pooled
+
+
+def shielded(state: State) -> Iterator[tuple[bytes, int]]:
+    """Address and unit of every shielded pool of the last commit."""
+    for address, digest in deployed(state):
+        unit = pools.unit_of(state.get, address, digest)
+        if unit is not None:
+            yield address, unit
 
 
 def deployed(state: State) -> Iterator[tuple[bytes, bytes]]:
-    """Address and SHA-256 of the code of every contract of the last commit."""
+    """Address and SHA-256 of the code of every contract of the last commit, shielded pools among them."""
     numbers, values = _values_of(state, CODE)
     keys = Messages(*state.store.keys.strings(numbers))
     for place in range(len(numbers)):

@@ -15,7 +15,8 @@ from supervm.vm.gas import PRICES, WASMTIME_MAJOR, intrinsic_gas
 from supervm.vm.interface import BY_NAME, HOST_FUNCTIONS, PRECOMPILES
 from supervm.vm.outcomes import REASON_WORDS, Reason, is_failure, is_rejection
 
-RULES = (Path(__file__).resolve().parents[2] / "docs" / "execution-rules.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+RULES = (DOCS / "execution-rules.md").read_text(encoding="utf-8")
 
 
 def test_reasons_are_those_of_the_rules():
@@ -27,8 +28,8 @@ def test_reasons_are_those_of_the_rules():
 
 
 def test_rejections_and_failures():
-    assert [reason for reason in Reason if is_rejection(reason)] == list(Reason)[1:15]
-    assert [reason for reason in Reason if is_failure(reason)] == list(Reason)[15:]
+    assert [reason for reason in Reason if is_rejection(reason)] == list(Reason)[1:21]
+    assert [reason for reason in Reason if is_failure(reason)] == list(Reason)[21:]
 
 
 def test_prices_are_those_of_the_rules():
@@ -137,3 +138,9 @@ def test_sizes_of_precompiled_contracts_are_those_of_the_rules():
     assert {name: int(size) + 1 for name, size in fixed} == {
         name: most for name, (most, _) in SIZES.items() if most < ALL and not name.startswith("bn254")
     }
+
+
+def test_what_pools_cost():
+    pools = (DOCS / "privacy-pool.md").read_text(encoding="utf-8")
+    assert f"has {gas.SHIELDED:,} more intrinsic gas" in pools and f"and {gas.SHIELDED_NOTE:,} for each" in pools
+    assert f"has {gas.SHIELDED + 2 * gas.SHIELDED_NOTE:,} more intrinsic gas" in RULES
