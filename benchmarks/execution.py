@@ -26,7 +26,8 @@ from supervm.crypto.messages import Messages
 from supervm.engine.config import EngineConfig, Mode
 from supervm.engine.engine import Engine
 from supervm.engine.state.keys import storage_keys
-from supervm.engine.workloads.generate import generate
+from supervm.engine.workloads.generate import PRIVATE, generate
+from supervm.engine.workloads.private_transfers import benchmark_verifier
 from supervm.engine.workloads.run import run_workload, warm
 from supervm.engine.workloads.workload import Parameters, Workload
 from supervm.kernels import registry
@@ -36,6 +37,9 @@ TRANSACTIONS, ACCOUNTS, BLOCK = 1_000_000, 100_000, 10_000
 
 SIGNED_TRANSACTIONS, SIGNED_ACCOUNTS = 100_000, 10_000
 """Signing takes longer than checking, and every signature is another."""
+
+PRIVATE_TRANSACTIONS, PRIVATE_ACCOUNTS, PRIVATE_BLOCK = 8_000, 1_000, 1_000
+"""Calls of a shielded pool; making a proof takes longer than checking it, even where it is simulated."""
 
 OPENED_KEYS = 1_000_000
 
@@ -53,6 +57,7 @@ class Setting:
         threads, mode: of the engine.
         signatures: whether they are checked.
         persisted: whether the state is kept in RocksDB.
+        private: whether there are proofs to verify.
     """
 
     name: str
@@ -60,11 +65,15 @@ class Setting:
     mode: Mode
     signatures: bool = False
     persisted: bool = False
+    private: bool = False
 
     @property
     def config(self) -> EngineConfig:
         """The engine's configuration; where the state is kept is no part of it."""
-        return EngineConfig(threads=self.threads, mode=self.mode, signatures=self.signatures)
+        verifier = benchmark_verifier() if self.private else None
+        return EngineConfig(
+            threads=self.threads, mode=self.mode, signatures=self.signatures, verifier=verifier
+        )
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,17 @@ def cases(transactions: int | None = None) -> list[Case]:
             "token",
             signed,
             tuple(replace(setting, signatures=True) for setting in both),
+        ),
+        Case(
+            "execution.private",
+            PRIVATE,
+            replace(
+                usual,
+                transactions=transactions or PRIVATE_TRANSACTIONS,
+                accounts=PRIVATE_ACCOUNTS,
+                block_size=PRIVATE_BLOCK,
+            ),
+            tuple(replace(setting, private=True) for setting in both),
         ),
     ]
 

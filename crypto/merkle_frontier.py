@@ -2,7 +2,7 @@
 """The frontier of a Merkle tree of arity 2 and fixed depth: what it takes to append leaves and to know the root.
 
 A tree of n leaves has whole subtrees of 2^k leaves for the bits k of n that are 1, from the left, the largest first. Their
-roots are the frontier; no other row is needed, whatever is appended. `supervm.crypto.merkle.Tree` keeps all rows, for proofs.
+roots are the frontier; no other row is needed, whatever is appended. `supervm.crypto.merkle.Tree` keeps all, for proofs.
 """
 
 from __future__ import annotations

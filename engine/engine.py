@@ -24,10 +24,11 @@ from supervm.crypto.sparse_merkle import Proof
 from supervm.engine.arrays import ragged
 from supervm.engine.blocks.interning import InternedBatch
 from supervm.engine.blocks.kernels import NOBODY
-from supervm.engine.blocks.layout import Contracts
+from supervm.engine.blocks.layout import Contracts, intrinsic_gas
 from supervm.engine.blocks.pipeline import Batches, run_pipeline
 from supervm.engine.blocks.result import BlockResult
 from supervm.engine.blocks.runner import BlockRunner
+from supervm.engine.blocks.shielded import CALL_GAS
 from supervm.engine.config import EngineConfig
 from supervm.engine.errors import EngineClosed, StorageCorrupt
 from supervm.engine.execution.executor import BlockExecutor
@@ -303,7 +304,7 @@ class Engine:
         return nonces, np.ascontiguousarray(found[:, 8:])
 
     def refused_calls(self, batch: TransactionBatch) -> NDArray[np.uint8]:
-        """What rejects the calls of a batch on account of their contracts now, `Reason` or 0, uint8 (n,).
+        """What rejects the calls of a batch on account of their contracts and pools now, `Reason` or 0, uint8 (n,).
 
         Unlike `execute` it numbers no keys: strangers' calls of contracts that nobody has leave nothing behind.
         """
@@ -321,8 +322,17 @@ class Engine:
                 pooled = self._contracts.pools.of_addresses(batch.to[rows]) != NOBODY
             contracts[pooled] = 0
             entries[pooled] = np.where(shielded_calls.enters(batch)[rows][pooled], 0, NOBODY)
+            calls = batch.take(rows)
+            poor = pooled & (calls.gas_limit < intrinsic_gas(calls)[0] + np.uint64(CALL_GAS))
             reasons[rows] = np.select(
-                [contracts == NOBODY, entries == NOBODY], [Reason.UNKNOWN_CONTRACT, Reason.UNKNOWN_ENTRY], 0
+                [poor, contracts == NOBODY, entries == NOBODY, pooled & ~calls.private],
+                [
+                    Reason.GAS_LIMIT_TOO_LOW,
+                    Reason.UNKNOWN_CONTRACT,
+                    Reason.UNKNOWN_ENTRY,
+                    Reason.PROOF_REQUIRED,
+                ],
+                0,
             )
         return reasons
 

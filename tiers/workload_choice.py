@@ -9,11 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from supervm.engine.workloads import NAMES, Parameters, Workload, generate, mainnet, read_workload
+from supervm.engine.workloads import NAMES, PRIVATE, Parameters, Workload, generate, mainnet, read_workload
 from supervm.kernels.errors import ArgumentError
 
 MAINNET = "mainnet"
-WORKLOADS = (*NAMES, MAINNET)
+WORKLOADS = (*NAMES, PRIVATE, MAINNET)
 DEFAULT = "mixed"
 
 HOT_SHARE = 0.5

@@ -60,7 +60,7 @@ MEMORY_BYTES_PER_GAS = 4
 
 SHIELDED = 100_000
 SHIELDED_NOTE = 4_000
-"""Intrinsic gas of a call of a shielded pool besides: for its proof, and for each of the two notes that it spends and makes."""
+"""Intrinsic gas of a call of a shielded pool besides: for its proof, and for each of the notes that it spends and makes."""
 
 
 @dataclass(frozen=True)

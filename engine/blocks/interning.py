@@ -19,7 +19,6 @@ from supervm.kernels.array_types import Numbers
 from supervm.kernels.arrays import borrow
 from supervm.kernels.work import Ragged
 
-
 ADDRESS_BYTES = 20
 
 

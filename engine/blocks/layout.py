@@ -244,7 +244,7 @@ def _columns(
 ) -> Columns:
     batch = interned.batch
     offsets, numbers, writes = declared_keys(interned)
-    rows = words = events = _NOTHING
+    rows, words, events = _NOTHING, _NOTHING, np.zeros(0, np.uint8)
     if shielded is not None:
         offsets, numbers, writes = announced(shielded, interned.senders, (offsets, numbers, writes))
         rows = np.zeros(len(batch), np.int64)

@@ -280,7 +280,7 @@ class BlockRunner:
 
     def _run_waves(self, run: _Run) -> bool:
         """Execute by waves if every transaction declares; False if that cannot be, or somebody lied."""
-        block, batch = run.block, run.block.interned.batch
+        block = run.block
         if not block.announces[block.live].all():
             return False
         with run.stage("detect"):

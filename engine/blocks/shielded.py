@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.crypto.messages import Messages
-from supervm.engine.arrays import amounts
+from supervm.engine.arrays import amounts, ragged
 from supervm.engine.blocks.interning import InternedBatch, InternedCalls
 from supervm.engine.blocks.kernels import NOBODY, find_rows
 from supervm.engine.execution import columns as c
@@ -174,7 +173,7 @@ class ShieldedCalls:
         if not changed:
             return np.zeros(0, np.int64), 0
         numbers = np.concatenate([each for each, _ in changed])
-        values = Messages.of([value for _, each in changed for value in each])
+        values = ragged.joined([each for _, each in changed])
         return store.put(numbers, values.ragged, np.ones(len(numbers), np.bool_)), fees
 
 
@@ -226,7 +225,9 @@ def _wrong(interned: InternedBatch, made: ShieldedCalls, chain_id: int) -> NDArr
     )
 
 
-def _laid_out(found: InternedCalls, places: Numbers, called: Numbers, registered: list[Pool]) -> ShieldedCalls:
+def _laid_out(
+    found: InternedCalls, places: Numbers, called: Numbers, registered: list[Pool]
+) -> ShieldedCalls:
     """The calls at these places of those that a block has, for compiled code."""
     calls = found.calls
     taken = InternedCalls(
@@ -259,9 +260,7 @@ def _taken(made: ShieldedCalls, places: Numbers) -> ShieldedCalls:
         made.interned.nullifiers[places],
         made.interned.recipients[places],
     )
-    return ShieldedCalls(
-        made.pools, interned, made.which[places], made.words[places], made.events[places]
-    )
+    return ShieldedCalls(made.pools, interned, made.which[places], made.words[places], made.events[places])
 
 
 def announced(

@@ -56,12 +56,12 @@ from supervm.kernels.cpu.lanes.addresses import load8, load64, store8, store64
     LOG_COUNT,
     READY,
 ) = range(36)
-"""Reason of a rejection that is known already, 0 otherwise (uint8); whether it is a call, and of what (uint8, `TRANSFER` …); key numbers of the
+"""Reason of a rejection that is known already, 0 otherwise (uint8); its kind (uint8, `TRANSFER` …); key numbers of the
 sender's and the target's accounts (int64), their addresses (20 bytes each); nonce (uint64), value (32 bytes), gas limit,
 gas price and intrinsic gas (uint64); numbers of the contract and of its entry point (int64); all inputs and their offsets
 (uint8; int64, one more); offsets of objects (int64, one more) and their key numbers (int64); likewise of the keys that it
 announces, and where among them those begin that it writes (int64); of calls of shielded pools the row of each (int64), and
-by row what is executed and which events it has (`supervm.engine.execution.shielded`). Reason (uint8), gas used (uint64), value
+by row what is executed and which events it has (`supervm.engine.execution.shielded`). Reason (uint8), gas (uint64), value
 returned (int64); where output and events lie in the owner's events, their bytes (int64), events' number (int64), the
 number of the worker that executed it (uint8), flags (uint8). First entry, number of entries (int64), state (uint8)."""
 

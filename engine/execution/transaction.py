@@ -59,8 +59,7 @@ from supervm.vm import context as w
 from supervm.vm.accounts import ACCOUNT_BYTES, BALANCE, NONCE, load_account, store_account
 from supervm.vm.call import call_entry
 from supervm.vm.context import RETRY, SLOT_WORDS
-from supervm.vm.gas import NEW_ACCOUNT
-from supervm.vm.guest import ADDRESS_BYTES, charge
+from supervm.vm.guest import ADDRESS_BYTES
 from supervm.vm.outcomes import Reason
 
 BAD_NONCE = int(Reason.BAD_NONCE)

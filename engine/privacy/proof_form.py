@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the proof of a private transaction is written down (docs/execution-rules.md, "Proofs"), for whoever finds or makes it."""
+"""How a private transaction carries its proof (docs/execution-rules.md, "Proofs"), for whoever finds or makes one."""
 
 from __future__ import annotations
 

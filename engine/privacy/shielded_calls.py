@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Calls of shielded pools as columns (docs/privacy-pool.md, "Transactions"): found in a batch by their form, without a state."""
+"""Calls of shielded pools as columns (docs/privacy-pool.md, "Transactions"): found by their form, without a state."""
 
 from __future__ import annotations
 

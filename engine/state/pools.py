@@ -79,7 +79,8 @@ class PoolState:
     @property
     def root(self) -> bytes:
         """The newest root, 32 bytes, big-endian."""
-        return self.recent[self.slot].tobytes()
+        root: bytes = self.recent[self.slot].tobytes()
+        return root
 
     @property
     def slot(self) -> int:
@@ -136,10 +137,15 @@ def pool_address(salt: bytes, unit: int = UNIT) -> bytes:
     return address
 
 
-def first_entries(address: bytes, unit: int) -> tuple[list[bytes], list[bytes]]:
-    """Keys and values of a new pool, which has the root of the empty tree."""
+def new_state(unit: int) -> PoolState:
+    """A new pool, which has the root of the empty tree."""
     frontier, root = merkle_frontier.empty(HASH, DEPTH)
-    state = PoolState(unit, 0, frontier, 1, _rows(root[None]))
+    return PoolState(unit, 0, frontier, 1, _rows(root[None]))
+
+
+def first_entries(address: bytes, unit: int) -> tuple[list[bytes], list[bytes]]:
+    """Keys and values of a new pool."""
+    state = new_state(unit)
     keys = [bytes([CODE]) + address, *(_key(address, name) for name in (_UNIT, _HELD, _TREE, _slot(0)))]
     values = [
         rules_hash(unit),

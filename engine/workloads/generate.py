@@ -14,7 +14,7 @@ from supervm.engine.arrays import ragged
 from supervm.engine.arrays.ranks import ranks_within
 from supervm.engine.ethereum.replay.transfers import intern_rows
 from supervm.engine.transactions.batch import Scheme, TransactionBatch
-from supervm.engine.workloads import parts
+from supervm.engine.workloads import parts, pool_calls
 from supervm.engine.workloads.parts import Part
 from supervm.engine.workloads.private_transfers import chosen, with_proofs
 from supervm.engine.workloads.signing import Keys, Progress
@@ -37,7 +37,10 @@ _PARTS: dict[str, Callable[[Parameters, Bytes], Part]] = {
 }
 
 NAMES = (*_PARTS, "mixed")
-"""The workloads of `generate`."""
+"""The workloads of `generate` whose transactions are public, unless asked otherwise."""
+
+PRIVATE = "private"
+"""One more workload, whose transactions are private by themselves."""
 
 
 def generate(name: str, parameters: Parameters, progress: Progress | None = None) -> Workload:
@@ -50,13 +53,14 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
     | `nft` | the collection's `transfer`: every sender owns what it passes on |
     | `amm` | the exchange's `swap` |
     | `mixed` | 40 % transfers, 40 % token, 10 % nft, 10 % amm, at random places |
+    | `private` | a shielded pool's: shields, transfers and unshields, with simulated proofs (`pool_calls`) |
 
     In block order every transaction succeeds: nonces count up from 0, and balances last. With a `private_share` that many of
     the plain transfers are private, some of them with a wrong proof (`private_transfers`): these are rejected, if the engine
     has the verifier of that module, and the others succeed.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `NAMES`, or `PRIVATE`.
         parameters: what it is like.
         progress: called while transactions are signed, and when proofs are made.
 
@@ -64,14 +68,16 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
         ArgumentError: an unknown name, or parameters that do not go together.
         MissingPackage: it is to be signed, and `cryptography` is not installed.
     """
-    if name not in NAMES:
-        raise ArgumentError("name", repr(name), f"one of {', '.join(NAMES)}")
+    if name not in (*NAMES, PRIVATE):
+        raise ArgumentError("name", repr(name), f"one of {', '.join((*NAMES, PRIVATE))}")
     keys = Keys(parameters.seed, parameters.accounts) if parameters.signed else None
     accounts = (
         random_rows(generator(parameters, "accounts"), parameters.accounts, 20)
         if keys is None
         else keys.addresses
     )
+    if name == PRIVATE:
+        return _private(parameters, accounts, keys, progress)
     wanted = _counts(parameters) if name == "mixed" else {name: parameters.transactions}
     made = [_PARTS[part](replace(parameters, transactions=count), accounts) for part, count in wanted.items()]
     batch = _shuffled([part.batch for part in made], generator(parameters, "order"))
@@ -94,6 +100,25 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
         batch,
         block_offsets(len(batch), parameters.block_size),
     )
+
+
+def _private(
+    parameters: Parameters, accounts: Bytes, keys: Keys | None, progress: Progress | None
+) -> Workload:
+    if parameters.private_share:
+        raise ArgumentError("private_share", repr(parameters.private_share), f"0: {PRIVATE} is private")
+    calls = pool_calls.pool_calls(parameters, accounts)
+    senders, _ = intern_rows(calls.batch.sender)
+    everyone = np.ones(len(senders), np.bool_)
+    batch = replace(calls.batch, nonce=ranks_within(senders, everyone).astype(np.uint64))
+    if keys is not None:
+        batch = replace(batch, scheme=np.full(len(batch), Scheme.ED25519, np.uint8))
+    batch = pool_calls.proven(calls, batch, parameters, progress)
+    if keys is not None:
+        batch = keys.sign(batch, progress)
+    balances = np.tile(np.frombuffer(BALANCE.to_bytes(32), np.uint8), (len(accounts), 1))
+    genesis = Genesis(accounts, balances, deployments=(calls.deployment,))
+    return Workload(PRIVATE, parameters, genesis, batch, block_offsets(len(batch), parameters.block_size))
 
 
 def _counts(parameters: Parameters) -> dict[str, int]:

@@ -1,32 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private transfers for load: real Groth16 proofs on BN254 under a key whose secrets are in this file.
-
-There is no circuit. Whoever knows α, β, γ and δ of a key proves every statement (eprint 2016/260, section 3.1, the
-simulator): A and B are multiples a and b of the generators at will, and C is the multiple
-(a·b − α·β − γ·(u₀ + Σ xⱼ·uⱼ))/δ, where ICⱼ is the multiple uⱼ. Such proofs cost a verifier what those of a circuit cost. The
-key is good for load and for nothing else: `TransactionProofs` refuses it unless it is told to take it.
-"""
+"""Private transfers for load: proofs as `simulated_proofs` makes them, of a circuit that there is none of."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from supervm.crypto import curves
 from supervm.crypto.groth16 import Circuits, Key
 from supervm.engine.arrays import ragged
-from supervm.engine.privacy.batch_verifier import FORMAT, PROOF_BYTES, BatchVerifier
+from supervm.engine.privacy import shielded_calls
+from supervm.engine.privacy.batch_verifier import BatchVerifier
 from supervm.engine.privacy.transaction_proofs import TransactionProofs, encode_proofs
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.transactions.encoding import proof_bindings
 from supervm.engine.workloads.signing import Progress
+from supervm.engine.workloads.simulated_proofs import Simulator
 from supervm.engine.workloads.traffic import generator, random_rows
 from supervm.engine.workloads.workload import Parameters
-from supervm.kernels.array_types import Bytes, Flags, Words
+from supervm.kernels.array_types import Bytes, Flags
 from supervm.kernels.errors import ArgumentError
 from supervm.vm.outcomes import Reason
 
@@ -39,34 +32,31 @@ INPUTS = 3
 WRONG_EVERY = 8
 """One in so many proofs is wrong."""
 
-_TAG = b"supervm/workload/proof"
-_CURVE = curves.get("bn254")
-_ORDER = _CURVE.order
+POOL_CIRCUIT, POOL_INPUTS = shielded_calls.CIRCUIT, 1 + shielded_calls.PUBLIC_INPUTS
+"""The circuit of shielded pools, whose proofs `pool_calls` makes in the same way."""
 
-
-def _secret(name: str) -> int:
-    """A number of the key that everybody knows: SHA-256(`supervm/workload/proof` ‖ name) modulo r."""
-    return int.from_bytes(hashlib.sha256(_TAG + name.encode()).digest()) % _ORDER
-
-
-ALPHA, BETA, GAMMA, DELTA = map(_secret, ("alpha", "beta", "gamma", "delta"))
-IC = [_secret(f"ic{place}") for place in range(INPUTS + 1)]
+SIMULATOR, POOL_SIMULATOR = Simulator(INPUTS), Simulator(POOL_INPUTS)
 
 
 @functools.cache
 def benchmark_key() -> Key:
     """The key that these proofs are made for."""
-    alpha, *ic = _multiples(_CURVE.g1, [ALPHA, *IC])
-    beta, gamma, delta = _multiples(_CURVE.g2, [BETA, GAMMA, DELTA])
-    return Key(_CURVE.name, alpha, beta, gamma, delta, np.stack(ic))
+    return SIMULATOR.key()
+
+
+@functools.cache
+def pool_benchmark_key() -> Key:
+    """The key that the proofs of workloads with shielded pools are made for."""
+    return POOL_SIMULATOR.key()
 
 
 def benchmark_verifier(backend: str = "auto") -> TransactionProofs:
-    """A verifier of these proofs for the engine of a benchmark."""
+    """A verifier of these proofs, and of those of workloads with shielded pools, for the engine of a benchmark."""
     circuits = Circuits()
     circuits.register(CIRCUIT, benchmark_key())
+    circuits.register(POOL_CIRCUIT, pool_benchmark_key())
     verifier = BatchVerifier(circuits, backend=backend)
-    return TransactionProofs(verifier, [CIRCUIT], allow_benchmark_key=True)
+    return TransactionProofs(verifier, [CIRCUIT, POOL_CIRCUIT], allow_benchmark_key=True)
 
 
 def chosen(batch: TransactionBatch, parameters: Parameters) -> tuple[Flags, Flags]:
@@ -119,7 +109,7 @@ def with_proofs(
     proven = stated.copy()
     proven[another_input, 2, 31] ^= 1
     proven[another_transaction, 0, 31] ^= 1
-    proofs = _proofs(proven, another_c, random)
+    proofs = SIMULATOR.prove(proven, random, another_c)
     proofs[no_points] = 0xFF
     if progress is not None:
         progress(len(rows), len(rows))
@@ -138,30 +128,3 @@ def refused_as_made(batch: TransactionBatch, parameters: Parameters, reasons: By
     """
     _, wrong = chosen(batch, parameters)
     return np.array_equal(np.isin(reasons, (Reason.BAD_PROOF, Reason.MALFORMED_PROOF)), wrong)
-
-
-def _proofs(inputs: Bytes, another_c: Flags, random: np.random.Generator) -> Bytes:
-    """Proofs of statements, uint8 (n, INPUTS, 32), big-endian and below r; where told, with another C than the right one."""
-    if not len(inputs):
-        return np.zeros((0, PROOF_BYTES[_CURVE.name]), np.uint8)
-    first, second = (_integers(random_rows(random, len(inputs), 31)) for _ in range(2))
-    thirds, inverse = [], pow(DELTA, -1, _ORDER)
-    for a, b, row, spoilt in zip(first, second, inputs, another_c.tolist(), strict=True):
-        stated = IC[0] + sum(x * u for x, u in zip(_integers(row), IC[1:], strict=True))
-        thirds.append(((a * b - ALPHA * BETA - GAMMA * stated) * inverse + spoilt) % _ORDER)
-    columns = [
-        group.to_bytes(_multiples(group, scalars), FORMAT)
-        for group, scalars in ((_CURVE.g1, first), (_CURVE.g2, second), (_CURVE.g1, thirds))
-    ]
-    return np.concatenate(columns, axis=1)
-
-
-def _integers(rows: Bytes) -> list[int]:
-    return [int.from_bytes(row.tobytes()) for row in rows]
-
-
-def _multiples(group: curves.Group, scalars: Sequence[int]) -> Words:
-    """Multiples of a group's generator."""
-    words = np.frombuffer(b"".join(scalar.to_bytes(32, "little") for scalar in scalars), np.uint64)
-    generators = np.tile(group.generator, (len(scalars), *[1] * group.generator.ndim))
-    return group.multiply(generators, words.reshape(-1, 4))

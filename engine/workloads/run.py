@@ -23,7 +23,8 @@ from supervm.engine.config import Collection, EngineConfig, Mode, Schedule
 from supervm.engine.engine import Engine
 from supervm.engine.state import genesis as genesis_rules
 from supervm.engine.workloads.conservation import holdings
-from supervm.engine.workloads.generate import generate
+from supervm.engine.workloads.generate import PRIVATE, generate
+from supervm.engine.workloads.pool_calls import CONTRACT as POOL
 from supervm.engine.workloads.workload import Deployment, Genesis, Parameters, Workload
 from supervm.kernels.errors import ArgumentError
 from supervm.vm import contracts
@@ -35,6 +36,9 @@ Progress = Callable[[int, int], None]
 WARM_TRANSACTIONS, WARM_ACCOUNTS = 600, 2_000
 """Enough of them for threads to share a block, few enough for some of them to meet, and not so few that it is not worth
 executing ahead."""
+
+WARM_CALLS = 160
+"""Calls of a shielded pool, enough for threads to share them."""
 
 WARM_PRIVATE = 0.1
 """Private transactions: enough for some of their proofs to be wrong, which takes other code."""
@@ -220,7 +224,10 @@ def place_genesis(engine: Engine, genesis: Genesis) -> int:
 
 
 def _deploy(engine: Engine, deployment: Deployment) -> None:
-    address = engine.deploy(contracts.load(deployment.contract), deployment.salt)
+    if deployment.contract == POOL:
+        address = engine.create_pool(deployment.salt)
+    else:
+        address = engine.deploy(contracts.load(deployment.contract), deployment.salt)
     if address != deployment.address:
         found = f"contract '{deployment.contract}' at {deployment.address.hex()}"
         raise ArgumentError("workload", found, f"{address.hex()}, where this version deploys it")
@@ -259,9 +266,12 @@ def warm(config: EngineConfig, *, signed: bool = False) -> None:
         object_share=0.1,
     )
     transfers = generate("transfers", parameters)
-    private_share = WARM_PRIVATE if config.verifier is not None else 0.0
-    mixed = generate("mixed", replace(parameters, private_share=private_share))
+    proofs = config.verifier is not None
+    mixed = generate("mixed", replace(parameters, private_share=WARM_PRIVATE if proofs else 0.0))
     config = replace(config, signatures=signed)
+    if proofs:
+        calls = replace(parameters, transactions=WARM_CALLS, block_size=WARM_CALLS // 2, object_share=0.0)
+        run_workload(generate(PRIVATE, calls), replace(config, mode=Mode.PARALLEL))
     for schedule in {Schedule.AUTO, config.schedule}:
         run_workload(mixed, replace(config, mode=Mode.PARALLEL, schedule=schedule))
     for mode, collection in zip(Mode, _COLLECTIONS, strict=True):

@@ -152,6 +152,11 @@ class Workload:
             for start, stop in zip(self.block_offsets[:-1], self.block_offsets[1:], strict=True)
         )
 
+    @property
+    def private(self) -> bool:
+        """Whether any transaction is private."""
+        return bool(self.transactions.private.any())
+
     def __len__(self) -> int:
         """Blocks."""
         return len(self.block_offsets) - 1

@@ -9,6 +9,8 @@ from typing import Any
 from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 from supervm.engine.workloads.generate import generate
+from supervm.engine.workloads.pool_calls import CONTRACT as POOL
+from supervm.engine.workloads.private_transfers import benchmark_verifier
 from supervm.engine.workloads.workload import Parameters, Workload
 from supervm.vm.contracts import load
 
@@ -16,6 +18,11 @@ from supervm.vm.contracts import load
 @functools.cache
 def blocks_of(name: str, **parameters: Any) -> Workload:
     return generate(name, Parameters(**parameters))
+
+
+def config_of(workload: Workload, **settings: Any) -> EngineConfig:
+    """Settings, and the verifier of a workload's proofs if it has any."""
+    return EngineConfig(verifier=benchmark_verifier() if workload.private else None, **settings)
 
 
 def begin(engine: Engine, workload: Workload) -> None:
@@ -26,7 +33,10 @@ def begin(engine: Engine, workload: Workload) -> None:
         objects = (genesis.object_ids, genesis.object_owners, genesis.object_kinds)
         steps.append(lambda: engine.create_objects(*objects))
     for deployment in genesis.deployments:
-        steps.append(functools.partial(engine.deploy, load(deployment.contract), deployment.salt))
+        if deployment.contract == POOL:
+            steps.append(functools.partial(engine.create_pool, deployment.salt))
+        else:
+            steps.append(functools.partial(engine.deploy, load(deployment.contract), deployment.salt))
     if len(genesis.keys):
         steps.append(lambda: engine.preset(genesis.keys, genesis.values))
     for step in steps[engine.height :]:
@@ -42,7 +52,7 @@ def genesis_commits(workload: Workload) -> int:
 @functools.cache
 def end_of(workload: Workload) -> list[bytes]:
     """The root after each block, executed one by one in memory."""
-    with Engine.open(None, EngineConfig(mode="sequential")) as engine:
+    with Engine.open(None, config_of(workload, mode="sequential")) as engine:
         begin(engine, workload)
         return [engine.execute(block).state_root for block in workload.blocks]
 
@@ -58,6 +68,6 @@ def all_roots(workload: Workload) -> list[bytes]:
             roots.append(root)
             return root
 
-    with Noting.open(None, EngineConfig(mode="sequential")) as engine:
+    with Noting.open(None, config_of(workload, mode="sequential")) as engine:
         begin(engine, workload)
         return roots + end_of(workload)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A process that forks children which execute a persisted run until they are killed.
 
-It has loaded all code before, so that a child begins at once, and has no thread when it forks. It reads a directory and
-a number of threads from standard input for each child, and says on standard output: `pid N`, then what the child says
-(`started`, `opened HEIGHT`, `block HEIGHT`, where HEIGHT is that of the last block which the database has), and
-`ended` once the child is gone.
+It executes the workload of `WORKLOADS` that its argument names. It has loaded all code before, so that a child begins at
+once, and has no thread when it forks. It reads a directory and a number of threads from standard input for each child, and
+says on standard output: `pid N`, then what the child says (`started`, `opened HEIGHT`, `block HEIGHT`, where HEIGHT is that
+of the last block which the database has), and `ended` once the child is gone.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import os
 import sys
 import time
 
-from engine_runs import begin, blocks_of, genesis_commits
+from engine_runs import begin, blocks_of, config_of, genesis_commits
 
-from supervm.engine.config import EngineConfig
 from supervm.engine.engine import Engine
 
-WORKLOAD = {"transactions": 9_000, "accounts": 200, "block_size": 6, "hot_keys": 2, "hot_share": 0.2}
+WORKLOADS = {
+    "token": {"transactions": 9_000, "accounts": 200, "block_size": 6, "hot_keys": 2, "hot_share": 0.2},
+    "private": {"transactions": 1_200, "accounts": 20, "block_size": 4},
+}
 CHECKPOINT_BYTES = 40_000
 PAUSE = 0.001
 NAME = "now and then"
@@ -31,11 +33,11 @@ def say(words: str) -> None:
     os.write(1, f"{words}\n".encode())
 
 
-def run(path: str, threads: int) -> None:
+def run(name: str, path: str, threads: int) -> None:
     """Open, begin, and go on from where the state stands."""
     say("started")
-    workload = blocks_of("token", **WORKLOAD)
-    engine = Engine.open(path, EngineConfig(threads=threads, checkpoint_bytes=CHECKPOINT_BYTES))
+    workload = blocks_of(name, **WORKLOADS[name])
+    engine = Engine.open(path, config_of(workload, threads=threads, checkpoint_bytes=CHECKPOINT_BYTES))
     storage = engine.state.storage
     assert storage is not None
     say(f"opened {engine.height}")
@@ -55,23 +57,23 @@ def run(path: str, threads: int) -> None:
         time.sleep(1)
 
 
-def warm_up() -> None:
+def warm_up(name: str) -> None:
     """Load what a child will use."""
-    workload = blocks_of("token", **WORKLOAD)
-    with Engine.open() as engine:
+    workload = blocks_of(name, **WORKLOADS[name])
+    with Engine.open(None, config_of(workload)) as engine:
         begin(engine, workload)
         engine.execute(next(workload.blocks))
 
 
 if __name__ == "__main__":
-    warm_up()
+    warm_up(sys.argv[1])
     say("ready")
     for line in sys.stdin:
         path, threads = line.rsplit(maxsplit=1)
         child = os.fork()
         if not child:
             try:
-                run(path, int(threads))
+                run(sys.argv[1], path, int(threads))
             finally:
                 os._exit(1)
         say(f"pid {child}")

@@ -92,7 +92,7 @@ def _parameters(**changed: Any) -> Parameters:
 
 
 def test_the_words_of_the_help_are_the_workloads() -> None:
-    assert (*NAMES, "mainnet") == WORKLOADS
+    assert (*NAMES, "private", "mainnet") == WORKLOADS
 
 
 def test_options_reach_the_workload_and_the_engine(

@@ -110,7 +110,7 @@ class _Outcome:
     @property
     def private(self) -> bool:
         """Whether the workload was made with proofs."""
-        return bool(self.workload.parameters.private_share)
+        return self.workload.private
 
     @property
     def proofs_right(self) -> bool:
@@ -165,7 +165,7 @@ def _run(
             raise ArgumentError("workload", "no transaction in it", "at least one that is executed")
         if save is not None:
             write_workload(save, workload)  # what a broken run can be repeated with
-        if workload.parameters.private_share:
+        if workload.private:
             config = replace(config, verifier=benchmark_verifier(config.backend))
         progress("compiling kernels", 0, 0)
         warm(config, signed=config.signatures)

@@ -22,7 +22,9 @@ class Modes(StrEnum):
 
 Workload = Annotated[
     str | None,
-    typer.Option("--workload", help="transfers, token, amm, nft, mixed or mainnet.", show_default="mixed"),
+    typer.Option(
+        "--workload", help="transfers, token, amm, nft, mixed, private or mainnet.", show_default="mixed"
+    ),
 ]
 Load = Annotated[Path | None, typer.Option("--load", help="Run a workload file in place of a made one.")]
 Save = Annotated[Path | None, typer.Option("--save", help="Write the workload to this file.")]

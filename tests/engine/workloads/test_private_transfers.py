@@ -17,7 +17,7 @@ from supervm.engine.blocks.authentication import authenticate
 from supervm.engine.blocks.receipts import Path as ExecutionPath
 from supervm.engine.config import EngineConfig, Mode
 from supervm.engine.privacy.batch_verifier import BatchVerifier
-from supervm.engine.privacy.transaction_proofs import BENCHMARK_KEY, TransactionProofs
+from supervm.engine.privacy.transaction_proofs import BENCHMARK_KEYS, TransactionProofs
 from supervm.engine.transactions.encoding import proof_bindings
 from supervm.engine.workloads import Parameters, Workload, generate, read_workload, write_workload
 from supervm.engine.workloads.private_transfers import (
@@ -25,6 +25,7 @@ from supervm.engine.workloads.private_transfers import (
     benchmark_key,
     benchmark_verifier,
     chosen,
+    pool_benchmark_key,
     refused_as_made,
 )
 from supervm.engine.workloads.run import first_difference, run_workload
@@ -112,7 +113,7 @@ def test_without_a_verifier_all_are_refused(mixed: Workload):
 
 
 def test_a_node_refuses_the_key_of_benchmarks():
-    assert benchmark_key().digest.hex() == BENCHMARK_KEY
+    assert {key.digest.hex() for key in (benchmark_key(), pool_benchmark_key())} == BENCHMARK_KEYS
     circuits = Circuits()
     circuits.register("ringct_v1", benchmark_key())
     verifier = BatchVerifier(circuits)
