@@ -35,8 +35,20 @@ MOST_PROCESSES = 4
 END_SECONDS = 5.0
 """How long a process may take to end."""
 
-COMMON = ("hashes", "secp256k1", "ed25519", "conflicts", REPLAY, EXECUTION)
-"""Groups that the commands verify, replay, run, contract, serve and node use."""
+COMMON = (
+    "hashes",
+    "secp256k1",
+    "ed25519",
+    "conflicts",
+    REPLAY,
+    EXECUTION,
+    "bls12_381 transforms",
+    "bn254 pairings",
+    "bls12_381 pairings",
+    "bn254 points",
+    "bls12_381 points",
+)
+"""Groups that the commands verify, replay, run, contract, serve and node use, those of Groth16, BLS and blobs among them."""
 
 _PREFIXES = (
     ("secp256k1.", "secp256k1"),
@@ -49,6 +61,7 @@ _PREFIXES = (
     ("merkle.", "merkle trees"),
     ("bn254.pairing", "bn254 pairings"),
     ("bls12_381.pairing", "bls12_381 pairings"),
+    ("bls12_381.ntt", "bls12_381 transforms"),
     ("bn254.g", "bn254 points"),
     ("bls12_381.g", "bls12_381 points"),
     ("bn254.", "bn254 scalars"),
@@ -66,10 +79,11 @@ SECONDS = {
     "x25519": 3.0,
     REPLAY: 5.0,
     EXECUTION: 41.0,
+    "bls12_381 transforms": 4.0,
     "merkle trees": 8.0,
     "edwards25519 sums": 10.0,
     "bn254 scalars": 12.0,
-    "bls12_381 scalars": 12.0,
+    "bls12_381 scalars": 9.0,
     "bn254 pairings": 12.0,
     "bls12_381 pairings": 12.0,
     "bn254 points": 38.0,
@@ -163,7 +177,10 @@ class Going:
 
 
 def tasks(settings: Settings, every: bool) -> list[Task]:
-    """What to warm: the chosen backends of each operation, or every one that can run here; then replay and execution."""
+    """What to warm: the chosen backends of each operation and those of host functions, or every one that can run here; then
+    replay and execution."""
+    from supervm.engine.execution.host_crypto import BACKEND, OPERATIONS
+
     chosen: list[Task] = []
     for name in inventory.operations():
         state = inventory.backend_states(name, settings.backend, settings.origins["backend"])
@@ -171,7 +188,10 @@ def tasks(settings: Settings, every: bool) -> list[Task]:
         chosen += [
             (name, one.name)
             for one in state.backends
-            if one.chosen or one.name == alone or (every and one.available)
+            if one.chosen
+            or one.name == alone
+            or (name in OPERATIONS and one.name == BACKEND)
+            or (every and one.available)
         ]
     return [*chosen, (REPLAY, settings.backend), (EXECUTION, "cpu")]
 

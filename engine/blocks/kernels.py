@@ -46,15 +46,15 @@ def proof_gas(proof, first, stop):  # type: ignore[no-untyped-def]
     It is that of its circuit: how long a proof is says on which curve it is, and what is behind it how many public inputs
     there are. The binding is one more.
     """
-    long, inputs = False, 1
+    price, inputs = PROOF, 1
     head = first + 2  # version, and the length of the circuit's id
     if head <= stop:
         after = head + np.int64(proof[head - 1]) + 2
         if after <= stop:
             size = np.int64(proof[after - 2]) * 256 + np.int64(proof[after - 1])
-            long = size >= PROOF_LONG_BYTES
+            price = PROOF_LONG if size >= PROOF_LONG_BYTES else PROOF
             inputs += max(stop - after - size, 0) // INPUT_BYTES
-    return (PROOF_LONG if long else PROOF) + PROOF_INPUT * inputs
+    return price + PROOF_INPUT * inputs
 
 
 @njit(nogil=True, cache=True)

@@ -19,8 +19,11 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from supervm.engine.execution import host_crypto
 from supervm.tiers import inventory, warming
 from supervm.tiers.errors import CompilerEnded, exit_code
+from supervm.tiers.hardware import detect
+from supervm.tiers.settings import load
 from supervm.tiers.warming import COMMON, EXECUTION, REPLAY, SECONDS, Going, Group, Warmed, groups_of
 
 JOB = warming.job_of("L3", None, "scalar")
@@ -121,10 +124,8 @@ def test_warmup_says_how_long_before_it_begins(
     result = run("warmup", "--backend", "scalar", "--common")
     assert result.exit_code == 0, result.output
     seconds = [SECONDS[name] for name in COMMON]
-    assert (
-        f"in 2 processes: about {max(sum(seconds) / 2, *seconds):.0f} s if nothing is compiled"
-        in result.stderr
-    )
+    minutes = max(sum(seconds) / 2, *seconds) / 60
+    assert f"in 2 processes: about {minutes:.1f} min if nothing is compiled" in result.stderr
     assert [group.name for group in asked[0][0]] == list(COMMON)
     assert "ready after" in result.stdout
     compared: list[list[str]] = []
@@ -137,6 +138,29 @@ def test_warmup_says_how_long_before_it_begins(
     assert {row["operation"] for row in answer["warmed"]} == {*inventory.operations(), REPLAY, EXECUTION}
     assert answer["processes"] == 2
     assert "about" in run("warmup", "--json").stderr
+
+
+@pytest.mark.parametrize("backend", ["scalar", "auto"])
+def test_what_host_functions_compute_with_is_warmed(backend: str) -> None:
+    """On their own backend, whichever one is chosen; and in `--common`, with what proofs and blobs need on that one."""
+    found = warming.tasks(load(detect(), flags={"backend": backend}, environment={}), False)
+    assert {(name, host_crypto.BACKEND) for name in host_crypto.OPERATIONS} <= set(found)
+    assert len(found) == len(set(found))
+    common = {
+        task
+        for group in groups_of(found)
+        if group.name in COMMON
+        for task in ((each, group.backend) for each in group.tasks)
+    }
+    assert {(name, host_crypto.BACKEND) for name in host_crypto.OPERATIONS} <= common
+    chosen = {name for name, _ in common}
+    for curve in ("bn254", "bls12_381"):
+        assert {f"{curve}.pairing.miller_loop", f"{curve}.pairing.final_exponentiation"} <= chosen
+        for group in ("g1", "g2"):
+            assert {f"{curve}.{group}.{each}" for each in ("decode", "subgroup", "add", "msm")} <= chosen
+    assert {"bls12_381.g1.map", "bls12_381.g2.map", "bls12_381.ntt"} <= chosen
+    assert "bn254.ntt" not in chosen
+    assert not any("poseidon" in name for name in chosen)
 
 
 @contextmanager

@@ -13,7 +13,9 @@ from contracts_for_tests import compiled, imports
 
 from supervm.crypto import precompiles
 from supervm.engine.execution import host_precompiles
+from supervm.kernels.backend_trace import witness
 from supervm.kernels.errors import ArgumentError
+from supervm.tiers import inventory
 from supervm.vm import context
 from supervm.vm.gas import PRICES
 from supervm.vm.interface import PRECOMPILES
@@ -179,25 +181,29 @@ def test_the_price_is_asked_before_anything_is_done(alone: Runs, name: str, monk
 
     monkeypatch.setattr(precompiles, name, answer)
     price, (most, _) = PRICES[name], host_precompiles.SIZES[name]
+    slot = alone.slot()
+    instance = int(slot[context.SLOT_INSTANCE_GAS] + slot[context.SLOT_RESTORE_GAS]) + (16 << 20) // 4
     for entry, length in (("none", 0), ("some", 4_000), ("all", 16 << 20)):
+        due = price.base + price.each * (length // price.unit)
         called.clear()
+        # With one unit of gas less than instance and price cost, the function is not called.
+        refused = alone.call(f"{name}:{entry}", gas=instance + due - 1)
+        assert (refused.reason, refused.gas, called) == (Reason.OUT_OF_GAS, instance + due - 1, [])
+        short = alone.call(f"{name}:{entry}", gas=instance + due)
+        assert (short.reason, called) == (Reason.OUT_OF_GAS, [min(length, most)]), "the fuel is missing"
         gas = alone.call(f"{name}:{entry}", gas=10**15).gas
-        assert called == [min(length, most)]
-        expected = price.base + price.each * (length // price.unit)
+        assert gas - instance - due == FUEL
         paid = alone.call(f"{name}:{entry}", gas=gas)
         assert (paid.reason, paid.gas) == (Reason.NONE, gas)
-        called.clear()
-        refused = alone.call(f"{name}:{entry}", gas=gas - 1)
-        assert (refused.reason, refused.gas) == (Reason.OUT_OF_GAS, gas - 1)
-        assert gas > expected > 0
-        # What is left after the fuel of four instructions does not cover the price.
-        assert alone.call(f"{name}:{entry}", gas=gas - 100).reason == Reason.OUT_OF_GAS
-        assert not called or called == [min(length, most)]
+        assert alone.call(f"{name}:{entry}", gas=gas - 1).reason == Reason.OUT_OF_GAS
     called.clear()
-    assert alone.call(f"{name}:all", gas=gas - 100).reason == Reason.OUT_OF_GAS
     for entry in ("more", "most"):
         assert alone.call(f"{name}:{entry}", gas=10**15).reason == Reason.BAD_POINTER
     assert called == []
+
+
+FUEL = 14 + 5
+"""Of the wrapper, the function, three constants and the call."""
 
 
 @pytest.mark.parametrize("name", ["bn254_add", "bn254_mul"])
@@ -231,3 +237,43 @@ def test_what_a_machine_cannot_compute_is_no_answer(runs: Runs, monkeypatch, err
         runs.call("bn254_add", arguments(DATA, 128, OUT))
     monkeypatch.undo()
     assert outcome(runs, "bn254_add", bytes(128)) == (0, bytes(64))
+
+
+def test_what_is_warmed_is_what_is_computed_with() -> None:
+    """`OPERATIONS` names all that valid calls ask of the registry, on the backend beside it, and nothing else."""
+    one = (1).to_bytes(32, "big") + (2).to_bytes(32, "big")
+    scalar = b"\xff" * 32
+    first = [BLS_G1 + scalar] * 40
+    [opening] = read(SHARED / "precompiles" / "pointEvaluation.json")
+    calls = {
+        "bn254_add": one + one,
+        "bn254_mul": one + scalar,
+        "bn254_pairing_check": one + BN_G2,
+        "bls12_g1add": BLS_G1 + BLS_G1,
+        "bls12_g1msm": b"".join(first),
+        "bls12_g2add": second_generator() * 2,
+        "bls12_g2msm": (second_generator() + scalar) * 40,
+        "bls12_pairing_check": BLS_G1 + second_generator(),
+        "bls12_map_fp_to_g1": (7).to_bytes(64, "big"),
+        "bls12_map_fp2_to_g2": (7).to_bytes(128, "big"),
+        "point_evaluation": bytes.fromhex(opening["Input"]),
+    }
+    assert set(calls) == set(PRECOMPILES)
+    with witness() as seen:
+        for name, data in calls.items():
+            getattr(precompiles, name)(data, backend=host_precompiles.BACKEND)
+        precompiles.bls12_g1msm(first[0], backend=host_precompiles.BACKEND)
+        precompiles.bls12_g2msm(second_generator() + scalar, backend=host_precompiles.BACKEND)
+    found = {name: seen.backend(name) for name in inventory.operations()}
+    used = {name for name, backend in found.items() if backend == host_precompiles.BACKEND}
+    assert used == set(host_precompiles.OPERATIONS)
+    assert {found[name] for name in set(found) - used} == {"none"}
+
+
+BN_G2 = bytes.fromhex(
+    "198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2"
+    "1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed"
+    "090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b"
+    "12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa"
+)
+"""The generator of G2 of BN254 (EIP-197)."""
