@@ -57,10 +57,8 @@ element segment and each function in one."""
 MEMORY_BYTES_PER_GAS = 4
 """Bytes of the memory of a new instance that a gas pays for: the system hands them out anew, a page at a touch."""
 
-
-SHIELDED = 100_000
 SHIELDED_NOTE = 4_000
-"""Intrinsic gas of a call of a shielded pool besides: for its proof, and for each of the notes that it spends and makes."""
+"""Intrinsic gas of a call of a shielded pool besides, for each of the two notes that it spends and makes."""
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,14 @@ from supervm.engine.state import pools
 from supervm.engine.state.pools import DEPTH, Pool, PoolState
 from supervm.engine.state.store import StateStore
 from supervm.kernels.array_types import Bytes, Numbers
-from supervm.vm.gas import SHIELDED, SHIELDED_NOTE
+from supervm.vm.gas import SHIELDED_NOTE
 from supervm.vm.outcomes import Reason
 
 _WORD, _ADDRESS = 8, 20
 _AMOUNTS = (calls_of.PUBLIC_IN, calls_of.PUBLIC_OUT, calls_of.FEE)
 
-CALL_GAS = SHIELDED + NOTES * SHIELDED_NOTE
-"""Intrinsic gas of a call beside that of any call."""
+CALL_GAS = NOTES * SHIELDED_NOTE
+"""Intrinsic gas of a call beside that of any private call."""
 
 
 class Pools:

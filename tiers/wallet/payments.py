@@ -37,8 +37,8 @@ CIRCUIT = "ringct_v1"
 ENTRY = b"transact"
 """Of a pool."""
 
-GAS_LIMIT = 150_000
-"""112,156 of a call and its data, 976 of an account that an unshield makes, and room."""
+GAS_LIMIT = 200_000
+"""154,156 of a call and its data, 976 of an account that an unshield makes, and room."""
 
 NOBODY = bytes(20)
 """The recipient where nothing leaves the pool."""
