@@ -84,8 +84,8 @@ SECONDS = {
     "edwards25519 sums": 10.0,
     "bn254 scalars": 12.0,
     "bls12_381 scalars": 9.0,
-    "bn254 pairings": 12.0,
-    "bls12_381 pairings": 12.0,
+    "bn254 pairings": 13.0,
+    "bls12_381 pairings": 17.0,
     "bn254 points": 38.0,
     "bls12_381 points": 70.0,
 }
