@@ -111,7 +111,7 @@ def _matrices(section: Section, curve: str, constraints: int, wires: int) -> _Th
         starts = np.append(0, np.cumsum(counts[matrix::3]))
         entries = int(starts[-1])
         found.append(SparseMatrix(starts, np.empty(entries, np.uint32), np.empty((entries, 4), np.uint64)))
-    _copy(data, counts, *(part for each in found for part in (each.columns, each.values)))
+        _copy(data, counts, matrix, found[-1].columns, found[-1].values)
     return found[0], found[1], found[2]
 
 
@@ -149,19 +149,17 @@ def _count(data, modulus, wires, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _copy(data, counts, a_columns, a_values, b_columns, b_values, c_columns, c_values):  # type: ignore[no-untyped-def]
-    """Entries of all sums to the columns of their matrices."""
-    at = 0
-    places = np.zeros(3, np.int64)
+def _copy(data, counts, matrix, columns, values):  # type: ignore[no-untyped-def]
+    """Entries of every third sum, from sum `matrix` on, to a matrix's columns."""
+    at, place = 0, 0
     for index in range(counts.size):
-        matrix = index % 3
-        columns = a_columns if matrix == 0 else b_columns if matrix == 1 else c_columns
-        values = a_values if matrix == 0 else b_values if matrix == 1 else c_values
         at += 4
+        if index % 3 != matrix:
+            at += 36 * counts[index]
+            continue
         for _ in range(counts[index]):
-            place = places[matrix]
             columns[place] = _word(data, at, 4)
             for word in range(4):
                 values[place, word] = _word(data, at + 4 + 8 * word, 8)
-            places[matrix] += 1
+            place += 1
             at += 36

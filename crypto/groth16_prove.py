@@ -74,7 +74,8 @@ def prove_batch(
 
     Raises:
         UnsatisfiedWitness: a witness is none of the circuit.
-        ArgumentError: no `ProvingKey`, a witness on another curve or of another number of wires, another circuit.
+        ArgumentError: no `ProvingKey`, a witness on another curve or of another number of wires, another circuit than the
+            key's.
         CircomFileError: a file that is no witness.
         MemoryNeeded: what is needed, before the work.
         BackendUnavailable: the named backend cannot run here.
@@ -105,7 +106,9 @@ def prove_batch(
         def tell(doing: str, part: float | None, done: float = done, share: float = share) -> None:
             progress(doing, None if part is None else done + share * part)
 
-        proofs += _proofs(key, np.stack([each.values for each in given]), start, backend, tell)
+        proofs += _proofs(
+            key, np.stack([each.values for each in given]), start, backend, r1cs is not None, tell
+        )
     return proofs
 
 
@@ -164,8 +167,14 @@ def _random_scalars(count: int, order: int) -> list[int]:
     return [secrets.randbelow(order) for _ in range(count)]
 
 
-def _proofs(key: ProvingKey, values: Words, item: int, backend: str, progress: Progress) -> list[Proof]:
-    """Proofs of values of wires, uint64 (k, wires, 4); the first of them is witness `item`."""
+def _proofs(
+    key: ProvingKey, values: Words, item: int, backend: str, satisfied: bool, progress: Progress
+) -> list[Proof]:
+    """Proofs of values of wires, uint64 (k, wires, 4); the first of them is witness `item`.
+
+    Args:
+        satisfied: whether they are known to satisfy the circuit that was given.
+    """
     count, order = len(values), SPECS[key.curve].modulus
     r, s = _random_scalars(count, order), _random_scalars(count, order)
     progress("proving: the quotient", 0.0)
@@ -193,6 +202,9 @@ def _proofs(key: ProvingKey, values: Words, item: int, backend: str, progress: P
     public = [integers(row[1 : 1 + key.public]) for row in values]
     said = verify_batch(key.verification, proofs, public, backend=backend)
     wrong = np.flatnonzero(said != 1)
+    if wrong.size and satisfied:
+        found = f"a circuit that witness {item + int(wrong[0])} satisfies, and no proof under the key"
+        raise ArgumentError("r1cs", found, "the circuit that the key is made for")
     if wrong.size:
         raise UnsatisfiedWitness(item + int(wrong[0]), None)
     return [

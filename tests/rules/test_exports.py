@@ -56,6 +56,14 @@ PUBLISHED = {
         "Root": None,
         "Tree": None,
     },
+    "supervm.crypto.groth16_prove": {
+        "load_zkey": None,
+        "prove": None,
+        "prove_batch": None,
+        "check_witness": "(r1cs, witness)",
+        "Proof": None,
+        "ProvingKey": None,
+    },
     "supervm.crypto.kzg": {
         "TrustedSetup": None,
         "load_trusted_setup": "(path, *, backend='auto')",
@@ -86,7 +94,7 @@ PUBLISHED = {
         "point_evaluation": "(input, *, backend='auto')",
     },
     "supervm.crypto.groth16": {
-        "load_snarkjs_key": "(text)",
+        "load_snarkjs_key": "(text, *, allow_test_only=False)",
         "load_snarkjs_proof": "(text)",
         "load_arkworks_key": "(data, curve)",
         "load_arkworks_proof": "(data, curve)",
