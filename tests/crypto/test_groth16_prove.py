@@ -196,7 +196,7 @@ def test_without_the_circuit_nothing_false_leaves():
 
 def test_another_circuit_of_the_same_size():
     """The witness satisfies the circuit that is given, and the key is of another one."""
-    circuit, key, _ = made("bn254")
+    _, key, _ = made("bn254")
     other = drawn("bn254", 9, seed=2)
     with pytest.raises(ArgumentError, match=r"'r1cs'.*witness 0 satisfies, and no proof under the key"):
         prove(load_zkey(key, allow_test_only=True), other.wtns(), r1cs=load_r1cs(other.r1cs()))
