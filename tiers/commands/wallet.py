@@ -22,6 +22,7 @@ from supervm.tiers.commands.wallet_answers import balance_json, queued_json
 from supervm.tiers.compose import scheduling, threads
 from supervm.tiers.errors import VERIFICATION_FAILED, BrokenFile, told_as_broken_file
 from supervm.tiers.node.connecting import upstream_of
+from supervm.tiers.node.errors import NodeError
 from supervm.tiers.node.light_client import replay_queue
 from supervm.tiers.node.wallet import Queued, Wallet
 from supervm.tiers.wallet import payments
@@ -329,7 +330,7 @@ def _pay(
                 )
             if flags["node.upstream"] is not None:
                 line.update("sending")
-                with upstream_of(settings) as node:
+                with upstream_of(settings) as node, _telling_of_the_queue():
                     hashes = {each.hash for each in found}
                     found = [each for each in replay_queue(wallet, node) if each.hash in hashes]
             line.update("")
@@ -353,6 +354,18 @@ def _computing(flags: dict[str, str | None], **common: Any) -> Iterator[Any]:
     set_threads(threads(settings, hardware))
     with scheduling(settings, hardware):
         yield settings
+
+
+@contextmanager
+def _telling_of_the_queue() -> Iterator[None]:
+    try:
+        yield
+    except NodeError:
+        console.warn(
+            "the payment is signed and queued, whether it has arrived or not: `supervm node replay` sends it again; do not "
+            "pay it another time"
+        )
+        raise
 
 
 def _address(text: str | None, own: Address) -> Address:
