@@ -249,8 +249,10 @@ class Victims:
         return lines
 
 
-@pytest.mark.parametrize(("name", "kills", "least"), [("token", KILLS, 100), ("private", 8, 8)])
-def test_kills_at_any_moment_leave_the_last_whole_block(tmp_path, name, kills, least):
+@pytest.mark.parametrize(
+    ("name", "kills", "longest", "least"), [("token", KILLS, 0.12, 100), ("private", 8, 0.3, 8)]
+)
+def test_kills_at_any_moment_leave_the_last_whole_block(tmp_path, name, kills, longest, least):
     """While it opens, begins, executes, folds: the state is that of a sequential run in memory at that height."""
     workload = blocks_of(name, **engine_victim.WORKLOADS[name])
     roots, first = all_roots(workload), genesis_commits(workload)
@@ -259,7 +261,7 @@ def test_kills_at_any_moment_leave_the_last_whole_block(tmp_path, name, kills, l
     try:
         for number in range(kills):
             awaited = "started" if number % 5 == 0 else "opened"
-            delay = moments.uniform(0, 0.03 if awaited == "started" else 0.12)
+            delay = moments.uniform(0, 0.03 if awaited == "started" else longest)
             reported = victims.killed(tmp_path, 1 + number % 2, awaited, delay)
             verifier = config_of(workload).verifier
             with opened(
@@ -277,7 +279,7 @@ def test_kills_at_any_moment_leave_the_last_whole_block(tmp_path, name, kills, l
         victims.close()
     print(f"heights {heights}, checkpoints {generations}")
     assert first + least < heights[-1] < len(roots), "too few blocks to mean anything, or all of them"
-    assert generations[-1] > least // 20, "too few checkpoints to mean anything"
+    assert generations[-1] >= least // 20, "too few checkpoints to mean anything"
     done = heights[-1] - first
     with opened(tmp_path, verifier=verifier) as engine:
         for number, block in enumerate(workload.blocks):

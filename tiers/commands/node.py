@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from supervm.engine.files.whole_files import whole_folder
 from supervm.engine.transactions.batch import TransactionBatch
-from supervm.engine.workloads import Genesis, Parameters, Workload, read_workload, write_workload
+from supervm.engine.workloads import (
+    Genesis,
+    Parameters,
+    Workload,
+    pool_calls,
+    read_workload,
+    write_workload,
+)
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console, progress
 from supervm.tiers.commands import options
@@ -115,17 +122,20 @@ def genesis(
     credit: Annotated[
         list[str] | None, typer.Option(help="ADDRESS=AMOUNT: an account with money; may come often.")
     ] = None,
+    pool: Annotated[bool, typer.Option("--pool", help="A shielded pool, of 10^9 a unit.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Make the genesis file of a chain whose state begins with these balances."""
+    """Make the genesis file of a chain whose state begins with these balances, and with a shielded pool if asked."""
     with console.reporting(as_json):
         pairs = [each.partition("=") for each in credit or []]
         addresses = [options.from_hex("credit", address, 20) for address, _, _ in pairs]
         amounts = [_amount(amount).to_bytes(32) for _, _, amount in pairs]
-        state = Genesis(_rows(addresses, 20), _rows(amounts, 32))
+        shielded = (pool_calls.deployment(),) if pool else ()
+        state = Genesis(_rows(addresses, 20), _rows(amounts, 32), deployments=shielded)
         nothing = TransactionBatch.concatenate([])
         write_workload(file, Workload("genesis", Parameters(), state, nothing, np.zeros(1, np.int64)))
-        _answer({"genesis": str(file), "genesis_hash": genesis_hash_of(file).hex()}, as_json)
+        pools = {"pool": shielded[0].address.hex()} if shielded else {}
+        _answer({"genesis": str(file), "genesis_hash": genesis_hash_of(file).hex(), **pools}, as_json)
 
 
 @app.command()
