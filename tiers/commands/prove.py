@@ -91,11 +91,10 @@ def prove(
             answer = {**files, **about, "seconds": seconds, "compile_seconds": compiling}
             console.print_json({**answer, "backend": settings.backend, "environment": environment(hardware)})
         else:
-            compiled = f", after {compiling:.1f} s of compiling kernels" if compiling else ""
             out = console.answers()
             out.print(
                 f"proved and verified on {about['curve']}: {about['wires']:,} wires, {about['rows']:,} rows, "
-                f"{about['public_numbers']:,} public numbers, in {seconds - compiling:.2f} s{compiled}"
+                f"{about['public_numbers']:,} public numbers, in {seconds - compiling:.2f} s"
             )
     if about["test_only"]:
         console.warn("the key is made for tests alone: whoever made it can forge such proofs")
