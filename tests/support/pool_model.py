@@ -30,6 +30,7 @@ NEW_ACCOUNT = 976
 COLLECTOR = bytes(19) + b"\xfe"
 CIRCUIT = "ringct_v1"
 MOST_NOTES = 1 << 32
+KINDS = ("shield", "transfer", "unshield", "both")
 
 
 @dataclass
@@ -259,32 +260,32 @@ class Traffic:
         self.model, self.people = model, list(people)
         self.random = random.Random(seed)
 
-    def block(self, size: int, wrong: float = 0.3) -> list[Call]:
-        """Calls and transfers; a share of them meets something that makes it fail, or be rejected."""
+    def block(self, size: int, wrong: float = 0.3, kinds: Sequence[str] = KINDS) -> list[Call]:
+        """Calls of these kinds, and transfers; a share of them meets something that makes it fail, or be rejected."""
         nonces = {person: self.model.accounts[person][0] for person in self.people}
         fresh: list[int] = []
         calls = []
         for _ in range(size):
-            call = self._one(nonces, fresh, wrong)
+            call = self._one(nonces, fresh, wrong, kinds)
             calls.append(call)
             if not self.model.rejected(call):
                 nonces[call.sender] += 1
         return calls
 
-    def _one(self, nonces: dict[bytes, int], fresh: list[int], wrong: float) -> Call:
+    def _one(self, nonces: dict[bytes, int], fresh: list[int], wrong: float, kinds: Sequence[str]) -> Call:
         pick, model = self.random, self.model
         sender = pick.choice(self.people)
         common = {"sender": sender, "nonce": nonces[sender], "price": pick.choice([0, 1, 7])}
         if pick.random() < 0.2:
             to = pick.choice([*self.people, pick.randbytes(20)])
             return Call(**common, to=to, value=pick.choice([0, pick.randrange(1, 10**6)]))
-        kind = pick.choice(["shield", "transfer", "unshield", "both"])
+        kind = pick.choice(kinds)
         nullifiers = [pick.randrange(R), pick.randrange(R)]
         call = Call(
             **common,
             root=pick.choice(model.roots[-100:]),
             commitments=(pick.randrange(R), pick.randrange(R)),
-            come=pick.randrange(1, 10**6) if kind in ("shield", "both") else 0,
+            come=pick.randrange(1_000, 10**6) if kind in ("shield", "both") else 0,
             goes=pick.randrange(1, 500) if kind in ("unshield", "both") else 0,
             fee=pick.choice([0, 1, 100]),
             recipient=int.from_bytes(pick.choice([*self.people, pick.randbytes(20)])),
