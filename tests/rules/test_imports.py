@@ -43,7 +43,7 @@ MODULE_NAME = re.compile(rf"supervm\.({'|'.join(ROOMS)})(\.\w+)*")
 """Text that names a module. `supervm.v1` is a package of protobuf, and no room."""
 ARITHMETIC_ROOMS = ("kernels", "crypto")
 ALWAYS_THERE = {"numpy", "numba", "llvmlite"}
-WHERE_USED = {"kernels": {"cupy"}, "crypto": {"pyarrow", "wasmtime"}}
+WHERE_USED = {"kernels": {"cupy"}, "crypto": {"cryptography", "pyarrow", "wasmtime"}}
 """What the arithmetic rooms may ask for beyond that, inside a function or for types alone."""
 
 CUPY_MODULE = "supervm.kernels.cuda.runtime.cupy_device"
