@@ -23,8 +23,8 @@ from supervm.kernels.array_types import Indices, Words
 from supervm.kernels.progress import Progress, untold
 
 _TABLE_ROWS, _MOST_MULTIPLES = 6 << 14, 16
-"""Rows of a table beyond which misses of the cache cost what multiples save, and multiples of each point that still gain. For
-2^10 to 2^16 points the windows that are left are of an even number, which two threads share evenly."""
+"""Rows of a table beyond which misses of the cache cost what multiples save, and multiples of each point that still gain.
+For 2^10 to 2^16 points the windows that are left are of an even number, which two threads share evenly."""
 
 
 @dataclass(frozen=True, eq=False)

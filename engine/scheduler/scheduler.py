@@ -245,9 +245,7 @@ class Scheduler:
         only_devices = self.settings.strategy is Strategy.GPU_ONLY
         if plan.cpu.model is None and not only_devices:
             wanted: Sequence[Route] = (
-                plan.devices
-                if items >= self.settings.default_threshold
-                else (plan.without_models(items),)
+                plan.devices if items >= self.settings.default_threshold else (plan.without_models(items),)
             )
         else:
             wanted = plan.devices if only_devices else plan.routes
