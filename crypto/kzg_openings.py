@@ -64,8 +64,9 @@ def decoded_all(data: Bytes, argument: str, backend: str) -> Words:
 def mainnet_minus_tau() -> Words:
     """−τ·G₂ of Ethereum's ceremony, uint64 (2, 2, 6)."""
     data = np.frombuffer(MAINNET_TAU_G2, np.uint8).reshape(1, -1)
-    points, _ = CURVE.g2.from_bytes(data, "zcash_compressed", "curve")
-    minus: Words = CURVE.g2.negate(points)[0]
+    # The first call that needs it may be a contract's, which must not wait for a device.
+    points, _ = CURVE.g2.from_bytes(data, "zcash_compressed", "curve", "scalar")
+    minus: Words = CURVE.g2.negate(points, backend="scalar")[0]
     minus.flags.writeable = False
     return minus
 

@@ -222,7 +222,7 @@ def point_evaluation(input: bytes, *, backend: str = "auto") -> bytes:
     """
     data = _exactly(input, 192)
     commitment = data[96:144]
-    if data[:32] != bytes([VERSION]) + hashes.sha256(commitment)[1:]:
+    if data[:32] != bytes([VERSION]) + hashes.sha256(commitment, backend=backend)[1:]:
         raise _failure("a versioned hash that is not the commitment's", "that of the commitment")
     z, y = number(data[32:64], "input"), number(data[64:96], "input")
     points = decoded_all(np.frombuffer(data[96:], np.uint8).reshape(2, 48), "input", backend)

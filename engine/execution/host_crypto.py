@@ -45,7 +45,7 @@ DIGEST_BYTES, KEY_BYTES, SIGNATURE_BYTES, RECOVERABLE_BYTES, ADDRESS_BYTES = 32,
 UNCOMPRESSED = 4
 """First byte of an uncompressed key (SEC 1, 2.3.3)."""
 
-BACKEND = "scalar"
+BACKEND = host_precompiles.BACKEND
 
 OPERATIONS = (
     "ed25519.verify",

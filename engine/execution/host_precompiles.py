@@ -27,18 +27,18 @@ from supervm.vm.interface import PRECOMPILES
 BACKEND = "scalar"
 
 OPERATIONS = (
-    *(f"bn254.g1.{each}" for each in ("decode", "subgroup", "add", "multiply")),
-    *(f"bn254.g2.{each}" for each in ("decode", "subgroup")),
+    *(f"bn254.{each}" for each in ("g1.decode", "g1.add", "g1.multiply", "g2.decode")),
     *(
         f"bls12_381.{group}.{each}"
         for group in ("g1", "g2")
-        for each in ("decode", "subgroup", "add", "multiply", "map", "msm")
+        for each in ("decode", "add", "multiply", "map", "msm")
     ),
     *(
         f"{curve}.pairing.{each}"
         for curve in ("bn254", "bls12_381")
         for each in ("miller_loop", "final_exponentiation")
     ),
+    "sha256",
 )
 """What they compute with, on that backend."""
 

@@ -11,7 +11,7 @@ import pytest
 from contract_runs import Runs, arguments, host_caller
 from contracts_for_tests import compiled, imports
 
-from supervm.crypto import precompiles
+from supervm.crypto import kzg_openings, precompiles
 from supervm.engine.execution import host_precompiles
 from supervm.kernels.backend_trace import witness
 from supervm.kernels.errors import ArgumentError
@@ -259,6 +259,7 @@ def test_what_is_warmed_is_what_is_computed_with() -> None:
         "point_evaluation": bytes.fromhex(opening["Input"]),
     }
     assert set(calls) == set(PRECOMPILES)
+    kzg_openings.mainnet_minus_tau.cache_clear()
     with witness() as seen:
         for name, data in calls.items():
             getattr(precompiles, name)(data, backend=host_precompiles.BACKEND)
