@@ -36,6 +36,10 @@ class InternedCalls:
     nullifiers: Numbers
     recipients: Numbers
 
+    def take(self, places: Numbers) -> InternedCalls:
+        """Some of the calls, by their places here."""
+        return InternedCalls(self.calls.take(places), self.nullifiers[places], self.recipients[places])
+
 
 @dataclass(frozen=True, eq=False)
 class InternedBatch:

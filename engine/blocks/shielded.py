@@ -107,6 +107,13 @@ class ShieldedCalls:
         """Which transactions they are, int64 (k,)."""
         return self.interned.calls.rows
 
+    def take(self, places: Numbers) -> ShieldedCalls:
+        """Some of the calls, by their places here, before the block begins."""
+        interned = self.interned.take(places)
+        return ShieldedCalls(
+            self.pools, interned, self.which[places], self.words[places], self.events[places]
+        )
+
     def column(self, place: int) -> NDArray[np.uint64]:
         """A column of the words, uint64 (k,)."""
         words: NDArray[np.uint64] = self.words[:, place // _WORD].view(np.uint64)
@@ -197,13 +204,17 @@ def reject(
     conditions = [required, ~calls_of.has_circuit(batch), ~calls_of.has_notes(batch)]
     reasons = [Reason.PROOF_REQUIRED, Reason.WRONG_CIRCUIT, Reason.BAD_NOTES]
     rejected[to] = np.select(conditions, reasons, 0)[to]
+    known = np.zeros(len(batch), np.bool_)
+    if found is not None:
+        known[found.calls.rows] = True
+    rejected[to & ~known & (rejected == 0)] = Reason.WRONG_CIRCUIT  # whatever it is, it is no call of a pool
     if found is None:
         return None
     places = np.flatnonzero(to[found.calls.rows] & (rejected[found.calls.rows] == 0))
     made = _laid_out(found, places, called, registered)
     wrong = _wrong(interned, made, chain_id)
     rejected[made.rows] = wrong
-    return _taken(made, np.flatnonzero(wrong == 0)) if wrong.any() else made
+    return made.take(np.flatnonzero(wrong == 0)) if wrong.any() else made
 
 
 def _wrong(interned: InternedBatch, made: ShieldedCalls, chain_id: int) -> NDArray[np.uint8]:
@@ -229,12 +240,7 @@ def _laid_out(
     found: InternedCalls, places: Numbers, called: Numbers, registered: list[Pool]
 ) -> ShieldedCalls:
     """The calls at these places of those that a block has, for compiled code."""
-    calls = found.calls
-    taken = InternedCalls(
-        calls_of.ShieldedCalls(calls.rows[places], calls.inputs[places], calls.notes[places]),
-        found.nullifiers[places],
-        found.recipients[places],
-    )
+    taken = found.take(places)
     which, inputs = called[taken.calls.rows], taken.calls.inputs
     words = np.zeros((len(places), WORDS), np.int64)
     for place, source in zip((PUBLIC_IN, PUBLIC_OUT, FEE), _AMOUNTS, strict=True):
@@ -250,17 +256,6 @@ def _laid_out(
             at += 32
     events[:, :, -calls_of.NOTE_BYTES :] = taken.calls.notes
     return ShieldedCalls(registered, taken, which, words, events)
-
-
-def _taken(made: ShieldedCalls, places: Numbers) -> ShieldedCalls:
-    """Some of the calls."""
-    calls = made.interned.calls
-    interned = InternedCalls(
-        calls_of.ShieldedCalls(calls.rows[places], calls.inputs[places], calls.notes[places]),
-        made.interned.nullifiers[places],
-        made.interned.recipients[places],
-    )
-    return ShieldedCalls(made.pools, interned, made.which[places], made.words[places], made.events[places])
 
 
 def announced(

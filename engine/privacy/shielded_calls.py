@@ -56,6 +56,10 @@ class ShieldedCalls:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def take(self, places: Indices) -> ShieldedCalls:
+        """Some of the calls, by their places here."""
+        return ShieldedCalls(self.rows[places], self.inputs[places], self.notes[places])
+
 
 def find(batch: TransactionBatch) -> ShieldedCalls:
     """The calls of pools in a batch, by their form."""
