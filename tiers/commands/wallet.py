@@ -177,7 +177,7 @@ def shield(
     sender: Sender,
     amount: Amount,
     key: Key,
-    to: Annotated[str | None, typer.Option(help="An address svpay1…; without, the wallet's own.")] = None,
+    to: Annotated[str | None, typer.Option(help="A shielded address; without, the wallet's own.")] = None,
     fee: Fee = 0,
     memo: Memo = "",
     gas_limit: GasLimit = GAS_LIMIT,
@@ -205,7 +205,7 @@ def shield(
 def send(
     wallet: Folder,
     sender: Sender,
-    to: Annotated[str, typer.Option(help="An address svpay1….")],
+    to: Annotated[str, typer.Option(help="A shielded address.")],
     amount: Amount,
     key: Key,
     fee: Fee = 0,
