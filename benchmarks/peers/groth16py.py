@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,15 +60,15 @@ def prover() -> Peer:
             place.write_bytes(workload.key)
             imported = module.import_zkey(str(place))
         key = imported[0] if isinstance(imported, tuple) else imported
-        kept = tempfile.TemporaryDirectory()
-        paths = [Path(kept.name) / f"{index}.wtns" for index in range(len(workload.witnesses))]
+        kept = Path(tempfile.mkdtemp())
+        paths = [kept / f"{index}.wtns" for index in range(len(workload.witnesses))]
         for path, witness in zip(paths, workload.witnesses, strict=True):
             path.write_bytes(write_witness(witness))
 
         def run() -> Answers:
-            assert kept  # the files stay as long as the loop
             return [(workload, at, module.prove_wtns(key, str(path))) for at, path in enumerate(paths)]
 
+        weakref.finalize(run, shutil.rmtree, kept, ignore_errors=True)  # files stay as long as the loop
         return run
 
     def finish(answers: Answers) -> Answers:
