@@ -117,12 +117,12 @@ class CircomFile:
             self.name = Path(source).name
             # Not blocking: a pipe would hold the process here. It is refused below.
             descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            self._file = os.fdopen(descriptor, "rb")
             found = os.fstat(descriptor)
             self.size = found.st_size
             if not stat.S_ISREG(found.st_mode):
-                self.close()
+                os.close(descriptor)
                 raise CircomFileError(self.name, "", 0, "a directory, device or pipe", "a regular file")
+            self._file = os.fdopen(descriptor, "rb")
         else:
             raise ArgumentError("source", type(source).__name__, "a path, or bytes")
         try:
