@@ -22,7 +22,7 @@ from supervm.tiers.wallet import note_tree
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS pool (
     one INTEGER PRIMARY KEY CHECK (one = 1), chain_id BLOB NOT NULL, address BLOB NOT NULL, unit BLOB NOT NULL,
-    genesis BLOB NOT NULL)""",
+    genesis BLOB NOT NULL, proved INTEGER NOT NULL DEFAULT 0)""",
     "CREATE TABLE IF NOT EXISTS pool_blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, size INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS leaf_groups (number INTEGER PRIMARY KEY, leaves BLOB NOT NULL, root BLOB NOT NULL)",
     """CREATE TABLE IF NOT EXISTS notes (
@@ -141,7 +141,7 @@ class NoteStore:
                 "take another directory for another pool"
             )
         self._database.execute(
-            "INSERT OR IGNORE INTO pool VALUES (1, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO pool (one, chain_id, address, unit, genesis) VALUES (1, ?, ?, ?, ?)",
             (pool.chain_id.to_bytes(8), pool.address, pool.unit.to_bytes(8), pool.genesis),
         )
 
@@ -149,6 +149,15 @@ class NoteStore:
         """Where it is."""
         row = self._database.first("SELECT number, hash, size FROM pool_blocks ORDER BY number DESC LIMIT 1")
         return Position(*row) if row else Position(0, bytes(32), 0)
+
+    def proved(self) -> int:
+        """The last block up to which the tree was proved to be the state's; 0 if it never was."""
+        row = self._database.first("SELECT proved FROM pool")
+        return row[0] if row else 0
+
+    def note_proved(self, number: int) -> None:
+        """Remember that it was, up to this block."""
+        self._database.execute("UPDATE pool SET proved = ?", (number,))
 
     def hash_of(self, number: int) -> bytes | None:
         """The hash of a scanned block; None if it is not kept."""
@@ -221,6 +230,7 @@ class NoteStore:
             self._database.execute("DELETE FROM pool_blocks WHERE number > ?", (number,))
             self._database.execute("DELETE FROM notes WHERE block > ?", (number,))
             self._database.execute("UPDATE notes SET spent = NULL WHERE spent > ?", (number,))
+            self._database.execute("UPDATE pool SET proved = MIN(proved, ?)", (number,))
             self._database.execute(  # what was in those blocks is sent again
                 "UPDATE transactions SET state = 'sent', number = 0, reason = 0 WHERE state = 'in block' AND number > ?",
                 (number,),

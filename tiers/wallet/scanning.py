@@ -137,8 +137,8 @@ def follow(
     Raises:
         WalletError: the wallet follows no pool, is ahead of the upstream, or the receipts do not fit the pool.
         ProofRefused: the tree is not the one that the state has, or a proof shows something else. The wallet goes back to
-            where it was.
-        UpstreamFailed: no answer. What was scanned before is kept.
+            the last block that was proved.
+        UpstreamFailed: no answer. What was scanned is kept, to be proved by the next scan.
     """
     pool = store.pool()
     if pool is None:
@@ -151,9 +151,11 @@ def follow(
             before = min(before, _agree(store, pool, upstream, count))
             number = _advance(store, pool, view_key, upstream, count, tell)
             if _check(store, pool, upstream, root, number, before):
+                store.note_proved(number)
                 return Scanned(store.position(), count.blocks, count.leaves, count.found, count.rolled_back)
         except _Turned:
             continue
+        before = min(before, store.position().number)
     raise WalletError(f"the chain of {upstream.address} turned {ATTEMPTS} times during the scan; scan again")
 
 
@@ -237,7 +239,8 @@ def _with_value(found: Found) -> Found:
 def _check(
     store: NoteStore, pool: Pool, upstream: Node, root: bytes | None, number: int, before: int
 ) -> bool:
-    """Whether the tree is proved to be the state's; False if the upstream has gone on, so that there is more to scan."""
+    """Whether the tree is proved to be the state's; False if there is more to scan: the upstream has gone on, or what an
+    earlier scan left without a proof, from behind block `before` on, is to be asked for again."""
     key = b"\1" + pool.address + b"tree"
     reply = upstream.get_proof(key)
     if reply.number != number:
@@ -257,7 +260,10 @@ def _check(
     )
     position = store.position()
     if not sound or value is None or not _same_tree(store, position, value):
-        store.roll_back(before if store.hash_of(before) is not None else 0)
+        proved = store.proved()
+        store.roll_back(proved if store.hash_of(proved) is not None else 0)
+        if before > proved:
+            return False
         raise ProofRefused(
             f"the receipts that the upstream {upstream.address} gave do not make up the note tree of block {number}, or its "
             "proof does not show it; do not trust it"

@@ -275,6 +275,33 @@ def test_a_changed_note_does_not_get_past_the_proof(store):
     assert store.position().number == 0
 
 
+def test_what_a_liar_left_behind_is_asked_for_again(store, monkeypatch):
+    """It lies in one block, and is gone before the proof; an honest node is not blamed for it."""
+    monkeypatch.setattr(scanning, "AT_ONCE_BLOCKS", 1)
+    chain = PoolChain()
+    chain.mine(paid(chain, ALICE, 5))
+    scanned(store, chain)
+    for amount in (6, 7, 8):
+        chain.mine(paid(chain, ALICE, amount))
+
+    class Gone(Lying):
+        def call(self, method, request):
+            if method == "GetReceipts" and request.number == 4:
+                raise UpstreamFailed("nowhere:1", method, "UNAVAILABLE", "gone")
+            return super().call(method, request)
+
+    with pytest.raises(UpstreamFailed, match="gone"):
+        follow(store, ALICE.view_key, Gone(chain, "GetReceipts", _hide))
+    assert (store.position().number, store.proved()) == (3, 1)
+    scanned(store, chain)
+    assert [note.amount for note in store.notes()] == [5, 6, 7, 8]
+    assert store.proved() == 4
+    chain.mine(paid(chain, ALICE, 9))
+    with pytest.raises(ProofRefused):
+        follow(store, ALICE.view_key, Lying(chain, "GetReceipts", _hide))
+    assert store.position().number == 4
+
+
 def test_a_trusted_root(store):
     chain = PoolChain()
     chain.mine(paid(chain, ALICE, 5))
