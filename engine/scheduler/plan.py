@@ -9,7 +9,6 @@ from supervm.engine.scheduler.cost import CostModel
 from supervm.engine.scheduler.device import GpuExecutor
 from supervm.engine.scheduler.executors import BackendExecutor, HybridExecutor
 from supervm.engine.scheduler.metrics import Series
-from supervm.kernels import choices
 from supervm.kernels.work import Function
 
 
@@ -44,8 +43,7 @@ class Plan:
     Args:
         operation: in the registry.
         cpu: the best CPU backend: what an accelerator is checked against, and falls back to.
-        others: further CPU backends that were measured, or that the settings ask for.
-        rest: the CPU backends that are left.
+        others: further CPU backends, if the settings ask for them.
         devices: the accelerators that can run it, in order.
         items: where the items of each batch are counted.
         reasons: why what cannot run it cannot.
@@ -63,15 +61,8 @@ class Plan:
     unmeasured: list[Route] = field(default_factory=list)
     hybrid: HybridExecutor | None = None
     turn: int = 0
-    rest: tuple[Route, ...] = ()
 
     @property
     def routes(self) -> tuple[Route, ...]:
         """All of them, the CPU first."""
         return (self.cpu, *self.others, *self.devices)
-
-    def without_models(self, items: int) -> Route:
-        """The CPU's route as long as none was measured: what `auto` takes for so many items without a scheduler."""
-        name = choices.fastest(self.operation, items)
-        routes = (self.cpu, *self.others, *self.rest)
-        return next((route for route in routes if route.executor.backend == name), self.cpu)

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import compress
-from operator import not_
 
 from supervm.engine.scheduler.device import GpuExecutor
 from supervm.engine.scheduler.executors import BackendExecutor, CpuExecutor, HybridExecutor, Pending
@@ -79,12 +77,12 @@ class Planner:
         if not cpus:
             raise BackendUnavailable("auto", f"no CPU backend of {operation} can run on this machine")
         devices = self._device_routes(operation, reasons)
-        asked = [self._settings.all_cpu_backends or route.model is not None for route in cpus[1:]]
         plan = Plan(
             operation,
             cpu=cpus[0],
-            others=tuple(compress(cpus[1:], asked)),
-            rest=tuple(compress(cpus[1:], map(not_, asked))),
+            others=tuple(
+                route for route in cpus[1:] if self._settings.all_cpu_backends or route.model is not None
+            ),
             devices=devices,
             items=self._metrics.series(ITEMS, operation),
             reasons=tuple(reasons),

@@ -132,7 +132,7 @@ class Scheduler:
             work.run(plan.cpu.function)
             return
         if not (plan.devices or plan.others):
-            self._guard.on_cpu(plan.without_models(items), work)
+            self._guard.on_cpu(plan.cpu, work)
             return
         if plan.unmeasured:
             self._measure(plan)
@@ -245,7 +245,7 @@ class Scheduler:
         only_devices = self.settings.strategy is Strategy.GPU_ONLY
         if plan.cpu.model is None and not only_devices:
             wanted: Sequence[Route] = (
-                plan.devices if items >= self.settings.default_threshold else (plan.without_models(items),)
+                plan.devices if items >= self.settings.default_threshold else (plan.cpu,)
             )
         else:
             wanted = plan.devices if only_devices else plan.routes

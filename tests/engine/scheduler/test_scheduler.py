@@ -21,7 +21,7 @@ from supervm.engine.scheduler import Scheduler, Strategy
 from supervm.engine.scheduler.metrics import ITEMS, LABELS, SECONDS, Metrics
 from supervm.engine.scheduler.scheduler import EXPLORE
 from supervm.engine.scheduler.workloads import workload
-from supervm.kernels import choices, registry
+from supervm.kernels import registry
 from supervm.kernels.cpu.backends import CPU_BACKENDS
 from supervm.kernels.errors import BackendUnavailable, UnknownOperation
 
@@ -318,18 +318,3 @@ def test_closing_keeps_what_was_learnt(tmp_path, device):
     again.close()
     assert (found.fixed, found.per_item) == (pytest.approx(kept.fixed), pytest.approx(kept.per_item))
     assert learnt != line(1e-6, 1e-9).seconds
-
-
-def test_where_nothing_is_measured_the_number_of_items_decides_as_without_a_scheduler(make, monkeypatch):
-    monkeypatch.setattr(choices, "_stored", lambda: {OPERATION: ((1, "avx2"), (3, "scalar"))})
-    ran = []
-
-    def slow_lanes(*arguments):
-        ran.append(len(arguments[0]))
-        rows_function(*arguments)
-
-    monkeypatch.setitem(registry._table[OPERATION], "avx2", (slow_lanes, lambda: ""))
-    scheduler = make(options={"models": {}})
-    for items in (1, 2, 3, 50):
-        run(scheduler, items)
-    assert ran == [1, 2]
