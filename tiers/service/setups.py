@@ -46,7 +46,7 @@ def circuits(folder: str, *, allow_test_only: bool = False) -> Circuits:
         try:
             known.register(path.stem, load_snarkjs_key(text, allow_test_only=allow_test_only))
         except TestOnlyKey as error:
-            hint = "groth16.test_keys = 'allow' of the service or node, or --allow-test-keys, takes it"
+            hint = "service.groth16.test_keys or node.groth16.test_keys = 'allow' takes it"
             raise BrokenFile(str(path), "", f"{error}; {hint}") from None
         except ArgumentError as error:
             raise BrokenFile(str(path), "", f"no verification key: {error}") from None
