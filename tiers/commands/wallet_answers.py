@@ -30,7 +30,7 @@ def balance_json(store: NoteStore) -> dict[str, Any]:
     return {
         "pool": None if pool is None else pool.address.hex(),
         "unit": None if pool is None else str(pool.unit),
-        "block": store.position().number,
+        "block": store.proved(),
         "available": available,
         "reserved": sum(note.amount for note in unspent) - available,
         "unspent_notes": len(unspent),

@@ -3,7 +3,7 @@
 
 It grows by blocks and goes back by blocks, each in one transaction: a kill at any moment leaves the state before or after.
 A note is unspent, reserved by a transaction that was signed, or spent in a block. One that a refused or failed transaction
-reserved is free again.
+reserved is free again. What a node told counts once the tree of its block was proved: before that, no note of it is shown.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _TABLES = (
     nullifier BLOB NOT NULL UNIQUE, block INTEGER NOT NULL, spent INTEGER)""",
     "CREATE TABLE IF NOT EXISTS reserved (nullifier BLOB PRIMARY KEY, payment BLOB NOT NULL)",
 )
+
+_PROVED = "COALESCE((SELECT proved FROM pool), 0)"
 
 KEPT_BLOCKS = 10_000
 """Blocks that the wallet can go back: a node keeps the receipts of as many, unless it keeps all."""
@@ -156,8 +158,22 @@ class NoteStore:
         return row[0] if row else 0
 
     def note_proved(self, number: int) -> None:
-        """Remember that it was, up to this block."""
-        self._database.execute("UPDATE pool SET proved = ?", (number,))
+        """Remember that it was, up to this block, which is the last one: the notes of all blocks up to it count.
+
+        A payment that was said to be in one of them, and whose notes none of them spent, is not: it is sent again.
+
+        Raises:
+            WalletError: another process has changed the wallet meanwhile.
+        """
+        with self._database.transaction():
+            if self.position().number != number:
+                raise WalletError(f"the wallet is not at block {number} any more; scan again")
+            self._database.execute("UPDATE pool SET proved = ?", (number,))
+            self._database.execute(
+                "UPDATE transactions SET state = 'sent', number = 0 WHERE state = 'in block' AND reason = 0 AND number <= ?"
+                " AND hash IN (SELECT payment FROM reserved JOIN notes USING (nullifier) WHERE spent IS NULL)",
+                (number,),
+            )
 
     def hash_of(self, number: int) -> bytes | None:
         """The hash of a scanned block; None if it is not kept."""
@@ -282,13 +298,13 @@ class NoteStore:
     # Notes -----------------------------------------------------------------------------------------------
 
     def notes(self) -> list[Note]:
-        """All own notes, in the order of the tree."""
-        return self._selected("")
+        """All own notes that were proved, in the order of the tree."""
+        return self._selected()
 
     def available(self) -> list[Note]:
         """Those that can be spent now: unspent, and reserved by no transaction that may yet get into a block."""
         return self._selected(
-            "WHERE spent IS NULL AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.hash = payment"
+            "AND spent IS NULL AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.hash = payment"
             " AND (t.state IN ('queued', 'sent') OR (t.state = 'in block' AND t.reason = 0)))"
         )
 
@@ -305,10 +321,10 @@ class NoteStore:
             [(payment, place) for place in places],
         )
 
-    def _selected(self, where: str) -> list[Note]:
+    def _selected(self, more: str = "") -> list[Note]:
         rows = self._database.execute(
             "SELECT place, amount, blinding, memo, leaf, block, spent, payment FROM notes"
-            f" LEFT JOIN reserved USING (nullifier) {where} ORDER BY place"
+            f" LEFT JOIN reserved USING (nullifier) WHERE block <= {_PROVED} {more} ORDER BY place"
         )
         return [
             Note(place, int.from_bytes(amount), int.from_bytes(blinding), memo, int.from_bytes(leaf), *rest)

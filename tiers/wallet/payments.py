@@ -147,6 +147,8 @@ def pay(
     pool = store.pool()
     if pool is None:
         raise WalletError("the wallet follows no pool; scan first")
+    if store.proved() != store.position().number:
+        raise WalletError("the wallet's last scan did not come to its end; scan again")
     circuit = circuits.get(CIRCUIT)
     if (key.wires, key.public) != (circuit.wires, sum(map(_size, circuit.public.values()))):
         came = f"one of {key.wires} wires and {key.public} public numbers"

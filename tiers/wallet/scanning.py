@@ -137,8 +137,8 @@ def follow(
     Raises:
         WalletError: the wallet follows no pool, is ahead of the upstream, or the receipts do not fit the pool.
         ProofRefused: the tree is not the one that the state has, or a proof shows something else. The wallet goes back to
-            the last block that was proved.
-        UpstreamFailed: no answer. What was scanned is kept, to be proved by the next scan.
+            the last block that was proved. Or the upstream is at another root than the trusted one.
+        UpstreamFailed: no answer. What was scanned is kept, and counts once a later scan has proved it.
     """
     pool = store.pool()
     if pool is None:

@@ -105,6 +105,13 @@ class Model:
         assert {note.place for note in store.available()} == set(self.own) - set(self.spent)
 
 
+def grow(store: NoteStore, model: Model) -> None:
+    """A few blocks more, which are proved."""
+    store.follow(POOL)
+    store.extend(*model.blocks())
+    store.note_proved(len(model.hashes))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_random_blocks_and_turns(wallet, seed, monkeypatch):
     monkeypatch.setattr(note_tree, "group_root", lambda leaves: leaves[-1])
@@ -117,7 +124,7 @@ def test_random_blocks_and_turns(wallet, seed, monkeypatch):
             store.roll_back(number)
             model.roll_back(number)
         else:
-            store.extend(*model.blocks())
+            grow(store, model)
         model.check(store)
         model.check(NoteStore(wallet.database))  # which reads what is on the disk
 
@@ -238,7 +245,7 @@ def test_old_blocks_are_dropped(wallet, monkeypatch):
     monkeypatch.setattr(note_store, "KEPT_BLOCKS", 5)
     store, model = NoteStore(wallet.database), Model(random.Random(7))
     while len(model.hashes) < 20:
-        store.extend(*model.blocks())
+        grow(store, model)
     last = len(model.hashes)
     assert store.oldest() == last - 4
     with pytest.raises(WalletError, match="does not keep"):
@@ -261,7 +268,7 @@ def test_reserved_notes(wallet, state, reason, free):
     """A note is free again as soon as its transaction cannot get into a block any more."""
     store, model = NoteStore(wallet.database), Model(random.Random(8))
     while len(store.available()) < 2:
-        store.extend(*model.blocks())
+        grow(store, model)
     one, other = store.available()[:2]
     account = wallet.create()
     queued = wallet.sign(account, b"\1" * 20, also=lambda hash: store.reserve([one.place], hash))
@@ -287,6 +294,44 @@ def test_a_turn_sends_what_was_in_its_blocks_again(wallet):
         (Progress.IN_BLOCK, 2),
         (Progress.SENT, 0),
     ]
+
+
+def test_what_was_not_proved_does_not_count(wallet):
+    """Notes of blocks behind the last proof are not shown, and a turn below it takes those before back."""
+    store, model = NoteStore(wallet.database), Model(random.Random(11))
+    while not store.available():
+        grow(store, model)
+    proved, shown = store.proved(), store.notes()
+    while len(model.own) < len(shown) + 3:
+        store.extend(*model.blocks())
+    assert store.position().number > store.proved() == proved
+    assert {note.place for note in store.notes()} == {note.place for note in shown}
+    with pytest.raises(WalletError, match="reserved by another"):
+        store.reserve([max(model.own)], b"p" * 32)
+    with pytest.raises(WalletError, match="scan again"):
+        store.note_proved(proved)
+    store.note_proved(len(model.hashes))
+    model.check(store)
+    store.roll_back(1)
+    assert store.proved() == 1
+    store.roll_back(0)
+    assert store.proved() == 0
+
+
+@pytest.mark.parametrize(("number", "again"), [(3, True), (9, False)])
+def test_a_payment_that_no_block_has_is_sent_again(wallet, number, again):
+    """It was said to be in a block, of a branch that the wallet never saw, say: the notes would be reserved for ever."""
+    store, model = NoteStore(wallet.database), Model(random.Random(8))
+    while len(store.available()) < 2 or len(model.hashes) < 3:
+        grow(store, model)
+    model.own.clear()  # of which no later block spends one
+    note = store.available()[0]
+    queued = wallet.sign(wallet.create(), b"\1" * 20, also=lambda hash: store.reserve([note.place], hash))
+    wallet.note([replace(queued, state=Progress.IN_BLOCK, number=number)])
+    store.note_proved(len(model.hashes))
+    assert len(model.hashes) < 9
+    assert [each.state for each in wallet.queue()] == [Progress.SENT if again else Progress.IN_BLOCK]
+    assert note.place not in {each.place for each in store.available()}
 
 
 def test_a_full_disk_is_told(wallet):

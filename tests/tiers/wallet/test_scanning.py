@@ -302,6 +302,44 @@ def test_what_a_liar_left_behind_is_asked_for_again(store, monkeypatch):
     assert store.position().number == 4
 
 
+class Forging(Lying):
+    """It has the true blocks, says that the second one paid Alice a fortune, and then gives no proof."""
+
+    def __init__(self, chain):
+        rng = random.Random(1)
+        made = [note_for(rng, ALICE.view_key.address, 10**6) for _ in range(2)]
+        event = tuple(k.to_bytes(8) + leaf + bytes(32) + data for k, (leaf, data) in enumerate(made, 2))
+        forged = receipts_of([Path.PRIVACY], [event]).to_bytes()
+        super().__init__(chain, "GetReceipts", lambda reply: setattr(reply, "receipts", forged))
+
+    def get_proof(self, key):
+        raise UpstreamFailed(self.address, "GetProof", "UNAVAILABLE", "gone")
+
+
+def test_notes_that_were_not_proved_do_not_count(store):
+    """Notes that a node forges are not shown, though it is gone before the proof."""
+    chain = PoolChain()
+    chain.mine(paid(chain, ALICE, 5))
+    scanned(store, chain)
+    chain.mine(paid(chain, ALICE, 6))
+    with pytest.raises(UpstreamFailed):
+        follow(store, ALICE.view_key, Forging(chain))
+    assert store.position().number == 2
+    assert [note.amount for note in store.notes()] == [5]
+    scanned(store, chain)
+    assert [note.amount for note in store.notes()] == [5, 6]
+
+
+def test_notes_under_another_root_than_the_trusted_do_not_count(store):
+    chain = PoolChain()
+    chain.mine(paid(chain, ALICE, 5))
+    with pytest.raises(ProofRefused, match="not at the trusted"):
+        scanned(store, chain, root=b"r" * 32)
+    assert not store.notes()
+    scanned(store, chain)
+    assert [note.amount for note in store.notes()] == [5]
+
+
 def test_a_trusted_root(store):
     chain = PoolChain()
     chain.mine(paid(chain, ALICE, 5))
