@@ -28,11 +28,11 @@ from supervm.engine.blocks.layout import Contracts, intrinsic_gas
 from supervm.engine.blocks.pipeline import Batches, run_pipeline
 from supervm.engine.blocks.result import BlockResult
 from supervm.engine.blocks.runner import BlockRunner
-from supervm.engine.blocks.shielded import CALL_GAS
+from supervm.engine.blocks.shielded import CALL_GAS, wrong_calls
 from supervm.engine.config import EngineConfig
 from supervm.engine.errors import EngineClosed, StorageCorrupt
 from supervm.engine.execution.executor import BlockExecutor
-from supervm.engine.privacy import shielded_calls
+from supervm.engine.privacy.shielded_calls import enters, find
 from supervm.engine.state import genesis, pools
 from supervm.engine.state.keys import ACCOUNT, CODE, STORAGE, account_keys, code_keys
 from supervm.engine.state.pools import PoolState
@@ -304,11 +304,15 @@ class Engine:
         return nonces, np.ascontiguousarray(found[:, 8:])
 
     def refused_calls(self, batch: TransactionBatch) -> NDArray[np.uint8]:
-        """What rejects the calls of a batch on account of their contracts and pools now, `Reason` or 0, uint8 (n,).
+        """What rejects transactions on account of the contracts and pools that they are to, now, `Reason` or 0, uint8 (n,).
 
         Unlike `execute` it numbers no keys: strangers' calls of contracts that nobody has leave nothing behind.
         """
         reasons = np.zeros(len(batch), np.uint8)
+        with self._contracts.lock:
+            registered = self._contracts.pools.pools
+            called = self._contracts.pools.of_addresses(batch.to)
+        pooled = called != NOBODY
         rows = np.flatnonzero(np.diff(batch.entry.offsets))
         if rows.size:
             keys = Messages.of(code_keys(batch.to[rows]))
@@ -319,21 +323,18 @@ class Engine:
                 numbers = self._contracts.of_codes([row.tobytes() for row in hashes])
                 contracts[present] = numbers[which.reshape(-1)]
                 entries = self._contracts.entries(contracts, ragged.taken(batch.entry, rows).ragged)
-                pooled = self._contracts.pools.of_addresses(batch.to[rows]) != NOBODY
-            contracts[pooled] = 0
-            entries[pooled] = np.where(shielded_calls.enters(batch)[rows][pooled], 0, NOBODY)
-            calls = batch.take(rows)
-            poor = pooled & (calls.gas_limit < intrinsic_gas(calls)[0] + np.uint64(CALL_GAS))
+            contracts[pooled[rows]] = 0
+            entries = np.where(pooled[rows], np.where(enters(batch)[rows], 0, NOBODY), entries)
+            poor = pooled & (batch.gas_limit < intrinsic_gas(batch)[0] + np.uint64(CALL_GAS))
             reasons[rows] = np.select(
-                [poor, contracts == NOBODY, entries == NOBODY, pooled & ~calls.private],
-                [
-                    Reason.GAS_LIMIT_TOO_LOW,
-                    Reason.UNKNOWN_CONTRACT,
-                    Reason.UNKNOWN_ENTRY,
-                    Reason.PROOF_REQUIRED,
-                ],
+                [poor[rows], contracts == NOBODY, entries == NOBODY],
+                [Reason.GAS_LIMIT_TOO_LOW, Reason.UNKNOWN_CONTRACT, Reason.UNKNOWN_ENTRY],
                 0,
             )
+        if pooled.any():
+            found = find(batch) if batch.private.any() else None
+            wrong = wrong_calls(batch, found, called, registered, self.config.chain_id)
+            reasons = np.where(reasons != 0, reasons, wrong)
         return reasons
 
     def prove(self, address: bytes, key: bytes | None = None) -> Proof:

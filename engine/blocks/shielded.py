@@ -34,6 +34,7 @@ from supervm.engine.privacy.shielded_calls import NOTES
 from supervm.engine.state import pools
 from supervm.engine.state.pools import DEPTH, Pool, PoolState
 from supervm.engine.state.store import StateStore
+from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.array_types import Bytes, Numbers
 from supervm.vm.gas import SHIELDED_NOTE
 from supervm.vm.outcomes import Reason
@@ -106,13 +107,6 @@ class ShieldedCalls:
     def rows(self) -> Numbers:
         """Which transactions they are, int64 (k,)."""
         return self.interned.calls.rows
-
-    def take(self, places: Numbers) -> ShieldedCalls:
-        """Some of the calls, by their places here, before the block begins."""
-        interned = self.interned.take(places)
-        return ShieldedCalls(
-            self.pools, interned, self.which[places], self.words[places], self.events[places]
-        )
 
     def column(self, place: int) -> NDArray[np.uint64]:
         """A column of the words, uint64 (k,)."""
@@ -196,44 +190,76 @@ def reject(
         chain_id: the engine's.
         rejected: uint8 (n,), reasons so far; others are added where there is none.
     """
-    batch, found = interned.batch, interned.shielded
     to = (called != NOBODY) & (rejected == 0)
     if not to.any():
         return None
-    required = ~batch.private | (np.diff(batch.entry.offsets) == 0)
-    conditions = [required, ~calls_of.has_circuit(batch), ~calls_of.has_notes(batch)]
-    reasons = [Reason.PROOF_REQUIRED, Reason.WRONG_CIRCUIT, Reason.BAD_NOTES]
-    rejected[to] = np.select(conditions, reasons, 0)[to]
-    known = np.zeros(len(batch), np.bool_)
-    if found is not None:
-        known[found.calls.rows] = True
-    rejected[to & ~known & (rejected == 0)] = Reason.WRONG_CIRCUIT  # whatever it is, it is no call of a pool
+    found = interned.shielded
+    forms = None if found is None else found.calls
+    rejected[to] = wrong_calls(interned.batch, forms, called, registered, chain_id)[to]
     if found is None:
         return None
     places = np.flatnonzero(to[found.calls.rows] & (rejected[found.calls.rows] == 0))
-    made = _laid_out(found, places, called, registered)
-    wrong = _wrong(interned, made, chain_id)
-    rejected[made.rows] = wrong
-    return made.take(np.flatnonzero(wrong == 0)) if wrong.any() else made
+    return _laid_out(found, places, called, registered)
 
 
-def _wrong(interned: InternedBatch, made: ShieldedCalls, chain_id: int) -> NDArray[np.uint8]:
-    """What public inputs and value of each call break, `Reason` or 0."""
-    inputs = made.interned.calls.inputs
-    meant = np.zeros((len(made.rows), 32), np.uint8)
-    meant[:, -_ADDRESS:] = interned.batch.to[made.rows]
+def wrong_calls(
+    batch: TransactionBatch,
+    found: calls_of.ShieldedCalls | None,
+    called: Numbers,
+    registered: list[Pool],
+    chain_id: int,
+) -> NDArray[np.uint8]:
+    """What is wrong in every state with transactions to pools, `Reason` or 0, uint8 (n,); 0 for all others.
+
+    Args:
+        found: the calls of pools in the batch, by their form; None if there are none.
+        batch, called, registered, chain_id: as of `reject`.
+    """
+    to = called != NOBODY
+    required = ~batch.private | (np.diff(batch.entry.offsets) == 0)
+    conditions = [~to, required, ~calls_of.has_circuit(batch), ~calls_of.has_notes(batch)]
+    reasons = [0, Reason.PROOF_REQUIRED, Reason.WRONG_CIRCUIT, Reason.BAD_NOTES]
+    # Whatever it is otherwise, it is no call of a pool; of those that are, more is looked at.
+    wrong = np.select(conditions, reasons, Reason.WRONG_CIRCUIT).astype(np.uint8)
+    if found is not None:
+        calls = found.take(np.flatnonzero(to[found.rows]))
+        wrong[calls.rows] = _wrong(batch, calls, called, registered, chain_id)
+    return wrong
+
+
+def _wrong(
+    batch: TransactionBatch,
+    calls: calls_of.ShieldedCalls,
+    called: Numbers,
+    registered: list[Pool],
+    chain_id: int,
+) -> NDArray[np.uint8]:
+    """What public inputs and value of each call of a pool break, `Reason` or 0."""
+    inputs = calls.inputs
+    meant = np.zeros((len(calls), 32), np.uint8)
+    meant[:, -_ADDRESS:] = batch.to[calls.rows]
     meant[:, -_ADDRESS - _WORD : -_ADDRESS] = np.frombuffer(chain_id.to_bytes(_WORD), np.uint8)
     long = inputs[:, _AMOUNTS, :-_WORD].any(axis=(1, 2))
     long |= inputs[:, calls_of.RECIPIENT, :-_ADDRESS].any(axis=1)
-    paid = amounts.to_big_endian(amounts.products(made.column(PUBLIC_IN), made.column(UNIT)))
+    come, units = _amounts(inputs, calls_of.PUBLIC_IN), _units(registered)[called[calls.rows]]
+    paid = amounts.to_big_endian(amounts.products(come, units))
     conditions = [
         (inputs[:, calls_of.POOL] != meant).any(axis=1),
         long,
-        (interned.batch.value[made.rows] != paid).any(axis=1),
+        (batch.value[calls.rows] != paid).any(axis=1),
     ]
     return np.select(conditions, [Reason.WRONG_POOL, Reason.OUT_OF_RANGE, Reason.WRONG_VALUE], 0).astype(
         np.uint8
     )
+
+
+def _amounts(inputs: Bytes, place: int) -> NDArray[np.uint64]:
+    """The low 64 bits of a public input of each call, uint64 (k,)."""
+    return np.ascontiguousarray(inputs[:, place, -_WORD:]).view(">u8")[:, 0].astype(np.uint64)
+
+
+def _units(registered: list[Pool]) -> NDArray[np.uint64]:
+    return np.array([pool.unit for pool in registered], np.uint64)
 
 
 def _laid_out(
@@ -244,10 +270,8 @@ def _laid_out(
     which, inputs = called[taken.calls.rows], taken.calls.inputs
     words = np.zeros((len(places), WORDS), np.int64)
     for place, source in zip((PUBLIC_IN, PUBLIC_OUT, FEE), _AMOUNTS, strict=True):
-        number = np.ascontiguousarray(inputs[:, source, -_WORD:]).view(">u8")[:, 0]
-        words[:, place // _WORD] = number.astype(np.uint64).view(np.int64)
-    units = np.array([pool.unit for pool in registered], np.uint64)
-    words[:, UNIT // _WORD] = units[which].view(np.int64)
+        words[:, place // _WORD] = _amounts(inputs, source).view(np.int64)
+    words[:, UNIT // _WORD] = _units(registered)[which].view(np.int64)
     events = np.zeros((len(places), NOTES, EVENT_BYTES), np.uint8)
     for note in range(NOTES):
         at = INDEX_BYTES

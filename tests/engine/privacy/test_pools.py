@@ -264,6 +264,8 @@ def test_what_no_state_can_save_is_rejected(small: tuple[Engine, Model], reason:
     engine, model = small
     before = engine.state_root
     batch = batch_of(model.pool, [call(model, 1, **REJECTED[reason])], random.Random(1))
+    # A node refuses it before it is in a block, where it would pay nothing; proofs are another check's.
+    assert engine.refused_calls(batch).tolist() == [0 if reason is Reason.MALFORMED_PROOF else reason]
     assert engine.execute(batch).receipts.reason.tolist() == [reason]
     assert engine.state_root == before
 
@@ -276,7 +278,9 @@ def test_an_amount_of_sixty_five_bits_is_out_of_range(place: int):
         batch = batch_of(model.pool, [call(model, 1)], random.Random(1))
         data = batch.proof.data.copy()
         data[141 + 32 * place + 23] = 1
-        receipts = engine.execute(replace(batch, proof=Messages(data, batch.proof.offsets))).receipts
+        batch = replace(batch, proof=Messages(data, batch.proof.offsets))
+        assert engine.refused_calls(batch).tolist() == [Reason.OUT_OF_RANGE]
+        receipts = engine.execute(batch).receipts
         assert receipts.reason.tolist() == [Reason.OUT_OF_RANGE]
 
 
@@ -284,6 +288,7 @@ def test_another_circuit_is_no_pools():
     with opened(verifier=lambda batch: np.ones(len(batch), np.int8)) as engine:
         model = begun(engine)
         batch = batch_of(model.pool, [call(model, 1, circuit="ringct_v2")], random.Random(1))
+        assert engine.refused_calls(batch).tolist() == [Reason.WRONG_CIRCUIT]
         assert engine.execute(batch).receipts.reason.tolist() == [Reason.WRONG_CIRCUIT]
 
 
@@ -297,6 +302,12 @@ def test_without_a_verifier_nothing_is_executed():
 def test_a_transfer_to_a_pool_is_rejected(small: tuple[Engine, Model]):
     engine, model = small
     batch = TransactionBatch.of(sender=PEOPLE[0], nonce=0, to=model.pool, value=5)
+    assert engine.refused_calls(batch).tolist() == [Reason.PROOF_REQUIRED]
+    elsewhere = TransactionBatch.of(sender=PEOPLE[0], nonce=0, to=PEOPLE[1], value=5)
+    assert engine.refused_calls(TransactionBatch.concatenate([elsewhere, batch])).tolist() == [
+        0,
+        Reason.PROOF_REQUIRED,
+    ]
     assert engine.execute(batch).receipts.reason.tolist() == [Reason.PROOF_REQUIRED]
 
 
