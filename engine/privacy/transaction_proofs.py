@@ -63,8 +63,8 @@ class TransactionProofs:
 
     Raises:
         UnknownCircuit, CircuitWithoutKey: as `Circuits.key`.
-        ArgumentError: an id of more than 255 bytes, a circuit without public inputs or whose key ignores the first, a key
-            of benchmarks.
+        ArgumentError: an id of more than 255 bytes, a circuit without public inputs or whose key ignores one, a key of
+            benchmarks.
     """
 
     def __init__(
@@ -120,10 +120,13 @@ def encode_proofs(circuit: str, proofs: Bytes, public_inputs: Bytes) -> Messages
 
 
 def _form(circuit: str, key: Key) -> _Form:
-    if not key.inputs or not key.ic[1].any():
-        found = f"{circuit!r}, whose proofs do not depend on a first public input"
+    free = np.flatnonzero(~key.ic[1:].any(axis=(1, 2)))
+    if not key.inputs or len(free):
+        found = f"{circuit!r}, whose proofs do not depend on public input {free[0] + 1 if len(free) else 1}"
         raise ArgumentError(
-            "circuits", found, "circuits whose first public input is the transaction's binding"
+            "circuits",
+            found,
+            "circuits that bind every public input, the transaction's binding first",
         )
     size = PROOF_BYTES[key.curve]
     head = proof_head(circuit, size)

@@ -192,10 +192,13 @@ def test_circuits_that_bind_nothing_are_refused(prover: Prover):
     ignored = ic.copy()
     ignored[1] = 0
     registry.register("ignored", Key(*sides, ignored))
+    last = ic.copy()
+    last[-1] = 0
+    registry.register("last", Key(*sides, last))
     registry.register("é" * 128, prover.keys[PAY])
     verifier = BatchVerifier(registry)
-    for circuit in ("nothing", "ignored"):
-        with pytest.raises(ArgumentError, match=f"{circuit}.*first public input"):
+    for circuit, number in (("nothing", 1), ("ignored", 1), ("last", len(ic) - 1)):
+        with pytest.raises(ArgumentError, match=f"{circuit}.*public input {number}"):
             TransactionProofs(verifier, [circuit])
     with pytest.raises(ArgumentError, match="256 bytes"):
         TransactionProofs(verifier, ["é" * 128])

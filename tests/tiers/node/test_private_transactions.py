@@ -299,7 +299,7 @@ def test_without_a_folder_there_is_no_verifier() -> None:
         (None, BrokenFile, "No such file"),
         ({}, BrokenFile, "no verification key in it"),
         ({"pay.json": "{}"}, BrokenFile, "pay.json: no verification key"),
-        ({"pay.json": "none"}, SettingError, "'pay', whose proofs do not depend on a first public input"),
+        ({"pay.json": "none"}, SettingError, "'pay', whose proofs do not depend on public input 1"),
         ({"pay.json": "benchmark"}, SettingError, "the key of benchmarks, whose secrets are public"),
     ],
 )
