@@ -134,6 +134,10 @@ class Zkey:
             raise header.error(
                 at + 8, f"a domain of {domain} rows", f"a power of two from 2 to 2^{LARGEST_LOG}"
             )
+        # Before anything is made for so many rows: else a header alone could ask for gigabytes.
+        if domain * point_bytes(group_of(curve, 1)) > self._file.section_size(H):
+            came = f"a domain of {domain} rows and {self._file.section_size(H)} bytes of section {H} ({NAMES[H]})"
+            raise header.error(at + 8, came, "a point for each row")
         if public >= min(wires, domain):
             raise header.error(
                 at + 4, f"{public} public numbers", f"fewer than {wires} wires and {domain} rows"

@@ -32,6 +32,9 @@ WTNS_VERSION = 2
 _HEADER, _VALUES = 1, 2
 """Sections of a `.wtns` file."""
 
+MOST_LEVELS = 64
+"""Of lists in each other, as many as an array of NumPy has."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -168,13 +171,17 @@ def _prepared(
     return np.array(keys, np.int64).reshape(-1, 3), np.frombuffer(data, np.uint64).reshape(-1, ELEMENT_WORDS)
 
 
-def _flat(value: Any, where: str) -> tuple[tuple[int, ...], list[Any]]:
+def _flat(value: Any, where: str, level: int = 0) -> tuple[tuple[int, ...], list[Any]]:
     """The shape of nested lists, and what they hold, in order."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if not isinstance(value, list | tuple):
         return (), [value]
-    parts = [_flat(part, where) for part in value]
+    if level == MOST_LEVELS:
+        raise ArgumentError(
+            where, f"more than {MOST_LEVELS} lists in each other", "nested lists of one shape"
+        )
+    parts = [_flat(part, where, level + 1) for part in value]
     inner = parts[0][0] if parts else ()
     if any(shape != inner for shape, _ in parts):
         raise ArgumentError(where, "lists of different lengths", "nested lists of one shape")
@@ -192,6 +199,8 @@ def _element(element: Any, order: int, where: str, place: int) -> bytes:
         except TypeError:
             value = -1
     if not 0 <= value < order:
+        if isinstance(element, int) and value.bit_length() > 1_000:
+            element = hex(element)  # Python refuses thousands of decimal digits
         raise ArgumentError(where, f"{str(element)[:100]!r} at {place}", f"an integer of 0 … {order - 1}")
     return value.to_bytes(ELEMENT_BYTES, "little")
 
@@ -199,7 +208,7 @@ def _element(element: Any, order: int, where: str, place: int) -> bytes:
 def _fnv1a(name: str) -> int:
     """The 64-bit FNV-1a hash, by which circom finds a signal (isthe.com/chongo/tech/comp/fnv)."""
     found = 0xCBF29CE484222325
-    for byte in name.encode():
+    for byte in name.encode("utf-8", "surrogatepass"):
         found = (found ^ byte) * 0x100000001B3 % (1 << 64)
     return found
 

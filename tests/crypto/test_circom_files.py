@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import struct
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from circom_circuits import Circuit, container, drawn, ptau, sections_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervm.crypto import groth16_setup, memory
+from supervm.crypto import groth16_proving_key, groth16_setup, memory
 from supervm.crypto.circom_ptau import Ptau
 from supervm.crypto.circom_r1cs import load_r1cs
 from supervm.crypto.circom_witness import Witness, load_witness, write_witness
@@ -286,6 +287,23 @@ def test_broken_keys(change, said):
     with pytest.raises(CircomFileError) as caught:
         load_zkey(change(made("bn254")))
     assert said in str(caught.value)
+
+
+def test_a_header_alone_asks_for_no_memory(monkeypatch):
+    """Of a key for 2^26 rows without their points, nothing of so many rows is made."""
+    monkeypatch.setattr(groth16_proving_key, "places", lambda *of: pytest.fail(f"rows were made: {of}"))
+    key = with_section(made("bn254"), 2, overwritten(80, (1 << 26).to_bytes(4, "little")))
+    with pytest.raises(CircomFileError, match=r"section 2 .* 67108864 rows and \d+ bytes of section 9 \(H\)"):
+        load_zkey(key)
+
+
+def test_what_is_no_regular_file_is_refused_and_closed(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    before = os.listdir("/proc/self/fd")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(CircomFileError, match="a directory, device or pipe, expected a regular file"):
+            load_witness(path)
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_an_error_says_the_byte():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import lzma
 import pickle
@@ -90,6 +91,11 @@ def test_values_that_are_none(value):
         calculate(MULTIPLY, {**INPUTS, "left": value})
 
 
+def test_a_value_of_many_digits():
+    with pytest.raises(ArgumentError, match=r"inputs\['left'\].*'0x10000"):
+        calculate(MULTIPLY, {**INPUTS, "left": 1 << 20_000})
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -98,6 +104,8 @@ def test_values_that_are_none(value):
         ({"third": 1}, r"inputs\['third'\].*no such input"),
         ({3: 1}, "no such input"),
         ({"left": [[1], [2, 3]]}, "different lengths"),
+        ({"left": functools.reduce(lambda inner, _: [inner], range(600), 1)}, "more than 64 lists"),
+        ({"\ud800": 1}, "no such input"),
     ],
 )
 def test_inputs_of_other_shapes(change, named):

@@ -109,6 +109,8 @@ def test_a_circuits_inputs(run: Run, tmp_path: Path) -> None:
         result = run(*proving(tmp_path, **calculated))
         assert (result.exit_code, said in result.output) == (code, True), result.output
         assert (tmp_path / "p.json").exists()
+    (tmp_path / "i.json").write_text('{"left": 3, "left": 4}')
+    assert "a field stands twice" in run(*proving(tmp_path, **calculated)).stderr
     (tmp_path / "i.json").write_text("{")
     assert "no JSON" in run(*proving(tmp_path, **calculated)).stderr
     assert json.loads((tmp_path / "s.json").read_text()) == ["5", "33"]

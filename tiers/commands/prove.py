@@ -147,7 +147,7 @@ def _calculated(circuit: Path | None, input: Path | None, line: ProgressLine) ->
     with told_as_broken_file():
         module, text = (bytes(read_input(path, MOST_INPUT_BYTES)) for path in (circuit, input))
     try:
-        inputs = json.loads(text)
+        inputs = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise BrokenFile(str(input), "", f"no JSON: {error}") from None
     if not isinstance(inputs, dict):
@@ -155,3 +155,11 @@ def _calculated(circuit: Path | None, input: Path | None, line: ProgressLine) ->
     line.update("calculating the witness")
     calculated: bytes = witness.calculate(module, inputs)
     return calculated
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose fields are all different."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field stands twice")
+    return found
