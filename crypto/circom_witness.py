@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _HEADER, _VALUES = 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Witness:
-    """A value for each wire.
+    """A value for each wire, which are not shown: most of them are somebody's secret.
 
     Args:
         curve: whose scalar field they are of.
@@ -31,7 +31,7 @@ class Witness:
     """
 
     curve: str
-    values: Words
+    values: Words = field(repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.curve, str) or self.curve not in SPECS:

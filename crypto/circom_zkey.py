@@ -185,6 +185,7 @@ class Zkey:
             sides["gamma_2"],
             sides["delta_2"],
             self.points(IC),
+            test_only=self.header.test_only,
         )
 
     def matrices(self, places: Indices | None = None) -> tuple[SparseMatrix, SparseMatrix]:

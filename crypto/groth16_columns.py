@@ -43,6 +43,7 @@ class Key:
         alpha: affine uint64 (2, L) of G1.
         beta, gamma, delta: (2, 2, L) of G2.
         ic: (k + 1, 2, L) of G1, for k public inputs; infinity is allowed here, and not in the others.
+        test_only: whether its maker knew its secrets, which is written with it; it is the same key all the same.
         backend: of the checks.
 
     Raises:
@@ -51,10 +52,19 @@ class Key:
     """
 
     def __init__(
-        self, curve: str, alpha: Any, beta: Any, gamma: Any, delta: Any, ic: Any, *, backend: str = "auto"
+        self,
+        curve: str,
+        alpha: Any,
+        beta: Any,
+        gamma: Any,
+        delta: Any,
+        ic: Any,
+        *,
+        test_only: bool = False,
+        backend: str = "auto",
     ) -> None:
         groups = curve_of(curve)
-        self.curve = curve
+        self.curve, self.test_only = curve, test_only
         self.alpha = _side(groups.g1, alpha, "alpha", backend)
         self.beta = _side(groups.g2, beta, "beta", backend)
         self.gamma = _side(groups.g2, gamma, "gamma", backend)

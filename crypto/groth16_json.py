@@ -112,7 +112,8 @@ def _decimal(value: Any) -> bool:
 
 def _key(allow_test_only: bool, data: bytes) -> Key:
     found = _object(data, "text")
-    if found.get(TEST_ONLY, False) is not False and not allow_test_only:
+    test_only = found.get(TEST_ONLY, False) is not False
+    if test_only and not allow_test_only:
         raise TestOnlyKey("the verification key")
     curve = _curve(found)
     groups = curve_of(curve)
@@ -127,7 +128,7 @@ def _key(allow_test_only: bool, data: bytes) -> Key:
         raise ArgumentError(
             "nPublic", repr(count), f"{len(listed) - 1}, one less than there are points in IC"
         )
-    return Key(curve, alpha, beta, gamma, delta, _points(groups.g1, listed, "IC"))
+    return Key(curve, alpha, beta, gamma, delta, _points(groups.g1, listed, "IC"), test_only=test_only)
 
 
 def _points(group: Group, written: list[Any], field: str) -> Words:

@@ -71,7 +71,7 @@ class KeyPoints:
     h: Words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Secrets:
     """What nobody may know of a key. γ is 1."""
 

@@ -69,12 +69,12 @@ class Proof:
         return b"".join(group.to_bytes(point, encoding).tobytes() for group, point in sides)
 
 
-def key_to_snarkjs(key: Key, *, test_only: bool = False) -> str:
+def key_to_snarkjs(key: Key) -> str:
     """snarkjs' `verification_key.json`.
 
     Args:
-        key: a verification key.
-        test_only: mark it as made for tests alone, in a field that snarkjs passes over and `load_snarkjs_key` refuses.
+        key: a verification key. One that is made for tests alone is marked, in a field that snarkjs passes over and
+            `load_snarkjs_key` refuses.
     """
     if not isinstance(key, Key):
         raise ArgumentError("key", type(key).__name__, "a Key")
@@ -84,6 +84,6 @@ def key_to_snarkjs(key: Key, *, test_only: bool = False) -> str:
     for name in ("beta", "gamma", "delta"):
         found[f"vk_{name}_2"] = groups.g2.to_snarkjs(getattr(key, name)[None])[0]
     found["IC"] = groups.g1.to_snarkjs(key.ic)
-    if test_only:
+    if key.test_only:
         found[TEST_ONLY] = True
     return json.dumps(found, indent=1) + "\n"

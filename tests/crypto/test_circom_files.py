@@ -111,6 +111,7 @@ def test_published_witnesses(name):
 def test_a_witness_is_checked():
     one, r = np.array([[1, 0, 0, 0]], np.uint64), np.full((1, 4), 2**64 - 1, np.uint64)
     assert len(Witness("bn254", one)) == 1
+    assert repr(Witness("bn254", one)) == "Witness(curve='bn254')"
     for values in (one[:0], 2 * one, np.concatenate((one, r)), one.astype(np.int64), [[1, 0, 0, 0]]):
         with pytest.raises(ArgumentError, match="values"):
             Witness("bn254", values)

@@ -82,7 +82,7 @@ def setup(
                 with Ptau(ptau, "subgroup" if check_subgroup else "curve") as powers:
                     made = groth16_setup.make_key(circuit, powers, progress=line.update)
             with Zkey(made) as found:
-                text = key_to_snarkjs(found.verification(), test_only=test_only)
+                text = key_to_snarkjs(found.verification())
                 header = found.header
         seconds = time.perf_counter() - begun
         write_file(key, made)
