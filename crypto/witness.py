@@ -112,7 +112,7 @@ def _calculated(
     found: list[bytes] = [b""] * len(inputs)
 
     def work(start: int, stop: int) -> None:
-        instance = Instance(calculator, allowed.seconds, allowed.memory_bytes)
+        instance = Instance(calculator, allowed.seconds, int(allowed.memory_bytes))
         try:
             for row in range(start, stop):
                 try:

@@ -351,6 +351,7 @@ def test_arguments_and_errors():
         calculate("module", INPUTS)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="'limits'"):
         calculate(MULTIPLY, INPUTS, limits=7)  # type: ignore[arg-type]
+    assert calculate(MULTIPLY, INPUTS, limits=Limits(memory_bytes=1e9)) == calculate(MULTIPLY, INPUTS)
     for changed in ({"seconds": 0}, {"seconds": float("nan")}, {"memory_bytes": -1}, {"module_bytes": 0}):
         with pytest.raises(ArgumentError, match=next(iter(changed))):
             replace(Limits(), **changed)
