@@ -64,7 +64,7 @@ class UnsatisfiedWitness(SupervmError, ValueError):
 
 
 class TestOnlyKey(SupervmError, ValueError):
-    """A key is marked as made for tests: who made it can forge proofs.
+    """A key is marked as made for tests, whose maker can forge proofs, or nobody contributed to it, and anybody can.
 
     Args:
         name: of the key.
@@ -74,7 +74,8 @@ class TestOnlyKey(SupervmError, ValueError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name}: made for tests alone: whoever made it can forge proofs; it has to be allowed by name"
+            f"{name}: made for tests alone, or by a set-up that nobody contributed to: its proofs can be forged; "
+            "it has to be allowed by name"
         )
         self.name = name
 

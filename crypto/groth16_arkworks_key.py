@@ -84,6 +84,7 @@ def load_arkworks_proving_key(
     alpha, beta, delta, beta_2, delta_2 = (
         points[name][0] for name in ("alpha", "beta", "delta", "beta_2", "delta_2")
     )
+    verification = Key(r1cs.curve, alpha, beta_2, points["gamma_2"][0], delta_2, points["ic"])
     return ProvingKey(
         "an arkworks key",
         r1cs.curve,
@@ -96,8 +97,8 @@ def load_arkworks_proving_key(
         made("g1", (beta, delta), points["b1"]),
         made("g2", (beta_2, delta_2), points["b2"]),
         made("g1", (delta,), points["c"], points["h"], r1cs.public + 1),
-        Key(r1cs.curve, alpha, beta_2, points["gamma_2"][0], delta_2, points["ic"]),
-        test_only=False,
+        verification,
+        verification.test_only,
     )
 
 

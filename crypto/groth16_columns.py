@@ -43,7 +43,8 @@ class Key:
         alpha: affine uint64 (2, L) of G1.
         beta, gamma, delta: (2, 2, L) of G2.
         ic: (k + 1, 2, L) of G1, for k public inputs; infinity is allowed here, and not in the others.
-        test_only: whether its maker knew its secrets, which is written with it; it is the same key all the same.
+        test_only: whether its maker knew its secrets, which is written with it; it is the same key all the same. One that
+            is `forgeable` is for tests alone in any case.
         backend: of the checks.
 
     Raises:
@@ -64,11 +65,12 @@ class Key:
         backend: str = "auto",
     ) -> None:
         groups = curve_of(curve)
-        self.curve, self.test_only = curve, test_only
+        self.curve = curve
         self.alpha = _side(groups.g1, alpha, "alpha", backend)
         self.beta = _side(groups.g2, beta, "beta", backend)
         self.gamma = _side(groups.g2, gamma, "gamma", backend)
         self.delta = _side(groups.g2, delta, "delta", backend)
+        self.test_only = test_only or forgeable(self.gamma, self.delta)
         self.ic = _kept(members(groups.g1, *_checked(groups.g1, ic, "ic", backend), "ic"))
         if not len(self.ic):
             raise ArgumentError("ic", "no points", "one more than there are public inputs")
@@ -95,6 +97,18 @@ class Key:
     def inputs(self) -> int:
         """The number of public inputs."""
         return len(self.ic) - 1
+
+
+def forgeable(gamma: Words, delta: Words) -> bool:
+    """Whether δ is γ or −γ, as a set-up leaves it until somebody contributes to its second phase.
+
+    Under such a key anybody can prove anything: A = α, B = β, and C cancels the statement.
+
+    Args:
+        gamma, delta: of G2, (2, 2, L).
+    """
+    # Two points of the curve have one x where they are the same, or each other's negative.
+    return bool((gamma[0] == delta[0]).all())
 
 
 _KEPT_KEYS = 64

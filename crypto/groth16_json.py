@@ -42,11 +42,12 @@ def load_snarkjs_key(text: str | bytes, *, allow_test_only: bool = False) -> Key
 
     Args:
         text: the file's.
-        allow_test_only: take a key that is marked as made for tests: whoever made it can forge proofs.
+        allow_test_only: take a key that is marked as made for tests, or that nobody contributed to: there are proofs of
+            anything under it.
 
     Raises:
         ArgumentError: no JSON object, or which of its fields is wrong.
-        TestOnlyKey: it is marked so, and that is not allowed.
+        TestOnlyKey: it is one of these, and that is not allowed.
     """
     form = f"snarkjs{', test keys too' * flag(allow_test_only, 'allow_test_only')}"
     return kept_key(form, _bytes(text, "text"), partial(_key, bool(allow_test_only)))
@@ -128,7 +129,10 @@ def _key(allow_test_only: bool, data: bytes) -> Key:
         raise ArgumentError(
             "nPublic", repr(count), f"{len(listed) - 1}, one less than there are points in IC"
         )
-    return Key(curve, alpha, beta, gamma, delta, _points(groups.g1, listed, "IC"), test_only=test_only)
+    key = Key(curve, alpha, beta, gamma, delta, _points(groups.g1, listed, "IC"), test_only=test_only)
+    if key.test_only and not allow_test_only:
+        raise TestOnlyKey("the verification key")
+    return key
 
 
 def _points(group: Group, written: list[Any], field: str) -> Words:

@@ -55,7 +55,7 @@ class ProvingKey:
         sum_b1, sum_b2: β, δ and the points of B, in G1 and G2.
         sum_c: δ, the points of C and those of H.
         verification: the key that proofs are verified with.
-        test_only: whether its maker knew its secrets.
+        test_only: whether its maker knew its secrets, or anybody can forge proofs (`groth16_columns.forgeable`).
     """
 
     name: str
@@ -100,13 +100,13 @@ def load_zkey(
             make a proof that verifies wrongly and could make one that says something about the witness.
         multiples: of each point that tables hold, itself included. More of them take memory, and time when the key is read;
             None for as many as make proofs faster, which is one for large circuits, whose tables would miss the cache.
-        allow_test_only: take a key that is marked as made for tests.
+        allow_test_only: take a key that is marked as made for tests, or that nobody contributed to.
         backend: of the sums: `auto`, or a name of `kernels.registry.BACKENDS`.
         progress: told of what is done.
 
     Raises:
         CircomFileError: what is wrong, in which section, at which byte.
-        TestOnlyKey: it is marked so, and that is not allowed.
+        TestOnlyKey: it is one of these, and that is not allowed.
         MemoryNeeded: what is needed, before anything is read.
         ArgumentError: another check or number.
         BackendUnavailable: the named backend cannot run here.

@@ -58,7 +58,9 @@ def proofs_of(made, rows):
     "folder", ["taceo_bn254_multiplier2", "taceo_bn254_poseidon", "taceo_bls12_381_multiplier2"]
 )
 def test_proofs_of_snarkjs(backend, folder):
-    key = groth16.load_snarkjs_key(text(f"{folder}/verification_key.json"))
+    # Nobody contributed to the second phase of that of Poseidon.
+    allowed = folder == "taceo_bn254_poseidon"
+    key = groth16.load_snarkjs_key(text(f"{folder}/verification_key.json"), allow_test_only=allowed)
     proof = groth16.load_snarkjs_proof(text(f"{folder}/circom.proof"))
     inputs = groth16.load_snarkjs_public(text(f"{folder}/public.json"))
     wrong = [inputs[0] ^ 1, *inputs[1:]]

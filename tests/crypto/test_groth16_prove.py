@@ -12,7 +12,7 @@ import pytest
 from circom_circuits import Formulas, drawn, group, multiple, ptau
 from simulated_groth16 import oracle_key, plain
 
-from supervm.crypto import groth16, groth16_prove, groth16_setup, memory
+from supervm.crypto import curves, groth16, groth16_prove, groth16_setup, memory
 from supervm.crypto.circom_ptau import Ptau
 from supervm.crypto.circom_r1cs import load_r1cs
 from supervm.crypto.circom_witness import load_witness
@@ -78,10 +78,14 @@ def points(proof):
 @pytest.mark.parametrize(("folder", "key", "witness", "circuit"), PUBLISHED)
 def test_published_keys_and_witnesses(folder, key, witness, circuit):
     key_path, witness_path, circuit_path = there(*(f"{folder}/{name}" for name in (key, witness, circuit)))
-    found = load_zkey(key_path, check="subgroup")
+    alone = folder == "taceo_bn254_poseidon"  # nobody contributed to its second phase
+    found = load_zkey(key_path, check="subgroup", allow_test_only=alone)
+    assert found.test_only == alone
     proof = prove(found, witness_path, r1cs=load_r1cs(circuit_path))
     text = DATA / folder / "verification_key.json"
-    verification = groth16.load_snarkjs_key(text.read_bytes()) if text.exists() else found.verification
+    verification = found.verification
+    if text.exists():
+        verification = groth16.load_snarkjs_key(text.read_bytes(), allow_test_only=alone)
     assert groth16.verify_batch(verification, proof.proofs(), [list(proof.public)]).tolist() == [1]
     again = groth16.load_snarkjs_proof(proof.to_snarkjs())
     assert np.array_equal(again.a[0], proof.a)
@@ -244,6 +248,28 @@ def test_a_key_for_tests_is_refused_unless_allowed():
         again = groth16.load_snarkjs_key(text, allow_test_only=True)
         assert again.digest == verification.digest
         assert key_to_snarkjs(again) == text, "no way through our own files takes the mark off"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_key_that_nobody_contributed_to_is_for_tests_alone(sign):
+    """Where δ is γ or −γ, A = α, B = β and C = ∓ the statement's point prove any statement."""
+    verification = load_zkey(made("bn254")[1], allow_test_only=True).verification
+    g1, g2 = curves.get("bn254").g1, curves.get("bn254").g2
+    gamma, ic = verification.gamma[None], verification.ic
+    delta = gamma if sign > 0 else g2.negate(gamma)
+    key = groth16.Key("bn254", verification.alpha, verification.beta, gamma[0], delta[0], ic)
+    assert key.test_only
+    inputs = list(range(7, 7 + key.inputs))
+    stated = g1.sum(g1.multiply(ic, words_of([1, *inputs]).reshape(-1, 4)))[None]
+    forged = groth16.Proofs(
+        "bn254", key.alpha[None], key.beta[None], g1.negate(stated) if sign > 0 else stated
+    )
+    assert groth16.verify_batch(key, forged, [inputs]).tolist() == [1]
+    text = key_to_snarkjs(key)
+    for each in (text, text.replace("supervm_test_only", "no_mark")):
+        with pytest.raises(TestOnlyKey):
+            groth16.load_snarkjs_key(each)
+        assert groth16.load_snarkjs_key(each, allow_test_only=True).digest == key.digest
 
 
 @pytest.mark.parametrize("curve", CURVES)

@@ -34,7 +34,7 @@ def pipeline_of_proofs(
 
     Raises:
         BrokenFile: no such key.
-        TestOnlyKey: it is marked as made for tests, and that is not allowed.
+        TestOnlyKey: it is made for tests, or nobody contributed to it, and that is not allowed.
     """
     checks = Groth16Checks(read_key(key, allow_test_only=allow_test_key), settings.backend)
     return file_pipeline(settings, hardware, checks, open_proofs)
@@ -65,7 +65,7 @@ def verify_one(
 
     Raises:
         BrokenFile: a file that is missing, unreadable, no JSON or no key.
-        TestOnlyKey: the key is marked as made for tests, and that is not allowed.
+        TestOnlyKey: the key is made for tests, or nobody contributed to it, and that is not allowed.
         Exit: the exit code.
     """
     checks = Groth16Checks(read_key(key, allow_test_only=allow_test_key), settings.backend)

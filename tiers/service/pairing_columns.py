@@ -129,8 +129,12 @@ class SentKey(NamedTuple):
         """
         try:
             key = KEY_FORMATS[self.format](self.data, curve)
+            if key.test_only:  # in a format that has no mark
+                raise TestOnlyKey("the key")
         except TestOnlyKey:
-            refuse("verifying_key", "a key that is marked as made for tests alone", "one of a ceremony")
+            refuse(
+                "verifying_key", "a key for tests alone, or that nobody contributed to", "one of a ceremony"
+            )
         except ArgumentError as error:
             found = shortened(f"'{error.argument}': {error.found}")
             refuse("verifying_key", found, error.expected)

@@ -209,7 +209,7 @@ def read_key(path: Path, *, allow_test_only: bool = False) -> groth16.Key:
 
     Raises:
         BrokenFile: it is missing, unreadable or no key.
-        TestOnlyKey: it is marked as made for tests, and that is not allowed.
+        TestOnlyKey: it is made for tests, or nobody contributed to it, and that is not allowed.
     """
     try:
         return groth16.load_snarkjs_key(read_text(path), allow_test_only=allow_test_only)
