@@ -5,6 +5,7 @@
 |---|---|
 | `svpay1…`, an address | owner ‖ viewing public key |
 | `svview1…`, a view key | authority ‖ nullifier key ‖ viewing secret |
+| `svseed1…`, a seed | 32 random bytes |
 
 Elements are 32 bytes, big-endian; the viewing pair is one of X25519. An address is public, a view key shows all that its
 owner was paid and has spent, and the seed spends it. Nothing here is claimed to be constant-time.
@@ -26,7 +27,7 @@ from supervm.kernels.errors import ArgumentError
 
 __all__ = ["Address", "Seed", "ViewKey"]
 
-ADDRESS_PREFIX, VIEW_PREFIX = "svpay", "svview"
+ADDRESS_PREFIX, VIEW_PREFIX, SEED_PREFIX = "svpay", "svview", "svseed"
 SEED_BYTES = 32
 
 _SPEND, _VIEW = b"supervm/seed/spend/1", b"supervm/seed/view/1"
@@ -154,6 +155,19 @@ class Seed:
         [authority], [nullifier_key] = integers(found.authority), integers(found.nullifier)
         secret = hashlib.blake2b(_VIEW + self.data, digest_size=32).digest()
         return ViewKey(authority, nullifier_key, secret)
+
+    def to_text(self) -> str:
+        """`svseed1…`: whoever has it spends everything."""
+        return bech32m.encode(SEED_PREFIX, self.data)
+
+    @classmethod
+    def from_text(cls, text: str) -> Seed:
+        """The inverse of `to_text`.
+
+        Raises:
+            ArgumentError: no seed, or a mistyped one.
+        """
+        return cls(_decoded(text, SEED_PREFIX, "seed", SEED_BYTES))
 
 
 def _row(element: int) -> Words:

@@ -77,7 +77,20 @@ def test_texts():
     assert ViewKey.from_text(key.to_text()) == key
     assert address.to_text().startswith("svpay1")
     assert key.to_text().startswith("svview1")
-    for text, kind in ((key.to_text(), Address), (address.to_text(), ViewKey), ("svpay1lqfn3a", Address)):
+    seed = ALICE.to_text()
+    assert seed.startswith("svseed1")
+    digits = ["qpzry9x8gf2tvdw0s3jn54khce6mua7l".index(letter) for letter in seed[7:-6]]
+    assert sum(digit << 5 * place for place, digit in enumerate(reversed(digits))) >> 4 == int.from_bytes(
+        ALICE.data
+    )
+    assert Seed.from_text(seed) == ALICE
+    others = ((seed, ViewKey), (key.to_text(), Seed), (seed[:-1] + ("q" if seed[-1] != "q" else "p"), Seed))
+    for text, kind in (
+        (key.to_text(), Address),
+        (address.to_text(), ViewKey),
+        ("svpay1lqfn3a", Address),
+        *others,
+    ):
         with pytest.raises(ArgumentError):
             kind.from_text(text)
 

@@ -11,35 +11,29 @@ from typing import Annotated, Any
 
 import typer
 
-from supervm.crypto.shielded_keys import Address, Seed, ViewKey
-from supervm.engine.files.input_files import read_input
-from supervm.kernels.errors import ArgumentError
+from supervm.crypto.shielded_keys import Address, Seed
 from supervm.kernels.threads import set_threads
 from supervm.tiers import console
-from supervm.tiers.commands import options
+from supervm.tiers.commands import options, wallet_keys
 from supervm.tiers.commands.circuit_files import told_of_circuit_files
-from supervm.tiers.commands.wallet_answers import balance_json, queued_json
+from supervm.tiers.commands.wallet_answers import answer, balance_json, queued_json
+from supervm.tiers.commands.wallet_keys import Folder, opened
 from supervm.tiers.compose import scheduling, threads
-from supervm.tiers.errors import VERIFICATION_FAILED, BrokenFile, told_as_broken_file
+from supervm.tiers.errors import VERIFICATION_FAILED
 from supervm.tiers.node.connecting import upstream_of
 from supervm.tiers.node.errors import NodeError
 from supervm.tiers.node.light_client import replay_queue
-from supervm.tiers.node.wallet import Queued, Wallet
+from supervm.tiers.node.wallet import Queued
 from supervm.tiers.wallet import payments
-from supervm.tiers.wallet.note_store import Note, NoteStore
+from supervm.tiers.wallet.note_store import Note
 from supervm.tiers.wallet.payments import GAS_LIMIT, Order
 from supervm.tiers.wallet.scanning import follow, start_following
 from supervm.tiers.wallet.selection import merges
-from supervm.tiers.wallet.shielded_key import ShieldedKey
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 CODES = dict.fromkeys(("ProofRefused", "UnsatisfiedWitness", "Unsatisfied"), VERIFICATION_FAILED)
 
-MOST_KEY_BYTES = 4096
-"""Of a file with a view key."""
-
-Folder = Annotated[Path, typer.Option("--wallet", help="The wallet's directory.")]
 UpstreamAddress = Annotated[str, typer.Option("--upstream", help="HOST:PORT of a node of a higher tier.")]
 SendTo = Annotated[
     str | None, typer.Option("--upstream", help="HOST:PORT of a node; without, the transaction stays queued.")
@@ -65,49 +59,14 @@ def wallet() -> None:
     """
 
 
-@app.command()
-def address(
-    wallet: Folder,
-    new: Annotated[bool, typer.Option("--new", help="Make the wallet's shielded key.")] = False,
-    as_json: options.AsJson = False,
-) -> None:
-    """Show the address that others pay notes to."""
-    with console.reporting(as_json, CODES), _opened(wallet) as (opened, key, _):
-        if new:
-            opened.require_passphrase()
-        found = key.create() if new else key.address()
-        if found is None:
-            key.view_key()  # which says what to do
-        else:
-            _answer({"address": found.to_text()}, as_json)
-
-
-@app.command("export-view-key")
-def export_view_key(wallet: Folder, as_json: options.AsJson = False) -> None:
-    """Print the view key: whoever has it sees all that the wallet was paid and has spent, and can spend nothing."""
-    with console.reporting(as_json, CODES), _opened(wallet) as (_, key, _):
-        _answer({"view_key": key.view_key().to_text()}, as_json)
-
-
-@app.command("import-view-key")
-def import_view_key(
-    file: Annotated[Path, typer.Argument(help="A file with the view key and nothing else.")],
-    wallet: Folder,
-    as_json: options.AsJson = False,
-) -> None:
-    """Make a wallet that only looks, with somebody's view key."""
-    with console.reporting(as_json, CODES), _opened(wallet) as (opened, key, _):
-        opened.require_passphrase()
-        with told_as_broken_file():
-            text = read_input(file, MOST_KEY_BYTES)
-        try:
-            found = ViewKey.from_text(bytes(text).decode("ascii").strip())
-        except UnicodeDecodeError:
-            raise BrokenFile(str(file), "", "not ASCII") from None
-        except ArgumentError as error:
-            raise BrokenFile(str(file), "", str(error)) from None
-        key.look_with(found)
-        _answer({"address": found.address.to_text()}, as_json)
+for _name, _part in (
+    ("address", wallet_keys.address),
+    ("export-seed", wallet_keys.export_seed),
+    ("import-seed", wallet_keys.import_seed),
+    ("export-view-key", wallet_keys.export_view_key),
+    ("import-view-key", wallet_keys.import_view_key),
+):
+    app.command(_name)(_part)
 
 
 @app.command()
@@ -136,7 +95,7 @@ def scan(
     common = {"tier": tier, "config": config, "threads": threads, "backend": backend, "strategy": strategy}
     with (
         console.reporting(as_json, CODES),
-        _opened(wallet) as (_, key, store),
+        opened(wallet) as (_, key, store),
         _computing(options.upstream_flags(upstream, upstream_token, *tls), **common) as settings,
         upstream_of(settings) as node,
         console.progress_line() as line,
@@ -150,7 +109,7 @@ def scan(
         line.update("")
         position = {"block": found.position.number, "block_hash": found.position.hash.hex()}
         counts = {name: value for name, value in asdict(found).items() if name != "position"}
-        _answer({**position, "leaves_in_all": found.position.size, **counts}, as_json)
+        answer({**position, "leaves_in_all": found.position.size, **counts}, as_json)
 
 
 @app.command()
@@ -160,15 +119,15 @@ def balance(
     as_json: options.AsJson = False,
 ) -> None:
     """Show what the wallet's notes are worth as of its last scan, in units of the pool. No passphrase is needed."""
-    with console.reporting(as_json, CODES), _opened(wallet) as (_, _, store):
-        answer = balance_json(store)
-        listed = answer.pop("notes")
+    with console.reporting(as_json, CODES), opened(wallet) as (_, _, store):
+        found = balance_json(store)
+        listed = found.pop("notes")
         if as_json:
-            console.print_json({**answer, "notes": listed} if notes else answer)
+            console.print_json({**found, "notes": listed} if notes else found)
             return
-        _answer(answer, as_json)
+        answer(found, as_json)
         for row in listed if notes else ():
-            _answer(row, as_json)
+            answer(row, as_json)
 
 
 @app.command()
@@ -307,7 +266,7 @@ def _pay(
     """Queue the transactions of orders, and send what is queued if there is an upstream."""
     from supervm.crypto.groth16_prove import load_zkey
 
-    with console.reporting(as_json, CODES), _opened(folder) as (wallet, key, store):
+    with console.reporting(as_json, CODES), opened(folder) as (wallet, key, store):
         seed: Seed = key.seed()
         account = options.from_hex("from", sender, 20)
         wanted = orders(seed.view_key.address, store.available())
@@ -334,17 +293,9 @@ def _pay(
                     hashes = {each.hash for each in found}
                     found = [each for each in replay_queue(wallet, node) if each.hash in hashes]
             line.update("")
-        _answer({"transactions": [queued_json(each) for each in found]}, as_json)
+        answer({"transactions": [queued_json(each) for each in found]}, as_json)
     if proving.test_only:
         console.warn("the key is made for tests alone: whoever made it can forge such proofs")
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[tuple[Wallet, ShieldedKey, NoteStore]]:
-    """The wallet in a directory, its shielded key and its notes."""
-    passphrase = options.passphrase()
-    with Wallet(folder, passphrase) as wallet:
-        yield wallet, ShieldedKey(wallet.database, passphrase), NoteStore(wallet.database)
 
 
 @contextmanager
@@ -370,14 +321,3 @@ def _telling_of_the_queue() -> Iterator[None]:
 
 def _address(text: str | None, own: Address) -> Address:
     return own if text is None else Address.from_text(text)
-
-
-def _answer(answer: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        console.print_json(answer)
-        return
-    listed = next((value for value in answer.values() if isinstance(value, list)), None)
-    if listed == []:
-        console.answers().print(f"no {next(iter(answer))}")
-    for row in [answer] if listed is None else listed:
-        console.print_pairs((name, "none" if value is None else str(value)) for name, value in row.items())

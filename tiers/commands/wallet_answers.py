@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from supervm.tiers import console
 from supervm.tiers.node.limits import reason_name
 from supervm.tiers.node.wallet import Queued
 from supervm.tiers.wallet.note_store import Note, NoteStore
@@ -36,6 +37,18 @@ def balance_json(store: NoteStore) -> dict[str, Any]:
         "unspent_notes": len(unspent),
         "notes": [_note_json(note, note.place in free) for note in notes],
     }
+
+
+def answer(found: dict[str, Any], as_json: bool) -> None:
+    """Print what a part of `supervm wallet` found, as JSON or for readers, where a list has a paragraph a row."""
+    if as_json:
+        console.print_json(found)
+        return
+    listed = next((value for value in found.values() if isinstance(value, list)), None)
+    if listed == []:
+        console.answers().print(f"no {next(iter(found))}")
+    for row in [found] if listed is None else listed:
+        console.print_pairs((name, "none" if value is None else str(value)) for name, value in row.items())
 
 
 def _note_json(note: Note, free: bool) -> dict[str, Any]:

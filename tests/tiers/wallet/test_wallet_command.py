@@ -94,14 +94,57 @@ def test_view_keys(tmp_path):
     assert found["address"] == seed.view_key.address.to_text()
     assert run("export-view-key", "--wallet", tmp_path / "auditor")["view_key"] == seed.view_key.to_text()
     pay = ("--from", "00" * 20, "--amount", 1, "--key", tmp_path / "none.zkey")
-    problem = run("shield", "--wallet", tmp_path / "auditor", *pay, code=2)["error"]["message"]
-    assert "view key, which shows notes and spends none" in problem
+    for command in (("shield", *pay), ("export-seed",)):
+        problem = run(*command, "--wallet", tmp_path / "auditor", code=2)["error"]["message"]
+        assert "view key, which shows notes and spends none" in problem
     text = seed.view_key.to_text()
     for wrong in (text[:-1], text[:9] + ("q" if text[9] != "q" else "p") + text[10:], "svpay1lqfn3a", "é"):
         file.write_text(wrong)
         problem = run("import-view-key", file, "--wallet", tmp_path / "other", code=2)["error"]["message"]
         assert str(file) in problem
         assert text[10:40] not in problem
+
+
+def test_seeds(protected, tmp_path, monkeypatch):
+    """A seed makes the same wallet elsewhere; nobody gets it without the passphrase, and it replaces no key."""
+    own = run("address", "--wallet", protected, "--new")["address"]
+    ended = CliRunner().invoke(cli.app, ["wallet", "export-seed", "--wallet", str(protected), "--json"])
+    assert "whoever has the seed spends everything" in " ".join(ended.stderr.split())
+    text = json.loads(ended.stdout)["seed"]
+    assert Seed.from_text(text).view_key.address.to_text() == own
+    file, other = tmp_path / "seed", tmp_path / "other"
+    file.write_text(text + "\n")
+    assert run("import-seed", file, "--wallet", other) == {"address": own}
+    assert run("export-seed", "--wallet", other)["seed"] == text
+    assert Seed.from_text(text).data not in (other / "wallet.sqlite").read_bytes()
+    assert "has a shielded key" in run("import-seed", file, "--wallet", other, code=2)["error"]["message"]
+    third = tmp_path / "third"
+    wrong_ones = (
+        text[:-1],
+        text[:9] + ("q" if text[9] != "q" else "p") + text[10:],
+        own,
+        "svseed1lqfn3a",
+        "é",
+    )
+    for wrong in wrong_ones:
+        file.write_text(wrong)
+        problem = run("import-seed", file, "--wallet", third, code=2)["error"]["message"]
+        assert str(file) in problem
+        assert text[10:40] not in problem
+    assert "address --new" in run("export-seed", "--wallet", third, code=2)["error"]["message"]
+    monkeypatch.setenv("SUPERVM_WALLET_PASSPHRASE", "another")
+    problem = run("export-seed", "--wallet", protected, code=2)["error"]["message"]
+    assert "SUPERVM_WALLET_PASSPHRASE" in problem
+
+
+def test_a_seed_and_the_passphrase_of_accounts(protected, tmp_path, monkeypatch):
+    with Wallet(protected, PASSPHRASE) as wallet:
+        wallet.create()
+    file = tmp_path / "seed"
+    file.write_text(Seed(b"s" * 32).to_text())
+    monkeypatch.setenv("SUPERVM_WALLET_PASSPHRASE", "another")
+    problem = run("import-seed", file, "--wallet", protected, code=2)["error"]["message"]
+    assert "does not open" in problem
 
 
 def test_a_payment_whose_upstream_does_not_answer_stays_queued(tmp_path, monkeypatch):
