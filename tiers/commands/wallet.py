@@ -76,6 +76,9 @@ def scan(
     pool: Annotated[str | None, typer.Option(help="The pool's address; once, for a new wallet.")] = None,
     chain_id: Annotated[int, typer.Option(help="Of the pool's chain; once, too.")] = 1,
     root: Annotated[str | None, typer.Option(help="A state root that you trust, in hexadecimal.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Forget what was scanned, and begin with the first block.")
+    ] = False,
     upstream_token: options.UpstreamToken = None,
     upstream_tls_authorities: options.UpstreamAuthorities = None,
     upstream_tls_certificate: options.UpstreamCertificate = None,
@@ -104,7 +107,12 @@ def scan(
             start_following(store, node, options.from_hex("pool", pool, 20), chain_id)
         trusted = None if root is None else options.from_hex("root", root, 32)
         found = follow(
-            store, key.view_key(), node, root=trusted, tell=lambda part: line.update("scanning", part)
+            store,
+            key.view_key(),
+            node,
+            root=trusted,
+            again=again,
+            tell=lambda part: line.update("scanning", part),
         )
         line.update("")
         position = {"block": found.position.number, "block_hash": found.position.hash.hex()}

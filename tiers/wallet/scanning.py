@@ -126,12 +126,16 @@ def follow(
     upstream: Node,
     *,
     root: bytes | None = None,
+    again: bool = False,
     tell: Callable[[float], None] = lambda part: None,
 ) -> Scanned:
     """Scan all blocks behind those that the wallet has; then have its tree proved.
 
     Args:
         root: the state root of the upstream's last block, if the caller has it from where it trusts it; 32 bytes.
+        again: forget everything that was scanned, and begin with the first block. A node that gave a leaf to another block
+            than its own is not found out before a turn between the two, and then no scan goes on from there. Keys, the
+            pool and payments are kept; those that were in blocks count as sent.
         tell: told how far it is, 0 … 1.
 
     Raises:
@@ -145,7 +149,10 @@ def follow(
         raise WalletError("the wallet follows no pool; name it once: --pool ADDRESS")
     if root is not None and len(root) != 32:
         raise ArgumentError("root", f"{len(root)} bytes", "32 bytes")
-    count, before = _Count(), store.position().number
+    count = _Count()
+    if again:
+        _forget(store, pool, upstream, count)
+    before = store.position().number
     for _ in range(ATTEMPTS):
         try:
             before = min(before, _agree(store, pool, upstream, count))
@@ -159,26 +166,39 @@ def follow(
     raise WalletError(f"the chain of {upstream.address} turned {ATTEMPTS} times during the scan; scan again")
 
 
+def _forget(store: NoteStore, pool: Pool, upstream: Node, count: _Count) -> None:
+    """Forget all blocks, unless the upstream does not have the first one's receipts any more."""
+    if _height(pool, upstream):
+        _receipts(upstream, 1)
+    count.rolled_back += store.position().number
+    store.roll_back(0)
+
+
 def _agree(store: NoteStore, pool: Pool, upstream: Node, count: _Count) -> int:
     """Go back to the last block that both have; its number."""
+    height, here = _height(pool, upstream), store.position()
+    if height < store.oldest():
+        raise _behind(upstream, height, here.number)
+    number = min(here.number, height)
+    while number and store.hash_of(number) != _block(upstream, number).hash:
+        number = number - 1 if number > store.oldest() else 0
+    if number == height < here.number:
+        raise _behind(upstream, height, here.number)
+    if number < here.number:
+        store.roll_back(number)
+        count.rolled_back += here.number - number
+    return number
+
+
+def _height(pool: Pool, upstream: Node) -> int:
+    """The number of the upstream's last block, if it is of the pool's chain."""
     status = upstream.get_status()
     if status.genesis_hash != pool.genesis:
         raise WalletError(
             f"{upstream.address} is of a chain whose genesis is {status.genesis_hash.hex()}, the wallet's is "
             f"{pool.genesis.hex()}"
         )
-    here = store.position()
-    if status.number < store.oldest():
-        raise _behind(upstream, status.number, here.number)
-    number = min(here.number, status.number)
-    while number and store.hash_of(number) != _block(upstream, number).hash:
-        number = number - 1 if number > store.oldest() else 0
-    if number == status.number < here.number:
-        raise _behind(upstream, status.number, here.number)
-    if number < here.number:
-        store.roll_back(number)
-        count.rolled_back += here.number - number
-    return number
+    return status.number
 
 
 def _behind(upstream: Node, number: int, here: int) -> WalletError:
@@ -266,7 +286,8 @@ def _check(
             return False
         raise ProofRefused(
             f"the receipts that the upstream {upstream.address} gave do not make up the note tree of block {number}, or its "
-            "proof does not show it; do not trust it"
+            "proof does not show it; do not trust it. If others are refused too, an earlier one lied about a block: "
+            "`supervm wallet scan --again` forgets what was scanned, and begins with the first block"
         )
     return True
 

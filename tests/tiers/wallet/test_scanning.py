@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
@@ -14,7 +15,7 @@ from supervm.crypto.shielded_keys import Seed
 from supervm.engine.blocks.receipts import Path
 from supervm.kernels.arrays import integers
 from supervm.tiers.node.errors import ProofRefused, UpstreamFailed, WalletError
-from supervm.tiers.node.wallet import Wallet
+from supervm.tiers.node.wallet import Progress, Wallet
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.wallet import scanning
 from supervm.tiers.wallet.note_store import NoteStore, Pool
@@ -300,6 +301,69 @@ def test_what_a_liar_left_behind_is_asked_for_again(store, monkeypatch):
     with pytest.raises(ProofRefused):
         follow(store, ALICE.view_key, Lying(chain, "GetReceipts", _hide))
     assert store.position().number == 4
+
+
+class Early(Lying):
+    """It says of each block what the next one did."""
+
+    def __init__(self, chain):
+        super().__init__(chain, "", None)
+
+    def call(self, method, request):
+        if method != "GetReceipts":
+            return super().call(method, request)
+        if request.number == len(self.chain.blocks):
+            return pb.GetReceiptsReply(receipts=receipts_of([Path.FAST], [()]).to_bytes())
+        return self.chain.call(method, pb.GetReceiptsRequest(number=request.number + 1))
+
+
+def test_a_leaf_one_block_early_and_a_turn(tmp_path):
+    """No upstream helps the wallet then, until it scans again; payments and what they reserve are kept."""
+    with Wallet(tmp_path / "wallet") as wallet:
+        store, chain = NoteStore(wallet.database), PoolChain()
+        account = wallet.create()
+        chain.mine(paid(chain, ALICE, 5, 6))
+        chain.mine()
+        scanned(store, chain)
+        sent = [wallet.sign(account, ADDRESS, also=lambda hash: store.reserve([0], hash))]
+        sent.append(wallet.sign(account, ADDRESS))
+        wallet.note([dataclasses.replace(sent[1], state=Progress.IN_BLOCK, number=2)])
+        chain.mine()
+        chain.mine(paid(chain, ALICE, 7))
+        scanned(store, Early(chain))
+        assert [(note.amount, note.block) for note in store.notes()] == [(5, 1), (6, 1), (7, 3)]
+        chain.turn(3)
+        chain.mine(paid(chain, ALICE, 8))
+        chain.mine(paid(chain, ALICE, 9))
+        for _ in range(2):
+            with pytest.raises(ProofRefused, match="scan --again"):
+                scanned(store, chain)
+        assert (store.position().number, store.proved()) == (3, 3)
+        late = PoolChain()
+        with pytest.raises(UpstreamFailed, match="pruned"):
+            scanned(store, Pruned(chain), again=True)
+        assert len(store.notes()) == 3
+        found = scanned(store, chain, again=True)
+        assert (found.blocks, found.found, found.rolled_back) == (5, 4, 3)
+        assert [note.amount for note in store.notes()] == [5, 6, 8, 9]
+        assert [note.amount for note in store.available()] == [6, 8, 9]
+        assert integers(store.root()[None]) == [oracle.root(chain.leaves)]
+        assert [each.state for each in wallet.queue()] == [Progress.QUEUED, Progress.SENT]
+        assert [each.hash for each in wallet.queue()] == [each.hash for each in sent]
+        scanned(store, late, again=True)
+        assert (store.position().number, store.notes()) == (0, [])
+
+
+class Pruned(Lying):
+    """It has the receipts of its last blocks alone."""
+
+    def __init__(self, chain):
+        super().__init__(chain, "", None)
+
+    def call(self, method, request):
+        if method == "GetReceipts" and request.number == 1:
+            raise UpstreamFailed(self.address, method, "NOT_FOUND", "pruned")
+        return super().call(method, request)
 
 
 class Forging(Lying):
