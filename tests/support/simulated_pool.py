@@ -17,15 +17,21 @@ from supervm.crypto.messages import Messages
 from supervm.crypto.note_encryption import encrypt
 from supervm.crypto.oracle import notes as oracle
 from supervm.crypto.params.notes import FIELD
-from supervm.crypto.shielded_keys import Address
+from supervm.crypto.shielded_keys import Address, Seed
 from supervm.crypto.sparse_merkle import SparseMerkleTree
 from supervm.engine.blocks.receipts import Path, Receipts
 from supervm.tiers.service.v1 import node_pb2 as pb
+from supervm.tiers.wallet.note_store import NoteStore
+from supervm.tiers.wallet.scanning import Scanned, follow, start_following
 
 CHAIN, ADDRESS, UNIT = 7, b"\x0b" * 20, 10**9
 POOL = oracle.pool_id(CHAIN, int.from_bytes(ADDRESS))
 GENESIS = b"\x9e" * 32
+RULES = hashlib.sha256(b"supervm/pool/ringct_v1/1" + UNIT.to_bytes(8)).digest()
+"""What stands in the state where contracts have the hash of their code."""
+
 R = FIELD.modulus
+ALICE, BOB = Seed(b"a" * 32), Seed(b"b" * 32)
 
 Made = tuple[bytes, bytes]
 """Commitment and bytes of a new note."""
@@ -73,6 +79,7 @@ class PoolChain:
         self.blocks: list[Block] = []
         self.leaves: list[int] = []
         self.asked: list[str] = []
+        self.code = RULES
 
     # What happens ----------------------------------------------------------------------------------------
 
@@ -109,12 +116,11 @@ class PoolChain:
         )
 
     def get_proof(self, key: bytes) -> pb.GetProofReply:
-        tree = SparseMerkleTree("sha256")
-        keys = [b"\0" + bytes(20), b"\1" + ADDRESS + b"tree", b"\1" + ADDRESS + b"unit"]
-        values = [bytes(40), self.tree_value(), UNIT.to_bytes(8)]
-        tree.add_keys(0, keys)
-        root = tree.update(np.arange(3, dtype=np.uint32), Messages.of(values), np.ones(3, np.bool_))
-        known = dict(zip(keys, values, strict=True))
+        tree, known = SparseMerkleTree("sha256"), self.state()
+        values = list(known.values())
+        tree.add_keys(0, list(known))
+        numbers = np.arange(len(known), dtype=np.uint32)
+        root = tree.update(numbers, Messages.of(values), np.ones(len(known), np.bool_))
         proof = tree.prove(key, value_of=lambda number: values[number])
         return pb.GetProofReply(
             number=len(self.blocks),
@@ -123,6 +129,16 @@ class PoolChain:
             proof=proof.to_bytes(),
             hash_function="sha256",
         )
+
+    def state(self) -> dict[bytes, bytes]:
+        """Keys and values: an account's, and those of the pool that are asked for."""
+        storage = b"\1" + ADDRESS
+        own = {
+            storage + b"tree": self.tree_value(),
+            storage + b"unit": UNIT.to_bytes(8),
+            b"\2" + ADDRESS: self.code,
+        }
+        return {b"\0" + bytes(20): bytes(40), **own}
 
     def tree_value(self) -> bytes:
         """What the state has under the pool's `tree`."""
@@ -153,6 +169,17 @@ class PoolChain:
             events.append(tuple(rows))
         paths = [Path.FAST, *[Path.PRIVACY] * (len(events) - 1)]
         return pb.GetReceiptsReply(receipts=receipts_of(paths, events).to_bytes())
+
+
+def paid(chain: PoolChain, seed: Seed, *amounts: int, memo: bytes = b"") -> Transaction:
+    """A transaction that pays somebody one or two notes."""
+    return chain.transaction(*(note_for(chain.rng, seed.view_key.address, each, memo) for each in amounts))
+
+
+def scanned(store: NoteStore, chain: Any, seed: Seed = ALICE, **more: Any) -> Scanned:
+    """What a wallet's scan of a node's chain comes to; it follows the pool from then on."""
+    start_following(store, chain, ADDRESS, CHAIN)
+    return follow(store, seed.view_key, chain, **more)
 
 
 def receipts_of(paths: list[Path], events: list[tuple[bytes, ...]]) -> Receipts:

@@ -103,9 +103,9 @@ def scan(
         upstream_of(settings) as node,
         console.progress_line() as line,
     ):
-        if pool is not None:
-            start_following(store, node, options.from_hex("pool", pool, 20), chain_id)
         trusted = None if root is None else options.from_hex("root", root, 32)
+        if pool is not None:
+            start_following(store, node, options.from_hex("pool", pool, 20), chain_id, root=trusted)
         found = follow(
             store,
             key.view_key(),

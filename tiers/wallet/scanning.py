@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A wallet follows a pool: it asks a node for the receipts of every block, finds its notes, and checks the tree by a proof.
 
-A node that is asked may lie. What it says is kept only as far as it is one chain, and at the end the note tree must be the
-one that the state has, which a Merkle proof shows against a root that the caller trusts, or that the node states.
+A node that is asked may lie. What it says is kept only as far as it is one chain, and at the end Merkle proofs must show,
+against a root that the caller trusts or that the node states, that the state has the same note tree, and that a pool stands
+at the address.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from supervm.crypto.params.notes import TREE_DEPTH
 from supervm.crypto.shielded_keys import ViewKey
 from supervm.crypto.sparse_merkle import HASHES, verify_proof
 from supervm.engine.blocks.receipts import Receipts
+from supervm.engine.state.keys import CODE, STORAGE
+from supervm.engine.state.pools import rules_hash
 from supervm.kernels.array_types import Bytes, Words
 from supervm.kernels.arrays import number_words
 from supervm.kernels.errors import ArgumentError
@@ -102,13 +105,20 @@ class _Turned(Exception):
     """The chain is another one than a moment ago."""
 
 
-def start_following(store: NoteStore, upstream: Node, address: bytes, chain_id: int) -> Pool:
-    """Have a wallet follow the pool at an address; the pool.
+def start_following(
+    store: NoteStore, upstream: Node, address: bytes, chain_id: int, *, root: bytes | None = None
+) -> Pool:
+    """Have a wallet follow the pool at an address, once it is proved to be one; the pool.
+
+    Args:
+        root: as for `follow`.
 
     Raises:
         WalletError: there is no pool, or the wallet follows another one.
+        ProofRefused: a proof shows something else, or the upstream is at another root than the trusted one.
         UpstreamFailed: no answer.
     """
+    _require_root(root)
     genesis = upstream.get_status().genesis_hash
     request = pb.GetStorageRequest(contract=address, key=b"unit")
     stated = upstream.call("GetStorage", request)
@@ -116,6 +126,7 @@ def start_following(store: NoteStore, upstream: Node, address: bytes, chain_id: 
     if not unit:
         raise WalletError(f"no shielded pool stands at {address.hex()} of the chain of {upstream.address}")
     pool = Pool(chain_id, address, unit, genesis)
+    _require_pool(pool, upstream, root)
     store.follow(pool)
     return pool
 
@@ -129,7 +140,7 @@ def follow(
     again: bool = False,
     tell: Callable[[float], None] = lambda part: None,
 ) -> Scanned:
-    """Scan all blocks behind those that the wallet has; then have its tree proved.
+    """Scan all blocks behind those that the wallet has; then have its tree proved, and that it is a pool's.
 
     Args:
         root: the state root of the upstream's last block, if the caller has it from where it trusts it; 32 bytes.
@@ -139,7 +150,8 @@ def follow(
         tell: told how far it is, 0 … 1.
 
     Raises:
-        WalletError: the wallet follows no pool, is ahead of the upstream, or the receipts do not fit the pool.
+        WalletError: the wallet follows no pool, or what is proved to be none, is ahead of the upstream, or the receipts do
+            not fit the pool.
         ProofRefused: the tree is not the one that the state has, or a proof shows something else. The wallet goes back to
             the last block that was proved. Or the upstream is at another root than the trusted one.
         UpstreamFailed: no answer. What was scanned is kept, and counts once a later scan has proved it.
@@ -147,8 +159,7 @@ def follow(
     pool = store.pool()
     if pool is None:
         raise WalletError("the wallet follows no pool; name it once: --pool ADDRESS")
-    if root is not None and len(root) != 32:
-        raise ArgumentError("root", f"{len(root)} bytes", "32 bytes")
+    _require_root(root)
     count = _Count()
     if again:
         _forget(store, pool, upstream, count)
@@ -261,25 +272,13 @@ def _check(
 ) -> bool:
     """Whether the tree is proved to be the state's; False if there is more to scan: the upstream has gone on, or what an
     earlier scan left without a proof, from behind block `before` on, is to be asked for again."""
-    key = b"\1" + pool.address + b"tree"
+    key = bytes([STORAGE]) + pool.address + b"tree"
     reply = upstream.get_proof(key)
     if reply.number != number:
         return False
-    if root is not None and reply.state_root != root:
-        raise ProofRefused(
-            f"the upstream is at block {reply.number} with root {reply.state_root.hex()}, not at the trusted {root.hex()}; "
-            "take the root of that block from where you trust it"
-        )
-    value = reply.value if reply.HasField("value") else None
-    sound = (
-        reply.hash_function in HASHES
-        and len(reply.state_root) == 32
-        and value is not None
-        and len(value) == _TREE_BYTES
-        and verify_proof(reply.state_root, key, value, reply.proof, hash=reply.hash_function)
-    )
+    shown, value = _shown(reply, key, root)
     position = store.position()
-    if not sound or value is None or not _same_tree(store, position, value):
+    if not shown or value is None or not _same_tree(store, position, value):
         proved = store.proved()
         store.roll_back(proved if store.hash_of(proved) is not None else 0)
         if before > proved:
@@ -289,11 +288,48 @@ def _check(
             "proof does not show it; do not trust it. If others are refused too, an earlier one lied about a block: "
             "`supervm wallet scan --again` forgets what was scanned, and begins with the first block"
         )
+    _require_pool(pool, upstream, root)
     return True
+
+
+def _require_pool(pool: Pool, upstream: Node, root: bytes | None) -> None:
+    """Have it proved that the pool is one. A contract may store a unit and a tree, but it has another hash of its code."""
+    key = bytes([CODE]) + pool.address
+    reply = upstream.get_proof(key)
+    shown, value = _shown(reply, key, root)
+    if not shown:
+        raise ProofRefused(
+            f"the proof of block {reply.number} does not show what the upstream {upstream.address} says stands at "
+            f"{pool.address.hex()}; do not trust it"
+        )
+    if value != rules_hash(pool.unit):
+        raise WalletError(
+            f"no shielded pool of unit {pool.unit} stands at {pool.address.hex()} of the chain of {upstream.address}, but "
+            f"{'nothing' if value is None else 'a contract, or a pool of another unit'}: block {reply.number} proves it"
+        )
+
+
+def _require_root(root: bytes | None) -> None:
+    if root is not None and len(root) != 32:
+        raise ArgumentError("root", f"{len(root)} bytes", "32 bytes")
+
+
+def _shown(reply: pb.GetProofReply, key: bytes, root: bytes | None) -> tuple[bool, bytes | None]:
+    """Whether a proof shows the value of a key, and the value. Raises: ProofRefused: it is not under the trusted root."""
+    if root is not None and reply.state_root != root:
+        raise ProofRefused(
+            f"the upstream is at block {reply.number} with root {reply.state_root.hex()}, not at the trusted {root.hex()}; "
+            "take the root of that block from where you trust it"
+        )
+    value = reply.value if reply.HasField("value") else None
+    known = reply.hash_function in HASHES and len(reply.state_root) == 32
+    return known and verify_proof(reply.state_root, key, value, reply.proof, hash=reply.hash_function), value
 
 
 def _same_tree(store: NoteStore, position: Position, value: bytes) -> bool:
     """Whether the stored tree is the one that the state has."""
+    if len(value) != _TREE_BYTES:
+        return False
     size = int.from_bytes(value[:_COUNT_BYTES])
     rows = np.frombuffer(value[2 * _COUNT_BYTES :], np.uint8).reshape(TREE_DEPTH, _ROW_BYTES)[:, ::-1]
     frontier = np.ascontiguousarray(rows).view("<u8").astype(np.uint64)

@@ -111,6 +111,26 @@ def test_from_a_balance_to_another(tmp_path, alice, node):
     found = run("wallet", "balance", "--wallet", auditor, "--notes")
     assert found["available"] == 8
     assert [note["amount"] for note in found["notes"]] == [100, 40, 8]
+    seed, restored = tmp_path / "seed", str(tmp_path / "restored")
+    seed.write_text(run("wallet", "export-seed", "--wallet", folder)["seed"])
+    assert run("wallet", "import-seed", seed, "--wallet", restored)["address"] == own
+    scan(restored, "--pool", pool)
+    states = [
+        [
+            (note["amount"], note["state"])
+            for note in run("wallet", "balance", "--wallet", each, "--notes")["notes"]
+        ]
+        for each in (folder, restored)
+    ]
+    assert states[0] == states[1]
+    again = scan(folder, "--again")
+    assert again["rolled_back"] == again["blocks"] == again["block"]
+    assert (again["found"], run("wallet", "balance", "--wallet", folder)["available"]) == (3, 8)
+    settle()
+    problem = run(
+        "wallet", "scan", "--wallet", str(tmp_path / "lost"), *upstream, "--pool", RECIPIENT, code=2
+    )
+    assert "no shielded pool stands at" in problem["error"]["message"]
     problem = run("wallet", "unshield", "--wallet", auditor, "--to", RECIPIENT, "--amount", 1, *pay, code=2)
     assert "view key" in problem["error"]["message"]
     problem = run("wallet", "send", "--wallet", folder, "--to", to_bob, "--amount", 9, *pay, code=2)
