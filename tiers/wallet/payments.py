@@ -21,6 +21,7 @@ from supervm.crypto.messages import Messages
 from supervm.crypto.note_encryption import encrypt
 from supervm.crypto.params.notes import AMOUNT_BITS, TREE_DEPTH
 from supervm.crypto.shielded_keys import Address, Seed
+from supervm.engine.privacy.shielded_calls import CIRCUIT, ENTRY, NOTES
 from supervm.engine.privacy.transaction_proofs import encode_proofs
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.transactions.encoding import proof_bindings
@@ -31,11 +32,7 @@ from supervm.kernels.progress import Progress, untold
 from supervm.tiers.node.errors import WalletError
 from supervm.tiers.node.wallet import Queued, Wallet
 from supervm.tiers.wallet.note_store import Note, NoteStore, Pool
-from supervm.tiers.wallet.selection import MOST_NOTES, choose
-
-CIRCUIT = "ringct_v1"
-ENTRY = b"transact"
-"""Of a pool."""
+from supervm.tiers.wallet.selection import choose
 
 GAS_LIMIT = 200_000
 """154,156 of a call and its data, 976 of an account that an unshield makes, and room."""
@@ -193,12 +190,12 @@ def _proof(
 
 def _spent(store: NoteStore, pool: Pool, seed: Seed, spent: Sequence[Note]) -> dict[str, Any]:
     """The inputs of the circuit about two spent notes, in random order."""
-    own, drawn = seed.secret, integers(notes.draw(2 * MOST_NOTES))
+    own, drawn = seed.secret, integers(notes.draw(2 * NOTES))
     rows: list[tuple[int, int, int, int, list[int]]] = [
         (note.amount, own, note.blinding, note.place, integers(np.array(store.path(note.place))))
         for note in spent
     ]
-    while len(rows) < MOST_NOTES:
+    while len(rows) < NOTES:
         rows.append((0, drawn.pop(), drawn.pop(), 0, [0] * TREE_DEPTH))
     secrets.SystemRandom().shuffle(rows)
     amounts, owners, blindings, places, paths = zip(*rows, strict=True)
@@ -219,11 +216,11 @@ def _spent(store: NoteStore, pool: Pool, seed: Seed, spent: Sequence[Note]) -> d
 def _made(pool: Pool, seed: Seed, made: Sequence[Output]) -> dict[str, Any]:
     """The inputs of the circuit about two new notes, in random order, and their bytes, `encrypted`."""
     outputs = list(made)
-    while len(outputs) < MOST_NOTES:
+    while len(outputs) < NOTES:
         outputs.append(Output(seed.view_key.address, 0))
     secrets.SystemRandom().shuffle(outputs)
     amounts, owners = [each.amount for each in outputs], [each.address.owner for each in outputs]
-    blindings = notes.draw(MOST_NOTES)
+    blindings = notes.draw(NOTES)
     leaves = integers(notes.commitments(np.array(amounts, np.uint64), _words(owners), blindings))
     own_pool = notes.pool_id(pool.chain_id, pool.address)
     encrypted = [

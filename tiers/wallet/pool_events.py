@@ -7,16 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from supervm.crypto.note_encryption import NOTE_BYTES
 from supervm.engine.blocks.receipts import Path, Receipts
+from supervm.engine.execution.shielded import EVENT_BYTES, INDEX_BYTES
+from supervm.engine.privacy.shielded_calls import NOTES
 from supervm.kernels.array_types import Bytes, Indices
 from supervm.tiers.node.errors import WalletError
 
-NOTES = 2
-"""That a transaction makes, and spends."""
-
-EVENT_BYTES = 8 + 32 + 32 + NOTE_BYTES
-"""Of a note: index, commitment, nullifier, the note's bytes."""
+_ELEMENT = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +49,7 @@ def events_of(receipts: Receipts, size: int, number: int) -> Events:
     firsts = _candidates(receipts)
     bytes_of = receipts.events.offsets[firsts][:, None] + np.arange(NOTES * EVENT_BYTES)
     rows = receipts.events.data[bytes_of].reshape(len(firsts), NOTES, EVENT_BYTES)
-    places = np.ascontiguousarray(rows[..., :8]).view(">u8")[..., 0].astype(np.uint64)
+    places = np.ascontiguousarray(rows[..., :INDEX_BYTES]).view(">u8")[..., 0].astype(np.uint64)
     pairs = np.flatnonzero(places[:, 1] == places[:, 0] + np.uint64(1))
     found, at = np.unique(places[pairs, 0], return_index=True)
     at = at[found >= size]
@@ -66,7 +63,8 @@ def events_of(receipts: Receipts, size: int, number: int) -> Events:
         )
     rows = rows[taken]
     flat = rows.reshape(-1, EVENT_BYTES)
-    return Events(flat[:, 8:40].copy(), flat[:, 40:72].copy(), flat[:, 72:].copy())
+    ends = (INDEX_BYTES, INDEX_BYTES + _ELEMENT, INDEX_BYTES + 2 * _ELEMENT)
+    return Events(*(part.copy() for part in np.split(flat, ends, axis=1)[1:]))
 
 
 def _candidates(receipts: Receipts) -> Indices:

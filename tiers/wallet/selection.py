@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from supervm.engine.privacy.shielded_calls import NOTES
 from supervm.tiers.node.errors import WalletError
 from supervm.tiers.wallet.note_store import Note
-
-MOST_NOTES = 2
-"""That a transaction can spend."""
 
 
 def choose(notes: Sequence[Note], needed: int) -> list[Note]:
@@ -54,9 +52,9 @@ def merges(notes: Sequence[Note], needed: int) -> list[list[Note]]:
         taken.append(note)
     if sum(each.amount for each in taken) < needed:
         raise _lacking(ordered[::-1], needed)
-    if len(taken) <= MOST_NOTES:
+    if len(taken) <= NOTES:
         return []
-    return [taken[at : at + MOST_NOTES] for at in range(0, len(taken) - 1, MOST_NOTES)]
+    return [taken[at : at + NOTES] for at in range(0, len(taken) - 1, NOTES)]
 
 
 def _lacking(ordered: Sequence[Note], needed: int) -> WalletError:
@@ -65,7 +63,7 @@ def _lacking(ordered: Sequence[Note], needed: int) -> WalletError:
     whole = sum(amounts)
     if whole < needed:
         return WalletError(f"{needed} units are needed, and {whole} are available in {len(amounts)} notes")
-    largest = amounts[-MOST_NOTES:]
+    largest = amounts[-NOTES:]
     return WalletError(
         f"{needed} units are needed, and a transaction spends two notes at most: the largest have {largest[1]} and "
         f"{largest[0]}, all {len(amounts)} together {whole}. `supervm wallet merge --amount {needed}` makes them fewer"
