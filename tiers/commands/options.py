@@ -47,6 +47,10 @@ Groth16Keys = Annotated[
     str | None,
     typer.Option("--groth16-keys", help="A folder of Groth16 verification keys, ID.json for the circuit ID."),
 ]
+AllowTestKey = Annotated[
+    bool,
+    typer.Option("--allow-test-key", help="Take a --key that is made for tests: its proofs can be forged."),
+]
 AllowTestKeys = Annotated[
     bool,
     typer.Option(

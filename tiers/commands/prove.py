@@ -48,9 +48,7 @@ def prove(
     precompile: Annotated[
         Path | None, typer.Option(help="Write it here too, as Ethereum's precompiles have points.")
     ] = None,
-    allow_test_key: Annotated[
-        bool, typer.Option("--allow-test-key", help="Take a key that is made for tests alone.")
-    ] = False,
+    allow_test_key: options.AllowTestKey = False,
     check_subgroup: Annotated[
         bool, typer.Option("--check-subgroup", help="Check that the key's points are in the subgroup.")
     ] = False,

@@ -57,12 +57,7 @@ def verify(
     ] = None,
     proof: Annotated[Path | None, typer.Option(help="One proof, a proof.json.")] = None,
     public: Annotated[Path | None, typer.Option(help="Its public inputs, a public.json.")] = None,
-    allow_test_key: Annotated[
-        bool,
-        typer.Option(
-            "--allow-test-key", help="Take a --key that is made for tests: its proofs can be forged."
-        ),
-    ] = False,
+    allow_test_key: options.AllowTestKey = False,
     kzg_setup: Annotated[
         Path | None, typer.Option("--kzg-setup", help="Verify a FILE of blobs under this trusted setup.")
     ] = None,

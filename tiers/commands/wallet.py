@@ -43,9 +43,6 @@ Amount = Annotated[int, typer.Option(help="Units of the pool.")]
 Fee = Annotated[int, typer.Option(help="Units that go to the fee collector.")]
 Memo = Annotated[str, typer.Option(help="For the owner of the new note, at most 71 bytes.")]
 Key = Annotated[Path, typer.Option("--key", help="The proving key of ringct_v1, a .zkey.")]
-AllowTestKey = Annotated[
-    bool, typer.Option("--allow-test-key", help="Take a key that is made for tests alone.")
-]
 GasLimit = Annotated[int, typer.Option(help="Gas limit.")]
 GasPrice = Annotated[int, typer.Option(help="Gas price.")]
 
@@ -150,7 +147,7 @@ def shield(
     gas_limit: GasLimit = GAS_LIMIT,
     gas_price: GasPrice = 1,
     upstream: SendTo = None,
-    allow_test_key: AllowTestKey = False,
+    allow_test_key: options.AllowTestKey = False,
     upstream_token: options.UpstreamToken = None,
     upstream_tls_authorities: options.UpstreamAuthorities = None,
     upstream_tls_certificate: options.UpstreamCertificate = None,
@@ -180,7 +177,7 @@ def send(
     gas_limit: GasLimit = GAS_LIMIT,
     gas_price: GasPrice = 1,
     upstream: SendTo = None,
-    allow_test_key: AllowTestKey = False,
+    allow_test_key: options.AllowTestKey = False,
     upstream_token: options.UpstreamToken = None,
     upstream_tls_authorities: options.UpstreamAuthorities = None,
     upstream_tls_certificate: options.UpstreamCertificate = None,
@@ -209,7 +206,7 @@ def unshield(
     gas_limit: GasLimit = GAS_LIMIT,
     gas_price: GasPrice = 1,
     upstream: SendTo = None,
-    allow_test_key: AllowTestKey = False,
+    allow_test_key: options.AllowTestKey = False,
     upstream_token: options.UpstreamToken = None,
     upstream_tls_authorities: options.UpstreamAuthorities = None,
     upstream_tls_certificate: options.UpstreamCertificate = None,
@@ -238,7 +235,7 @@ def merge(
     gas_limit: GasLimit = GAS_LIMIT,
     gas_price: GasPrice = 1,
     upstream: SendTo = None,
-    allow_test_key: AllowTestKey = False,
+    allow_test_key: options.AllowTestKey = False,
     upstream_token: options.UpstreamToken = None,
     upstream_tls_authorities: options.UpstreamAuthorities = None,
     upstream_tls_certificate: options.UpstreamCertificate = None,
