@@ -287,9 +287,17 @@ Database.write = blocking
         process(*full(tmp_path, *PORT), patch=stuck) as (child, ready),
         grpc.insecure_channel(ready["grpc"]) as channel,
     ):
-        requests = (pb.SubmitBlocksRequest(block=data).SerializeToString() for data in files)
-        call = channel.stream_stream(SUBMIT)(requests, timeout=LATE)
+        acknowledged = threading.Event()
+
+        def requests():
+            """The first block alone: with others behind it, the disk could be stuck before its acknowledgement is out."""
+            for data in files:
+                yield pb.SubmitBlocksRequest(block=data).SerializeToString()
+                acknowledged.wait(LATE)
+
+        call = channel.stream_stream(SUBMIT)(requests(), timeout=LATE)
         next(call)
+        acknowledged.set()
         until((tmp_path / "stuck").exists)
         for number in signals[:-1]:
             child.send_signal(number)
