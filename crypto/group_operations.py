@@ -23,6 +23,7 @@ import numpy.typing as npt
 from supervm.crypto import cuda
 from supervm.crypto.params import bls12_381, bn254
 from supervm.crypto.signatures.batch import for_slices
+from supervm.crypto.subgroup_batches import all_in_subgroup, plan
 from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import borrow
 from supervm.kernels.cpu.backends import CPU_BACKENDS, register_on_cpu
@@ -36,7 +37,7 @@ from supervm.kernels.cpu.curves.batch_operations import (
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.curves.decode import decode_slice, lift_slice
 from supervm.kernels.cpu.curves.map_to_curve import map_slice
-from supervm.kernels.point_checks import CURVE, SUBGROUP
+from supervm.kernels.point_checks import CURVE, INFINITE, SUBGROUP
 from supervm.kernels.spec import GroupSpec
 
 Small = npt.NDArray[np.int8]
@@ -62,6 +63,19 @@ def _flat(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _decode(
     curve: Curve, rows: Words, flags: Small, compressed: bool, check: int, points: Words, verdicts: Small
 ) -> None:
+    """Whether many points are in the subgroup is tested for all together; if that fails, for each by itself."""
+    rounds = plan(curve.spec.name, len(verdicts)) if check == SUBGROUP else None
+    if rounds:
+        _decode_each(curve, rows, flags, compressed, CURVE, points, verdicts)
+        there = points.reshape(len(verdicts), -1)[verdicts == 1]
+        if all_in_subgroup(curve, there, rounds, partial(_tested, curve)):
+            return
+    _decode_each(curve, rows, flags, compressed, check, points, verdicts)
+
+
+def _decode_each(
+    curve: Curve, rows: Words, flags: Small, compressed: bool, check: int, points: Words, verdicts: Small
+) -> None:
     words, marks, results = _flat(rows), _flat(flags), points.reshape(-1)
     whole = np.empty(2 * words.size, np.uint64) if compressed else words
     check = max(check, CURVE) if compressed else check
@@ -74,9 +88,21 @@ def _decode(
     for_slices(len(verdicts), piece)
 
 
+def _infinite(rows: Words) -> Small:
+    """Flags of rows of words."""
+    return np.where(rows.any(axis=1), 0, INFINITE).astype(np.int8)
+
+
+def _tested(curve: Curve, rows: Words) -> Small:
+    """The verdicts of points, each by itself."""
+    verdicts = np.empty(len(rows), np.int8)
+    _decode_each(curve, rows, _infinite(rows), False, SUBGROUP, np.empty(rows.size, np.uint64), verdicts)
+    return verdicts
+
+
 def _subgroup(curve: Curve, rows: Words, verdicts: Small) -> None:
-    infinite = np.where(rows.reshape(len(rows), 2 * curve.spec.field.words).any(axis=1), 0, 2).astype(np.int8)
-    _decode(curve, rows, infinite, False, SUBGROUP, np.empty(rows.size, np.uint64), verdicts)
+    points = rows.reshape(len(rows), 2 * curve.spec.field.words)
+    _decode(curve, points, _infinite(points), False, SUBGROUP, np.empty(points.size, np.uint64), verdicts)
 
 
 def _batch(operation: int, curve: Curve, first: Words, second: Words, points: Words, verdicts: Small) -> None:
