@@ -33,6 +33,7 @@ from supervm.benchmarks.peers import (
 )
 from supervm.benchmarks.workloads import access
 from supervm.benchmarks.workloads.bls import BlsItems, committees, signed
+from supervm.benchmarks.workloads.compressed_points import compressed
 from supervm.benchmarks.workloads.groth16 import proofs
 from supervm.benchmarks.workloads.hashes import fixed_length, mixed_lengths
 from supervm.benchmarks.workloads.kzg import COMMIT, VERIFY, blobs
@@ -221,13 +222,13 @@ def pairings() -> list[Case]:
 
 
 def bls() -> list[Case]:
-    """Keys in G1, each signature on a message of its own, or all on one; and committees of 512 keys."""
+    """Keys in G1, each signature on a message of its own, or all on one; committees of 512 keys; points that are read."""
     rows: list[tuple[str, Callable[[int], BlsItems], tuple[int, int], Makers]] = [
         ("", signed(False), (4_096, 512), [bls12_381.blspy_signature, bls12_381.milagro_signature]),
         ("one message", signed(True), (4_096, 512), [bls12_381.blspy_signature]),
         ("512 keys", committees(), (64, 16), [bls12_381.blspy_committee]),
     ]
-    return [
+    verified = [
         _case(
             "bls.verify",
             variant,
@@ -241,6 +242,18 @@ def bls() -> list[Case]:
         )
         for variant, make, batches, makers in rows
     ]
+    read = [
+        _case(
+            f"bls12_381.{group}.decode",
+            "compressed",
+            (100_000, 8_192),
+            compressed(group),
+            [bls12_381.blspy_points],
+            corrupted=_damaged(compressed(group)),
+        )
+        for group in ("g1", "g2")
+    ]
+    return verified + read
 
 
 def groth16() -> list[Case]:

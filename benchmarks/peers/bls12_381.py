@@ -12,6 +12,7 @@ import numpy as np
 from supervm.benchmarks.cases import Answers, Peer
 from supervm.benchmarks.peers import version
 from supervm.benchmarks.workloads.bls import BlsItems
+from supervm.benchmarks.workloads.compressed_points import CompressedPoints
 from supervm.benchmarks.workloads.pairings import PairingChecks
 from supervm.crypto import curves
 from supervm.kernels.array_types import Words
@@ -61,6 +62,27 @@ def _mcl(points: Words) -> list[bytes]:
     odd = np.ascontiguousarray(points[:, 1]).reshape(len(points), -1)[:, 0] & np.uint64(1)
     x[:, -1] |= (odd << np.uint64(7)).astype(np.uint8)
     return [each.tobytes() for each in x]
+
+
+def blspy_points() -> Peer:
+    """`from_bytes`, which tests the subgroup too."""
+    released = version("blspy")
+
+    def prepare(workload: CompressedPoints) -> Callable[[], Answers]:
+        module = importlib.import_module("blspy")
+        read = {"g1": module.G1Element, "g2": module.G2Element}[workload.group].from_bytes
+        rows = [row.tobytes() for row in workload.encoded]
+
+        def accepted(row: bytes) -> bool:
+            try:
+                read(row)
+            except ValueError:
+                return False
+            return True
+
+        return lambda: [accepted(row) for row in rows]
+
+    return Peer("blspy (blst)", released, prepare)
 
 
 def blspy_signature() -> Peer:
