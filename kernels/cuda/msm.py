@@ -2,7 +2,8 @@
 """Multi-scalar multiplication on a device by Pippenger's buckets with signed windows.
 
 1. *Points* are checked and brought into Montgomery form, once for resident ones, with multiples 2^(bits·shared·k)·P.
-2. *Keys*: the bucket of every point in every window; a stable radix sort brings equal ones together.
+2. *Keys*: the bucket of every point in every window; a stable radix sort brings equal ones together. What has no bucket goes
+   with the first, marked by a bit that is not sorted by, which may save a pass.
 3. *Rounds* (`run_sums.cuh`): every thread adds up a stretch of the sorted entries, whatever buckets they are of; what a
    stretch has of a bucket that goes on in the next is an entry of the next, far shorter round. So a bucket that holds all
    points costs what many small ones do.
@@ -16,6 +17,9 @@ are the same. At 60 and 27 G/s of products of eight and of twelve words on an H1
 
 Points and scalars that lie on the device are read where they are; others are sent.
 
+Several sums over the same points are queued together (`GroupProgram.sort`): a bucket's number then says of which sum it is,
+so that many small sums cost the launches of one. Two groups whose points belong to the same scalars share the sort.
+
 Device memory for n points at a time of c-word (32 bits) coordinates, which stand in rows of r = 2·c words, 24 on Edwards
 curves: 4·r·n·levels + 33·n for points and scalars, 24·n·w for sorting, 16·c·B·w for sums, (16·c + 4)·4·n·w/length for
 slots and twice (16·c + 4)·2·B·w/SEGMENT for segments (`Plan.bytes`). Two pieces are in flight, unless one is all.
@@ -24,7 +28,7 @@ slots and twice (16·c + 4)·2·B·w/SEGMENT for segments (`Plan.bytes`). Two pi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,92 +41,26 @@ from supervm.kernels.cpu.msm import msm as cpu
 from supervm.kernels.cuda.constants import groups
 from supervm.kernels.cuda.constants.edwards import AFFINE_WORDS
 from supervm.kernels.cuda.constants.fields import words_of
+from supervm.kernels.cuda.msm_plan import MOST_ENTRIES, SCALAR_BYTES, SEGMENT, Plan, choose
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, there
-from supervm.kernels.cuda.runtime.batch import ALLOCATION_UNIT, MOST_OF_FREE
+from supervm.kernels.cuda.runtime.batch import MOST_OF_FREE
 from supervm.kernels.cuda.runtime.device import Buffer, Device, Program, Stream
-from supervm.kernels.cuda.runtime.radix_sort import Sorting, digits, sort_bytes
+from supervm.kernels.cuda.runtime.radix_sort import Sorting, digits
 from supervm.kernels.errors import ArgumentError, DeviceOutOfMemory
 from supervm.kernels.point_checks import NOT_CANONICAL
-from supervm.kernels.signed_windows import SharedWindows, offset, windows_of
+from supervm.kernels.signed_windows import offset
 from supervm.kernels.spec import EdwardsSpec, GroupSpec
 
 Rows: TypeAlias = "Words | DeviceArray"
 """Rows of words on the host or on the device that computes."""
 
-WORD_BYTES, SCALAR_BYTES = 4, 32
-
-SEGMENT = 8
-"""Buckets of a thread in the reduction."""
-
-THREADS_WANTED = 1 << 17
-"""Stretches that fill a GPU: shorter ones are taken where there are fewer entries."""
-
-SHORTEST, LONGEST = 4, 64
-"""Entries of a stretch."""
+WORD_BYTES = 4
 
 NEXT = 16
 """Slots of a stretch in the rounds after the first."""
 
 NOTHING = 0xFFFFFFFF
 """Where kernels refuse no item: they lower it with `atomic_min`."""
-
-MOST_BITS = 22
-
-MOST_ENTRIES = (1 << 31) - 1
-
-
-@dataclass(frozen=True)
-class Plan(SharedWindows):
-    """How a sum is cut.
-
-    Args:
-        points: at a time.
-        words: 32-bit words of a coordinate.
-        row_words: 32-bit words of a point to be added, and of each of its multiples.
-        bits, windows, shared: as in `supervm.kernels.cpu.msm.plan`.
-    """
-
-    points: int
-    words: int
-    row_words: int
-    bits: int
-    windows: int
-    shared: int
-
-    @property
-    def entries(self) -> int:
-        """Pairs of a point and a window: what is sorted and added up."""
-        return self.points * self.windows
-
-    @property
-    def length(self) -> int:
-        """Entries of a stretch in the first round."""
-        return min(LONGEST, max(SHORTEST, self.entries // THREADS_WANTED))
-
-    def products(self) -> float:
-        """The cost."""
-        reduction = 28 + 23 * self.bits / SEGMENT
-        return 10 * self.entries + reduction * self.shared * self.buckets
-
-    def bytes(self) -> int:
-        """Device memory of one piece."""
-        entries, row = max(1, self.entries), 16 * self.words + 4
-        slots = 2 * -(-entries // self.length)
-        rows = self.points * (4 * self.row_words * self.levels + 33)
-        sums = self.shared * (self.buckets + 1) * (row - 4)
-        sorting = 24 * entries + sort_bytes(entries)
-        segments = 2 * self.shared * -(-self.buckets // SEGMENT) * row
-        return rows + sums + sorting + 2 * slots * row + 2 * segments + 32 * ALLOCATION_UNIT
-
-
-def choose(group: GroupProgram, points: int, precompute: int = 1) -> Plan:
-    """The cheapest plan for n points."""
-
-    def plan(bits: int) -> Plan:
-        windows = windows_of(group.order - 1, bits)
-        return Plan(points, group.words, group.row_words, bits, windows, -(-windows // precompute))
-
-    return min((plan(bits) for bits in range(2, MOST_BITS + 1)), key=Plan.products)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,35 +132,56 @@ class GroupProgram:
 
     def queue(self, stream: Stream, resident: Resident, scalars: Rows) -> _Pending:
         """Queue the sums of all windows for (n, 4) scalars, which must not change before the stream was waited for."""
-        plan = resident.plan
+        return self.add(stream, resident, self.sort(stream, resident, there(stream, scalars, WORD_BYTES)))
+
+    def sort(self, stream: Stream, resident: Resident, scalars: Buffer, sums: int = 1) -> Sorted:
+        """Queue the sort of points by bucket.
+
+        Args:
+            resident: points.
+            scalars: (sums, n, 4) on the device, below the order.
+            sums: over these points, so many that their plan fits.
+        """
+        plan = replace(resident.plan, sums=sums)
         shift = np.array(words_of(offset(plan.bits, plan.windows), 12), np.uint32)
-        none = plan.shared * plan.buckets
-        given, offsets = there(stream, scalars, WORD_BYTES), there(stream, shift, WORD_BYTES)
+        count = sums * plan.points
+        offsets = there(stream, shift, WORD_BYTES)
         keys, entries = ([stream.allocate(size * plan.entries) for _ in range(2)] for size in (8, 4))
         stream.launch_items(
-            self.program, "msm_keys", plan.points, plan.points, plan.bits, plan.windows, plan.shared, none,
-            given, offsets, resident.infinite, keys[0], entries[0],
+            self.program, "msm_keys", count, count, plan.points, plan.bits, plan.windows, plan.shared,
+            scalars, offsets, resident.infinite, keys[0], entries[0],
         )  # fmt: skip
         sorting = Sorting(*keys, *entries)
-        sorting.sort(stream, plan.entries, digits((1 << none.bit_length()) - 1))
-        sums = self._sums(stream, none)
+        bits = (plan.results * plan.buckets - 1).bit_length()
+        sorting.sort(stream, plan.entries, digits((1 << bits) - 1))
+        return Sorted(plan, sorting.keys, sorting.payload, (scalars, shift))
+
+    def add(self, stream: Stream, resident: Resident, ordered: Sorted) -> _Pending:
+        """Queue the sums of all windows.
+
+        Args:
+            resident: points, as many as were sorted and with the same windows; which are at infinity too.
+            ordered: from `sort`, of this group or another.
+        """
+        plan = replace(resident.plan, sums=ordered.plan.sums)
+        sums = self._sums(stream, plan.results * plan.buckets)
         stretches, slots = self._slots(stream, plan.entries, plan.length)
         stream.launch_items(
-            self.program, "msm_first", stretches, stretches, plan.length, plan.entries, none,
-            sorting.keys, sorting.payload, resident.rows, sums, *slots,
+            self.program, "msm_first", stretches, stretches, plan.length, plan.entries,
+            ordered.keys, ordered.entries, resident.rows, sums, *slots,
         )  # fmt: skip
         self._rounds(stream, 2 * stretches, slots, sums)
         segments = -(-plan.buckets // SEGMENT)
-        count = plan.shared * segments
+        count = plan.results * segments
         parts = stream.allocate(4 * count), stream.allocate(self._point_bytes * count)
         stream.launch_items(
             self.program, "msm_segments", count, count, segments, plan.buckets, SEGMENT, sums, *parts
         )
-        windows = self._sums(stream, plan.shared)
+        windows = self._sums(stream, plan.results)
         self._rounds(stream, count, parts, windows)
-        result = np.empty(plan.shared * 4 * self.words, np.uint32)
+        result = np.empty(plan.results * 4 * self.words, np.uint32)
         stream.download(windows, result)
-        return _Pending(self, stream, plan, result, (scalars, shift))
+        return _Pending(self, stream, plan, result, ordered.kept)
 
     @property
     def _point_bytes(self) -> int:
@@ -252,8 +211,18 @@ class GroupProgram:
 
 
 @dataclass(frozen=True, eq=False)
+class Sorted:
+    """Points of all windows and sums in the order of their buckets. `kept` must live until the stream was waited for."""
+
+    plan: Plan
+    keys: Buffer
+    entries: Buffer
+    kept: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class _Pending:
-    """A sum that was queued. `kept` are the arrays that must live until it is done."""
+    """Sums that were queued. `kept` must live until they are done."""
 
     group: GroupProgram
     stream: Stream
@@ -262,10 +231,10 @@ class _Pending:
     kept: tuple[Any, ...]
 
     def finish(self) -> Words:
-        """The sum as canonical words; waits for the stream."""
+        """Every sum as canonical words, uint64 (sums, words of a point); waits for the stream."""
         self.stream.wait()
-        affine = groups.affine(self.group.spec, self.result)
-        return cpu.join(self.group.curve, affine, self.plan.bits)
+        affine = groups.affine(self.group.spec, self.result).reshape(self.plan.sums, -1)
+        return np.stack([cpu.join(self.group.curve, row, self.plan.bits) for row in affine])
 
 
 def prepare(group: GroupProgram, device: Device, coordinates: Rows, precompute: int) -> Resident:
@@ -278,7 +247,7 @@ def prepare(group: GroupProgram, device: Device, coordinates: Rows, precompute: 
     rows = _rows(group, coordinates)
     count = len(rows)
     plan = choose(group, count, precompute)
-    if plan.entries > MOST_ENTRIES:
+    if not plan.fits():
         raise ArgumentError(
             "points", f"{count} points", f"{MOST_ENTRIES // plan.windows} on a device at most"
         )
@@ -299,7 +268,7 @@ def multiply_resident(group: GroupProgram, device: Device, resident: Resident, s
         return sums
     with device.use():
         for row, each in zip(sums, _each(scalars), strict=True):
-            row[:] = group.queue(device.stream(), resident, each).finish()
+            row[:] = group.queue(device.stream(), resident, each).finish()[0]
     return sums
 
 
@@ -356,7 +325,7 @@ def _piece(group: GroupProgram, device: Device, count: int, limit: int | None) -
         plan = choose(group, points)
         need = plan.bytes() if points == count else 2 * plan.bytes()
         least = min(least or need, need)
-        if need <= budget and plan.entries <= MOST_ENTRIES:
+        if need <= budget and plan.fits():
             return plan
         if points == 1:
             if limit is not None and budget == limit:
@@ -379,10 +348,10 @@ def _pieces(
         for index, each in enumerate(scalars):
             queued = index, group.queue(stream, resident, each[start:stop])
             if waiting:
-                yield waiting[0], waiting[1].finish()
+                yield waiting[0], waiting[1].finish()[0]
             waiting = queued
     if waiting:
-        yield waiting[0], waiting[1].finish()
+        yield waiting[0], waiting[1].finish()[0]
 
 
 class Refused:

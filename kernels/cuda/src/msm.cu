@@ -8,6 +8,7 @@
 #include "run_sums.cuh"
 
 constexpr u32 NEGATED = 1u << 31;
+constexpr u64 NO_POINT = 1ull << 32;
 
 // Points as they are given, canonical words of x and y, to rows; `infinite` says which are the neutral one. `refused` is the least
 // 2·index + 1 of a point that is not on the curve, or 2·index where a coordinate is p or more.
@@ -42,14 +43,17 @@ KERNEL(msm_scalars, 128, 1)(u32 count, const u32 *scalars, const u32 *order, u32
     }
 }
 
-// The bucket of every point in every window, as a key to sort by: (window mod shared)·buckets + |digit| − 1, or `none`. The
-// offset 2^(bits − 1) in every window has been added to what a digit is read from: see `buckets.py`.
+// The bucket of every point in every window, as a key to sort by: (sum·shared + window mod shared)·buckets + |digit| − 1.
+// Where there is nothing to add it is NO_POINT, which is bucket 0 to a sort of the lower bits. Item i is scalar i mod points
+// of sum i / points. The offset 2^(bits − 1) in every window has been added to what a digit is read from: see
+// `signed_windows.py`.
 KERNEL(msm_keys, 128, 1)
-(u32 count, u32 bits, u32 windows, u32 shared, u32 none, const u32 *scalars, const u32 *offset, const u8 *infinite,
- u64 *keys, u32 *entries)
+(u32 count, u32 points, u32 bits, u32 windows, u32 shared, const u32 *scalars, const u32 *offset,
+ const u8 *infinite, u64 *keys, u32 *entries)
 {
     for_items(item, count)
     {
+        const u32 sum = item / points, point = item - sum * points;
         u32 raised[12];
         raised[0] = add_cc(scalars[(u64)item * 8], offset[0]);
         UNROLL for (int i = 1; i < 8; ++i) raised[i] = addc_cc(scalars[(u64)item * 8 + i], offset[i]);
@@ -63,20 +67,20 @@ KERNEL(msm_keys, 128, 1)
             const bool negative = digit < half;
             const u32 size = negative ? half - digit : digit - half;
             const u64 at = (u64)window * count + item;
-            keys[at] = size && !infinite[item] ? (window % shared) * half + size - 1 : none;
-            entries[at] = (window / shared * count + item) | (negative ? NEGATED : 0);
+            keys[at] = size && !infinite[point] ? (sum * shared + window % shared) * half + size - 1 : NO_POINT;
+            entries[at] = (window / shared * points + point) | (negative ? NEGATED : 0);
         }
     }
 }
 
 // The first round: entries are numbers of rows, keys as `msm_keys` made them.
 KERNEL(msm_first, 128, POINT_BLOCKS)
-(u32 stretches, u32 length, u32 count, u32 none, const u64 *keys, const u32 *entries, const u32 *rows, u32 *sums,
+(u32 stretches, u32 length, u32 count, const u64 *keys, const u32 *entries, const u32 *rows, u32 *sums,
  u32 *slot_keys, u32 *slots)
 {
     for_items(stretch, stretches)
     {
-        const auto key = [&](u32 i) { return (u32)keys[i] | ((u32)keys[i] == none ? EMPTY : 0); };
+        const auto key = [&](u32 i) { return (u32)keys[i] | (keys[i] == NO_POINT ? EMPTY : 0); };
         const auto add = [&](Point &A, u32 i) {
             const u32 entry = entries[i];
             add_row(A, rows + (u64)(entry & ~NEGATED) * Point::ROW, entry & NEGATED);
