@@ -16,7 +16,7 @@ from supervm.crypto.params import bls12_381, bn254, poseidon
 from supervm.crypto.params.curve25519 import EDWARDS25519
 from supervm.crypto.params.hashes import BLAKE2B, KECCAK256, SHA256, SHA512
 from supervm.crypto.params.secp256k1 import SECP256K1
-from supervm.kernels.cuda import ntt
+from supervm.kernels.cuda import ntt, sparse_products
 from supervm.kernels.cuda.constants import edwards, fixed_base, weierstrass
 from supervm.kernels.cuda.constants import hashes as hash_constants
 from supervm.kernels.cuda.merkle import ByteHasher, Hasher, ItemHasher
@@ -250,6 +250,8 @@ def programs() -> dict[str, Program]:
         "merkle_keccak256": _TREE_KECCAK256,
         "ntt.bn254": ntt.program_of(bn254.FR),
         "ntt.bls12_381": ntt.program_of(bls12_381.FR),
+        "sparse_products.bn254": sparse_products.program_of(bn254.FR),
+        "sparse_products.bls12_381": sparse_products.program_of(bls12_381.FR),
         **{f"poseidon.{curve}": program for curve, program in _POSEIDON.items()},
         **{f"poseidon.{curve}.sponge": program for curve, program in _SPONGE.items()},
         **cuda_groups.PROGRAMS,

@@ -140,6 +140,26 @@ def transform(device: Device, spec: FieldSpec, values: Any, what: Transform, out
             work.stream.wait()
 
 
+def queue(
+    device: Device, stream: Stream, spec: FieldSpec, values: Buffer, count: int, what: Transform
+) -> Any:
+    """Queue transforms in place.
+
+    Args:
+        device, stream: where.
+        spec: the field.
+        values: `count` rows of 2^log numbers, at most 2^31 numbers in all.
+        what: the transform, in bit-reversed order on one side, else it would not be in place.
+
+    Returns:
+        What must live until the stream was waited for.
+    """
+    assert what.reversed
+    work = _Work(device, spec, what, stream)
+    work.run(values, values, values, count)
+    return work
+
+
 def canonical(device: Device, spec: FieldSpec, values: DeviceArray) -> bool:
     """Whether all numbers are below the modulus."""
     with device.use():
@@ -159,9 +179,11 @@ program_of = functools.cache(program)
 class _Work:
     """A transform on a device: its tables and a stream."""
 
-    def __init__(self, device: Device, spec: FieldSpec, what: Transform) -> None:
+    def __init__(
+        self, device: Device, spec: FieldSpec, what: Transform, stream: Stream | None = None
+    ) -> None:
         self.spec, self.what, self.program = spec, what, program_of(spec)
-        self.stream = device.stream()
+        self.stream = stream or device.stream()
         self.passes = passes(what)
         self.log_low = (what.log + 1) // 2
         self.name = f"{self.program.digest}.{what.inverse:d}"
@@ -218,7 +240,7 @@ class _Work:
     def resident(self, source: DeviceArray, target: DeviceArray) -> None:
         """Between arrays of the device, which may be the same only where that is in place."""
         middle: Any = self.stream.allocate(source.nbytes) if self.middles else target
-        self._run(there(self.stream, source, QUAD_BYTES), middle, target, len(source))
+        self.run(there(self.stream, source, QUAD_BYTES), middle, target, len(source))
         self.stream.wait()
 
     def copied(self, source: Array, target: Array) -> None:
@@ -226,11 +248,11 @@ class _Work:
         sent = self.stream.allocate(source.nbytes)
         result = sent if self.what.reversed else self.stream.allocate(source.nbytes)
         self.stream.upload(np.ascontiguousarray(source), sent)
-        self._run(sent, sent, result, len(source))
+        self.run(sent, sent, result, len(source))
         self.stream.download(result, target)
         self.stream.wait()
 
-    def _run(self, source: Buffer, middle: Buffer, target: Buffer, count: int) -> None:
+    def run(self, source: Buffer, middle: Buffer, target: Buffer, count: int) -> None:
         """Through `middle`, in place there, to `target`."""
         what = self.what
         for place, each in enumerate(self.passes):

@@ -7,32 +7,9 @@
 // Where numbers come from and go to is in `Pass`.
 #pragma once
 #include "launch.cuh"
-#include "montgomery_field.cuh"
-#include "constants.cuh"
+#include "scalars.cuh"
 
 constexpr u32 NTT_THREADS = 256, NTT_TILE = 1024;
-
-struct alignas(16) Quad {
-    u32 w[4];
-};
-
-DEVICE Field fetch(const Quad *numbers, u64 at)
-{
-    Field r;
-    UNROLL for (int half = 0; half < 2; ++half) {
-        const Quad quad = numbers[2 * at + half];
-        UNROLL for (int i = 0; i < 4; ++i) r.w[4 * half + i] = quad.w[i];
-    }
-    return r;
-}
-DEVICE void put(Quad *numbers, u64 at, const Field &value)
-{
-    UNROLL for (int half = 0; half < 2; ++half) {
-        Quad quad;
-        UNROLL for (int i = 0; i < 4; ++i) quad.w[i] = value.w[4 * half + i];
-        numbers[2 * at + half] = quad;
-    }
-}
 
 // Shared memory by words, with a gap after every 32, so that the strides of the rounds meet few banks twice.
 struct Tile {
