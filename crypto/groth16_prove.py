@@ -17,29 +17,25 @@ from typing import Any
 
 import numpy as np
 
-from supervm.crypto import curves, memory
+from supervm.crypto import memory
 from supervm.crypto.circom_r1cs import ConstraintSystem
 from supervm.crypto.circom_witness import Witness, load_witness
 from supervm.crypto.errors import UnsatisfiedWitness
-from supervm.crypto.groth16_batch import verify_batch
-from supervm.crypto.groth16_columns import Proofs
-from supervm.crypto.groth16_proving_key import ProvingKey, Sum, load_zkey
-from supervm.crypto.groth16_quotient import quotient
+from supervm.crypto.groth16_proving_key import ProvingKey, load_zkey
+from supervm.crypto.groth16_work import ProofCall, Sums, chosen
 from supervm.crypto.groth16_written import Proof
 from supervm.crypto.polynomials.arguments import SPECS
 from supervm.crypto.polynomials.products import multiply_values
 from supervm.kernels.array_types import Words
-from supervm.kernels.arrays import integers
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.progress import Progress, untold
+from supervm.kernels.registry import run
 from supervm.kernels.transform import words_of
 
 __all__ = ["Proof", "ProvingKey", "check_witness", "load_zkey", "prove", "prove_batch"]
 
 _AT_ONCE = 1 << 18
 """Rows of the domain, of all witnesses that are worked on together."""
-
-_ONE = np.array([1, 0, 0, 0], np.uint64)
 
 
 def prove(
@@ -69,7 +65,10 @@ def prove_batch(
         key: of the circuit.
         witnesses: each a `Witness`, or what `load_witness` reads: a path of a `.wtns`, or its bytes.
         r1cs: the circuit; with it every constraint is checked first, and the one that fails is named.
-        backend: of the transforms and the last verification; sums are computed where the key's tables are.
+        backend: `auto`, a name of `kernels.registry.BACKENDS`, or `hybrid`: processor or GPU, whichever the scheduler that
+            is installed has measured to be faster for so many witnesses of so many wires. `auto` asks the scheduler too,
+            and takes a processor's best backend where none is. A key that was read for one backend of a processor keeps
+            its sums there. Proofs are verified on the processor in any case.
         progress: told of what is done.
 
     Raises:
@@ -78,7 +77,9 @@ def prove_batch(
             key's.
         CircomFileError: a file that is no witness.
         MemoryNeeded: what is needed, before the work.
-        BackendUnavailable: the named backend cannot run here.
+        BackendUnavailable: the named backend cannot run here; or `hybrid`, and no scheduler is installed.
+        DeviceError: `cuda` was asked for by name, and the GPU failed or has too little memory. Under a scheduler the
+            processor takes its place.
     """
     if not isinstance(key, ProvingKey):
         raise ArgumentError("key", type(key).__name__, "a ProvingKey")
@@ -177,30 +178,12 @@ def _proofs(
     """
     count, order = len(values), SPECS[key.curve].modulus
     r, s = _random_scalars(count, order), _random_scalars(count, order)
-    progress("proving: the quotient", 0.0)
-    a, b = (np.stack([side.multiply(key.curve, row) for row in values]) for side in (key.a, key.b))
-    h = quotient(key.curve, a, b, key.reduction, backend=backend)
-    ones = np.broadcast_to(_ONE, (count, 1, 4))
-    first, second, both = (
-        _rows(each) for each in (r, s, [-x * y % order for x, y in zip(r, s, strict=True)])
-    )
-    progress("proving: the sum of A", 0.08)
-    point_a = _summed(key.sum_a, values, ones, first)
-    progress("proving: the sum of B in G1", 0.25)
-    point_b1 = _summed(key.sum_b1, values, ones, second)
-    progress("proving: the sum of B in G2", 0.4)
-    point_b2 = _summed(key.sum_b2, values, ones, second)
-    progress("proving: the sum of C", 0.7)
-    point_c = _summed(key.sum_c, values, both, after=h)
-    group = curves.get(key.curve).g1
-    terms = group.multiply(
-        np.concatenate((point_a, point_b1)), np.concatenate((second, first)).reshape(-1, 4), backend=backend
-    )
-    point_c = group.add(group.add(point_c, terms[:count], backend=backend), terms[count:], backend=backend)
+    both = [-x * y % order for x, y in zip(r, s, strict=True)]
+    blinding = np.stack([words_of(each).reshape(-1, 4) for each in (r, s, both)], axis=1)
+    call = ProofCall(key, values, blinding, Sums.empty(key.curve, count), progress)
+    run(call, chosen(backend))
     progress("proving: verifying the proof", 0.98)
-    proofs = Proofs(key.curve, point_a, point_b2, point_c, backend=backend)
-    public = [integers(row[1 : 1 + key.public]) for row in values]
-    said = verify_batch(key.verification, proofs, public, backend=backend)
+    proofs, public, said = call.checked(backend)
     wrong = np.flatnonzero(said != 1)
     if wrong.size and satisfied:
         found = f"a circuit that witness {item + int(wrong[0])} satisfies, and no proof under the key"
@@ -208,16 +191,6 @@ def _proofs(
     if wrong.size:
         raise UnsatisfiedWitness(item + int(wrong[0]), None)
     return [
-        Proof(key.curve, point_a[row], point_b2[row], point_c[row], tuple(public[row]))
+        Proof(key.curve, proofs.a[row], proofs.b[row], proofs.c[row], tuple(public[row]))
         for row in range(count)
     ]
-
-
-def _rows(numbers: list[int]) -> Words:
-    return words_of(numbers).reshape(-1, 1, 4)
-
-
-def _summed(of: Sum, values: Words, *before: Words, after: Words | None = None) -> Words:
-    """The sum for each row of values."""
-    columns = [*before, values[:, of.wires], *([] if after is None else [after])]
-    return of.table.msm(np.concatenate(columns, axis=1))

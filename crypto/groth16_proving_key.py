@@ -7,8 +7,9 @@ stand before a table's own; points at infinity, those of wires that a polynomial
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from supervm.crypto.groth16_quotient import places, require_reduction
 from supervm.crypto.sparse_matrices import SparseMatrix
 from supervm.kernels.array_types import Indices, Words
 from supervm.kernels.progress import Progress, untold
+from supervm.kernels.registry import resolve
 
 _TABLE_ROWS, _MOST_MULTIPLES = 6 << 14, 16
 """Rows of a table beyond which misses of the cache cost what multiples save, and multiples of each point that still gain.
@@ -82,6 +84,18 @@ class ProvingKey:
         """Rows."""
         return 1 << self.log
 
+    @cached_property
+    def digest(self) -> str:
+        """What names it where it is kept: BLAKE2b of all that proofs are made of, counted once."""
+        parts = [part for each in (self.a, self.b) for part in (each.starts, each.columns, each.values)]
+        for each in (self.sum_a, self.sum_b1, self.sum_b2, self.sum_c):
+            parts += [each.wires, each.table.coordinates]
+        head = (self.curve, self.reduction, self.wires, self.log, *(part.shape for part in parts))
+        content = hashlib.blake2b(repr(head).encode(), digest_size=32)
+        for part in parts:
+            content.update(np.ascontiguousarray(part).data)
+        return content.hexdigest()
+
 
 def load_zkey(
     source: Source,
@@ -101,7 +115,8 @@ def load_zkey(
         multiples: of each point that tables hold, itself included. More of them take memory, and time when the key is read;
             None for as many as make proofs faster, which is one for large circuits, whose tables would miss the cache.
         allow_test_only: take a key that is marked as made for tests, or that nobody contributed to.
-        backend: of the sums: `auto`, or a name of `kernels.registry.BACKENDS`.
+        backend: of the sums: `auto`, `hybrid`, or a name of `kernels.registry.BACKENDS`. For `cuda` and `hybrid` tables are
+            those of the best processor's backend: a GPU gets the key with the first proof that it makes (`cuda_groth16`).
         progress: told of what is done.
 
     Raises:
@@ -172,10 +187,13 @@ def key_sum(
         more: those of H.
         wire: the first wire.
     """
-    present = np.flatnonzero(points.reshape(len(points), -1).any(axis=1))
+    present = np.flatnonzero(points.any(axis=tuple(range(1, points.ndim))))
     columns = [np.stack(first), points[present], *([] if more is None else [more])]
     together = np.concatenate(columns)
     if multiples is None:
         multiples = max(1, min(_MOST_MULTIPLES, _TABLE_ROWS // len(together)))
-    table = msm.prepare(curve, together, group=group, precompute=multiples, backend=backend)
+    if backend == "cuda":
+        resolve(f"{curve}.{group}.msm", backend)  # or an error, now and not with the first proof
+    here = "auto" if backend in ("cuda", "hybrid") else backend
+    table = msm.prepare(curve, together, group=group, precompute=multiples, backend=here)
     return Sum(table, present + wire)

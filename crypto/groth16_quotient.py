@@ -131,17 +131,27 @@ def quotient(curve: str, a: Words, b: Words, reduction: str, *, backend: str = "
     spec, size = SPECS[curve], a.shape[1]
     values = np.concatenate((a, b, multiply_values(curve, a, b)))
     coefficients = ntt(curve, values, inverse=True, order="bit_reversed", backend=backend)
-    shift = spec.root_of_unity(2 * size) if reduction == "circom" else spec.generator
+    shift = shift_of(spec, size, reduction)
     moved = ntt(curve, coefficients, coset=shift, order="bit_reversed", backend=backend)
     count = len(a)
     found = _multiply_subtract(curve, *(moved[at * count : (at + 1) * count] for at in range(3)))
     if reduction == "circom":
         return found
-    # Z is the same number on the whole coset: gⁿ − 1.
-    vanishing = pow(pow(shift, size, spec.modulus) - 1, -1, spec.modulus)
-    found = multiply_values(curve, found, words_of([vanishing]))
+    found = multiply_values(curve, found, words_of([vanishing_inverse(spec, size, reduction)]))
     back = ntt(curve, found, inverse=True, coset=shift, order="bit_reversed", backend=backend)
     return np.ascontiguousarray(back[:, :-1])
+
+
+def shift_of(spec: FieldSpec, size: int, reduction: str) -> int:
+    """The shift of the coset on which a quotient over `size` rows is taken."""
+    return spec.root_of_unity(2 * size) if reduction == "circom" else spec.generator
+
+
+def vanishing_inverse(spec: FieldSpec, size: int, reduction: str) -> int:
+    """What A·B − C is multiplied by: 1 for `circom`, else 1/Z, which is the same number on the whole coset, gⁿ − 1."""
+    if reduction == "circom":
+        return 1
+    return pow(pow(shift_of(spec, size, reduction), size, spec.modulus) - 1, -1, spec.modulus)
 
 
 def multiply_add(curve: str, a: Words, factor: int, b: Words) -> Words:

@@ -86,13 +86,29 @@ class Table:
     def __len__(self) -> int:
         return self._points.count
 
-    def msm(self, scalars: Words) -> Words:
+    @property
+    def backend(self) -> str:
+        """The one that it was made for."""
+        return self._backend
+
+    @property
+    def coordinates(self) -> Words:
+        """The points, as they were given; those of a table on a GPU are there alone."""
+        found: Words = self._points.coordinates
+        return found
+
+    def msm(self, scalars: Words, *, backend: str | None = None) -> Words:
         """As `msm.msm` over these points.
+
+        Args:
+            scalars: as `msm.msm` takes them.
+            backend: another one than the table was made for, which packs the points for itself at first use.
 
         Raises:
             ArgumentError: another shape or dtype, another length, or a scalar of the order or above.
+            BackendUnavailable: the named backend cannot run here.
         """
-        return _run(self._operation, self._points, scalars, self._backend, None)
+        return _run(self._operation, self._points, scalars, backend or self._backend, None)
 
 
 def prepare(

@@ -27,6 +27,7 @@ from supervm.crypto import (
     poseidon,
     secp256k1,
     selftest_groups,
+    selftest_proofs,
     x25519,
 )
 from supervm.crypto.params.poseidon import OPERATIONS, SPONGES
@@ -279,6 +280,7 @@ _CHECKS: dict[str, Callable[[list[Row], str], Iterable[Comparison]]] = {
     "bn254.ntt": _ntt("bn254"),
     "bls12_381.ntt": _ntt("bls12_381"),
     **selftest_groups.CHECKS,
+    **selftest_proofs.CHECKS,
     **{operation: _poseidon(operation) for operation in OPERATIONS},
     **{operation: _sponge(operation) for operation in SPONGES},
 }

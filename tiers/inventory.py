@@ -23,6 +23,7 @@ OPERATION_MODULES = (
     "supervm.crypto.pairings",
     "supervm.crypto.hash_to_curve",
     "supervm.crypto.poseidon",
+    "supervm.crypto.groth16_work",
     "supervm.engine.conflicts",
 )
 """Modules that list their operations in the registry when they are imported."""

@@ -77,6 +77,8 @@ _OPERATIONS = {
     "bls12_381.g1.msm": TaskType.MSM,
     "bls12_381.g2.msm": TaskType.MSM,
     "ed25519.msm": TaskType.MSM,
+    "bn254.groth16.prove": TaskType.PROOF_GENERATION,
+    "bls12_381.groth16.prove": TaskType.PROOF_GENERATION,
     "conflicts.detect": TaskType.CONFLICT_DETECTION,
     **{
         f"{group}.{operation}": task

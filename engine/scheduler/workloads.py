@@ -16,12 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.crypto import merkle_hashes, merkle_work, msm_work
+from supervm.crypto.groth16_chain import chain_circuit, chain_values
+from supervm.crypto.groth16_proving_key import ProvingKey, load_zkey
+from supervm.crypto.groth16_setup import make_test_key
+from supervm.crypto.groth16_work import ProofCall, Sums
 from supervm.crypto.group_operations import GROUPS, MAPS
 from supervm.crypto.group_operations import OPERATIONS as GROUP_OPERATIONS
 from supervm.crypto.pairing_operations import OPERATIONS as PAIRING_OPERATIONS
 from supervm.crypto.pairing_operations import PAIRINGS, nothing_prepared
 from supervm.crypto.params.poseidon import OPERATIONS as POSEIDON
 from supervm.crypto.params.poseidon import SPONGES
+from supervm.crypto.polynomials.arguments import SPECS
 from supervm.crypto.polynomials.transforms import LARGEST_LOG, Transformation
 from supervm.engine.conflicts import OPERATION as CONFLICTS
 from supervm.engine.conflicts import Detection
@@ -38,6 +43,9 @@ MESSAGE_BYTES = 64
 
 ACCESSES = 4
 """Reads, and writes as well, of each transaction."""
+
+CHAIN_WIRES = 1 << 12
+"""Of the largest circuit that proofs are timed with: keys of larger ones take longer to make than it takes to measure."""
 
 _GROUP_FIELDS = {
     "decode": ("point",),
@@ -238,6 +246,22 @@ def _msm(operation: str, items: int, _: int) -> Work:
     return msm_work.MsmCall(operation, msm_work.Points(points), scalars, None, sums)
 
 
+@cache
+def _chain_key(curve: str, wires: int) -> ProvingKey:
+    """A key of a chain of products."""
+    return load_zkey(make_test_key(chain_circuit(curve, wires)), allow_test_only=True)
+
+
+def _proofs(curve: str, items: int, _: int) -> Work:
+    """One witness of so many wires; several of `CHAIN_WIRES` where there are as many times as many."""
+    count = items // CHAIN_WIRES if items and items % CHAIN_WIRES == 0 else 1
+    key = _chain_key(curve, items // count)
+    values = np.tile(chain_values(curve, key.wires), (count, 1, 1))
+    blinding = _field_elements(count, 3)
+    blinding[:, 2] = blinding[:, 0] = 0  # r = 0, so that −rs is 0 too
+    return ProofCall(key, values, blinding, Sums.empty(curve, count))
+
+
 def _field_elements(items: int, each: int) -> npt.NDArray[np.uint64]:
     """Elements below 2^192, as (items, each, 4) words."""
     elements = np.zeros((items, each, 4), np.uint64)
@@ -268,6 +292,7 @@ _MAKERS: dict[str, Callable[[int, int], Work]] = {
     "bn254.ntt": partial(_ntt, "bn254"),
     "bls12_381.ntt": partial(_ntt, "bls12_381"),
     CONFLICTS: _conflicts,
+    **{f"{curve}.groth16.prove": partial(_proofs, curve) for curve in SPECS},
     **{operation: partial(_msm, operation) for operation in msm_work.GROUPS},
     **{tree_hash.operation: partial(_merkle, tree_hash) for tree_hash in merkle_hashes.HASHES.values()},
     **{

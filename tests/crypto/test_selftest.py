@@ -161,8 +161,9 @@ def test_every_operation_of_the_room_has_known_answers():
     assert set(ran.stdout.split()) == set(selftest.operations())
 
 
-ALIKE = ("bls12_381.g2.", "bn254.g1.")
-"""Points whose kernels are those of bn254.g2 and bls12_381.g1 with other constants, and take minutes to compile: here only
+ALIKE = ("bls12_381.g2.", "bn254.g1.", "bls12_381.groth16.", "bn254.groth16.")
+"""Points whose kernels are those of bn254.g2 and bls12_381.g1 with other constants, and proofs, which need both. They take
+minutes to compile: here only
 on the backends of the whole suite. `supervm doctor --all` runs them on all."""
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from group_answers import group_rows
 from msm_answers import msm_answers
 from pairing_answers import pairing_answers
+from proof_answers import proof_answers
 
 from supervm.crypto.oracle import (
     adversarial_ecdsa,
@@ -263,6 +264,7 @@ def build() -> dict[str, Any]:
         **group_rows(),
         **msm_answers(),
         **pairing_answers(),
+        **proof_answers(),
         **{operation: poseidon_rows(operation) for operation in OPERATIONS},
         **{operation: sponge_rows(operation) for operation in SPONGES},
     }
