@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from supervm.benchmarks.errors import PeerMissing
 from supervm.kernels.errors import ArgumentError
 
-SINGLE = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle")
+SINGLE = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle", "prove")
 """Suites of operations each by itself, which a GPU is measured with too."""
 
-LISTED = (*SINGLE, "pairings", "bls", "groth16", "prove", "kzg")
+LISTED = (*SINGLE, "pairings", "bls", "groth16", "kzg")
 """Suites of operations that the registry lists; `suites.py` has their cases."""
 
 EXECUTION, SERVICE = "execution", "service"
@@ -102,6 +102,7 @@ class Case:
         checked_items: how many damaged and sound items a peer must answer as ours does before it is timed.
         swept: whether `--sweep` measures how it grows.
         alone: why no peer stands beside it, where none does.
+        on_devices: batch sizes on a device, if others than `device.sizes` takes.
         runs: the registry's operation whose backends it runs on, where its own name is not in the registry.
     """
 
@@ -118,6 +119,7 @@ class Case:
     swept: bool = False
     alone: str = ""
     runs: str = ""
+    on_devices: tuple[int, ...] = ()
 
     @property
     def listed(self) -> str:

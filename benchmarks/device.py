@@ -51,9 +51,11 @@ GUARDED = SchedulerSettings(strategy=Strategy.GPU_ONLY, calibrate=False, remembe
 
 
 def sizes(case: Case, wanted: int | None) -> list[int]:
-    """The batch sizes of a case: the one that is wanted, else all, and for another workload or rule a single one."""
+    """The batch sizes of a case: the one that is wanted, else its own or all, and for another workload or rule one."""
     if wanted is not None:
         return [wanted]
+    if case.on_devices:
+        return list(case.on_devices)
     if not case.variant:
         return list(BATCHES)
     return [next((size for size in BATCHES if size >= max(PEER_BATCH, case.batch)), BATCHES[-1])]
@@ -103,7 +105,7 @@ class Prepared:
 
     def kernels(self) -> Contender:
         """The kernels on inputs that lie on the device, results left there."""
-        return _round(self._resident.compute, self.size)
+        return _round(self._resident.compute, self.workload.items)
 
     def end_to_end(self) -> Contender:
         """The public function as a node calls it: inputs in pinned memory, results in the caller's, and on the way the
@@ -116,7 +118,7 @@ class Prepared:
                 for _ in range(times):
                     self._held.run("auto")
 
-        return _round(run, self.size)
+        return _round(run, self.workload.items)
 
 
 class Pinned:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from supervm.crypto.cuda import PROGRAMS
+from supervm.crypto.groth16_work import ProofCall, Sums
 from supervm.crypto.merkle_work import Build
 from supervm.crypto.msm_work import MsmCall, Points
 from supervm.crypto.polynomials.transforms import Transformation
@@ -58,6 +59,8 @@ def results_of(work: Work) -> list[Array]:
         return [work.out]
     if isinstance(work, Build):
         return [work.growth.levels[-1]]
+    if isinstance(work, ProofCall):
+        return list(work.result)
     assert isinstance(work, Batch)
     return list(work.outputs)
 
@@ -169,9 +172,16 @@ def _tree(work: Build, device: Device) -> Work:
     return Build(work.operation, fresh(leaves, growth.arity, depth, growth.empty, depth, growth.dedicated))
 
 
+def _proofs(work: ProofCall, device: Device) -> Work:
+    """With a key that the first run sends."""
+    result = Sums(*(np.zeros_like(each) for each in work.result))
+    return replace(work, values=_sent(device, work.values), result=result)
+
+
 _MOVED: dict[type[Work], Callable[[Any, Device], Work]] = {
     MsmCall: _sum,
     Transformation: _transform,
     Build: _tree,
+    ProofCall: _proofs,
 }
 """Type of call → the same call with its arrays on a device, and results of its own."""
