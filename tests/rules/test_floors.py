@@ -20,7 +20,8 @@ FLOORS = {
     ),
     "kernels/cuda": (
         ("constants", "runtime"),
-        ("conflicts", "merkle", "msm", "ntt"),
+        ("msm_plan",),
+        ("conflicts", "merkle", "msm", "ntt", "sparse_products"),
     ),
     "engine": (
         ("arrays", "conflicts", "errors", "work_classes"),
