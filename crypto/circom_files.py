@@ -111,7 +111,8 @@ class CircomFile:
         self._file: BinaryIO | None = None
         if isinstance(source, (bytes, bytearray, memoryview)):
             self.name = f"the .{magic} bytes"
-            self._memory = np.frombuffer(source, np.uint8)
+            # Bytes that do not lie one after the other, such as every other one of an array, are copied.
+            self._memory = np.frombuffer(bytes(source) if _is_spread(source) else source, np.uint8)
             self.size = len(self._memory)
         elif isinstance(source, (str, os.PathLike)):
             self.name = Path(source).name
@@ -225,6 +226,10 @@ class CircomFile:
                 )
             done += got
         return data
+
+
+def _is_spread(source: bytes | bytearray | memoryview) -> bool:
+    return isinstance(source, memoryview) and not source.c_contiguous
 
 
 def container(magic: str, version: int, sections: Sequence[tuple[int, bytes]]) -> bytes:

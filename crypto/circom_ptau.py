@@ -7,12 +7,14 @@ rows one after the other; that of G1 has one domain more.
 
 from __future__ import annotations
 
+from supervm.crypto import curves
 from supervm.crypto.circom_files import BASE_FIELDS, CircomFile, Source, field_of
 from supervm.crypto.circom_points import check_points, group_of, point_bytes, read_points
-from supervm.crypto.errors import CircomFileError
+from supervm.crypto.errors import CircomFileError, TestOnlyKey
+from supervm.crypto.groth16_columns import same_line
 from supervm.kernels.array_types import Words
 
-_HEADER, _ALPHA, _BETA, _BETA_2 = 1, 4, 5, 6
+_HEADER, _ALPHA, _BETA, _BETA_2, _CONTRIBUTIONS = 1, 4, 5, 6, 7
 
 LAGRANGE = {"tau": (12, 1), "tau_2": (13, 2), "alpha": (14, 1), "beta": (15, 1)}
 """Section and group of each list of Lagrange polynomials."""
@@ -56,6 +58,11 @@ class Ptau:
     def __exit__(self, *raised: object) -> None:
         self._file.close()
 
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self._file.name
+
     def sides(self) -> dict[str, Words]:
         """α and β in G1 and β in G2, by the names that `ZkeyHeader.sides` has.
 
@@ -63,6 +70,40 @@ class Ptau:
         """
         parts = {"alpha": (_ALPHA, 1), "beta": (_BETA, 1), "beta_2": (_BETA_2, 2)}
         return {name: self._points(*part, name, 0, 1, "subgroup")[0] for name, part in parts.items()}
+
+    def secrets_known(self) -> str:
+        """What shows that τ, α or β are known, as where snarkjs begins a ceremony: all of them are 1; '' if nothing does.
+
+        Raises: as `lagrange`.
+        """
+        sides, groups = self.sides(), curves.get(self.curve)
+        for name, letter, generator in (
+            ("alpha", "α", groups.g1.generator),
+            ("beta", "β", groups.g1.generator),
+            ("beta_2", "β of G2", groups.g2.generator),
+        ):
+            if same_line(sides[name], generator):
+                return f"its {letter} is 1 or −1, as before the first contribution of a ceremony"
+        # At a root of unity all Lagrange polynomials but one are 0, and so their points are infinity.
+        if not self.lagrange("tau", 1).reshape(2, -1).any(axis=1).all():
+            return "its τ is 1 or −1, as before the first contribution of a ceremony"
+        if not self._file.has(_CONTRIBUTIONS):
+            return "it says of no contribution"
+        if not self._file.section(_CONTRIBUTIONS, "contributions", 0, 4).number(0, 4):
+            return "nobody contributed to it"
+        return ""
+
+    def require_contributions(self, allow: bool) -> bool:
+        """Whether its secrets are known, which has to be allowed.
+
+        Raises:
+            TestOnlyKey: they are, and that is not allowed: what shows it.
+            CircomFileError, MemoryNeeded: as `lagrange`.
+        """
+        why = self.secrets_known()
+        if why and not allow:
+            raise TestOnlyKey(self.name, why)
+        return bool(why)
 
     def lagrange(self, name: str, log: int) -> Words:
         """The Lagrange polynomials at τ over the domain of 2^log rows, in snarkjs' order.

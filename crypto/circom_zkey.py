@@ -14,7 +14,7 @@ import numpy as np
 
 from supervm.crypto.circom_files import BASE_FIELDS, SCALAR_FIELDS, CircomFile, Section, Source, field_of
 from supervm.crypto.circom_points import check_points, group_of, point_bytes, read_points
-from supervm.crypto.groth16_columns import Key, forgeable
+from supervm.crypto.groth16_columns import Key, secrets_known
 from supervm.crypto.polynomials.arguments import SPECS, first_not_canonical
 from supervm.crypto.polynomials.products import multiply_values
 from supervm.crypto.polynomials.transforms import LARGEST_LOG
@@ -61,7 +61,7 @@ class ZkeyHeader:
         public: numbers of a statement.
         log: the domain has 2^log rows.
         sides: α, β, δ of G1 and β, γ, δ of G2, by the names `alpha`, `beta`, `delta`, `beta_2`, `gamma_2`, `delta_2`.
-        test_only: whether it is marked as made for tests, or `forgeable`: nobody has contributed to its second phase.
+        test_only: whether it is marked as made for tests, or its `secrets_known`.
     """
 
     name: str
@@ -153,7 +153,8 @@ class Zkey:
                 raise header.error(at, f"infinity for {name}", "a point that a set-up makes")
             sides[name] = point[0]
             at += point_bytes(group)
-        test_only = self._file.has(MARK) or forgeable(sides["gamma_2"], sides["delta_2"])
+        shown = secrets_known(curve, sides["alpha"], sides["gamma_2"], sides["delta_2"])
+        test_only = self._file.has(MARK) or shown
         return ZkeyHeader(self._file.name, curve, wires, public, log, sides, test_only)
 
     def points(self, number: int) -> Words:

@@ -64,23 +64,22 @@ class UnsatisfiedWitness(SupervmError, ValueError):
 
 
 class TestOnlyKey(SupervmError, ValueError):
-    """A key is marked as made for tests, whose maker can forge proofs, or nobody contributed to it, and anybody can.
+    """A key, or the powers of τ for one, whose secrets are known: it is made for tests, or nobody contributed to it.
 
     Args:
-        name: of the key.
+        name: of the key or of the powers.
+        why: what shows it, if it is not the key's mark.
     """
 
     __test__ = False
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name}: made for tests alone, or by a set-up that nobody contributed to: its proofs can be forged; "
-            "it has to be allowed by name"
-        )
-        self.name = name
+    def __init__(self, name: str, why: str = "") -> None:
+        found = why or "made for tests alone, or by a set-up that nobody contributed to"
+        super().__init__(f"{name}: {found}: its proofs can be forged; it has to be allowed by name")
+        self.name, self.why = name, why
 
-    def __reduce__(self) -> tuple[type[TestOnlyKey], tuple[str]]:
-        return type(self), (self.name,)
+    def __reduce__(self) -> tuple[type[TestOnlyKey], tuple[str, str]]:
+        return type(self), (self.name, self.why)
 
 
 class MemoryNeeded(SupervmError):

@@ -43,8 +43,8 @@ class Key:
         alpha: affine uint64 (2, L) of G1.
         beta, gamma, delta: (2, 2, L) of G2.
         ic: (k + 1, 2, L) of G1, for k public inputs; infinity is allowed here, and not in the others.
-        test_only: whether its maker knew its secrets, which is written with it; it is the same key all the same. One that
-            is `forgeable` is for tests alone in any case.
+        test_only: whether its maker knew its secrets, which is written with it; it is the same key all the same. One whose
+            `secrets_known` is for tests alone in any case.
         backend: of the checks.
 
     Raises:
@@ -70,7 +70,7 @@ class Key:
         self.beta = _side(groups.g2, beta, "beta", backend)
         self.gamma = _side(groups.g2, gamma, "gamma", backend)
         self.delta = _side(groups.g2, delta, "delta", backend)
-        self.test_only = test_only or forgeable(self.gamma, self.delta)
+        self.test_only = test_only or secrets_known(curve, self.alpha, self.gamma, self.delta)
         self.ic = _kept(members(groups.g1, *_checked(groups.g1, ic, "ic", backend), "ic"))
         if not len(self.ic):
             raise ArgumentError("ic", "no points", "one more than there are public inputs")
@@ -99,16 +99,25 @@ class Key:
         return len(self.ic) - 1
 
 
-def forgeable(gamma: Words, delta: Words) -> bool:
-    """Whether δ is γ or −γ, as a set-up leaves it until somebody contributes to its second phase.
+def secrets_known(curve: str, alpha: Words, gamma: Words, delta: Words) -> bool:
+    """Whether a key shows that somebody knows its secrets.
 
-    Under such a key anybody can prove anything: A = α, B = β, and C cancels the statement.
+    - δ is γ or −γ, as a set-up leaves it until somebody contributes to its second phase. Anybody can prove anything then:
+      A = α, B = β, and C cancels the statement.
+    - α is the generator of G1 or its negative, as in powers of τ that nobody contributed to, and in our keys for tests.
+      Contributions to the second phase do not change α, and no other tool can drop it.
 
     Args:
+        curve: of the key.
+        alpha: of G1, (2, L).
         gamma, delta: of G2, (2, 2, L).
     """
-    # Two points of the curve have one x where they are the same, or each other's negative.
-    return bool((gamma[0] == delta[0]).all())
+    return same_line(gamma, delta) or same_line(alpha, curves.get(curve).g1.generator)
+
+
+def same_line(first: Words, second: Words) -> bool:
+    """Whether two points of a curve are the same, or each other's negative: they have one x then."""
+    return bool((first[0] == second[0]).all())
 
 
 _KEPT_KEYS = 64

@@ -57,7 +57,8 @@ class ProvingKey:
         sum_b1, sum_b2: β, δ and the points of B, in G1 and G2.
         sum_c: δ, the points of C and those of H.
         verification: the key that proofs are verified with.
-        test_only: whether its maker knew its secrets, or anybody can forge proofs (`groth16_columns.forgeable`).
+        test_only: whether it is marked as made for tests, or shows that its secrets are known
+            (`groth16_columns.secrets_known`).
     """
 
     name: str

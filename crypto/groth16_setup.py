@@ -47,7 +47,7 @@ from supervm.kernels.progress import Progress, untold
 from supervm.kernels.transform import words_of
 
 WARNING = (
-    b"Made for tests alone: the secrets of this key were known to the process that made it. "
+    b"Made for tests alone: the secrets of this key, or of the powers of tau that it is made of, were known. "
     b"Whoever has them can forge proofs."
 )
 """What stands in a test-only key's own section."""
@@ -84,6 +84,9 @@ class Secrets:
 def make_test_key(r1cs: ConstraintSystem, *, progress: Progress = untold) -> bytes:
     """A `.zkey` with secrets that are drawn here and dropped, and marked as made for tests alone.
 
+    It has a section that says so, and its α is 1: the point shows in every file that another tool makes of the key, with
+    contributions to the second phase too (`groth16_columns.secrets_known`).
+
     Args:
         r1cs: the circuit.
         progress: told of what is done.
@@ -93,11 +96,14 @@ def make_test_key(r1cs: ConstraintSystem, *, progress: Progress = untold) -> byt
         MemoryNeeded: what is needed, before the work.
     """
     log = _log_of(r1cs)
-    points = _points_of(r1cs, log, Secrets(*_drawn(4, SPECS[r1cs.curve].modulus)), progress)
+    tau, beta, delta = _drawn(3, SPECS[r1cs.curve].modulus)
+    points = _points_of(r1cs, log, Secrets(tau, 1, beta, delta), progress)
     return _zkey(r1cs, log, points, [(MARK, WARNING)])
 
 
-def make_key(r1cs: ConstraintSystem, ptau: Ptau, *, progress: Progress = untold) -> bytes:
+def make_key(
+    r1cs: ConstraintSystem, ptau: Ptau, *, allow_test_only: bool = False, progress: Progress = untold
+) -> bytes:
     """A `.zkey` from a ceremony's powers of τ, with one contribution to δ, a number that is drawn here and dropped.
 
     The key is as good as the ceremony and this one contribution: more can follow with `snarkjs zkey contribute`.
@@ -105,10 +111,12 @@ def make_key(r1cs: ConstraintSystem, ptau: Ptau, *, progress: Progress = untold)
     Args:
         r1cs: the circuit.
         ptau: prepared for phase 2.
+        allow_test_only: take powers whose secrets are known; the key is marked as made for tests alone.
         progress: told of what is done.
 
     Raises:
         ArgumentError: no circuit, one on another curve, or one with more rows than there are powers.
+        TestOnlyKey: nobody contributed to the powers, and that is not allowed.
         CircomFileError: the powers are not prepared, or damaged.
         MemoryNeeded: what is needed, before the work.
     """
@@ -119,6 +127,7 @@ def make_key(r1cs: ConstraintSystem, ptau: Ptau, *, progress: Progress = untold)
         raise ArgumentError(
             "ptau", f"powers for 2^{ptau.power} rows", f"for 2^{log}, as many as the circuit has"
         )
+    mark = [(MARK, WARNING)] if ptau.require_contributions(allow_test_only) else []
     groups, order = curves.get(r1cs.curve), SPECS[r1cs.curve].modulus
     (delta,) = _drawn(1, order)
     inverse = pow(delta, -1, order)
@@ -141,7 +150,7 @@ def make_key(r1cs: ConstraintSystem, ptau: Ptau, *, progress: Progress = untold)
     scaled = groups.g1.multiply(scaled, np.tile(words_of([inverse]), (len(scaled), 1)))
     count = r1cs.wires - shared
     points = KeyPoints(sides, rest[:shared], points_a, points_b1, points_b2, scaled[:count], scaled[count:])
-    return _zkey(r1cs, log, points, [])
+    return _zkey(r1cs, log, points, mark)
 
 
 def _drawn(count: int, order: int) -> list[int]:

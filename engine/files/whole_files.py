@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -72,6 +72,43 @@ def whole_folder(path: Path) -> Iterator[Path]:
         unfinished.rename(target)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def write_together(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write files that belong together, the last of which says that all are there: whoever finds it finds the others of it.
+
+    All are on the disk under other names first. Then the last one that was there is removed, and the new ones get their
+    names in order.
+
+    Args:
+        files: names, all different, and contents.
+
+    Raises:
+        OSError: they cannot be written; nothing has changed then, unless a name could not be given, and then the last one
+            is missing.
+    """
+    targets = [Path(os.path.realpath(path)) for path, _ in files]
+    for target, (path, _) in zip(targets, files, strict=True):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    unfinished = [unfinished_name(target) for target in targets]
+    try:
+        for name, (path, data) in zip(unfinished, files, strict=True):
+            try:
+                with name.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:  # which would name the other name
+                raise OSError(error.errno, error.strerror, str(path)) from None
+        targets[-1].unlink(missing_ok=True)
+        for name, target in zip(unfinished, targets, strict=True):
+            name.rename(target)
+    except BaseException:
+        for name in unfinished:
+            with suppress(OSError):
+                name.unlink()
         raise
 
 

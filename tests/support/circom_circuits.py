@@ -146,6 +146,8 @@ def root(curve: str, log: int) -> int:
 def lagrange(curve: str, log: int, tau: int) -> list[int]:
     """Lᵢ(τ) = ωⁱ(τⁿ − 1)/(n(τ − ωⁱ)) in snarkjs' order."""
     order, size, omega = ORDERS[curve], 1 << log, root(curve, log)
+    if pow(tau, size, order) == 1:
+        return [int(tau == pow(omega, i, order)) for i in range(size)]
     top = (pow(tau, size, order) - 1) * pow(size, -1, order)
     return [
         top * pow(omega, i, order) * pow(tau - pow(omega, i, order), -1, order) % order for i in range(size)
@@ -220,8 +222,9 @@ def montgomery(curve: str, number: int, scalar: int) -> bytes:
     return b"".join((part * (1 << 8 * size) % prime).to_bytes(size, "little") for part in parts)
 
 
-def ptau(curve: str, power: int, tau: int, alpha: int, beta: int) -> bytes:
-    """A `.ptau` that is prepared for phase 2, of those sections that a set-up reads."""
+def ptau(curve: str, power: int, tau: int, alpha: int, beta: int, contributions: int | None = 1) -> bytes:
+    """A `.ptau` that is prepared for phase 2, of those sections that a set-up reads. Of contributions their number is in it,
+    which is all that is read; the section is left out for None."""
     prime, order = PRIMES[curve], ORDERS[curve]
     size = 8 * -(-prime.bit_length() // 64)
     header = struct.pack("<I", size) + prime.to_bytes(size, "little") + struct.pack("<II", power, power)
@@ -237,4 +240,6 @@ def ptau(curve: str, power: int, tau: int, alpha: int, beta: int) -> bytes:
         sections.append((number, b"".join(points)))
     for number, of, scalar in ((4, 1, alpha), (5, 1, beta), (6, 2, beta)):
         sections.append((number, montgomery(curve, of, scalar)))
+    if contributions is not None:
+        sections.append((7, struct.pack("<I", contributions)))
     return container(b"ptau", 1, sections)

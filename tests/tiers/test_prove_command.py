@@ -90,6 +90,27 @@ def test_a_ceremonys_key_is_not_marked(run: Run, files: Path) -> None:
     assert run(*check).stdout == "valid\n"
 
 
+def test_powers_that_nobody_contributed_to_have_to_be_allowed(run: Run, files: Path) -> None:
+    (files / "p.ptau").write_bytes(ptau("bn254", 4, 1, 1, 1, 0))
+    arguments = ["setup", "--r1cs", files / "c.r1cs", "--ptau", files / "p.ptau", "--key", files / "c.zkey"]
+    result = run(*arguments, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["error"]["type"]) == (2, "TestOnlyKey")
+    assert not (files / "c.zkey").exists()
+    result = run(*arguments, "--allow-test-key", "--json")
+    assert json.loads(result.stdout)["test_only"] is True
+    assert "the secrets of its powers of tau are known" in result.stderr
+    assert run(*proving(files)).exit_code == 2
+
+
+def test_a_proof_that_cannot_be_written(run: Run, keyed: Path) -> None:
+    """Then its public numbers are not written either, and what was there before stays."""
+    (keyed / "p.json").mkdir()
+    (keyed / "s.json").write_text("before")
+    result = run(*proving(keyed, allow_test_key=True))
+    assert (result.exit_code, "cannot be written" in result.stderr) == (2, True)
+    assert (keyed / "s.json").read_text() == "before"
+
+
 def test_a_circuits_inputs(run: Run, tmp_path: Path) -> None:
     circuit = circuits.get("multiply_v1")
     (tmp_path / "c.r1cs").write_bytes(circuit.r1cs())

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from supervm.engine.files.whole_files import write_whole
+from supervm.engine.files.whole_files import write_together, write_whole
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.errors import BrokenFile
 
@@ -51,4 +51,20 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         write_whole(path, data)
     except OSError as error:
-        raise BrokenFile(str(path), "", f"cannot be written: {error.strerror or error}") from None
+        raise _unwritten(path, error) from None
+
+
+def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write files that belong together: the last one is only ever there with the others of it.
+
+    Raises:
+        BrokenFile: one cannot be written.
+    """
+    try:
+        write_together(files)
+    except OSError as error:
+        raise _unwritten(Path(error.filename or files[-1][0]), error) from None
+
+
+def _unwritten(path: Path, error: OSError) -> BrokenFile:
+    return BrokenFile(str(path), "", f"cannot be written: {error.strerror or error}")

@@ -15,7 +15,7 @@ from supervm.crypto.groth16_written import Proof
 from supervm.engine.files.input_files import read_input
 from supervm.tiers import console
 from supervm.tiers.commands import options
-from supervm.tiers.commands.circuit_files import require_other_files, told_of_circuit_files, write_file
+from supervm.tiers.commands.circuit_files import require_other_files, told_of_circuit_files, write_files
 from supervm.tiers.compose import scheduling, threads
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED, BrokenFile, UsageError, told_as_broken_file
@@ -78,15 +78,15 @@ def prove(
             found, about = _proved(settings, hardware, key, given, r1cs, allow_test_key, check_subgroup, line)
             compiling = line.compilations.seconds
         seconds = time.perf_counter() - begun
-        write_file(public, found.public_to_snarkjs().encode())
+        files = [(public, found.public_to_snarkjs().encode())]
         if arkworks is not None:
-            write_file(arkworks, found.to_arkworks())
+            files.append((arkworks, found.to_arkworks()))
         if precompile is not None:
-            write_file(precompile, found.to_precompile())
-        write_file(proof, found.to_snarkjs().encode())
+            files.append((precompile, found.to_precompile()))
+        write_files([*files, (proof, found.to_snarkjs().encode())])
         if as_json:
-            files = {name: str(path) for name, path in {**read, **written}.items() if path is not None}
-            answer = {**files, **about, "seconds": seconds, "compile_seconds": compiling}
+            names = {name: str(path) for name, path in {**read, **written}.items() if path is not None}
+            answer = {**names, **about, "seconds": seconds, "compile_seconds": compiling}
             console.print_json({**answer, "backend": settings.backend, "environment": environment(hardware)})
         else:
             out = console.answers()

@@ -22,6 +22,11 @@ TEST_ONLY = (
     "It is marked: commands and services refuse it unless they are told to take it."
 )
 
+KNOWN_POWERS = (
+    "THIS KEY IS FOR TESTS ALONE: the secrets of its powers of tau are known, and whoever has them can forge proofs. "
+    "It is marked: commands and services refuse it unless they are told to take it."
+)
+
 ONE_CONTRIBUTION = (
     "the key has one contribution to its second phase, this machine's: who doubts it adds more with "
     "'snarkjs zkey contribute'"
@@ -49,6 +54,12 @@ def setup(
     check_subgroup: Annotated[
         bool, typer.Option("--check-subgroup", help="Check that the powers of tau are in the subgroup.")
     ] = False,
+    allow_test_key: Annotated[
+        bool,
+        typer.Option(
+            "--allow-test-key", help="Take powers of tau that nobody contributed to, and mark the key."
+        ),
+    ] = False,
     tier: options.TierName = None,
     config: options.ConfigFile = None,
     threads: options.Threads = None,
@@ -57,7 +68,8 @@ def setup(
     """Make the proving key of a circuit: from a ceremony's powers of tau, or for tests alone.
 
     With --ptau one contribution to the second phase is made here, from the operating system's random numbers. With
-    --test-only nothing else is needed, and the key is marked: whoever made it can forge proofs.
+    --test-only nothing else is needed, and the key is marked: whoever made it can forge proofs. So is one of powers that
+    nobody contributed to, which have to be allowed.
     """
     with console.reporting(as_json):
         if (ptau is None) != test_only:
@@ -80,7 +92,9 @@ def setup(
             else:
                 line.update("reading the powers of tau")
                 with Ptau(ptau, "subgroup" if check_subgroup else "curve") as powers:
-                    made = groth16_setup.make_key(circuit, powers, progress=line.update)
+                    made = groth16_setup.make_key(
+                        circuit, powers, allow_test_only=allow_test_key, progress=line.update
+                    )
             with Zkey(made) as found:
                 text = key_to_snarkjs(found.verification())
                 header = found.header
@@ -95,7 +109,7 @@ def setup(
             "public": header.public,
             "rows": header.domain,
             "bytes": len(made),
-            "test_only": test_only,
+            "test_only": header.test_only,
         }
         if as_json:
             files = {"r1cs": str(r1cs), "key": str(key), "ptau": str(ptau) if ptau else None}
@@ -105,4 +119,4 @@ def setup(
                 f"a key of {len(made):,} bytes on {header.curve}: {circuit.constraints:,} constraints, "
                 f"{header.wires:,} wires, {header.public:,} public numbers, {header.domain:,} rows"
             )
-    console.warn(TEST_ONLY if test_only else ONE_CONTRIBUTION)
+    console.warn(TEST_ONLY if test_only else KNOWN_POWERS if header.test_only else ONE_CONTRIBUTION)

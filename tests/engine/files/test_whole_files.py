@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from supervm.engine.files.whole_files import unfinished_name, whole_file, whole_folder, write_whole
+from supervm.engine.files.whole_files import (
+    unfinished_name,
+    whole_file,
+    whole_folder,
+    write_together,
+    write_whole,
+)
 
 
 def _write_and_fail(write: Callable[[bytes], object], error: type[BaseException]) -> None:
@@ -70,3 +78,38 @@ def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
         _write_and_fail((folder / "file").write_bytes, KeyboardInterrupt)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "empty"]
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["new"]
+
+
+def test_files_that_belong_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever the last one is there, the others are those of it; what fails before any name is given changes nothing."""
+    names = [tmp_path / name for name in ("public", "other", "proof")]
+    seen: list[tuple[bytes, ...]] = []
+    whole = {(b"old",) * 3, (b"new",) * 3}
+
+    def contents() -> tuple[bytes, ...]:
+        return tuple(name.read_bytes() if name.exists() else b"" for name in names)
+
+    def look(method: Callable[..., Any]) -> Callable[..., Any]:
+        def looking(*arguments: Any, **named: Any) -> Any:
+            seen.append(contents())
+            found = method(*arguments, **named)
+            seen.append(contents())
+            return found
+
+        return looking
+
+    for name in ("rename", "unlink"):
+        monkeypatch.setattr(Path, name, look(getattr(Path, name)))
+    for content in (b"old", b"new"):
+        write_together([(name, content) for name in names])
+        assert contents() == (content,) * 3
+    assert all(each in whole for each in seen if each[2])
+    assert {(b"new", b"old", b""), (b"new", b"new", b"")} <= set(seen)
+    for bad, error in ((tmp_path, IsADirectoryError), (tmp_path / "none" / "name", FileNotFoundError)):
+        for at in range(3):
+            files = [(name, b"third") for name in names]
+            files[at] = (bad, b"third")
+            with pytest.raises(error, match=re.escape(repr(str(bad)))):
+                write_together(files)
+            assert contents() == (b"new",) * 3
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["other", "proof", "public"]
