@@ -270,6 +270,7 @@ class BlockExecutor:
 
         Raises:
             HostFunctionFailed: nothing was full, but a host function got no answer.
+            KeyboardInterrupt, SystemExit: it got none since somebody interrupts the program.
         """
         need, needed = int(worker.words[access_set.NEEDS]), int(worker.words[access_set.NEEDED])
         worker.words[access_set.NEEDS] = 0

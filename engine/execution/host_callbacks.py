@@ -36,9 +36,11 @@ def callback(function: Callable[..., int]) -> Any:
     return ctypes.CFUNCTYPE(ctypes.c_int64, *numbers)(call)
 
 
-def no_answer(worker: int) -> HostFunctionFailed:
-    """What is raised for a worker that says `NEEDS_ANSWER`, by its address."""
+def no_answer(worker: int) -> BaseException:
+    """What is raised for a worker that says `NEEDS_ANSWER`, by its address: what interrupts the program as it came."""
     failure = _failures.pop(worker, None)
+    if failure is not None and not isinstance(failure, Exception):
+        return failure
     problem = "it is not known why" if failure is None else f"{type(failure).__name__}: {failure}"
     error = HostFunctionFailed(problem)
     error.__cause__ = failure

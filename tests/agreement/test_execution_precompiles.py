@@ -191,6 +191,25 @@ def test_a_machine_that_cannot_answer_executes_nothing(way: Any, monkeypatch: py
         assert engine.execute(block).state_root == again.state_root
 
 
+@pytest.mark.parametrize("way", [SEQUENTIAL, waves(2)], ids=lambda way: way.name)
+def test_an_interruption_is_no_failure_of_a_host_function(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = batch_of(scenario().blocks[0].transactions)
+    with opened(scenario(), way) as engine:
+        before = engine.state_root
+
+        def interrupt(*_: Any, **__: Any) -> bytes:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(ours, "bls12_g2add", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            engine.execute(block)
+        assert engine.state_root == before
+        monkeypatch.undo()
+        again = engine.execute(block)
+    with opened(scenario(), SEQUENTIAL) as engine:
+        assert engine.execute(block).state_root == again.state_root
+
+
 @pytest.mark.parametrize("name", ["ecdsa_verify_batch", "ecdsa_recover_batch"])
 def test_signatures_that_cannot_be_checked_are_no_verdicts(
     name: str, monkeypatch: pytest.MonkeyPatch
