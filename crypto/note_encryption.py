@@ -24,7 +24,7 @@ from supervm.crypto import notes, x25519
 from supervm.crypto.arguments import rows, same_count
 from supervm.crypto.hashes import blake2b, blake2b_batch
 from supervm.crypto.one import bytes_of
-from supervm.crypto.params.notes import AMOUNT_BITS, FIELD
+from supervm.crypto.params.notes import AMOUNT_BITS, FIELD, NOTE_BYTES
 from supervm.crypto.shielded_keys import Address, ViewKey
 from supervm.kernels.array_types import Bytes, Flags, Indices, Words
 from supervm.kernels.arrays import number_words
@@ -32,7 +32,6 @@ from supervm.kernels.errors import ArgumentError
 
 __all__ = ["MEMO_BYTES", "NOTE_BYTES", "Found", "candidates", "encrypt", "scan"]
 
-NOTE_BYTES = 160
 MEMO_BYTES = 71
 _KEY, _TAG = 32, 33
 """Where an ephemeral key ends, and a view tag."""

@@ -16,6 +16,9 @@ RING_DEPTH = 16
 
 AMOUNT_BITS = 64
 
+NOTE_BYTES = 160
+"""What a new note's owner finds and opens it with: ephemeral public key (32) ‖ ciphertext."""
+
 CHAIN_BITS, ADDRESS_BITS = 64, 160
 """A pool is chain id · 2^160 + address."""
 

@@ -9,22 +9,19 @@ import numpy as np
 
 from supervm.engine.arrays import ragged
 from supervm.engine.blocks.receipts import Path, Receipts
-from supervm.engine.execution.shielded import EVENT_BYTES, INDEX_BYTES
+from supervm.engine.execution.shielded import EVENT_BYTES, EVENT_PARTS, POOL_BYTES
 from supervm.engine.privacy.shielded_calls import NOTES
-from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.array_types import Bytes, Indices
 from supervm.kernels.errors import ArgumentError
-
-_ELEMENT = 32
 
 
 @dataclass(frozen=True, eq=False)
 class NewNotes:
-    """The new notes of a block in a pool, n of them, in the order of the tree.
+    """The new notes of a block in a pool, n of them, in block order, which is that of the tree.
 
     Args:
         transactions: int64 (n,), which transaction of the block made each.
-        indices: int64 (n,), in the tree.
+        indices: uint64 (n,), in the tree.
         commitments: uint8 (n, 32), big-endian.
         nullifiers: uint8 (n, 32), likewise: of as many notes that were spent.
         notes: uint8 (n, 160), what each note's owner finds and opens it with.
@@ -40,27 +37,27 @@ class NewNotes:
         return len(self.indices)
 
 
-def new_notes(batch: TransactionBatch, receipts: Receipts, pool: bytes) -> NewNotes:
-    """What a block did to a pool.
+def new_notes(receipts: Receipts, pool: bytes) -> NewNotes:
+    """What a block did to a pool. Only the engine gives receipts the path of pools: no contract can make such events.
 
     Args:
-        batch: the block.
-        receipts: of its transactions.
+        receipts: of the block.
         pool: address, 20 bytes, of a shielded pool.
 
     Raises:
-        ArgumentError: receipts of another block.
+        ArgumentError: receipts of the path of pools with other events than a pool's: no engine made them.
     """
-    if len(batch) != len(receipts):
-        raise ArgumentError("receipts", f"{len(receipts)} of them", f"{len(batch)}, one for each transaction")
-    called = (batch.to == np.frombuffer(pool, np.uint8)).all(axis=1)
-    rows = np.flatnonzero(called & (receipts.path == Path.PRIVACY) & receipts.success)
+    rows = np.flatnonzero((receipts.path == Path.POOL) & receipts.success)
     _, places = ragged.spread(receipts.event_offsets, rows)
-    if len(places) != NOTES * len(rows) or (ragged.lengths(receipts.events)[places] != EVENT_BYTES).any():
-        raise ArgumentError("receipts", "other events", "two of a pool for each call of it")
-    data = ragged.taken_rows(receipts.events, places, EVENT_BYTES)
-    index, commitments, nullifiers, notes = np.split(
-        data, (INDEX_BYTES, INDEX_BYTES + _ELEMENT, INDEX_BYTES + 2 * _ELEMENT), axis=1
-    )
-    indices = np.ascontiguousarray(index).view(">u8")[:, 0].astype(np.int64)
-    return NewNotes(np.repeat(rows, NOTES), indices, commitments, nullifiers, notes)
+    counts = np.diff(receipts.event_offsets)[rows]
+    if (counts != NOTES).any() or (ragged.lengths(receipts.events)[places] != EVENT_BYTES).any():
+        raise ArgumentError("receipts", "other events", "two of a pool for each call of one")
+    calls = ragged.taken_rows(receipts.events, places, EVENT_BYTES).reshape(len(rows), NOTES, EVENT_BYTES)
+    named = calls[:, :, :POOL_BYTES]
+    if (named != named[:, :1]).any():
+        raise ArgumentError("receipts", "a call with events of two pools", "two of one pool for each call")
+    own = (named[:, 0] == np.frombuffer(pool, np.uint8)).all(axis=1)
+    data = calls[own].reshape(-1, EVENT_BYTES)
+    _, index, commitments, nullifiers, notes = np.split(data, np.cumsum(EVENT_PARTS)[:-1], axis=1)
+    indices = np.ascontiguousarray(index).view(">u8")[:, 0].astype(np.uint64)
+    return NewNotes(np.repeat(rows[own], NOTES), indices, commitments, nullifiers, notes)

@@ -28,6 +28,8 @@ class Path(IntEnum):
     FAST = 0
     CONSENSUS = 1
     PRIVACY = 2
+    POOL = 3
+    """A call of a shielded pool, which only the engine executes: what its events say is so."""
 
 
 @dataclass(frozen=True)

@@ -128,11 +128,13 @@ def touched_accounts(
     return np.concatenate([interned.senders[consensus], interned.targets[consensus & pays], numbers[of]])
 
 
-def paths(private: Flags, fast: Flags) -> NDArray[np.uint8]:
-    """The `Path` of each transaction, uint8 (n,)."""
+def paths(private: Flags, pooled: Numbers | None, fast: Flags) -> NDArray[np.uint8]:
+    """The `Path` of each transaction, uint8 (n,); `pooled`: which are calls of pools that were not rejected beforehand."""
     path = np.full(len(private), Path.CONSENSUS, np.uint8)
     path[fast] = Path.FAST
     path[private] = Path.PRIVACY
+    if pooled is not None:
+        path[pooled] = Path.POOL
     return path
 
 

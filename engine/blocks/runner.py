@@ -172,9 +172,9 @@ class BlockRunner:
                         state.store, block.columns, executor.left(), self._config.backend
                     )
             with run.stage("receipts"):
-                receipts = gather_receipts(
-                    block.columns, paths(interned.batch.private, run.fast), executor.left()
-                )
+                pooled_rows = None if block.shielded is None else block.shielded.rows
+                path = paths(interned.batch.private, pooled_rows, run.fast)
+                receipts = gather_receipts(block.columns, path, executor.left())
                 fees = self._collect_fees(block, receipts, pool_fees)
                 kept = receipts.to_bytes() if state.storage and self._config.keep_receipts else None
             written = np.concatenate([executor.written(), pooled])

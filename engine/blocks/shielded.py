@@ -16,11 +16,12 @@ from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns
 from supervm.engine.execution.shielded import (
     EVENT_BYTES,
+    EVENT_PARTS,
     FEE,
     HELD,
-    INDEX_BYTES,
     KEYS,
     KNOWN_REASON,
+    POOL_BYTES,
     PUBLIC_IN,
     PUBLIC_OUT,
     RECIPIENT,
@@ -39,7 +40,7 @@ from supervm.kernels.array_types import Bytes, Numbers
 from supervm.vm.gas import SHIELDED_NOTE
 from supervm.vm.outcomes import Reason
 
-_WORD, _ADDRESS = 8, 20
+_WORD, _ADDRESS = 8, POOL_BYTES
 _AMOUNTS = (calls_of.PUBLIC_IN, calls_of.PUBLIC_OUT, calls_of.FEE)
 
 CALL_GAS = NOTES * SHIELDED_NOTE
@@ -262,6 +263,10 @@ def _units(registered: list[Pool]) -> NDArray[np.uint64]:
     return np.array([pool.unit for pool in registered], np.uint64)
 
 
+def _addresses(registered: list[Pool]) -> Bytes:
+    return np.frombuffer(b"".join(pool.address for pool in registered), np.uint8).reshape(-1, _ADDRESS)
+
+
 def _laid_out(
     found: InternedCalls, places: Numbers, called: Numbers, registered: list[Pool]
 ) -> ShieldedCalls:
@@ -273,12 +278,11 @@ def _laid_out(
         words[:, place // _WORD] = _amounts(inputs, source).view(np.int64)
     words[:, UNIT // _WORD] = _units(registered)[which].view(np.int64)
     events = np.zeros((len(places), NOTES, EVENT_BYTES), np.uint8)
-    for note in range(NOTES):
-        at = INDEX_BYTES
-        for source in (calls_of.COMMITMENT, calls_of.NULLIFIER):
-            events[:, note, at : at + 32] = inputs[:, source + note]
-            at += 32
-    events[:, :, -calls_of.NOTE_BYTES :] = taken.calls.notes
+    addresses, _, commitments, nullifiers, notes = np.split(events, np.cumsum(EVENT_PARTS)[:-1], axis=2)
+    addresses[:] = _addresses(registered)[which][:, None]
+    commitments[:] = inputs[:, calls_of.COMMITMENT : calls_of.COMMITMENT + NOTES]
+    nullifiers[:] = inputs[:, calls_of.NULLIFIER : calls_of.NULLIFIER + NOTES]
+    notes[:] = taken.calls.notes
     return ShieldedCalls(registered, taken, which, words, events)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from numba import njit
 
+from supervm.crypto.params.notes import NOTE_BYTES
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item64
 from supervm.engine.execution.effects import nothing_yet, receive
-from supervm.engine.privacy.shielded_calls import NOTE_BYTES, NOTES
+from supervm.engine.privacy.shielded_calls import NOTES
 from supervm.kernels.cpu.lanes.addresses import below, copy, load32, load64, store32, store64, swap_bytes
 from supervm.kernels.cpu.state.access_set import (
     FLAGS,
@@ -51,9 +52,11 @@ FIRST_NULLIFIER, RECIPIENT, HELD = 0, NOTES, NOTES + 1
 KEYS = HELD + 1
 """How many it announces."""
 
-INDEX_BYTES = 8
-EVENT_BYTES = INDEX_BYTES + 32 + 32 + NOTE_BYTES
-"""Bytes of the event of a note: its index, commitment, a nullifier, the note's bytes of the input."""
+POOL_BYTES, INDEX_BYTES, ELEMENT_BYTES = 20, 8, 32
+EVENT_PARTS = (POOL_BYTES, INDEX_BYTES, ELEMENT_BYTES, ELEMENT_BYTES, NOTE_BYTES)
+"""Bytes of the parts of the event of a note: pool, index, commitment, a nullifier, the note's bytes of the input."""
+
+EVENT_BYTES = sum(EVENT_PARTS)
 
 HEIGHT_BYTES, HELD_BYTES = 8, 16
 """Bytes of the value of a nullifier's key, and of what a pool holds."""
@@ -166,5 +169,5 @@ def number_notes(block: Any, left: Any, items: Any, indices: Any) -> None:
         owner = c.item8(block, c.OWNERS, items[call])
         place = left[owner] + item64(block, c.EVENT_PLACES, items[call]) + EVENT_HEADER
         for note in range(NOTES):
-            store64(place, swap_bytes(indices[call] + note))
+            store64(place + POOL_BYTES, swap_bytes(indices[call] + note))
             place += EVENT_HEADER + EVENT_BYTES

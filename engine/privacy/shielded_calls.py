@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from supervm.crypto.params.notes import NOTE_BYTES
 from supervm.engine.arrays import ragged
 from supervm.engine.privacy.proof_form import PROOF_BYTES, proof_head
 from supervm.engine.transactions.batch import TransactionBatch
@@ -18,9 +19,6 @@ CIRCUIT = "ringct_v1"
 
 ENTRY = b"transact"
 """The entry point of pools."""
-
-NOTE_BYTES = 160
-"""Bytes of a new note in the input: ephemeral public key (32) ‖ ciphertext."""
 
 NOTES = 2
 """New notes of a call, and spent ones."""

@@ -88,9 +88,10 @@ class WorkloadRun:
 
     @property
     def private(self) -> int:
-        """Committed transactions of the privacy path."""
+        """Committed private transactions, calls of pools among them."""
         receipts = [result.receipts for result in self.results]
-        return sum(int((each.accepted & (each.path == ExecutionPath.PRIVACY)).sum()) for each in receipts)
+        paths = (ExecutionPath.PRIVACY, ExecutionPath.POOL)
+        return sum(int((each.accepted & np.isin(each.path, paths)).sum()) for each in receipts)
 
     @property
     def refused_proofs(self) -> int:

@@ -181,7 +181,11 @@ class Model:
         events = []
         for note in range(2):
             self.spent[call.nullifiers[note]] = self.height
-            row = [self._number(), *(x.to_bytes(32) for x in (call.commitments[note], call.nullifiers[note]))]
+            row = [
+                self.pool,
+                self._number(),
+                *(x.to_bytes(32) for x in (call.commitments[note], call.nullifiers[note])),
+            ]
             events.append(b"".join([*row, call.notes[160 * note : 160 * note + 160]]))
             self.leaves.append(call.commitments[note])
         outcome.events = tuple(events)

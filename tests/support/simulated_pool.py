@@ -66,7 +66,7 @@ class Block:
     parent: bytes
     size: int
     transactions: list[Transaction]
-    others: list[tuple[bytes, ...]] = field(default_factory=list)
+    others: list[tuple[Path, tuple[bytes, ...]]] = field(default_factory=list)
 
 
 class PoolChain:
@@ -89,8 +89,10 @@ class PoolChain:
         nullifiers = [*spent, *(self.rng.randbytes(32) for _ in range(2 - len(spent)))]
         return Transaction((notes[0], notes[1]), (nullifiers[0], nullifiers[1]))
 
-    def mine(self, *transactions: Transaction, others: tuple[tuple[bytes, ...], ...] = ()) -> Block:
-        """A block, with private transactions of others' contracts in front, of which the events are given."""
+    def mine(
+        self, *transactions: Transaction, others: tuple[tuple[Path, tuple[bytes, ...]], ...] = ()
+    ) -> Block:
+        """A block, with transactions of others' contracts and pools in front, of which path and events are given."""
         number = len(self.blocks) + 1
         parent = self.blocks[-1].hash if self.blocks else GENESIS
         hash = hashlib.sha256(parent + self.rng.randbytes(8)).digest()
@@ -160,15 +162,23 @@ class PoolChain:
 
     def _receipts(self, request: pb.GetReceiptsRequest) -> pb.GetReceiptsReply:
         block = self.blocks[request.number - 1]
-        events = [(), *block.others]
+        paths, events = [Path.FAST], [()]
+        for path, given in block.others:
+            paths.append(path)
+            events.append(given)
         for index, each in enumerate(block.transactions):
             rows = [
-                (block.size + 2 * index + k).to_bytes(8) + leaf + spent + data
+                event(block.size + 2 * index + k, leaf + spent + data)
                 for k, ((leaf, data), spent) in enumerate(zip(each.made, each.spent, strict=True))
             ]
+            paths.append(Path.POOL)
             events.append(tuple(rows))
-        paths = [Path.FAST, *[Path.PRIVACY] * (len(events) - 1)]
         return pb.GetReceiptsReply(receipts=receipts_of(paths, events).to_bytes())
+
+
+def event(place: int, rest: bytes, pool: bytes = ADDRESS) -> bytes:
+    """That of a note of a pool: commitment, nullifier and the note's bytes are the rest."""
+    return pool + place.to_bytes(8) + rest
 
 
 def paid(chain: PoolChain, seed: Seed, *amounts: int, memo: bytes = b"") -> Transaction:

@@ -19,6 +19,7 @@ from supervm.crypto.note_encryption import Found, scan
 from supervm.crypto.params.notes import TREE_DEPTH
 from supervm.crypto.shielded_keys import ViewKey
 from supervm.crypto.sparse_merkle import HASHES, verify_proof
+from supervm.engine.blocks.pool_events import NewNotes, new_notes
 from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.state.keys import CODE, STORAGE
 from supervm.engine.state.pools import rules_hash
@@ -29,7 +30,6 @@ from supervm.tiers.node.errors import ProofRefused, UpstreamFailed, WalletError
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.wallet.note_store import NoteStore, Pool, PoolBlocks, Position
 from supervm.tiers.wallet.note_tree import root_of_frontier
-from supervm.tiers.wallet.pool_events import Events, events_of
 
 AT_ONCE_NOTES, AT_ONCE_BLOCKS = 1 << 15, 1_000
 """What is scanned and kept together."""
@@ -85,7 +85,7 @@ class _Gathered:
 
     first: int
     hashes: list[bytes] = field(default_factory=list)
-    events: list[Events] = field(default_factory=list)
+    events: list[NewNotes] = field(default_factory=list)
 
     @property
     def leaves(self) -> int:
@@ -96,13 +96,17 @@ class _Gathered:
         offsets = np.cumsum([0, *map(len, self.events)], dtype=np.int64)
         columns = (
             np.concatenate([getattr(each, name) for each in self.events])
-            for name in ("leaves", "nullifiers", "encrypted")
+            for name in ("commitments", "nullifiers", "notes")
         )
         return PoolBlocks(self.first, self.hashes, offsets, *columns)
 
 
 class _Turned(Exception):
     """The chain is another one than a moment ago."""
+
+
+class _Unfitting(Exception):
+    """What a block did to the pool does not continue the tree that the wallet has; the argument is the block's number."""
 
 
 def start_following(
@@ -173,6 +177,8 @@ def follow(
                 return Scanned(store.position(), count.blocks, count.leaves, count.found, count.rolled_back)
         except _Turned:
             continue
+        except _Unfitting as error:
+            _go_back(store, upstream, error.args[0], before)
         before = min(before, store.position().number)
     raise WalletError(f"the chain of {upstream.address} turned {ATTEMPTS} times during the scan; scan again")
 
@@ -180,7 +186,7 @@ def follow(
 def _forget(store: NoteStore, pool: Pool, upstream: Node, count: _Count) -> None:
     """Forget all blocks, unless the upstream does not have the first one's receipts any more."""
     if _height(pool, upstream):
-        _receipts(upstream, 1)
+        _receipts(upstream, pool, 1)
     count.rolled_back += store.position().number
     store.roll_back(0)
 
@@ -234,7 +240,7 @@ def _advance(
         block = _block(upstream, number)
         if number > 1 and block.parent != hash:
             raise _Turned
-        events = events_of(_receipts(upstream, number), size, number)
+        events = _events(upstream, pool, block, size)
         gathered.hashes.append(block.hash)
         gathered.events.append(events)
         hash, size = block.hash, size + len(events)
@@ -279,17 +285,26 @@ def _check(
     shown, value = _shown(reply, key, root)
     position = store.position()
     if not shown or value is None or not _same_tree(store, position, value):
-        proved = store.proved()
-        store.roll_back(proved if store.hash_of(proved) is not None else 0)
-        if before > proved:
-            return False
+        _go_back(store, upstream, number, before)
+        return False
+    _require_pool(pool, upstream, root)
+    return True
+
+
+def _go_back(store: NoteStore, upstream: Node, number: int, before: int) -> None:
+    """Go back to the last block that was proved: what was told of those behind it, up to block `number`, is not so.
+
+    Raises:
+        ProofRefused: this upstream told all of it; else what an earlier scan left, up to block `before`, is asked for again.
+    """
+    proved = store.proved()
+    store.roll_back(proved if store.hash_of(proved) is not None else 0)
+    if before <= proved:
         raise ProofRefused(
             f"the receipts that the upstream {upstream.address} gave do not make up the note tree of block {number}, or its "
             "proof does not show it; do not trust it. If others are refused too, an earlier one lied about a block: "
             "`supervm wallet scan --again` forgets what was scanned, and begins with the first block"
         )
-    _require_pool(pool, upstream, root)
-    return True
 
 
 def _require_pool(pool: Pool, upstream: Node, root: bytes | None) -> None:
@@ -345,10 +360,25 @@ def _block(upstream: Node, number: int) -> pb.BlockInfo:
     return block
 
 
-def _receipts(upstream: Node, number: int) -> Receipts:
+def _events(upstream: Node, pool: Pool, block: pb.BlockInfo, size: int) -> NewNotes:
+    """What a block did to the pool, whose tree had `size` leaves before.
+
+    Raises:
+        _Turned: they do not continue the tree, since they are of another branch.
+        _Unfitting: they do not continue it.
+    """
+    found = _receipts(upstream, pool, block.number)
+    if np.array_equal(found.indices, np.arange(size, size + len(found), dtype=np.uint64)):
+        return found
+    if _block(upstream, block.number).hash != block.hash:
+        raise _Turned
+    raise _Unfitting(block.number)
+
+
+def _receipts(upstream: Node, pool: Pool, number: int) -> NewNotes:
     reply = upstream.call("GetReceipts", pb.GetReceiptsRequest(number=number))
     try:
-        return Receipts.from_bytes(reply.receipts)
+        return new_notes(Receipts.from_bytes(reply.receipts), pool.address)
     except ArgumentError as error:
         raise UpstreamFailed(
             upstream.address, "GetReceipts", "INTERNAL", f"block {number}: {error}"

@@ -29,6 +29,7 @@ from supervm.crypto.messages import Messages
 from supervm.crypto.oracle import notes as oracle
 from supervm.crypto.sparse_merkle_proof import verify_proof
 from supervm.engine.blocks.pool_events import new_notes
+from supervm.engine.blocks.receipts import Path
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.engine import Engine
 from supervm.engine.state import genesis, pools
@@ -242,7 +243,7 @@ def test_whatever_is_changed_behind_the_proof_is_rejected(small: tuple[Engine, M
     batch = batch_of(model.pool, [call(model, 1, fee=3)], random.Random(1))
     result = engine.execute(replace(batch, **CHANGES[what](batch)))
     assert result.receipts.reason.tolist() == [Reason.BAD_PROOF]
-    assert result.receipts[0].path == 2
+    assert result.receipts[0].path is Path.PRIVACY
     assert engine.state_root == before
     assert engine.pool(model.pool).held == 0
 
@@ -366,7 +367,7 @@ def test_two_pools_keep_their_notes_and_money_apart(small: tuple[Engine, Model])
     assert [engine.pool(pool).held for pool in (model.pool, other)] == [10, 10]
     assert engine.supply == genesis.supply(engine.state)
     for pool in (model.pool, other):
-        assert len(new_notes(TransactionBatch.concatenate(batches), result.receipts, pool)) == 2
+        assert len(new_notes(result.receipts, pool)) == 2
 
 
 def test_pools_are_made_once(small: tuple[Engine, Model]):
@@ -393,7 +394,7 @@ def test_events_give_the_tree_the_nullifiers_and_the_notes(small: tuple[Engine, 
         block = traffic.block(12, wrong=0.5)
         batch = batch_of(model.pool, block, traffic.random)
         model.execute(block)
-        found = new_notes(batch, engine.execute(batch).receipts, model.pool)
+        found = new_notes(engine.execute(batch).receipts, model.pool)
         assert found.indices.tolist() == list(range(len(leaves), len(leaves) + len(found)))
         leaves += [int.from_bytes(row.tobytes()) for row in found.commitments]
         assert {int.from_bytes(row.tobytes()) for row in found.nullifiers} <= set(model.spent)

@@ -71,7 +71,12 @@ def test_a_block_is_counted_by_path_and_stage() -> None:
 
 
 def test_paths_are_those_of_receipts() -> None:
-    assert [path.name.lower() for path in Path] == list(PATHS)
+    """Calls of pools are counted with the others of the privacy path."""
+    assert [path.name.lower() for path in Path] == [*PATHS, "pool"]
+    metrics, result = Metrics(), block_result(1)
+    result.receipts.path[result.receipts.path == Path.PRIVACY] = Path.POOL
+    metrics.block(result)
+    assert scraped(metrics)["vm_routing_privacy_total"] == 1
 
 
 def test_requests_queues_and_edges() -> None:

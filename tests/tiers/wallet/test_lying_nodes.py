@@ -16,6 +16,7 @@ from simulated_pool import (
     RULES,
     UNIT,
     PoolChain,
+    event,
     note_for,
     paid,
     receipts_of,
@@ -223,8 +224,8 @@ class Forging(Lying):
     def __init__(self, chain):
         rng = random.Random(1)
         made = [note_for(rng, ALICE.view_key.address, 10**6) for _ in range(2)]
-        event = tuple(k.to_bytes(8) + leaf + bytes(32) + data for k, (leaf, data) in enumerate(made, 2))
-        forged = receipts_of([Path.PRIVACY], [event]).to_bytes()
+        events = tuple(event(k, leaf + bytes(32) + data) for k, (leaf, data) in enumerate(made, 2))
+        forged = receipts_of([Path.POOL], [events]).to_bytes()
         super().__init__(chain, "GetReceipts", lambda reply: setattr(reply, "receipts", forged))
 
     def get_proof(self, key):

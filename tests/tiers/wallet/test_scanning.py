@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 from simulated_pool import (
@@ -16,6 +14,7 @@ from simulated_pool import (
     POOL,
     UNIT,
     PoolChain,
+    event,
     note_for,
     paid,
     receipts_of,
@@ -23,13 +22,13 @@ from simulated_pool import (
 )
 
 from supervm.crypto.oracle import notes as oracle
+from supervm.engine.blocks.pool_events import new_notes
 from supervm.engine.blocks.receipts import Path
 from supervm.kernels.arrays import integers
-from supervm.tiers.node.errors import ProofRefused, WalletError
+from supervm.tiers.node.errors import ProofRefused, UpstreamFailed
 from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.wallet import scanning
 from supervm.tiers.wallet.note_store import NoteStore, Pool
-from supervm.tiers.wallet.pool_events import events_of
 
 
 @pytest.fixture
@@ -187,48 +186,87 @@ def test_a_view_key_finds_the_same(tmp_path):
 # Receipts ---------------------------------------------------------------------------------------------------
 
 
-def test_events_of_others_are_passed_over(store):
-    """Other lengths and numbers of events, and indices that do not continue the tree, another pool's for example."""
-    chain, rng = PoolChain(), random.Random(1)
+OTHER = b"\x0c" * 20
+"""Another pool."""
+
+
+def pair(first: int, pool: bytes = ADDRESS, rest: bytes = bytes(224)) -> tuple[bytes, bytes]:
+    """Events of a transaction of a pool."""
+    return event(first, rest, pool), event(first + 1, rest, pool)
+
+
+def test_other_pools_and_contracts_are_passed_over(store):
+    """Pools of one chain have the same indices; contracts that take proofs emit what they like, a pool's events too."""
+    chain = PoolChain()
     chain.mine(paid(chain, ALICE, 5))
-    other = tuple((40 + k).to_bytes(8) + rng.randbytes(224) for k in range(2))
-    higher = tuple((40 + k).to_bytes(8) + rng.randbytes(224) for k in range(2))
-    strange = (higher, (b"x" * 232,), (b"x" * 232, b"x" * 231), (b"x",) * 2, other[::-1], (other[0],) * 2, ())
-    lower = tuple(k.to_bytes(8) + rng.randbytes(224) for k in range(2))
-    chain.mine(paid(chain, ALICE, 6), others=(*strange, lower))
+    contracts = (pair(2), pair(0), (b"x" * 252,), (b"x",) * 2, ())
+    others = [(Path.PRIVACY, events) for events in contracts]
+    others += [(Path.POOL, pair(first, OTHER)) for first in (2, 0, 4)]
+    chain.mine(paid(chain, ALICE, 6), others=tuple(others))
     scanned(store, chain)
     assert [note.amount for note in store.notes()] == [5, 6]
+    assert store.position().size == 4
 
 
-def test_two_that_claim_one_place(store):
-    """The first is taken, and if it was the wrong one the proof shows it."""
+@pytest.mark.parametrize(
+    ("events", "error"),
+    [
+        (pair(4), ProofRefused),
+        (pair(0), ProofRefused),
+        (pair(2)[::-1], ProofRefused),
+        (pair(2)[:1], UpstreamFailed),
+        ((pair(2)[0], b"x" * 252), UpstreamFailed),
+        ((pair(2)[0], pair(2)[1][:-1]), UpstreamFailed),
+    ],
+    ids=["ahead", "again", "in another order", "one alone", "two pools", "another length"],
+)
+def test_receipts_that_do_not_continue_the_tree(store, events, error):
     chain = PoolChain()
-    fake = tuple(k.to_bytes(8) + bytes(224) for k in range(2))
-    chain.mine(paid(chain, ALICE, 6), others=(fake,))
-    with pytest.raises(ProofRefused):
+    chain.mine(paid(chain, ALICE, 6))
+    chain.mine(others=((Path.POOL, events),))
+    with pytest.raises(error, match=r"block 2\b"):
         scanned(store, chain)
     assert store.position().number == 0
-    pairs = [tuple(k.to_bytes(8) + bytes(224) for k in (2 * n, 2 * n + 1)) for n in range(2)]
-    with pytest.raises(WalletError, match="another order"):
-        events_of(receipts_of([Path.PRIVACY] * 2, pairs[::-1]), 0, 1)
 
 
-def test_only_private_transactions_that_succeeded():
-    event = tuple(k.to_bytes(8) + bytes(224) for k in range(2))
-    assert len(events_of(receipts_of([Path.PRIVACY, Path.CONSENSUS], [event, event]), 0, 1)) == 2
-    assert not len(events_of(receipts_of([Path.CONSENSUS], [event]), 0, 1))
-    failed = receipts_of([Path.PRIVACY] * 2, [event, event])
+def test_receipts_of_another_branch_are_asked_for_again(store):
+    """The chain turns between a block and its receipts."""
+    chain = PoolChain()
+    chain.mine(paid(chain, ALICE, 5))
+    chain.mine(paid(chain, ALICE, 6))
+
+    class Turning(PoolChain):
+        def call(self, method, request):
+            if method == "GetReceipts" and request.number == 2 and len(self.leaves) == 4:
+                self.turn(0)
+                self.mine()
+                self.mine(paid(self, ALICE, 7))
+            return super().call(method, request)
+
+    chain.__class__ = Turning
+    scanned(store, chain)
+    assert [note.amount for note in store.notes()] == [7]
+
+
+def test_only_calls_of_pools_that_succeeded():
+    assert len(new_notes(receipts_of([Path.POOL, Path.CONSENSUS], [pair(0)] * 2), ADDRESS)) == 2
+    for path in (Path.CONSENSUS, Path.PRIVACY, Path.FAST):
+        assert not len(new_notes(receipts_of([path], [pair(0)]), ADDRESS))
+    failed = receipts_of([Path.POOL] * 2, [pair(0)] * 2)
     failed.reason[:] = 48
-    assert not len(events_of(failed, 0, 1))
+    assert not len(new_notes(failed, ADDRESS))
 
 
 def test_columns_of_events():
     rng = np.random.default_rng(2)
-    data = rng.integers(0, 256, (4, 224), np.uint8)
-    pairs = [
-        tuple((10 + 2 * k + i).to_bytes(8) + data[2 * k + i].tobytes() for i in range(2)) for k in range(2)
-    ]
-    events = events_of(receipts_of([Path.PRIVACY] * 2, pairs), 10, 1)
-    assert np.array_equal(events.leaves, data[:, :32])
-    assert np.array_equal(events.nullifiers, data[:, 32:64])
-    assert np.array_equal(events.encrypted, data[:, 64:])
+    data = rng.integers(0, 256, (8, 224), np.uint8)
+    rows = [event(10 + k, data[k].tobytes(), (ADDRESS, OTHER)[k // 2 % 2]) for k in range(8)]
+    receipts = receipts_of([Path.POOL] * 4, [tuple(rows[2 * k : 2 * k + 2]) for k in range(4)])
+    for pool, own in ((ADDRESS, [0, 1, 4, 5]), (OTHER, [2, 3, 6, 7])):
+        found = new_notes(receipts, pool)
+        assert found.indices.tolist() == [10 + k for k in own]
+        assert found.transactions.tolist() == [k // 2 for k in own]
+        assert np.array_equal(found.commitments, data[own][:, :32])
+        assert np.array_equal(found.nullifiers, data[own][:, 32:64])
+        assert np.array_equal(found.notes, data[own][:, 64:])
+    assert not len(new_notes(receipts, bytes(20)))
