@@ -26,7 +26,7 @@ from supervm.tiers import inventory
 from supervm.tiers.errors import CompilerEnded
 from supervm.tiers.settings import Settings
 
-REPLAY, EXECUTION = "replay", "execution"
+REPLAY, EXECUTION, PROVING = "replay", "execution", "proving"
 """What is warmed beside operations."""
 
 MOST_PROCESSES = 4
@@ -68,6 +68,7 @@ _PREFIXES = (
     ("bls12_381.", "bls12_381 scalars"),
     (REPLAY, REPLAY),
     (EXECUTION, EXECUTION),
+    (PROVING, PROVING),
 )
 """How the name of an operation begins → its group; any other is a hash function."""
 
@@ -86,13 +87,14 @@ SECONDS = {
     "bls12_381 scalars": 9.0,
     "bn254 pairings": 13.0,
     "bls12_381 pairings": 17.0,
+    PROVING: 60.0,
     "bn254 points": 38.0,
     "bls12_381 points": 70.0,
 }
 """Group → seconds that it takes cold; from the groups compiled first to those that one process leaves to the other."""
 
 Task = tuple[str, str]
-"""An operation, or `REPLAY` or `EXECUTION`, and a backend."""
+"""An operation, or `REPLAY`, `EXECUTION` or `PROVING`, and a backend."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class Going:
 
 def tasks(settings: Settings, every: bool) -> list[Task]:
     """What to warm: the chosen backends of each operation and those of host functions, or every one that can run here; then
-    replay and execution."""
+    replay, execution and proving."""
     from supervm.engine.execution.host_crypto import BACKEND, OPERATIONS
 
     chosen: list[Task] = []
@@ -193,7 +195,7 @@ def tasks(settings: Settings, every: bool) -> list[Task]:
             or (name in OPERATIONS and one.name == BACKEND)
             or (every and one.available)
         ]
-    return [*chosen, (REPLAY, settings.backend), (EXECUTION, "cpu")]
+    return [*chosen, (REPLAY, settings.backend), (EXECUTION, "cpu"), (PROVING, settings.backend)]
 
 
 def groups_of(wanted: Sequence[Task]) -> list[Group]:
@@ -331,13 +333,19 @@ def warm_task(operation: str, backend: str, config: Any) -> None:
         from supervm.engine.execution.host_crypto import compile_host_functions
         from supervm.engine.transactions.encoding import decode, encode, signing_payloads
         from supervm.engine.workloads import Parameters, generate
+        from supervm.engine.workloads.private_transfers import benchmark_verifier
         from supervm.engine.workloads.run import warm as warm_execution
 
-        warm_execution(replace(config, schedule=Schedule.WAVES))
+        verifier = benchmark_verifier(config.backend)  # with which private transactions and pools are warmed
+        warm_execution(replace(config, schedule=Schedule.WAVES, verifier=verifier))
         compile_host_functions()
         batch = generate("mixed", Parameters(transactions=16, accounts=8, block_size=16)).transactions
         signing_payloads(batch)
         decode(encode(batch))
+    elif operation == PROVING:
+        from supervm.crypto.groth16_warming import warm as warm_proving
+
+        warm_proving(backend)
     else:
         from supervm.tiers.known_answers import warm
 

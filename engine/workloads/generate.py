@@ -9,12 +9,13 @@ from types import MappingProxyType
 
 import numpy as np
 
+from supervm.crypto.groth16_proving_key import ProvingKey
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
 from supervm.engine.arrays.ranks import ranks_within
 from supervm.engine.ethereum.replay.transfers import intern_rows
 from supervm.engine.transactions.batch import Scheme, TransactionBatch
-from supervm.engine.workloads import parts, pool_calls
+from supervm.engine.workloads import parts, pool_calls, proven_calls
 from supervm.engine.workloads.parts import Part
 from supervm.engine.workloads.private_transfers import chosen, with_proofs
 from supervm.engine.workloads.signing import Keys, Progress
@@ -43,7 +44,9 @@ PRIVATE = "private"
 """One more workload, whose transactions are private by themselves."""
 
 
-def generate(name: str, parameters: Parameters, progress: Progress | None = None) -> Workload:
+def generate(
+    name: str, parameters: Parameters, progress: Progress | None = None, *, key: ProvingKey | None = None
+) -> Workload:
     """Make a workload.
 
     | name | transactions |
@@ -53,7 +56,7 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
     | `nft` | the collection's `transfer`: every sender owns what it passes on |
     | `amm` | the exchange's `swap` |
     | `mixed` | 40 % transfers, 40 % token, 10 % nft, 10 % amm, at random places |
-    | `private` | a shielded pool's: shields, transfers and unshields, with simulated proofs (`pool_calls`) |
+    | `private` | a shielded pool's: shields, transfers and unshields, with simulated proofs, or with a `key` real ones |
 
     In block order every transaction succeeds: nonces count up from 0, and balances last. With a `private_share` that many of
     the plain transfers are private, some of them with a wrong proof (`private_transfers`): these are rejected, if the engine
@@ -63,9 +66,10 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
         name: one of `NAMES`, or `PRIVATE`.
         parameters: what it is like.
         progress: called while transactions are signed, and when proofs are made.
+        key: of the pools' circuit, for proofs of `PRIVATE`; without, they are simulated.
 
     Raises:
-        ArgumentError: an unknown name, or parameters that do not go together.
+        ArgumentError: an unknown name, parameters that do not go together, or a key for another workload or circuit.
         MissingPackage: it is to be signed, and `cryptography` is not installed.
     """
     if name not in (*NAMES, PRIVATE):
@@ -77,7 +81,9 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
         else keys.addresses
     )
     if name == PRIVATE:
-        return _private(parameters, accounts, keys, progress)
+        return _private(parameters, accounts, keys, progress, key)
+    if key is not None:
+        raise ArgumentError("key", f"one for {name}", f"none: only {PRIVATE} has calls of a pool")
     wanted = _counts(parameters) if name == "mixed" else {name: parameters.transactions}
     made = [_PARTS[part](replace(parameters, transactions=count), accounts) for part, count in wanted.items()]
     batch = _shuffled([part.batch for part in made], generator(parameters, "order"))
@@ -103,17 +109,25 @@ def generate(name: str, parameters: Parameters, progress: Progress | None = None
 
 
 def _private(
-    parameters: Parameters, accounts: Bytes, keys: Keys | None, progress: Progress | None
+    parameters: Parameters,
+    accounts: Bytes,
+    keys: Keys | None,
+    progress: Progress | None,
+    key: ProvingKey | None,
 ) -> Workload:
     if parameters.private_share:
         raise ArgumentError("private_share", repr(parameters.private_share), f"0: {PRIVATE} is private")
-    calls = pool_calls.pool_calls(parameters, accounts)
+    honest = None if key is None else proven_calls.honest_calls(parameters, accounts)
+    calls = pool_calls.pool_calls(parameters, accounts) if honest is None else honest.calls
     senders, _ = intern_rows(calls.batch.sender)
     everyone = np.ones(len(senders), np.bool_)
     batch = replace(calls.batch, nonce=ranks_within(senders, everyone).astype(np.uint64))
     if keys is not None:
         batch = replace(batch, scheme=np.full(len(batch), Scheme.ED25519, np.uint8))
-    batch = pool_calls.proven(calls, batch, parameters, progress)
+    if key is None or honest is None:
+        batch = pool_calls.proven(calls, batch, parameters, progress)
+    else:
+        batch = proven_calls.proven(honest, batch, key, progress)
     if keys is not None:
         batch = keys.sign(batch, progress)
     balances = np.tile(np.frombuffer(BALANCE.to_bytes(32), np.uint8), (len(accounts), 1))

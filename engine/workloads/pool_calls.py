@@ -38,7 +38,8 @@ LEAST_SHIELD, MOST_SHIELD, MOST_UNSHIELD, FEE = 10_000, 1_000_000, 1_000, 1
 """Units: what is shielded, what is unshielded at most, and the fee of what is not a shield."""
 
 _SALT = bytes(32)
-_SHIELD, _TRANSFER, _UNSHIELD = range(3)
+SHIELD, TRANSFER, UNSHIELD = range(3)
+"""Kinds of calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,38 +57,75 @@ class PoolCalls:
     deployment: Deployment
 
 
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What n calls are to be.
+
+    Args:
+        sender, recipient: int64 (n,), numbers of accounts.
+        kinds: int64 (n,), `SHIELD`, `TRANSFER` or `UNSHIELD`.
+        come, goes: int64 (n,), units of shields and of unshields, 0 elsewhere.
+    """
+
+    sender: Numbers
+    recipient: Numbers
+    kinds: Numbers
+    come: Numbers
+    goes: Numbers
+
+
 def deployment() -> Deployment:
     """A pool of the usual unit under the salt zero."""
     return Deployment(CONTRACT, _SALT, pools.pool_address(_SALT))
 
 
+def wanted(random: np.random.Generator, parameters: Parameters) -> Wanted:
+    """The calls of a workload: who, what and how much."""
+    count = parameters.transactions
+    sender, recipient = pairs(random, count, parameters)
+    kinds = random.choice(3, count, p=[SHIELDS, 1 - SHIELDS - UNSHIELDS, UNSHIELDS])
+    kinds[: parameters.block_size] = SHIELD
+    come = np.where(kinds == SHIELD, random.integers(LEAST_SHIELD, MOST_SHIELD + 1, count), 0)
+    goes = np.where(kinds == UNSHIELD, random.integers(1, MOST_UNSHIELD + 1, count), 0)
+    return Wanted(sender, recipient, kinds, come, goes)
+
+
 def pool_calls(parameters: Parameters, accounts: Bytes) -> PoolCalls:
     """Shields, transfers and unshields by accounts, uint8 (a, 20), in blocks of `parameters.block_size`."""
     count, random = parameters.transactions, generator(parameters, "pool")
-    sender, recipient = pairs(random, count, parameters)
-    kinds = random.choice(3, count, p=[SHIELDS, 1 - SHIELDS - UNSHIELDS, UNSHIELDS])
-    kinds[: parameters.block_size] = _SHIELD
-    come = np.where(kinds == _SHIELD, random.integers(LEAST_SHIELD, MOST_SHIELD + 1, count), 0)
-    goes = np.where(kinds == _UNSHIELD, random.integers(1, MOST_UNSHIELD + 1, count), 0)
-    made = deployment()
+    calls, made = wanted(random, parameters), deployment()
     inputs = np.zeros((count, PUBLIC_INPUTS, 32), np.uint8)
     inputs[:, calls_of.POOL, 4:12] = np.frombuffer(CHAIN_ID.to_bytes(8), np.uint8)
     inputs[:, calls_of.POOL, 12:] = np.frombuffer(made.address, np.uint8)
     for first in (calls_of.NULLIFIER, calls_of.COMMITMENT):
         drawn = random_rows(random, NOTES * count, 31).reshape(count, NOTES, 31)
         inputs[:, first : first + NOTES, 1:] = drawn
-    fees = np.where(kinds == _SHIELD, 0, FEE)
+    fees = np.where(calls.kinds == SHIELD, 0, FEE)
     for place, column in (
-        (calls_of.PUBLIC_IN, come),
-        (calls_of.PUBLIC_OUT, goes),
+        (calls_of.PUBLIC_IN, calls.come),
+        (calls_of.PUBLIC_OUT, calls.goes),
         (calls_of.FEE, fees),
     ):
         inputs[:, place, -8:] = column.astype(">u8").view(np.uint8).reshape(count, 8)
-    inputs[:, calls_of.RECIPIENT, 12:] = np.where((goes > 0)[:, None], accounts[recipient], 0)
+    inputs[:, calls_of.RECIPIENT, 12:] = np.where((calls.goes > 0)[:, None], accounts[calls.recipient], 0)
     inputs[:, calls_of.ROOT] = _roots(inputs, block_offsets(count, parameters.block_size))
+    return called(parameters, accounts, calls, inputs, random, made)
+
+
+def called(
+    parameters: Parameters,
+    accounts: Bytes,
+    calls: Wanted,
+    inputs: Bytes,
+    random: np.random.Generator,
+    made: Deployment,
+) -> PoolCalls:
+    """Calls with these public inputs behind the binding, uint8 (n, `PUBLIC_INPUTS`, 32), of the pool `made`."""
+    count = len(inputs)
+    come = np.ascontiguousarray(inputs[:, calls_of.PUBLIC_IN, -8:]).view(">u8")[:, 0]
     units = np.full(count, pools.UNIT, np.uint64)
     batch = TransactionBatch.of(
-        sender=accounts[sender],
+        sender=accounts[calls.sender],
         nonce=0,
         to=made.address,
         chain_id=CHAIN_ID,

@@ -59,6 +59,13 @@ def benchmark_verifier(backend: str = "auto") -> TransactionProofs:
     return TransactionProofs(verifier, [CIRCUIT, POOL_CIRCUIT], allow_benchmark_key=True)
 
 
+def pool_verifier(key: Key, backend: str = "auto") -> TransactionProofs:
+    """A verifier of proofs that a prover made of calls of pools, under the key that it verified them with."""
+    circuits = Circuits()
+    circuits.register(POOL_CIRCUIT, key)
+    return TransactionProofs(BatchVerifier(circuits, backend=backend), [POOL_CIRCUIT])
+
+
 def chosen(batch: TransactionBatch, parameters: Parameters) -> tuple[Flags, Flags]:
     """Which transactions of a workload are private, and which of those have a wrong proof; bool (n,) both.
 

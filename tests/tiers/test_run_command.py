@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ringct_keys
 from command_line import without_progress
 from typer.testing import Result
 
@@ -57,6 +58,12 @@ def warmed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[EngineConfig, bool]]:
         "supervm.tiers.commands.run.warm", lambda config, signed: asked.append((config, signed))
     )
     return asked
+
+
+def _failure(result: Result) -> str:
+    """The error of a usage error."""
+    assert result.exit_code == 2, result.output
+    return str(_answer(result)["error"]["type"])
 
 
 def _answer(result: Result) -> dict[str, Any]:
@@ -348,7 +355,8 @@ def test_private_transfers_are_really_checked(run: Run, warmed: list[tuple[Engin
     result = run("run", "--workload", "mixed", *SMALL, "--private-share", 0.1, "--json")
     assert result.exit_code == 0, result.output
     answer = _answer(result)
-    assert set(answer) == ANSWERS | {"private", "refused_proofs"}
+    assert set(answer) == ANSWERS | {"private", "refused_proofs", "proofs"}
+    assert answer["proofs"] == "simulated"
     assert (answer["private"], answer["refused_proofs"], answer["rejected"]) == (27, 3, 3)
     assert answer["committed"] == 297
     assert warmed[0][0].verifier is not None
@@ -356,6 +364,23 @@ def test_private_transfers_are_really_checked(run: Run, warmed: list[tuple[Engin
     assert shown.exit_code == 0
     assert re.search(r"refused proofs\W+3\W+3\W", shown.stdout)
     assert "exactly the wrong proofs refused" in shown.stdout
+
+
+def test_a_pools_calls_are_proven_with_a_key(run: Run, tmp_path: Path) -> None:
+    key, saved = tmp_path / "ringct.zkey", tmp_path / "workload"
+    key.write_bytes(ringct_keys.zkey())
+    small = ("--transactions", 4, "--block-size", 2, "--accounts", 4, "--threads", 2)
+    proven = ("run", "--workload", "private", *small, "--key", key)
+    assert _failure(run(*proven, "--json")) == "TestOnlyKey"
+    assert _failure(run("run", "--workload", "token", *small, "--key", key, "--json")) == "ArgumentError"
+    result = run(*proven, "--allow-test-key", "--save", saved, "--json")
+    assert result.exit_code == 0, result.output
+    answer = _answer(result)
+    assert (answer["proofs"], answer["private"], answer["failed"], answer["equal"]) == ("proven", 4, 0, True)
+    loaded = ("run", "--load", saved, "--mode", "parallel")
+    again = _answer(run(*loaded, "--key", key, "--allow-test-key", "--json"))
+    assert again["state_root"] == again["announced_root"] == answer["state_root"]
+    assert run(*loaded).exit_code == 1, "under the key of simulated proofs they are wrong"
 
 
 @pytest.mark.parametrize("verdict", [True, False])

@@ -24,7 +24,7 @@ from supervm.tiers import inventory, warming
 from supervm.tiers.errors import CompilerEnded, exit_code
 from supervm.tiers.hardware import detect
 from supervm.tiers.settings import load
-from supervm.tiers.warming import COMMON, EXECUTION, REPLAY, SECONDS, Going, Group, Warmed, groups_of
+from supervm.tiers.warming import COMMON, EXECUTION, PROVING, REPLAY, SECONDS, Going, Group, Warmed, groups_of
 
 JOB = warming.job_of("L3", None, "scalar")
 HASHES = Group("hashes", "scalar", ("sha256", "eth_address"))
@@ -34,7 +34,8 @@ PATIENCE = 300
 
 
 def test_every_operation_is_in_one_group() -> None:
-    wanted = [(name, "scalar") for name in inventory.operations()] + [(REPLAY, "auto"), (EXECUTION, "cpu")]
+    wanted = [(name, "scalar") for name in inventory.operations()]
+    wanted += [(REPLAY, "auto"), (EXECUTION, "cpu"), (PROVING, "auto")]
     groups = groups_of(wanted)
     assert sorted((task, group.backend) for group in groups for task in group.tasks) == sorted(wanted)
     assert [group.name for group in groups] == list(SECONDS)
@@ -135,7 +136,12 @@ def test_warmup_says_how_long_before_it_begins(
     assert set(compared[0]) >= set(inventory.operations()), "all are compiled: time them"
     run("warmup", "--json", "--all", "--backend", "scalar")
     assert len(compared) == 1, "there is nothing to choose"
-    assert {row["operation"] for row in answer["warmed"]} == {*inventory.operations(), REPLAY, EXECUTION}
+    assert {row["operation"] for row in answer["warmed"]} == {
+        *inventory.operations(),
+        REPLAY,
+        EXECUTION,
+        PROVING,
+    }
     assert answer["processes"] == 2
     assert "about" in run("warmup", "--json").stderr
 

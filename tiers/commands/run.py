@@ -5,26 +5,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
 
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.workloads import Announced, Workload, write_workload
-from supervm.engine.workloads.private_transfers import benchmark_verifier, refused_as_made
+from supervm.engine.workloads.private_transfers import benchmark_verifier, pool_verifier, refused_as_made
 from supervm.engine.workloads.run import Difference, WorkloadRun, first_difference, run_workload, warm
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.commands import options
 from supervm.tiers.commands import run_options as given
+from supervm.tiers.commands.circuit_files import told_of_circuit_files
 from supervm.tiers.commands.run_options import Modes
 from supervm.tiers.compose import engine_config, scheduling
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import VERIFICATION_FAILED
+from supervm.tiers.progress import ProgressLine
 from supervm.tiers.tables import NUMBER, print_table
 from supervm.tiers.workload_choice import WorkloadChoice
+
+if TYPE_CHECKING:
+    from supervm.crypto.groth16_proving_key import ProvingKey
 
 
 def run(
@@ -38,6 +44,8 @@ def run(
     declared: given.Declared = None,
     gas_price: given.GasPrice = None,
     private_share: given.PrivateShare = None,
+    key: given.ProvingKey = None,
+    allow_test_key: options.AllowTestKey = False,
     blocks: given.Blocks = None,
     load: given.Load = None,
     save: given.Save = None,
@@ -72,10 +80,10 @@ def run(
             "gas_price": gas_price,
             "private_share": private_share,
         }
-        choice = WorkloadChoice(workload, load, blocks or [], parameters, signatures)
+        choice = WorkloadChoice(workload, load, blocks or [], parameters, signatures, key is not None)
         engine = engine_config(settings, hardware, schedule=schedule, signatures=signatures)
         with scheduling(settings, hardware):
-            outcome = _run(choice, engine, mode, state, save)
+            outcome = _run(choice, engine, mode, state, save, partial(_proving_key, key, allow_test_key))
         if as_json:
             console.print_json(outcome.to_json() | {"environment": environment(hardware)})
             _tell_problems(outcome)
@@ -91,13 +99,15 @@ CODES = {"ForgedBlock": VERIFICATION_FAILED}
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """What the runs came to; `runs` has the one whose figures are shown first, `hash` is that of their state trees."""
+    """What the runs came to; `runs` has the one whose figures are shown first, `hash` is that of their state trees, `proven`
+    says whether a prover made the proofs."""
 
     workload: Workload
     not_executed: int | None
     runs: list[WorkloadRun]
     difference: Difference | None
     hash: str
+    proven: bool
 
     @property
     def conserved(self) -> bool:
@@ -146,12 +156,18 @@ class _Outcome:
             "stages": first.stages,
         }
         if self.private:
-            answer |= {"private": first.private, "refused_proofs": first.refused_proofs}
+            proofs = "proven" if self.proven else "simulated"
+            answer |= {"private": first.private, "refused_proofs": first.refused_proofs, "proofs": proofs}
         return answer if self.not_executed is None else answer | {"not_executed": self.not_executed}
 
 
 def _run(
-    choice: WorkloadChoice, config: EngineConfig, mode: Modes, state: Path | None, save: Path | None
+    choice: WorkloadChoice,
+    config: EngineConfig,
+    mode: Modes,
+    state: Path | None,
+    save: Path | None,
+    proving_key: Callable[[ProgressLine, str], ProvingKey | None],
 ) -> _Outcome:
     modes = list(Mode) if mode is Modes.both else [Mode(mode.value)]
     with console.progress_line() as line:
@@ -159,7 +175,9 @@ def _run(
         def progress(doing: str, done: int, total: int) -> None:
             line.update(doing, done / total if total else None)
 
-        workload, not_executed = choice.make(progress)
+        choice.check()
+        key = proving_key(line, config.backend)
+        workload, not_executed = choice.make(progress, key)
         if not len(workload.transactions):
             # Two runs of nothing agree, and nothing is shown by that.
             raise ArgumentError("workload", "no transaction in it", "at least one that is executed")
@@ -169,6 +187,8 @@ def _run(
             config = replace(config, verifier=benchmark_verifier(config.backend))
         progress("compiling kernels", 0, 0)
         warm(config, signed=config.signatures)
+        if key is not None:
+            config = replace(config, verifier=pool_verifier(key.verification, config.backend))
         runs = []
         for place, each in enumerate(modes):
             path = state if place == 0 else None
@@ -176,11 +196,27 @@ def _run(
             chosen = replace(config, mode=each, threads=1 if each is Mode.SEQUENTIAL else config.threads)
             runs.append(run_workload(workload, chosen, path=path, progress=_blocks(progress, each)))
     difference = first_difference(*runs) if len(runs) > 1 else None
-    outcome = _Outcome(workload, not_executed, runs, difference, config.hash)
+    outcome = _Outcome(workload, not_executed, runs, difference, config.hash, key is not None)
     if save is not None and outcome.ok:
         announced = Announced(len(workload), config.hash, runs[0].state_root)
         write_workload(save, replace(workload, announced=announced))
     return outcome
+
+
+def _proving_key(
+    path: Path | None, allow_test_key: bool, line: ProgressLine, backend: str
+) -> ProvingKey | None:
+    """The key of the pools' circuit in a file; None without one."""
+    if path is None:
+        return None
+    from supervm.crypto.groth16_proving_key import load_zkey
+    from supervm.engine.privacy.pool_proofs import require_key
+
+    line.update("reading the key")
+    with told_of_circuit_files():
+        key = load_zkey(path, allow_test_only=allow_test_key, backend=backend, progress=line.update)
+    require_key(key)
+    return key
 
 
 def _blocks(progress: Callable[[str, int, int], None], mode: Mode) -> Callable[[int, int], None]:

@@ -59,6 +59,14 @@ PrivateShare = Annotated[
         show_default="0",
     ),
 ]
+ProvingKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        help="private: prove with this key of ringct_v1, a .zkey; the other proofs are simulated.",
+        show_default="simulated proofs",
+    ),
+]
 Mode = Annotated[Modes, typer.Option(help="How blocks are executed; both compares.")]
 ScheduleName = Annotated[Schedule, typer.Option("--schedule", help="How a parallel block finds its order.")]
 Signatures = Annotated[

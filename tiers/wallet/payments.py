@@ -15,16 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from supervm.crypto import circuits, notes, witness
-from supervm.crypto.groth16_prove import ProvingKey, prove
-from supervm.crypto.messages import Messages
+from supervm.crypto import notes
+from supervm.crypto.groth16_prove import ProvingKey
 from supervm.crypto.note_encryption import encrypt
 from supervm.crypto.params.notes import AMOUNT_BITS, TREE_DEPTH
 from supervm.crypto.shielded_keys import Address, Seed
-from supervm.engine.privacy.shielded_calls import CIRCUIT, ENTRY, NOTES
-from supervm.engine.privacy.transaction_proofs import encode_proofs
-from supervm.engine.transactions.batch import TransactionBatch
-from supervm.engine.transactions.encoding import proof_bindings
+from supervm.engine.privacy.pool_proofs import prove_calls, require_key
+from supervm.engine.privacy.shielded_calls import ENTRY, NOTES
 from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import integers, number_words
 from supervm.kernels.errors import ArgumentError
@@ -146,10 +143,7 @@ def pay(
         raise WalletError("the wallet follows no pool; scan first")
     if store.proved() != store.position().number:
         raise WalletError("the wallet's last scan did not come to its end; scan again")
-    circuit = circuits.get(CIRCUIT)
-    if (key.wires, key.public) != (circuit.wires, sum(map(_size, circuit.public.values()))):
-        came = f"one of {key.wires} wires and {key.public} public numbers"
-        raise ArgumentError("key", came, f"a key of {CIRCUIT}: {circuit.wires} wires")
+    require_key(key)
     inputs = _spent(store, pool, seed, order.spent) | _made(pool, seed, order.made)
     encrypted = inputs.pop("encrypted")
     inputs |= {
@@ -169,23 +163,9 @@ def pay(
         gas_limit=gas_limit,
         gas_price=gas_price,
         chain_id=pool.chain_id,
-        prove=partial(_proof, key, inputs, progress),
+        prove=partial(prove_calls, key, [inputs], progress=progress),
         also=partial(store.reserve, [note.place for note in order.spent]),
     )
-
-
-def _proof(
-    key: ProvingKey, inputs: dict[str, Any], progress: Progress, unsigned: TransactionBatch
-) -> Messages:
-    """The column `proof` of a transaction."""
-    circuit = circuits.get(CIRCUIT)
-    binding = int.from_bytes(proof_bindings(unsigned)[0].tobytes())
-    progress("calculating the witness", None)
-    found = witness.calculate(circuit.calculator(), inputs | {"binding": binding}, shapes=circuit.inputs)
-    made = prove(key, found, progress=progress)
-    proof = np.frombuffer(made.to_arkworks(), np.uint8)[None]
-    stated = np.frombuffer(b"".join(number.to_bytes(32) for number in made.public[1:]), np.uint8)
-    return encode_proofs(CIRCUIT, proof, stated.reshape(1, -1, 32))
 
 
 def _spent(store: NoteStore, pool: Pool, seed: Seed, spent: Sequence[Note]) -> dict[str, Any]:
@@ -248,10 +228,6 @@ def _require_amounts(amount: int, fee: int) -> None:
         raise ArgumentError("amount", str(amount), f"1 … {most} units")
     if not 0 <= fee <= most - amount:
         raise ArgumentError("fee", str(fee), f"0 … {most - amount} units beside that amount")
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=int))
 
 
 def _words(numbers: Sequence[int]) -> Words:

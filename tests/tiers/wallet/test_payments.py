@@ -216,7 +216,7 @@ def test_a_payment_that_fails_reserves_nothing(alice, chain, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(payments, "prove", breaking)
+        patch.setattr(payments, "prove_calls", breaking)
         with pytest.raises(KeyboardInterrupt):
             alice.pay(order)
     assert (alice.wallet.queue(), len(alice.store.available())) == (before, 1)
@@ -225,9 +225,9 @@ def test_a_payment_that_fails_reserves_nothing(alice, chain, monkeypatch):
         alice.wallet.sign(alice.account, RECIPIENT, value=1)
         return made(*arguments, **named)
 
-    made = payments.prove
+    made = payments.prove_calls
     with monkeypatch.context() as patch:
-        patch.setattr(payments, "prove", meanwhile)
+        patch.setattr(payments, "prove_calls", meanwhile)
         with pytest.raises(WalletError, match="signed while the proof was made"):
             alice.pay(order)
     assert len(alice.store.available()) == 1
