@@ -16,7 +16,7 @@ from supervm.crypto.circom_r1cs import ConstraintSystem
 from supervm.crypto.curves import Group
 from supervm.crypto.groth16_columns import Key, members
 from supervm.crypto.groth16_formats import FORMATS
-from supervm.crypto.groth16_proving_key import ProvingKey, key_sum
+from supervm.crypto.groth16_proving_key import ProvingKey, key_sum, most_multiples
 from supervm.crypto.groth16_quotient import domain_log, domain_rows, places
 from supervm.crypto.one import bytes_of
 from supervm.crypto.point_encodings import encoding_of
@@ -56,7 +56,8 @@ def load_arkworks_proving_key(
     if check not in ("curve", "subgroup"):
         raise ArgumentError("check", repr(check), "'curve' or 'subgroup'")
     given, groups, log = bytes_of(data, "data"), curves.get(r1cs.curve), domain_log(r1cs)
-    memory.require((3 if multiples is None else 2 + multiples) * len(given), "the key")
+    most = 2 + (multiples or most_multiples(max(r1cs.wires, 1 << log)))
+    memory.require(most * len(given), "the key")
     counts = {
         "ic": r1cs.public + 1,
         "a": r1cs.wires,

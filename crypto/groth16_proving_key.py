@@ -24,9 +24,12 @@ from supervm.kernels.array_types import Indices, Words
 from supervm.kernels.progress import Progress, untold
 from supervm.kernels.registry import resolve
 
-_TABLE_ROWS, _MOST_MULTIPLES = 6 << 14, 16
-"""Rows of a table beyond which misses of the cache cost what multiples save, and multiples of each point that still gain.
-For 2^10 to 2^16 points the windows that are left are of an even number, which two threads share evenly."""
+_MOST_MULTIPLES = 10
+_FEW_ROWS, _MOST_OF_FEW = 6 << 14, 16
+_TABLE_ROWS = 1 << 20
+"""Multiples of each point that still gain, and rows of a table that it is worth: they save a tenth of a sum over 2^16 points
+in eight lanes and a sixth in four, more than misses of the cache cost. Small tables may have more. For 2^10 to 2^17 points
+the windows that are left are of an even number, which two threads share evenly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +116,8 @@ def load_zkey(
         source: a path, or the file's bytes.
         check: `curve`, or `subgroup`, which takes longer: a key from elsewhere may hold points of small order, which cannot
             make a proof that verifies wrongly and could make one that says something about the witness.
-        multiples: of each point that tables hold, itself included. More of them take memory, and time when the key is read;
-            None for as many as make proofs faster, which is one for large circuits, whose tables would miss the cache.
+        multiples: of each point that tables hold, itself included. More of them take memory, and time when the key is read,
+            as much as several proofs: 1 for who makes one proof. None for as many as make proofs faster.
         allow_test_only: take a key that is marked as made for tests, or that nobody contributed to.
         backend: of the sums: `auto`, `hybrid`, or a name of `kernels.registry.BACKENDS`. For `cuda` and `hybrid` tables are
             those of the best processor's backend: a GPU gets the key with the first proof that it makes (`cuda_groth16`).
@@ -132,7 +135,8 @@ def load_zkey(
         of = zkey.header
         if of.test_only and not allow_test_only:
             raise TestOnlyKey(of.name)
-        memory.require((3 if multiples is None else 2 + multiples) * zkey.size, f"the key {of.name}")
+        most = 2 + (multiples or most_multiples(max(of.wires, of.domain)))
+        memory.require(most * zkey.size, f"the key {of.name}")
         reduction = require_reduction("circom")
         rows, turned = places(of.curve, of.log, reduction)
         progress("reading the key's matrices", 0.0)
@@ -168,6 +172,15 @@ def load_zkey(
     )
 
 
+def most_multiples(points: int) -> int:
+    """Multiples of each of so many points that make sums faster, and whose table is not too large."""
+    return max(
+        1,
+        min(_MOST_OF_FEW, _FEW_ROWS // max(1, points)),
+        min(_MOST_MULTIPLES, _TABLE_ROWS // max(1, points)),
+    )
+
+
 def key_sum(
     curve: str,
     multiples: int | None,
@@ -191,10 +204,9 @@ def key_sum(
     present = np.flatnonzero(points.any(axis=tuple(range(1, points.ndim))))
     columns = [np.stack(first), points[present], *([] if more is None else [more])]
     together = np.concatenate(columns)
-    if multiples is None:
-        multiples = max(1, min(_MOST_MULTIPLES, _TABLE_ROWS // len(together)))
+    count = most_multiples(len(together)) if multiples is None else multiples
     if backend == "cuda":
         resolve(f"{curve}.{group}.msm", backend)  # or an error, now and not with the first proof
     here = "auto" if backend in ("cuda", "hybrid") else backend
-    table = msm.prepare(curve, together, group=group, precompute=multiples, backend=here)
+    table = msm.prepare(curve, together, group=group, precompute=count, backend=here)
     return Sum(table, present + wire)

@@ -11,7 +11,7 @@ from supervm.engine.arrays import ragged
 from supervm.engine.blocks.receipts import Path, Receipts
 from supervm.engine.execution.shielded import EVENT_BYTES, EVENT_PARTS, POOL_BYTES
 from supervm.engine.privacy.shielded_calls import NOTES
-from supervm.kernels.array_types import Bytes, Indices
+from supervm.kernels.array_types import Bytes, Indices, Words
 from supervm.kernels.errors import ArgumentError
 
 
@@ -28,7 +28,7 @@ class NewNotes:
     """
 
     transactions: Indices
-    indices: Indices
+    indices: Words
     commitments: Bytes
     nullifiers: Bytes
     notes: Bytes

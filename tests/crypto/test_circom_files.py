@@ -152,7 +152,7 @@ def test_more_than_memory_says_how_much(tmp_path, monkeypatch):
     zkey = tmp_path / "c.zkey"
     zkey.write_bytes(key)
     monkeypatch.setattr(memory, "available", lambda: 2 * len(key))
-    with pytest.raises(MemoryNeeded, match=f"{3 * len(key):,} bytes"):
+    with pytest.raises(MemoryNeeded, match=f"{18 * len(key):,} bytes"):
         load_zkey(zkey, allow_test_only=True)
 
 

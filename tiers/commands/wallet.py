@@ -283,7 +283,7 @@ def _pay(
         ):
             line.update("reading the key")
             proving = load_zkey(
-                key_file, check="subgroup", allow_test_only=allow_test_key, progress=line.update
+                key_file, check="subgroup", multiples=1, allow_test_only=allow_test_key, progress=line.update
             )
             for order in wanted:
                 gas = {"gas_limit": gas_limit, "gas_price": gas_price}
