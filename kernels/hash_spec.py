@@ -101,5 +101,24 @@ class Blake2Spec(HashSpec):
     rotations: tuple[int, int, int, int]
 
 
-KnownSpec: TypeAlias = Sha2Spec | KeccakSpec | Blake2Spec
-"""The families that kernels are generated for."""
+@dataclass(frozen=True)
+class Ripemd160Spec(HashSpec):
+    """RIPEMD-160: two lines of eighty steps, sixteen of which use one function, one constant and one order of the words.
+
+    Args:
+        initial: the five words of the starting state.
+        orders: for each step, which word of the block the left line takes, and which the right one.
+        rotations: for each step, to the left, in the left line and in the right one.
+        constants: for each sixteen steps, what the left line adds, and what the right one does.
+        rotation: the third word's, in every step.
+    """
+
+    initial: tuple[int, ...]
+    orders: tuple[tuple[int, ...], tuple[int, ...]]
+    rotations: tuple[tuple[int, ...], tuple[int, ...]]
+    constants: tuple[tuple[int, ...], tuple[int, ...]]
+    rotation: int
+
+
+KnownSpec: TypeAlias = Sha2Spec | KeccakSpec | Blake2Spec | Ripemd160Spec
+"""The families that kernels are generated for; the last one in one lane."""

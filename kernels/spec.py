@@ -387,3 +387,30 @@ class WeierstrassSpec(_BasePoint):
     def minus_b2(self) -> int:
         """−b₂ of the short basis."""
         return -self.basis[1][1]
+
+
+@dataclass(frozen=True)
+class MinusThreeSpec(_BasePoint):
+    """A short Weierstrass curve y² = x³ − 3x + b of prime order.
+
+    Args:
+        name: how it is called.
+        field: where coordinates live.
+        scalar_field: integers modulo the group order.
+        b: the curve's constant.
+        base: the generator (x, y).
+    """
+
+    name: str
+    field: FieldSpec
+    scalar_field: FieldSpec
+    b: int
+    base: tuple[int, int]
+
+    def add(self, P: tuple[int, int], Q: tuple[int, int]) -> tuple[int, int]:
+        """P + Q of affine points that are not opposite."""
+        (x1, y1), (x2, y2), p = P, Q, self.field.modulus
+        rise, run = (3 * x1 * x1 - 3, 2 * y1) if P == Q else (y2 - y1, x2 - x1)
+        slope = rise * self.field.inverse(run) % p
+        x3 = (slope * slope - x1 - x2) % p
+        return x3, (slope * (x1 - x3) - y1) % p

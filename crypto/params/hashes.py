@@ -3,14 +3,16 @@
 
 SHA-256 and SHA-512: FIPS 180-4, sections 4.1 to 5.3. Keccak-256: the Keccak reference 3.0, sections 1.1 and
 1.2, with the padding of the original submission, as Ethereum's Yellow Paper uses it (domain byte 0x01, where
-FIPS 202 has 0x06). BLAKE2b: RFC 7693, sections 2.1 to 2.7; the order of message words is a table there.
+FIPS 202 has 0x06). BLAKE2b: RFC 7693, sections 2.1 to 2.7; the order of message words is a table there. RIPEMD-160:
+Dobbertin, Bosselaers, Preneel, "RIPEMD-160: A Strengthened Version of RIPEMD" (Fast Software Encryption 1996), table 1 and
+section 3; the amounts of its rotations are a table there.
 """
 
 from __future__ import annotations
 
 from math import isqrt
 
-from supervm.kernels.hash_spec import Blake2Spec, KeccakSpec, Sha2Spec
+from supervm.kernels.hash_spec import Blake2Spec, KeccakSpec, Ripemd160Spec, Sha2Spec
 
 
 def _primes(count: int) -> list[int]:
@@ -144,3 +146,57 @@ BLAKE2B = Blake2Spec(
     schedule=tuple(_BLAKE2_ORDERS[turn % 10] for turn in range(12)),
     rotations=(32, 24, 16, 63),
 )
+
+
+def _ripemd_orders() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Words that each step takes: ρ applied once more every sixteen steps, in the right line behind π(i) = 9i + 5 mod 16."""
+    rho = (7, 4, 13, 1, 10, 6, 15, 3, 12, 0, 9, 5, 2, 14, 11, 8)
+    lines = []
+    for order in (list(range(16)), [(9 * index + 5) % 16 for index in range(16)]):
+        line: list[int] = []
+        for _ in range(5):
+            line += order
+            order = [rho[index] for index in order]
+        lines.append(tuple(line))
+    return lines[0], lines[1]
+
+
+def _ripemd_rotations(orders: tuple[tuple[int, ...], tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """Amounts by round and by word of the block, put in the order in which each line takes the words."""
+    amounts = (
+        (11, 14, 15, 12, 5, 8, 7, 9, 11, 13, 14, 15, 6, 7, 9, 8),
+        (12, 13, 11, 15, 6, 9, 9, 7, 12, 15, 11, 13, 7, 8, 7, 7),
+        (13, 15, 14, 11, 7, 7, 6, 8, 13, 14, 13, 12, 5, 5, 6, 9),
+        (14, 11, 12, 14, 8, 6, 5, 5, 15, 12, 15, 14, 9, 9, 8, 6),
+        (15, 12, 13, 13, 9, 5, 8, 6, 14, 11, 12, 11, 8, 6, 5, 5),
+    )
+    return tuple(tuple(amounts[step // 16][word] for step, word in enumerate(order)) for order in orders)
+
+
+def _ripemd160() -> Ripemd160Spec:
+    orders = _ripemd_orders()
+    left, right = _ripemd_rotations(orders)
+    roots = (2, 3, 5, 7)
+    return Ripemd160Spec(
+        name="ripemd160",
+        word_bits=32,
+        big_endian=False,
+        block_bytes=64,
+        digest_bytes=20,
+        padding_bytes=9,
+        marker=0x80,
+        last_marker=0,
+        length_bytes=8,
+        initial=(0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0),
+        orders=orders,
+        rotations=(left, right),
+        constants=(
+            (0, *(isqrt(root << 60) for root in roots)),
+            (*(_cube_root(root << 90) for root in roots), 0),
+        ),
+        rotation=10,
+    )
+
+
+RIPEMD160 = _ripemd160()
+"""Its length field is little-endian, unlike that of SHA-2."""

@@ -39,6 +39,19 @@ def _read(worker: Any, number: Any) -> Any:
 
 
 @njit
+def _append(worker: Any, number: Any, reads: Any) -> Any:
+    entry = access_set.append(worker, number)
+    if entry > 0 and reads:
+        access_set.depend(entry)
+    return entry
+
+
+@njit
+def _add_when_applied(entry: Any) -> None:
+    access_set.add_when_applied(entry)
+
+
+@njit
 def _room_for(worker: Any, entry: Any, size: Any) -> Any:
     return access_set.room_for(worker, entry, size)
 
@@ -138,6 +151,15 @@ class AccessWorker:
         """The address of the entry, or `access_set.TOO_MANY`."""
         entry = int((_read if reads else _touch)(self.address, number))
         return self._unless_full(entry)
+
+    def append(self, number: int, reads: bool = False) -> int:
+        """The address of a new entry."""
+        return self._unless_full(int(_append(self.address, number, reads)))
+
+    def add(self, entry: int, value: bytes) -> None:
+        """Write what is added when the transaction is applied."""
+        self.write(entry, value)
+        _add_when_applied(entry)
 
     def write(self, entry: int, value: Value) -> None:
         if value is None:

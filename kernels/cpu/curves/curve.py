@@ -24,9 +24,9 @@ from supervm.kernels.cpu.fields.element_type import (
 from supervm.kernels.cpu.fields.lookup import SLACK, padded_row
 from supervm.kernels.cpu.lanes.lanes import I64, Lanes, LanesMarkerType, every
 from supervm.kernels.cpu.lanes.numba_types import literal, register_marker
-from supervm.kernels.spec import Coordinate, EdwardsSpec, GroupSpec, WeierstrassSpec
+from supervm.kernels.spec import Coordinate, EdwardsSpec, GroupSpec, MinusThreeSpec, WeierstrassSpec
 
-CurveSpec = EdwardsSpec | WeierstrassSpec | GroupSpec
+CurveSpec = EdwardsSpec | WeierstrassSpec | MinusThreeSpec | GroupSpec
 
 
 class Curve:

@@ -38,10 +38,25 @@ def compress(
     vector[12] = emit.xor(vector[12], taken)
     vector[14] = emit.xor(vector[14], last)
     for order in spec.schedule:
-        for position, indices in enumerate(_COLUMNS_AND_DIAGONALS):
-            x, y = (block[order[2 * position + half]] for half in range(2))
-            _mix(emit, spec, vector, indices, x, y)
+        one_round(emit, spec, vector, block, order)
     return [emit.xor(low, high) for low, high in zip(vector[:8], vector[8:], strict=True)]
+
+
+def one_round(
+    emit: HashEmitter,
+    spec: Blake2Spec,
+    vector: list[ir.Value],
+    block: list[ir.Value],
+    order: tuple[int, ...],
+) -> None:
+    """One round on the working vector, in place.
+
+    Args:
+        order: in which it takes the message words.
+    """
+    for position, indices in enumerate(_COLUMNS_AND_DIAGONALS):
+        x, y = (block[order[2 * position + half]] for half in range(2))
+        _mix(emit, spec, vector, indices, x, y)
 
 
 def _mix(

@@ -18,7 +18,7 @@ from supervm.kernels.cpu.hashes import blake2b, keccak, sha2
 from supervm.kernels.cpu.hashes.emitter import HashEmitter, HashKernelType
 from supervm.kernels.cpu.hashes.padding import CHUNK, tail_stride
 from supervm.kernels.cpu.lanes.lanes import I32, I64, LanesType, element_pointer, every, vector
-from supervm.kernels.hash_spec import Blake2Spec, KeccakSpec, Sha2Spec
+from supervm.kernels.hash_spec import Blake2Spec, KeccakSpec, Ripemd160Spec, Sha2Spec
 
 
 def _constant(name: str, read: Any) -> Any:
@@ -176,6 +176,8 @@ class _Group:
             taken, last = self._progress(turn)
             added = self._where_active(turn, blake2b.compress(emit, spec, state, block, taken, last))
             return [emit.xor(old, new) for old, new in zip(state, added, strict=True)]
+        if isinstance(spec, Ripemd160Spec):
+            raise TypeError(f"{spec.name} hashes one message at an address, by `ripemd160.digest`")
         mixed = [emit.xor(old, new) for old, new in zip(state, block, strict=False)] + state[len(block) :]
         return self._where_active(turn, keccak.permute(emit, spec, mixed), state)
 

@@ -12,9 +12,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from supervm.kernels.cpu.lanes.lanes import I1, I8, I32, I64, call_llvm, is_arm, vector
+from supervm.kernels.cpu.lanes.numba_types import literal
 
 LINE = 64
 """Bytes that `copy_line` and `lines_equal` take at once."""
@@ -73,6 +75,18 @@ def copy(typingctx: Any, target: Any, source: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         to, of = (_pointer(builder, address, I8) for address in args[:2])
         call_llvm(builder, "llvm.memcpy.p0.p0.i64", ir.VoidType(), [to, of, args[2], ir.Constant(I1, 0)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def move(typingctx: Any, target: Any, source: Any, size: Any) -> Any:
+    """Copy `size` bytes between areas that may overlap; 0 bytes touch nothing."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to, of = (_pointer(builder, address, I8) for address in args[:2])
+        call_llvm(builder, "llvm.memmove.p0.p0.i64", ir.VoidType(), [to, of, args[2], ir.Constant(I1, 0)])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
@@ -154,6 +168,21 @@ def fold_product(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def multiply_add(typingctx: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """a·b + c + d of unsigned words, which always fits: the low word and the high one."""
+    result = types.UniTuple(types.int64, 2)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        wide = ir.IntType(128)
+        a, b, c, d = (builder.zext(word, wide) for word in args)
+        total = builder.add(builder.add(builder.mul(a, b), c), d)
+        halves = [builder.trunc(total, I64), builder.trunc(builder.lshr(total, ir.Constant(wide, 64)), I64)]
+        return context.make_tuple(builder, result, halves)
+
+    return result(types.int64, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
 def below(typingctx: Any, a: Any, b: Any) -> Any:
     """a < b, both unsigned."""
 
@@ -184,6 +213,19 @@ def prefetch_address(typingctx: Any, address: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def stack_room(typingctx: Any, size: Any) -> Any:
+    """The address of `size` (literal) bytes on the stack, on a line of its own, as good as the function that asks."""
+    count = literal(size, "size")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        room = cgutils.alloca_once(builder, I8, size=count)
+        room.align = LINE
+        return builder.ptrtoint(room, I64)
+
+    return types.int64(size), codegen
 
 
 @intrinsic

@@ -19,6 +19,7 @@ from supervm.kernels.cpu.lanes.addresses import (
     LINE,
     acquire32,
     copy,
+    fill,
     lines_equal,
     load32,
     load64,
@@ -28,6 +29,7 @@ from supervm.kernels.cpu.lanes.addresses import (
     store64,
 )
 from supervm.kernels.cpu.state import key_table
+from supervm.kernels.cpu.state.amounts import AMOUNT_BYTES, add_amounts
 from supervm.kernels.cpu.state.key_table import FULL, RECORDS
 from supervm.kernels.cpu.state.key_table import INLINE as INLINE_KEY
 from supervm.kernels.cpu.state.versions import (
@@ -85,8 +87,9 @@ KEY, SEEN, LENGTH, FLAGS, VALUE, ROOM = 0, 4, 8, 12, 16, 24
 """Places in an entry: key number, the cell seen at the first access, the length now (all 32 bits), flags (32), address
 of the written value (64), bytes there (64)."""
 
-READ, WRITTEN = 1, 2
-"""Flags of an entry: the transaction depends on the value it saw; it wrote another, or deleted it."""
+READ, WRITTEN, ADDED = 1, 2, 4
+"""Flags of an entry: the transaction depends on the value it saw; it wrote another, or deleted it; what it wrote is added
+to whatever is the newest value when it is applied (`add_when_applied`)."""
 
 MOST_ENTRIES = 16_384
 """Different keys of one transaction."""
@@ -209,16 +212,8 @@ def _find(worker: Any, number: Any, count: Any) -> Any:
 
 
 @njit(cache=True)
-def touch(worker: Any, number: Any) -> Any:
-    """The address of the entry of a key, a new one if need be; `FULL` or `TOO_MANY`."""
-    count = get(worker, ENTRY_COUNT)
-    place = _find(worker, number, count)
-    if place >= 0:
-        return entry_address(worker, place)
-    if count >= MOST_ENTRIES:
-        return TOO_MANY
-    if get(worker, ENTRY_FIRST) + count >= get(worker, ENTRY_CAPACITY):
-        return lacking(worker, NEEDS_ENTRIES, count + 1)
+def _new_entry(worker: Any, number: Any, count: Any) -> Any:
+    """The address of the entry behind the `count` that there are, for a key that has none; there is room."""
     versions = get(worker, VERSIONS)
     cell = acquire32(head_address(versions, number))
     entry = entry_address(worker, count)
@@ -230,6 +225,40 @@ def touch(worker: Any, number: Any) -> Any:
     store64(entry + VALUE, 0)
     store64(entry + ROOM, 0)
     put(worker, ENTRY_COUNT, count + 1)
+    return entry
+
+
+@njit(cache=True)
+def append(worker: Any, number: Any) -> Any:
+    """The address of a new entry of a key; `FULL`.
+
+    For callers who know that the transaction has none for it, and who find their entries themselves: a transaction that
+    appends does not `touch`. There is no limit but room, and no two entries of one key may be written differently.
+    """
+    count = get(worker, ENTRY_COUNT)
+    if get(worker, ENTRY_FIRST) + count >= get(worker, ENTRY_CAPACITY):
+        return lacking(worker, NEEDS_ENTRIES, count + 1)
+    return _new_entry(worker, number, count)
+
+
+@njit(cache=True)
+def depend(entry: Any) -> None:
+    """The transaction depends on the value of an entry."""
+    store32(entry + FLAGS, load32(entry + FLAGS) | READ)
+
+
+@njit(cache=True)
+def touch(worker: Any, number: Any) -> Any:
+    """The address of the entry of a key, a new one if need be; `FULL` or `TOO_MANY`."""
+    count = get(worker, ENTRY_COUNT)
+    place = _find(worker, number, count)
+    if place >= 0:
+        return entry_address(worker, place)
+    if count >= MOST_ENTRIES:
+        return TOO_MANY
+    if get(worker, ENTRY_FIRST) + count >= get(worker, ENTRY_CAPACITY):
+        return lacking(worker, NEEDS_ENTRIES, count + 1)
+    entry = _new_entry(worker, number, count)
     if count > SCANNED:
         _enter(worker, -1 - place, count)
     elif count == SCANNED:
@@ -245,7 +274,7 @@ def read(worker: Any, number: Any) -> Any:
     """`touch`, and the transaction depends on the value."""
     entry = touch(worker, number)
     if entry > 0:
-        store32(entry + FLAGS, load32(entry + FLAGS) | READ)
+        depend(entry)
     return entry
 
 
@@ -274,6 +303,14 @@ def room_for(worker: Any, entry: Any, size: Any) -> Any:
     store32(entry + FLAGS, flags | WRITTEN)
     store32(entry + LENGTH, size)
     return at
+
+
+@njit(cache=True)
+def add_when_applied(entry: Any) -> None:
+    """Of the written value of an entry, which fits a cell, the last 32 bytes are an amount that is added, modulo 2^256, to
+    the amount at the same place of the newest value when the transaction is applied; the bytes before it stay those of
+    the newest value. An absent value is zeros. So transactions that only add need not depend on what they add to."""
+    store32(entry + FLAGS, load32(entry + FLAGS) | ADDED)
 
 
 @njit(cache=True)
@@ -345,12 +382,26 @@ def note_written(worker: Any, number: Any, head: Any) -> None:
 
 
 @njit(cache=True)
+def _add_to_newest(versions: Any, head: Any, value: Any, size: Any) -> None:
+    """Make a value what `add_when_applied` says, over the newest version in cell `head`."""
+    before = size - AMOUNT_BYTES
+    old = cell_address(versions, head)
+    if head == 0 or load32(old + SIZE) == GONE:
+        fill(value, 0, before)
+        return
+    copy(value, old + DATA, before)
+    add_amounts(value + before, value + before, old + DATA + before)
+
+
+@njit(cache=True)
 def _write(worker: Any, entry: Any) -> None:
     """A new newest version, or the commit's own written over."""
     versions, commit = get(worker, VERSIONS), get(worker, COMMIT_NUMBER)
     number, size, value = load32(entry + KEY), load32(entry + LENGTH), load64(entry + VALUE)
     place = head_address(versions, number)
     head = load32(place)
+    if load32(entry + FLAGS) & ADDED:
+        _add_to_newest(versions, head, value, size)
     old = cell_address(versions, head)
     first = head == 0 or load32(old + COMMIT) != commit
     if size == GONE and (head == 0 or load32(old + SIZE) == GONE):

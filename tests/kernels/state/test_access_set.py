@@ -320,3 +320,64 @@ def test_a_refused_value_leaves_the_entry_as_it_was():
         assert worker.value(entry) == b"w" * 60
     worker.write(entry, b"v" * 64)
     assert worker.value(entry) == b"v" * 64
+
+
+def test_appended_entries_are_as_good_as_touched_ones_and_as_many_as_there_is_room_for():
+    count = access_set.MOST_ENTRIES + 100
+    store = store_of({3: b"three"}, count)
+    worker = AccessWorker(store)
+    worker.begin_commit()
+    worker.begin()
+    entries = [worker.append(number, reads=number == 3) for number in range(count)]
+    assert len(set(entries)) == count == worker.span[1]
+    assert worker.value(entries[3]) == b"three"
+    worker.write(entries[3], b"four")
+    worker.write(entries[-1], b"last")
+    span = worker.span
+    assert worker.valid(*span)
+    other = AccessWorker(store)
+    other.begin_commit()
+    other.begin()
+    other.write(other.touch(3), b"more")
+    other.apply_growing()
+    assert not worker.valid(*span)
+    worker.apply_growing()
+    assert newest(store) == {3: b"four", count - 1: b"last"}
+    worker.words[access_set.ENTRY_CAPACITY] = count
+    with pytest.raises(Full, match=str(access_set.NEEDS_ENTRIES)):
+        worker.append(count)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("there", [None, 0, 7, 2**256 - 1])
+def test_what_is_added_is_added_to_the_newest_value(there, in_place):
+    head = b"whatever"
+    values = {} if there is None else {0: head + there.to_bytes(32)}
+    store = store_of(values)
+    workers = [AccessWorker(store, in_place=in_place) for _ in range(3)]
+    spans = []
+    for amount, worker in enumerate(workers, 1):
+        worker.begin_commit()
+        worker.begin()
+        worker.add(worker.append(0), bytes(8) + (2**255 + amount).to_bytes(32))
+        spans.append(worker.span)
+    # None depends on it, and all count, whoever applies them.
+    for worker, span in zip(workers, spans, strict=True):
+        assert worker.valid(*span)
+        workers[0].apply_growing(worker, span)
+    total = ((there or 0) + 3 * 2**255 + 6) % 2**256
+    assert newest(store) == {0: (bytes(8) if there is None else head) + total.to_bytes(32)}
+
+
+def test_what_is_added_to_a_removed_value_is_added_to_zeros():
+    store = store_of({0: b"whatever" + bytes(31) + b"\5"})
+    worker = AccessWorker(store)
+    worker.begin_commit()
+    worker.begin()
+    worker.write(worker.touch(0), None)
+    worker.apply_growing()
+    worker.forget_all()
+    worker.begin()
+    worker.add(worker.append(0), bytes(39) + b"\1")
+    worker.apply_growing()
+    assert newest(store) == {0: bytes(39) + b"\1"}
