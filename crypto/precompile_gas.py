@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Ethereum charges for its precompiled contracts of curves: EIP-1108, EIP-2537 and EIP-4844.
+"""What Ethereum charges for its precompiled contracts: Yellow Paper, appendix E.1, and the EIPs that are named below.
 
-A price follows from the length of the input alone and is asked before anything is checked: whether the call fails says the
-function of the same name in `supervm.crypto.precompiles`.
+A price is asked before anything is checked: whether the call fails says the function of the same name in
+`supervm.crypto.precompiles`. It follows from the length of the input, but for `modexp` and `blake2f`, whose inputs say how
+much there is to do.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from supervm.kernels.errors import ArgumentError
 
-__all__ = ["gas"]
+__all__ = ["gas", "modexp_gas"]
 
 BN254_PAIR, BLS12_PAIR, BLS12_G1_TERM, BLS12_G2_TERM = 192, 384, 160, 288
 """Bytes of a pair of points, and of a point with its scalar."""
 
 FIXED = {
+    "ecrecover": 3000,
     "bn254_add": 150,
     "bn254_mul": 6000,
     "bls12_g1add": 375,
@@ -22,8 +26,38 @@ FIXED = {
     "bls12_map_fp_to_g1": 5500,
     "bls12_map_fp2_to_g2": 23800,
     "point_evaluation": 50000,
+    "p256_verify": 6900,
 }
-"""EIP-1108 (the prices of BN254), EIP-2537, EIP-4844."""
+"""Yellow Paper, EIP-1108 (the prices of BN254), EIP-2537, EIP-4844, EIP-7951."""
+
+PER_WORD = {"sha256": (60, 12), "ripemd160": (600, 120), "identity": (15, 3)}
+"""Gas for the call, and for each 32 bytes that are begun: Yellow Paper."""
+
+BLAKE2F_ROUND = 1
+"""EIP-152: gas for each round."""
+
+
+class _ModexpRule(NamedTuple):
+    """How a modular power is priced: complexity · iterations / divisor, and `least` at the least.
+
+    | field | meaning |
+    |---|---|
+    | `least` | gas |
+    | `divisor` | of the product |
+    | `long_byte` | iterations for each byte of the exponent beyond 32 |
+    """
+
+    least: int
+    divisor: int
+    long_byte: int
+
+
+MODEXP_RULES = {
+    "eip198": _ModexpRule(0, 20, 8),
+    "eip2565": _ModexpRule(200, 3, 8),
+    "eip7883": _ModexpRule(500, 1, 16),
+}
+"""Since Byzantium, since Berlin, since Osaka."""
 
 PER_PAIR = {
     "bn254_pairing_check": (BN254_PAIR, 34000, 45000),
@@ -58,10 +92,10 @@ PER_TERM = {
 
 
 def gas(name: str, input: bytes) -> int:
-    """The price of a call.
+    """The price of a call, by the newest rules (Osaka).
 
     Args:
-        name: of a function of `supervm.crypto.precompiles`.
+        name: of a function of `supervm.crypto.precompiles`, or `ecrecover`, `sha256`, `identity`.
         input: what the contract is called with, of any length.
 
     Raises:
@@ -79,4 +113,51 @@ def gas(name: str, input: bytes) -> int:
         size, each, discounts = PER_TERM[name]
         terms = len(input) // size
         return terms * each * discounts[min(terms, len(discounts)) - 1] // 1000
-    raise ArgumentError("name", repr(name), f"one of {', '.join((*FIXED, *PER_PAIR, *PER_TERM))}")
+    if name in PER_WORD:
+        call, each = PER_WORD[name]
+        return call + each * (-(-len(input) // 32))
+    if name == "modexp":
+        return modexp_gas(input)
+    if name == "blake2f":  # another length fails, whatever it costs
+        return BLAKE2F_ROUND * int.from_bytes(input[:4], "big") if len(input) == 213 else 0
+    known = (*FIXED, *PER_PAIR, *PER_TERM, *PER_WORD, "modexp", "blake2f")
+    raise ArgumentError("name", repr(name), f"one of {', '.join(known)}")
+
+
+def modexp_gas(input: bytes, rule: str = "eip7883") -> int:
+    """The price of a modular power.
+
+    Args:
+        input: what the contract is called with, of any length.
+        rule: of `MODEXP_RULES`.
+
+    Raises:
+        ArgumentError: another rule.
+
+    >>> modexp_gas(bytes(96), "eip2565")
+    200
+    """
+    if rule not in MODEXP_RULES:
+        raise ArgumentError("rule", repr(rule), f"one of {', '.join(MODEXP_RULES)}")
+    least, divisor, long_byte = MODEXP_RULES[rule]
+    lengths = [int.from_bytes(input[at : at + 32].ljust(32, b"\0"), "big") for at in (0, 32, 64)]
+    base_bytes, exponent_bytes, modulus_bytes = lengths
+    head_bytes = min(32, exponent_bytes)
+    head = int.from_bytes(input[96 + base_bytes :][:head_bytes].ljust(head_bytes, b"\0"), "big")
+    iterations = max(0, head.bit_length() - 1) + long_byte * (exponent_bytes - head_bytes)
+    longest = max(base_bytes, modulus_bytes)
+    return max(least, _complexity(longest, rule) * max(iterations, 1) // divisor)
+
+
+def _complexity(longest: int, rule: str) -> int:
+    """Of a product of two numbers of so many bytes."""
+    words = -(-longest // 8)
+    if rule == "eip7883":
+        return 2 * words**2 if longest > 32 else 16
+    if rule == "eip2565":
+        return words**2
+    if longest <= 64:
+        return longest**2
+    if longest <= 1024:
+        return longest**2 // 4 + 96 * longest - 3072
+    return longest**2 // 16 + 480 * longest - 199680

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ethereum's precompiled contracts of curves: bytes in, bytes out, ArgumentError (a ValueError) where the call fails.
+"""Ethereum's precompiled contracts: bytes in, bytes out, ArgumentError (a ValueError) where the call fails.
 
-BN254 by EIP-196 and EIP-197, BLS12-381 by EIP-2537, a blob's value at a point by EIP-4844. A call that fails costs all the
-gas that it was given; `gas` says what another one costs.
+BN254 by EIP-196 and EIP-197, BLS12-381 by EIP-2537, a blob's value at a point by EIP-4844, modular powers by EIP-198,
+BLAKE2b's F by EIP-152, P-256 by EIP-7951, RIPEMD-160 by the Yellow Paper. A call that fails costs all the gas that it was
+given; `gas` says what another one costs.
 
 >>> bn254_add((1).to_bytes(32, "big") + (2).to_bytes(32, "big"))[:32] == (1).to_bytes(32, "big")
 True
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from supervm.crypto import curves, hashes, pairings
+from supervm.crypto import curves, hashes, pairings, precompile_code
 from supervm.crypto.calls import compute
 from supervm.crypto.hash_to_curve import map_to_g1, map_to_g2
 from supervm.crypto.kzg_openings import decoded_all, mainnet_minus_tau, number, verify_openings
@@ -34,6 +35,7 @@ from supervm.kernels.registry import resolve
 from supervm.kernels.transform import words_of
 
 __all__ = [
+    "blake2f",
     "bls12_g1add",
     "bls12_g1msm",
     "bls12_g2add",
@@ -45,7 +47,10 @@ __all__ = [
     "bn254_mul",
     "bn254_pairing_check",
     "gas",
+    "modexp",
+    "p256_verify",
     "point_evaluation",
+    "ripemd160",
 ]
 
 _BN254, _BLS12 = curves.get("bn254"), curves.get("bls12_381")
@@ -230,6 +235,77 @@ def point_evaluation(input: bytes, *, backend: str = "auto") -> bytes:
     if verdicts[0] != 1:
         raise _failure("a proof that does not hold", "one for this commitment, z and y")
     return ELEMENTS.to_bytes(32, "big") + _BLS12.order.to_bytes(32, "big")
+
+
+def ripemd160(input: bytes) -> bytes:
+    """RIPEMD-160 behind 12 zeros, 32 bytes.
+
+    >>> ripemd160(b"abc")[12:].hex()
+    '8eb208f7e05d987a9b044a8e98c6b087f15a0bfc'
+    """
+    return _compiled("ripemd160", bytes_of(input, "input"), 32)
+
+
+def modexp(input: bytes, *, limit: int = 1024) -> bytes:
+    """EIP-198: base^exponent mod modulus.
+
+    Args:
+        input: three lengths in 32 bytes each, then base, exponent and modulus, filled up with zeros; what is behind them is
+            ignored.
+        limit: of each length, EIP-7823's as it stands.
+
+    Returns:
+        As many bytes as the modulus has; zeros for the modulus zero.
+
+    Raises:
+        ArgumentError: a length above the limit.
+    """
+    data = bytes_of(input, "input")
+    lengths = [int.from_bytes(_filled(data[at:], 32), "big") for at in (0, 32, 64)]
+    if max(lengths) > limit:
+        raise _failure(
+            f"operands of {lengths[0]}, {lengths[1]} and {lengths[2]} bytes", f"at most {limit} bytes each"
+        )
+    return _compiled("modexp", data, lengths[2])
+
+
+def blake2f(input: bytes) -> bytes:
+    """EIP-152: the compression function F of BLAKE2b.
+
+    Args:
+        input: 213 bytes: rounds in 4, big-endian; state in 64, block in 128 and number of bytes in 16, words little-endian;
+            1 for the last block, else 0.
+
+    Returns:
+        64 bytes, the state.
+
+    Raises:
+        ArgumentError: another length, or a last byte above 1.
+    """
+    data = _exactly(input, precompile_code.BLAKE2F_BYTES)
+    if data[-1] > 1:
+        raise _failure(f"a last byte of {data[-1]}", "1 for the last block, else 0")
+    return _compiled("blake2f", data, 64)
+
+
+def p256_verify(input: bytes) -> bytes:
+    """EIP-7951: ECDSA over secp256r1. It never fails.
+
+    Args:
+        input: digest, r, s, x and y in 32 bytes each, big-endian.
+
+    Returns:
+        32 bytes, the number 1, if the signature is valid by `docs/verification-rules.md`; b"" otherwise, of inputs of other
+        lengths too.
+    """
+    return _compiled("p256_verify", bytes_of(input, "input"), 32)
+
+
+def _compiled(name: str, data: bytes, room: int) -> bytes:
+    """What a function of `precompile_code` that does not fail writes, `room` bytes at most."""
+    given, out = np.frombuffer(data or b"\0", np.uint8), np.empty(max(room, 1), np.uint8)
+    made: int = precompile_code.FUNCTIONS[name](given.ctypes.data, len(data), out.ctypes.data, 0)
+    return out[: made - 1].tobytes()
 
 
 # Bytes and words -----------------------------------------------------------------------------------------------

@@ -71,9 +71,10 @@ def made(curve, constraints):
     """A circuit, its key, and both by the formulas."""
     circuit = drawn(curve, constraints)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(groth16_setup, "_drawn", lambda count, order: list(SECRETS[:count]))
+        tau, _, beta, delta = SECRETS
+        patch.setattr(groth16_setup, "_drawn", lambda count, order: [tau, beta, delta])
         data = groth16_setup.make_test_key(load_r1cs(circuit.r1cs()))
-    return circuit, load_zkey(data, allow_test_only=True), Formulas(circuit, *SECRETS)
+    return circuit, load_zkey(data, allow_test_only=True), Formulas(circuit, tau, 1, beta, delta)
 
 
 @functools.cache
