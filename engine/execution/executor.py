@@ -17,10 +17,10 @@ from supervm.engine.execution import columns as c
 from supervm.engine.execution import optimistic, waves
 from supervm.engine.execution.columns import Columns
 from supervm.engine.execution.fast_path import add_to_account, run_fast_path
-from supervm.engine.execution.host_callbacks import no_answer
 from supervm.engine.execution.host_crypto import FUNCTIONS, check_addresses
 from supervm.engine.execution.pool import ExecutionPool
 from supervm.engine.execution.sequential import DONE, run_sequential
+from supervm.engine.host_callbacks import no_answer
 from supervm.engine.state.store import StateStore
 from supervm.kernels.array_types import Numbers
 from supervm.kernels.cpu.state import access_set

@@ -16,7 +16,7 @@ from numba import carray, njit
 from supervm.crypto import ed25519, secp256k1
 from supervm.crypto.params.hashes import KECCAK256, SHA256
 from supervm.engine.execution import host_precompiles
-from supervm.engine.execution.host_callbacks import callback
+from supervm.engine.host_callbacks import callback
 from supervm.kernels.cpu.hashes.batch import hash_slice
 from supervm.kernels.cpu.hashes.emitter import HashKernel
 from supervm.kernels.cpu.lanes.addresses import as_pointer, call_address, copy, load8

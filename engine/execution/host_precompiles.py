@@ -15,7 +15,7 @@ from typing import Any
 from numba import njit
 
 from supervm.crypto import precompiles
-from supervm.engine.execution.host_callbacks import callback
+from supervm.engine.host_callbacks import callback
 from supervm.kernels.cpu.lanes.addresses import call_address
 from supervm.kernels.cpu.state.access_set import get
 from supervm.kernels.errors import ArgumentError
