@@ -7,7 +7,13 @@
         ├── InputFileError (ValueError)     a file that cannot be used: file, place, field, found, expected
         │   └── UnknownTransactionType      a transaction of a type that no adapter knows
         ├── MalformedBatch (ValueError)     columns that are no batch of transactions: row, field, found, expected
+        ├── MissingNodes (LookupError)      trie nodes that a proof needs and a witness lacks: hash, path, whose trie
+        ├── MalformedNode (ValueError)      what a root commits to is no trie node: hash, path, whose trie
+        ├── UnreadableLeaf (ValueError)     what a root commits to for an account or slot is none
         ├── MissingPackage (ImportError)    a package that only generating load needs, and what brings it
+        ├── NodeUnreachable                 another chain's node that gives no answer over HTTP, and why
+        ├── NodeRefused                     such a node's answer that it will not or cannot tell: method, code, message
+        ├── NodeAnswerMalformed (ValueError)  such a node's answer that is not what was asked for: method, field
         ├── EngineClosed                    an engine that was closed is asked to change its state
         ├── HostFunctionFailed              a host function could not compute; the block was not executed
         └── StorageError                    the state on disk: path, reason, what to do
@@ -21,6 +27,7 @@ of its report; only what cannot be read at all is raised there. A workload is no
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from supervm.kernels.errors import SupervmError
@@ -66,6 +73,75 @@ class InputFileError(EngineError, ValueError):
 
     def __reduce__(self) -> tuple[type[InputFileError], tuple[str, str, str, int | None, str | None]]:
         return type(self), (self.file, self.found, self.expected, self.transaction, self.field)
+
+
+class NodeUnreachable(EngineError):
+    """A node gave no answer to a JSON-RPC call, however often it was tried.
+
+    Args:
+        node: its host.
+        problem: what happened at last, in words.
+        tries: how many there were.
+    """
+
+    def __init__(self, node: str, problem: str, tries: int) -> None:
+        super().__init__(
+            f"{node}: {problem}, after {tries} tr{'y' if tries == 1 else 'ies'}; is a node there?"
+        )
+        self.node = node
+        self.problem = problem
+        self.tries = tries
+
+    def __reduce__(self) -> tuple[type[NodeUnreachable], tuple[str, str, int]]:
+        return type(self), (self.node, self.problem, self.tries)
+
+
+class NodeRefused(EngineError):
+    """A node answered a JSON-RPC call with an error.
+
+    Args:
+        node: its host.
+        method: that was called.
+        code: the error's.
+        message: the node's own words.
+        advice: what to do, if that is known.
+    """
+
+    def __init__(self, node: str, method: str, code: int, message: str, advice: str = "") -> None:
+        self.message = message if len(message) <= SHOWN else f"{message[:SHOWN]}…"
+        told = f"{node}, {method}: the node refuses: {self.message} ({code})"
+        super().__init__(f"{told}; {advice}" if advice else told)
+        self.node = node
+        self.method = method
+        self.code = code
+        self.advice = advice
+
+    def __reduce__(self) -> tuple[type[NodeRefused], tuple[str, str, int, str, str]]:
+        return type(self), (self.node, self.method, self.code, self.message, self.advice)
+
+
+class NodeAnswerMalformed(EngineError, ValueError):
+    """A node's answer to a JSON-RPC call is not what was asked for.
+
+    Args:
+        node: its host.
+        method: that was called.
+        field: of the answer; '' for all of it.
+        found: what is there.
+        expected: what is accepted.
+    """
+
+    def __init__(self, node: str, method: str, field: str, found: str, expected: str) -> None:
+        self.found = found if len(found) <= SHOWN else f"{found[:SHOWN]}… ({len(found)} characters)"
+        place = f"{node}, {method}" + (f", field '{field}'" if field else "")
+        super().__init__(f"{place}: found {self.found}, expected {expected}")
+        self.node = node
+        self.method = method
+        self.field = field
+        self.expected = expected
+
+    def __reduce__(self) -> tuple[type[NodeAnswerMalformed], tuple[str, str, str, str, str]]:
+        return type(self), (self.node, self.method, self.field, self.found, self.expected)
 
 
 class EngineClosed(EngineError):
@@ -138,6 +214,83 @@ class MalformedBatch(EngineError, ValueError):
 
     def __reduce__(self) -> tuple[type[MalformedBatch], tuple[str, str, str, int | None]]:
         return type(self), (self.field, self.found, self.expected, self.row)
+
+
+@dataclass(frozen=True)
+class MissingNode:
+    """A node of a Merkle Patricia trie, by where it stands.
+
+    Args:
+        hash: its Keccak-256.
+        path: the nibbles that lead to it, as hexadecimal digits.
+        account: the address whose storage the trie is; None: it is the state.
+        beside: whether it is needed because the last key beside it goes.
+    """
+
+    hash: bytes
+    path: str
+    account: bytes | None = None
+    beside: bool = False
+
+    def __str__(self) -> str:
+        trie = f"the storage of 0x{self.account.hex()}" if self.account else "the state"
+        why = ", which is left alone in its branch" if self.beside else ""
+        return f"node 0x{self.hash.hex()} at path '{self.path}' of {trie}{why}"
+
+
+class MissingNodes(EngineError, LookupError):
+    """Nodes that a proof or a change needs and that were not given.
+
+    Args:
+        nodes: all of them that could be named; opening them may show more.
+    """
+
+    def __init__(self, nodes: tuple[MissingNode, ...]) -> None:
+        more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+        super().__init__(f"the witness lacks {nodes[0]}{more}; add the encoding of each to its nodes")
+        self.nodes = nodes
+
+    def __reduce__(self) -> tuple[type[MissingNodes], tuple[tuple[MissingNode, ...]]]:
+        return type(self), (self.nodes,)
+
+
+class MalformedNode(EngineError, ValueError):
+    """What a root commits to at some place is no node of a trie of 32-byte keys.
+
+    Args:
+        node: which.
+    """
+
+    def __init__(self, node: MissingNode) -> None:
+        super().__init__(
+            f"{node}: found other bytes, expected RLP of a branch of at least two children, an extension above a branch, or "
+            "a leaf"
+        )
+        self.node = node
+
+    def __reduce__(self) -> tuple[type[MalformedNode], tuple[MissingNode]]:
+        return type(self), (self.node,)
+
+
+class UnreadableLeaf(EngineError, ValueError):
+    """A trie proves bytes for an account or a slot that are no RLP of one.
+
+    Args:
+        place: which account or slot.
+        value: the bytes.
+    """
+
+    def __init__(self, place: str, value: bytes) -> None:
+        text = value.hex()
+        found = text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(value)} bytes)"
+        super().__init__(
+            f"{place}: found 0x{found}, expected RLP of nonce, balance, storage root and code hash, or of a storage value"
+        )
+        self.place = place
+        self.value = value
+
+    def __reduce__(self) -> tuple[type[UnreadableLeaf], tuple[str, bytes]]:
+        return type(self), (self.place, self.value)
 
 
 class MissingPackage(EngineError, ImportError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, repeat
 from operator import attrgetter, is_not
 from pathlib import Path
@@ -58,6 +59,7 @@ _AUTHORIZATION_INTEGERS: dict[AuthorizationInteger, tuple[str, str, int]] = {
 
 _T = TransactionType
 _DEMANDED: dict[str, tuple[TransactionType, ...]] = {
+    "gasPrice": (_T.LEGACY, _T.ACCESS_LIST),
     "v": (_T.LEGACY,),
     "chainId": (_T.ACCESS_LIST, _T.DYNAMIC_FEE, _T.BLOB, _T.SET_CODE),
     "maxFeePerGas": (_T.DYNAMIC_FEE, _T.BLOB, _T.SET_CODE),
@@ -70,8 +72,13 @@ _DEMANDED: dict[str, tuple[TransactionType, ...]] = {
 }
 """Fields that a transaction of these types cannot be without."""
 
+_SHOWN = ("hash", "from", "gasPrice")
+"""Fields that a node shows of every transaction, though they follow from the others."""
 
 _OPTIONAL = {
+    "hash": "hash",
+    "from": "sender",
+    "gasPrice": "gas_price",
     "to": "to",
     "v": "v",
     "yParity": "y_parity",
@@ -114,9 +121,20 @@ def read_block(folder: Path | str) -> EthereumBlock:
     return decode_block(read(file), file)
 
 
-def decode_block(data: bytes, file: Path) -> EthereumBlock:
-    """A block from its JSON; `file` is where it came from, for errors, which are those of `read_block`."""
-    block = decode_json(data, file, BlockJson)
+def decode_block(data: bytes, file: Path, *, bare: bool = False) -> EthereumBlock:
+    """A block from its JSON.
+
+    Args:
+        data: the text.
+        file: where it came from, for errors, which are those of `read_block`.
+        bare: whether transactions may lack what follows from their other fields: their hash, their sender, and the gas
+            price of those that have a maximum fee.
+    """
+    return block_of(decode_json(data, file, BlockJson), file, bare=bare)
+
+
+def block_of(block: BlockJson, file: Path, *, bare: bool = False) -> EthereumBlock:
+    """As `decode_block`, from what its JSON holds."""
     numbers = hex_columns.quantities([block.number], 8, Field(file, ["number"]))
     fee = hex_columns.quantities([block.base_fee_per_gas or "0x0"], 32, Field(file, ["baseFeePerGas"]))
     hashes = hex_columns.rows(
@@ -130,15 +148,18 @@ def decode_block(data: bytes, file: Path) -> EthereumBlock:
         transactions_root=hashes[1],
         base_fee=int.from_bytes(fee[0].tobytes()) if block.base_fee_per_gas is not None else None,
         header=decode_header(block, file),
-        transactions=_columns(file, block.transactions),
+        transactions=_columns(file, block.transactions, int.from_bytes(fee[0].tobytes()), bare),
     )
 
 
-def _columns(file: Path, transactions: list[TransactionJson]) -> EthereumTransactions:
+def _columns(
+    file: Path, transactions: list[TransactionJson], base_fee: int, bare: bool
+) -> EthereumTransactions:
     types = _types(file, transactions)
     present = {name: _present(transactions, attribute) for name, attribute in _OPTIONAL.items()}
-    _demand(file, types, present)
+    _demand(file, types, present, bare)
     integers = _integers(file, transactions, present)
+    _fill_prices(integers, np.flatnonzero(~present["gasPrice"]), base_fee)
     signed = parity(
         types,
         low_uint64(integers[:, Integer.V]),
@@ -152,16 +173,14 @@ def _columns(file: Path, transactions: list[TransactionJson]) -> EthereumTransac
     # The encoder writes a typed transaction's parity, which older nodes give as v alone.
     only_v = present["v"] & ~present["yParity"]
     integers[only_v, Integer.Y_PARITY] = integers[only_v, Integer.V]
-    to = np.zeros((len(transactions), 20), np.uint8)
-    receivers = np.flatnonzero(present["to"])
-    to[receivers] = hex_columns.rows(_given(transactions, "to"), 20, TransactionField(file, "to", receivers))
+    given = partial(_rows, file, transactions, present)
     blob_lists = _lists(transactions, "blob_versioned_hashes")
     blob_offsets = _offsets(blob_lists)
     blob_hashes = list(chain.from_iterable(blob_lists))
     return EthereumTransactions(
         type=types,
         integers=integers,
-        to=to,
+        to=given("to", 20),
         has_to=present["to"],
         input=Messages.of(
             hex_columns.ragged(_values(transactions, "input"), TransactionField(file, "input"))
@@ -172,9 +191,23 @@ def _columns(file: Path, transactions: list[TransactionJson]) -> EthereumTransac
         authorizations=_authorizations(file, transactions),
         protected=signed.protected,
         recovery_id=signed.recovery_id,
-        claimed_sender=hex_columns.rows(_values(transactions, "sender"), 20, TransactionField(file, "from")),
-        claimed_hash=hex_columns.rows(_values(transactions, "hash"), 32, TransactionField(file, "hash")),
+        claimed_sender=given("from", 20),
+        claimed_hash=given("hash", 32),
+        claims_sender=present["from"],
+        claims_hash=present["hash"],
     )
+
+
+def _rows(
+    file: Path, transactions: list[TransactionJson], present: dict[str, Flags], name: str, width: int
+) -> Bytes:
+    """An optional field of data, zeros where it is absent."""
+    rows = np.zeros((len(transactions), width), np.uint8)
+    places = np.flatnonzero(present[name])
+    rows[places] = hex_columns.rows(
+        _given(transactions, _OPTIONAL[name]), width, TransactionField(file, name, places)
+    )
+    return rows
 
 
 def _types(file: Path, transactions: list[TransactionJson]) -> Bytes:
@@ -188,8 +221,11 @@ def _types(file: Path, transactions: list[TransactionJson]) -> Bytes:
     return numbers.astype(np.uint8)
 
 
-def _demand(file: Path, types: Bytes, present: dict[str, Flags]) -> None:
-    """Refuse a transaction that lacks a field its type must have."""
+def _demand(file: Path, types: Bytes, present: dict[str, Flags], bare: bool) -> None:
+    """Refuse a transaction that lacks a field its type must have, or that a node shows of all."""
+    for name in () if bare else _SHOWN:
+        if not present[name].all():
+            raise InputFileError(file, "nothing", "this field", int(np.argmin(present[name])), name)
     for name, demanding in _DEMANDED.items():
         lacking = np.isin(types, demanding) & ~present[name]
         if lacking.any():
@@ -211,6 +247,16 @@ def _integers(file: Path, transactions: list[TransactionJson], present: dict[str
             _given(transactions, attribute), width, place
         )
     return integers
+
+
+def _fill_prices(integers: Bytes, rows: Offsets, base_fee: int) -> None:
+    """The gas price that a node would show: the base fee and what is paid above it, up to the maximum (EIP-1559)."""
+    for transaction in rows.tolist():
+        row = integers[transaction]
+        most, priority = (
+            int.from_bytes(row[i].tobytes()) for i in (Integer.MAX_FEE, Integer.MAX_PRIORITY_FEE)
+        )
+        row[Integer.GAS_PRICE] = np.frombuffer(min(most, base_fee + priority).to_bytes(32), np.uint8)
 
 
 def _access_lists(file: Path, transactions: list[TransactionJson]) -> AccessLists:

@@ -24,6 +24,22 @@ class Field:
         raise InputFileError(self.file, found, expected, None, self.names[item])
 
 
+class SlotField:
+    """A slot of the accounts `names`, or what it holds: those of account i are `offsets[i]:offsets[i + 1]`."""
+
+    def __init__(
+        self, file: Path, names: Sequence[str], offsets: NDArray[np.int64], slots: Sequence[str]
+    ) -> None:
+        self.file = file
+        self.names = names
+        self.offsets = offsets
+        self.slots = slots
+
+    def __call__(self, item: int, found: str, expected: str) -> NoReturn:
+        account = self.names[int(np.searchsorted(self.offsets, item, side="right")) - 1]
+        raise InputFileError(self.file, found, expected, None, f"{account}.storage.{self.slots[item]}")
+
+
 class TransactionField:
     """A field of each transaction; `transactions[item]` is the position in the block, or the item itself."""
 

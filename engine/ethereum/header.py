@@ -18,7 +18,7 @@ from supervm.engine.ethereum import hex_columns
 from supervm.engine.ethereum.field_paths import Field
 from supervm.engine.ethereum.rlp import encoded_list, shortest
 from supervm.engine.ethereum.trie import ordered_trie_root
-from supervm.engine.ethereum.wire import BlockJson, WithdrawalJson
+from supervm.engine.ethereum.wire import HeaderJson, WithdrawalJson
 
 ANY, NUMBER = 0, -1
 """Kinds of a field besides data of so many bytes: data of any length, and a quantity."""
@@ -68,9 +68,18 @@ class Header:
     uncles: int | None
     withdrawals: tuple[bytes, ...] | None
 
+    def encoded(self) -> bytes:
+        """The RLP list of all fields."""
+        return encoded_list(list(self.fields.values()))
+
     def hash(self) -> bytes:
         """The block's hash, from all fields."""
-        return hashes.keccak256_batch(Messages.of([encoded_list(list(self.fields.values()))])).tobytes()
+        return hashes.keccak256(self.encoded())
+
+    def number(self, name: str) -> int | None:
+        """A field that is a quantity, None where the header does not have it."""
+        text = self.fields.get(name)
+        return None if text is None else int.from_bytes(text)
 
 
 @dataclass(frozen=True)
@@ -97,14 +106,19 @@ NO_UNCLES = bytes.fromhex("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a14
 """`sha3Uncles` of a block without uncles: the Keccak-256 of an empty RLP list."""
 
 
-def decode_header(block: BlockJson, file: Path) -> Header:
-    """The header of a decoded block.
+def decode_header(block: HeaderJson, file: Path, at: str = "") -> Header:
+    """A decoded header.
+
+    Args:
+        block: the header, or the block.
+        file: where it came from, for errors.
+        at: what stands in the file before the name of a field.
 
     Raises:
         InputFileError: a field that is no such thing, or one of a later fork without those before it.
     """
     fields = {
-        name: _field(file, name, getattr(block, attribute), kind) for name, attribute, kind in _FRONTIER
+        name: _field(file, at + name, getattr(block, attribute), kind) for name, attribute, kind in _FRONTIER
     }
     lacking = ""
     for name, attribute, kind in _LATER:
@@ -113,15 +127,19 @@ def decode_header(block: BlockJson, file: Path) -> Header:
             lacking = lacking or name
             continue
         if lacking:
-            raise InputFileError(file, "nothing", f"this field in a header that has '{name}'", None, lacking)
-        fields[name] = _field(file, name, text, kind)
+            raise InputFileError(
+                file, "nothing", f"this field in a header that has '{name}'", None, at + lacking
+            )
+        fields[name] = _field(file, at + name, text, kind)
     withdrawals = block.withdrawals
     return Header(
         fields,
         None if block.uncles is None else len(block.uncles),
         None
         if withdrawals is None
-        else tuple(_withdrawal(file, place, row) for place, row in enumerate(withdrawals)),
+        else tuple(
+            _withdrawal(file, f"{at}withdrawals[{place}].", row) for place, row in enumerate(withdrawals)
+        ),
     )
 
 
@@ -135,8 +153,7 @@ def _field(file: Path, name: str, text: str, kind: int) -> bytes:
     return hex_columns.rows([text], kind, place).tobytes()
 
 
-def _withdrawal(file: Path, place: int, row: WithdrawalJson) -> bytes:
-    at = f"withdrawals[{place}]."
+def _withdrawal(file: Path, at: str, row: WithdrawalJson) -> bytes:
     return encoded_list(
         [
             _field(file, at + "index", row.index, NUMBER),

@@ -27,6 +27,11 @@ def encoded_list(items: Sequence[bytes]) -> bytes:
     return _headed(payload, LIST)
 
 
+def listed(items: Sequence[bytes]) -> bytes:
+    """A list of items that are encoded already."""
+    return _headed(b"".join(items), LIST)
+
+
 def shortest(number: int) -> bytes:
     """An integer as a string: big-endian without leading zeros, zero as the empty string."""
     return number.to_bytes((number.bit_length() + 7) // 8)

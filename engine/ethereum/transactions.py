@@ -83,7 +83,7 @@ class EthereumTransactions:
     | column | dtype, shape | meaning |
     |---|---|---|
     | `type` | uint8 (n,) | `TransactionType` |
-    | `integers` | uint8 (n, 12, 32) | `Integer` columns, big-endian |
+    | `integers` | uint8 (n, 12, 32) | `Integer` columns, big-endian; zero where the file has none |
     | `to` | uint8 (n, 20) | recipient; zeros for a creation |
     | `has_to` | bool (n,) | false for a creation |
     | `input` | Messages (n) | call data |
@@ -92,8 +92,9 @@ class EthereumTransactions:
     | `authorizations` | `Authorizations` | type 4 |
     | `protected` | bool (n,) | a legacy transaction whose v names a chain (EIP-155) |
     | `recovery_id` | uint8 (n,) | parity of R: 0 or 1; 255 where v, yParity and chainId disagree |
-    | `claimed_sender` | uint8 (n, 20) | `from`, as the file says |
-    | `claimed_hash` | uint8 (n, 32) | `hash`, as the file says |
+    | `claimed_sender` | uint8 (n, 20) | `from`, as the file says; zeros where it does not |
+    | `claimed_hash` | uint8 (n, 32) | `hash`, as the file says; zeros where it does not |
+    | `claims_sender`, `claims_hash` | bool (n,) | whether it says so |
     """
 
     type: Bytes
@@ -109,6 +110,8 @@ class EthereumTransactions:
     recovery_id: Bytes
     claimed_sender: Bytes
     claimed_hash: Bytes
+    claims_sender: Flags
+    claims_hash: Flags
 
     def __len__(self) -> int:
         return len(self.type)

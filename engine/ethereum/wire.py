@@ -4,14 +4,14 @@
 Only the fields that the engine uses are declared; others are skipped without being built. A field that some
 transaction types lack is None there, and the reader asks for it where the type demands it. Source:
 Ethereum execution-apis, schemas `Block` and `TransactionInfo`; the pre-state has the shape of geth's
-`prestateTracer`, with `code_hash` in place of the code.
+`prestateTracer`, with `code_hash` in place of the code or beside it.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -23,6 +23,7 @@ MOST_BYTES = 1 << 30
 
 T = TypeVar("T")
 
+_SOME_KEY = "[...]"
 _PLACE = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _TRANSACTION = re.compile(r"^\.transactions\[(\d+)\]\.?(.*)$")
 _MISSING = re.compile(r"^Object missing required field `([^`]+)`")
@@ -44,17 +45,17 @@ class AuthorizationJson(msgspec.Struct, rename="camel", gc=False):
 
 
 class TransactionJson(msgspec.Struct, rename="camel", gc=False):
-    hash: str
     nonce: str
-    sender: str = msgspec.field(name="from")
     to: str | None
     value: str
     gas: str
-    gas_price: str
     input: str
     r: str
     s: str
     type: str = "0x0"
+    hash: str | None = None
+    sender: str | None = msgspec.field(name="from", default=None)
+    gas_price: str | None = None
     v: str | None = None
     y_parity: str | None = None
     chain_id: str | None = None
@@ -73,9 +74,8 @@ class WithdrawalJson(msgspec.Struct, rename="camel", gc=False):
     amount: str
 
 
-class BlockJson(msgspec.Struct, rename="camel", gc=False):
+class HeaderJson(msgspec.Struct, rename="camel", gc=False):
     number: str
-    hash: str
     parent_hash: str
     sha3_uncles: str
     miner: str
@@ -90,7 +90,6 @@ class BlockJson(msgspec.Struct, rename="camel", gc=False):
     extra_data: str
     mix_hash: str
     nonce: str
-    transactions: list[TransactionJson]
     uncles: list[str] | None = None
     withdrawals: list[WithdrawalJson] | None = None
     base_fee_per_gas: str | None = None
@@ -101,10 +100,17 @@ class BlockJson(msgspec.Struct, rename="camel", gc=False):
     requests_hash: str | None = None
 
 
+class BlockJson(HeaderJson, rename="camel", gc=False, kw_only=True):
+    hash: str
+    transactions: list[TransactionJson]
+
+
 class AccountJson(msgspec.Struct, gc=False):
     balance: str
     nonce: int = 0
     code_hash: str | None = None
+    code: str | None = None
+    storage: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def read(file: Path) -> bytes:
@@ -131,11 +137,32 @@ def decode_json(data: bytes, file: Path, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=shape)
     except msgspec.ValidationError as error:
-        raise _named(file, str(error)) from error
+        raise _named(file, _with_key(str(error), data, shape)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputFileError(file, str(error), "JSON") from error
     except RecursionError:
         raise InputFileError(file, "lists and objects that are nested too deeply", "JSON") from None
+
+
+def _with_key(message: str, data: bytes, shape: Any) -> str:
+    """The message with a key in it where msgspec writes `[...]` for some entry of an object: the first bad one's."""
+    problem, _, path = message.rpartition(" - at `$")
+    before, found, _ = path.partition(_SOME_KEY)
+    if not found:
+        return message
+    content = msgspec.json.decode(data)
+    for name in filter(None, before.split(".")):
+        content = content[name]
+        shape = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}[name]
+    # The object itself, or one of what may stand there.
+    objects = [option for option in (shape, *get_args(shape)) if get_origin(option) is dict]
+    for key, held in content.items():
+        try:
+            msgspec.convert(held, get_args(objects[0])[1])
+        except msgspec.ValidationError as error:
+            problem, at, inner = str(error).rpartition(" - at `$")
+            return f"{problem} - at `${before}.{key}{inner}" if at else f"{inner} - at `${before}.{key}`"
+    return message
 
 
 def _named(file: Path, message: str) -> InputFileError:

@@ -216,6 +216,7 @@ ADDRESS = "0x" + "ab" * 20
     [
         ({"0x12": {"balance": "0x0"}}, "0x12"),
         ({ADDRESS: {"balance": "12"}}, f"{ADDRESS}.balance"),
+        ({ADDRESS: {"balance": "0x0"}, "0x12": {}}, "0x12.balance"),
         ({ADDRESS: {"balance": ""}}, f"{ADDRESS}.balance"),
         ({ADDRESS: {"balance": "0x1" + "0" * 64}}, f"{ADDRESS}.balance"),
         ({ADDRESS: {"balance": "0x0", "nonce": -1}}, f"{ADDRESS}.nonce"),
