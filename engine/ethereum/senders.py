@@ -116,6 +116,28 @@ def recover_senders(
     return Recovery(_per_block(blocks, addresses, fault), len(signatures), seconds)
 
 
+def recover_authorities(
+    authorizations: Authorizations, *, backend: str = "auto", hash_backend: str = "auto"
+) -> tuple[Bytes, NDArray[np.bool_]]:
+    """Who signed each authorization, uint8 (a, 20), and whether anybody did, bool (a,).
+
+    Args:
+        authorizations: of one or more transactions.
+        backend: where signatures are recovered.
+        hash_backend: where Keccak-256 runs.
+    """
+    count = len(authorizations.addresses)
+    if not count:
+        return np.zeros((0, 20), np.uint8), np.zeros(0, np.bool_)
+    rows, fault = _authorization_rows(authorizations)
+    digests = hashes.keccak256_batch(authorization_payloads(authorizations), backend=hash_backend)
+    keys, verdicts = secp256k1.ecdsa_recover_batch(digests, rows, backend=backend)
+    found = (fault == SignatureFault.NONE) & (verdicts == 1)
+    addresses: Bytes = hashes.eth_address_batch(keys, backend=hash_backend)
+    addresses[~found] = 0
+    return addresses, found
+
+
 def above_half_order(s: Bytes) -> NDArray[np.bool_]:
     """Whether each big-endian s, uint8 (n, 32), exceeds half the order of secp256k1."""
     differs = s != _HALF_ORDER

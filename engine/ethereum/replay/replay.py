@@ -3,9 +3,10 @@
 transfers are executed twice, by waves and in order.
 
 No claim of a block is trusted: senders are recovered from signatures, the hashes of transactions and header and the
-roots of transactions and withdrawals are computed, and a block whose parent is given must name its hash. Contract code
-does not run, so what only its execution gives (state root, receipts root, logs bloom, gas used) is covered by the
-header's hash alone; `supervm.engine.ethereum.replay.transfers` says what is executed, what is counted.
+roots of transactions and withdrawals are computed, and a block whose parent is given must name its hash. Where the codes
+of its accounts are given too, a block can be executed whole (`supervm.engine.evm`), and gas used, logs bloom, receipts
+root and, with a witness's trie nodes, the state root are compared with the header. Without that these are covered by the
+header's hash alone; `supervm.engine.ethereum.replay.transfers` says what is executed then, what counted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +24,19 @@ from numpy.typing import NDArray
 from supervm.crypto import hashes
 from supervm.engine.arrays.amounts import total
 from supervm.engine.conflicts import detect
-from supervm.engine.ethereum.blocks import EthereumBlock, decode_block, read_block
+from supervm.engine.ethereum.blocks import EthereumBlock, decode_block
 from supervm.engine.ethereum.encoding import encoded_transactions
 from supervm.engine.ethereum.first_block import FIRST_BLOCK, FIRST_PRE_STATE
 from supervm.engine.ethereum.header import Claim, check_header
-from supervm.engine.ethereum.pre_state import PreState, decode_pre_state, read_pre_state
-from supervm.engine.ethereum.replay.report import BlockReport, Finding, ReplayReport
+from supervm.engine.ethereum.pre_state import decode_pre_state
+from supervm.engine.ethereum.replay.report import BlockReport, Finding, ReplayReport, WholeBlock
 from supervm.engine.ethereum.replay.sequential import execute_sequential
 from supervm.engine.ethereum.replay.transfers import Executed, Outcome, Transfers, balance_movements
 from supervm.engine.ethereum.replay.waves import execute_waves
 from supervm.engine.ethereum.senders import FAULT_WORDS, Recovered, SignatureFault, recover_senders
 from supervm.engine.ethereum.trie import ordered_trie_root
+from supervm.engine.ethereum.witness import Witness, bare_witness, read_witness
+from supervm.kernels.array_types import Bytes
 from supervm.kernels.registry import backends
 from supervm.kernels.threads import get_threads, set_threads
 
@@ -55,14 +59,17 @@ _OUTCOME_WORDS = {
 def replay(
     paths: Iterable[Path | str],
     *,
+    whole: Callable[[Witness, Recovered, Bytes], WholeBlock | None] | None = None,
     threads: int | None = None,
     backend: str = "auto",
     progress: Progress | None = None,
 ) -> ReplayReport:
-    """Verify and replay blocks, each a folder with `block.json` and `pre_state.json`.
+    """Verify and replay blocks, each a folder with `block.json` and `pre_state.json`, or one file with all its parts.
 
     Args:
-        paths: the folders.
+        paths: the folders and files (`supervm.engine.ethereum.witness`).
+        whole: executes a block whole: (what is given with it, senders and authorities, its transactions' hashes) → what came
+            out, None where not enough is given (`supervm.engine.evm.whole_blocks`).
         threads: how many threads batches use; None leaves the setting of `supervm.kernels` as it is.
         backend: where signatures are recovered; hashing and conflict detection run there too if they can,
             else where `auto` puts them.
@@ -78,6 +85,7 @@ def replay(
         tell("compiling kernels", 0, len(folders))
         warm(backend)
         run = _Run(backend)
+        run.whole = whole
         began = perf_counter()
         tell("replaying blocks", 0, len(folders))
         for group in _groups(folders):
@@ -85,7 +93,13 @@ def replay(
                 tell("replaying blocks", done, len(folders))
         run.link()
         return ReplayReport(
-            run.blocks, run.signatures, run.recovery_seconds, perf_counter() - began, run.problems, run.notes
+            run.blocks,
+            run.signatures,
+            run.recovery_seconds,
+            perf_counter() - began,
+            run.problems,
+            run.notes,
+            run.trace,
         )
 
 
@@ -93,7 +107,7 @@ def warm(backend: str = "auto") -> None:
     """Compile every kernel that a replay uses: replay mainnet's first transaction, twice in one block."""
     block = decode_block(FIRST_BLOCK, Path("first block"))
     state = decode_pre_state(FIRST_PRE_STATE, Path("first pre-state"))
-    for _ in _Run(backend).replay_group([(block, state)]):
+    for _ in _Run(backend).replay_group([bare_witness(block, state)]):
         pass
 
 
@@ -111,19 +125,22 @@ class _Run:
         self.recovery_seconds = 0.0
         self.links: list[tuple[EthereumBlock, bytes]] = []
         """Of each block its header's hash, as computed."""
+        self.whole: Callable[[Witness, Recovered, Bytes], WholeBlock | None] | None = None
+        self.trace: list[dict[str, Any]] = []
 
-    def replay_group(self, group: Sequence[tuple[EthereumBlock, PreState]]) -> Iterator[int]:
+    def replay_group(self, group: Sequence[Witness]) -> Iterator[int]:
         """Verify the group's signatures in one batch, then replay block by block; yields the blocks done."""
         recovery = recover_senders(
-            [block for block, _ in group], backend=self.backend, hash_backend=self.hash_backend
+            [witness.block for witness in group], backend=self.backend, hash_backend=self.hash_backend
         )
         self.signatures += recovery.signatures
         self.recovery_seconds += recovery.seconds
-        for (block, state), recovered in zip(group, recovery.blocks, strict=True):
-            self.blocks.append(self._block(block, state, recovered))
+        for witness, recovered in zip(group, recovery.blocks, strict=True):
+            self.blocks.append(self._block(witness, recovered))
             yield len(self.blocks)
 
-    def _block(self, block: EthereumBlock, state: PreState, recovered: Recovered) -> BlockReport:
+    def _block(self, witness: Witness, recovered: Recovered) -> BlockReport:
+        block, state = witness.block, witness.pre_state
         encoded = encoded_transactions(block.transactions)
         digests = hashes.keccak256_batch(encoded, backend=self.hash_backend)
         root = ordered_trie_root(encoded, backend=self.hash_backend)
@@ -141,7 +158,9 @@ class _Run:
         )
         in_order = execute_sequential(movements)
         by_waves = execute_waves(movements, locking.wave)
-        self._note_outcomes(block, in_order)
+        whole = self._whole(witness, recovered, digests)
+        if whole is None:
+            self._note_outcomes(block, in_order)
         calls = int((~movements.transfer).sum())
         failed = movements.transfer & (in_order.outcome != Outcome.TRANSFERRED)
         return BlockReport(
@@ -163,7 +182,23 @@ class _Run:
             calls_not_executed=calls,
             sequential_equal=self._check_equal(block, in_order, by_waves),
             conserved=self._check_conserved(block, movements, in_order, by_waves),
+            gas_ok=whole.gas_ok if whole else None,
+            receipts_ok=whole.receipts_ok if whole else None,
+            bloom_ok=whole.bloom_ok if whole else None,
+            requests_ok=whole.requests_ok if whole else None,
+            state_ok=whole.state_ok if whole else None,
+            transactions_executed=whole.executed if whole else 0,
+            parallel_equal=whole.parallel_equal if whole else None,
         )
+
+    def _whole(self, witness: Witness, recovered: Recovered, digests: Bytes) -> WholeBlock | None:
+        """Execute a block whole; None where that is not wanted, or not enough is given."""
+        whole = None if self.whole is None else self.whole(witness, recovered, digests)
+        if whole is not None:
+            self.problems += whole.problems
+            self.notes += whole.notes
+            self.trace += whole.trace
+        return whole
 
     def _check_claim(self, block: EthereumBlock, claim: Claim) -> bool | None:
         if claim.ok is False:
@@ -186,7 +221,8 @@ class _Run:
 
     def _check_senders(self, block: EthereumBlock, recovered: Recovered) -> int:
         claimed = block.transactions.claimed_sender
-        wrong = (recovered.faults != SignatureFault.NONE) | (recovered.senders != claimed).any(axis=1)
+        differs = (recovered.senders != claimed).any(axis=1) & block.transactions.claims_sender
+        wrong = (recovered.faults != SignatureFault.NONE) | differs
         for index in np.flatnonzero(wrong).tolist():
             fault = SignatureFault(int(recovered.faults[index]))
             found = FAULT_WORDS.get(fault) or _hex(recovered.senders[index])
@@ -195,7 +231,7 @@ class _Run:
 
     def _check_hashes(self, block: EthereumBlock, digests: NDArray[np.uint8]) -> int:
         claimed = block.transactions.claimed_hash
-        wrong = (digests != claimed).any(axis=1)
+        wrong = (digests != claimed).any(axis=1) & block.transactions.claims_hash
         for index in np.flatnonzero(wrong).tolist():
             self._problem(block, index, "hash", _hex(digests[index]), _hex(claimed[index]))
         return int(wrong.sum())
@@ -231,13 +267,14 @@ class _Run:
         self.problems.append(Finding(block.number, index, what, found, expected))
 
 
-def _groups(folders: Sequence[Path | str]) -> Iterator[list[tuple[EthereumBlock, PreState]]]:
-    """Blocks and their pre-states, read in groups of about `SIGNATURES_IN_FLIGHT` signatures."""
-    group: list[tuple[EthereumBlock, PreState]] = []
+def _groups(folders: Sequence[Path | str]) -> Iterator[list[Witness]]:
+    """Blocks and what is given with them, read in groups of about `SIGNATURES_IN_FLIGHT` signatures."""
+    group: list[Witness] = []
     signatures = 0
     for folder in folders:
-        block = read_block(folder)
-        group.append((block, read_pre_state(folder)))
+        witness = read_witness(folder)
+        block = witness.block
+        group.append(witness)
         signatures += len(block.transactions) + len(block.transactions.authorizations.addresses)
         if signatures >= SIGNATURES_IN_FLIGHT:
             yield group

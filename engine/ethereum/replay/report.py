@@ -32,6 +32,35 @@ class Finding:
         return f"{place}: {self.what}: found {self.found}, expected {self.expected}"
 
 
+@dataclass
+class WholeBlock:
+    """What was executed of a block, and what its header says of it.
+
+    Args:
+        executed: transactions, from the first one on.
+        gas_ok: the gas used, and the blob gas, are those of the header; None if not all transactions were executed.
+        bloom_ok: likewise the bloom of the logs.
+        receipts_ok: likewise the receipts root; None also where receipts have state roots that nothing proves.
+        requests_ok: likewise the hash of the requests; None also before Prague.
+        state_ok: likewise the state root; None also where nothing proves it.
+        parallel_equal: execution in parallel gave the same; None where there was none.
+        problems: what is wrong with the block.
+        notes: what could not be executed or checked, and why.
+        trace: of the transaction that was to be traced.
+    """
+
+    executed: int = 0
+    gas_ok: bool | None = None
+    bloom_ok: bool | None = None
+    receipts_ok: bool | None = None
+    requests_ok: bool | None = None
+    state_ok: bool | None = None
+    parallel_equal: bool | None = None
+    problems: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    trace: list[dict[str, Any]] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class BlockReport:
     """One block.
@@ -54,6 +83,14 @@ class BlockReport:
         calls_not_executed: all other transactions; only their nonce was advanced.
         sequential_equal: waves gave the same balances, nonces, outcomes and sums as block order.
         conserved: balances after the block plus what was burned are the balances before, in both.
+        gas_ok: the gas used of the whole block, and its blob gas, are the header's; this and what follows is None where the
+            block was not executed to its end.
+        receipts_ok: so is the receipts root; None also before Byzantium where no trie nodes are given.
+        bloom_ok: so is the bloom of all logs.
+        requests_ok: so is the hash of the requests; None also before Prague.
+        state_ok: so is the state root; None also where no trie nodes prove it.
+        transactions_executed: transactions that were executed whole, from the first one on.
+        parallel_equal: execution in parallel gave the receipts, the gas and the state of block order.
     """
 
     number: int
@@ -74,12 +111,27 @@ class BlockReport:
     calls_not_executed: int
     sequential_equal: bool
     conserved: bool
+    gas_ok: bool | None
+    receipts_ok: bool | None
+    bloom_ok: bool | None
+    requests_ok: bool | None
+    state_ok: bool | None
+    transactions_executed: int
+    parallel_equal: bool | None
 
     @property
     def ok(self) -> bool:
         """Whether nothing that was checked is wrong."""
         checks = (self.transactions_root_ok, self.hash_ok, self.uncles_ok, self.withdrawals_root_ok)
-        found = (*checks, self.parent_ok, self.sequential_equal, self.conserved)
+        whole = (
+            self.gas_ok,
+            self.receipts_ok,
+            self.bloom_ok,
+            self.requests_ok,
+            self.state_ok,
+            self.parallel_equal,
+        )
+        found = (*checks, self.parent_ok, self.sequential_equal, self.conserved, *whole)
         return False not in found and not self.senders_wrong and not self.hashes_wrong
 
 
@@ -95,6 +147,7 @@ class ReplayReport:
         problems: what is wrong; the replay failed if there are any.
         notes: transfers that failed and nonces that do not match. The blocks are not wrong for these: a
             replay without contract code knows only a part of the state.
+        trace: of the transaction that was to be traced, one line an opcode and one for its end.
     """
 
     blocks: list[BlockReport]
@@ -103,6 +156,7 @@ class ReplayReport:
     seconds: float
     problems: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
+    trace: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -124,11 +178,17 @@ class ReplayReport:
         blocks = self.blocks
         withdrawals = sum(block.withdrawals_root_ok is not None for block in blocks)
         parents = sum(block.parent_ok is not None for block in blocks)
+        executed = sum(block.gas_ok is not None for block in blocks)
+        receipts = sum(block.receipts_ok is not None for block in blocks)
+        states = sum(block.state_ok is not None for block in blocks)
         return [
             f"senders and hashes of {self.transactions:,} transactions",
             f"hashes and transactions roots of {len(blocks):,} blocks",
             *([f"withdrawals roots of {withdrawals:,}"] if withdrawals else []),
             *([f"parents of {parents:,}"] if parents else []),
+            *([f"gas and logs of {executed:,}, executed whole"] if executed else []),
+            *([f"receipts roots of {receipts:,}"] if receipts else []),
+            *([f"state roots of {states:,}"] if states else []),
             "waves give what block order gives",
             "no money made or lost",
         ]
@@ -138,8 +198,18 @@ class ReplayReport:
         blocks = self.blocks
         uncles = sum(block.uncles_ok is None for block in blocks)
         parents = sum(block.parent_ok is None for block in blocks)
+        skipped = sum(block.gas_ok is None for block in blocks)
+        receipts = sum(block.receipts_ok is None for block in blocks) - skipped
+        states = sum(block.state_ok is None for block in blocks) - skipped
+        left = "" if skipped == len(blocks) else f" of {skipped:,} blocks"
         return [
-            "state roots, receipts roots, logs and gas used, since contracts are not executed",
+            *(
+                [f"state roots, receipts roots, logs and gas used{left}, since contracts are not executed"]
+                if skipped or not blocks
+                else []
+            ),
+            *([f"receipts roots of {receipts:,}"] if receipts else []),
+            *([f"state roots of {states:,}, of which no trie nodes are given"] if states else []),
             "the pre-states",
             *([f"the uncles of {uncles:,}"] if uncles else []),
             *([f"the parents of {parents:,} blocks, which were not given"] if parents else []),

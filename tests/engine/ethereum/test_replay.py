@@ -82,6 +82,7 @@ def test_json_has_the_promised_fields(everything: ReplayReport) -> None:
         "transactions_root_ok", "hash_ok", "uncles_ok", "withdrawals_root_ok", "parent_ok",
         "waves_versioned", "waves_locking", "edges_locking", "transfers",
         "transfers_failed", "calls_not_executed", "sequential_equal", "conserved",
+        "gas_ok", "receipts_ok", "bloom_ok", "requests_ok", "state_ok", "transactions_executed", "parallel_equal",
     ]  # fmt: skip
     assert (
         answer["totals"]["transactions"]

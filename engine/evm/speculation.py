@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The transactions of a block on several workers: executed ahead in any order, validated and committed in block order.
+
+It is the scheme of `supervm.engine.execution.optimistic` for the EVM's columns. What is particular here:
+
+- What a transaction only adds to balances, the fee recipient's fee among it, is added when it is committed, so that it
+  conflicts with nothing; whoever looks at such a balance depends on it.
+- The gas that the block has left is known at commit only. Transactions run ahead as if there were enough; one whose limit
+  is above what is left is executed again, in order, and breaks its rule then.
+- Logs and outputs lie in the buffers of whoever executed a transaction, which no other transaction writes over.
+
+    a transaction's state:  WAITING → EXECUTED (an access set lies ready) → committed
+                            WAITING → CROWDED (no room, or something is missing) → everybody halts until there is
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from supervm.kernels.cpu.lanes.addresses import (
+    acquire8,
+    acquire64,
+    call_address,
+    exchange_if,
+    fetch_add,
+    load64,
+    pause,
+    release8,
+    release64,
+    store64,
+)
+from supervm.kernels.cpu.state.access_set import (
+    ENTRY_CAPACITY,
+    ENTRY_COUNT,
+    ENTRY_FIRST,
+    VALUES_CAPACITY,
+    VALUES_USED,
+    apply,
+    valid,
+)
+from supervm.kernels.cpu.state.access_set import get as worker_word
+from supervm.kernels.cpu.state.access_set import put as put_worker_word
+from supervm.vm.evm import columns as c
+from supervm.vm.evm.columns import column, item8, item64, set8, set64
+from supervm.vm.evm.forks import NO_LIMIT
+from supervm.vm.evm.machine import WORKER, get, put
+from supervm.vm.evm.transaction import execute_transaction, forget_transaction
+from supervm.vm.evm.transaction_words import BLOCK_BLOBS_LEFT, BLOCK_GAS_LEFT
+from supervm.vm.evm.validity import GAS_PER_BLOB
+
+(NEXT, COMMITTED, START, STOP, LOCK, HALT, REPEATED, MACHINES, YIELD, GAS_LEFT, BLOBS_LEFT) = range(0, 88, 8)
+"""Words that the workers share, a cache line each: the next transaction to execute ahead, the next to commit, where the run
+began and ends; the lock of commits; why everybody stops, 0 while nobody has to; transactions that were executed again;
+address of the machines' addresses; address of the C function that lets other threads run; gas and blobs that the block has
+left."""
+
+SHARED_WORDS = BLOBS_LEFT + 8
+
+FULL, TURN, BROKEN = 1, 2, 3
+"""Reasons to halt: something is full or missing at a worker; so much conflicts that block order is cheaper; the next
+transaction breaks a rule."""
+
+WAITING, EXECUTED, CROWDED = 0, 1, 2
+"""A transaction's state."""
+
+CHUNK, WINDOW = 4, 64
+"""Transactions that a worker executes ahead at a time, and how far ahead of the last committed one."""
+
+SEGMENTS = WINDOW // CHUNK + 2
+"""Parts of a worker's entries and values: one for each chunk that can be outstanding, the last for commits."""
+
+TRIAL, TURN_PERCENT = 64, 60
+"""Transactions after which it is first asked whether speculation pays, and the share of repeated ones above which not."""
+
+SPINS = 64
+"""Pauses before a waiting worker lets other threads run."""
+
+
+@njit(cache=True)
+def _word(shared: Any, index: Any) -> Any:
+    return acquire64(shared + 8 * index)
+
+
+@njit(cache=True)
+def _use_segment(machine: Any, segment: Any, entries: Any, values: Any) -> None:
+    """Let the worker's next transactions lie in this part of its entries and values."""
+    worker = get(machine, WORKER)
+    put_worker_word(worker, ENTRY_FIRST, segment * entries)
+    put_worker_word(worker, ENTRY_COUNT, 0)
+    put_worker_word(worker, ENTRY_CAPACITY, (segment + 1) * entries)
+    put_worker_word(worker, VALUES_USED, segment * values)
+    put_worker_word(worker, VALUES_CAPACITY, (segment + 1) * values)
+
+
+@njit(cache=True)
+def _execute_ahead(machine: Any, number: Any, columns: Any, item: Any) -> None:
+    """Execute a transaction and leave its access set for whoever commits it."""
+    if item8(columns, c.READY, item) != WAITING:
+        return
+    done = execute_transaction(machine, columns, item)
+    worker = get(machine, WORKER)
+    set64(columns, c.ENTRY_FIRST, item, worker_word(worker, ENTRY_FIRST))
+    set64(columns, c.ENTRY_COUNT, item, worker_word(worker, ENTRY_COUNT))
+    set8(columns, c.OWNERS, item, number)
+    release8(column(columns, c.READY) + item, EXECUTED if done == 0 else CROWDED)
+
+
+@njit(cache=True)
+def _apply_own(machine: Any) -> bool:
+    worker = get(machine, WORKER)
+    done = apply(worker, worker, worker_word(worker, ENTRY_FIRST), worker_word(worker, ENTRY_COUNT))
+    if not done:
+        forget_transaction(machine)
+    return done
+
+
+@njit(cache=True)
+def _account_for(columns: Any, shared: Any, item: Any) -> None:
+    """Note the gas of a committed transaction."""
+    used = item64(columns, c.BLOB_GAS, item) // GAS_PER_BLOB
+    store64(shared + 8 * GAS_LEFT, load64(shared + 8 * GAS_LEFT) - item64(columns, c.GAS_USED, item))
+    store64(shared + 8 * BLOBS_LEFT, load64(shared + 8 * BLOBS_LEFT) - used)
+
+
+@njit(cache=True)
+def _stands(columns: Any, shared: Any, owner: Any, item: Any) -> bool:
+    """Whether what was executed ahead is what block order gives."""
+    if item8(columns, c.RULES, item):
+        return False
+    if item64(columns, c.GAS_LIMITS, item) > load64(shared + 8 * GAS_LEFT):
+        return False
+    blobs = item64(columns, c.BLOB_GAS, item) // GAS_PER_BLOB
+    if blobs > load64(shared + 8 * BLOBS_LEFT):
+        return False
+    first, count = item64(columns, c.ENTRY_FIRST, item), item64(columns, c.ENTRY_COUNT, item)
+    return valid(get(owner, WORKER), first, count)
+
+
+@njit(cache=True)
+def _commit(
+    machine: Any, number: Any, columns: Any, shared: Any, item: Any, entries: Any, values: Any
+) -> Any:
+    """Commit the next transaction in block order; 0, or the reason to halt."""
+    state = acquire8(column(columns, c.READY) + item)
+    owner = load64(_word(shared, MACHINES) + 8 * item8(columns, c.OWNERS, item))
+    if state == CROWDED:
+        return FULL
+    worker = get(machine, WORKER)
+    if _stands(columns, shared, owner, item):
+        first, count = item64(columns, c.ENTRY_FIRST, item), item64(columns, c.ENTRY_COUNT, item)
+        if not apply(worker, get(owner, WORKER), first, count):
+            return FULL
+        _account_for(columns, shared, item)
+        return 0
+    store64(shared + 8 * REPEATED, load64(shared + 8 * REPEATED) + 1)
+    _use_segment(machine, SEGMENTS - 1, entries, values)
+    put(machine, BLOCK_GAS_LEFT, load64(shared + 8 * GAS_LEFT))
+    put(machine, BLOCK_BLOBS_LEFT, load64(shared + 8 * BLOBS_LEFT))
+    done = execute_transaction(machine, columns, item)
+    put(machine, BLOCK_GAS_LEFT, NO_LIMIT)
+    put(machine, BLOCK_BLOBS_LEFT, NO_LIMIT)
+    if done < 0:
+        return FULL
+    set8(columns, c.OWNERS, item, number)
+    if item8(columns, c.RULES, item):
+        forget_transaction(machine)
+        return BROKEN
+    if not _apply_own(machine):
+        return FULL
+    _account_for(columns, shared, item)
+    return 0
+
+
+@njit(cache=True)
+def _commit_some(machine: Any, number: Any, columns: Any, shared: Any, entries: Any, values: Any) -> None:
+    """Commit what is ready, in block order; the lock is held."""
+    item, stop = _word(shared, COMMITTED), _word(shared, STOP)
+    while item < stop and acquire8(column(columns, c.READY) + item) != WAITING:
+        reason = _commit(machine, number, columns, shared, item, entries, values)
+        if reason:
+            release64(shared + 8 * HALT, reason)
+            return
+        item += 1
+        release64(shared + 8 * COMMITTED, item)
+    done = item - _word(shared, START)
+    if done >= TRIAL and load64(shared + 8 * REPEATED) * 100 > done * TURN_PERCENT and item < stop:
+        release64(shared + 8 * HALT, TURN)
+
+
+@njit(cache=True)
+def _rest(shared: Any, waited: Any) -> Any:
+    """Wait a moment for others; how often that was in a row."""
+    if waited < SPINS:
+        pause()
+    else:
+        call_address(_word(shared, YIELD))
+    return waited + 1
+
+
+@njit(nogil=True, cache=True)
+def speculate(machine: Any, number: Any, columns: Any, shared: Any, entries: Any, values: Any) -> None:
+    """Work on a block with other workers until it is committed or somebody halts.
+
+    Args:
+        machine: address of this thread's machine.
+        number: which of them it is.
+        columns: address of the block's columns.
+        shared: address of the shared words.
+        entries, values: capacity of a segment of the worker's buffers, which hold `SEGMENTS` of them.
+    """
+    put(machine, BLOCK_GAS_LEFT, NO_LIMIT)
+    put(machine, BLOCK_BLOBS_LEFT, NO_LIMIT)
+    waited = segment = 0
+    while True:
+        committed, stop = _word(shared, COMMITTED), _word(shared, STOP)
+        if committed >= stop or _word(shared, HALT):
+            return
+        lock = shared + 8 * LOCK
+        if acquire8(column(columns, c.READY) + committed) != WAITING and exchange_if(lock, 0, 1):
+            if not _word(shared, HALT):
+                _commit_some(machine, number, columns, shared, entries, values)
+            release64(lock, 0)
+            waited = 0
+        elif _word(shared, NEXT) < min(stop, committed + WINDOW):
+            first = fetch_add(shared + 8 * NEXT, CHUNK)
+            # Chunks are taken in order, so of the last SEGMENTS − 1 of this worker only those within the window live.
+            _use_segment(machine, segment, entries, values)
+            segment = (segment + 1) % (SEGMENTS - 1)
+            for item in range(first, min(first + CHUNK, stop)):
+                _execute_ahead(machine, number, columns, item)
+            waited = 0
+        else:
+            waited = _rest(shared, waited)
