@@ -11,6 +11,7 @@
 #   make report   the page docs/benchmarks/report.html, from the recorded results
 #   make docs     the documentation as a site: build/site/index.html
 #   make circuits  the circuits from their circom sources, which needs npm and node
+#   make evm-contracts  the EVM's contracts from their Solidity sources, which needs the same
 #   make proto    the service's Python code from its .proto files
 #   make lint | format | type | warmup | clean
 
@@ -18,7 +19,7 @@ SHELL := /bin/bash
 # Without bytecode each of the hundreds of processes that tests start would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type kernels pytest bench gpu table report docs circuits proto arm warmup clean
+.PHONY: run test setup lint format type kernels pytest bench gpu table report docs circuits evm-contracts proto arm warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -26,7 +27,7 @@ BIN := $(VENV)/bin
 # The first of these that is a Python 3.11 to 3.13; `make PYTHON=…` names another.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
-BLOCKS := benchmarks/data/ethereum/*
+BLOCKS := benchmarks/data/ethereum/* benchmarks/data/evm/*
 RECORD ?=
 OUT ?= build/bench
 EXTRA ?= cuda13
@@ -84,6 +85,9 @@ proto: $(VENV)/.full
 # What it writes is kept: nodes and tests compile nothing.
 circuits: $(VENV)/.base
 	$(BIN)/python -m supervm.crypto.circuits.build build/circuits
+
+evm-contracts: $(VENV)/.base
+	$(BIN)/python -m supervm.engine.ethereum.contracts.build build/evm-contracts
 
 docs: $(VENV)/.full
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -39,6 +39,8 @@ COMMANDS = {
     "prove": "Prove with Groth16 that a circuit of circom holds, and verify the proof.",
     "setup": "Make the proving key of a circuit: from a ceremony's powers of tau, or for tests alone.",
     "replay": "Verify and replay Ethereum blocks.",
+    "fetch": "Fetch blocks from a node, with the state that they run on, as folders for `supervm replay`.",
+    "evm": "Run state tests of Ethereum, or one call of a piece of its code.",
     "run": "Execute a workload in blocks, in parallel and one by one, and compare.",
     "contract": "Check contracts, deploy them, call them, and pay for it.",
     "serve": "Serve verification over gRPC and HTTP until a signal stops it.",

@@ -139,17 +139,28 @@ def signature_checks(
     )
 
 
-def replay_pipeline(
-    settings: Settings, hardware: Hardware
-) -> Callable[[Iterable[Path], Callable[..., None] | None], ReplayReport]:
-    """The pipeline behind `supervm replay`: (block folders, progress) → report."""
+def replay_pipeline(settings: Settings, hardware: Hardware) -> Callable[..., ReplayReport]:
+    """The pipeline behind `supervm replay`: (blocks, progress, files of codes and block hashes) → report."""
     from supervm.engine.ethereum.replay.replay import replay
+    from supervm.engine.evm.whole_blocks import WholeBlocks
 
     count = threads(settings, hardware)
 
-    def run(paths: Iterable[Path], progress: Callable[..., None] | None) -> ReplayReport:
+    def run(
+        paths: Iterable[Path],
+        progress: Callable[..., None] | None,
+        codes: Path | None = None,
+        block_hashes: Path | None = None,
+        trace: bytes | None = None,
+    ) -> ReplayReport:
         with scheduling(settings, hardware):
-            return replay(list(paths), threads=count, backend=settings.backend, progress=progress)
+            whole = WholeBlocks(codes=codes, block_hashes=block_hashes, trace=trace, threads=count)
+            try:
+                return replay(
+                    list(paths), whole=whole, threads=count, backend=settings.backend, progress=progress
+                )
+            finally:
+                whole.close()
 
     return run
 

@@ -105,8 +105,8 @@ def notes() -> Console:
     return console
 
 
-def print_json(answer: dict[str, Any]) -> None:
-    """Print one object, indented, and nothing else.
+def print_json(answer: dict[str, Any] | list[Any]) -> None:
+    """Print one object, or one list, indented, and nothing else.
 
     Raises:
         OutputLost: standard output does not take it.

@@ -26,7 +26,7 @@ from supervm.tiers import inventory
 from supervm.tiers.errors import CompilerEnded
 from supervm.tiers.settings import Settings
 
-REPLAY, EXECUTION, PROVING = "replay", "execution", "proving"
+REPLAY, EXECUTION, PROVING, EVM = "replay", "execution", "proving", "evm"
 """What is warmed beside operations."""
 
 MOST_PROCESSES = 4
@@ -42,6 +42,7 @@ COMMON = (
     "conflicts",
     REPLAY,
     EXECUTION,
+    EVM,
     "bls12_381 transforms",
     "bn254 pairings",
     "bls12_381 pairings",
@@ -69,6 +70,7 @@ _PREFIXES = (
     (REPLAY, REPLAY),
     (EXECUTION, EXECUTION),
     (PROVING, PROVING),
+    (EVM, EVM),
 )
 """How the name of an operation begins → its group; any other is a hash function."""
 
@@ -80,6 +82,7 @@ SECONDS = {
     "x25519": 3.0,
     REPLAY: 5.0,
     EXECUTION: 41.0,
+    EVM: 60.0,
     "bls12_381 transforms": 4.0,
     "merkle trees": 8.0,
     "edwards25519 sums": 10.0,
@@ -94,7 +97,7 @@ SECONDS = {
 """Group → seconds that it takes cold; from the groups compiled first to those that one process leaves to the other."""
 
 Task = tuple[str, str]
-"""An operation, or `REPLAY`, `EXECUTION` or `PROVING`, and a backend."""
+"""An operation, or `REPLAY`, `EXECUTION`, `PROVING` or `EVM`, and a backend."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ class Going:
 
 def tasks(settings: Settings, every: bool) -> list[Task]:
     """What to warm: the chosen backends of each operation and those of host functions, or every one that can run here; then
-    replay, execution and proving."""
+    replay, execution, proving and the EVM."""
     from supervm.engine.execution.host_crypto import BACKEND, OPERATIONS
 
     chosen: list[Task] = []
@@ -195,7 +198,13 @@ def tasks(settings: Settings, every: bool) -> list[Task]:
             or (name in OPERATIONS and one.name == BACKEND)
             or (every and one.available)
         ]
-    return [*chosen, (REPLAY, settings.backend), (EXECUTION, "cpu"), (PROVING, settings.backend)]
+    return [
+        *chosen,
+        (REPLAY, settings.backend),
+        (EXECUTION, "cpu"),
+        (PROVING, settings.backend),
+        (EVM, "cpu"),
+    ]
 
 
 def groups_of(wanted: Sequence[Task]) -> list[Group]:
@@ -346,6 +355,10 @@ def warm_task(operation: str, backend: str, config: Any) -> None:
         from supervm.crypto.groth16_warming import warm as warm_proving
 
         warm_proving(backend)
+    elif operation == EVM:
+        from supervm.engine.evm.warming import warm as warm_evm
+
+        warm_evm()
     else:
         from supervm.tiers.known_answers import warm
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervm.engine.workloads import NAMES, PRIVATE, Parameters, Workload, generate, mainnet, read_workload
+from supervm.engine.workloads.evm_calls import EVM_NAMES
 from supervm.kernels.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class WorkloadChoice:
             ArgumentError: they do not.
         """
         if self.name is not None and self.name not in WORKLOADS:
-            raise ArgumentError("workload", repr(self.name), f"one of {', '.join(WORKLOADS)}")
+            known = ", ".join((*WORKLOADS, *EVM_NAMES))
+            raise ArgumentError("workload", repr(self.name), f"one of {known}")
         given = [name for name, value in self.parameters.items() if value is not None]
         if self.load is not None and (self.name is not None or given):
             found = f"--load besides {', '.join(['workload'] * (self.name is not None) + given)}"

@@ -25,11 +25,11 @@ FLOORS = {
     ),
     "engine": (
         ("arrays", "conflicts", "errors", "work_classes"),
-        ("files", "scheduler", "storage", "transactions"),
+        ("files", "host_callbacks", "scheduler", "storage", "transactions"),
         ("config", "ethereum", "privacy"),
         ("state",),
         ("execution",),
-        ("blocks",),
+        ("blocks", "evm"),
         ("engine",),
         ("single_call", "workloads"),
     ),

@@ -40,7 +40,16 @@ def test_bench_prints_rows(run: Callable[..., Result], monkeypatch: pytest.Monke
     monkeypatch.setattr("supervm.benchmarks.bench.run_suite", run_suite)
     result = run("bench", "hashes", "--threads", 2, "--batch", 8, "--backend", "scalar")
     assert result.exit_code == 0, result.output
-    assert asked == [{"suite": "hashes", "threads": 2, "batch": 8, "backend": "scalar", "sweep": False}]
+    assert asked == [
+        {
+            "suite": "hashes",
+            "threads": 2,
+            "batch": 8,
+            "backend": "scalar",
+            "sweep": False,
+            "peer_python": None,
+        }
+    ]
     assert "hashlib 3.5: 2.00x" in result.stdout
     answer = _answer(run("bench", "hashes", "--json"))
     assert set(answer) == {"environment", "rows"}

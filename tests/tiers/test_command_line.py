@@ -258,7 +258,11 @@ def test_an_absent_backend_is_an_environment_problem(
 
 HEADER = (True, True, None, None)
 """Of a block report: hash, uncles, withdrawals root, parent."""
-BLOCK = BlockReport(20046147, 1400, 1, 0, 0, True, *HEADER, 1400, 1408, 1408, 1407, 1000, 1400, True, True)
+NOT_WHOLE = (None, None, None, None, None, 0, None)
+"""Of a block report: what only the execution of the whole block says."""
+BLOCK = BlockReport(
+    20046147, 1400, 1, 0, 0, True, *HEADER, 1400, 1408, 1408, 1407, 1000, 1400, True, True, *NOT_WHOLE
+)
 
 
 @pytest.fixture
@@ -267,7 +271,7 @@ def replayed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 
     def replay(outcome: Any) -> None:
         def pipeline(*settings: object) -> Callable[..., Any]:
-            def run(paths: list[Path], progress: Callable[..., None]) -> Any:
+            def run(paths: list[Path], progress: Callable[..., None], **whole: object) -> Any:
                 progress("replaying blocks", 0, len(paths))
                 if isinstance(outcome, Exception):
                     raise outcome
@@ -302,7 +306,7 @@ def test_replay_of_a_right_block(run: Callable[..., Result], replayed: Callable[
 def test_replay_of_a_wrong_block_lists_both_values(
     run: Callable[..., Result], replayed: Callable[[Any], None]
 ) -> None:
-    wrong = BlockReport(46147, 1, 1, 1, 0, False, *HEADER, 1, 1, 0, 1, 0, 0, True, True)
+    wrong = BlockReport(46147, 1, 1, 1, 0, False, *HEADER, 1, 1, 0, 1, 0, 0, True, True, *NOT_WHOLE)
     finding = Finding(46147, 0, "sender", "0xaa", "0xbb")
     notes = [Finding(46147, index, "nonce", "[1]", "[2]") for index in range(12)]
     replayed(ReplayReport([wrong], 1, 0.5, 1.0, [finding], notes))

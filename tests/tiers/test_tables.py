@@ -179,14 +179,15 @@ class Stated:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_replay(run: Run, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = [Finding(46147, 0, "nonce", f"[1] {'and a long explanation ' * 4}", "[2]")]
-    blocks = [Stated(1408, number=20046147)] * 11
+    blocks = [Stated(1408, number=20046147, transactions_executed=0)] * 11
     words = ["a check of many words " * 6] * 3
     report = Stated(
         1, blocks=blocks, notes=notes, problems=[], checked=lambda: words, unchecked=lambda: words
     )
     importlib.import_module("supervm.tiers.commands.replay")
     monkeypatch.setattr(
-        "supervm.tiers.commands.replay.replay_pipeline", lambda *settings: lambda paths, progress: report
+        "supervm.tiers.commands.replay.replay_pipeline",
+        lambda *settings: lambda paths, progress, **whole: report,
     )
     result = run("replay", "46147", COLUMNS=str(width))
     assert result.exit_code == 0, result.output

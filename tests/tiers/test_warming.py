@@ -24,7 +24,18 @@ from supervm.tiers import inventory, warming
 from supervm.tiers.errors import CompilerEnded, exit_code
 from supervm.tiers.hardware import detect
 from supervm.tiers.settings import load
-from supervm.tiers.warming import COMMON, EXECUTION, PROVING, REPLAY, SECONDS, Going, Group, Warmed, groups_of
+from supervm.tiers.warming import (
+    COMMON,
+    EVM,
+    EXECUTION,
+    PROVING,
+    REPLAY,
+    SECONDS,
+    Going,
+    Group,
+    Warmed,
+    groups_of,
+)
 
 JOB = warming.job_of("L3", None, "scalar")
 HASHES = Group("hashes", "scalar", ("sha256", "eth_address"))
@@ -35,7 +46,7 @@ PATIENCE = 300
 
 def test_every_operation_is_in_one_group() -> None:
     wanted = [(name, "scalar") for name in inventory.operations()]
-    wanted += [(REPLAY, "auto"), (EXECUTION, "cpu"), (PROVING, "auto")]
+    wanted += [(REPLAY, "auto"), (EXECUTION, "cpu"), (PROVING, "auto"), (EVM, "cpu")]
     groups = groups_of(wanted)
     assert sorted((task, group.backend) for group in groups for task in group.tasks) == sorted(wanted)
     assert [group.name for group in groups] == list(SECONDS)
@@ -141,6 +152,7 @@ def test_warmup_says_how_long_before_it_begins(
         REPLAY,
         EXECUTION,
         PROVING,
+        EVM,
     }
     assert answer["processes"] == 2
     assert "about" in run("warmup", "--json").stderr

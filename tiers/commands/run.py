@@ -14,6 +14,7 @@ import typer
 
 from supervm.engine.config import EngineConfig, Mode, Schedule
 from supervm.engine.workloads import Announced, Workload, write_workload
+from supervm.engine.workloads.evm_calls import EVM_NAMES
 from supervm.engine.workloads.private_transfers import benchmark_verifier, pool_verifier, refused_as_made
 from supervm.engine.workloads.run import Difference, WorkloadRun, first_difference, run_workload, warm
 from supervm.kernels.errors import ArgumentError
@@ -80,6 +81,13 @@ def run(
             "gas_price": gas_price,
             "private_share": private_share,
         }
+        if workload in EVM_NAMES:
+            from supervm.tiers.commands.run_evm import run_evm_workload
+
+            asked = {"load": load, "save": save, "blocks": blocks, "signatures": signatures, "state": state}
+            asked |= {"key": key, "allow_test_key": allow_test_key}
+            machine = hardware, settings
+            return run_evm_workload(workload, parameters, asked, mode, machine, as_json)
         choice = WorkloadChoice(workload, load, blocks or [], parameters, signatures, key is not None)
         engine = engine_config(settings, hardware, schedule=schedule, signatures=signatures)
         with scheduling(settings, hardware):

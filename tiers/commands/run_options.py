@@ -23,7 +23,9 @@ class Modes(StrEnum):
 Workload = Annotated[
     str | None,
     typer.Option(
-        "--workload", help="transfers, token, amm, nft, mixed, private or mainnet.", show_default="mixed"
+        "--workload",
+        help="transfers, token, amm, nft, mixed, private or mainnet; in the EVM: erc20, uniswap, mixed-evm.",
+        show_default="mixed",
     ),
 ]
 Load = Annotated[Path | None, typer.Option("--load", help="Run a workload file in place of a made one.")]
