@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from supervm.benchmarks.cases import SERVICE, SUITES, missing_peers
+from supervm.benchmarks.cases import EVM, SERVICE, SUITES, missing_peers
 from supervm.benchmarks.results import command
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
@@ -60,6 +60,12 @@ def bench(
     overload: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="Of service: five times what it can do.")
     ] = None,
+    peer_python: Annotated[
+        Path | None,
+        typer.Option(
+            "--peer-python", metavar="PYTHON", help="Of evm: a Python that has peers which this one lacks."
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Measure operations beside the libraries that people use today.
@@ -80,6 +86,8 @@ def bench(
             from supervm.benchmarks.service.endurance import endure  # needs what the service needs
 
             return endure(soak, overload, threads, as_json)
+        if peer_python is not None and suite != EVM:
+            raise ArgumentError("suite", f"{suite} with --peer-python", EVM)
         if suite == ALL:
             narrowed = sweep or batch is not None or backend is not None
             return _bench_all(out, threads, quick, record, as_json, narrowed)
@@ -92,9 +100,15 @@ def bench(
                 line.update(f"{name}, {done + 1} of {total}", done / total)
 
             rows = run_suite(
-                suite, threads=threads, batch=batch, backend=backend, sweep=sweep, progress=progress
+                suite,
+                threads=threads,
+                batch=batch,
+                backend=backend,
+                sweep=sweep,
+                peer_python=peer_python,
+                progress=progress,
             )
-        missing = missing_peers(suite)
+        missing = missing_peers(suite, peer_python)
         if missing:
             console.notes().print(f"not installed, so not measured beside: {', '.join(missing)}")
         measured = environment(detect())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ SINGLE = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle
 LISTED = (*SINGLE, "pairings", "bls", "groth16", "kzg")
 """Suites of operations that the registry lists; `suites.py` has their cases."""
 
-EXECUTION, SERVICE = "execution", "service"
-"""Suites with runners of their own: what runs whole blocks (`execution.py`), or a server (`service/`)."""
+EXECUTION, EVM, SERVICE = "execution", "evm", "service"
+"""Suites with runners of their own: what runs whole blocks (`execution.py`), the EVM (`evm/`), or a server (`service/`)."""
 
 ABOUT = {
     "signatures": "Checking digital signatures: Ed25519, and ECDSA and BIP-340 over secp256k1.",
@@ -35,6 +36,7 @@ ABOUT = {
     "prove": "Making Groth16 proofs: a circuit's rows a second, for circuits of 2^10 to 2^18 rows.",
     "kzg": "Committing to the blobs of Ethereum's rollups, and checking them.",
     EXECUTION: "Blocks of transactions, from the decoded batch to the committed state root.",
+    EVM: "The Ethereum Virtual Machine: programs beside other EVMs, and whole blocks; an item is a unit of gas.",
     SERVICE: "The verification service: a server and its clients on the same machine, over loopback.",
 }
 """Every suite and what it measures, in the order of reports."""
@@ -158,6 +160,15 @@ def suite_cases(suite: str) -> list[Case]:
     return CASES[suite]()
 
 
-def missing_peers(suite: str) -> list[str]:
-    """The packages that a suite would compare with and that are not installed, each once, by name."""
+def missing_peers(suite: str, peer_python: Path | None = None) -> list[str]:
+    """The packages that a suite would compare with and that are not installed, each once, by name.
+
+    Args:
+        suite: which.
+        peer_python: of `evm`, the other interpreter that was asked.
+    """
+    if suite == EVM:
+        from supervm.benchmarks.evm.peers import missing  # which starts them
+
+        return missing(peer_python)
     return sorted({name for case in suite_cases(suite) for name in case.missing})

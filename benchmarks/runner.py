@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from supervm.benchmarks import beside, device
-from supervm.benchmarks.cases import EXECUTION, SERVICE, Case, Workload, suite_cases
+from supervm.benchmarks.cases import EVM, EXECUTION, SERVICE, Case, Workload, suite_cases
 from supervm.benchmarks.measure import Contender, timings
 from supervm.benchmarks.rows import Row
 from supervm.kernels import get_threads, registry, set_threads
@@ -67,6 +68,7 @@ def run_suite(
     backend: str | None = None,
     sweep: bool = False,
     seconds: float | None = None,
+    peer_python: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
     """Measure a suite and return its rows.
@@ -81,6 +83,7 @@ def run_suite(
         sweep: how the suite's usual cases grow, at 2^8, 2^10, … 2^22 items, instead of its rows: on the backend that a
             caller gets, on one thread unless told otherwise, without peers.
         seconds: after which a row starts no new round once it had the fewest that count; None for `ROW_SECONDS`.
+        peer_python: of `evm`: an interpreter that has peers whose packages do not go with this one's.
         progress: told about each row before it runs.
 
     Raises:
@@ -94,7 +97,7 @@ def run_suite(
     for name, value in (("threads", threads), ("batch", batch)):
         if value is not None and value < 1:
             raise ArgumentError(name, str(value), "1 or more")
-    if suite in (EXECUTION, SERVICE):
+    if suite in (EXECUTION, EVM, SERVICE):
         if sweep:
             raise ArgumentError("sweep", f"--sweep of {suite}", "a suite with sizes that grow, such as msm")
         if backend not in (None, "auto"):
@@ -103,6 +106,12 @@ def run_suite(
         from supervm.benchmarks import execution  # needs what an engine needs
 
         return execution.run_execution(threads=threads, transactions=batch, progress=progress)
+    if suite == EVM:
+        from supervm.benchmarks.evm.suite import run_evm  # loads what Ethereum's blocks need
+
+        return run_evm(
+            threads=threads, transactions=batch, python=peer_python, seconds=seconds, progress=progress
+        )
     if suite == SERVICE:
         from supervm.benchmarks.service.suite import run_service  # needs what the service needs
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from supervm.benchmarks.cases import EXECUTION, SERVICE
+from supervm.benchmarks.cases import EVM, EXECUTION, SERVICE
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.results import Recorded, latest
 from supervm.benchmarks.rows import Row, rate, ratio, short
@@ -192,6 +192,8 @@ def _summary_line(run: Recorded, operation: str) -> str:
 def _table_of(run: Recorded) -> str:
     if run.suite == EXECUTION:
         return _execution_table(run)
+    if run.suite == EVM:
+        return _evm_table(run)
     if run.suite == SERVICE:
         return _service_table(run)
     return _device_table(run) if run.uses_device else _table(run)
@@ -201,6 +203,12 @@ def _execution_table(run: Recorded) -> str:
     """What ran, on how many threads, and what it stands beside."""
     columns = "workload | transactions | threads | committed a second | ns each"
     return _by_rows(run, columns, lambda row: f"{row.ns_per_item:,.0f}", ", one thread")
+
+
+def _evm_table(run: Recorded) -> str:
+    """What ran, its gas, on how many threads, gas a second, and what it stands beside."""
+    columns = "program or block | gas | threads | gas a second | ns a gas"
+    return _by_rows(run, columns, lambda row: f"{row.ns_per_item:,.2f}", ", one thread")
 
 
 def _service_table(run: Recorded) -> str:

@@ -130,7 +130,7 @@ def test_a_case_without_the_backend_is_left_out(twin: HostDevice, monkeypatch: p
 
 def test_what_several_operations_do_is_not_measured_on_a_device(twin: HostDevice) -> None:
     with pytest.raises(ArgumentError, match="several operations"):
-        runner.run_suite("bls", backend="cuda")
+        runner.run_suite("pairings", backend="cuda")
 
 
 def test_kernels_alone_move_nothing_but_the_first_time(
