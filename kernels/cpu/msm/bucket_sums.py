@@ -7,10 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.kernels.array_types import Words
-from supervm.kernels.cpu.msm.bucket_reduction import reduction_rows
-from supervm.kernels.cpu.msm.msm import Packed, Scratch, row_words
-from supervm.kernels.cpu.msm.plan import BLOCK
-from supervm.kernels.cpu.msm.windows import window_sums
+from supervm.kernels.cpu.msm.msm import Packed, row_words, sum_windows
 
 
 def bucket_sums(packed: Packed, owners: npt.NDArray[np.integer], buckets: int) -> Words:
@@ -24,26 +21,11 @@ def bucket_sums(packed: Packed, owners: npt.NDArray[np.integer], buckets: int) -
     Returns:
         uint64 (buckets, words of a point): canonical words of x and y, zeros for infinity and for an empty bucket.
     """
-    curve, words = packed.curve, row_words(packed.curve)
     order = np.argsort(owners, kind="stable")
     entries = order[packed.infinite[order] == 0].astype(np.uint32)
     starts = np.zeros(buckets + 1, np.int64)
     starts[1:] = np.cumsum(np.bincount(owners[entries], minlength=buckets))
-    sums = np.empty((buckets + reduction_rows(buckets, 1)) * words, np.uint64)
-    out = np.empty(buckets * words, np.uint64)
+    out = np.empty(buckets * row_words(packed.curve), np.uint64)
     # A window of one bucket each: what is added up with weights elsewhere has the weight 1 here.
-    window_sums(
-        curve,
-        packed.rows,
-        np.empty((BLOCK // 2 + 2) * words, np.uint64),
-        sums,
-        entries,
-        starts,
-        np.empty(buckets, np.uint32),
-        np.empty(BLOCK + 1, np.uint32),
-        np.empty((BLOCK + 1, 3), np.int64),
-        *Scratch(curve).arguments,
-        buckets,
-        out,
-    )
-    return out.reshape(buckets, words)
+    sum_windows(packed, entries, starts, buckets, out)
+    return out.reshape(buckets, -1)

@@ -241,7 +241,7 @@ def _windows(
     packed: Packed, plan: Plan, scalars: Words, raise_by: Words, first: int, last: int, out: Words
 ) -> None:
     """The sums of windows first … last − 1 as canonical words."""
-    curve, group, words = packed.curve, last - first, row_words(packed.curve)
+    group = last - first
     entries = np.empty(packed.points * plan.levels * group, np.uint32)
     digits = np.empty(entries.size, np.int32)
     buckets = group * plan.buckets
@@ -259,9 +259,15 @@ def _windows(
         entries,
         starts,
     )
-    scratch = Scratch(curve)
-    sums = np.empty((buckets + reduction_rows(group, plan.buckets)) * words, np.uint64)
-    found = np.empty(buckets, np.uint32)
+    sum_windows(packed, entries, starts, group, out)
+
+
+def sum_windows(
+    packed: Packed, entries: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], windows: int, out: Words
+) -> None:
+    """Σ (b + 1)·S_b over the buckets of every window, as `window_sums` says, with scratch of its own."""
+    curve, words, buckets = packed.curve, row_words(packed.curve), starts.size - 1
+    sums = np.empty((buckets + reduction_rows(windows, buckets // windows)) * words, np.uint64)
     window_sums(
         curve,
         packed.rows,
@@ -269,10 +275,10 @@ def _windows(
         sums,
         entries,
         starts,
-        found,
+        np.empty(buckets, np.uint32),
         np.empty(BLOCK + 1, np.uint32),
         np.empty((BLOCK + 1, 3), np.int64),
-        *scratch.arguments,
-        group,
+        *Scratch(curve).arguments,
+        windows,
         out,
     )
