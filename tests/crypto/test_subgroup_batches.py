@@ -67,13 +67,19 @@ def test_parts_that_cancel(points):
     assert not any(together(given) for _ in range(20))
 
 
+@pytest.mark.parametrize("group", subgroup_batches.TEST_COSTS)
+def test_no_point_outside_is_its_own_opposite(group):
+    """The argument for both signs needs it."""
+    assert CURVES[group, "scalar"].spec.cofactor % 2 == 1
+
+
 def test_as_often_as_said(points, monkeypatch):
-    """Two buckets and one round miss parts of order 3 in a quarter of the cases that deal them out evenly; six rounds in
-    few. Seeded, so that the counts stay what they are."""
+    """One bucket and one round miss three parts of order 3 in a quarter of the cases, where all have one sign; six rounds
+    in few. Seeded, so that the counts stay what they are."""
     random = np.random.default_rng(2)
     monkeypatch.setattr(
         subgroup_batches,
-        "_owners",
+        "_places",
         lambda packed, bits: random.integers(0, 1 << bits, packed.points, np.uint16),
     )
     given = points[:3].copy()
@@ -116,7 +122,7 @@ def test_threads(points):
 
 
 @pytest.mark.parametrize("group", subgroup_batches.TEST_COSTS)
-@pytest.mark.parametrize("count", [1, 10, 1_000, 2_500, 10_000, 100_000, 10**7])
+@pytest.mark.parametrize("count", [1, 10, 500, 1_000, 3_000, 10_000, 100_000, 10**7])
 def test_plans(group, count):
     rounds = plan(group, count)
     if rounds:
@@ -125,7 +131,7 @@ def test_plans(group, count):
             rounds.cost(count, subgroup_batches.TEST_COSTS[group])
             < count * subgroup_batches.TEST_COSTS[group]
         )
-    least = {"bls12_381.g1": 2_500, "bn254.g2": 10_000, "bls12_381.g2": 100_000}
+    least = {"bls12_381.g1": 1_000, "bn254.g2": 3_000, "bls12_381.g2": 100_000}
     assert (rounds is None) == (count < least[group])
 
 
