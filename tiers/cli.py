@@ -45,6 +45,7 @@ COMMANDS = {
     "contract": "Check contracts, deploy them, call them, and pay for it.",
     "serve": "Serve verification over gRPC and HTTP until a signal stops it.",
     "node": "Run a node of this machine's tier until a signal stops it.",
+    "shard": "Split a state over shards, and run blocks on all of them.",
     "wallet": "Hold notes of a shielded pool: shield, send, unshield, and look.",
     "bench": "Measure operations beside the libraries that people use today.",
     "status": "Summarise this machine: tier, threads, backends, compiled kernels, versions.",

@@ -26,7 +26,7 @@ EXTRAS = {
 }
 """Extras of the project, and what each brings, by the names that are imported."""
 
-FOR_COMMANDS = {"node": "node", "serve": "service", "contract": "engine", "run": "engine"}
+FOR_COMMANDS = {"node": "node", "shard": "node", "serve": "service", "contract": "engine", "run": "engine"}
 """Commands that need an extra as a whole: `node` is `engine` and `service`."""
 
 

@@ -3,8 +3,8 @@
 
     python tests/generators/protocol_code.py [FOLDER]
 
-Files keep their published names, `supervm/v1/…`, in their descriptors; only the modules lie elsewhere, because `supervm`
-is a namespace of rooms here.
+Files keep their published names, `supervm/v1/…` and `supervm/shard/v1/…`, in their descriptors; only the modules lie
+elsewhere, because `supervm` is a namespace of rooms here.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def generated_code() -> dict[str, str]:
 
 def _placed(text: str) -> str:
     """The code as a module of `PACKAGE`."""
-    moved = text.replace("from supervm.v1 import", f"from {PACKAGE} import")
-    return LICENCE + re.sub(r"'supervm\.v1\.(\w+_pb2)'", rf"'{PACKAGE}.\1'", moved)
+    moved = re.sub(r"from supervm\.(shard\.)?v1 import", f"from {PACKAGE} import", text)
+    return LICENCE + re.sub(r"'supervm\.(?:shard\.)?v1\.(\w+_pb2)'", rf"'{PACKAGE}.\1'", moved)
 
 
 def main() -> None:

@@ -1,0 +1,435 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`Coordinator`: blocks in, decided on all shards or on none.
+
+    cut the block ─ Version: read what shards need of others ─ Prepare on all shards ─ decide on the disk ─ Commit on all
+
+A block that is not decided leaves nothing behind; one that is decided is told to every shard until it is done. Whoever ends
+in between opens the log again: what it says is told, and every other vote is over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from supervm.crypto.messages import Messages
+from supervm.engine.blocks.receipts import Receipts
+from supervm.engine.config import FEE_COLLECTOR
+from supervm.engine.state.keys import ACCOUNT, CODE
+from supervm.engine.transactions.batch import TransactionBatch
+from supervm.kernels.array_types import Numbers
+from supervm.kernels.errors import ArgumentError
+from supervm.tiers.service.v1 import shard_pb2 as pb
+from supervm.tiers.shards.errors import (
+    CoordinatorLogDamaged,
+    ShardUnavailable,
+    UndeclaredAccess,
+    VersionGone,
+    VoteMissing,
+    VoteRefused,
+)
+from supervm.tiers.shards.links import Link
+from supervm.tiers.shards.messages import NO_ENTRIES, Entries, entries_of, strings_of
+from supervm.tiers.shards.participant import AMOUNT_BYTES, Step
+from supervm.tiers.shards.planning import Plan, Planner
+from supervm.tiers.shards.receipts import joined_receipts
+from supervm.tiers.shards.records import DecisionLog
+from supervm.tiers.shards.shard_map import ShardMap
+
+PREPARE_SECONDS = 60.0
+"""For an answer, and for a vote: after it the block is given up."""
+
+COMMIT_SECONDS = 60.0
+"""For which a shard that does not answer is told a decision, before the caller hears of it."""
+
+RETRY_SECONDS = 0.05
+
+EPOCH_BITS = 32
+"""Attempts are counted below the number of the log's beginning."""
+
+
+@dataclass(frozen=True)
+class ShardedBlock:
+    """A block that is part of the state of all shards.
+
+    Args:
+        height, timestamp: of the block.
+        receipts: of its transactions, in block order; the paths are those of execution one by one.
+        roots: of every shard's state.
+        fees: gas used × gas price of all.
+        transactions, cross: how many there were, and how many touch more than one shard.
+        executed: transactions that each shard executed.
+        seconds: by stage.
+    """
+
+    height: int
+    timestamp: int
+    receipts: Receipts
+    roots: tuple[bytes, ...]
+    fees: int
+    transactions: int
+    cross: int
+    executed: tuple[int, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Coordinator:
+    """Orders blocks on shards. One thread calls it.
+
+    Args:
+        shard_map: which shard has which key.
+        links: to every shard, in the order of the map.
+        log: the file of decisions; None keeps them in memory, for shards that keep nothing either.
+        fee_collector: the account that fees go to, 20 bytes.
+        prepare_seconds, commit_seconds: see the constants.
+        step: told of each step before it is taken; a test ends the coordinator there.
+
+    Raises:
+        CoordinatorLogDamaged: the log is damaged, or not that of these shards.
+        ShardUnavailable: a shard does not answer.
+    """
+
+    def __init__(
+        self,
+        shard_map: ShardMap,
+        links: Sequence[Link],
+        log: Path | str | None = None,
+        *,
+        fee_collector: bytes = FEE_COLLECTOR,
+        prepare_seconds: float = PREPARE_SECONDS,
+        commit_seconds: float = COMMIT_SECONDS,
+        step: Step = lambda name: None,
+    ) -> None:
+        if len(links) != len(shard_map):
+            raise ArgumentError("links", str(len(links)), f"{len(shard_map)}, one for each shard")
+        self.map, self._links, self._step = shard_map, list(links), step
+        self._seconds, self._patience = prepare_seconds, commit_seconds
+        self._collector = shard_map.owner(bytes([ACCOUNT]) + fee_collector)
+        self._planner = Planner(shard_map)
+        self._log = DecisionLog(log, shard_map.digest)
+        self._attempts = 0
+        self._roots: tuple[bytes, ...] = ()  # empty while nobody knows where all shards stand
+        self.height, self.timestamp = 0, 0
+        try:
+            self._settle()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Coordinator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the log and of the links. A second call does nothing."""
+        self._log.close()
+        for link in self._links:
+            link.close()
+
+    @property
+    def roots(self) -> tuple[bytes, ...]:
+        """Of every shard's state after the last block."""
+        return self._roots
+
+    # ---------------------------------------------------------------------------------------------- blocks
+
+    def execute(self, batch: TransactionBatch, *, timestamp: int | None = None) -> ShardedBlock:
+        """Execute a block on all shards.
+
+        Args:
+            batch: its transactions, in its order.
+            timestamp: seconds; without, one more than the last block's.
+
+        Raises:
+            MalformedBatch, UndeclaredAccess: the block cannot be executed; nothing was done.
+            VoteRefused: a shard votes no; nothing was done.
+            ShardUnavailable: a shard does not answer; the error says whether the block is decided.
+            CoordinatorLogDamaged: the decision could not be kept; open the log again to know whether it was made.
+        """
+        began = perf_counter()
+        plan = self._planner.plan(batch)
+        return self._execute(plan, timestamp, {"plan": perf_counter() - began})
+
+    def run(self, batches: Iterable[TransactionBatch]) -> Iterator[ShardedBlock]:
+        """Execute blocks one after the other; while one is executed the next one is cut. Errors as `execute`."""
+        waiting = iter(batches)
+
+        def planned() -> tuple[Plan, float] | None:
+            batch = next(waiting, None)
+            began = perf_counter()
+            return None if batch is None else (self._planner.plan(batch), perf_counter() - began)
+
+        with ThreadPoolExecutor(1, thread_name_prefix="supervm-shard-plan") as ahead:
+            following = ahead.submit(planned)
+            while (found := following.result()) is not None:
+                following = ahead.submit(planned)
+                yield self._execute(found[0], None, {"plan": found[1]})
+
+    def put(self, entries: Entries, codes: Sequence[bytes] = ()) -> tuple[bytes, ...]:
+        """Give keys of the state values without a transaction, as one block; the roots.
+
+        Args:
+            entries: each key once, all present.
+            codes: of contracts; their entries (`02 …`) go to every shard.
+
+        Raises: as `execute`.
+        """
+        owners = self.map.owners(entries.keys.ragged)
+        code = np.isin(np.arange(len(entries)), _code_rows(entries.keys))
+        requests = []
+        for shard in range(len(self.map)):
+            mine = entries.take(np.flatnonzero((owners == shard) | code))
+            request = self._request(self.timestamp)
+            request.entry_keys.CopyFrom(strings_of(mine.keys))
+            request.entry_values.CopyFrom(strings_of(mine.values))
+            request.codes.extend(codes)
+            requests.append(request)
+        self._decide(requests, self.timestamp, {})
+        return self._roots
+
+    def read(self, keys: Messages) -> Entries:
+        """What keys hold after the last block.
+
+        Raises:
+            ShardUnavailable: a shard does not answer.
+        """
+        self._ready()
+        owners = self.map.owners(keys.ragged)
+        rows = [np.flatnonzero(owners == shard) for shard in range(len(self.map))]
+        parts = [Entries(keys, keys, np.zeros(len(keys), np.bool_)).take(each).keys for each in rows]
+        values = Entries.joined(self._read(tuple(parts)))
+        places = np.empty(len(keys), np.int64)
+        places[np.concatenate(rows)] = np.arange(len(keys))
+        return values.take(places)
+
+    # ---------------------------------------------------------------------------------------------- two phases
+
+    def _execute(self, plan: Plan, timestamp: int | None, seconds: dict[str, float]) -> ShardedBlock:
+        self._ready()
+        stamp = self.timestamp + 1 if timestamp is None else timestamp
+        if not 0 <= stamp < 1 << 63:
+            raise ArgumentError("timestamp", repr(timestamp), "0 to 2^63 − 1")
+        began = perf_counter()
+        values = self._read(plan.wanted)
+        requests = []
+        for part in plan.parts:
+            foreign = plan.foreign(part, values)
+            request = self._request(stamp)
+            request.transactions.CopyFrom(strings_of(part.transactions))
+            request.transactions.SetInParent()
+            request.home = part.home.tobytes()
+            request.foreign_keys.CopyFrom(strings_of(foreign.keys))
+            request.foreign_values.CopyFrom(strings_of(foreign.values))
+            request.foreign_present = foreign.present.tobytes()
+            requests.append(request)
+        seconds["read"] = perf_counter() - began
+        votes = self._decide(requests, stamp, seconds, plan)
+        receipts = joined_receipts([Receipts.from_bytes(vote.receipts) for vote in votes], plan.home)
+        return ShardedBlock(
+            self.height,
+            stamp,
+            receipts,
+            self._roots,
+            _fees(votes),
+            plan.transactions,
+            plan.cross,
+            tuple(len(part.rows) for part in plan.parts),
+            seconds,
+        )
+
+    def _request(self, timestamp: int) -> pb.PrepareRequest:
+        self._ready()
+        return pb.PrepareRequest(height=self.height + 1, timestamp=timestamp, map_digest=self.map.digest)
+
+    def _read(self, wanted: tuple[Messages, ...]) -> list[Entries]:
+        """What shards say that these keys of theirs hold at the last version."""
+        requests: list[pb.VersionRequest | None] = [
+            pb.VersionRequest(version=self.height, keys=strings_of(keys), map_digest=self.map.digest)
+            if len(keys)
+            else None
+            for keys in wanted
+        ]
+        found = []
+        for keys, reply in zip(wanted, self._all("Version", requests), strict=True):
+            if reply is None:
+                found.append(NO_ENTRIES)
+                continue
+            entries = entries_of("values", strings_of(keys), reply.values, reply.present)
+            found.append(entries)
+        return found
+
+    def _decide(
+        self,
+        requests: list[pb.PrepareRequest],
+        timestamp: int,
+        seconds: dict[str, float],
+        plan: Plan | None = None,
+    ) -> list[pb.Vote]:
+        """Have all shards vote, decide, and tell them."""
+        attempt = self._next_attempt()
+        height = self.height + 1
+        for request, root in zip(requests, self._roots, strict=True):
+            request.attempt, request.base_root = attempt, root
+        began = perf_counter()
+        self._step("prepare")
+        try:
+            votes = self._all("Prepare", requests)
+            self._check(votes, plan)
+        except BaseException:
+            self._give_up(attempt, height)
+            raise
+        voted = perf_counter()
+        self._step("decide")
+        fees = _fees(votes)
+        decision = pb.LogRecord(
+            height=height, attempt=attempt, timestamp=timestamp, fees=fees.to_bytes(AMOUNT_BYTES)
+        )
+        # From here on nobody knows whether it is decided, until the log says so.
+        self._roots = ()
+        self._log.decide(decision)
+        self.height, self.timestamp = height, timestamp
+        self._step("decided")
+        decided = perf_counter()
+        self._roots = self._tell(decision)
+        self._step("committed")
+        ended = perf_counter()
+        seconds |= {"prepare": voted - began, "decide": decided - voted, "commit": ended - decided}
+        return votes
+
+    def _check(self, votes: list[pb.Vote], plan: Plan | None) -> None:
+        for shard, vote in enumerate(votes):
+            if vote.refusal == pb.REFUSAL_UNDECLARED and plan is not None:
+                row = int(plan.parts[shard].rows[vote.row])
+                raise UndeclaredAccess(row, vote.reason.removeprefix("it "))
+            if not vote.yes:
+                raise VoteRefused(shard, pb.Refusal.Name(vote.refusal), vote.reason)
+
+    def _give_up(self, attempt: int, height: int) -> None:
+        """The attempt is over: shards that can be told forget it at once, others when they hear of a later one."""
+        request = pb.AbortRequest(attempt=attempt, height=height, map_digest=self.map.digest)
+        for reply in [link.call("Abort", request, self._seconds) for link in self._links]:
+            try:
+                reply()
+            except (ShardUnavailable, VoteMissing):
+                self._roots = ()  # look where everybody stands before the next block
+
+    def _tell(self, decision: pb.LogRecord) -> tuple[bytes, ...]:
+        """Tell every shard that a block is committed, until it is; their roots."""
+        until = time.monotonic() + self._patience
+        roots: dict[int, bytes] = {}
+        while len(roots) < len(self._links):
+            left = [shard for shard in range(len(self._links)) if shard not in roots]
+            replies = [
+                self._links[shard].call("Commit", self._commit(decision, shard), self._seconds)
+                for shard in left
+            ]
+            problem: ShardUnavailable | None = None
+            for shard, reply in zip(left, replies, strict=True):
+                try:
+                    roots[shard] = reply().root
+                except ShardUnavailable as error:
+                    problem = ShardUnavailable(shard, self._links[shard].address, error.problem, decided=True)
+            if problem is not None:
+                if time.monotonic() >= until:
+                    raise problem
+                time.sleep(RETRY_SECONDS)
+        return tuple(roots[shard] for shard in range(len(self._links)))
+
+    def _commit(self, decision: pb.LogRecord, shard: int) -> pb.CommitRequest:
+        return pb.CommitRequest(
+            attempt=decision.attempt,
+            height=decision.height,
+            fees=decision.fees if shard == self._collector else b"",
+            map_digest=self.map.digest,
+        )
+
+    # ---------------------------------------------------------------------------------------------- where all stand
+
+    def _ready(self) -> None:
+        if not self._roots:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Bring every shard to the last decided block, and end every other vote."""
+        request = pb.VersionRequest(map_digest=self.map.digest)
+        replies = self._all("Version", [request] * len(self._links))
+        height = self._log.height
+        for shard, reply in enumerate(replies):
+            self._bring(shard, reply, height)
+        replies = self._all("Version", [request] * len(self._links))
+        if any(reply.version != height for reply in replies):
+            raise VersionGone(
+                f"shards stand at {[reply.version for reply in replies]}, not all at block {height}"
+            )
+        self.height = height
+        self.timestamp = max(reply.timestamp for reply in replies)
+        self._roots = tuple(reply.root for reply in replies)
+
+    def _bring(self, shard: int, reply: pb.VersionReply, height: int) -> None:
+        if reply.version > height:
+            found = f"it ends at block {height}, and shard {shard} is at block {reply.version}"
+            raise CoordinatorLogDamaged(self._log.path, found)
+        for missing in range(reply.version + 1, height + 1):
+            decision = self._log.decisions.get(missing)
+            if decision is None:
+                found = f"it ends at block {height}, and shard {shard} is only at block {reply.version}"
+                raise CoordinatorLogDamaged(self._log.path, found)
+            self._one(shard, "Commit", self._commit(decision, shard))
+        for voted in reply.voted:
+            if voted.height > height:
+                over = pb.AbortRequest(attempt=voted.attempt, height=voted.height, map_digest=self.map.digest)
+                self._one(shard, "Abort", over)
+
+    def _next_attempt(self) -> int:
+        self._attempts += 1
+        return self._log.epoch << EPOCH_BITS | self._attempts
+
+    def _one(self, shard: int, name: str, request: Any) -> Any:
+        return self._named(shard, self._links[shard].call(name, request, self._seconds))
+
+    def _all(self, name: str, requests: Sequence[Any]) -> list[Any]:
+        """Ask all shards at once; None where there is no request. All answers are waited for, whatever they are."""
+        calls = [
+            None if request is None else link.call(name, request, self._seconds)
+            for link, request in zip(self._links, requests, strict=True)
+        ]
+        replies: list[Any] = []
+        problem: Exception | None = None
+        for shard, call in enumerate(calls):
+            try:
+                replies.append(None if call is None else self._named(shard, call))
+            except Exception as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
+        return replies
+
+    def _named(self, shard: int, reply: Callable[[], Any]) -> Any:
+        try:
+            return reply()
+        except ShardUnavailable as error:
+            raise ShardUnavailable(shard, self._links[shard].address, error.problem) from None
+
+
+def _fees(votes: list[pb.Vote]) -> int:
+    return sum(int.from_bytes(vote.fees) for vote in votes)
+
+
+def _code_rows(keys: Messages) -> Numbers:
+    """Which keys are those of code."""
+    if not len(keys):
+        return np.zeros(0, np.int64)
+    found: Numbers = np.flatnonzero(keys.data[keys.offsets[:-1]] == CODE)
+    return found
