@@ -19,8 +19,9 @@ SINGLE = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle
 LISTED = (*SINGLE, "pairings", "bls", "groth16", "kzg")
 """Suites of operations that the registry lists; `suites.py` has their cases."""
 
-EXECUTION, EVM, SERVICE = "execution", "evm", "service"
-"""Suites with runners of their own: what runs whole blocks (`execution.py`), the EVM (`evm/`), or a server (`service/`)."""
+EXECUTION, EVM, SERVICE, SHARDS = "execution", "evm", "service", "shards"
+"""Suites with runners of their own: what runs whole blocks (`execution.py`), the EVM (`evm/`), a server (`service/`), or
+several engines (`shards.py`)."""
 
 ABOUT = {
     "signatures": "Checking digital signatures: Ed25519, and ECDSA and BIP-340 over secp256k1.",
@@ -38,6 +39,7 @@ ABOUT = {
     EXECUTION: "Blocks of transactions, from the decoded batch to the committed state root.",
     EVM: "The Ethereum Virtual Machine: programs beside other EVMs, and whole blocks; an item is a unit of gas.",
     SERVICE: "The verification service: a server and its clients on the same machine, over loopback.",
+    SHARDS: "A state on two shards: blocks whose transfers go from one to the other, by two-phase commit over loopback.",
 }
 """Every suite and what it measures, in the order of reports."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervm.benchmarks import beside, device
-from supervm.benchmarks.cases import EVM, EXECUTION, SERVICE, Case, Workload, suite_cases
+from supervm.benchmarks.cases import EVM, EXECUTION, SERVICE, SHARDS, Case, Workload, suite_cases
 from supervm.benchmarks.measure import Contender, timings
 from supervm.benchmarks.rows import Row
 from supervm.kernels import get_threads, registry, set_threads
@@ -97,7 +97,7 @@ def run_suite(
     for name, value in (("threads", threads), ("batch", batch)):
         if value is not None and value < 1:
             raise ArgumentError(name, str(value), "1 or more")
-    if suite in (EXECUTION, EVM, SERVICE):
+    if suite in (EXECUTION, EVM, SERVICE, SHARDS):
         if sweep:
             raise ArgumentError("sweep", f"--sweep of {suite}", "a suite with sizes that grow, such as msm")
         if backend not in (None, "auto"):
@@ -116,6 +116,10 @@ def run_suite(
         from supervm.benchmarks.service.suite import run_service  # needs what the service needs
 
         return run_service(threads=threads, batch=batch, seconds=seconds, progress=progress)
+    if suite == SHARDS:
+        from supervm.benchmarks.shards import run_shards  # needs what the service and an engine need
+
+        return run_shards(threads=threads, transactions=batch, progress=progress)
     if sweep:
         plans = _sweep_plans(suite, threads=threads, batch=batch, backend=backend)
     else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shards of this process that die at chosen steps and come back from what was on the disk, and the engine that they equal."""
+"""Shards of this process that die at chosen steps and come back from what was on the disk; the engine that they equal."""
 
 from __future__ import annotations
 

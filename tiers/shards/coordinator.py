@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from supervm.crypto.messages import Messages
+from supervm.engine.arrays import ragged
 from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.config import FEE_COLLECTOR
 from supervm.engine.state.keys import ACCOUNT, CODE
@@ -208,8 +209,7 @@ class Coordinator:
         self._ready()
         owners = self.map.owners(keys.ragged)
         rows = [np.flatnonzero(owners == shard) for shard in range(len(self.map))]
-        parts = [Entries(keys, keys, np.zeros(len(keys), np.bool_)).take(each).keys for each in rows]
-        values = Entries.joined(self._read(tuple(parts)))
+        values = Entries.joined(self._read(tuple(ragged.taken(keys, each) for each in rows)))
         places = np.empty(len(keys), np.int64)
         places[np.concatenate(rows)] = np.arange(len(keys))
         return values.take(places)

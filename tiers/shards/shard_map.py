@@ -60,13 +60,13 @@ class ShardMap:
         place = b""
         for first, after, shard in self._sorted():
             name = f"shard {shard}, from {first.hex() or 'the beginning'}"
+            if after and after <= first:
+                raise ShardMapInvalid(name, f"the end {after.hex()}", "an end behind the beginning")
             if first > place:
                 hole = f"nobody's keys from {place.hex() or 'the beginning'} to {first.hex()}"
                 raise ShardMapInvalid(name, hole, "ranges without a hole")
             if first < place:
                 raise ShardMapInvalid(name, "keys that another range has too", "ranges that do not overlap")
-            if after and after <= first:
-                raise ShardMapInvalid(name, f"the end {after.hex()}", "an end behind the beginning")
             # Keys are compared with zeros behind them, which says the same only for bounds that end in none.
             if first.endswith(b"\0") or len(first) > MOST_BOUND_BYTES:
                 raise ShardMapInvalid(
