@@ -119,7 +119,7 @@ def run_suite(
     if suite == SHARDS:
         from supervm.benchmarks.shards import run_shards  # needs what the service and an engine need
 
-        return run_shards(threads=threads, transactions=batch, progress=progress)
+        return run_shards(transactions=batch, progress=progress)
     if sweep:
         plans = _sweep_plans(suite, threads=threads, batch=batch, backend=backend)
     else:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The suite `shards`: blocks of transfers on two shards, each in a process of its own, over gRPC on this machine.
 
-A run is two fresh shards, a genesis, and all blocks; all but the first are timed, from the batch to the last answer that
-they are committed, with receipts. Runs of a case take turns, and the best of each counts; `ratio` of a row is its rate ÷
-that of the run beside it. After every run the accounts must hold what one engine gives them, and so every unit of money.
+Each kind of traffic has two fresh shards and a genesis. Its first block is not timed; the others are, in rounds, from the
+batch to the last answer that they are committed, with receipts. The kinds of a case take turns, and the best round of each
+counts; `ratio` of a row is its rate ÷ that of the kind beside it. At the end the accounts must hold what one engine gives
+them, and so every unit of money. Each shard has one thread, whatever else is asked for.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -32,6 +34,7 @@ from supervm.engine.transactions.batch import Scheme, TransactionBatch
 from supervm.engine.workloads.signing import Keys
 from supervm.kernels import registry
 from supervm.kernels.array_types import Bytes
+from supervm.kernels.errors import ArgumentError
 from supervm.tiers.environment import version
 from supervm.tiers.shards.coordinator import Coordinator
 from supervm.tiers.shards.genesis import credit
@@ -39,10 +42,11 @@ from supervm.tiers.shards.links import GrpcLink
 from supervm.tiers.shards.shard_map import ShardMap
 
 SHARD_COUNT = 2
-TRANSACTIONS, ACCOUNTS, BLOCK = 200_000, 100_000, 20_000
-SIGNED_TRANSACTIONS, SIGNED_ACCOUNTS = 60_000, 10_000
+ROUNDS, ROUND_BLOCKS = 3, 3
+BLOCKS = 1 + ROUNDS * ROUND_BLOCKS
+TRANSACTIONS, ACCOUNTS = 200_000, 100_000
+SIGNED_TRANSACTIONS, SIGNED_ACCOUNTS = 50_000, 10_000
 BALANCE = 10**30
-ROUNDS = 3
 SEED = 18
 
 COMMAND = (sys.executable, "-c", "from supervm.tiers.cli import main; main()", "shard", "serve", "--json")
@@ -88,45 +92,41 @@ class Traffic:
     Args:
         addresses: uint8 (k, 20).
         batch: all transactions.
-        block: transactions of a block.
         expected: uint8 (k, 40), the accounts at the end, as one engine has them.
     """
 
     addresses: Bytes
     batch: TransactionBatch
-    block: int
     expected: Bytes
 
     @property
-    def timed(self) -> int:
-        """Transactions behind the first block."""
-        return len(self.batch) - self.block
+    def block(self) -> int:
+        """Transactions of each block but the last one, which may have more."""
+        return len(self.batch) // BLOCKS
 
     @property
-    def blocks(self) -> Iterator[TransactionBatch]:
+    def blocks(self) -> list[TransactionBatch]:
         """In order."""
-        for at in range(0, len(self.batch), self.block):
-            yield self.batch.slice(at, min(at + self.block, len(self.batch)))
+        bounds = [*range(0, BLOCKS * self.block, self.block), len(self.batch)]
+        return [self.batch.slice(*each) for each in pairwise(bounds)]
 
 
-def run_shards(
-    *, threads: int | None = None, transactions: int | None = None, progress: Progress | None = None
-) -> list[Row]:
+def run_shards(*, transactions: int | None = None, progress: Progress | None = None) -> list[Row]:
     """Measure the suite.
 
     Args:
-        threads: only rows with this number: each of the two shards has one.
-        transactions: of every workload; by default each case's own number.
+        transactions: of every workload, 10 at least; by default each case's own number.
         progress: told about each step before it runs: done, in all, name.
 
     Raises:
+        ArgumentError: fewer transactions than blocks.
         RunsDisagree: shards came to other accounts than one engine.
         ServerFailed: a shard did not run.
         MissingPackage: `cryptography`, which signs the transactions, is not installed.
     """
+    if transactions is not None and transactions < BLOCKS:
+        raise ArgumentError("batch", str(transactions), f"{BLOCKS} or more, one for each block")
     rows: list[Row] = []
-    if threads not in (None, SHARD_COUNT):
-        return rows
     for done, settings in enumerate(CASES):
         if progress is not None:
             progress(done, len(CASES), settings[0].operation)
@@ -134,32 +134,38 @@ def run_shards(
     return rows
 
 
-def _rows(settings: Sequence[Setting], transactions: int | None) -> Iterator[Row]:
-    taken: dict[Setting, list[float]] = {setting: [] for setting in settings}
-    made = {setting: traffic(setting, transactions) for setting in settings}
-    for _ in range(ROUNDS):
-        for setting in settings:
-            taken[setting].append(_run(setting, made[setting]))
-    timings = {setting: Timing.of(made[setting].timed, taken[setting]) for setting in settings}
-    first = timings[settings[0]]
-    for place, setting in enumerate(settings):
-        own = timings[setting]
-        beside: tuple[PeerRow, ...] = ()
-        if place:
-            beside = (PeerRow(settings[0].name, version(), first.rate, own.rate / first.rate, first.spread),)
-        backend = registry.resolve("sha256").name
-        yield Row(
-            SHARDS,
-            setting.operation,
-            backend,
-            SHARD_COUNT,
-            made[setting].block,
-            own.rate,
-            1e9 / own.rate,
-            "none",
-            beside,
-            own.spread,
+def _rows(settings: Sequence[Setting], transactions: int | None) -> list[Row]:
+    made = [traffic(setting, transactions) for setting in settings]
+    seconds: list[list[float]] = [[] for _ in settings]
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(_begun(setting, each)) for setting, each in zip(settings, made, strict=True)
+        ]
+        for _ in range(ROUNDS):
+            for run, taken in zip(runs, seconds, strict=True):
+                taken.append(_round(run))
+        for run in runs:
+            run.check()
+    timings = [Timing.of(ROUND_BLOCKS * each.block, taken) for each, taken in zip(made, seconds, strict=True)]
+    first = timings[0]
+    rows = []
+    for place, (setting, each, own) in enumerate(zip(settings, made, timings, strict=True)):
+        peer = PeerRow(settings[0].name, version(), first.rate, own.rate / first.rate, first.spread)
+        rows.append(
+            Row(
+                SHARDS,
+                setting.operation,
+                registry.resolve("sha256").name,
+                SHARD_COUNT,
+                each.block,
+                own.rate,
+                1e9 / own.rate,
+                "none",
+                (peer,) if place else (),
+                own.spread,
+            )
         )
+    return rows
 
 
 def traffic(setting: Setting, transactions: int | None = None) -> Traffic:
@@ -191,33 +197,59 @@ def traffic(setting: Setting, transactions: int | None = None) -> Traffic:
     )
     if keys is not None:
         batch = keys.sign(batch)
-    unchecked = Traffic(addresses, batch, min(BLOCK, count // 2), np.zeros((0, 40), np.uint8))
-    with Engine.open(None, EngineConfig(mode=Mode.SEQUENTIAL)) as engine:
+    # Checking signatures here compiles, for the shards too, what that takes.
+    config = EngineConfig(mode=Mode.SEQUENTIAL, signatures=setting.signed)
+    with Engine.open(None, config) as engine:
         engine.credit(addresses, _balances(accounts))
-        for block in unchecked.blocks:
-            engine.execute(block)
+        engine.execute(batch)
         found, balances = engine.accounts(addresses)
-    return Traffic(
-        addresses,
-        batch,
-        unchecked.block,
-        np.concatenate([found.astype(">u8").view(np.uint8).reshape(-1, 8), balances], axis=1),
-    )
+    held = np.concatenate([found.astype(">u8").view(np.uint8).reshape(-1, 8), balances], axis=1)
+    return Traffic(addresses, batch, held)
 
 
-def _run(setting: Setting, made: Traffic) -> float:
-    """Seconds of all blocks but the first, on fresh shards."""
-    with tempfile.TemporaryDirectory() as folder, _shards(Path(folder), setting) as coordinator:
+@dataclass
+class _Run:
+    """Blocks under way on two shards."""
+
+    setting: Setting
+    made: Traffic
+    coordinator: Coordinator
+    committed: int = 0
+    done: int = 0
+
+    def execute(self, blocks: int) -> None:
+        """The next ones."""
+        following = self.made.blocks[self.done : self.done + blocks]
+        self.committed += sum(int(each.receipts.success.sum()) for each in self.coordinator.run(following))
+        self.done += blocks
+
+    def check(self) -> None:
+        """Raises: RunsDisagree."""
+        held = self.coordinator.read(Messages.of(account_keys(self.made.addresses)))
+        right = np.array_equal(held.values.data.reshape(-1, 40), self.made.expected)
+        if self.committed != len(self.made.batch) or not right:
+            raise RunsDisagree(
+                self.setting.operation, "accounts that one engine does not have", "its accounts"
+            )
+
+
+@contextmanager
+def _begun(setting: Setting, made: Traffic) -> Iterator[_Run]:
+    """Fresh shards with the genesis, behind the first block, which loads what is compiled."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="supervm-bench-"))
+        coordinator = stack.enter_context(_shards(Path(folder), setting))
         credit(coordinator, made.addresses, _balances(len(made.addresses)))
-        results = coordinator.run(made.blocks)
-        committed = int(next(results).receipts.success.sum())  # loads what is compiled
-        began = perf_counter()
-        committed += sum(int(each.receipts.success.sum()) for each in results)
-        seconds = perf_counter() - began
-        held = coordinator.read(Messages.of(account_keys(made.addresses)))
-    if committed != len(made.batch) or not np.array_equal(held.values.data.reshape(-1, 40), made.expected):
-        raise RunsDisagree(setting.operation, "accounts that one engine does not have", "the same ones")
-    return seconds
+        run = _Run(setting, made, coordinator)
+        run.execute(1)
+        yield run
+
+
+def _round(run: _Run) -> float:
+    """Seconds of the blocks of a round."""
+    began = perf_counter()
+    run.execute(ROUND_BLOCKS)
+    return perf_counter() - began
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from supervm.benchmarks.cases import EVM, EXECUTION, SERVICE
+from supervm.benchmarks.cases import EVM, EXECUTION, SERVICE, SHARDS
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.results import Recorded, latest
 from supervm.benchmarks.rows import Row, rate, ratio, short
@@ -196,6 +196,8 @@ def _table_of(run: Recorded) -> str:
         return _evm_table(run)
     if run.suite == SERVICE:
         return _service_table(run)
+    if run.suite == SHARDS:
+        return _shards_table(run)
     return _device_table(run) if run.uses_device else _table(run)
 
 
@@ -209,6 +211,12 @@ def _evm_table(run: Recorded) -> str:
     """What ran, its gas, on how many threads, gas a second, and what it stands beside."""
     columns = "program or block | gas | threads | gas a second | ns a gas"
     return _by_rows(run, columns, lambda row: f"{row.ns_per_item:,.2f}", ", one thread")
+
+
+def _shards_table(run: Recorded) -> str:
+    """The traffic, transactions of a block, threads of all shards, the rate, and what it stands beside."""
+    columns = "traffic | transactions of a block | threads of all shards | committed a second | ns each"
+    return _by_rows(run, columns, lambda row: f"{row.ns_per_item:,.0f}", "")
 
 
 def _service_table(run: Recorded) -> str:

@@ -36,6 +36,17 @@ PUBLISHED: dict[str, set[str]] = {name: set() for name in EARLIER} | {
     "supervm_requests_total": {"call", "code"},
     "supervm_connections_closed_total": {"port", "reason"},
     "supervm_request_seconds": {"call"},
+    **{
+        f"cross_shard_{what}": set()
+        for what in (
+            "prepare_total",
+            "prepare_abort_total",
+            "prepare_last_latency_ms",
+            "privacy_invalid_total",
+            "commit_total",
+            "abort_total",
+        )
+    },
 }
 
 PARTS = {

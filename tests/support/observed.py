@@ -23,6 +23,7 @@ from supervm.tiers.observability.metrics import Metrics
 from supervm.tiers.observability.routes import operations_router
 from supervm.tiers.observability.status import StatusBoard
 from supervm.tiers.settings import load
+from supervm.tiers.shards.meters import ShardMetrics
 from supervm.vm.outcomes import Reason
 
 EDGE = Hardware(cores=4, memory=8 * 10**9, cpu="Example CPU")
@@ -118,6 +119,7 @@ def busy() -> Observed:
     one.metrics.closed("http", "silent")
     one.metrics.queue("gather", lambda: 1)
     one.metrics.conflicts(1)
+    ShardMetrics(one.metrics.registry)  # of a shard's process
     one.block(block_result())
     return one
 

@@ -52,9 +52,10 @@ def deploy(coordinator: Coordinator, code: bytes, salt: bytes = bytes(32)) -> by
         digest = cache.contract(code).info.code_hash
     finally:
         cache.close()
-    address: Bytes = contract_addresses(_row(salt), _row(digest))
-    coordinator.put(_entries(code_keys(address), _row(digest)), (code,))
-    return address[0].tobytes()
+    addresses: Bytes = contract_addresses(_row(salt), _row(digest))
+    coordinator.put(_entries(code_keys(addresses), _row(digest)), (code,))
+    address: bytes = addresses[0].tobytes()
+    return address
 
 
 def credit(coordinator: Coordinator, addresses: Bytes, balances: Bytes) -> None:

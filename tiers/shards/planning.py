@@ -83,6 +83,7 @@ class Planner:
         self._owners = np.zeros(0, np.uint8)
         self._needed = np.zeros(0, np.uint64)
         self._seen = np.zeros(0, np.int64)
+        self._places = np.zeros(0, np.int64)
         self._stamp = 0
 
     def plan(self, batch: TransactionBatch) -> Plan:
@@ -120,7 +121,7 @@ class Planner:
             strings = self._numbers.keys.strings(np.arange(known, keys))
             self._owners = np.concatenate([self._owners, self._map.owners(strings)])
         if self._needed.size < keys:
-            self._needed = np.zeros(2 * keys, np.uint64)
+            self._needed, self._places = np.zeros(2 * keys, np.uint64), np.zeros(2 * keys, np.int64)
             self._seen = np.concatenate([self._seen, np.zeros(2 * keys - self._seen.size, np.int64)])
 
     def _foreign(
@@ -134,16 +135,14 @@ class Planner:
             count = foreign_keys(shard, offsets, keys, self._owners, masks, self._seen, self._stamp, found)
             needs.append(found[:count].copy())
         every = np.unique(np.concatenate(needs))
-        order = np.argsort(self._owners[every], kind="stable")
-        listed = every[order]
+        listed = every[np.argsort(self._owners[every], kind="stable")]
         bounds = np.searchsorted(self._owners[listed], np.arange(len(self._map) + 1))
         wanted = tuple(
             Messages(*self._numbers.keys.strings(listed[bounds[shard] : bounds[shard + 1]]))
             for shard in range(len(self._map))
         )
-        places = np.empty(len(listed), np.int64)
-        places[order] = np.arange(len(listed))  # of the keys in ascending order of their numbers
-        return wanted, [places[np.searchsorted(every, need)] for need in needs]
+        self._places[listed] = np.arange(len(listed))
+        return wanted, [self._places[need] for need in needs]
 
 
 def _accesses(interned: InternedBatch) -> tuple[Numbers, Numbers, Flags]:

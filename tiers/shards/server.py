@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -38,6 +38,8 @@ THREADS = 4
 
 STOP_SECONDS = 2.0
 
+Reply = TypeVar("Reply")
+
 
 class _Calls(shard_pb2_grpc.ShardServicer):
     """The calls of the protocol, as gRPC calls them."""
@@ -62,7 +64,7 @@ class _Calls(shard_pb2_grpc.ShardServicer):
         return _answered(context, self._participant.abort, request)
 
 
-def _answered(context: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+def _answered(context: Any, function: Callable[..., Reply], *arguments: Any) -> Reply:
     try:
         return function(*arguments)
     except Exception as error:
@@ -72,6 +74,7 @@ def _answered(context: Any, function: Callable[..., Any], *arguments: Any) -> An
         if status is grpc.StatusCode.INTERNAL:
             log.error("a call failed", exc_info=error)
         context.abort(status, str(error) or type(error).__name__)
+        raise  # not reached: aborting raises
 
 
 class ShardServer:
