@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import grpc
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from supervm.tiers.service.v1 import verification_pb2 as pb
 from supervm.tiers.service.v1.verification_pb2_grpc import (
@@ -114,11 +116,16 @@ def _abort(context: Any, refusal: Refusal) -> NoReturn:
 
 @contextmanager
 def serving(
-    script: Script, credentials: grpc.ServerCredentials | None = None, message_bytes: int = 4 << 20
+    script: Script,
+    credentials: grpc.ServerCredentials | None = None,
+    message_bytes: int = 4 << 20,
+    health: HealthServicer | None = None,
 ) -> Iterator[str]:
-    """The address of a server that plays `script`."""
+    """The address of a server that plays `script`, with a health service if one is given."""
     server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", message_bytes)])
     add_VerificationServicer_to_server(ScriptedService(script), server)
+    if health is not None:
+        add_HealthServicer_to_server(health, server)
     if credentials is None:
         port = server.add_insecure_port("127.0.0.1:0")
     else:

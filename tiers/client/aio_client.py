@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -16,14 +17,14 @@ from supervm.crypto.messages import MessagesLike
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.tiers.client import calls, pairing_calls
 from supervm.tiers.client.aio_stream import AsyncVerifyStream
+from supervm.tiers.client.balancing import Attempt, Members
 from supervm.tiers.client.calls import Call, Conflicts
 from supervm.tiers.client.columns import RowsLike
 from supervm.tiers.client.connection import Connection, Tls, failure
 from supervm.tiers.client.errors import ServiceUnavailable
 from supervm.tiers.client.options import CLIENT_CLOSED, MESSAGE_BYTES, checked_count
 from supervm.tiers.client.pairing_calls import InputsLike
-from supervm.tiers.client.retry import Deadline, Retry, pause_before_retry
-from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
+from supervm.tiers.client.retry import Deadline, Retry
 
 __all__ = ["AsyncClient"]
 
@@ -38,7 +39,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        target: str,
+        target: str | Sequence[str],
         *,
         tls: Tls | None = None,
         token: str | None = None,
@@ -50,10 +51,8 @@ class AsyncClient:
         self._timeout, self._retry = timeout, retry or Retry()
         self._limit = checked_count("message_bytes", message_bytes)
         self._in_flight = checked_count("in_flight", in_flight)
-        connection = Connection(target, tls, token)
-        self._metadata = connection.metadata
-        self._channel = connection.aio_channel()
-        self._stub = VerificationStub(self._channel)
+        self._members = Members(target, tls, token, Connection.aio_channel)
+        self._metadata = self._members.metadata
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -64,8 +63,9 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; calls that are under way end with an error."""
-        await self._channel.close()
+        """Close the connections; calls that are under way end with an error."""
+        for member in self._members.all:
+            await member.channel.close()
 
     async def verify_ed25519(
         self,
@@ -229,7 +229,8 @@ class AsyncClient:
     ) -> AsyncVerifyStream:
         """As `Client.stream`; see `AsyncVerifyStream`."""
         return AsyncVerifyStream(
-            lambda: self._stub.VerifyStream(metadata=self._metadata),
+            self._open_stream,
+            self._members.failed,
             self._retry,
             checked_count("in_flight", in_flight),
             checked_count("pack", pack),
@@ -237,16 +238,19 @@ class AsyncClient:
             self._limit,
         )
 
+    def _open_stream(self) -> Attempt:
+        member = self._members.pick()
+        return self._members.begin(member, member.stub.VerifyStream(metadata=self._metadata))
+
     async def _run(self, call: Call[Result], timeout: float | None) -> Result:
         deadline = Deadline.after(self._timeout if timeout is None else timeout)
-        method = getattr(self._stub, call.method)
         running: deque[asyncio.Task[Any]] = deque()
         replies = []
         try:
             for request in call.requests:
                 if len(running) == self._in_flight:
                     replies.append(await running.popleft())
-                running.append(asyncio.create_task(self._reply(method, request, deadline)))
+                running.append(asyncio.create_task(self._reply(call.method, request, deadline)))
             while running:
                 replies.append(await running.popleft())
         finally:
@@ -255,12 +259,14 @@ class AsyncClient:
             await asyncio.gather(*running, return_exceptions=True)
         return call.join(replies)
 
-    async def _reply(self, method: Any, request: Any, deadline: Deadline) -> Any:
+    async def _reply(self, method: str, request: Any, deadline: Deadline) -> Any:
         """The reply to a request, which is sent again as long as that is of use."""
         attempt = 1
         while True:
+            member = self._members.pick()
             try:
-                return await method(request, timeout=deadline.left, metadata=self._metadata)
+                call = getattr(member.stub, method)(request, timeout=deadline.left, metadata=self._metadata)
+                return await self._members.begin(member, call).call
             except grpc.RpcError as error:
                 failed = failure(error)
             except grpc.aio.UsageError as error:
@@ -271,8 +277,8 @@ class AsyncClient:
                     raise
                 # Nobody cancelled the caller's task: gRPC says so of a channel that was closed meanwhile.
                 raise ServiceUnavailable(CLIENT_CLOSED) from None
-            pause = pause_before_retry(failed, self._retry, attempt, deadline)
+            pause = self._members.pause(member, failed, self._retry, attempt, deadline)
             if pause is None:
-                raise failed
+                raise self._members.named(member, failed)
             await asyncio.sleep(pause)
             attempt += 1

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from supervm.tiers.client import window
+from supervm.tiers.client.balancing import Attempt, Member
 from supervm.tiers.client.connection import failure
 from supervm.tiers.client.errors import ClientError, ServiceUnavailable
 from supervm.tiers.client.options import BROKEN, CLOSED, ENDED, FAREWELL, LISTENING, SWEEP
@@ -28,20 +29,23 @@ class AsyncVerifyStream:
     one event loop; any of its tasks may submit. Futures raise what the methods of a client raise.
 
     Args:
-        open_call: makes a call of `VerifyStream`.
+        open_call: makes a call of `VerifyStream`, to one of the servers.
+        failed: told of each error that ends one.
         retry, in_flight, pack, timeout, message_bytes: as `AsyncClient.stream` takes them.
     """
 
     def __init__(
         self,
-        open_call: Callable[[], Any],
+        open_call: Callable[[], Attempt],
+        failed: Callable[[Member, ClientError], None],
         retry: Retry,
         in_flight: int,
         pack: int,
         timeout: float | None,
         message_bytes: int,
     ) -> None:
-        self._open, self._in_flight, self._timeout = open_call, in_flight, timeout
+        self._open, self._failed = open_call, failed
+        self._in_flight, self._timeout = in_flight, timeout
         self._slots = asyncio.Semaphore(in_flight)
         self._window = Window(retry, pack, message_bytes, self._slots.release)
         self._wake = asyncio.Event()
@@ -124,12 +128,13 @@ class AsyncVerifyStream:
         finally:
             self._window.abandon(ServiceUnavailable(CLOSED))
 
-    async def _exchange(self, call: Any) -> ClientError:
+    async def _exchange(self, attempt: Attempt) -> ClientError:
         """Requests and replies of one call; how it ended.
 
         A request that is written while the call ends takes the place of the server's status with an internal error of
         gRPC's (`grpc.aio`, up to 1.85 at least). So the next call listens for a moment before it writes, and hears why.
         """
+        call = attempt.call
         reading = asyncio.create_task(self._read(call))
         if self._unheard:
             await asyncio.wait((reading,), timeout=LISTENING)
@@ -141,7 +146,10 @@ class AsyncVerifyStream:
             for task in (reading, writing):
                 task.cancel()
             await asyncio.gather(reading, writing, return_exceptions=True)
-        return ServiceUnavailable(BROKEN) if self._unheard else error
+        if self._unheard:
+            error = ServiceUnavailable(BROKEN)
+        self._failed(attempt.member, error)
+        return error
 
     async def _read(self, call: Any) -> ClientError:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -16,16 +16,16 @@ import numpy.typing as npt
 from supervm.crypto.messages import MessagesLike
 from supervm.kernels.array_types import Bytes, Verdicts
 from supervm.tiers.client import calls, pairing_calls
+from supervm.tiers.client.balancing import Attempt, Members
 from supervm.tiers.client.calls import Call, Conflicts
 from supervm.tiers.client.columns import RowsLike
-from supervm.tiers.client.connection import Connection, Tls, failure
+from supervm.tiers.client.connection import Tls, failure
 from supervm.tiers.client.errors import ServiceUnavailable
 from supervm.tiers.client.options import CLIENT_CLOSED, MESSAGE_BYTES, checked_count
 from supervm.tiers.client.pairing_calls import InputsLike
-from supervm.tiers.client.retry import Deadline, Retry, pause_before_retry
+from supervm.tiers.client.retry import Deadline, Retry
 from supervm.tiers.client.stream import VerifyStream
 from supervm.tiers.service.v1 import verification_pb2 as pb
-from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 
 __all__ = ["Client"]
 
@@ -36,7 +36,8 @@ class Client:
     """Calls of one service, for any number of threads. Use it as a context manager, or `close` it.
 
     Args:
-        target: `host:port`.
+        target: `host:port`; several of them, with commas or as a sequence, for servers that do the same: a call goes to the
+            least busy one that is well, and a request that one does not answer to another.
         tls: how to encrypt, and the client's own certificate; None for plain text.
         token: a bearer token, sent with every call.
         timeout: seconds that a method may take, retries and pauses among them; None for ever.
@@ -54,7 +55,7 @@ class Client:
 
     def __init__(
         self,
-        target: str,
+        target: str | Sequence[str],
         *,
         tls: Tls | None = None,
         token: str | None = None,
@@ -66,10 +67,11 @@ class Client:
         self._timeout, self._retry = timeout, retry or Retry()
         self._limit = checked_count("message_bytes", message_bytes)
         self._in_flight = checked_count("in_flight", in_flight)
-        connection = Connection(target, tls, token)
-        self._metadata = connection.metadata
-        self._channel = connection.channel()
-        self._stub = VerificationStub(self._channel)
+        self._members = Members(target, tls, token, lambda one, more: one.channel(more=more))
+        self._metadata = self._members.metadata
+        if len(self._members.all) > 1:
+            for member in self._members.all:
+                member.subscribe()
 
     def __enter__(self) -> Client:
         return self
@@ -80,8 +82,9 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; calls that are under way end with an error."""
-        self._channel.close()
+        """Close the connections; calls that are under way end with an error."""
+        for member in self._members.all:
+            member.channel.close()
 
     def verify_ed25519(
         self,
@@ -328,6 +331,7 @@ class Client:
         """
         return VerifyStream(
             self._open_stream,
+            self._members.failed,
             self._retry,
             checked_count("in_flight", in_flight),
             checked_count("pack", pack),
@@ -335,46 +339,51 @@ class Client:
             self._limit,
         )
 
-    def _open_stream(self, requests: Iterator[pb.VerifyRequest]) -> Any:
+    def _open_stream(self, requests: Iterator[pb.VerifyRequest]) -> Attempt:
+        member = self._members.pick()
         try:
-            return self._stub.VerifyStream(requests, metadata=self._metadata)
+            call = member.stub.VerifyStream(requests, metadata=self._metadata)
         except ValueError as error:  # as in `_send`
             raise ServiceUnavailable(CLIENT_CLOSED) from error
+        return self._members.begin(member, call)
 
     def _run(self, call: Call[Result], timeout: float | None) -> Result:
         deadline = Deadline.after(self._timeout if timeout is None else timeout)
-        method = getattr(self._stub, call.method)
-        running: deque[tuple[Any, Any]] = deque()
+        running: deque[tuple[Any, Attempt]] = deque()
         replies = []
         try:
             for request in call.requests:
                 if len(running) == self._in_flight:
-                    replies.append(self._reply(method, *running.popleft(), deadline))
-                running.append((request, self._send(method, request, deadline)))
+                    replies.append(self._reply(call.method, *running.popleft(), deadline))
+                running.append((request, self._send(call.method, request, deadline)))
             while running:
-                replies.append(self._reply(method, *running.popleft(), deadline))
+                replies.append(self._reply(call.method, *running.popleft(), deadline))
         finally:
-            for _, future in running:
-                future.cancel()
+            for _, sent in running:
+                sent.call.cancel()
         return call.join(replies)
 
-    def _send(self, method: Any, request: Any, deadline: Deadline) -> Any:
+    def _send(self, method: str, request: Any, deadline: Deadline) -> Attempt:
+        member = self._members.pick()
         try:
-            return method.future(request, timeout=deadline.left, metadata=self._metadata)
+            call = getattr(member.stub, method).future(
+                request, timeout=deadline.left, metadata=self._metadata
+            )
         except ValueError as error:  # what gRPC raises for a channel that is closed
             raise ServiceUnavailable(CLIENT_CLOSED) from error
+        return self._members.begin(member, call)
 
-    def _reply(self, method: Any, request: Any, future: Any, deadline: Deadline) -> Any:
+    def _reply(self, method: str, request: Any, sent: Attempt, deadline: Deadline) -> Any:
         """The reply to a request that was sent, which is sent again as long as that is of use."""
         attempt = 1
         while True:
             try:
-                return future.result()
+                return sent.call.result()
             except grpc.RpcError as error:
                 failed = failure(error)
-            pause = pause_before_retry(failed, self._retry, attempt, deadline)
+            pause = self._members.pause(sent.member, failed, self._retry, attempt, deadline)
             if pause is None:
-                raise failed
+                raise self._members.named(sent.member, failed)
             time.sleep(pause)
             attempt += 1
-            future = self._send(method, request, deadline)
+            sent = self._send(method, request, deadline)

@@ -84,22 +84,30 @@ class Connection:
         """Sent with every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
-    def channel(self, options: Sequence[tuple[str, Any]] | None = None) -> grpc.Channel:
+    def channel(
+        self, options: Sequence[tuple[str, Any]] | None = None, more: Sequence[tuple[str, Any]] = ()
+    ) -> grpc.Channel:
         """For synchronous calls.
 
         Args:
             options: of gRPC, in place of those of a client of the service.
+            more: options that are added.
         """
-        options = self._options() if options is None else options
+        options = [*(self._options() if options is None else options), *more]
         if self.tls is None:
             return grpc.insecure_channel(self.target, options)
         return grpc.secure_channel(self.target, self.tls.credentials(), options)
 
-    def aio_channel(self) -> grpc.aio.Channel:
-        """For asyncio."""
+    def aio_channel(self, more: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Channel:
+        """For asyncio.
+
+        Args:
+            more: options of gRPC that are added.
+        """
+        options = [*self._options(), *more]
         if self.tls is None:
-            return grpc.aio.insecure_channel(self.target, self._options())
-        return grpc.aio.secure_channel(self.target, self.tls.credentials(), self._options())
+            return grpc.aio.insecure_channel(self.target, options)
+        return grpc.aio.secure_channel(self.target, self.tls.credentials(), options)
 
     def _options(self) -> list[tuple[str, Any]]:
         """Requests are cut here and retried here; a channel of its own, so that clients do not share a connection."""

@@ -16,7 +16,7 @@ from supervm.tiers.client.errors import ClientError, ServiceRefused, ServiceUnav
 
 FULL = "RESOURCE_EXHAUSTED"
 
-__all__ = ["NEVER", "Deadline", "Retry", "pause_before_retry"]
+__all__ = ["NEVER", "Deadline", "Retry", "may_retry", "pause_before_retry"]
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,17 @@ def pause_before_retry(error: ClientError, retry: Retry, attempt: int, deadline:
     Final is what another attempt cannot change (RESOURCE_EXHAUSTED without a push-back is a request that never fits), the
     last attempt, and a pause that would outlast the deadline.
     """
-    if not isinstance(error, (ServiceRefused, ServiceUnavailable)) or attempt >= retry.attempts:
+    if not may_retry(error, retry, attempt):
         return None
-    if isinstance(error, ServiceRefused) and (error.code != FULL or error.retry_after is None):
-        return None
-    pause = retry.pause(attempt, error.retry_after)
+    pause = retry.pause(attempt, getattr(error, "retry_after", None))
     left = deadline.left
     return pause if left is None or pause < left else None
+
+
+def may_retry(error: ClientError, retry: Retry, attempt: int) -> bool:
+    """Whether a request may be sent again whose attempt number `attempt` failed so, whenever that is."""
+    if attempt >= retry.attempts:
+        return False
+    if isinstance(error, ServiceRefused):
+        return error.code == FULL and error.retry_after is not None
+    return isinstance(error, ServiceUnavailable)

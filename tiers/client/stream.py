@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any
 
 import grpc
 
 from supervm.tiers.client import window
+from supervm.tiers.client.balancing import Attempt, Member
 from supervm.tiers.client.connection import failure
 from supervm.tiers.client.errors import ClientError, ServiceUnavailable
 from supervm.tiers.client.options import CLOSED, ENDED, FAREWELL, SWEEP
@@ -29,25 +29,28 @@ class VerifyStream:
     the methods of a client raise; what is called back when one is done runs on the stream's thread.
 
     Args:
-        open_call: makes a call of `VerifyStream` from an iterator of requests.
+        open_call: makes a call of `VerifyStream` from an iterator of requests, to one of the servers.
+        failed: told of each error that ends one.
         retry, in_flight, pack, timeout, message_bytes: as `Client.stream` takes them.
     """
 
     def __init__(
         self,
-        open_call: Callable[[Iterator[pb.VerifyRequest]], Any],
+        open_call: Callable[[Iterator[pb.VerifyRequest]], Attempt],
+        failed: Callable[[Member, ClientError], None],
         retry: Retry,
         in_flight: int,
         pack: int,
         timeout: float | None,
         message_bytes: int,
     ) -> None:
-        self._open, self._in_flight, self._timeout = open_call, in_flight, timeout
+        self._open, self._failed = open_call, failed
+        self._in_flight, self._timeout = in_flight, timeout
         self._slots = threading.Semaphore(in_flight)
         self._window = Window(retry, pack, message_bytes, self._slots.release)
         self._changed = threading.Condition()
         """Guards the window and what follows here."""
-        self._call: Any = None
+        self._call: Attempt | None = None
         self._calls = 0
         self._closing = False
         self._closed = True
@@ -75,7 +78,7 @@ class VerifyStream:
         if error is None:
             self._threads[0].join(FAREWELL)
         if call is not None:
-            call.cancel()
+            call.call.cancel()
         for thread in self._threads:
             thread.join()
         if error is None:
@@ -151,8 +154,10 @@ class VerifyStream:
 
     def _exchange(self) -> ClientError:
         """Replies of one call; how it ended."""
+        attempt = self._call
+        assert attempt is not None
         try:
-            for answers in self._call:
+            for answers in attempt.call:
                 with self._changed:
                     found = [self._window.answer(reply) for reply in answers.replies]
                 for repeated in filter(None, found):
@@ -160,7 +165,9 @@ class VerifyStream:
                     timer.daemon = True
                     timer.start()
         except grpc.RpcError as broken:
-            return failure(broken)
+            error = failure(broken)
+            self._failed(attempt.member, error)
+            return error
         return ServiceUnavailable(ENDED)
 
     def _requests(self, number: int) -> Iterator[pb.VerifyRequest]:
