@@ -7,6 +7,7 @@ SupervmError
 ├── UsageError (ValueError)     a command line that cannot be taken → 2
 ├── OutputLost                  standard output does not take the answer → 3, or 141 where nobody reads it
 ├── CompilerEnded               a process that compiles ahead failed or was ended → 3
+├── ProcessFailed               a process of a service that does not serve → 3
 ├── NoAnswer                    a process that was asked over HTTP and did not answer → 3
 └── ServiceError (RuntimeError) a request that the service did not carry out; its code goes to the caller
 
@@ -159,6 +160,23 @@ class OutputLost(SupervmError):
 
     def __reduce__(self) -> tuple[type[OutputLost], tuple[int]]:
         return type(self), (self.number,)
+
+
+class ProcessFailed(SupervmError):
+    """One of the processes of a service ended, or does not become ready.
+
+    Args:
+        number: of the process.
+        problem: what happened, in words.
+    """
+
+    def __init__(self, number: int, problem: str) -> None:
+        super().__init__(f"process {number} does not serve: {problem}")
+        self.number = number
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[ProcessFailed], tuple[int, str]]:
+        return type(self), (self.number, self.problem)
 
 
 class NoAnswer(SupervmError):

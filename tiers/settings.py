@@ -52,6 +52,8 @@ class Settings:
     storage_blocks: int
     service_grpc: str
     service_http: str
+    service_processes: int | str
+    service_addresses: str
     service_batch_items: int
     service_batch_milliseconds: float
     service_proofs_items: int
@@ -71,10 +73,12 @@ class Settings:
     service_tls_key: str
     service_tls_clients: str
     service_drain_seconds: float
+    service_notice_seconds: float
     service_message_seconds: float
     service_client_connections: int
     service_client_calls: int
     service_connection_calls: int
+    service_connection_seconds: float
     service_connection_resets: int
     service_stream_seconds: float
     service_operations: str

@@ -20,6 +20,9 @@ TASKS = ("consensus", "zk_proof", "transaction_execution", "query", "local_opera
 """Task types that a node may be allowed to do, the heaviest kinds first."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")
+MOST_PROCESSES = 1024
+EACH = ("numa", "gpu")
+"""What there may be a process for each of: NUMA nodes, GPUs."""
 STRATEGIES = tuple(strategy.value for strategy in Strategy)
 
 SettingValue = int | float | str | tuple[str, ...]
@@ -200,6 +203,37 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Processes:
+    """How many processes: a whole number of at least 1, or one for each of what a word of `EACH` names."""
+
+    @property
+    def expected(self) -> str:
+        """What is accepted, as an error says it."""
+        return f"a whole number from 1 to {MOST_PROCESSES}, or {' or '.join(map(repr, EACH))}: one for each"
+
+    def of_text(self, text: str) -> SettingValue:
+        """As `of_value`, of a variable's text without space around it.
+
+        Raises:
+            Mismatch: anything else.
+        """
+        return self.of_value(text.strip())
+
+    def of_value(self, value: object) -> SettingValue:
+        """An int that is such a number and no bool, or its decimal digits; or a word of `EACH`.
+
+        Raises:
+            Mismatch: anything else.
+        """
+        if value in EACH:
+            return str(value)
+        number = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_PROCESSES:
+            raise Mismatch(repr(value))
+        return number
+
+
+@dataclass(frozen=True)
 class FileName:
     """The name of a file; '' is none."""
 
@@ -318,7 +352,7 @@ class Key:
     """A setting: its dotted name, kind, meaning, and the command line's flag for it ('' if it has none)."""
 
     name: str
-    kind: Count | ByteCount | Share | Quantity | Address | FileName | Endpoint | Choice | Choices
+    kind: Count | ByteCount | Share | Quantity | Address | Processes | FileName | Endpoint | Choice | Choices
     meaning: str
     flag: str = ""
 
@@ -344,6 +378,15 @@ KEYS = (
     Key("storage.blocks", Count(0), "blocks of history that a node keeps; 0 is all"),
     Key("service.grpc", Address(), "where `supervm serve` listens for gRPC", "--grpc"),
     Key("service.http", Address(), "where it listens for HTTP", "--http"),
+    Key(
+        "service.processes", Processes(), "processes that serve, 'numa' or 'gpu' for one each", "--processes"
+    ),
+    Key(
+        "service.addresses",
+        Choice(("shared", "own")),
+        "one address for all processes, or one each",
+        "--addresses",
+    ),
     Key("service.batch.items", Count(1), "signatures of small requests that are verified together"),
     Key("service.batch.milliseconds", Quantity(0), "how long a small request waits for others"),
     Key("service.proofs.items", Count(1), "proofs or BLS signatures of a batch that waits no longer"),
@@ -368,10 +411,12 @@ KEYS = (
     Key("service.tls.key", FileName(), "a PEM file, the certificate's key", "--tls-key"),
     Key("service.tls.clients", FileName(), "a PEM file of who signs callers' certificates", "--tls-clients"),
     Key("service.drain.seconds", Quantity(0), "how long a stop waits for accepted requests"),
+    Key("service.notice.seconds", Quantity(0), "how long a stop still takes requests, saying that it leaves"),
     Key("service.message.seconds", Quantity(0.1), "how long a request may take to come"),
     Key("service.client.connections", Count(1), "connections of one address"),
     Key("service.client.calls", Count(1), "calls of one address at a time, of gRPC"),
     Key("service.connection.calls", Count(1), "calls of one connection at a time; further ones wait"),
+    Key("service.connection.seconds", Quantity(0), "after which one is asked to make room; 0 is never"),
     Key("service.connection.resets", Count(1), "calls that one connection may abandon in a second"),
     Key("service.stream.seconds", Quantity(0.1), "how long a stream, or a connection of gRPC, may idle"),
     Key("service.operations", Address(), "where it answers operators alone; off: at service.http too"),

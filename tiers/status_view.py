@@ -36,7 +36,13 @@ BARS = "▁▂▃▄▅▆▇█"
 CURVE = 30
 """Seconds that a curve shows."""
 
-STYLES = {"ready": "bold green", "starting": "bold yellow", "draining": "bold yellow", "failing": "bold red"}
+STYLES = {
+    "ready": "bold green",
+    "starting": "bold yellow",
+    "leaving": "bold yellow",
+    "draining": "bold yellow",
+    "failing": "bold red",
+}
 
 
 def ask(address: str) -> Status:

@@ -33,6 +33,9 @@ ROOT = "supervm"
 MOST_CHARACTERS = 2_000
 """Of a message or a field; what a client sends can be long."""
 
+NUMBER = "process_number"
+"""The field of a line that says which process of a service it is from."""
+
 _SECRET = re.compile(r"token|secret|password|authorization|cookie|private_?key|credential", re.IGNORECASE)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _request: ContextVar[str] = ContextVar("supervm_request", default="")
@@ -53,13 +56,16 @@ def request_id(identity: str) -> Iterator[None]:
         _request.reset(token)
 
 
-def start_logs(level: str, form: str, stream: TextIO | None = None) -> logging.Handler:
+def start_logs(
+    level: str, form: str, stream: TextIO | None = None, process: int | None = None
+) -> logging.Handler:
     """Show what is logged under `supervm`, in place of what an earlier call began.
 
     Args:
         level: the least that is shown, as in `settings_keys.LOG_LEVELS`.
         form: as in `settings_keys.LOG_FORMATS`.
         stream: where to; standard error if None.
+        process: number of this process among those of a service, which lines then have.
 
     Returns:
         The handler, for who wants to remove it.
@@ -69,6 +75,8 @@ def start_logs(level: str, form: str, stream: TextIO | None = None) -> logging.H
         logger.removeHandler(old)
     handler = _Lines(stream or sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    if process is not None:
+        handler.addFilter(lambda record: record.__dict__.setdefault(NUMBER, process) is not None)
     logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False

@@ -41,14 +41,17 @@ class Observation:
 
 
 @contextmanager
-def observing(settings: Settings, hardware: Hardware) -> Iterator[Observation]:
+def observing(settings: Settings, hardware: Hardware, process: int | None = None) -> Iterator[Observation]:
     """Log as the settings say inside the block, and send what is left of the traces when it ends.
+
+    Args:
+        process: number of this one among those of a service, which its log lines then have.
 
     Raises:
         SettingError: traces are asked for, and OpenTelemetry is not installed.
     """
     traces = tracer(settings.traces_endpoint)
-    start_logs(settings.log_level, settings.log_format)
+    start_logs(settings.log_level, settings.log_format, process=process)
     try:
         yield Observation.of(settings, hardware, traces)
     finally:

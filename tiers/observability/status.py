@@ -34,10 +34,11 @@ BLOCKS_KEPT = 20
 
 
 class State(Enum):
-    """Where a process is in its life. Work is accepted in `READY` alone."""
+    """Where a process is in its life. Work is accepted in `READY`, and in `LEAVING`, where others should be asked."""
 
     STARTING = "starting"
     READY = "ready"
+    LEAVING = "leaving"
     DRAINING = "draining"
     FAILING = "failing"
 

@@ -25,6 +25,8 @@ class Bounds:
         arriving_bytes: of messages that are not whole.
         idle_seconds: after which a stream that says nothing is ended, and a connection without calls.
         resets: calls that a connection may abandon in a second.
+        connection_seconds: after which a connection is asked to end, when its calls have; 0 is never.
+        shared: whether other processes may listen at the same address.
     """
 
     calls: int = 1024
@@ -38,6 +40,8 @@ class Bounds:
     arriving_bytes: int = 128 << 20
     idle_seconds: float = 600.0
     resets: int = 200
+    connection_seconds: float = 0.0
+    shared: bool = False
 
     @property
     def options(self) -> tuple[tuple[str, int], ...]:
@@ -53,5 +57,11 @@ class Bounds:
             ("grpc.max_allowed_incoming_connections", self.connections),
             ("grpc.max_connection_idle_ms", int(self.idle_seconds * 1000)),
             ("grpc.server_handshake_timeout_ms", HANDSHAKE_MILLISECONDS),
-            ("grpc.so_reuseport", 0),  # else a second process would share the port, and the calls
+            # Where nobody means it, a second process would share the port, and the calls.
+            ("grpc.so_reuseport", int(self.shared)),
+            *(
+                (("grpc.max_connection_age_ms", int(self.connection_seconds * 1000)),)
+                if self.connection_seconds
+                else ()
+            ),
         )

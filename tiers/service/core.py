@@ -73,6 +73,7 @@ class State(StrEnum):
     """What the service says of itself."""
 
     READY = "ready"
+    LEAVING = "leaving"
     DRAINING = "draining"
     FAILING = "failing"
 
@@ -291,6 +292,10 @@ class VerificationService:
         """Call `watcher` with every new state."""
         self._watchers.append(watcher)
 
+    def leave(self) -> None:
+        """Say that others should be asked from now on; what comes none the less is answered."""
+        self._enter_state(State.LEAVING)
+
     def drain(self) -> None:
         """Refuse requests from now on; those that were accepted are answered."""
         self._enter_state(State.DRAINING)
@@ -433,7 +438,8 @@ class VerificationService:
         )
 
     def _enter_state(self, state: State) -> None:
-        if state is not self._state and self._state is not State.DRAINING:
+        last = (State.LEAVING, State.DRAINING)  # after which there is no way back
+        if state is not self._state and (self._state not in last or state is State.DRAINING):
             self._state = state
             for watcher in self._watchers:
                 watcher(state)

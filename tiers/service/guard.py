@@ -103,7 +103,7 @@ class Guard(grpc.aio.ServerInterceptor):
     def start(self, port: int) -> None:
         """Guard the calls of a server that listens on this port."""
         bounds = self._bounds
-        sockets = Sockets(port)
+        self._sockets = sockets = Sockets(port)
         self._connections = Connections(
             sockets,
             bounds.address_connections,
@@ -118,6 +118,10 @@ class Guard(grpc.aio.ServerInterceptor):
         )
         self._loop = asyncio.get_running_loop()
         self._looking_after = self._loop.create_task(self._connections.look_after())
+
+    def stop_listening(self) -> None:
+        """Have the port take no further connection, while those that there are go on."""
+        self._sockets.stop_listening()
 
     def stop(self, reason: ServiceError) -> None:
         """End the calls that wait for a message and do nothing."""

@@ -23,6 +23,9 @@ SWEEP_SECONDS = 0.25
 """How late a time-out may be noticed."""
 
 BACKLOG = 2048
+LAST = (b"connection", b"close")
+"""The header of a connection's last answer (RFC 9112, 9.6)."""
+
 ACCEPTED_AT_ONCE = 16
 PAUSE_SECONDS = 0.5
 """Until the port accepts again when it could not."""
@@ -49,6 +52,20 @@ def uncounted(reason: str) -> None:
     """Where nobody counts why connections are ended."""
 
 
+def listen(address: str) -> socket.socket:
+    """A socket that listens at HOST:PORT; port 0 is any free one.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise OSError(f"cannot listen on {address}: {error}") from None
+
+
 class _Server(uvicorn.Server):
     """Serves connections that others accept."""
 
@@ -70,6 +87,7 @@ class HttpPort:
         limits: of its callers.
         tls: None in the clear.
         closed: told why a connection was ended; see `Port`.
+        listening: a socket that listens already, in place of the address; other processes may accept from it too.
     """
 
     def __init__(
@@ -79,9 +97,9 @@ class HttpPort:
         limits: HttpLimits | None = None,
         tls: ServerTls | None = None,
         closed: Callable[[str], None] = uncounted,
+        listening: socket.socket | None = None,
     ) -> None:
-        host, _, port = address.rpartition(":")
-        self._host, self._name, self._number = host.strip("[]"), host, int(port)
+        self._address, self._listening = address, listening
         limits = limits or HttpLimits()
         self._port = Port(Connections(limits.connections, limits.each), limits.idle, closed)
         clients = None if tls is None else tls.clients
@@ -103,7 +121,6 @@ class HttpPort:
         self._config.load()
         self._port.tls = self._config.ssl
         self._server = _Server(self._config)
-        self._listening: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> str:
@@ -112,20 +129,30 @@ class HttpPort:
         Raises:
             OSError: the address cannot be listened on.
         """
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        self._listening = socket.create_server((self._host, self._number), family=family, backlog=BACKLOG)
+        if self._listening is None:
+            self._listening = listen(self._address)
         self._listening.setblocking(False)
         self._tasks = [asyncio.create_task(self._server.serve()), asyncio.create_task(self._sweep())]
         self._accepting(True)
-        return f"{self._name}:{self._listening.getsockname()[1]}"
+        return f"{self._address.rpartition(':')[0]}:{self._listening.getsockname()[1]}"
+
+    def stop_listening(self) -> None:
+        """Accept no more; another process may, from the same socket."""
+        if self._listening is not None:
+            self._accepting(False)
+            self._listening.close()
+            self._listening = None
+
+    def leave(self) -> None:
+        """Have each answer from now on be the last one of its connection, whose caller then goes elsewhere."""
+        self._config.encoded_headers.append(LAST)
+        self._server.server_state.default_headers.append(LAST)
 
     async def stop(self, grace: float) -> None:
         """Close the port, and what is not answered within `grace` seconds."""
-        if self._listening is None:
+        if not self._tasks:
             return
-        self._accepting(False)
-        self._listening.close()
-        self._listening = None
+        self.stop_listening()
         serving, sweeping = self._tasks
         self._server.should_exit = True
         if grace:

@@ -10,6 +10,9 @@ import logging
 import resource
 import sys
 
+from supervm.tiers.errors import SettingError
+from supervm.tiers.settings import Settings
+
 M_MMAP_THRESHOLD = -3
 OWN_MAPPING_BYTES = 128 << 10
 
@@ -20,7 +23,20 @@ SWITCH_SECONDS = 0.0005
 """How long a thread may keep the GIL from another that wants it, a tenth of Python's own: an answer waits for that several
 times, on the event loop and on the thread that computed it."""
 
+OFF = "off"
+"""The address of what does not listen."""
+
 log = logging.getLogger(__name__)
+
+
+def check_addresses(settings: Settings) -> None:
+    """Raises:
+    SettingError: the service listens nowhere.
+    """
+    if OFF == settings.service_grpc == settings.service_http:
+        raise SettingError(
+            settings.origins["service.grpc"], "service.grpc", "'off', and service.http too", "an address"
+        )
 
 
 def prepare() -> None:

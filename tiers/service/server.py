@@ -51,8 +51,8 @@ class Transport:
         calls: at a time, of gRPC; as many connections of HTTP.
         stream_requests: in flight in one stream.
         tls: None for a port in the clear.
-        connections, address_connections, address_calls, connection_calls, message_seconds, idle_seconds, resets: of gRPC;
-            see `Bounds`.
+        connections, address_connections, address_calls, connection_calls, message_seconds, idle_seconds, resets,
+            connection_seconds, shared: of gRPC; see `Bounds`.
     """
 
     address: str = "127.0.0.1:0"
@@ -67,6 +67,8 @@ class Transport:
     message_seconds: float = Bounds.message_seconds
     idle_seconds: float = Bounds.idle_seconds
     resets: int = Bounds.resets
+    connection_seconds: float = Bounds.connection_seconds
+    shared: bool = Bounds.shared
 
     def bounds(self, arriving_bytes: int) -> Bounds:
         """What callers of gRPC may take.
@@ -85,6 +87,8 @@ class Transport:
             arriving_bytes=arriving_bytes,
             idle_seconds=self.idle_seconds,
             resets=self.resets,
+            connection_seconds=self.connection_seconds,
+            shared=self.shared,
         )
 
 
@@ -102,6 +106,7 @@ class GrpcServer:
     ) -> None:
         self._service, self._transport = service, transport
         self._streams: set[Stream] = set()
+        self._reason: ServiceError | None = None
         self._health = Health((SERVICE, HEALTH, reflection.SERVICE_NAME))
         queue = service.queue
         self._guard = Guard(
@@ -135,8 +140,15 @@ class GrpcServer:
         await self._server.start()
         return f"{address.rpartition(':')[0]}:{port}"
 
+    def stop_listening(self) -> None:
+        """Take no further connection: another process listens at the same address."""
+        self._guard.stop_listening()
+
     def stop_streams(self, reason: ServiceError) -> None:
         """End every stream when what is in flight in it is answered, and every call whose request has not come."""
+        self._reason = (
+            reason  # of those too that are opened now, before their callers hear that they should not
+        )
         for stream in self._streams:
             stream.stop(reason)
         self._guard.stop(reason)
@@ -204,6 +216,8 @@ class GrpcServer:
         )
         asked.call.busy = stream.answering
         self._streams.add(stream)
+        if self._reason is not None:
+            stream.stop(self._reason)
         try:
             await stream.run()
         finally:

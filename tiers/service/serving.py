@@ -1,32 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A process that serves: from settings to ports, and from a signal to the end.
-
-The first SIGTERM or SIGINT drains: health says NOT_SERVING, new requests are refused with UNAVAILABLE, accepted ones are
-answered, streams end. A second one, or the end of `service.drain.seconds`, cuts off what is left.
-"""
+"""A process that serves: from settings to ports. `ending` has what follows a signal."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import os
-import signal
+import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from supervm.crypto.schemes import SCHEMES
 from supervm.kernels.errors import BackendUnavailable
 from supervm.tiers.compose import scheduling, threads
-from supervm.tiers.errors import ServiceError, SettingError
+from supervm.tiers.errors import ServiceError
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.known_answers import known_answers
 from supervm.tiers.observability import status
 from supervm.tiers.observability.observing import Observation
-from supervm.tiers.service.core import Limits, VerificationService, stopping
-from supervm.tiers.service.process import allow_open_files, prepare, settle
+from supervm.tiers.service.core import Limits, VerificationService
+from supervm.tiers.service.ending import Orders, Times, until_stopped
+from supervm.tiers.service.process import OFF, allow_open_files, check_addresses, prepare, settle
 from supervm.tiers.service.security import access_of, mode, server_tls
 from supervm.tiers.service.server import GrpcServer, Transport
 from supervm.tiers.service.setups import circuits, trusted_setup
@@ -35,13 +30,8 @@ from supervm.tiers.settings import Settings
 if TYPE_CHECKING:
     from supervm.tiers.service.http_port import HttpPort
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-OFF = "off"
 CONNECTIONS = 4
 """Connections of gRPC for each call that there may be: silent ones must not keep others out until they are ended."""
-
-CUT_OFF_SECONDS = 1.0
-"""How long calls that are over may take to reach their callers."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +69,11 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def transport(settings: Settings) -> Transport:
+def transport(settings: Settings, *, shared: bool = False) -> Transport:
     """How the settings have the ports served; the process may have as many files open afterwards as that takes.
+
+    Args:
+        shared: whether other processes may listen at the same address.
 
     Raises:
         SettingError: files of certificates that cannot be used.
@@ -95,6 +88,8 @@ def transport(settings: Settings) -> Transport:
         address_connections=settings.service_client_connections,
         address_calls=settings.service_client_calls,
         connection_calls=settings.service_connection_calls,
+        connection_seconds=settings.service_connection_seconds,
+        shared=shared,
         message_seconds=settings.service_message_seconds,
         idle_seconds=settings.service_stream_seconds,
         resets=settings.service_connection_resets,
@@ -104,7 +99,11 @@ def transport(settings: Settings) -> Transport:
 
 
 async def serve(
-    settings: Settings, hardware: Hardware, ready: Callable[[Ready], None], seen: Observation | None = None
+    settings: Settings,
+    hardware: Hardware,
+    ready: Callable[[Ready], None],
+    seen: Observation | None = None,
+    group: Group | None = None,
 ) -> bool:
     """Serve until a signal stops it.
 
@@ -113,6 +112,7 @@ async def serve(
     Args:
         ready: called once, when every port listens.
         seen: what counts and traces, if it shall be seen from outside; see `observing`.
+        group: of processes that this one belongs to, if it does.
 
     Returns:
         Whether everything that was accepted is answered.
@@ -123,7 +123,7 @@ async def serve(
         OSError: an address that cannot be listened on.
     """
     prepare()
-    how = transport(settings)
+    how = transport(settings, shared=group is not None)
     access = access_of(settings, "service")
     seen = seen or Observation.of(settings, hardware)
     metrics, board = seen.metrics, seen.board
@@ -142,7 +142,7 @@ async def serve(
             setup=trusted_setup(settings.service_kzg_setup),
         )
         service.watch(lambda state: board.become(status.State(state.value)))
-        ports = Ports(service, settings, how, seen)
+        ports = Ports(service, settings, how, seen, group.http if group else None)
         try:
             grpc, http, operations = await ports.start()
             board.become(status.State.READY)
@@ -158,9 +158,8 @@ async def serve(
                 backend=settings.backend,
                 threads=threads(settings, hardware),
             )
-            return await until_stopped(
-                service, ports, settings.service_drain_seconds, lambda: ready(listening)
-            )
+            orders = Orders() if group is None else group.watch(service)
+            return await until_stopped(service, ports, Times.of(settings), lambda: ready(listening), orders)
         finally:
             ports.close()
             service.close()
@@ -180,8 +179,29 @@ def check(backend: str) -> None:
             )
 
 
+class Group(Protocol):
+    """Processes that serve at the same addresses, as one of them sees it.
+
+    Attributes:
+        http: the socket of HTTP that all of them accept from; None without HTTP.
+    """
+
+    http: socket.socket | None
+
+    def watch(self, service: VerificationService) -> Orders:
+        """Tell of the service's states, and bring orders."""
+
+
 class Ports:
-    """What the service listens on: gRPC, HTTP or both, and perhaps a port for operators."""
+    """What the service listens on: gRPC, HTTP or both, and perhaps a port for operators.
+
+    Args:
+        service: what is called.
+        settings: where, and of what size.
+        how: the ports are served.
+        seen: counts and traces.
+        listening: the socket of HTTP, where another process has opened it.
+    """
 
     def __init__(
         self,
@@ -189,13 +209,11 @@ class Ports:
         settings: Settings,
         how: Transport,
         seen: Observation,
+        listening: socket.socket | None = None,
     ) -> None:
-        if OFF == settings.service_grpc == settings.service_http:
-            raise SettingError(
-                settings.origins["service.grpc"], "service.grpc", "'off', and service.http too", "an address"
-            )
+        check_addresses(settings)
         self._grpc = None if settings.service_grpc == OFF else GrpcServer(service, how, seen.tracer)
-        self._http = None if settings.service_http == OFF else _http(service, settings, how, seen)
+        self._http = None if settings.service_http == OFF else _http(service, settings, how, seen, listening)
         self._operations = None
         if settings.service_operations != OFF:
             from supervm.tiers.service.operations import OperationsServer
@@ -211,10 +229,27 @@ class Ports:
         grpc = await self._grpc.start() if self._grpc else None
         return grpc, await self._http.start() if self._http else None, operations
 
+    def stop_listening(self) -> None:
+        """Take no further connection: another process does, at the same addresses."""
+        if self._grpc:
+            self._grpc.stop_listening()
+        if self._http:
+            self._http.stop_listening()
+
+    def leave(self) -> None:
+        """Have the callers of HTTP connect anew for what they ask next."""
+        if self._http:
+            self._http.leave()
+
     def stop_streams(self, reason: ServiceError) -> None:
         """End streams when what is in flight in them is answered."""
         if self._grpc:
             self._grpc.stop_streams(reason)
+
+    async def stop_calls(self, grace: float) -> None:
+        """Have callers of gRPC call elsewhere from now on (GOAWAY); their calls may take `grace` seconds to end."""
+        if self._grpc:
+            await self._grpc.stop(grace)
 
     async def stop(self, grace: float) -> None:
         """Close; calls that are over may take `grace` seconds to reach their callers, or none are waited for."""
@@ -229,7 +264,13 @@ class Ports:
             self._operations.stop()
 
 
-def _http(service: VerificationService, settings: Settings, how: Transport, seen: Observation) -> HttpPort:
+def _http(
+    service: VerificationService,
+    settings: Settings,
+    how: Transport,
+    seen: Observation,
+    listening: socket.socket | None,
+) -> HttpPort:
     # Loaded where it is wanted alone: it takes longer to import than everything else.
     from supervm.tiers.service.http_port import HttpLimits, HttpPort
 
@@ -243,44 +284,5 @@ def _http(service: VerificationService, settings: Settings, how: Transport, seen
         limits,
         how.tls,
         partial(seen.metrics.closed, "http"),
+        listening,
     )
-
-
-async def until_stopped(
-    service: VerificationService, ports: Ports, limit: float, caught: Callable[[], None]
-) -> bool:
-    """Wait for a signal, and drain until a second one or for `limit` seconds; whether no request was cut off.
-
-    Args:
-        caught: called when signals are caught: who is told then may stop the process at once.
-    """
-    loop = asyncio.get_running_loop()
-    signals: asyncio.Queue[int] = asyncio.Queue()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, signals.put_nowait, number)
-    try:
-        caught()
-        await signals.get()
-        service.drain()
-        draining = asyncio.ensure_future(_drain(service, ports))
-        again = asyncio.ensure_future(signals.get())
-        done, _ = await asyncio.wait({draining, again}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        again.cancel()
-        if draining in done:
-            await draining
-            return True
-        cut_off = service.queue.requests
-        draining.cancel()
-        with suppress(asyncio.CancelledError):
-            await draining
-        await ports.stop(0)
-        return not cut_off
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
-
-
-async def _drain(service: VerificationService, ports: Ports) -> None:
-    ports.stop_streams(stopping())
-    await service.idle()
-    await ports.stop(CUT_OFF_SECONDS)

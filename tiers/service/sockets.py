@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sockets of a gRPC port, which gRPC keeps to itself: how many bytes each has received, and an end to one.
+"""The sockets of a gRPC port, which gRPC keeps to itself: how many bytes each has received, and an end to one or
+to all that is to come.
 
 A connection is looked for among the process's open files and known by its two addresses. It is looked at through a duplicate
 whose addresses are compared first, so that a number which meanwhile belongs to another file is never touched.
@@ -65,6 +66,20 @@ class Sockets:
                     numbers[peer], found[peer] = int(name), _received(duplicate)
         self._numbers = numbers
         return found
+
+    def stop_listening(self) -> None:
+        """Take the port's listening sockets out of service, which gRPC can do with the whole server alone.
+
+        gRPC says on standard error that it accepts no more there.
+        """
+        for name in os.listdir(OPEN_FILES):
+            with suppress(OSError):
+                if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                    continue
+                with socket.socket(fileno=os.dup(int(name))) as duplicate:
+                    listens = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                    if listens and duplicate.getsockname()[1] == self._port:
+                        duplicate.shutdown(socket.SHUT_RDWR)
 
     def knows(self, peer: Peer) -> bool:
         """Whether `find` has found it."""

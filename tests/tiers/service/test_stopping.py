@@ -5,8 +5,10 @@ HTTP port by itself."""
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -19,18 +21,23 @@ import httpx
 import pytest
 import trustme
 from command_line import process
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from raw_http2 import RawConnection
 from served import HeldService
 from signed_requests import single
 
 from supervm.tiers import Hardware
+from supervm.tiers.observability import status
 from supervm.tiers.observability.observing import Observation
+from supervm.tiers.service.ending import Order, Orders, Times, until_stopped
 from supervm.tiers.service.http_port import HttpPort
 from supervm.tiers.service.security import ServerTls
-from supervm.tiers.service.serving import Ports, transport, until_stopped
+from supervm.tiers.service.serving import Ports, transport
 from supervm.tiers.service.v1 import verification_pb2 as pb
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 from supervm.tiers.settings import load
+
+importlib.import_module("supervm.tiers.service.http.app")  # pydantic warns when it is loaded
 
 Stopping = Callable[[HeldService, "asyncio.Future[bool]", "asyncio.Future[Any]"], Awaitable[None]]
 
@@ -46,7 +53,7 @@ def stopped(limit: float, act: Stopping) -> None:
         address, http, operations = await ports.start()
         assert address is not None
         assert http is operations is None
-        outcome = asyncio.ensure_future(until_stopped(service, ports, limit, lambda: None))
+        outcome = asyncio.ensure_future(until_stopped(service, ports, Times(limit), lambda: None))
         async with grpc.aio.insecure_channel(address) as channel:
             call = asyncio.ensure_future(_verdicts(VerificationStub(channel)))
             while not service.queue.requests:
@@ -97,6 +104,107 @@ def test_so_does_the_limit() -> None:
         await _cut_off(call)
 
     stopped(0.1, act)
+
+
+class Leaving:
+    """A service that is told to end, with a time of notice.
+
+    Args:
+        notice: seconds.
+        quiet: see `Times`.
+    """
+
+    def __init__(self, notice: float, quiet: bool = False) -> None:
+        hardware = Hardware(cores=1, memory=1 << 30)
+        flags = {"service.grpc": "127.0.0.1:0", "service.http": "127.0.0.1:0"}
+        settings = load(hardware, flags=flags, environment={})
+        self.service, self.orders = HeldService(), Orders()
+        self.service.release.set()
+        seen = Observation.of(settings, hardware)
+        self.service.watch(lambda state: seen.board.become(status.State(state.value)))
+        self.ports = Ports(self.service, settings, transport(settings), seen)
+        self.times = Times(30, notice, quiet)
+
+    async def __aenter__(self) -> Leaving:
+        self.grpc, self.http, _ = await self.ports.start()
+        self.channel = grpc.aio.insecure_channel(self.grpc)
+        self.stub = VerificationStub(self.channel)
+        assert await _verdicts(self.stub) == b"\1"
+        self.outcome = asyncio.ensure_future(
+            until_stopped(self.service, self.ports, self.times, lambda: None, self.orders)
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.channel.close()
+        self.service.close()
+
+    async def healthy(self) -> bool:
+        """What a caller with a connection hears."""
+        found = await health_pb2_grpc.HealthStub(self.channel).Check(health_pb2.HealthCheckRequest())
+        return bool(found.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def test_in_the_time_of_notice_requests_are_answered_and_health_sends_callers_away() -> None:
+    async def test() -> None:
+        async with Leaving(0.5) as to, httpx.AsyncClient() as caller:
+            url = f"http://{to.http}/healthz"
+            assert "connection" not in (await caller.get(url)).headers
+            to.orders.signalled()
+            while await to.healthy():
+                await asyncio.sleep(0.01)
+            assert await _verdicts(to.stub) == b"\1"
+            answer = await caller.get(url)
+            assert (answer.text, answer.headers["connection"]) == ("leaving\n", "close")
+            assert (await caller.get(f"http://{to.http}/readyz")).status_code == 503
+            assert not to.outcome.done()
+            assert await to.outcome
+            await _cut_off(asyncio.ensure_future(_verdicts(to.stub)))
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_second_signal_ends_the_time_of_notice() -> None:
+    async def test() -> None:
+        async with Leaving(50) as to:
+            to.orders.signalled()
+            to.service.release.clear()
+            call = asyncio.ensure_future(_verdicts(to.stub))
+            while not to.service.queue.requests:
+                await asyncio.sleep(0.002)
+            to.orders.signalled()
+            assert not await to.outcome
+            to.service.release.set()
+            await _cut_off(call)
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_who_leaves_its_place_to_another_takes_no_new_connection_and_answers_those_that_it_has() -> None:
+    async def test() -> None:
+        async with Leaving(0, quiet=True) as to:
+            to.orders.give(Order.LEAVE)
+            for address in (to.grpc, to.http):
+                until = time.monotonic() + 20
+                while _connects(address):
+                    assert time.monotonic() < until
+                    await asyncio.sleep(0.01)
+            assert await _verdicts(to.stub) == b"\1"
+            assert await to.healthy()  # its callers have no other address
+            assert not to.outcome.done()
+            assert await to.outcome
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def _connects(address: str | None) -> bool:
+    assert address is not None
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 async def _echo(scope: Any, receive: Any, send: Any) -> None:
