@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from supervm.engine.evm.sequential import run_in_order
 from supervm.engine.evm.worker import EvmWorker
 from supervm.engine.execution.pool import ExecutionPool
 from supervm.kernels.array_types import Numbers
-from supervm.kernels.cpu.state import access_set
+from supervm.kernels.cpu.state import access_set, sharing
 from supervm.vm.evm import columns as c
 from supervm.vm.evm.columns import TransactionColumns
 from supervm.vm.evm.forks import BLOB_MAX, NO_LIMIT
@@ -52,10 +51,7 @@ class Team:
         self.workers = workers
         self._pool = ExecutionPool(len(workers))
         self._machines = np.array([worker.machine.address for worker in workers], np.int64)
-        self._shared = np.zeros(s.SHARED_WORDS, np.int64)
-        self._shared[s.MACHINES] = self._machines.ctypes.data
-        rest = ctypes.CDLL(None).sched_yield
-        self._shared[s.YIELD] = int(ctypes.cast(rest, ctypes.c_void_p).value or 0)
+        self._shared = sharing.shared_words(self._machines, s.FURTHER)
 
     def close(self) -> None:
         """End the threads."""
@@ -73,27 +69,27 @@ class Team:
             MissingState: execution reached what nobody has given.
         """
         shared, total, course = self._shared, len(columns), Course()
-        for word in (s.COMMITTED, s.START, s.REPEATED):
+        for word in (sharing.COMMITTED, sharing.START, sharing.REPEATED):
             shared[word] = 0
-        shared[s.STOP], shared[s.GAS_LEFT] = total, environment.gas_limit
+        shared[sharing.STOP], shared[s.GAS_LEFT] = total, environment.gas_limit
         shared[s.BLOBS_LEFT] = environment.fork[BLOB_MAX] or NO_LIMIT
         columns[c.READY][:] = s.WAITING
         if total < fewest:
             course.executed = self._rest_in_order(columns, 0)
             return course
-        while shared[s.COMMITTED] < total:
-            shared[s.HALT] = shared[s.LOCK] = 0
-            shared[s.NEXT] = shared[s.COMMITTED]
-            columns[c.READY][int(shared[s.COMMITTED]) :] = s.WAITING
+        while shared[sharing.COMMITTED] < total:
+            shared[sharing.HALT] = shared[sharing.LOCK] = 0
+            shared[sharing.NEXT] = shared[sharing.COMMITTED]
+            columns[c.READY][int(shared[sharing.COMMITTED]) :] = s.WAITING
             self._share_out(columns)
-            halt = int(shared[s.HALT])
-            if halt == s.TURN or halt == s.BROKEN:
-                course.turned = halt == s.TURN
+            halt = int(shared[sharing.HALT])
+            if halt == sharing.TURN or halt == s.BROKEN:
+                course.turned = halt == sharing.TURN
                 break
-            if halt == s.FULL:
+            if halt == sharing.FULL:
                 for worker in self.workers:
                     worker.make_room(s.SEGMENTS)
-        course.executed, course.repeated = int(shared[s.COMMITTED]), int(shared[s.REPEATED])
+        course.executed, course.repeated = int(shared[sharing.COMMITTED]), int(shared[sharing.REPEATED])
         if course.turned:
             course.executed = self._rest_in_order(columns, course.executed)
         return course

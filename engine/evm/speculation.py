@@ -21,27 +21,32 @@ from numba import njit
 
 from supervm.kernels.cpu.lanes.addresses import (
     acquire8,
-    acquire64,
-    call_address,
     exchange_if,
     fetch_add,
     load64,
-    pause,
     release8,
     release64,
     store64,
 )
-from supervm.kernels.cpu.state.access_set import (
-    ENTRY_CAPACITY,
-    ENTRY_COUNT,
-    ENTRY_FIRST,
-    VALUES_CAPACITY,
-    VALUES_USED,
-    apply,
-    valid,
-)
+from supervm.kernels.cpu.state.access_set import ENTRY_COUNT, ENTRY_FIRST, apply, valid
 from supervm.kernels.cpu.state.access_set import get as worker_word
-from supervm.kernels.cpu.state.access_set import put as put_worker_word
+from supervm.kernels.cpu.state.sharing import (
+    COMMITTED,
+    FIRST_FURTHER,
+    FULL,
+    HALT,
+    LINE_WORDS,
+    LOCK,
+    NEXT,
+    REPEATED,
+    START,
+    STOP,
+    TURN,
+    WORKERS,
+    rest,
+    shared_word,
+    use_segment,
+)
 from supervm.vm.evm import columns as c
 from supervm.vm.evm.columns import column, item8, item64, set8, set64
 from supervm.vm.evm.forks import NO_LIMIT
@@ -50,17 +55,14 @@ from supervm.vm.evm.transaction import execute_transaction, forget_transaction
 from supervm.vm.evm.transaction_words import BLOCK_BLOBS_LEFT, BLOCK_GAS_LEFT
 from supervm.vm.evm.validity import GAS_PER_BLOB
 
-(NEXT, COMMITTED, START, STOP, LOCK, HALT, REPEATED, MACHINES, YIELD, GAS_LEFT, BLOBS_LEFT) = range(0, 88, 8)
-"""Words that the workers share, a cache line each: the next transaction to execute ahead, the next to commit, where the run
-began and ends; the lock of commits; why everybody stops, 0 while nobody has to; transactions that were executed again;
-address of the machines' addresses; address of the C function that lets other threads run; gas and blobs that the block has
-left."""
+GAS_LEFT, BLOBS_LEFT = FIRST_FURTHER, FIRST_FURTHER + LINE_WORDS
+"""Further shared words: gas and blobs that the block has left."""
 
-SHARED_WORDS = BLOBS_LEFT + 8
+FURTHER = 2
+"""How many those are."""
 
-FULL, TURN, BROKEN = 1, 2, 3
-"""Reasons to halt: something is full or missing at a worker; so much conflicts that block order is cheaper; the next
-transaction breaks a rule."""
+BROKEN = 3
+"""A reason to halt: the next transaction breaks a rule."""
 
 WAITING, EXECUTED, CROWDED = 0, 1, 2
 """A transaction's state."""
@@ -73,25 +75,6 @@ SEGMENTS = WINDOW // CHUNK + 2
 
 TRIAL, TURN_PERCENT = 64, 60
 """Transactions after which it is first asked whether speculation pays, and the share of repeated ones above which not."""
-
-SPINS = 64
-"""Pauses before a waiting worker lets other threads run."""
-
-
-@njit(cache=True)
-def _word(shared: Any, index: Any) -> Any:
-    return acquire64(shared + 8 * index)
-
-
-@njit(cache=True)
-def _use_segment(machine: Any, segment: Any, entries: Any, values: Any) -> None:
-    """Let the worker's next transactions lie in this part of its entries and values."""
-    worker = get(machine, WORKER)
-    put_worker_word(worker, ENTRY_FIRST, segment * entries)
-    put_worker_word(worker, ENTRY_COUNT, 0)
-    put_worker_word(worker, ENTRY_CAPACITY, (segment + 1) * entries)
-    put_worker_word(worker, VALUES_USED, segment * values)
-    put_worker_word(worker, VALUES_CAPACITY, (segment + 1) * values)
 
 
 @njit(cache=True)
@@ -144,7 +127,7 @@ def _commit(
 ) -> Any:
     """Commit the next transaction in block order; 0, or the reason to halt."""
     state = acquire8(column(columns, c.READY) + item)
-    owner = load64(_word(shared, MACHINES) + 8 * item8(columns, c.OWNERS, item))
+    owner = load64(shared_word(shared, WORKERS) + 8 * item8(columns, c.OWNERS, item))
     if state == CROWDED:
         return FULL
     worker = get(machine, WORKER)
@@ -155,7 +138,7 @@ def _commit(
         _account_for(columns, shared, item)
         return 0
     store64(shared + 8 * REPEATED, load64(shared + 8 * REPEATED) + 1)
-    _use_segment(machine, SEGMENTS - 1, entries, values)
+    use_segment(get(machine, WORKER), SEGMENTS - 1, entries, values)
     put(machine, BLOCK_GAS_LEFT, load64(shared + 8 * GAS_LEFT))
     put(machine, BLOCK_BLOBS_LEFT, load64(shared + 8 * BLOBS_LEFT))
     done = execute_transaction(machine, columns, item)
@@ -176,7 +159,7 @@ def _commit(
 @njit(cache=True)
 def _commit_some(machine: Any, number: Any, columns: Any, shared: Any, entries: Any, values: Any) -> None:
     """Commit what is ready, in block order; the lock is held."""
-    item, stop = _word(shared, COMMITTED), _word(shared, STOP)
+    item, stop = shared_word(shared, COMMITTED), shared_word(shared, STOP)
     while item < stop and acquire8(column(columns, c.READY) + item) != WAITING:
         reason = _commit(machine, number, columns, shared, item, entries, values)
         if reason:
@@ -184,19 +167,9 @@ def _commit_some(machine: Any, number: Any, columns: Any, shared: Any, entries: 
             return
         item += 1
         release64(shared + 8 * COMMITTED, item)
-    done = item - _word(shared, START)
+    done = item - shared_word(shared, START)
     if done >= TRIAL and load64(shared + 8 * REPEATED) * 100 > done * TURN_PERCENT and item < stop:
         release64(shared + 8 * HALT, TURN)
-
-
-@njit(cache=True)
-def _rest(shared: Any, waited: Any) -> Any:
-    """Wait a moment for others; how often that was in a row."""
-    if waited < SPINS:
-        pause()
-    else:
-        call_address(_word(shared, YIELD))
-    return waited + 1
 
 
 @njit(nogil=True, cache=True)
@@ -214,22 +187,22 @@ def speculate(machine: Any, number: Any, columns: Any, shared: Any, entries: Any
     put(machine, BLOCK_BLOBS_LEFT, NO_LIMIT)
     waited = segment = 0
     while True:
-        committed, stop = _word(shared, COMMITTED), _word(shared, STOP)
-        if committed >= stop or _word(shared, HALT):
+        committed, stop = shared_word(shared, COMMITTED), shared_word(shared, STOP)
+        if committed >= stop or shared_word(shared, HALT):
             return
         lock = shared + 8 * LOCK
         if acquire8(column(columns, c.READY) + committed) != WAITING and exchange_if(lock, 0, 1):
-            if not _word(shared, HALT):
+            if not shared_word(shared, HALT):
                 _commit_some(machine, number, columns, shared, entries, values)
             release64(lock, 0)
             waited = 0
-        elif _word(shared, NEXT) < min(stop, committed + WINDOW):
+        elif shared_word(shared, NEXT) < min(stop, committed + WINDOW):
             first = fetch_add(shared + 8 * NEXT, CHUNK)
             # Chunks are taken in order, so of the last SEGMENTS − 1 of this worker only those within the window live.
-            _use_segment(machine, segment, entries, values)
+            use_segment(get(machine, WORKER), segment, entries, values)
             segment = (segment + 1) % (SEGMENTS - 1)
             for item in range(first, min(first + CHUNK, stop)):
                 _execute_ahead(machine, number, columns, item)
             waited = 0
         else:
-            waited = _rest(shared, waited)
+            waited = rest(shared, waited)

@@ -6,7 +6,6 @@ The schedule never changes a result. Full buffers grow between runs of compiled 
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ from supervm.engine.execution.sequential import DONE, run_sequential
 from supervm.engine.host_callbacks import no_answer
 from supervm.engine.state.store import StateStore
 from supervm.kernels.array_types import Numbers
-from supervm.kernels.cpu.state import access_set
+from supervm.kernels.cpu.state import access_set, sharing
 from supervm.kernels.cpu.state.versions import TAKEN_AT_ONCE
 from supervm.vm import context as w
 from supervm.vm.modules import Contract, ModuleCache
@@ -71,10 +70,7 @@ class BlockExecutor:
                 worker.words[word] = address
         self._addresses = np.array([worker.address for worker in self._workers], np.int64)
         self._marks = np.zeros(0, np.uint32)
-        self._shared = np.zeros(waves.WAVE_SHARED_WORDS, np.int64)
-        self._shared[optimistic.WORKERS] = self._addresses.ctypes.data
-        rest = ctypes.CDLL(None).sched_yield
-        self._shared[optimistic.YIELD] = int(ctypes.cast(rest, ctypes.c_void_p).value or 0)
+        self._shared = sharing.shared_words(self._addresses, waves.FURTHER)
 
     @property
     def threads(self) -> int:
@@ -172,28 +168,28 @@ class BlockExecutor:
         """Optimistically on all threads; the rest in order if that turns out to be cheaper."""
         course = Course("speculation")
         shared, total = self._shared, len(columns)
-        for word in (optimistic.NEXT, optimistic.COMMITTED, optimistic.START, optimistic.REPEATED):
+        for word in (sharing.NEXT, sharing.COMMITTED, sharing.START, sharing.REPEATED):
             shared[word] = 0
-        shared[optimistic.STOP] = total
-        while shared[optimistic.COMMITTED] < total:
-            shared[optimistic.HALT] = shared[optimistic.LOCK] = 0
-            shared[optimistic.NEXT] = shared[optimistic.COMMITTED]
+        shared[sharing.STOP] = total
+        while shared[sharing.COMMITTED] < total:
+            shared[sharing.HALT] = shared[sharing.LOCK] = 0
+            shared[sharing.NEXT] = shared[sharing.COMMITTED]
             # What was executed ahead is gone with the buffers that it lay in; hot and fast ones stay what they are.
-            ready = columns[c.READY][int(shared[optimistic.COMMITTED]) :]
+            ready = columns[c.READY][int(shared[sharing.COMMITTED]) :]
             ready[(ready == optimistic.EXECUTED) | (ready == optimistic.CROWDED)] = optimistic.WAITING
-            first = int(shared[optimistic.COMMITTED])
+            first = int(shared[sharing.COMMITTED])
             self._share_out(columns)
-            halt = int(shared[optimistic.HALT])
+            halt = int(shared[sharing.HALT])
             # With fewer instances than workers want, they could take them from each other for ever.
-            stuck = self._lacks_instances() and first == shared[optimistic.COMMITTED]
-            if halt == optimistic.TURN or (halt == optimistic.FULL and stuck):
+            stuck = self._lacks_instances() and first == shared[sharing.COMMITTED]
+            if halt == sharing.TURN or (halt == sharing.FULL and stuck):
                 course.turned = True
                 break
-            if halt == optimistic.FULL:
+            if halt == sharing.FULL:
                 self._make_room_everywhere()
-        course.repeated = int(shared[optimistic.REPEATED])
+        course.repeated = int(shared[sharing.REPEATED])
         if course.turned:
-            self.run_sequential(columns, int(shared[optimistic.COMMITTED]))
+            self.run_sequential(columns, int(shared[sharing.COMMITTED]))
         return course
 
     def run_waves(self, columns: Columns, order: Numbers, bounds: Numbers) -> Course:
@@ -201,7 +197,7 @@ class BlockExecutor:
         is `undeclared`), or if there are too few instances for all threads (`turned`)."""
         shared = self._shared
         while True:
-            for word in (optimistic.NEXT, optimistic.HALT, waves.WAVE, waves.DONE):
+            for word in (sharing.NEXT, sharing.HALT, waves.WAVE, waves.DONE):
                 shared[word] = 0
             for worker in self._workers:
                 worker.words[access_set.IN_PLACE] = 1
@@ -213,7 +209,7 @@ class BlockExecutor:
                     for number, worker in enumerate(self._workers)
                 )
             )
-            halt = int(shared[optimistic.HALT])
+            halt = int(shared[sharing.HALT])
             if not halt:
                 return Course("waves")
             needs = [

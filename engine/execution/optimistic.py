@@ -35,39 +35,30 @@ from supervm.engine.execution.transaction import (
 )
 from supervm.kernels.cpu.lanes.addresses import (
     acquire8,
-    acquire64,
-    call_address,
     exchange_if,
     fetch_add,
     load64,
-    pause,
     release8,
     release64,
     store64,
 )
-from supervm.kernels.cpu.state.access_set import (
-    ENTRY_CAPACITY,
-    ENTRY_COUNT,
-    ENTRY_FIRST,
-    NEEDS,
-    VALUES_CAPACITY,
-    VALUES_USED,
-    apply,
-    get,
-    put,
-    valid,
+from supervm.kernels.cpu.state.access_set import ENTRY_COUNT, ENTRY_FIRST, NEEDS, apply, get, valid
+from supervm.kernels.cpu.state.sharing import (
+    COMMITTED,
+    FULL,
+    HALT,
+    LOCK,
+    NEXT,
+    REPEATED,
+    START,
+    STOP,
+    TURN,
+    WORKERS,
+    rest,
+    shared_word,
+    use_segment,
 )
 from supervm.vm.context import EVENTS_USED, NEEDS_INSTANCES
-
-(NEXT, COMMITTED, START, STOP, LOCK, HALT, REPEATED, WORKERS, YIELD) = range(0, 72, 8)
-"""Words that the workers share, a cache line each: the next transaction to execute ahead, the next to commit, where the
-run began and where it ends; the lock of commits; why everybody stops, 0 while nobody has to; transactions that were
-executed again or in order only; address of the workers' addresses; address of the C function that lets other threads run."""
-
-SHARED_WORDS = YIELD + 8
-
-FULL, TURN = 1, 2
-"""Reasons to halt: something is full at a worker; so much conflicts that block order is cheaper."""
 
 WAITING, EXECUTED, SKIPPED, CROWDED = 0, 1, 2, 4
 """A transaction's state beside `DONE`. A crowded one lacked room; its owner's `access.NEEDS` says what."""
@@ -85,25 +76,6 @@ TRIAL = 256
 """Transactions after which it is first asked whether speculation pays."""
 
 COMMITS_AT_ONCE = 64
-
-SPINS = 64
-"""Pauses before a waiting worker lets other threads run."""
-
-
-@njit(cache=True, inline="always")
-def shared_word(shared: Any, index: Any) -> Any:
-    """A word that workers share, with what its writer wrote before."""
-    return acquire64(shared + 8 * index)
-
-
-@njit(cache=True)
-def _use_segment(worker: Any, segment: Any, entries: Any, values: Any) -> None:
-    """Let the worker's next transactions lie in this part of its entries and values."""
-    put(worker, ENTRY_FIRST, segment * entries)
-    put(worker, ENTRY_COUNT, 0)
-    put(worker, ENTRY_CAPACITY, (segment + 1) * entries)
-    put(worker, VALUES_USED, segment * values)
-    put(worker, VALUES_CAPACITY, (segment + 1) * values)
 
 
 @njit(cache=True)
@@ -149,7 +121,7 @@ def _commit(worker: Any, number: Any, block: Any, shared: Any, item: Any, entrie
         return False
     store64(shared + 8 * REPEATED, load64(shared + 8 * REPEATED) + 1)
     events = get(worker, EVENTS_USED)
-    _use_segment(worker, SEGMENTS - 1, entries, values)
+    use_segment(worker, SEGMENTS - 1, entries, values)
     if execute(worker, block, item) or not apply(
         worker, worker, get(worker, ENTRY_FIRST), get(worker, ENTRY_COUNT)
     ):
@@ -199,16 +171,6 @@ def _commit_some(
         release64(shared + 8 * HALT, TURN)
 
 
-@njit(cache=True)
-def rest(shared: Any, waited: Any) -> Any:
-    """Wait a moment for others; how often that was in a row."""
-    if waited < SPINS:
-        pause()
-    else:
-        call_address(shared_word(shared, YIELD))
-    return waited + 1
-
-
 @njit(nogil=True, cache=True)
 def speculate(
     worker: Any, number: Any, block: Any, shared: Any, turn: Any, entries: Any, values: Any
@@ -238,7 +200,7 @@ def speculate(
             first = fetch_add(shared + 8 * NEXT, CHUNK)
             last = min(first + CHUNK, stop)
             # Chunks are taken in order, so of the last SEGMENTS − 1 of this worker only those within the window live.
-            _use_segment(worker, segment, entries, values)
+            use_segment(worker, segment, entries, values)
             segment = (segment + 1) % (SEGMENTS - 1)
             _ask_for_first(worker, block, first, last)
             for item in range(first, last):

@@ -14,7 +14,6 @@ from numba import njit
 
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import column, item8, item64, set8
-from supervm.engine.execution.optimistic import FULL, HALT, NEXT, rest, shared_word
 from supervm.engine.execution.transaction import VALUE_BYTES, abandon, ask_for, execute
 from supervm.kernels.cpu.lanes.addresses import exchange_if, fetch_add, load32, release64
 from supervm.kernels.cpu.state.access_set import (
@@ -30,12 +29,22 @@ from supervm.kernels.cpu.state.access_set import (
     get,
 )
 from supervm.kernels.cpu.state.amounts import amount_is_zero
+from supervm.kernels.cpu.state.sharing import (
+    FIRST_FURTHER,
+    FULL,
+    HALT,
+    LINE_WORDS,
+    NEXT,
+    rest,
+    shared_word,
+)
 from supervm.vm.context import EVENTS_USED
 
-WAVE, DONE = 72, 80
-"""Shared words behind those of speculation: the wave at work, transactions done so far."""
+WAVE, DONE = FIRST_FURTHER, FIRST_FURTHER + LINE_WORDS
+"""Further shared words: the wave at work, transactions done so far."""
 
-WAVE_SHARED_WORDS = DONE + 8
+FURTHER = 2
+"""How many those are."""
 
 UNDECLARED = 3
 """Reason to halt: a transaction touched what it had not declared."""
