@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Encodings of transactions: what is signed, and what is hashed and put in the trie.
 
-A transaction's encoding is a list of fields; the table `_LAYOUTS` names them in order for each form, and one
+A transaction's encoding is a list of fields; the table `LAYOUTS` names them in order for each form, and one
 kernel writes any of them. Sources: the Yellow Paper, section 4.2 (legacy); EIP-155 (chain id in the signed
 payload); EIP-2930, EIP-1559, EIP-4844, EIP-7702, each under "Specification".
 """
@@ -22,28 +22,29 @@ from supervm.engine.ethereum.transactions import (
     TransactionType,
 )
 
-_TO, _INPUT, _ACCESS_LIST, _BLOB_HASHES, _AUTHORIZATIONS, _EMPTY = range(64, 70)
+TO, INPUT, ACCESS_LIST, BLOB_HASHES, AUTHORIZATIONS, EMPTY = range(64, 70)
 """Fields that are not integers; integer fields are the values of `Integer`."""
 
 _I = Integer
-_LEGACY = (_I.NONCE, _I.GAS_PRICE, _I.GAS, _TO, _I.VALUE, _INPUT)
-_FEES = (_I.CHAIN_ID, _I.NONCE, _I.MAX_PRIORITY_FEE, _I.MAX_FEE, _I.GAS, _TO, _I.VALUE, _INPUT, _ACCESS_LIST)
+_LEGACY = (_I.NONCE, _I.GAS_PRICE, _I.GAS, TO, _I.VALUE, INPUT)
+_FEES = (_I.CHAIN_ID, _I.NONCE, _I.MAX_PRIORITY_FEE, _I.MAX_FEE, _I.GAS, TO, _I.VALUE, INPUT, ACCESS_LIST)
 _UNSIGNED: dict[TransactionType, tuple[int, ...]] = {
     TransactionType.LEGACY: _LEGACY,
-    TransactionType.ACCESS_LIST: (_I.CHAIN_ID, *_LEGACY, _ACCESS_LIST),
+    TransactionType.ACCESS_LIST: (_I.CHAIN_ID, *_LEGACY, ACCESS_LIST),
     TransactionType.DYNAMIC_FEE: _FEES,
-    TransactionType.BLOB: (*_FEES, _I.MAX_BLOB_FEE, _BLOB_HASHES),
-    TransactionType.SET_CODE: (*_FEES, _AUTHORIZATIONS),
+    TransactionType.BLOB: (*_FEES, _I.MAX_BLOB_FEE, BLOB_HASHES),
+    TransactionType.SET_CODE: (*_FEES, AUTHORIZATIONS),
 }
 _LAYOUTS: list[tuple[int, ...]] = [
     *(_UNSIGNED[kind] for kind in TransactionType),
-    (*_LEGACY, _I.CHAIN_ID, _EMPTY, _EMPTY),
+    (*_LEGACY, _I.CHAIN_ID, EMPTY, EMPTY),
     *((*_UNSIGNED[kind], _I.Y_PARITY if kind else _I.V, _I.R, _I.S) for kind in TransactionType),
 ]
 _PROTECTED = len(TransactionType)
-_SIGNED = len(TransactionType) + 1
+SIGNED = len(TransactionType) + 1
 _WIDEST = max(map(len, _LAYOUTS))
-_LAYOUT_TABLE = np.array([(*fields, *[-1] * (_WIDEST - len(fields))) for fields in _LAYOUTS], np.int64)
+LAYOUTS = np.array([(*fields, *[-1] * (_WIDEST - len(fields))) for fields in _LAYOUTS], np.int64)
+"""Fields of each form in their order, -1 behind the last: what is signed, by type, and from row `SIGNED` on what is kept."""
 
 _WORD = 33
 """Bytes that a 32-byte word takes at most."""
@@ -59,7 +60,7 @@ def signing_payloads(batch: EthereumTransactions) -> Messages:
 
 def encoded_transactions(batch: EthereumTransactions) -> Messages:
     """The bytes that the transactions trie holds and whose Keccak-256 is a transaction's hash (EIP-2718)."""
-    return _encoded(batch, batch.type.astype(np.int64) + _SIGNED)
+    return _encoded(batch, batch.type.astype(np.int64) + SIGNED)
 
 
 def authorization_payloads(authorizations: Authorizations) -> Messages:
@@ -78,7 +79,7 @@ def _encoded(batch: EthereumTransactions, layout: NDArray[np.int64]) -> Messages
     np.cumsum(_room(batch), out=slots[1:])
     out, offsets = np.zeros(int(slots[-1]), np.uint8), np.zeros(len(batch) + 1, np.int64)
     end = _write_transactions(
-        _LAYOUT_TABLE,
+        LAYOUTS,
         layout.astype(np.int64),
         batch.type,
         batch.integers,
@@ -125,17 +126,17 @@ def _write_transactions(  # type: ignore[no-untyped-def]
             field = table[layout[i], f]
             if field < 0:
                 continue
-            if field < _TO:
+            if field < TO:
                 p = put_integer(out, p, integers[i, field])
-            elif field == _TO:
+            elif field == TO:
                 p = put_string(out, p, to[i], 0, 20 if has_to[i] else 0)
-            elif field == _INPUT:
+            elif field == INPUT:
                 p = put_string(out, p, data, data_offsets[i], data_offsets[i + 1])
-            elif field == _ACCESS_LIST:
+            elif field == ACCESS_LIST:
                 p = _put_access_list(out, p, access, i)
-            elif field == _BLOB_HASHES:
+            elif field == BLOB_HASHES:
                 p = _put_blob_hashes(out, p, blobs, i)
-            elif field == _AUTHORIZATIONS:
+            elif field == AUTHORIZATIONS:
                 p = _put_authorizations(out, p, authorizations, i)
             else:
                 p = put_header(out, p, 0, STRING)

@@ -21,10 +21,12 @@ MAX_HEADER = 9
 
 def encoded_list(items: Sequence[bytes]) -> bytes:
     """A list of strings, for what a block has once; columns are written by the kernels below."""
-    payload = b"".join(
-        item if len(item) == 1 and item[0] < STRING else _headed(item, STRING) for item in items
-    )
-    return _headed(payload, LIST)
+    return listed([encoded_string(item) for item in items])
+
+
+def encoded_string(item: bytes) -> bytes:
+    """A string; one byte below 0x80 is its own encoding."""
+    return item if len(item) == 1 and item[0] < STRING else _headed(item, STRING)
 
 
 def listed(items: Sequence[bytes]) -> bytes:
