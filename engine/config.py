@@ -14,6 +14,7 @@ from supervm.crypto.sparse_merkle import HASHES
 from supervm.engine.storage import CHECKPOINT_BYTES
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.errors import ArgumentError
+from supervm.vm.evm.forks import DESTROYS_NEW_ONLY, fork_named
 
 FEE_COLLECTOR = bytes(19) + b"\xfe"
 """The account that fees go to unless said otherwise."""
@@ -128,6 +129,7 @@ class EngineConfig:
         checkpoint_bytes: least log of a persisted state that is folded into a checkpoint.
         queue_depth: blocks that wait between two stages of the pipeline.
         instances: contract instances that live at once, over all threads.
+        evm: the fork, Cancun or later, under whose rules Ethereum transactions are executed; '' rejects them.
     """
 
     threads: int = 1
@@ -148,6 +150,7 @@ class EngineConfig:
     checkpoint_bytes: int = CHECKPOINT_BYTES
     queue_depth: int = 2
     instances: int = 1_024
+    evm: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mode", _member("mode", Mode, self.mode))
@@ -167,6 +170,8 @@ class EngineConfig:
             raise ArgumentError("fee_collector", repr(self.fee_collector), "an address, 20 bytes")
         if len(self.fee_split) != 4 or min(self.fee_split) < 0 or sum(self.fee_split) != 100:
             raise ArgumentError("fee_split", repr(self.fee_split), "four percentages that add up to 100")
+        if self.evm and not fork_named(self.evm)[DESTROYS_NEW_ONLY]:
+            raise ArgumentError("evm", repr(self.evm), "Cancun, or a later fork")
         if self.hash not in HASHES:
             raise ArgumentError("hash", repr(self.hash), f"one of {', '.join(HASHES)}")
 

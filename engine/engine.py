@@ -32,13 +32,14 @@ from supervm.engine.blocks.shielded import CALL_GAS, wrong_calls
 from supervm.engine.config import EngineConfig
 from supervm.engine.errors import EngineClosed, StorageCorrupt
 from supervm.engine.execution.executor import BlockExecutor
+from supervm.engine.execution.plug_in import PlugIn
 from supervm.engine.privacy.shielded_calls import enters, find
 from supervm.engine.state import genesis, pools
 from supervm.engine.state.keys import ACCOUNT, CODE, STORAGE, account_keys, code_keys
 from supervm.engine.state.pools import PoolState
 from supervm.engine.state.state import Position, State
 from supervm.engine.transactions.addresses import contract_addresses
-from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.batch import Scheme, TransactionBatch
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, set_threads
 from supervm.vm.modules import ModuleCache
@@ -63,8 +64,9 @@ class Engine:
         self._codes: dict[bytes, bytes] = {}
         self._cache = ModuleCache(config.instances)
         self._contracts = Contracts()
-        self._executor = BlockExecutor(state.store, self._cache, config.threads)
-        self._runner = BlockRunner(state, self._executor, self._contracts, config)
+        self._plug_in = _plug_in(state, config)
+        self._executor = BlockExecutor(state.store, self._cache, config.threads, self._plug_in)
+        self._runner = BlockRunner(state, self._executor, self._contracts, config, self._plug_in)
         self._supply = genesis.supply(state)
         if get_threads() != config.threads:
             set_threads(config.threads)
@@ -304,7 +306,7 @@ class Engine:
         return nonces, np.ascontiguousarray(found[:, 8:])
 
     def refused_calls(self, batch: TransactionBatch) -> NDArray[np.uint8]:
-        """What rejects transactions on account of the contracts and pools that they are to, now, `Reason` or 0, uint8 (n,).
+        """What rejects transactions on account of what executes them, now, `Reason` or 0, uint8 (n,).
 
         Unlike `execute` it numbers no keys: strangers' calls of contracts that nobody has leave nothing behind.
         """
@@ -335,6 +337,12 @@ class Engine:
             found = find(batch) if batch.private.any() else None
             wrong = wrong_calls(batch, found, called, registered, self.config.chain_id)
             reasons = np.where(reasons != 0, reasons, wrong)
+        carried = np.flatnonzero(batch.scheme == Scheme.ETHEREUM)
+        if carried.size:
+            refused = np.full(carried.size, Reason.NO_EVM, np.uint8)
+            if self._plug_in is not None:
+                refused = self._plug_in.refused(batch, carried)
+            reasons[carried] = np.where(refused != 0, refused, reasons[carried])
         return reasons
 
     def prove(self, address: bytes, key: bytes | None = None) -> Proof:
@@ -419,6 +427,15 @@ class Engine:
                     where, f"the code of contract {address.hex()} is missing", "restore a copy"
                 )
             self._place(address, code)
+
+
+def _plug_in(state: State, config: EngineConfig) -> PlugIn | None:
+    """What executes Ethereum transactions, which an engine loads if it is told to."""
+    if not config.evm:
+        return None
+    from supervm.engine.evm.plug_in import EvmPlugIn
+
+    return EvmPlugIn(state.store, config.evm, config.chain_id, config.fee_collector, config.backend)
 
 
 def _row(data: bytes) -> NDArray[np.uint8]:

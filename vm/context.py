@@ -77,11 +77,14 @@ from supervm.kernels.cpu.state.access_set import ACCESS_WORDS, get, put
     CHECK_SECP256K1,  # the same
     RECOVER_SECP256K1,  # address of a C function that recovers one key
     CALL_PRECOMPILE,  # address of a C function that calls a precompiled contract
-) = range(ACCESS_WORDS, ACCESS_WORDS + 55)
+    # The plug-in beside the contracts (`supervm.engine.execution.plug_in`).
+    PLUG_IN,  # address of its C function, 0 if there is none
+    PLUG_IN_STATE,  # address of what it keeps for this worker
+) = range(ACCESS_WORDS, ACCESS_WORDS + 57)
 """Words of a worker behind those of its access set, int64. The engine's C functions are in
 `supervm.engine.execution.host_crypto`."""
 
-WORKER_WORDS = CALL_PRECOMPILE + 1
+WORKER_WORDS = PLUG_IN_STATE + 1
 
 (
     SLOT_PRE,  # what instances are made from, a wasmtime_instance_pre_t
@@ -130,6 +133,9 @@ NEEDS_INSTANCES = 8
 
 NEEDS_ANSWER = 9
 """What is missing (`access_set.NEEDS`): the answer of a C function of the engine, which failed on this machine."""
+
+PLUG_IN_NEEDS = 32
+"""What is full or missing from this number on is a plug-in's."""
 
 NO_ANSWER = 1 << 32
 """What such a C function returns then: no answer of a host function is as large."""

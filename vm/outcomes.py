@@ -31,6 +31,9 @@ class Reason(IntEnum):
     WRONG_POOL = 18
     OUT_OF_RANGE = 19
     WRONG_VALUE = 20
+    NO_EVM = 21
+    MALFORMED_ETHEREUM = 22
+    EVM_RULE = 23
 
     OUT_OF_GAS = 32
     UNREACHABLE = 33
@@ -51,6 +54,8 @@ class Reason(IntEnum):
     NULLIFIER_SPENT = 48
     POOL_FULL = 49
     POOL_SHORT = 50
+    EVM_REVERTED = 51
+    EVM_HALTED = 52
 
 
 REASON_WORDS = {
@@ -75,6 +80,9 @@ REASON_WORDS = {
     Reason.WRONG_POOL: "The proof is for another pool.",
     Reason.OUT_OF_RANGE: "An amount of the proof is not below 2^64, or the recipient no address.",
     Reason.WRONG_VALUE: "The value is not what the proof brings into the pool.",
+    Reason.NO_EVM: "The chain executes no Ethereum transactions.",
+    Reason.MALFORMED_ETHEREUM: "The input is not an Ethereum transaction that says what the transaction says.",
+    Reason.EVM_RULE: "The Ethereum transaction breaks a rule of the chain's fork.",
     Reason.OUT_OF_GAS: "The gas limit was reached.",
     Reason.UNREACHABLE: "The contract executed `unreachable`.",
     Reason.MEMORY_OUT_OF_BOUNDS: "The contract accessed memory beyond its end.",
@@ -94,6 +102,8 @@ REASON_WORDS = {
     Reason.NULLIFIER_SPENT: "A note is spent already.",
     Reason.POOL_FULL: "The pool may have no room for two more notes.",
     Reason.POOL_SHORT: "The pool holds less than the transaction takes from it.",
+    Reason.EVM_REVERTED: "The EVM's code reverted.",
+    Reason.EVM_HALTED: "The EVM halted.",
 }
 """One sentence for each reason."""
 

@@ -11,6 +11,7 @@ from supervm.crypto import ed25519, schemes, secp256k1
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
 from supervm.engine.config import OnVerified, Verifier
+from supervm.engine.ethereum.carried import read_carried, recover_carried
 from supervm.engine.ethereum.senders import above_half_order
 from supervm.engine.transactions.addresses import ed25519_addresses, even_keys, secp256k1_addresses
 from supervm.engine.transactions.batch import Scheme, TransactionBatch
@@ -39,14 +40,18 @@ def authenticate(
     Returns:
         uint8 (n,) in the order of the transactions: 0 if the sender signed it, else the first that applies of
         `Reason.MALFORMED_SIGNATURE` (unknown scheme, scheme 0, wrong length, a signature or key that does not decode,
-        nothing to recover), `Reason.BAD_SIGNATURE` (it does not verify; ECDSA: a high s) and `Reason.WRONG_SENDER`.
+        nothing to recover), `Reason.BAD_SIGNATURE` (it does not verify; ECDSA: a high s) and `Reason.WRONG_SENDER`; before
+        all of them `Reason.MALFORMED_ETHEREUM`, of scheme `ETHEREUM`.
 
     Raises:
         MalformedBatch: a column was changed, after the batch was built, into what `TransactionBatch` refuses.
         BackendUnavailable: the named backend cannot run here.
     """
     reasons = np.full(len(batch), Reason.MALFORMED_SIGNATURE, np.uint8)
-    if not len(batch):
+    carried = np.flatnonzero(batch.scheme == Scheme.ETHEREUM)
+    if carried.size:
+        reasons[carried] = _authenticate_carried(batch.take(carried), backend, on_verified)
+    if carried.size == len(batch):
         return reasons
     digests = signing_digests(batch, backend=backend)
     sizes = ragged.lengths(batch.signature)
@@ -67,6 +72,26 @@ def authenticate(
             Reason.NONE,
         )
     return reasons
+
+
+def _authenticate_carried(batch: TransactionBatch, backend: str, on_verified: OnVerified | None) -> Bytes:
+    """`authenticate`, of transactions that carry Ethereum transactions."""
+    found, wrong = read_carried(batch)
+    with witness() as seen:
+        senders, verdicts = recover_carried(found, backend=backend)
+    if on_verified is not None:
+        on_verified(_LABELS[Scheme.ECDSA], seen.backend(_CHECKS[Scheme.ECDSA][0]), verdicts)
+    strangers = (senders != batch.sender).any(axis=1)
+    return np.select(
+        [wrong, verdicts == -1, verdicts == 0, strangers],
+        [
+            Reason.MALFORMED_ETHEREUM,
+            Reason.MALFORMED_SIGNATURE,
+            Reason.BAD_SIGNATURE,
+            Reason.WRONG_SENDER,
+        ],
+        Reason.NONE,
+    ).astype(np.uint8)
 
 
 def check_proofs(batch: TransactionBatch, verifier: Verifier | None) -> Bytes:

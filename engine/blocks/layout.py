@@ -16,14 +16,16 @@ from supervm.engine.blocks.kernels import NOBODY
 from supervm.engine.blocks.shielded import CALL_GAS, Pools, ShieldedCalls, announced, reject
 from supervm.engine.execution import columns as c
 from supervm.engine.execution.columns import Columns
+from supervm.engine.execution.plug_in import PluggedColumns, PlugIn
 from supervm.engine.privacy.shielded_calls import enters
 from supervm.engine.state.pools import Pool
-from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.batch import Scheme, TransactionBatch
 from supervm.kernels.array_types import Bytes, Flags, Numbers
 from supervm.kernels.arrays import borrow
 from supervm.kernels.keys import KeyTable
 from supervm.kernels.work import Ragged
 from supervm.vm.modules import Contract
+from supervm.vm.outcomes import Reason
 
 _NOTHING = np.zeros(0, np.int64)
 """Contracts and entry points of a block without calls: nobody looks."""
@@ -117,6 +119,14 @@ class Contracts:
 
 
 @dataclass(frozen=True, eq=False)
+class Plugged:
+    """The transactions of a plug-in, m of them: which they are, int64 (m,), and its columns."""
+
+    rows: Numbers
+    columns: PluggedColumns
+
+
+@dataclass(frozen=True, eq=False)
 class Block:
     """A batch that can be executed.
 
@@ -129,6 +139,7 @@ class Block:
         free_balances: whether a call may read or move balances that it did not declare.
         changes: `Contracts.changes` when it was laid out.
         shielded: the calls of pools among `calls`; None if there are none.
+        plugged: what the plug-in executes among `calls`; None if there is nothing.
     """
 
     interned: InternedBatch
@@ -139,6 +150,7 @@ class Block:
     free_balances: bool
     changes: int
     shielded: ShieldedCalls | None
+    plugged: Plugged | None = None
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -174,7 +186,12 @@ def intrinsic_gas(batch: TransactionBatch) -> tuple[NDArray[np.uint64], Flags]:
 
 
 def prepare_block(
-    interned: InternedBatch, contracts: Contracts, chain_id: int, refused: Bytes, keys: int
+    interned: InternedBatch,
+    contracts: Contracts,
+    chain_id: int,
+    refused: Bytes,
+    keys: int,
+    plug_in: PlugIn | None = None,
 ) -> Block:
     """Reject transactions that are invalid in every state, and lay out the rest.
 
@@ -182,8 +199,10 @@ def prepare_block(
         chain_id: the engine's.
         refused: uint8 (n,), `Reason` of what authentication or the verifier refused, else 0.
         keys: how many key numbers there are.
+        plug_in: what executes Ethereum transactions; without, they are rejected.
     """
     batch, count = interned.batch, len(interned)
+    plugged, refused = _plugged(batch, plug_in, refused)
     entry_offsets = borrow(batch.entry.offsets)
     intrinsic, large = intrinsic_gas(batch)
     rejected = np.empty(count, np.uint8)
@@ -214,6 +233,8 @@ def prepare_block(
     live = rejected == 0
     pays = np.empty(count, np.bool_)
     kernels.any_bytes(np.ascontiguousarray(batch.value).view(np.uint64), pays)
+    if plugged is not None:
+        is_call[plugged.rows] = True
     calls = is_call & live
     undeclared = calls & ~batch.declared
     kinds = is_call.view(np.uint8)
@@ -221,16 +242,38 @@ def prepare_block(
         undeclared[shielded.rows] = pays[shielded.rows] = False
         kinds = kinds.copy()
         kinds[shielded.rows] = c.SHIELDED_CALL
+    if plugged is not None:
+        undeclared[plugged.rows] = False
+        kinds = kinds.copy()
+        kinds[plugged.rows] = c.PLUGGED_IN
+    free = plugged is not None and bool(live[plugged.rows].any())
     return Block(
         interned,
-        _columns(interned, rejected, kinds, intrinsic, contract, entry, shielded),
+        _columns(interned, rejected, kinds, intrinsic, contract, entry, shielded, plugged),
         calls,
         live & ~is_call,
         pays,
-        bool(undeclared.any() and contracts.use_balances()[contract[undeclared]].any()),
+        free or bool(undeclared.any() and contracts.use_balances()[contract[undeclared]].any()),
         contracts.changes,
         shielded,
+        plugged,
     )
+
+
+def _plugged(batch: TransactionBatch, plug_in: PlugIn | None, refused: Bytes) -> tuple[Plugged | None, Bytes]:
+    """The plug-in's transactions that nothing has refused, and what is refused besides what was."""
+    carried = batch.scheme == Scheme.ETHEREUM
+    if not carried.any():
+        return None, refused
+    refused = refused.copy()
+    if plug_in is None:
+        refused[carried & np.isin(refused, (Reason.NONE, Reason.MALFORMED_ETHEREUM))] = Reason.NO_EVM
+        return None, refused
+    rows = np.flatnonzero(carried & (refused == 0))
+    if not rows.size:
+        return None, refused
+    refused[rows], columns = plug_in.lay_out(batch, rows)
+    return Plugged(rows, columns), refused
 
 
 def _columns(
@@ -241,8 +284,13 @@ def _columns(
     contract: Numbers,
     entry: Numbers,
     shielded: ShieldedCalls | None,
+    plugged: Plugged | None,
 ) -> Columns:
     batch = interned.batch
+    places = _NOTHING
+    if plugged is not None:
+        places = np.zeros(len(batch), np.int64)
+        places[plugged.rows] = np.arange(plugged.rows.size)
     offsets, numbers, writes = declared_keys(interned)
     rows, words, events = _NOTHING, _NOTHING, np.zeros(0, np.uint8)
     if shielded is not None:
@@ -275,6 +323,8 @@ def _columns(
             c.SHIELDED: rows,
             c.SHIELDED_WORDS: words,
             c.SHIELDED_EVENTS: events,
+            c.PLUGGED: places,
+            c.PLUGGED_COLUMNS: _NOTHING if plugged is None else plugged.columns.words,
         }
     )
 

@@ -30,6 +30,8 @@ class Path(IntEnum):
     PRIVACY = 2
     POOL = 3
     """A call of a shielded pool, which only the engine executes: what its events say is so."""
+    EVM = 4
+    """An Ethereum transaction, whose events are logs."""
 
 
 @dataclass(frozen=True)

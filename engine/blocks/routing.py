@@ -128,13 +128,16 @@ def touched_accounts(
     return np.concatenate([interned.senders[consensus], interned.targets[consensus & pays], numbers[of]])
 
 
-def paths(private: Flags, pooled: Numbers | None, fast: Flags) -> NDArray[np.uint8]:
-    """The `Path` of each transaction, uint8 (n,); `pooled`: which are calls of pools that were not rejected beforehand."""
+def paths(private: Flags, pooled: Numbers | None, plugged: Numbers | None, fast: Flags) -> NDArray[np.uint8]:
+    """The `Path` of each transaction, uint8 (n,); `pooled`: which are calls of pools that were not rejected beforehand;
+    `plugged`: which are the plug-in's."""
     path = np.full(len(private), Path.CONSENSUS, np.uint8)
     path[fast] = Path.FAST
     path[private] = Path.PRIVACY
     if pooled is not None:
         path[pooled] = Path.POOL
+    if plugged is not None:
+        path[plugged] = Path.EVM
     return path
 
 

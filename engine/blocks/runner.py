@@ -26,6 +26,7 @@ from supervm.engine.execution.columns import TOUCHED_FAST_FLAG
 from supervm.engine.execution.executor import TURN_PERCENT, BlockExecutor, Course
 from supervm.engine.execution.fast_path import sum_of_fees
 from supervm.engine.execution.optimistic import SKIPPED
+from supervm.engine.execution.plug_in import PlugIn
 from supervm.engine.state.keys import ACCOUNT
 from supervm.engine.state.state import State
 from supervm.engine.transactions.batch import TransactionBatch
@@ -65,12 +66,19 @@ class BlockRunner:
         executor: of transactions, on the state's versions.
         contracts: that stand in the state.
         config: the engine's.
+        plug_in: what executes Ethereum transactions, if anything does.
     """
 
     def __init__(
-        self, state: State, executor: BlockExecutor, contracts: Contracts, config: EngineConfig
+        self,
+        state: State,
+        executor: BlockExecutor,
+        contracts: Contracts,
+        config: EngineConfig,
+        plug_in: PlugIn | None = None,
     ) -> None:
         self._state, self._executor, self._contracts, self._config = state, executor, contracts, config
+        self._plug_in = plug_in
         self._components = Components()
         self._heat, self._queues = HeatTable(), Queues()
         self._router = AdaptiveRouter(config.router) if config.router else None
@@ -137,6 +145,7 @@ class BlockRunner:
                 self._config.chain_id,
                 refused,
                 len(self._state.store.keys),
+                self._plug_in,
             )
         stages["route"] = stages.get("route", 0.0) + perf_counter() - began
         return block
@@ -163,6 +172,8 @@ class BlockRunner:
             with run.stage("detect"):
                 block.shielded.begin(state.store, block.columns)
         executor.begin(self._contracts.contracts, height, timestamp)
+        if block.plugged is not None and self._plug_in is not None:
+            self._plug_in.begin(height, timestamp, state.position.root)
         pooled, pool_fees = np.zeros(0, np.int64), 0
         try:
             self._execute(run)
@@ -173,7 +184,8 @@ class BlockRunner:
                     )
             with run.stage("receipts"):
                 pooled_rows = None if block.shielded is None else block.shielded.rows
-                path = paths(interned.batch.private, pooled_rows, run.fast)
+                plugged = None if block.plugged is None else block.plugged.rows
+                path = paths(interned.batch.private, pooled_rows, plugged, run.fast)
                 receipts = gather_receipts(block.columns, path, executor.left())
                 fees = self._collect_fees(block, receipts, pool_fees)
                 kept = receipts.to_bytes() if state.storage and self._config.keep_receipts else None
@@ -302,13 +314,18 @@ class BlockRunner:
         return True
 
     def _collect_fees(self, block: Block, receipts: Receipts, pool_fees: int) -> int:
-        """Give the fees of the block, those of pools among them, to the collector; their sum."""
-        out = np.zeros(64, np.uint8)
-        columns = block.columns
-        sum_of_fees(columns[c.GAS], columns[c.GAS_PRICES], ~receipts.accepted, out)
-        fees = int.from_bytes(out[:32].tobytes()) + pool_fees
-        if fees:
-            self._executor.add_to_account(self._collector, np.frombuffer(fees.to_bytes(32), np.uint8).copy())
+        """Give the fees of the block, those of pools among them, to the collector; their sum.
+
+        It has those of a plug-in's transactions already.
+        """
+        fees = _fees(block, ~receipts.accepted) + pool_fees
+        owed = fees
+        if block.plugged is not None:
+            others = np.ones(len(block), np.bool_)
+            others[block.plugged.rows] = ~receipts.accepted[block.plugged.rows]
+            owed -= _fees(block, others)
+        if owed:
+            self._executor.add_to_account(self._collector, np.frombuffer(owed.to_bytes(32), np.uint8).copy())
         return fees
 
     def _split(self, fees: int) -> tuple[int, int, int, int]:
@@ -340,3 +357,10 @@ class BlockRunner:
             waves=run.waves,
             stages=run.stages,
         )
+
+
+def _fees(block: Block, without: Flags) -> int:
+    """The sum of gas used × gas price of all but these transactions, bool (n,)."""
+    out = np.zeros(64, np.uint8)
+    sum_of_fees(block.columns[c.GAS], block.columns[c.GAS_PRICES], without, out)
+    return int.from_bytes(out[:32].tobytes())

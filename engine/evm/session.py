@@ -12,6 +12,7 @@ import numpy as np
 from supervm.engine.ethereum.receipts import Logs
 from supervm.engine.evm.environment import Environment
 from supervm.engine.evm.errors import MissingState
+from supervm.engine.evm.evm_machine import MOST_CODES
 from supervm.engine.evm.logs import logs_of_records
 from supervm.engine.evm.parallel import Team
 from supervm.engine.evm.rewards import Payment
@@ -32,9 +33,6 @@ from supervm.vm.evm.code_store import CodeStore
 from supervm.vm.evm.columns import TransactionColumns, to_words
 from supervm.vm.evm.forks import Fork
 from supervm.vm.evm.rules import Rule
-
-MOST_CODES = 4096
-"""Codes that a store keeps; the next block begins with an empty one."""
 
 
 class Session:

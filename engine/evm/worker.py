@@ -3,30 +3,21 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from supervm.engine.ethereum.precompiles.entry import addresses as precompile_addresses
-from supervm.engine.evm.environment import Environment
-from supervm.engine.evm.errors import MissingState
-from supervm.engine.evm.keccak import keccak256_address
+from supervm.engine.evm.evm_machine import EvmMachine
 from supervm.engine.evm.world import World
-from supervm.engine.host_callbacks import no_answer
 from supervm.kernels.array_types import Numbers
 from supervm.kernels.cpu.state import access_set
 from supervm.kernels.cpu.state.versions import TAKEN_AT_ONCE
 from supervm.kernels.keys import aligned
 from supervm.vm.evm import machine as m
 from supervm.vm.evm.code_store import CodeStore
-from supervm.vm.evm.forks import BLOB_MAX, NO_LIMIT
-from supervm.vm.evm.interpreter import attach
-from supervm.vm.evm.machine import BUFFERS, Machine
 from supervm.vm.evm.outcomes import MEANINGS, HaltReason
-from supervm.vm.evm.state.records import LOGS, LOGS_FIRST, LOGS_USED, NEEDS_LOGS, STATE_BUFFERS
-from supervm.vm.evm.transaction_words import BLOCK_BLOBS_LEFT, BLOCK_GAS_LEFT
+from supervm.vm.evm.state.records import LOGS, LOGS_USED, NEEDS_LOGS
 
 _BUFFERS = {
     access_set.NEEDS_ENTRIES: (
@@ -43,7 +34,7 @@ _BUFFERS = {
 """What can be full in the access set → words of address and capacity, bytes of one unit, units at first."""
 
 
-class EvmWorker:
+class EvmWorker(EvmMachine):
     """What one thread needs to execute transactions against a world.
 
     Args:
@@ -62,15 +53,8 @@ class EvmWorker:
             self._grow(need, 0)
         self._index = aligned(8 << access_set.INDEX_BITS, fill=True)
         self.words[access_set.INDEX] = self._index.ctypes.data
-        self.machine = Machine({**BUFFERS, **STATE_BUFFERS})
-        words = self.machine.words
-        words[m.WORKER] = self.words.ctypes.data
-        words[m.KECCAK256] = keccak256_address()
-        words[m.CALL_PRECOMPILE], words[m.PRECOMPILE_TABLE] = precompile_addresses()
-        self._hashes = np.full((m.HASH_ROWS, m.HASH_ROW_BYTES), 0xFF, np.uint8)
-        self.machine.point(m.BLOCK_HASHES, self._hashes)
+        super().__init__(int(self.words.ctypes.data), codes, lambda digest: self.world.code(digest))
         self.attach(world)
-        self.use(codes)
 
     def attach(self, world: World) -> None:
         """Work on this world from now on, whose next commit begins."""
@@ -78,11 +62,6 @@ class EvmWorker:
         self.words[access_set.VERSIONS] = world.store.versions
         self.words[access_set.STACK_COUNT] = 0
         self.begin_commit()
-
-    def use(self, codes: CodeStore, single: bool = False) -> None:
-        """Follow the rules of the fork of a code store from now on; with `single` the loop returns after every opcode."""
-        self.codes = codes
-        attach(self.machine, codes, single)
 
     def begin_commit(self) -> None:
         """A commit of the world's store begins."""
@@ -92,26 +71,7 @@ class EvmWorker:
             words[word] = 0
         words[access_set.IN_PLACE] = 1
         self.forget()
-        self.machine.words[LOGS_FIRST] = self.machine.words[LOGS_USED] = 0
-
-    def begin_block(self, environment: Environment) -> None:
-        """Tell the machine which block transactions are in."""
-        machine, words = self.machine, self.machine.words
-        machine.set_value(m.COINBASE, int.from_bytes(environment.coinbase))
-        machine.set_value(m.BASE_FEE, environment.base_fee)
-        machine.set_value(m.RANDOM, environment.random)
-        machine.set_value(m.BLOB_BASE_FEE, environment.blob_base_fee)
-        words[m.BLOCK_NUMBER], words[m.TIMESTAMP] = environment.number, environment.timestamp
-        words[m.BLOCK_GAS_LIMIT], words[m.CHAIN_ID] = environment.gas_limit, environment.chain_id
-        words[m.EXCESS_BLOB_GAS] = environment.excess_blob_gas
-        words[BLOCK_GAS_LEFT] = environment.gas_limit
-        words[BLOCK_BLOBS_LEFT] = environment.fork[BLOB_MAX] or NO_LIMIT
-        self._hashes[:] = 0xFF
-        for number, digest in environment.hashes.items():
-            if environment.number - m.HASH_ROWS <= number < environment.number:
-                row = self._hashes[number % m.HASH_ROWS]
-                row[:8] = np.frombuffer(number.to_bytes(8, "little"), np.uint8)
-                row[8:] = np.frombuffer(digest, np.uint8)
+        self.drop_logs()
 
     def repeat(self, function: Callable[..., int], *arguments: object) -> int:
         """Call compiled code until it needs nothing more; its answer, which is negative only where a rule says so.
@@ -146,16 +106,8 @@ class EvmWorker:
             self._grow(need, segments * amount)
         elif need in _BUFFERS:
             self._grow(need, amount)
-        elif need == m.NEEDS_CODES:
-            self.codes.make_room(amount)
-        elif need == m.NEEDS_CODE:
-            self._bring_code()
-        elif need == m.NEEDS_BLOCK_HASH:
-            raise MissingState("block_hash", f"the hash of block {amount}")
-        elif need == m.NEEDS_PRECOMPILE:
-            raise no_answer(self.machine.address)
         elif need:
-            self.machine.grow(need, amount)
+            self.bring(need, amount)
 
     @property
     def logs_address(self) -> int:
@@ -203,13 +155,6 @@ class EvmWorker:
         """Forget everything that was executed since `begin_commit`."""
         self.world.store.undo(self.written())
         self.begin_commit()
-
-    def _bring_code(self) -> None:
-        digest = ctypes.string_at(int(self.machine.words[m.SCRATCH]), 32)
-        code = self.world.code(digest)
-        if code is None:
-            raise MissingState("code", f"the code with Keccak-256 0x{digest.hex()}", digest)
-        self.codes.add([code], np.frombuffer(digest, np.uint8).reshape(1, -1))
 
     def forget(self) -> None:
         """There are no entries and no written values."""

@@ -88,8 +88,7 @@ class World:
         """A code that was given or that a block made, by its Keccak-256; None if there is none."""
         if digest in self._given:
             return self._given[digest]
-        number = self.store.number(bytes([k.CODE]) + digest)
-        return None if number < 0 else self.store.read_number(number, self.store.next_commit)
+        return code_of(self.store, digest)
 
     def accounts(self) -> Accounts:
         """Every account that exists, ascending by address, in the commit that is being made."""
@@ -117,6 +116,12 @@ class World:
     def _found(self, numbers: Numbers) -> _Found:
         values, present = self.store.values(numbers)
         return _Found(self.store.keys.strings(numbers), values, present)
+
+
+def code_of(store: StateStore, digest: bytes) -> bytes | None:
+    """A code that a store has, in the commit that is being made, by its Keccak-256; None if it has none."""
+    number = store.number(bytes([k.CODE]) + digest)
+    return None if number < 0 else store.read_number(number, store.next_commit)
 
 
 class _Rows(NamedTuple):

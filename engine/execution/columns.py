@@ -40,6 +40,8 @@ from supervm.kernels.cpu.lanes.addresses import load8, load64, store8, store64
     SHIELDED,
     SHIELDED_WORDS,
     SHIELDED_EVENTS,
+    PLUGGED,
+    PLUGGED_COLUMNS,
     # What becomes of it.
     REASONS,
     GAS,
@@ -55,20 +57,21 @@ from supervm.kernels.cpu.lanes.addresses import load8, load64, store8, store64
     LOG_FIRST,
     LOG_COUNT,
     READY,
-) = range(36)
+) = range(38)
 """Reason of a rejection that is known already, 0 otherwise (uint8); its kind (uint8, `TRANSFER` …); key numbers of the
 sender's and the target's accounts (int64), their addresses (20 bytes each); nonce (uint64), value (32 bytes), gas limit,
 gas price and intrinsic gas (uint64); numbers of the contract and of its entry point (int64); all inputs and their offsets
 (uint8; int64, one more); offsets of objects (int64, one more) and their key numbers (int64); likewise of the keys that it
 announces, and where among them those begin that it writes (int64); of calls of shielded pools the row of each (int64), and
-by row what is executed and which events it has (`supervm.engine.execution.shielded`). Reason (uint8), gas (uint64), value
+by row what is executed and which events it has (`supervm.engine.execution.shielded`); of a plug-in's transactions the row
+of each (int64), and the plug-in's own columns. Reason (uint8), gas (uint64), value
 returned (int64); where output and events lie in the owner's events, their bytes (int64), events' number (int64), the
 number of the worker that executed it (uint8), flags (uint8). First entry, number of entries (int64), state (uint8)."""
 
 BLOCK_WORDS = READY + 1
 
-TRANSFER, CALL, SHIELDED_CALL = 0, 1, 2
-"""Kinds of transactions: a call of a contract, a call of a shielded pool."""
+TRANSFER, CALL, SHIELDED_CALL, PLUGGED_IN = 0, 1, 2, 3
+"""Kinds of transactions: a call of a contract, a call of a shielded pool, one that the plug-in executes."""
 
 TOUCHED_FAST_FLAG = 1
 """Flag: the contract chose to touch an account that the fast path wrote in this block."""

@@ -17,6 +17,7 @@ from supervm.engine.execution import optimistic, waves
 from supervm.engine.execution.columns import Columns
 from supervm.engine.execution.fast_path import add_to_account, run_fast_path
 from supervm.engine.execution.host_crypto import FUNCTIONS, check_addresses
+from supervm.engine.execution.plug_in import PlugIn
 from supervm.engine.execution.pool import ExecutionPool
 from supervm.engine.execution.sequential import DONE, run_sequential
 from supervm.engine.host_callbacks import no_answer
@@ -59,15 +60,21 @@ class BlockExecutor:
         store: the state's versions; commits are made by whoever calls.
         cache: of contracts.
         threads: how many workers.
+        plug_in: what executes transactions of its own kind beside the contracts, if anything does.
     """
 
-    def __init__(self, store: StateStore, cache: ModuleCache, threads: int) -> None:
-        self._store = store
+    def __init__(
+        self, store: StateStore, cache: ModuleCache, threads: int, plug_in: PlugIn | None = None
+    ) -> None:
+        self._store, self._plug_in = store, plug_in
         self.pool = ExecutionPool(threads)
         self._workers = [Worker(cache, store.keys.address, store.versions, FUNCTIONS) for _ in range(threads)]
         for worker in self._workers:
             for word, address in check_addresses().items():
                 worker.words[word] = address
+            if plug_in is not None:
+                worker.words[w.PLUG_IN] = plug_in.address
+                worker.words[w.PLUG_IN_STATE] = plug_in.attach(worker.address)
         self._addresses = np.array([worker.address for worker in self._workers], np.int64)
         self._marks = np.zeros(0, np.uint32)
         self._shared = sharing.shared_words(self._addresses, waves.FURTHER)
@@ -266,6 +273,7 @@ class BlockExecutor:
 
         Raises:
             HostFunctionFailed: nothing was full, but a host function got no answer.
+            EngineError: what the plug-in lacks cannot be brought.
             KeyboardInterrupt, SystemExit: it got none since somebody interrupts the program.
         """
         need, needed = int(worker.words[access_set.NEEDS]), int(worker.words[access_set.NEEDED])
@@ -278,6 +286,8 @@ class BlockExecutor:
                 each.discard_instances()
         elif need == w.NEEDS_ANSWER:
             raise no_answer(worker.address)
+        elif need >= w.PLUG_IN_NEEDS and self._plug_in is not None:
+            self._plug_in.make_room(worker.address, need, needed)
         elif need == access_set.NEEDS_CELLS:
             self._store.grow_cells(needed + TAKEN_AT_ONCE * len(self._workers))
             if worker.capacity(need) < needed + TAKEN_AT_ONCE:

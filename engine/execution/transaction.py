@@ -16,6 +16,7 @@ from supervm.engine.execution.effects import nothing_yet, receive
 from supervm.engine.execution.shielded import call_pool
 from supervm.kernels.cpu.lanes.addresses import (
     LINE,
+    call_address,
     copy,
     load8,
     load32,
@@ -82,6 +83,9 @@ ACCOUNT, ORIGINAL, RESERVE, FEE = 0, 64, 128, 160
 @njit(cache=True)
 def execute(worker: Any, block: Any, item: Any) -> Any:
     """Execute a transaction that is not rejected already; 0, or `RETRY` where there was no room (see `access.NEEDS`)."""
+    kind = item8(block, c.CALLS, item)
+    if kind == c.PLUGGED_IN:
+        return call_address(get(worker, w.PLUG_IN), worker, block, item)
     begin(worker)
     put(worker, w.TOUCHED_FAST, 0)
     announced = item64(block, c.DECLARED_OFFSETS, item)
@@ -111,7 +115,6 @@ def execute(worker: Any, block: Any, item: Any) -> Any:
         return RETRY
     put(worker, w.GAS_LIMIT, limit)
     put(worker, w.GAS_CHARGED, item64(block, c.INTRINSIC, item))
-    kind = item8(block, c.CALLS, item)
     if kind == c.SHIELDED_CALL:
         reason = call_pool(worker, block, item)
     elif kind:

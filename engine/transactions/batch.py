@@ -28,6 +28,8 @@ class Scheme(IntEnum):
     ED25519 = 1
     ECDSA = 2
     BIP340 = 3
+    ETHEREUM = 4
+    """It carries an Ethereum transaction, which is signed itself."""
 
 
 DEFAULT_GAS_LIMIT = 1_000_000

@@ -9,7 +9,8 @@
 
 | section | holds |
 |---|---|
-| 0 | JSON: name, parameters, deployments (contract, salt and address in hexadecimal); what it came to, if it was run |
+| 0 | JSON: name, parameters, deployments (contract, salt and address in hexadecimal); what it came to, if it was run; the
+EVM's fork, if the chain has one |
 | 1, 2 | credits: addresses (20 each), balances (32 each, big-endian) |
 | 3, 4, 5 | objects: ids (32 each), owners (20 each), kinds (1 each) |
 | 6, 7 | keys of state entries: offsets, bytes |
@@ -38,6 +39,7 @@ from supervm.engine.transactions.encoding import decode, encode
 from supervm.engine.workloads.workload import Announced, Deployment, Genesis, Parameters, Workload
 from supervm.kernels.array_types import Bytes, Offsets
 from supervm.kernels.errors import ArgumentError
+from supervm.vm.evm.forks import fork_named
 
 _MAGIC, FORMAT = b"SVMWORK", 1
 
@@ -79,6 +81,7 @@ class _HeaderJson(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     parameters: Parameters
     deployments: list[_DeploymentJson]
     announced: _AnnouncedJson | None = None
+    evm: str = ""
 
 
 def write_workload(path: Path | str, workload: Workload) -> None:
@@ -93,7 +96,8 @@ def write_workload(path: Path | str, workload: Workload) -> None:
     ]
     told = workload.announced
     announced = None if told is None else _AnnouncedJson(told.blocks, told.hash, told.state_root.hex())
-    header = msgspec.json.encode(_HeaderJson(workload.name, workload.parameters, deployments, announced))
+    fields = (workload.name, workload.parameters, deployments, announced, genesis.evm)
+    header = msgspec.json.encode(_HeaderJson(*fields))
     sections: list[Any] = [
         header,
         genesis.addresses,
@@ -198,6 +202,7 @@ def _genesis(file: Path, sections: dict[str, Bytes], header: _HeaderJson) -> Gen
         object_owners=_rows(file, sections, "object owners", 20),
         object_kinds=sections["object kinds"],
         deployments=tuple(_deployment(file, each) for each in header.deployments),
+        evm=_evm(file, header),
         keys=keys,
         values=values,
     )
@@ -221,6 +226,13 @@ def _deployment(file: Path, given: _DeploymentJson) -> Deployment:
         found_bytes = f"{len(found.salt)} and {len(found.address)} bytes"
         raise InputFileError(file, found_bytes, "a salt of 32 and an address of 20 bytes", None, "header")
     return found
+
+
+def _evm(file: Path, header: _HeaderJson) -> str:
+    try:
+        return fork_named(header.evm).name if header.evm else ""
+    except ArgumentError as error:
+        raise InputFileError(file, error.found, error.expected, None, "header") from error
 
 
 def _announced(file: Path, header: _HeaderJson) -> Announced | None:

@@ -163,7 +163,7 @@ def run_workload(
     """
     if path is not None:
         _check_fresh(Path(path))
-    with Engine.open(path, config) as engine:
+    with Engine.open(path, replace(config, evm=workload.genesis.evm)) as engine:
         place_genesis(engine, workload.genesis)
         before = holdings(engine, workload.genesis)
         interned = [engine.intern(block) for block in workload.blocks]

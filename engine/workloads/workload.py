@@ -87,6 +87,7 @@ class Genesis:
     | `object_ids`, `object_owners`, `object_kinds` | uint8 (o, 32), (o, 20), (o,) | for `Engine.create_objects` |
     | `deployments` | tuple of `Deployment` | for `Engine.deploy` |
     | `keys`, `values` | Messages (e) | entries of the state besides, of contracts' storage: keys as the rules have them |
+    | `evm` | str | the fork whose rules Ethereum transactions follow; '' where there are none |
 
     The entries spare 10^5 accounts as many transactions that mint.
     """
@@ -99,13 +100,14 @@ class Genesis:
     deployments: tuple[Deployment, ...] = ()
     keys: Messages = field(default_factory=lambda: ragged.repeated(b"", 0))
     values: Messages = field(default_factory=lambda: ragged.repeated(b"", 0))
+    evm: str = ""
 
     def equals(self, other: Genesis) -> bool:
         """Whether both are the same state, in the same order."""
         names = ("addresses", "balances", "object_ids", "object_owners", "object_kinds")
         return (
             all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
-            and self.deployments == other.deployments
+            and (self.deployments, self.evm) == (other.deployments, other.evm)
             and ragged.equal(self.keys, other.keys)
             and ragged.equal(self.values, other.values)
         )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from supervm.kernels.cpu.lanes.addresses import load64, store64
 from supervm.kernels.cpu.state.access_set import lacking
 from supervm.kernels.keys import aligned
+from supervm.vm.context import PLUG_IN_NEEDS
 
 VALUE_WORDS, VALUE_BYTES = 4, 32
 """Of a value of 256 bits."""
@@ -116,7 +117,7 @@ ENTERED = 3
     NEEDS_CODE,  # a code that the store does not have: its hash lies in the scratch
     NEEDS_BLOCK_HASH,  # the hash of an ancestor: its number
     NEEDS_PRECOMPILE,  # an answer of the engine's C function, which failed on this machine: its number
-) = range(32, 41)
+) = range(PLUG_IN_NEEDS, PLUG_IN_NEEDS + 9)
 """What can be full or missing (`access_set.NEEDS`); the state's own begin at 64, the transaction's at 96."""
 
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from supervm.vm.accounts import ACCOUNT_BYTES
 
-ACCOUNT, CODE_HASH, INCARNATION, STORAGE, CODE = 0x00, 0x02, 0x03, 0x04, 0x05
-"""First bytes. 0x01 is the storage of WASM contracts."""
+ACCOUNT, STORAGE, CODE, CODE_HASH, INCARNATION = 0x00, 0x04, 0x05, 0x06, 0x07
+"""First bytes. The others are the engine's (`supervm.engine.state.keys`), which has accounts in common with the EVM."""
 
 ADDRESS_BYTES, WORD_BYTES, INCARNATION_BYTES = 20, 32, 4
 
@@ -28,6 +28,12 @@ STORAGE_KEY_BYTES = ADDRESS_KEY_BYTES + INCARNATION_BYTES + WORD_BYTES
 CODE_KEY_BYTES = 1 + WORD_BYTES
 
 INCARNATION_VALUE_BYTES = INCARNATION_BYTES + 1
+
+
+def storage_key(address: bytes, slot: int, incarnation: int = 0) -> bytes:
+    """The key of a slot of an account's storage."""
+    return bytes([STORAGE]) + address + incarnation.to_bytes(INCARNATION_BYTES) + slot.to_bytes(WORD_BYTES)
+
 
 __all__ = [
     "ACCOUNT",
@@ -43,4 +49,5 @@ __all__ = [
     "STORAGE",
     "STORAGE_KEY_BYTES",
     "WORD_BYTES",
+    "storage_key",
 ]
