@@ -11,8 +11,12 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from supervm.crypto.messages import Messages
+from supervm.engine.config import EngineConfig
+from supervm.engine.ethereum.carried import carry, created_address
 from supervm.engine.files.whole_files import whole_folder
 from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.encoding import encode
 from supervm.engine.workloads import (
     Genesis,
     Parameters,
@@ -24,12 +28,13 @@ from supervm.engine.workloads import (
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console, progress
 from supervm.tiers.commands import options
-from supervm.tiers.commands.wallet_answers import queued_json
+from supervm.tiers.commands.wallet_answers import queued_json, sent_json
 from supervm.tiers.errors import VERIFICATION_FAILED
 from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, write_block
 from supervm.tiers.node.connecting import upstream_of
-from supervm.tiers.node.light_client import check_accounts, replay_queue
+from supervm.tiers.node.light_client import check_accounts, check_slot, replay_queue
 from supervm.tiers.node.running import EDGE, FULL, Places, Ready, role_of, run_edge, run_full, run_mobile
+from supervm.tiers.node.submission import request_of
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import Account, Wallet
 
@@ -123,15 +128,22 @@ def genesis(
         list[str] | None, typer.Option(help="ADDRESS=AMOUNT: an account with money; may come often.")
     ] = None,
     pool: Annotated[bool, typer.Option("--pool", help="A shielded pool, of 10^9 a unit.")] = False,
+    evm: Annotated[
+        str, typer.Option(help="The fork by whose rules Ethereum transactions are executed, such as osaka.")
+    ] = "",
     as_json: options.AsJson = False,
 ) -> None:
-    """Make the genesis file of a chain whose state begins with these balances, and with a shielded pool if asked."""
+    """Make the genesis file of a chain whose state begins with these balances, and with a shielded pool if asked.
+
+    With `--evm` the chain's blocks may have Ethereum transactions.
+    """
     with console.reporting(as_json):
         pairs = [each.partition("=") for each in credit or []]
         addresses = [options.from_hex("credit", address, 20) for address, _, _ in pairs]
         amounts = [_amount(amount).to_bytes(32) for _, _, amount in pairs]
         shielded = (pool_calls.deployment(),) if pool else ()
-        state = Genesis(_rows(addresses, 20), _rows(amounts, 32), deployments=shielded)
+        fork = EngineConfig(evm=evm).evm  # which refuses what is none
+        state = Genesis(_rows(addresses, 20), _rows(amounts, 32), deployments=shielded, evm=fork)
         nothing = TransactionBatch.concatenate([])
         write_workload(file, Workload("genesis", Parameters(), state, nothing, np.zeros(1, np.int64)))
         pools = {"pool": shielded[0].address.hex()} if shielded else {}
@@ -175,12 +187,15 @@ def split(
 def account(
     wallet: WalletFolder,
     new: Annotated[bool, typer.Option("--new", help="Make another one.")] = False,
+    ethereum: Annotated[
+        bool, typer.Option("--ethereum", help="With --new: one that sends Ethereum transactions.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """List a wallet's accounts as they were proved last, or make one."""
     with console.reporting(as_json), Wallet(wallet, options.passphrase()) as opened:
         if new:
-            opened.create()
+            opened.create(ethereum=ethereum)
         _answer({"accounts": [_account_json(each) for each in opened.accounts()]}, as_json)
 
 
@@ -188,26 +203,86 @@ def account(
 def sign(
     wallet: WalletFolder,
     sender: Annotated[str, typer.Option("--from", help="An account of the wallet.")],
-    to: Annotated[str, typer.Option(help="Recipient, or contract.")],
+    to: Annotated[
+        str | None,
+        typer.Option(help="Recipient, or contract; an Ethereum transaction without one creates a contract."),
+    ] = None,
     value: Annotated[int, typer.Option(help="Amount.")] = 0,
     entry: Annotated[str, typer.Option(help="Entry point of a call.")] = "",
-    data: Annotated[str, typer.Option("--input", help="Its input, in hexadecimal.")] = "",
+    data: Annotated[
+        str, typer.Option("--input", help="Its input, or a new contract's initcode, in hexadecimal.")
+    ] = "",
     gas_limit: Annotated[int, typer.Option(help="Gas limit.")] = 100_000,
     gas_price: Annotated[int, typer.Option(help="Gas price.")] = 1,
     as_json: options.AsJson = False,
 ) -> None:
     """Sign a transaction and queue it; no connection is needed."""
     with console.reporting(as_json), Wallet(wallet, options.passphrase()) as opened:
-        queued = opened.sign(
-            options.from_hex("from", sender, 20),
-            options.from_hex("to", to, 20),
-            value=value,
-            entry=entry.encode(),
-            input=options.from_hex("input", data),
-            gas_limit=gas_limit,
-            gas_price=gas_price,
+        own = options.from_hex("from", sender, 20)
+        target = None if to is None else options.from_hex("to", to, 20)
+        given: dict[str, Any] = {
+            "value": value,
+            "input": options.from_hex("input", data),
+            "gas_limit": gas_limit,
+            "gas_price": gas_price,
+        }
+        if opened.sends_ethereum(own):
+            if entry:
+                raise ArgumentError("entry", repr(entry), "none: Ethereum's contracts have no entry points")
+            queued = opened.sign_ethereum(own, target, **given)
+        elif target is None:
+            raise ArgumentError("to", "nothing", "an address: only Ethereum transactions create contracts")
+        else:
+            queued = opened.sign(own, target, entry=entry.encode(), **given)
+        answer = queued_json(queued)
+        if target is None:
+            answer["contract"] = created_address(queued.sender, queued.nonce).hex()
+        _answer(answer, as_json)
+
+
+@app.command()
+def send(
+    transactions: Annotated[list[str], typer.Argument(help="Signed Ethereum transactions, in hexadecimal.")],
+    upstream: UpstreamAddress,
+    upstream_token: options.UpstreamToken = None,
+    upstream_tls_authorities: options.UpstreamAuthorities = None,
+    upstream_tls_certificate: options.UpstreamCertificate = None,
+    upstream_tls_key: options.UpstreamKey = None,
+    config: options.ConfigFile = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Send Ethereum transactions that another wallet has signed, or ask what became of them: nothing happens twice."""
+    tls = (upstream_tls_authorities, upstream_tls_certificate, upstream_tls_key)
+    with console.reporting(as_json), _upstream(config, upstream, upstream_token, *tls) as node_above:
+        raw = [options.from_hex("transaction", each) for each in transactions]
+        encoded = encode(carry(Messages.of(raw)))
+        reply = node_above.submit_transactions(request_of([encoded[row] for row in range(len(raw))]))
+        _answer({"transactions": sent_json(reply)}, as_json)
+
+
+@app.command()
+def storage(
+    contract: Annotated[str, typer.Argument(help="The address of an EVM contract.")],
+    slot: Annotated[str, typer.Argument(help="The slot, as a number, or in hexadecimal behind 0x.")],
+    upstream: UpstreamAddress,
+    root: Annotated[str | None, typer.Option(help="A state root that you trust, in hexadecimal.")] = None,
+    upstream_token: options.UpstreamToken = None,
+    upstream_tls_authorities: options.UpstreamAuthorities = None,
+    upstream_tls_certificate: options.UpstreamCertificate = None,
+    upstream_tls_key: options.UpstreamKey = None,
+    config: options.ConfigFile = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Have a slot of an EVM contract's storage proved. Without `--root`, against the root that the upstream states."""
+    tls = (upstream_tls_authorities, upstream_tls_certificate, upstream_tls_key)
+    with console.reporting(as_json), _upstream(config, upstream, upstream_token, *tls) as node_above:
+        found = check_slot(
+            node_above,
+            options.from_hex("contract", contract, 20),
+            _slot(slot),
+            None if root is None else options.from_hex("root", root, 32),
         )
-        _answer(queued_json(queued), as_json)
+        _answer({"value": hex(found.value), "block": found.number, "state_root": found.root.hex()}, as_json)
 
 
 @app.command()
@@ -260,6 +335,16 @@ def _upstream(config: Path | None, *given: str | None) -> Upstream:
     """The upstream that the settings name, `upstream_flags` given."""
     _, settings = options.settings_of(config=config, more=options.upstream_flags(*given))
     return upstream_of(settings)
+
+
+def _slot(text: str) -> int:
+    try:
+        found = int(text, 0)
+    except ValueError:
+        found = -1
+    if not 0 <= found < 1 << 256:
+        raise ArgumentError("slot", repr(text), "a whole number below 2^256")
+    return found
 
 
 def _amount(text: str) -> int:

@@ -7,8 +7,12 @@ from typing import Any
 
 from supervm.tiers import console
 from supervm.tiers.node.limits import reason_name
+from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING
 from supervm.tiers.node.wallet import Queued
+from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.wallet.note_store import Note, NoteStore
+
+_STATES = {WAITING: "waiting", IN_BLOCK: "in block", REFUSED: "refused"}
 
 
 def queued_json(queued: Queued) -> dict[str, Any]:
@@ -20,6 +24,19 @@ def queued_json(queued: Queued) -> dict[str, Any]:
         "block": queued.number or None,
         "reason": reason_name(queued.reason) if queued.reason else None,
     }
+
+
+def sent_json(reply: pb.SubmitTransactionsReply) -> list[dict[str, Any]]:
+    """What a node says of transactions."""
+    return [
+        {
+            "hash": reply.hashes[32 * row : 32 * row + 32].hex(),
+            "state": _STATES[state],
+            "block": reply.numbers[row] or None,
+            "reason": reason_name(reply.reasons[row]) if reply.reasons[row] else None,
+        }
+        for row, state in enumerate(reply.states)
+    ]
 
 
 def balance_json(store: NoteStore) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -68,7 +69,8 @@ class FullNode:
 
     Args:
         folder: for the state, created if it is not there.
-        genesis: the genesis file; a state that has blocks already must have begun with the same.
+        genesis: the genesis file; a state that has blocks already must have begun with the same. It says, too, by which
+            fork's rules Ethereum transactions are executed, if any.
         config: of the engine.
         blocks: a directory of block files; None takes submitted blocks.
         keep_blocks: of which receipts and records are kept; 0 keeps all.
@@ -99,6 +101,7 @@ class FullNode:
             # It is read twice, for its content and for its hash, which of a pipe are not the same.
             raise ArgumentError("genesis", f"{genesis}, which is no file", "a genesis file")
         origin = read_workload(genesis)
+        config = replace(config, evm=origin.genesis.evm)
         # Blocks that are submitted, or packed here, need not be those that the genesis was made with.
         self._announced = origin.announced if blocks is not None else None
         if self._announced and config.signatures and not origin.parameters.signed:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from supervm.crypto.sparse_merkle import HASHES, verify_proof
 from supervm.tiers.node.databases import NUMBERS
@@ -12,6 +12,7 @@ from supervm.tiers.node.limits import LATER
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, request_of
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.wallet import OPEN, Account, Progress, Queued, Wallet
+from supervm.vm.evm.state.keys import storage_key
 from supervm.vm.outcomes import is_rejection
 
 AT_ONCE = 1_000
@@ -80,28 +81,64 @@ def check_accounts(wallet: Wallet, upstream: Upstream, root: bytes | None = None
     return found
 
 
+@dataclass(frozen=True)
+class Slot:
+    """What a slot of an EVM contract's storage holds at block `number`, under a state root."""
+
+    value: int
+    number: int
+    root: bytes
+
+
+def check_slot(upstream: Upstream, contract: bytes, slot: int, root: bytes | None = None) -> Slot:
+    """Have a slot of an EVM contract's storage proved.
+
+    Args:
+        contract: its address, 20 bytes.
+        slot: below 2^256.
+        root: as of `check_accounts`.
+
+    Raises: as `check_accounts`.
+    """
+    key = storage_key(contract, slot)
+    what = f"slot {slot} of {contract.hex()}"
+    value, number, stated = _proved(upstream, key, what, 32, root)
+    return Slot(int.from_bytes(value or b""), number, stated)
+
+
 def _checked(upstream: Upstream, address: bytes, root: bytes | None) -> tuple[Account, int, bytes]:
     """An account as it was proved, at which block and under which root."""
-    key = b"\0" + address
+    what = f"account {address.hex()}"
+    value, number, stated = _proved(upstream, b"\0" + address, what, 40, root)
+    whole = value or bytes(40)
+    nonce, balance = int.from_bytes(whole[:8]), int.from_bytes(whole[8:])
+    if nonce >= NUMBERS:  # no nonce gets there
+        raise _unproved(upstream, what, number)
+    return Account(address, nonce, balance, number, stated), number, stated
+
+
+def _proved(
+    upstream: Upstream, key: bytes, what: str, size: int, root: bytes | None
+) -> tuple[bytes | None, int, bytes]:
+    """The value of a key, of `size` bytes or absent, as it was proved; at which block and under which root."""
     reply = upstream.get_proof(key)
     value = reply.value if reply.HasField("value") else None
     if root is not None and reply.state_root != root:
         raise ProofRefused(
-            f"account {address.hex()}: the upstream is at block {reply.number} with root {reply.state_root.hex()}, "
+            f"{what}: the upstream is at block {reply.number} with root {reply.state_root.hex()}, "
             f"not at the trusted {root.hex()}; take the root of that block from where you trust it"
         )
     known = reply.hash_function in HASHES and len(reply.state_root) == 32 and reply.number < NUMBERS
     if (
         not known
         or not verify_proof(reply.state_root, key, value, reply.proof, hash=reply.hash_function)
-        or (value is not None and (len(value) != 40 or value[0] >= 0x80))  # no nonce gets there
+        or (value is not None and len(value) != size)
     ):
-        raise ProofRefused(
-            f"account {address.hex()}: the proof of block {reply.number} does not show what the upstream "
-            f"{upstream.address} says; do not trust it"
-        )
-    whole = value or bytes(40)
-    account = Account(
-        address, int.from_bytes(whole[:8]), int.from_bytes(whole[8:]), reply.number, reply.state_root
+        raise _unproved(upstream, what, reply.number)
+    return value, reply.number, reply.state_root
+
+
+def _unproved(upstream: Upstream, what: str, number: int) -> ProofRefused:
+    return ProofRefused(
+        f"{what}: the proof of block {number} does not show what the upstream {upstream.address} says; do not trust it"
     )
-    return account, reply.number, reply.state_root

@@ -15,6 +15,7 @@ from supervm.engine.arrays import amounts
 from supervm.engine.blocks.authentication import authenticate, check_proofs
 from supervm.engine.blocks.layout import intrinsic_gas
 from supervm.engine.config import OnVerified, Verifier
+from supervm.engine.ethereum.carried import most_prices
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.array_types import Bytes
 from supervm.vm.limits import GAS_LIMIT
@@ -107,14 +108,14 @@ def proof_check(batch: TransactionBatch, reasons: Bytes, verifier: Verifier | No
 
 
 def most_cost(batch: TransactionBatch) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """What the sender's balance must hold: value + gas limit × gas price, limbs (n, 4), and whether it reaches 2^256."""
+    """What the sender's balance must hold: value + gas limit × highest gas price, limbs (n, 4); whether it reaches 2^256."""
     return amounts.add(amounts.from_big_endian(batch.value), _most_fees(batch))
 
 
 def _most_fees(batch: TransactionBatch) -> NDArray[np.uint64]:
-    """Gas limit × gas price, limbs (n, 4); gas limits that no block takes count as the highest that one does."""
-    limit = np.minimum(batch.gas_limit, np.uint64(GAS_LIMIT))
-    low, high = (batch.gas_price & _LOW) * limit, (batch.gas_price >> _HALF) * limit
+    """Gas limit × highest gas price, limbs (n, 4); gas limits that no block takes count as the highest that one does."""
+    limit, price = np.minimum(batch.gas_limit, np.uint64(GAS_LIMIT)), most_prices(batch)
+    low, high = (price & _LOW) * limit, (price >> _HALF) * limit
     fees = np.zeros((len(batch), 4), np.uint64)
     fees[:, 0] = low + (high << _HALF)
     fees[:, 1] = (high >> _HALF) + (fees[:, 0] < low)

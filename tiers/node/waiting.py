@@ -4,7 +4,8 @@
 A transaction is *ready* if its nonce and those of its sender before it follow the account's without a gap, and the account
 holds what all of them may cost: value + gas limit × gas price, whatever they will use. Nothing but the sender's own
 transactions takes from its account (a contract moves its own money, and has no key), so a block of ready transactions, each
-sender's by nonce, has none that is rejected.
+sender's by nonce, has none that is rejected. Where the chain has Ethereum transactions, an account may let a contract's code
+act for it (EIP-7702); what that spends may get a later transaction of the account rejected.
 
 Ready ones are ranked by gas price, the highest first, and by arrival where prices are the same. A transaction counts with
 the lowest price, and the latest arrival, of its sender's up to it, since it cannot go before them. What is not ready ranks
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from supervm.engine.arrays import amounts
 from supervm.engine.blocks.layout import intrinsic_gas
-from supervm.engine.transactions.batch import TransactionBatch
+from supervm.engine.transactions.batch import Scheme, TransactionBatch
 from supervm.kernels.array_types import Flags
 from supervm.kernels.keys import KeyTable
 from supervm.kernels.work import Ragged
@@ -77,7 +78,7 @@ def rows_of(batch: TransactionBatch, sizes: Places, arrivals: Places, since: flo
     rows["nonce"], rows["price"], rows["bytes"] = batch.nonce, batch.gas_price, sizes
     intrinsic, _ = intrinsic_gas(batch)
     limit = np.minimum(batch.gas_limit, np.uint64(GAS_LIMIT))
-    is_call = np.diff(batch.entry.offsets) > 0
+    is_call = (np.diff(batch.entry.offsets) > 0) | (batch.scheme == Scheme.ETHEREUM)
     rows["gas"] = np.where(is_call, limit, np.minimum(limit, intrinsic + np.uint64(NEW_ACCOUNT)))
     cost, overflows = most_cost(batch)
     rows["cost"] = np.where(overflows[:, None], ~np.uint64(0), cost)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Accounts of a mobile node, L4, in SQLite: keys, transactions that were signed and wait, balances that were proved.
 
-Keys are Ed25519, made and used through `cryptography`, and stored as PKCS #8, encrypted where there is a passphrase. A
+Keys are Ed25519, of accounts that send Ethereum transactions secp256k1; they are made and used through `cryptography`, and
+stored as PKCS #8, encrypted where there is a passphrase. A
 transaction is queued before it is sent anywhere and known by its hash, so it may be sent as often as answers get lost.
 """
 
@@ -23,6 +24,7 @@ from supervm.engine.transactions.addresses import ed25519_addresses
 from supervm.engine.transactions.batch import DEFAULT_GAS_LIMIT, Scheme, TransactionBatch
 from supervm.engine.transactions.encoding import encode, signing_digests, transaction_hashes
 from supervm.kernels.errors import ArgumentError
+from supervm.tiers.node import ethereum_keys
 from supervm.tiers.node.databases import Database
 from supervm.tiers.node.errors import WalletError
 
@@ -118,17 +120,23 @@ class Wallet:
 
     # ---------------------------------------------------------------------------------------------- accounts
 
-    def create(self) -> bytes:
+    def create(self, *, ethereum: bool = False) -> bytes:
         """Make a key; the address of its account, 20 bytes.
+
+        Args:
+            ethereum: whether the account is to send Ethereum transactions.
 
         Raises:
             WalletError: `cryptography` is not installed, or the passphrase is not that of the first account.
         """
         library = _library()
         self.require_passphrase()
-        key = library.private.generate()
-        public = key.public_key().public_bytes(library.encoding.Raw, library.public_format.Raw)
-        address: bytes = ed25519_addresses(np.frombuffer(public, np.uint8)[None])[0].tobytes()
+        if ethereum:
+            key, address = ethereum_keys.new_key()
+        else:
+            key = library.private.generate()
+            public = key.public_key().public_bytes(library.encoding.Raw, library.public_format.Raw)
+            address = ed25519_addresses(np.frombuffer(public, np.uint8)[None])[0].tobytes()
         if self._passphrase is None:
             protection = library.plain()
         else:
@@ -192,6 +200,8 @@ class Wallet:
             ArgumentError: what no transaction can hold.
         """
         key = self._key(sender)
+        if ethereum_keys.is_one(key):
+            raise ArgumentError("sender", sender.hex(), "an account that sends no Ethereum transactions")
         if len(to) != 20:
             raise ArgumentError("to", f"{len(to)} bytes", "an address, 20 bytes")
         made: Messages | None = None
@@ -213,16 +223,63 @@ class Wallet:
             public = key.public_key().public_bytes(library.encoding.Raw, library.public_format.Raw)
             signature = public + key.sign(signing_digests(unsigned)[0].tobytes())
             batch = replace(unsigned, signature=Messages.of([signature]))
-            found = Queued(
-                transaction_hashes(batch)[0].tobytes(), sender, nonce, encode(batch)[0], Progress.QUEUED, 0, 0
-            )
+            found = self._queued(batch)
             if also is not None:
                 also(found.hash)
-            # One that was refused before may be signed again: it is the same, and takes its place at the end.
-            self._database.execute(
-                "INSERT OR REPLACE INTO transactions (hash, sender, nonce, data, state) VALUES (?, ?, ?, ?, ?)",
-                (found.hash, sender, nonce, found.data, found.state),
+        return found
+
+    def sends_ethereum(self, sender: bytes) -> bool:
+        """Whether an account sends Ethereum transactions.
+
+        Raises:
+            WalletError: no such account, or its key cannot be opened.
+        """
+        return ethereum_keys.is_one(self._key(sender))
+
+    def sign_ethereum(
+        self,
+        sender: bytes,
+        to: bytes | None,
+        *,
+        value: int = 0,
+        input: bytes = b"",
+        gas_limit: int = DEFAULT_GAS_LIMIT,
+        gas_price: int = 1,
+        chain_id: int = 1,
+    ) -> Queued:
+        """Sign an Ethereum transaction (EIP-1559) and queue it, with the nonce that follows those queued before.
+
+        Args:
+            to: None creates a contract, whose initcode is the input.
+
+        Raises:
+            WalletError: no such account, or its key cannot be opened.
+            ArgumentError: what no transaction can hold.
+        """
+        key = self._key(sender)
+        with self._database.transaction():
+            nonce = self._next_nonce(sender)
+            fields = {"value": value, "gas_limit": gas_limit, "gas_price": gas_price, "chain_id": chain_id}
+            # What is out of range is refused here, before anything is signed.
+            batch = TransactionBatch.of(
+                sender=sender, nonce=nonce, to=to or bytes(20), input=input, scheme=Scheme.ETHEREUM, **fields
             )
+            signed = ethereum_keys.signed(key, nonce=nonce, to=to or b"", input=input, **fields)
+            return self._queued(replace(batch, input=Messages.of([signed])))
+
+    def _queued(self, batch: TransactionBatch) -> Queued:
+        """Queue a signed transaction."""
+        hash, sender, nonce = (
+            transaction_hashes(batch)[0].tobytes(),
+            batch.sender[0].tobytes(),
+            int(batch.nonce[0]),
+        )
+        found = Queued(hash, sender, nonce, encode(batch)[0], Progress.QUEUED, 0, 0)
+        # One that was refused before may be signed again: it is the same, and takes its place at the end.
+        self._database.execute(
+            "INSERT OR REPLACE INTO transactions (hash, sender, nonce, data, state) VALUES (?, ?, ?, ?, ?)",
+            (found.hash, sender, nonce, found.data, found.state),
+        )
         return found
 
     def queue(self, states: Sequence[Progress] = tuple(Progress)) -> list[Queued]:

@@ -95,12 +95,14 @@ class Metrics:
         self._queues.labels(stage).set_function(depth)
 
     def block(self, result: BlockResult) -> None:
-        """A block became part of the state. Calls of pools are counted as of the privacy path."""
+        """A block became part of the state. Calls of pools are counted as of the privacy path, Ethereum transactions as of
+        the consensus path."""
         from supervm.engine.blocks.receipts import Path
 
         stats, receipts = result.stats, result.receipts
         taken = np.bincount(receipts.path[receipts.accepted], minlength=len(Path))
         taken[Path.PRIVACY] += taken[Path.POOL]
+        taken[Path.CONSENSUS] += taken[Path.EVM]
         for counter, count in zip(self._routing, taken[: len(PATHS)], strict=True):
             counter.inc(int(count))
         self._fast_ratio.set(stats.fast_target)
