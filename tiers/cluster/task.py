@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a task of the pool is. Work and answers are columns, tuples of NumPy arrays.
+
+A task's function is all that runs on a node. It is named by its module there, so that both sides must have the same
+sources (`digest.py`). An answer is believed after it was checked: of items that do not depend on each other a sample is
+computed again elsewhere (`take` says how rows are taken); other answers are checked where they arrive (`check`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from supervm.engine.scheduler.tasks import TaskType
+
+Columns: TypeAlias = "tuple[npt.NDArray[Any], ...]"
+Options: TypeAlias = "Mapping[str, Any]"
+
+NO_OPTIONS: Options = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of the table.
+
+    Args:
+        name: unique.
+        function: (columns, options) → columns; runs on a node, on its threads and backends. It does not write to its
+            columns, which lie in memory that is shared.
+        items: of these columns, what speed is counted in.
+        type: what it is, which says what it costs and where it may run.
+        take: the columns of these rows, int64 ascending, where items do not depend on each other and every column of an
+            answer has a row for each; None where they do.
+        check: whether an answer to these columns is right, with certainty or with high probability and in far less time
+            than it took: (columns, options, answer, random) → bool. None: of one share in `RECOMPUTED` another node is asked
+            for all of it.
+        example: typical columns of so many items, and their options: to warm a node and to measure it. None: neither is done
+            ahead.
+    """
+
+    name: str
+    function: Callable[[Columns, Options], Columns]
+    items: Callable[[Columns], int]
+    type: TaskType
+    take: Callable[[Columns, npt.NDArray[np.int64]], Columns] | None = None
+    check: Callable[[Columns, Options, Columns, np.random.Generator], bool] | None = None
+    example: Callable[[int], tuple[Columns, Options]] | None = None
+
+
+def size_of(columns: Columns) -> int:
+    """Bytes of all columns."""
+    return sum(column.nbytes for column in columns)
+
+
+def same(one: Columns, other: Columns) -> bool:
+    """Whether two answers are equal in number, shapes, dtypes and every byte."""
+    return len(one) == len(other) and all(
+        a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def take_rows(columns: Columns, rows: npt.NDArray[np.int64]) -> Columns:
+    """Of columns that all have a row for each item."""
+    return tuple(column[rows] for column in columns)
