@@ -8,19 +8,25 @@ import os
 import socket
 from contextlib import suppress
 
-# Ray reads these when it is imported.
+# Ray reads it when it is imported.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
-from ray._raylet import GcsClient
 
 from supervm.tiers.cluster.errors import NoCluster
 from supervm.tiers.cluster.nodes import NAMESPACE
 
 PATIENCE = 5.0
 """Seconds that an address may take to answer."""
+
+GLANCE = 1.0
+"""Seconds that a head which answered before may take to take a connection."""
+
+SETTINGS = b"\x04"
+"""The type of a frame of settings of HTTP/2."""
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
+"""The preface of a client, and its first frame: settings, without any."""
 
 
 def connect(address: str) -> None:
@@ -44,7 +50,7 @@ def connect(address: str) -> None:
             include_dashboard=False,
             configure_logging=False,
         )
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError, Exception) as error:
+    except Exception as error:  # Ray has no common base for them
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise NoCluster(
             address, f"{said}; this machine has to be one of its nodes: `supervm cluster join {address}`"
@@ -52,24 +58,46 @@ def connect(address: str) -> None:
 
 
 def reach(address: str) -> None:
-    """See that a cluster answers.
+    """See that something answers there as Ray's head does.
 
     Raises:
-        NoCluster: none does.
+        NoCluster: nothing does, or something else.
     """
     host, port = parse(address)
     try:
-        socket.create_connection((host, port), PATIENCE).close()
+        with socket.create_connection((host, port), PATIENCE) as connection:
+            speaks = _speaks_http2(connection)
     except OSError as error:
+        why = error.strerror or str(error)
         raise NoCluster(
-            address,
-            f"nothing answers ({error.strerror or error}); `supervm cluster start` begins a cluster there",
+            address, f"nothing answers ({why}); `supervm cluster start` begins a cluster there"
         ) from None
+    if not speaks:
+        raise NoCluster(address, "what answers there is no head of a Ray cluster")
+
+
+def answers(address: str) -> bool:
+    """Whether a head takes connections now: whoever asks Ray for what the head knows waits, and ends, without one."""
     try:
-        GcsClient(address=f"{host}:{port}").check_alive([], timeout=PATIENCE)
-    except Exception as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise NoCluster(address, f"what answers there is no Ray cluster of this version ({said})") from None
+        socket.create_connection(parse(address), GLANCE).close()
+    except OSError:
+        return False
+    return True
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Whether it answers the preface of HTTP/2 with a frame of settings (RFC 9113, section 3.4), as gRPC does.
+
+    Ray itself tries for forty seconds before it says that something is no head. Under TLS it has to.
+    """
+    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+        return True
+    connection.settimeout(PATIENCE)
+    connection.sendall(PREFACE)
+    try:
+        return connection.recv(9)[3:4] == SETTINGS
+    except OSError:
+        return False
 
 
 def parse(address: str) -> tuple[str, int]:

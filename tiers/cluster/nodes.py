@@ -30,6 +30,9 @@ SAMPLES = "samples"
 START_SECONDS = 120.0
 """How long an actor may take to come up: it loads the libraries, and asks for its GPUs."""
 
+AGAIN_SECONDS = 0.5
+"""After an actor died: until the head knows it, its name leads to the dead one."""
+
 DAMPING = 0.3
 """How far one share moves what is known of a node's speed."""
 
@@ -70,7 +73,7 @@ class Node:
     _warm: set[str] = field(default_factory=set)
     _actor: Any = None
     _asked: Any = None
-    _since: float = 0.0
+    _since: float = -AGAIN_SECONDS
 
     @property
     def usable(self) -> bool:
@@ -113,7 +116,8 @@ class Node:
         if self.state is not State.STARTING:
             return
         if self._asked is None:
-            self.start()
+            if time.monotonic() - self._since > AGAIN_SECONDS:
+                self.start()
             return
         ready, _ = ray.wait([self._asked], timeout=0)
         if not ready:
@@ -142,6 +146,7 @@ class Node:
         """Its actor has died, or does not answer: three times within a minute open the circuit."""
         self.breaker.failure("actor", first_line(error))
         self.state, self.trouble, self._asked = State.STARTING, first_line(error), None
+        self._since = time.monotonic()
         self._warm.clear()
 
     def gone(self) -> None:

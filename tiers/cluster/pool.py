@@ -128,6 +128,8 @@ class Pool:
         moment = time.monotonic()
         if now or moment - self._looked > LOOK_SECONDS:
             self._looked = moment
+            if not connecting.answers(self.address):
+                return  # the head restarts; actors go on without it
             found = found_in_cluster()
             for identity, (name, resources) in found.items():
                 if identity not in self._nodes and resources.get("CPU", 0) >= 1:

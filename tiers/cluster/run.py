@@ -60,6 +60,7 @@ class Share:
         items: of it.
         place: object in the store, once it was handed out.
         failures: how often it failed.
+        blamed: nodes on which its task raised something.
         flights: where it is computed now.
         done: whether its answer has been taken.
         parent: the share that it is a half of.
@@ -71,6 +72,7 @@ class Share:
     items: int
     place: Any = None
     failures: int = 0
+    blamed: set[Node] = field(default_factory=set)
     flights: list[Flight] = field(default_factory=list)
     done: bool = False
     parent: Share | None = None
@@ -297,6 +299,8 @@ class Run:
     def _stands(self, share: Share, answer: Columns, node: Node) -> Iterator[Share]:
         share.done, share.answer = True, answer
         self._answered.setdefault(node, set()).add(share.index)
+        for failed in share.blamed - {node}:
+            failed.breaker.failure(self._task.name, "it failed at what another node did")
         parent = share.parent
         if parent is None:
             yield share
@@ -314,13 +318,15 @@ class Run:
             self._waiting.appendleft(share)
 
     def _failed(self, flight: Flight, error: Exception) -> None:
-        """A share brought no answer: blame its node, or the share itself."""
-        share = flight.share
-        cause = getattr(error, "cause", None)
+        """A share brought no answer: its actor died, or its task raised something.
+
+        What a task raises is held against the node once another one has computed the share.
+        """
+        share, cause = flight.share, getattr(error, "cause", None)
         if isinstance(cause, SupervmError) and isinstance(cause, (ValueError, LookupError)):
             raise cause from None  # wrong work, wherever it is computed
         if isinstance(error, ray.exceptions.RayTaskError):
-            flight.node.breaker.failure(self._task.name, first_line(cause or error))
+            share.blamed.add(flight.node)
         else:
             self._pool.lost(flight.node, error)
         if share.done:
@@ -328,7 +334,8 @@ class Run:
         share.failures += 1
         if share.failures >= TRIES:
             raise ShareFailed(self._task.name, share.index, first_line(cause or error)) from error
-        short = isinstance(cause, MemoryError) or "memory" in str(error).lower()
+        # Ray's words for a worker that was killed name the lack of memory as a cause.
+        short = isinstance(cause, MemoryError) or (cause is None and "memory" in str(error).lower())
         if short and self._task.take is not None and share.items > SMALLEST and not share.flights:
             self._halve(share)
         else:
@@ -339,7 +346,7 @@ class Run:
         middle = share.items // 2
         for start, stop in ((0, middle), (middle, share.items)):
             columns = self._task.take(share.columns, np.arange(start, stop))
-            half = Share(share.index, columns, stop - start, parent=share, failures=share.failures)
+            half = Share(share.index, columns, stop - start, parent=share)
             share.halves.append(half)
         self._waiting.extendleft(reversed(share.halves))
 

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster of two nodes of one core each, started once, whose head keeps what it knows on disk; further nodes on demand."""
+
+from __future__ import annotations
+
+import gc
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cluster_faults
+import pytest
+
+from supervm.tiers.cluster.pool import Pool
+
+PATIENCE = 120.0
+"""Seconds for an actor to come up on a busy machine."""
+
+STORE = 80 << 20
+"""Bytes of the object store of each node: little more than the least that Ray takes."""
+
+
+class TestCluster:
+    """Ray's own cluster for tests.
+
+    Args:
+        cluster: Ray's.
+    """
+
+    __test__ = False
+
+    def __init__(self, cluster: Any) -> None:
+        self.cluster, self.address = cluster, cluster.address
+
+    def add(self, cores: int = 1) -> Any:
+        """One more node."""
+        return self.cluster.add_node(num_cpus=cores, object_store_memory=STORE)
+
+    def all_of(self, pool: Pool, count: int) -> Pool:
+        """A pool whose nodes are all there, however often one of them was killed before."""
+        until = time.monotonic() + PATIENCE
+        while len(pool.usable()) != count:
+            assert time.monotonic() < until, pool.nodes()
+            time.sleep(0.05)
+            pool.look()
+        return pool
+
+    def kill(self, node: Any) -> None:
+        """Kill a node with all its processes."""
+        self.cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
+    """Two nodes of one core; this process is connected to neither yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_gcs_storage", "rocksdb")
+        patch.setenv("RAY_gcs_storage_path", str(tmp_path_factory.mktemp("head")))
+        patch.setenv("PYTHONPATH", str(Path(cluster_faults.__file__).parent))  # the tasks of these tests
+        from ray.cluster_utils import Cluster
+
+        started = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False},
+        )
+        try:
+            made = TestCluster(started)
+            made.add()
+            yield made
+        finally:
+            import ray
+
+            ray.shutdown()
+            started.shutdown()
+            with warnings.catch_warnings():  # Ray leaves sockets to the collector
+                warnings.simplefilter("ignore", ResourceWarning)
+                del started, made
+                gc.collect()
+
+
+@pytest.fixture(scope="session")
+def connected(cluster: TestCluster) -> Iterator[Pool]:
+    """The pool of this process."""
+    with Pool.connect(cluster.address) as pool:
+        yield pool
+
+
+@pytest.fixture
+def pool(connected: Pool, cluster: TestCluster) -> Pool:
+    """Both nodes, with closed circuits and nothing known of their speed."""
+    return cluster.all_of(Pool.connect(cluster.address), 2)
