@@ -47,6 +47,7 @@ COMMANDS = {
     "node": "Run a node of this machine's tier until a signal stops it.",
     "shard": "Split a state over shards, and run blocks on all of them.",
     "wallet": "Hold notes of a shielded pool: shield, send, unshield, and look.",
+    "cluster": "Start, join, show or stop a cluster: machines that compute together, on Ray.",
     "bench": "Measure operations beside the libraries that people use today.",
     "status": "Summarise this machine: tier, threads, backends, compiled kernels, versions.",
 }

@@ -22,11 +22,19 @@ EXTRAS = {
         "uvloop",
     ),
     "wallet": ("cryptography",),
+    "cluster": ("ray",),
     "bench": ("coincurve", "h2", "matplotlib"),
 }
 """Extras of the project, and what each brings, by the names that are imported."""
 
-FOR_COMMANDS = {"node": "node", "shard": "node", "serve": "service", "contract": "engine", "run": "engine"}
+FOR_COMMANDS = {
+    "node": "node",
+    "shard": "node",
+    "serve": "service",
+    "contract": "engine",
+    "run": "engine",
+    "cluster": "cluster",
+}
 """Commands that need an extra as a whole: `node` is `engine` and `service`."""
 
 

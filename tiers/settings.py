@@ -111,6 +111,7 @@ class Settings:
     node_inbox_sender_transactions: int
     node_inbox_sender_bytes: int
     node_inbox_sender_gap: int
+    cluster_address: str
     log_level: str
     log_format: str
     traces_endpoint: str

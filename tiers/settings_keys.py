@@ -471,6 +471,7 @@ KEYS = (
     Key("node.inbox.sender.transactions", Count(1), "of one sender that wait, at most"),
     Key("node.inbox.sender.bytes", ByteCount(1 << 20), "of them, at most"),
     Key("node.inbox.sender.gap", Count(1), "a nonce this far ahead of the account's is refused"),
+    Key("cluster.address", Address(), "the head of the cluster that batches are computed on", "--cluster"),
     Key("log.level", Choice(LOG_LEVELS), "the least that a running process logs"),
     Key("log.format", Choice(LOG_FORMATS), "lines of JSON, or of text for people"),
     Key("traces.endpoint", Endpoint(), "an OTLP collector for traces; needs supervm-engine[traces]"),

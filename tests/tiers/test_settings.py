@@ -79,6 +79,7 @@ def test_flag_before_variable_before_file_before_profile(tmp_path: Path) -> None
         "memory.budget": {"value": 16 << 30, "origin": "profile l2_miner.toml"},
         "storage.engine": {"value": "rocksdb", "origin": "profile l2_miner.toml"},
         "storage.blocks": {"value": 10_000, "origin": "profile l2_miner.toml"},
+        "cluster.address": {"value": "off", "origin": "profile l2_miner.toml"},
         "log.level": {"value": "info", "origin": "profile l2_miner.toml"},
         "log.format": {"value": "json", "origin": "profile l2_miner.toml"},
         "traces.endpoint": {"value": "", "origin": "profile l2_miner.toml"},

@@ -5,22 +5,29 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import socket
 from contextlib import suppress
+from typing import Any
 
 # Ray reads it when it is imported.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+from ray._raylet import GcsClient
 
-from supervm.tiers.cluster.errors import NoCluster
-from supervm.tiers.cluster.nodes import NAMESPACE
+from supervm.tiers.cluster.errors import NoCluster, NodeRefused
+from supervm.tiers.cluster.nodes import NAMESPACE, first_line
+from supervm.tiers.cluster.worker import sources
 
 PATIENCE = 5.0
 """Seconds that an address may take to answer."""
 
 GLANCE = 1.0
 """Seconds that a head which answered before may take to take a connection."""
+
+SOURCES = b"sources"
+"""The key of our digest in the head's own store."""
 
 SETTINGS = b"\x04"
 """The type of a frame of settings of HTTP/2."""
@@ -74,6 +81,36 @@ def reach(address: str) -> None:
         ) from None
     if not speaks:
         raise NoCluster(address, "what answers there is no head of a Ray cluster")
+
+
+def note_sources(address: str) -> None:
+    """Leave our digest at the head, where nobody has left one: who joins compares it with its own."""
+    _head(address).internal_kv_put(SOURCES, sources().encode(), False, NAMESPACE.encode(), PATIENCE)
+
+
+def require_same_sources(address: str) -> None:
+    """Compare our digest with the one at the head; a head that `supervm cluster start` did not begin has none.
+
+    Raises:
+        NodeRefused: they differ.
+        NoCluster: the head is of another version of Ray.
+    """
+    theirs = _head(address).internal_kv_get(SOURCES, NAMESPACE.encode(), PATIENCE)
+    if theirs is not None and theirs.decode() != sources():
+        raise NodeRefused(
+            platform.node(),
+            f"its sources are {sources()}, those of the cluster at {address} are {theirs.decode()}: install the "
+            "same version here",
+        )
+
+
+def _head(address: str) -> Any:
+    try:
+        return GcsClient(address="{}:{}".format(*parse(address)))
+    except Exception as error:  # Ray has no common base for them
+        raise NoCluster(
+            address, f"{first_line(error)}; is it of this version of Ray, {ray.__version__}?"
+        ) from None
 
 
 def answers(address: str) -> bool:

@@ -33,6 +33,12 @@ RECHECK = 0.01
 STORE_SHARE = 4
 """Work in flight takes at most one part in so many of the smallest object store."""
 
+THREAD_ITEMS, GPU_ITEMS = 1 << 13, 1 << 18
+"""Items of a share for each thread of a node, and of one with a GPU: a tenth of a second of signatures."""
+
+GRACE_SECONDS = 10.0
+"""How long others are waited for when one node is ready; they are taken up when they come."""
+
 LOOK_SECONDS = 1.0
 """Between looks at which machines the cluster has."""
 
@@ -89,6 +95,8 @@ class Pool:
         while any(node.state is State.STARTING for node in pool._nodes.values()) and time.monotonic() < until:
             time.sleep(0.02)
             pool.look()
+            if pool.usable():
+                until = min(until, time.monotonic() + GRACE_SECONDS)
         if not pool.usable():
             raise NoNodeLeft(pool.troubles())
         return pool
@@ -191,6 +199,13 @@ class Pool:
         Raises: as `run`.
         """
         return self._planner.compute(self.task(task), columns, options)
+
+    def share_items(self) -> int:
+        """Items of a share that is small for every node and not too small for the largest."""
+        abouts = [node.about for node in self.usable() if node.about is not None]
+        if any(about.gpus for about in abouts):
+            return GPU_ITEMS
+        return THREAD_ITEMS * max((about.threads for about in abouts), default=1)
 
     def models(self, task: Task | str) -> dict[str, CostModel]:
         """What the task costs here ('') and on each node by name, transfer included; measured at the first call."""

@@ -70,6 +70,11 @@ UpstreamCertificate = Annotated[
 ]
 UpstreamKey = Annotated[str | None, typer.Option("--upstream-tls-key", help="A PEM file of its key.")]
 
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", help="Compute on the cluster whose head is at this HOST:PORT; off for here."),
+]
+
 
 def groth16_flags(side: str, keys: str | None, allow_test_keys: bool) -> dict[str, str | None]:
     """The settings that these options of a `service` or `node` are."""

@@ -47,7 +47,8 @@ def verify(
         Path | None,
         typer.Argument(
             metavar="FILE",
-            help="JSON Lines, Parquet or Arrow IPC (file or stream); - is standard input. Not with --proof.",
+            help="JSON Lines, Parquet or Arrow IPC (file or stream); - is standard input; with --cluster a folder "
+            "of them too. Not with --proof.",
             allow_dash=True,
         ),
     ] = None,
@@ -72,7 +73,8 @@ def verify(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Write the verdicts here: text, or a column if the name ends in .parquet or .arrow."
+            help="Write the verdicts here: text, or a column if the name ends in .parquet or .arrow. With "
+            "--cluster a folder, which a run that was stopped goes on with."
         ),
     ] = None,
     allow_empty: Annotated[
@@ -85,6 +87,7 @@ def verify(
     backend: options.Backend = None,
     strategy: options.Strategy = None,
     batch: options.Batch = None,
+    cluster: options.Cluster = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Verify a file of signatures, of Groth16 proofs or of blobs; or one proof.
@@ -95,7 +98,8 @@ def verify(
     0 invalid, -1 malformed. Exit code 1 if any is not 1, 2 if the file is broken or has no row.
     """
     with console.reporting(as_json):
-        hardware, settings = options.settings_of(tier, config, threads, backend, batch, strategy)
+        more = {"cluster.address": cluster}
+        hardware, settings = options.settings_of(tier, config, threads, backend, batch, strategy, more)
         if file is None:
             _verify_one(settings, hardware, key, proof, public, allow_test_key, as_json=as_json)
         if proof is not None or public is not None:
@@ -103,6 +107,11 @@ def verify(
         if key is not None and kzg_setup is not None:
             raise UsageError("--key is for proofs and --kzg-setup for blobs: give one of them")
         rules = {"rule": rule.value, "low_s": low_s, "suite": bls_suite.value, "tag": bls_tag}
+        if settings.cluster_address != "off" and key is None and kzg_setup is None:
+            from supervm.tiers.commands.verify_cluster import verify_on_cluster  # it loads Ray
+
+            pipeline = verify_pipeline(settings, hardware, **rules)
+            verify_on_cluster(settings, pipeline, file, output, rules, failures, allow_empty, as_json)
         pipeline = _pipeline(settings, hardware, key, kzg_setup, allow_test_key, **rules)
         summary = Summary(failures)
         with console.progress_line() as line:

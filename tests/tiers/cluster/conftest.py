@@ -81,14 +81,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
                 gc.collect()
 
 
-@pytest.fixture(scope="session")
-def connected(cluster: TestCluster) -> Iterator[Pool]:
-    """The pool of this process."""
-    with Pool.connect(cluster.address) as pool:
-        yield pool
-
-
 @pytest.fixture
-def pool(connected: Pool, cluster: TestCluster) -> Pool:
+def pool(cluster: TestCluster) -> Pool:
     """Both nodes, with closed circuits and nothing known of their speed."""
     return cluster.all_of(Pool.connect(cluster.address), 2)
