@@ -184,8 +184,17 @@ def scheduling(settings: Settings, hardware: Hardware) -> AbstractContextManager
 
     Raises:
         BackendUnavailable: the strategy asks for a GPU and there is none.
+        NoCluster: the settings name a cluster and none is there.
     """
-    return scheduler(settings, hardware) if settings.backend == "auto" else nullcontext()
+    if settings.backend != "auto":
+        return nullcontext()
+    local = scheduler(settings, hardware)
+    if settings.cluster_address == "off":
+        return local
+    from supervm.tiers.cluster.executor import ClusterScheduler  # it loads Ray
+    from supervm.tiers.cluster.pool import Pool
+
+    return ClusterScheduler(local, Pool.connect(settings.cluster_address))
 
 
 def scheduler(settings: Settings, hardware: Hardware, *, all_cpu_backends: bool = False) -> Scheduler:

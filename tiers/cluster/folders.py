@@ -233,10 +233,10 @@ class FolderRun:
                     number = row // PART_ROWS
                     key = name, number
                     stop = min(len(rows), start + self._share, start + (number + 1) * PART_ROWS - row)
+                    if row % PART_ROWS == 0:
+                        self._close((name, number - 1))
                     if key not in self.finished:
-                        if key not in self._parts:
-                            self._close((name, number - 1))
-                            self._parts[key] = _Part(number * PART_ROWS)
+                        self._parts.setdefault(key, _Part(number * PART_ROWS))
                         piece = _slice(rows, start, stop)
                         yield columns_of(piece), key, Labels(piece.numbers, piece.scheme)
                     row += stop - start

@@ -74,7 +74,8 @@ class NodeWorker:
         from supervm.tiers.settings import load
 
         hardware = detect()
-        settings = load(hardware, flags={"workers": cores} if cores else None)
+        # The cores are Ray's, and what is sent here stays here.
+        settings = load(hardware, flags={"workers": cores or None, "cluster.address": "off"})
         count = threads(settings, hardware)
         set_threads(count)
         self._scheduling = scheduling(settings, hardware)

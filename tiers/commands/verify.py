@@ -100,6 +100,10 @@ def verify(
     with console.reporting(as_json):
         more = {"cluster.address": cluster}
         hardware, settings = options.settings_of(tier, config, threads, backend, batch, strategy, more)
+        if cluster not in (None, "off") and (file is None or key is not None or kzg_setup is not None):
+            raise UsageError(
+                "--cluster verifies a FILE or folder of signatures: leave it out for proofs and blobs"
+            )
         if file is None:
             _verify_one(settings, hardware, key, proof, public, allow_test_key, as_json=as_json)
         if proof is not None or public is not None:

@@ -87,8 +87,11 @@ def test_a_run_that_was_stopped_goes_on(
 ) -> None:
     output = tmp_path / "verdicts"
 
+    def files() -> list[Path]:
+        return [path for path in output.rglob("*") if path.is_file()]
+
     def stop_when_some_are_done(fraction: float, rows: int) -> None:
-        if len(list(output.rglob("*.parquet"))) >= 2:
+        if len(files()) >= 2:
             raise KeyboardInterrupt
 
     options: dict[str, Any] = {"recheck": 0.01, "share_rows": 5}
@@ -97,9 +100,9 @@ def test_a_run_that_was_stopped_goes_on(
     )
     with pytest.raises(KeyboardInterrupt):
         stopped.run()
-    kept = {path: path.stat().st_mtime_ns for path in output.rglob("*.parquet")}
+    kept = {path: path.stat().st_mtime_ns for path in files()}
     assert 2 <= len(kept) < 6
-    assert not [path for path in output.rglob("*") if path.is_file() and path not in kept]
+    assert {path.suffix for path in kept} == {".parquet"}
     rows: list[int] = []
     second = FolderRun(
         pool, files_of(folder), opened, RULES, output, progress=lambda _, done: rows.append(done), **options
@@ -174,6 +177,7 @@ def test_verdicts_of_another_run_are_not_gone_on_with(
         (("-",), "found standard input"),
         (("missing",), "neither a file nor a folder"),
         ((".",), "no file of signatures in it"),
+        (("file", "--key", "key.json"), "leave it out for proofs"),
     ],
 )
 def test_what_cannot_be_verified_is_named(
