@@ -29,7 +29,7 @@ from supervm.engine.ethereum.encoding import encoded_transactions
 from supervm.engine.ethereum.first_block import FIRST_BLOCK, FIRST_PRE_STATE
 from supervm.engine.ethereum.header import Claim, check_header
 from supervm.engine.ethereum.pre_state import decode_pre_state
-from supervm.engine.ethereum.replay.report import BlockReport, Finding, ReplayReport, WholeBlock
+from supervm.engine.ethereum.replay.report import BlockReport, Finding, Link, ReplayReport, WholeBlock
 from supervm.engine.ethereum.replay.sequential import execute_sequential
 from supervm.engine.ethereum.replay.transfers import Executed, Outcome, Transfers, balance_movements
 from supervm.engine.ethereum.replay.waves import execute_waves
@@ -79,6 +79,21 @@ def replay(
         InputFileError: a file that cannot be used; nothing is reported then.
         BackendUnavailable: the named backend cannot recover signatures here.
     """
+    return linked(replay_part(paths, whole=whole, threads=threads, backend=backend, progress=progress))
+
+
+def replay_part(
+    paths: Iterable[Path | str],
+    *,
+    whole: Callable[[Witness, Recovered, Bytes], WholeBlock | None] | None = None,
+    threads: int | None = None,
+    backend: str = "auto",
+    progress: Progress | None = None,
+) -> ReplayReport:
+    """Some of the blocks of a replay, whose parents may be among the others: `linked` looks for them when all are there.
+
+    Arguments and errors as `replay`.
+    """
     folders = list(paths)
     tell = progress or (lambda what, done, total: None)
     with _using(threads):
@@ -91,7 +106,6 @@ def replay(
         for group in _groups(folders):
             for done in run.replay_group(group):
                 tell("replaying blocks", done, len(folders))
-        run.link()
         return ReplayReport(
             run.blocks,
             run.signatures,
@@ -100,7 +114,24 @@ def replay(
             run.problems,
             run.notes,
             run.trace,
+            run.links,
         )
+
+
+def linked(report: ReplayReport) -> ReplayReport:
+    """The report with whether each block whose parent is among the blocks names its hash, in whatever order they stand."""
+    known: dict[int, list[bytes]] = {}
+    for link in report.links:
+        known.setdefault(link.number, []).append(link.hash)
+    blocks, problems = list(report.blocks), list(report.problems)
+    for place, link in enumerate(report.links):
+        parents = known.get(link.number - 1)
+        if not parents:
+            continue
+        if link.parent not in parents:
+            problems.append(Finding(link.number, None, "parentHash", _shown(parents[0]), _shown(link.parent)))
+        blocks[place] = replace(blocks[place], parent_ok=link.parent in parents)
+    return replace(report, blocks=blocks, problems=problems)
 
 
 def warm(backend: str = "auto") -> None:
@@ -123,8 +154,7 @@ class _Run:
         self.notes: list[Finding] = []
         self.signatures = 0
         self.recovery_seconds = 0.0
-        self.links: list[tuple[EthereumBlock, bytes]] = []
-        """Of each block its header's hash, as computed."""
+        self.links: list[Link] = []
         self.whole: Callable[[Witness, Recovered, Bytes], WholeBlock | None] | None = None
         self.trace: list[dict[str, Any]] = []
 
@@ -148,7 +178,7 @@ class _Run:
         if not root_ok:
             self._problem(block, None, "transactions root", _hex(root), _hex(block.transactions_root))
         claims = check_header(block.header, block.hash.tobytes())
-        self.links.append((block, claims[0].found or b""))
+        self.links.append(Link(block.number, claims[0].found or b"", block.header.fields["parentHash"]))
         hash_ok, uncles_ok, withdrawals_ok = (self._check_claim(block, claim) for claim in claims)
         movements = balance_movements(block, recovered, state)
         offsets, keys = movements.keys()
@@ -204,20 +234,6 @@ class _Run:
         if claim.ok is False:
             self._problem(block, None, claim.field, _shown(claim.found), _shown(claim.stated))
         return claim.ok
-
-    def link(self) -> None:
-        """Whether each block whose parent is among the blocks names its hash, in whatever order they were given."""
-        known: dict[int, list[bytes]] = {}
-        for block, digest in self.links:
-            known.setdefault(block.number, []).append(digest)
-        for place, (block, _) in enumerate(self.links):
-            parents = known.get(block.number - 1)
-            if not parents:
-                continue
-            named = block.header.fields["parentHash"]
-            if named not in parents:
-                self._problem(block, None, "parentHash", _shown(parents[0]), _shown(named))
-            self.blocks[place] = replace(self.blocks[place], parent_ok=named in parents)
 
     def _check_senders(self, block: EthereumBlock, recovered: Recovered) -> int:
         claimed = block.transactions.claimed_sender

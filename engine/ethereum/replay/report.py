@@ -136,6 +136,21 @@ class BlockReport:
 
 
 @dataclass(frozen=True)
+class Link:
+    """What joins a block to the one before.
+
+    Args:
+        number: its number.
+        hash: of its header, as computed; empty where it could not be.
+        parent: the hash that it names.
+    """
+
+    number: int
+    hash: bytes
+    parent: bytes
+
+
+@dataclass(frozen=True)
 class ReplayReport:
     """All blocks.
 
@@ -148,6 +163,7 @@ class ReplayReport:
         notes: transfers that failed and nonces that do not match. The blocks are not wrong for these: a
             replay without contract code knows only a part of the state.
         trace: of the transaction that was to be traced, one line an opcode and one for its end.
+        links: of each block, in the order of `blocks`.
     """
 
     blocks: list[BlockReport]
@@ -157,6 +173,7 @@ class ReplayReport:
     problems: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
     trace: list[dict[str, Any]] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:

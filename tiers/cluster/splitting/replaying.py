@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The replay of blocks by ranges: nodes verify and replay whole blocks, whoever asked joins what they found.
+
+A block is sent as its files are, with everything that its replay needs; what blocks say of each other, the hashes of their
+parents, is compared when all are there. The files of codes and of block hashes travel once.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from supervm.crypto.messages import Messages
+from supervm.engine.errors import InputFileError
+from supervm.engine.ethereum.replay.replay import Progress, linked, replay_part
+from supervm.engine.ethereum.replay.report import ReplayReport
+from supervm.engine.ethereum.wire import read
+from supervm.engine.ethereum.witness import WitnessJson
+from supervm.engine.evm.whole_blocks import WholeBlocks
+from supervm.engine.scheduler.tasks import TaskType
+from supervm.kernels.threads import get_threads
+from supervm.tiers.cluster.splitting.parts import Held, Runner, kept
+from supervm.tiers.cluster.task import Columns, Options, Task
+
+TASK = "ethereum.replay"
+
+PART_BLOCKS, PART_BYTES = 16, 8 << 20
+"""Of a range: blocks at most, and the bytes after which it ends."""
+
+
+def replay(
+    run: Runner,
+    paths: Iterable[Path | str],
+    *,
+    codes: Path | None = None,
+    block_hashes: Path | None = None,
+    trace: bytes | None = None,
+    progress: Progress | None = None,
+    part_blocks: int = PART_BLOCKS,
+) -> ReplayReport:
+    """As `supervm.engine.ethereum.replay.replay.replay`, by a runner; `recovery_seconds` is the time of the whole replay.
+
+    Args:
+        run: has the ranges replayed.
+        paths: as there.
+        codes, block_hashes, trace: as `WholeBlocks` takes them.
+        progress: told what has been done.
+        part_blocks: of a range, at most.
+
+    Raises:
+        InputFileError: a file that cannot be used; nothing is reported then.
+    """
+    places = list(paths)
+    tell: Progress = progress or (lambda what, done, total: None)
+    began, done = time.perf_counter(), 0
+    given = [np.frombuffer(b"" if path is None else read(path), np.uint8) for path in (codes, block_hashes)]
+    options = {
+        "files": run.hold(tuple(given)),
+        "codes": None if codes is None else str(codes),
+        "block_hashes": None if block_hashes is None else str(block_hashes),
+        "trace": None if trace is None else trace.hex(),
+    }
+    tell("replaying blocks", 0, len(places))
+    found: dict[int, ReplayReport] = {}
+    for index, answer in run.run(TASK, _ranges(places, part_blocks), options):
+        found[index] = msgspec.json.decode(answer[0].tobytes(), type=ReplayReport)
+        done += len(found[index].blocks)
+        tell("replaying blocks", done, len(places))
+    return linked(_joined([found[index] for index in sorted(found)], time.perf_counter() - began))
+
+
+def _joined(parts: Sequence[ReplayReport], seconds: float) -> ReplayReport:
+    def together(name: str) -> list[Any]:
+        return [each for part in parts for each in getattr(part, name)]
+
+    return ReplayReport(
+        blocks=together("blocks"),
+        signatures=sum(part.signatures for part in parts),
+        recovery_seconds=seconds,
+        seconds=seconds,
+        problems=together("problems"),
+        notes=together("notes"),
+        trace=together("trace"),
+        links=together("links"),
+    )
+
+
+def _ranges(paths: Sequence[Path | str], most: int) -> Iterator[Columns]:
+    """Columns of each range: its files as data and offsets, and their names, JSON: [block's path, [file's name …]] …"""
+    names: list[tuple[str, list[str]]] = []
+    files: list[bytes] = []
+    size = 0
+    for path in paths:
+        block = _files_of(Path(path))
+        names.append((str(path), list(block)))
+        files += block.values()
+        size += sum(map(len, block.values()))
+        if len(names) >= most or size >= PART_BYTES:
+            yield _range(names, files)
+            names, files, size = [], [], 0
+    if names:
+        yield _range(names, files)
+
+
+def _range(names: list[tuple[str, list[str]]], files: list[bytes]) -> Columns:
+    packed = Messages.of(files)
+    return packed.data, packed.offsets, np.frombuffer(json.dumps(names).encode(), np.uint8)
+
+
+def _files_of(path: Path) -> dict[str, bytes]:
+    """Contents of a block's files by their names in its folder; of one file, which has all its parts, by ''."""
+    if not path.is_dir():
+        return {"": read(path)}
+    parts = [(f"{part.name}.json", part.required) for part in msgspec.structs.fields(WitnessJson)]
+    return {name: read(path / name) for name, needed in parts if needed or (path / name).exists()}
+
+
+def _replay(columns: Columns, options: Options) -> Columns:
+    data, offsets, names = columns
+    files = iter(Messages.of((data, offsets)))
+    listed = json.loads(names.tobytes())
+    with tempfile.TemporaryDirectory(prefix="supervm-replay-") as folder:
+        places: dict[str, str] = {}
+        for number, (path, parts) in enumerate(listed):
+            place = Path(folder) / str(number)
+            if parts != [""]:
+                place.mkdir()
+            for part in parts:
+                (place / part if part else place).write_bytes(next(files))
+            places[str(place)] = path
+        with _errors_of(places):
+            report = replay_part(list(places), whole=_whole(options))
+    plain = replace(report, seconds=0.0, recovery_seconds=0.0)  # two nodes' answers are compared
+    return (np.frombuffer(msgspec.json.encode(plain), np.uint8),)
+
+
+def _whole(options: Options) -> WholeBlocks:
+    held: Held = options["files"]
+    trace = options["trace"]
+
+    def make(given: Columns) -> WholeBlocks:
+        with tempfile.TemporaryDirectory(prefix="supervm-replay-") as folder:
+            paths: dict[str, Path] = {}
+            places: dict[str, str] = {}
+            for name, content in zip(("codes", "block_hashes"), given, strict=True):
+                if options[name] is not None:
+                    # What the name ends in says whether it is compressed.
+                    paths[name] = Path(folder) / f"{name}{Path(options[name]).suffix}"
+                    paths[name].write_bytes(content.tobytes())
+                    places[str(paths[name])] = options[name]
+            with _errors_of(places):
+                found = None if trace is None else bytes.fromhex(trace)
+                return WholeBlocks(**paths, trace=found, threads=get_threads())
+
+    return kept(held, make, TASK, str(options["codes"]), str(options["block_hashes"]), str(trace))
+
+
+@contextmanager
+def _errors_of(places: Mapping[str, str]) -> Iterator[None]:
+    """Have errors name files as they were named where they came from: `places` are those here, and there."""
+    try:
+        yield
+    except InputFileError as error:
+        for here, there in places.items():
+            if error.file == here or error.file.startswith(f"{here}/"):
+                file = there + error.file.removeprefix(here)
+                raise InputFileError(
+                    file, error.found, error.expected, error.transaction, error.field
+                ) from None
+        raise
+
+
+REPLAY = Task(TASK, _replay, items=lambda columns: len(columns[0]), type=TaskType.TRANSACTION)
+"""Columns: data and offsets of files, and their names. Options: `files`, those of codes and block hashes, held, their paths
+`codes` and `block_hashes`, and `trace`. Answer: the report as JSON, uint8; speed is counted in bytes."""
