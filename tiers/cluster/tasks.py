@@ -4,7 +4,18 @@
 from __future__ import annotations
 
 from supervm.tiers.cluster import signature_tasks
+from supervm.tiers.cluster.splitting import merkle, msm, ntt, proving, replaying
 from supervm.tiers.cluster.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (*signature_tasks.TASKS,)}
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        *signature_tasks.TASKS,
+        merkle.SUBTREES,
+        msm.RANGE,
+        ntt.ROWS,
+        proving.PROVE,
+        replaying.REPLAY,
+    )
+}
 """Every task by its name."""

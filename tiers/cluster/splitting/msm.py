@@ -74,7 +74,7 @@ class Bases:
         if scalars.shape[-2] != self._count:
             expected = f"{self._count} items, as many as 'points'"
             raise ArgumentError("scalars", f"{scalars.shape[-2]} items", expected)
-        rows = scalars.reshape(-1, self._count, 4)
+        rows = scalars[None] if scalars.ndim == 2 else scalars
         parts = (
             (np.ascontiguousarray(rows[:, place]), np.array([number]))
             for number, place in enumerate(self._places)

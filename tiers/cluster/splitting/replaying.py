@@ -28,6 +28,7 @@ from supervm.engine.ethereum.witness import WitnessJson
 from supervm.engine.evm.whole_blocks import WholeBlocks
 from supervm.engine.scheduler.tasks import TaskType
 from supervm.kernels.threads import get_threads
+from supervm.tiers.cluster.errors import ShareFailed
 from supervm.tiers.cluster.splitting.parts import Held, Runner, kept
 from supervm.tiers.cluster.task import Columns, Options, Task
 
@@ -58,10 +59,11 @@ def replay(
 
     Raises:
         InputFileError: a file that cannot be used; nothing is reported then.
+        ShareFailed: what came from a node is no report.
     """
     places = list(paths)
     tell: Progress = progress or (lambda what, done, total: None)
-    began, done = time.perf_counter(), 0
+    began = time.perf_counter()
     given = [np.frombuffer(b"" if path is None else read(path), np.uint8) for path in (codes, block_hashes)]
     options = {
         "files": run.hold(tuple(given)),
@@ -70,12 +72,20 @@ def replay(
         "trace": None if trace is None else trace.hex(),
     }
     tell("replaying blocks", 0, len(places))
-    found: dict[int, ReplayReport] = {}
-    for index, answer in run.run(TASK, _ranges(places, part_blocks), options):
-        found[index] = msgspec.json.decode(answer[0].tobytes(), type=ReplayReport)
-        done += len(found[index].blocks)
-        tell("replaying blocks", done, len(places))
-    return linked(_joined([found[index] for index in sorted(found)], time.perf_counter() - began))
+    counts: list[int] = []
+    answers: dict[int, Columns] = {}
+    for index, answer in run.run(TASK, _ranges(places, part_blocks, counts), options):
+        answers[index] = answer
+        tell("replaying blocks", sum(counts[each] for each in answers), len(places))
+    parts = [_report(index, answers[index]) for index in sorted(answers)]
+    return linked(_joined(parts, time.perf_counter() - began))
+
+
+def _report(index: int, answer: Columns) -> ReplayReport:
+    try:
+        return msgspec.json.decode(answer[0].tobytes(), type=ReplayReport)
+    except (msgspec.MsgspecError, IndexError) as error:
+        raise ShareFailed(TASK, index, f"an answer that is no report: {error}") from None
 
 
 def _joined(parts: Sequence[ReplayReport], seconds: float) -> ReplayReport:
@@ -94,8 +104,12 @@ def _joined(parts: Sequence[ReplayReport], seconds: float) -> ReplayReport:
     )
 
 
-def _ranges(paths: Sequence[Path | str], most: int) -> Iterator[Columns]:
-    """Columns of each range: its files as data and offsets, and their names, JSON: [block's path, [file's name …]] …"""
+def _ranges(paths: Sequence[Path | str], most: int, counts: list[int]) -> Iterator[Columns]:
+    """Columns of each range: its files as data and offsets, and their names, JSON: [block's path, [file's name …]] …
+
+    Args:
+        counts: gets the number of blocks of each range.
+    """
     names: list[tuple[str, list[str]]] = []
     files: list[bytes] = []
     size = 0
@@ -105,9 +119,11 @@ def _ranges(paths: Sequence[Path | str], most: int) -> Iterator[Columns]:
         files += block.values()
         size += sum(map(len, block.values()))
         if len(names) >= most or size >= PART_BYTES:
+            counts.append(len(names))
             yield _range(names, files)
             names, files, size = [], [], 0
     if names:
+        counts.append(len(names))
         yield _range(names, files)
 
 
