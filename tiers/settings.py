@@ -92,6 +92,7 @@ class Settings:
     node_groth16_keys: str
     node_groth16_test_keys: str
     node_upstream: str
+    node_tasks: str
     upstream_token: str
     upstream_tls_authorities: str
     upstream_tls_certificate: str

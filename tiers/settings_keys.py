@@ -203,6 +203,34 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Addresses:
+    """Where to call, HOST:PORT, several separated by commas. 'off' is nowhere."""
+
+    @property
+    def expected(self) -> str:
+        """What is accepted, as an error says it."""
+        return "HOST:PORT, or several with commas between them, none of them twice, or 'off'"
+
+    def of_text(self, text: str) -> SettingValue:
+        """As `of_value`, of a variable's text without space around addresses."""
+        return self.of_value(",".join(word.strip() for word in text.split(",")))
+
+    def of_value(self, value: object) -> SettingValue:
+        """`value`, if it is 'off' or addresses, as `Address` has them, with commas between them.
+
+        Raises:
+            Mismatch: anything else.
+        """
+        words = value.split(",") if isinstance(value, str) else []
+        if value != "off" and (not words or "off" in words or len(set(words)) != len(words)):
+            raise Mismatch(repr(value))
+        for word in words:
+            Address().of_value(word)
+        assert isinstance(value, str)
+        return value
+
+
+@dataclass(frozen=True)
 class Processes:
     """How many processes: a whole number of at least 1, or one for each of what a word of `EACH` names."""
 
@@ -352,7 +380,7 @@ class Key:
     """A setting: its dotted name, kind, meaning, and the command line's flag for it ('' if it has none)."""
 
     name: str
-    kind: Count | ByteCount | Share | Quantity | Address | Processes | FileName | Endpoint | Choice | Choices
+    kind: Count | ByteCount | Share | Quantity | Address | Addresses | Processes | FileName | Endpoint | Choice | Choices
     meaning: str
     flag: str = ""
 
@@ -444,7 +472,8 @@ KEYS = (
         "keys that are marked as made for tests alone",
         "--allow-test-keys",
     ),
-    Key("node.upstream", Address(), "the node that L3 and L4 turn to", "--upstream"),
+    Key("node.upstream", Addresses(), "the node that L3 and L4 turn to, or several", "--upstream"),
+    Key("node.tasks", Choice(("refuse", "accept")), "shares of tasks that others send"),
     Key("upstream.token", FileName(), "a file with the token that this node needs there", "--upstream-token"),
     Key(
         "upstream.tls.authorities",

@@ -10,6 +10,7 @@ from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client.connection import Tls
 from supervm.tiers.errors import BrokenFile, told_as_broken_file
 from supervm.tiers.node.upstream import PATIENCE_SECONDS, Upstream
+from supervm.tiers.node.upstreams import Upstreams
 from supervm.tiers.service.security import file_of, key_pair, lacks, path_of, read_authorities
 from supervm.tiers.settings import Settings
 
@@ -19,7 +20,7 @@ MOST_BYTES = 64 << 10
 
 
 def upstream_of(settings: Settings, seconds: float = PATIENCE_SECONDS) -> Upstream:
-    """The node that the settings name; connected to with the first call.
+    """The node that the settings name, or several as one; connected to with the first call.
 
     Args:
         seconds: patience with each call.
@@ -30,7 +31,16 @@ def upstream_of(settings: Settings, seconds: float = PATIENCE_SECONDS) -> Upstre
     """
     if settings.node_upstream == OFF:
         raise ArgumentError("upstream", "none", "--upstream HOST:PORT of a node of a higher tier")
-    return Upstream(settings.node_upstream, seconds, tls=_tls(settings), token=_token(settings))
+    tls, token = _tls(settings), _token(settings)
+    found = [
+        Upstream(address, seconds, tls=tls, token=token) for address in settings.node_upstream.split(",")
+    ]
+    return found[0] if len(found) == 1 else Upstreams(found)
+
+
+def runner_of(upstream: Upstream) -> Upstreams:
+    """Whoever does shares of tasks upstream."""
+    return upstream if isinstance(upstream, Upstreams) else Upstreams([upstream])
 
 
 def _tls(settings: Settings) -> Tls | None:

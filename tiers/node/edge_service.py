@@ -16,6 +16,7 @@ from supervm.tiers.node.errors import TaskRefused
 from supervm.tiers.node.quick_check import STALE_REASONS, account_check, proof_check, stateless_check
 from supervm.tiers.node.requests import addresses_of
 from supervm.tiers.node.submission import REFUSED, Answer, Submission
+from supervm.tiers.node.task_desk import TaskDesk
 from supervm.tiers.node.tasks import TaskRouter, route
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.service.v1 import node_pb2 as pb
@@ -35,6 +36,7 @@ class EdgeService:
         verifier: of the proofs of private transactions; without, they are refused.
         backend: of the quick check.
         on_verified: told of the signatures that it verifies; as of `authenticate`.
+        desk: where shares of tasks are taken; without, none are.
     """
 
     waits = frozenset(method.name for method in pb.DESCRIPTOR.services_by_name["Node"].methods)
@@ -53,8 +55,10 @@ class EdgeService:
         verifier: Verifier | None = None,
         backend: str = "auto",
         on_verified: OnVerified | None = None,
+        desk: TaskDesk | None = None,
     ) -> None:
         self._upstream, self._router, self._cache = upstream, router, cache
+        self._desk = desk or TaskDesk(router)
         self._chain_id, self._signatures, self._verifier = chain_id, signatures, verifier
         self._backend, self._on_verified = backend, on_verified
 
@@ -64,11 +68,16 @@ class EdgeService:
         status.tier = self._router.tier.name
         del status.tasks[:]
         status.tasks.extend(sorted(self._router.allowed))
+        status.takes_tasks, status.task_load = self._desk.open, self._desk.load
         return status
 
     def route_task(self, request: pb.RouteTaskRequest) -> pb.RouteTaskReply:
         """Always answered."""
         return route(self._router, request.task)
+
+    def run_task(self, request: pb.RunTaskRequest) -> pb.RunTaskReply:
+        """Done here or upstream, as the tier says. Errors as `TaskDesk.answer`."""
+        return self._desk.answer(request)
 
     def submit_blocks(self) -> NoReturn:
         """Raises: TaskRefused: an edge node executes nothing."""

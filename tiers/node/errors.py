@@ -8,6 +8,7 @@ SupervmError
     ├── WrongChain (ValueError)     a state, a wallet or an upstream of another genesis
     ├── WrongRoot                   a chain that does not come to the state root that its genesis announces
     ├── TaskRefused (ValueError)    a task that this tier does not take on: task, tier, where it belongs
+    ├── TasksClosed (ValueError)    a share of a task at a node that does none for others
     ├── NotKept (LookupError)       a block, its receipts or a snapshot that the node does not have
     ├── TooManySnapshots            a snapshot that callers may not add to those that there are
     ├── ProofRefused (ValueError)   an upstream's answer that its proof does not show
@@ -103,6 +104,16 @@ class TaskRefused(NodeError, ValueError):
 
     def __reduce__(self) -> tuple[type[TaskRefused], tuple[str, int, str, str, bool]]:
         return type(self), (self.task, self.cost, self.tier, self.belongs, self.needs_gpu)
+
+
+class TasksClosed(NodeError, ValueError):
+    """A share of a task was sent to a node that does none for others."""
+
+    def __init__(self) -> None:
+        super().__init__("this node does no tasks for others: ask one whose setting node.tasks is 'accept'")
+
+    def __reduce__(self) -> tuple[type[TasksClosed], tuple[()]]:
+        return type(self), ()
 
 
 class NotKept(NodeError, LookupError):

@@ -25,6 +25,7 @@ from supervm.tiers.node.records import BlockRecord
 from supervm.tiers.node.requests import addresses_of
 from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.submission import IN_BLOCK, REFUSED, WAITING, Answer, Submission
+from supervm.tiers.node.task_desk import TaskDesk
 from supervm.tiers.node.tasks import TaskRouter, route
 from supervm.tiers.service.v1 import node_pb2 as pb
 
@@ -39,13 +40,21 @@ class FullService:
         node: what executes.
         router: which tasks it takes on.
         inbox: transactions that wait; None where the node packs no blocks.
+        desk: where shares of tasks are taken; without, none are.
     """
 
     waits = frozenset({"GetProof", "CreateSnapshot", "DropSnapshot"})
     """Calls that wait for a moment between two blocks."""
 
-    def __init__(self, node: FullNode, router: TaskRouter, inbox: Inbox | None = None) -> None:
+    def __init__(
+        self,
+        node: FullNode,
+        router: TaskRouter,
+        inbox: Inbox | None = None,
+        desk: TaskDesk | None = None,
+    ) -> None:
         self._node, self._router, self._inbox = node, router, inbox
+        self._desk = desk or TaskDesk(router)
 
     @property
     def takes_blocks(self) -> bool:
@@ -65,11 +74,17 @@ class FullService:
             genesis_hash=node.genesis_hash,
             tasks=sorted(self._router.allowed),
             waiting_transactions=self._inbox.waiting if self._inbox is not None else 0,
+            takes_tasks=self._desk.open,
+            task_load=self._desk.load,
         )
 
     def route_task(self, request: pb.RouteTaskRequest) -> pb.RouteTaskReply:
         """Always answered."""
         return route(self._router, request.task)
+
+    def run_task(self, request: pb.RunTaskRequest) -> pb.RunTaskReply:
+        """Done here or elsewhere, as the tier says. Errors as `TaskDesk.answer`."""
+        return self._desk.answer(request)
 
     # ---------------------------------------------------------------------------------------------- blocks
 

@@ -22,6 +22,7 @@ from supervm.engine.config import EngineConfig
 from supervm.engine.work_classes import Work
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
+from supervm.tiers.cluster.splitting.parts import Runner
 from supervm.tiers.compose import engine_config, scheduling, threads
 from supervm.tiers.errors import SettingError
 from supervm.tiers.hardware import Hardware
@@ -29,7 +30,7 @@ from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.admission import CONNECTIONS, OPEN_CALLS, QUESTION_BYTES, bounds
 from supervm.tiers.node.blocks import MOST_BYTES
 from supervm.tiers.node.circuits import NodeCircuits, circuits_of
-from supervm.tiers.node.connecting import OFF, upstream_of
+from supervm.tiers.node.connecting import OFF, runner_of, upstream_of
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.node.full_node import KEPT_FOR_EVER, FullNode, Observer
@@ -41,6 +42,7 @@ from supervm.tiers.node.packing import Packer
 from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.sources import SubmittedBlocks
 from supervm.tiers.node.stopping import Stopping
+from supervm.tiers.node.task_desk import TaskDesk
 from supervm.tiers.node.tasks import TaskRouter
 from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.observing import Observation, observing
@@ -206,7 +208,9 @@ def run_full(
         if isinstance(node.source, SubmittedBlocks):
             source = node.source
             metrics.queue("blocks", lambda: float(source.waiting))
-        service = FullService(node, router, inbox)
+        above = None if settings.node_upstream == OFF else stack.enter_context(upstream_of(settings))
+        desk = _desk(settings, router, None if above is None else runner_of(above))
+        service = FullService(node, router, inbox, desk)
         grpc, http = _serve(stack, settings, service, seen, door, stopping)
         stopping.ready(node.stop)
         board.become(State.READY)
@@ -313,6 +317,7 @@ def run_edge(
             verifier=circuits.proofs,
             backend=settings.backend,
             on_verified=seen.metrics.verified,
+            desk=_desk(settings, router, runner_of(upstream)),
         )
         grpc, http = _serve(stack, settings, service, seen, door, stopping)
         stopping.ready(stopped.set)
@@ -360,6 +365,10 @@ def run_mobile(
                 level = logging.WARNING if error.code == "UNAUTHENTICATED" else logging.INFO
                 log.log(level, "the upstream did not answer; trying again", extra={"problem": str(error)})
             stopped.wait(MOBILE_SECONDS)
+
+
+def _desk(settings: Settings, router: TaskRouter, elsewhere: Runner | None) -> TaskDesk:
+    return TaskDesk(router, elsewhere, open_to_others=settings.node_tasks == "accept")
 
 
 def _door(settings: Settings) -> Door:

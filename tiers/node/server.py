@@ -45,11 +45,12 @@ from supervm.tiers.node.errors import (
     NodeError,
     NotKept,
     TaskRefused,
+    TasksClosed,
     TooManySnapshots,
     UpstreamFailed,
 )
 from supervm.tiers.node.turns import Caller, Turns, Unread, caller_of
-from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, caller_waits
+from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, Asker, asker, caller_waits
 from supervm.tiers.observability.traces import Tracer
 from supervm.tiers.service.access import Access, authorization_of
 from supervm.tiers.service.bounds import Bounds
@@ -260,6 +261,7 @@ class NodeServer:
         async def answer(packed: bytes, context: Any) -> bytes:
             left = context.time_remaining()
             caller_waits.set(math.inf if left is None else time.monotonic() + left)
+            asker.set(asking := Asker())
             headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
             caller = caller_of(context.peer())
             if len(packed) > QUESTION_BYTES:
@@ -269,6 +271,9 @@ class NodeServer:
             try:
                 with self._tracer.request(name, headers):
                     reply = await self._in_turn(kind, caller, answered, packed)
+            except asyncio.CancelledError:
+                asking.leave()
+                raise
             finally:
                 self._queue.leave(1, len(packed), 0.0)
             size = len(reply)
@@ -399,7 +404,7 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
     for kinds, code in (
         ((BlockRefused, ArgumentError, MalformedBatch, DecodeError), grpc.StatusCode.INVALID_ARGUMENT),
         ((NotKept,), grpc.StatusCode.NOT_FOUND),
-        ((TaskRefused,), grpc.StatusCode.FAILED_PRECONDITION),
+        ((TaskRefused, TasksClosed), grpc.StatusCode.FAILED_PRECONDITION),
         ((TooManySnapshots,), grpc.StatusCode.RESOURCE_EXHAUSTED),
         ((NodeError,), grpc.StatusCode.UNAVAILABLE),
         ((TimeoutError,), grpc.StatusCode.DEADLINE_EXCEEDED),

@@ -7,6 +7,8 @@ import itertools
 import math
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
@@ -31,6 +33,41 @@ PUSH_BACK = "grpc-retry-pushback-ms"
 
 caller_waits: ContextVar[float] = ContextVar("caller_waits", default=math.inf)
 """Until when whoever asked for what is done here waits, by `time.monotonic`: nothing is asked upstream for longer."""
+
+
+class Asker:
+    """Whoever asked for what is done here, as long as somebody waits for the answer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: set[Callable[[], object]] = set()
+        self.left = False
+
+    def leave(self) -> None:
+        """Nobody waits any more: end what is asked elsewhere on the caller's behalf."""
+        with self._lock:
+            self.left = True
+            told = list(self._told)
+        for tell in told:
+            tell()
+
+    @contextmanager
+    def telling(self, tell: Callable[[], object]) -> Iterator[None]:
+        """Have `tell` called when the caller leaves, or now where it has left, while the block runs."""
+        with self._lock:
+            self._told.add(tell)
+            left = self.left
+        try:
+            if left:
+                tell()
+            yield
+        finally:
+            with self._lock:
+                self._told.discard(tell)
+
+
+asker: ContextVar[Asker | None] = ContextVar("asker", default=None)
+"""Who asked; None for somebody who never leaves."""
 
 _STATES = frozenset(pb.TransactionState.values()) - {pb.TRANSACTION_STATE_UNSPECIFIED}
 
@@ -110,17 +147,31 @@ class Upstream:
             raise self._nonsense("SubmitTransactions", "states or block numbers that there are not")
         return reply
 
-    def call(self, method: str, request: Any) -> Any:
+    def call(self, method: str, request: Any, seconds: float | None = None) -> Any:
         """Any call that asks once and is answered once; one that the upstream had no room for is repeated after a while.
+
+        It ends when whoever asked for it leaves (`asker`).
+
+        Args:
+            seconds: patience with this call, in place of that with each.
 
         Raises:
             UpstreamFailed: it was not answered, or refused; `code` and `details` say how.
         """
-        end = min(time.monotonic() + self._seconds, caller_waits.get())
+        patience = self._seconds if seconds is None else seconds
+        end = min(time.monotonic() + patience, caller_waits.get())
+        asking = asker.get() or Asker()
         for attempt in itertools.count(1):
-            seconds = max(end - time.monotonic(), 0.0)
+            left = max(end - time.monotonic(), 0.0)
             try:
-                return getattr(self._stub, method)(request, timeout=seconds, metadata=self._metadata)
+                answer = getattr(self._stub, method).future(request, timeout=left, metadata=self._metadata)
+                with asking.telling(answer.cancel):
+                    return answer.result()
+            except grpc.FutureCancelledError:
+                details = (
+                    "the connection is closed" if self._closed.is_set() else "nobody waits for the answer"
+                )
+                raise UpstreamFailed(self.address, method, "CANCELLED", details) from None
             except grpc.RpcError as error:
                 failed = UpstreamFailed(self.address, method, error.code().name, error.details() or "")
                 push_back = _push_back(error)

@@ -46,7 +46,7 @@ class _Shape:
 
     def part_leaves(self, wanted: int) -> int:
         """About `wanted` leaves, in whole subtrees."""
-        leaves = self.arity**self.height
+        leaves = int(self.arity**self.height)
         return max(1, wanted // leaves) * leaves
 
 

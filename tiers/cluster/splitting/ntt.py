@@ -149,8 +149,6 @@ def _powers(curve: str, root: int, exponents: Exponents, count: int) -> Words:
     return np.ascontiguousarray(table[:, : len(exponents)].transpose(1, 0, 2))
 
 
-ROWS = Task(
-    TASK, _transform_rows, items=lambda columns: columns[0].size // 4, type=TaskType.NTT, take=take_rows
-)
+ROWS = Task(TASK, _transform_rows, items=lambda columns: len(columns[0]), type=TaskType.NTT, take=take_rows)
 """Columns: values uint64 (rows, n, 4), and where rows are multiplied afterwards int64 (rows,), the exponents of the factors.
 Options: `curve`, `inverse`, `order` as the library has them, `coset` and `root` in hexadecimal digits. Answer: the rows."""

@@ -112,7 +112,14 @@ class OnPool:
         """As `Runner.hold`: in the object store, from where Ray brings them to each node that asks, once."""
         import ray
 
-        return Held(digest_of(columns), functools.partial(ray.get, ray.put(columns)))
+        return Held(digest_of(columns), functools.partial(_fetched, ray.put(columns)))
+
+
+def _fetched(reference: Any) -> Columns:
+    import ray
+
+    found: Columns = ray.get(reference)
+    return found
 
 
 def digest_of(columns: Columns) -> str:

@@ -24,7 +24,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("tier", "state", "problem", "number", "state_root", "genesis_hash", "tasks", "waiting_transactions")
+    __slots__ = ("tier", "state", "problem", "number", "state_root", "genesis_hash", "tasks", "waiting_transactions", "takes_tasks", "task_load")
     TIER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,8 @@ class NodeStatus(_message.Message):
     GENESIS_HASH_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
     WAITING_TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_TASKS_FIELD_NUMBER: _ClassVar[int]
+    TASK_LOAD_FIELD_NUMBER: _ClassVar[int]
     tier: str
     state: str
     problem: str
@@ -41,7 +43,9 @@ class NodeStatus(_message.Message):
     genesis_hash: bytes
     tasks: _containers.RepeatedScalarFieldContainer[str]
     waiting_transactions: int
-    def __init__(self, tier: _Optional[str] = ..., state: _Optional[str] = ..., problem: _Optional[str] = ..., number: _Optional[int] = ..., state_root: _Optional[bytes] = ..., genesis_hash: _Optional[bytes] = ..., tasks: _Optional[_Iterable[str]] = ..., waiting_transactions: _Optional[int] = ...) -> None: ...
+    takes_tasks: bool
+    task_load: int
+    def __init__(self, tier: _Optional[str] = ..., state: _Optional[str] = ..., problem: _Optional[str] = ..., number: _Optional[int] = ..., state_root: _Optional[bytes] = ..., genesis_hash: _Optional[bytes] = ..., tasks: _Optional[_Iterable[str]] = ..., waiting_transactions: _Optional[int] = ..., takes_tasks: _Optional[bool] = ..., task_load: _Optional[int] = ...) -> None: ...
 
 class RouteTaskRequest(_message.Message):
     __slots__ = ("task",)
@@ -60,6 +64,46 @@ class RouteTaskReply(_message.Message):
     tier: str
     needs_gpu: bool
     def __init__(self, allowed: _Optional[bool] = ..., cost: _Optional[int] = ..., tier: _Optional[str] = ..., needs_gpu: _Optional[bool] = ...) -> None: ...
+
+class Column(_message.Message):
+    __slots__ = ("dtype", "shape", "data")
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    dtype: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    data: bytes
+    def __init__(self, dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class HeldColumns(_message.Message):
+    __slots__ = ("digest", "columns")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    def __init__(self, digest: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ...) -> None: ...
+
+class RunTaskRequest(_message.Message):
+    __slots__ = ("task", "columns", "options", "held", "hops")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    options: str
+    held: _containers.RepeatedCompositeFieldContainer[HeldColumns]
+    hops: int
+    def __init__(self, task: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., options: _Optional[str] = ..., held: _Optional[_Iterable[_Union[HeldColumns, _Mapping]]] = ..., hops: _Optional[int] = ...) -> None: ...
+
+class RunTaskReply(_message.Message):
+    __slots__ = ("columns", "lacks")
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    LACKS_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    lacks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., lacks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SubmitBlocksRequest(_message.Message):
     __slots__ = ("block",)

@@ -45,6 +45,11 @@ class NodeStub:
                 request_serializer=supervm_dot_v1_dot_node__pb2.RouteTaskRequest.SerializeToString,
                 response_deserializer=supervm_dot_v1_dot_node__pb2.RouteTaskReply.FromString,
                 _registered_method=True)
+        self.RunTask = channel.unary_unary(
+                '/supervm.v1.Node/RunTask',
+                request_serializer=supervm_dot_v1_dot_node__pb2.RunTaskRequest.SerializeToString,
+                response_deserializer=supervm_dot_v1_dot_node__pb2.RunTaskReply.FromString,
+                _registered_method=True)
         self.SubmitBlocks = channel.stream_stream(
                 '/supervm.v1.Node/SubmitBlocks',
                 request_serializer=supervm_dot_v1_dot_node__pb2.SubmitBlocksRequest.SerializeToString,
@@ -109,6 +114,13 @@ class NodeServicer:
 
     def RouteTask(self, request, context):
         """Whether this node does a task, and if not, who does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunTask(self, request, context):
+        """A share of a task (docs/cluster.md), done here, or by a node above this one where its tier does not take it on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,6 +203,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.RouteTask,
                     request_deserializer=supervm_dot_v1_dot_node__pb2.RouteTaskRequest.FromString,
                     response_serializer=supervm_dot_v1_dot_node__pb2.RouteTaskReply.SerializeToString,
+            ),
+            'RunTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunTask,
+                    request_deserializer=supervm_dot_v1_dot_node__pb2.RunTaskRequest.FromString,
+                    response_serializer=supervm_dot_v1_dot_node__pb2.RunTaskReply.SerializeToString,
             ),
             'SubmitBlocks': grpc.stream_stream_rpc_method_handler(
                     servicer.SubmitBlocks,
@@ -297,6 +314,33 @@ class Node:
             '/supervm.v1.Node/RouteTask',
             supervm_dot_v1_dot_node__pb2.RouteTaskRequest.SerializeToString,
             supervm_dot_v1_dot_node__pb2.RouteTaskReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/supervm.v1.Node/RunTask',
+            supervm_dot_v1_dot_node__pb2.RunTaskRequest.SerializeToString,
+            supervm_dot_v1_dot_node__pb2.RunTaskReply.FromString,
             options,
             channel_credentials,
             insecure,
