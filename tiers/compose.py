@@ -153,6 +153,8 @@ def replay_pipeline(settings: Settings, hardware: Hardware) -> Callable[..., Rep
         block_hashes: Path | None = None,
         trace: bytes | None = None,
     ) -> ReplayReport:
+        if settings.cluster_address != "off":
+            return _replay_on_cluster(settings, paths, progress, codes, block_hashes, trace)
         with scheduling(settings, hardware):
             whole = WholeBlocks(codes=codes, block_hashes=block_hashes, trace=trace, threads=count)
             try:
@@ -163,6 +165,24 @@ def replay_pipeline(settings: Settings, hardware: Hardware) -> Callable[..., Rep
                 whole.close()
 
     return run
+
+
+def _replay_on_cluster(
+    settings: Settings,
+    paths: Iterable[Path],
+    progress: Callable[..., None] | None,
+    codes: Path | None,
+    block_hashes: Path | None,
+    trace: bytes | None,
+) -> ReplayReport:
+    from supervm.tiers.cluster.pool import Pool  # it loads Ray
+    from supervm.tiers.cluster.splitting.parts import OnPool
+    from supervm.tiers.cluster.splitting.replaying import replay
+
+    with Pool.connect(settings.cluster_address) as pool:
+        return replay(
+            OnPool(pool), paths, codes=codes, block_hashes=block_hashes, trace=trace, progress=progress
+        )
 
 
 def engine_config(settings: Settings, hardware: Hardware, **choices: Any) -> EngineConfig:

@@ -57,6 +57,12 @@ AllowTestKeys = Annotated[
         "--allow-test-keys", help="Take Groth16 keys that are made for tests: their proofs can be forged."
     ),
 ]
+TaskUpstream = Annotated[
+    str | None,
+    typer.Option(
+        "--upstream", help="Have it done by the node at this HOST:PORT, or the least busy of several."
+    ),
+]
 UpstreamToken = Annotated[
     str | None, typer.Option("--upstream-token", help="A file with the bearer token for the upstream.")
 ]

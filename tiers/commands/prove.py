@@ -57,13 +57,20 @@ def prove(
     threads: options.Threads = None,
     backend: options.Backend = None,
     strategy: options.Strategy = None,
+    cluster: options.Cluster = None,
+    upstream: options.TaskUpstream = None,
+    upstream_token: options.UpstreamToken = None,
+    upstream_tls_authorities: options.UpstreamAuthorities = None,
+    upstream_tls_certificate: options.UpstreamCertificate = None,
+    upstream_tls_key: options.UpstreamKey = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Prove with Groth16 that a circuit of circom holds, and verify the proof.
 
     The witness comes from a .wtns, or is calculated by the circuit's .wasm from a JSON object of its inputs. Nothing is
-    written unless the proof verifies under the key's own verification key. Exit code 1 if the witness does not satisfy
-    the circuit, 2 if a file is broken.
+    written unless the proof verifies under the key's own verification key. With --cluster or --upstream another machine
+    makes it, and learns the witness; what it sends is verified here. Exit code 1 if the witness does not satisfy the
+    circuit, 2 if a file is broken.
     """
     with console.reporting(as_json, CODES):
         if (witness is None) == (circuit is None) or (circuit is None) != (input is None):
@@ -71,11 +78,15 @@ def prove(
         written = {"proof": proof, "public": public, "arkworks": arkworks, "precompile": precompile}
         read = {"key": key, "witness": witness, "circuit": circuit, "input": input, "r1cs": r1cs}
         require_other_files(written, read)
-        hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy)
+        reached = (upstream_token, upstream_tls_authorities, upstream_tls_certificate, upstream_tls_key)
+        more = {"cluster.address": cluster, **options.upstream_flags(upstream, *reached)}
+        hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, more)
+        elsewhere = settings.cluster_address != "off" or upstream is not None
         begun = time.perf_counter()
         with console.progress_line() as line, told_of_circuit_files():
             given = witness if witness is not None else _calculated(circuit, input, line)
-            found, about = _proved(settings, hardware, key, given, r1cs, allow_test_key, check_subgroup, line)
+            proving = _proved_elsewhere if elsewhere else _proved
+            found, about = proving(settings, hardware, key, given, r1cs, allow_test_key, check_subgroup, line)
             compiling = line.compilations.seconds
         seconds = time.perf_counter() - begun
         files = [(public, found.public_to_snarkjs().encode())]
@@ -130,6 +141,41 @@ def _proved(
         made = make_proof(found, witness, r1cs=constraints, backend=settings.backend, progress=line.update)
     about = {"curve": found.curve, "wires": found.wires, "rows": found.domain, "public_numbers": found.public}
     return made, {**about, "test_only": found.test_only}
+
+
+def _proved_elsewhere(
+    settings: Settings,
+    hardware: Hardware,
+    key: Path,
+    witness: Path | bytes,
+    r1cs: Path | None,
+    allow_test_key: bool,
+    check_subgroup: bool,
+    line: ProgressLine,
+) -> tuple[Proof, dict[str, Any]]:
+    """As `_proved`, by a cluster or a node upstream; the witness is checked here where its circuit is given."""
+    from supervm.crypto.circom_r1cs import load_r1cs
+    from supervm.crypto.circom_witness import load_witness
+    from supervm.crypto.circom_zkey import Zkey
+    from supervm.crypto.groth16_prove import check_witness
+    from supervm.kernels.threads import set_threads
+    from supervm.tiers.cluster.runners import runner
+    from supervm.tiers.cluster.splitting.proving import Prover
+
+    set_threads(threads(settings, hardware))
+    check = "subgroup" if check_subgroup else "curve"
+    with Zkey(key, check) as opened:
+        of = opened.header
+    found = load_witness(witness)
+    if r1cs is not None:
+        line.update("checking the witness")
+        check_witness(load_r1cs(r1cs), found)
+    with runner(settings) as run:
+        assert run is not None
+        line.update("proving elsewhere")
+        (made,) = Prover(run, key, allow_test_only=allow_test_key, check=check).prove([found])
+    about = {"curve": of.curve, "wires": of.wires, "rows": of.domain, "public_numbers": of.public}
+    return made, {**about, "test_only": of.test_only}
 
 
 def _calculated(circuit: Path | None, input: Path | None, line: ProgressLine) -> bytes:

@@ -48,6 +48,7 @@ def replay(
     threads: options.Threads = None,
     backend: options.Backend = None,
     strategy: options.Strategy = None,
+    cluster: options.Cluster = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Verify and replay Ethereum blocks.
@@ -60,7 +61,8 @@ def replay(
     """
     with console.reporting(as_json):
         wanted = None if trace is None else options.from_hex("trace", trace, HASH_BYTES)
-        hardware, settings = options.settings_of(tier, config, threads, backend, strategy=strategy)
+        more = {"cluster.address": cluster}
+        hardware, settings = options.settings_of(tier, config, threads, backend, None, strategy, more)
         run = replay_pipeline(settings, hardware)
         with console.progress_line() as line:
 

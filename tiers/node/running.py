@@ -22,7 +22,7 @@ from supervm.engine.config import EngineConfig
 from supervm.engine.work_classes import Work
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import set_threads
-from supervm.tiers.cluster.splitting.parts import Runner
+from supervm.tiers.cluster.runners import runner
 from supervm.tiers.compose import engine_config, scheduling, threads
 from supervm.tiers.errors import SettingError
 from supervm.tiers.hardware import Hardware
@@ -30,7 +30,7 @@ from supervm.tiers.node.account_cache import AccountCache
 from supervm.tiers.node.admission import CONNECTIONS, OPEN_CALLS, QUESTION_BYTES, bounds
 from supervm.tiers.node.blocks import MOST_BYTES
 from supervm.tiers.node.circuits import NodeCircuits, circuits_of
-from supervm.tiers.node.connecting import OFF, runner_of, upstream_of
+from supervm.tiers.node.connecting import OFF, upstream_of
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.node.full_node import KEPT_FOR_EVER, FullNode, Observer
@@ -208,9 +208,7 @@ def run_full(
         if isinstance(node.source, SubmittedBlocks):
             source = node.source
             metrics.queue("blocks", lambda: float(source.waiting))
-        above = None if settings.node_upstream == OFF else stack.enter_context(upstream_of(settings))
-        desk = _desk(settings, router, None if above is None else runner_of(above))
-        service = FullService(node, router, inbox, desk)
+        service = FullService(node, router, inbox, _desk(stack, settings, router))
         grpc, http = _serve(stack, settings, service, seen, door, stopping)
         stopping.ready(node.stop)
         board.become(State.READY)
@@ -317,7 +315,7 @@ def run_edge(
             verifier=circuits.proofs,
             backend=settings.backend,
             on_verified=seen.metrics.verified,
-            desk=_desk(settings, router, runner_of(upstream)),
+            desk=_desk(stack, settings, router),
         )
         grpc, http = _serve(stack, settings, service, seen, door, stopping)
         stopping.ready(stopped.set)
@@ -367,7 +365,9 @@ def run_mobile(
             stopped.wait(MOBILE_SECONDS)
 
 
-def _desk(settings: Settings, router: TaskRouter, elsewhere: Runner | None) -> TaskDesk:
+def _desk(stack: ExitStack, settings: Settings, router: TaskRouter) -> TaskDesk:
+    """Where shares of tasks are taken; who does what this node does not is left with the stack."""
+    elsewhere = stack.enter_context(runner(settings))
     return TaskDesk(router, elsewhere, open_to_others=settings.node_tasks == "accept")
 
 

@@ -87,11 +87,15 @@ class OnPool:
     """
 
     def __init__(self, pool: Pool, recheck: float = RECHECK) -> None:
-        self._pool, self._recheck = pool, recheck
+        self._pool, self._recheck, self._lock = pool, recheck, threading.Lock()
 
     def run(self, task: str, parts: Iterable[Columns], options: Options) -> Iterator[tuple[int, Columns]]:
-        """As `Runner.run`; what a node answered that is found to lie later is computed again at the end. Errors as
-        `Pool.run`."""
+        """As `Runner.run`, one run at a time; what a node answered that is found to lie later is computed again at the end.
+        Errors as `Pool.run`."""
+        with self._lock:
+            yield from self._shares(task, parts, options)
+
+    def _shares(self, task: str, parts: Iterable[Columns], options: Options) -> Iterator[tuple[int, Columns]]:
         given: dict[int, Columns] = {}
 
         def seen() -> Iterator[Columns]:
