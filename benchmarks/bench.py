@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from supervm.benchmarks.cases import EVM, SERVICE, SUITES, missing_peers
+from supervm.benchmarks.cases import CLUSTER, EVM, SERVICE, SUITES, missing_peers
 from supervm.benchmarks.results import command
 from supervm.benchmarks.results import record as keep
 from supervm.benchmarks.rows import Row
@@ -66,6 +66,7 @@ def bench(
             "--peer-python", metavar="PYTHON", help="Of evm: a Python that has peers which this one lacks."
         ),
     ] = None,
+    cluster: options.Cluster = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Measure operations beside the libraries that people use today.
@@ -88,6 +89,8 @@ def bench(
             return endure(soak, overload, threads, as_json)
         if peer_python is not None and suite != EVM:
             raise ArgumentError("suite", f"{suite} with --peer-python", EVM)
+        if cluster is not None and suite != CLUSTER:
+            raise ArgumentError("suite", f"{suite} with --cluster", CLUSTER)
         if suite == ALL:
             narrowed = sweep or batch is not None or backend is not None
             return _bench_all(out, threads, quick, record, as_json, narrowed)
@@ -106,6 +109,7 @@ def bench(
                 backend=backend,
                 sweep=sweep,
                 peer_python=peer_python,
+                cluster=None if cluster == "off" else cluster,
                 progress=progress,
             )
         missing = missing_peers(suite, peer_python)

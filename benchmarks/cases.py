@@ -19,9 +19,9 @@ SINGLE = ("signatures", "hashes", "conflicts", "msm", "ntt", "poseidon", "merkle
 LISTED = (*SINGLE, "pairings", "bls", "groth16", "kzg")
 """Suites of operations that the registry lists; `suites.py` has their cases."""
 
-EXECUTION, EVM, SERVICE, SHARDS = "execution", "evm", "service", "shards"
-"""Suites with runners of their own: what runs whole blocks (`execution.py`), the EVM (`evm/`), a server (`service/`), or
-several engines (`shards.py`)."""
+EXECUTION, EVM, SERVICE, SHARDS, CLUSTER = "execution", "evm", "service", "shards", "cluster"
+"""Suites with runners of their own: what runs whole blocks (`execution.py`), the EVM (`evm/`), a server (`service/`),
+several engines (`shards.py`), or the nodes of a compute pool (`cluster.py`)."""
 
 ABOUT = {
     "signatures": "Checking digital signatures: Ed25519, and ECDSA and BIP-340 over secp256k1.",
@@ -40,6 +40,7 @@ ABOUT = {
     EVM: "The Ethereum Virtual Machine: programs beside other EVMs, and whole blocks; an item is a unit of gas.",
     SERVICE: "The verification service: a server and its clients on the same machine, over loopback.",
     SHARDS: "A state on two shards: blocks whose transfers go from one to the other, by two-phase commit over loopback.",
+    CLUSTER: "The compute pool: signatures, trees and sums on nodes of one core each, beside the library alone.",
 }
 """Every suite and what it measures, in the order of reports."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervm.benchmarks import beside, device
-from supervm.benchmarks.cases import EVM, EXECUTION, SERVICE, SHARDS, Case, Workload, suite_cases
+from supervm.benchmarks.cases import CLUSTER, EVM, EXECUTION, SERVICE, SHARDS, Case, Workload, suite_cases
 from supervm.benchmarks.measure import Contender, timings
 from supervm.benchmarks.rows import Row
 from supervm.kernels import get_threads, registry, set_threads
@@ -69,6 +69,7 @@ def run_suite(
     sweep: bool = False,
     seconds: float | None = None,
     peer_python: Path | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
     """Measure a suite and return its rows.
@@ -84,12 +85,14 @@ def run_suite(
             caller gets, on one thread unless told otherwise, without peers.
         seconds: after which a row starts no new round once it had the fewest that count; None for `ROW_SECONDS`.
         peer_python: of `evm`: an interpreter that has peers whose packages do not go with this one's.
+        cluster: of the suite `cluster`: the address of one that is there, in place of nodes that are started here.
         progress: told about each row before it runs.
 
     Raises:
         ArgumentError: an unknown suite, a number below 1, or a sweep of a suite in which nothing grows, or of one size.
         BackendUnavailable: the named backend does not run here.
-        RunsDisagree: runs of a workload came to different states.
+        RunsDisagree: runs of a workload came to different states, or a pool answered otherwise than the library.
+        ClusterError: the cluster cannot be used.
         ServiceWrong, ServerFailed: the service under load was wrong, or did not run.
         PeerDisagrees: a peer and ours gave different answers for one item, or a device and the CPU.
         DeviceError: the device failed.
@@ -97,7 +100,7 @@ def run_suite(
     for name, value in (("threads", threads), ("batch", batch)):
         if value is not None and value < 1:
             raise ArgumentError(name, str(value), "1 or more")
-    if suite in (EXECUTION, EVM, SERVICE, SHARDS):
+    if suite in (EXECUTION, EVM, SERVICE, SHARDS, CLUSTER):
         if sweep:
             raise ArgumentError("sweep", f"--sweep of {suite}", "a suite with sizes that grow, such as msm")
         if backend not in (None, "auto"):
@@ -120,6 +123,10 @@ def run_suite(
         from supervm.benchmarks.shards import run_shards  # needs what the service and an engine need
 
         return run_shards(transactions=batch, progress=progress)
+    if suite == CLUSTER:
+        from supervm.benchmarks.cluster import run_cluster  # needs what a cluster needs
+
+        return run_cluster(batch=batch, address=cluster, progress=progress)
     if sweep:
         plans = _sweep_plans(suite, threads=threads, batch=batch, backend=backend)
     else:

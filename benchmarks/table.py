@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from supervm.benchmarks.cases import EVM, EXECUTION, SERVICE, SHARDS
+from supervm.benchmarks.cases import CLUSTER, EVM, EXECUTION, SERVICE, SHARDS
 from supervm.benchmarks.errors import ResultsMalformed
 from supervm.benchmarks.results import Recorded, latest
 from supervm.benchmarks.rows import Row, rate, ratio, short
@@ -198,6 +198,8 @@ def _table_of(run: Recorded) -> str:
         return _service_table(run)
     if run.suite == SHARDS:
         return _shards_table(run)
+    if run.suite == CLUSTER:
+        return _cluster_table(run)
     return _device_table(run) if run.uses_device else _table(run)
 
 
@@ -223,6 +225,12 @@ def _service_table(run: Recorded) -> str:
     """The load, its rate and how long answers take, and what it stands beside."""
     columns = "load | batch | threads | signatures a second | 99 of 100 answered within"
     return _by_rows(run, columns, lambda row: f"{row.p99_ms or 0:.1f} ms", "")
+
+
+def _cluster_table(run: Recorded) -> str:
+    """The work, its size, on how many nodes of one core, and what it stands beside."""
+    columns = "work | items | nodes | items a second | ns each"
+    return _by_rows(run, columns, lambda row: f"{row.ns_per_item:,.0f}", ", one core")
 
 
 def _by_rows(run: Recorded, columns: str, last: Callable[[Row], str], peers: str) -> str:

@@ -380,7 +380,19 @@ class Key:
     """A setting: its dotted name, kind, meaning, and the command line's flag for it ('' if it has none)."""
 
     name: str
-    kind: Count | ByteCount | Share | Quantity | Address | Addresses | Processes | FileName | Endpoint | Choice | Choices
+    kind: (
+        Count
+        | ByteCount
+        | Share
+        | Quantity
+        | Address
+        | Addresses
+        | Processes
+        | FileName
+        | Endpoint
+        | Choice
+        | Choices
+    )
     meaning: str
     flag: str = ""
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from circom_circuits import drawn
 
+from supervm.benchmarks import cluster as suite
 from supervm.crypto import curves, merkle, msm, ntt
 from supervm.crypto.circom_r1cs import load_r1cs
 from supervm.crypto.groth16_setup import make_test_key
@@ -59,3 +61,21 @@ def test_commands(cluster: Any, run: Callable[..., Any], tmp_path: Path) -> None
     nobody = run(*made, "--allow-test-key", "--upstream", "127.0.0.1:1")
     assert nobody.exit_code == 3
     assert "upstream 127.0.0.1:1, RunTask: UNAVAILABLE" in nobody.stderr
+
+
+def test_the_bench_suite(cluster: Any, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("bench", "cluster", "--batch", 2_000, "--cluster", cluster.address, "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["rows"]
+    assert [row["operation"] for row in rows] == [
+        "cluster.ed25519.verify [2 nodes]",
+        "cluster.merkle.sha256 [2 nodes]",
+        "cluster.bn254.g1.msm [2 nodes]",
+    ]
+    assert {peer["name"] for row in rows for peer in row["peers"]} == {"the library alone"}
+    honest = suite._verdicts
+    monkeypatch.setattr(suite, "_verdicts", lambda *given: honest(*given) ^ 1)
+    wrong = run("bench", "cluster", "--batch", 100, "--cluster", cluster.address)
+    assert wrong.exit_code == 1
+    assert "other verdicts through the pool" in wrong.stderr
+    assert run("bench", "hashes", "--cluster", cluster.address).exit_code == 2
