@@ -152,11 +152,18 @@ def replay_pipeline(settings: Settings, hardware: Hardware) -> Callable[..., Rep
         codes: Path | None = None,
         block_hashes: Path | None = None,
         trace: bytes | None = None,
+        trace_memory: bool = False,
     ) -> ReplayReport:
         if settings.cluster_address != "off":
             return _replay_on_cluster(settings, paths, progress, codes, block_hashes, trace)
         with scheduling(settings, hardware):
-            whole = WholeBlocks(codes=codes, block_hashes=block_hashes, trace=trace, threads=count)
+            whole = WholeBlocks(
+                codes=codes,
+                block_hashes=block_hashes,
+                trace=trace,
+                trace_memory=trace_memory,
+                threads=count,
+            )
             try:
                 return replay(
                     list(paths), whole=whole, threads=count, backend=settings.backend, progress=progress

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
 from supervm.benchmarks.cases import EVM
 from supervm.benchmarks.errors import RunsDisagree
 from supervm.benchmarks.evm.programs import ARCHIVE, CHECKOUT
@@ -171,7 +169,7 @@ class _Timed:
         recovered = recover_senders([witness.block]).blocks[0]
         columns = transaction_columns(witness.block.transactions, recovered, chain_id=chain)
         if threads == 1:
-            done, _ = session.run(columns, np.zeros(len(columns), np.int64), 0, len(columns))
+            done, _ = session.run(columns, None, 0, len(columns))
         else:
             team = session.team(environment)
             done = team.run(columns, environment).executed

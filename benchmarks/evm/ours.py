@@ -40,13 +40,12 @@ class OurEvm:
         world.load(*in_columns(accounts))
         session.attach(world)
         columns, environment = _columns(program), _environment(program)
-        known = np.zeros(1, np.int64)
         answers: set[Answer] = set()
         seconds = []
         for _ in range(times):
             session.begin(environment)
             begun = perf_counter()
-            done, missing = session.run(columns, known, 0, 1)
+            done, missing = session.run(columns, None, 0, 1)
             seconds.append(perf_counter() - begun)
             if done != 1:
                 found = str(missing) if missing else f"rule {int(columns[c.RULES][0])} broken"

@@ -46,7 +46,7 @@ from supervm.engine.evm.session import Session
 from supervm.engine.evm.system_calls import AFTER, BEFORE
 from supervm.engine.evm.world import Changed, World
 from supervm.engine.state.store import key_numbers
-from supervm.kernels.array_types import Bytes
+from supervm.kernels.array_types import Bytes, Numbers
 from supervm.vm.evm import columns as c
 from supervm.vm.evm import forks
 from supervm.vm.evm.columns import TransactionColumns
@@ -129,6 +129,7 @@ def execute_block(
     codes: Codes,
     *,
     traced: int | None = None,
+    with_memory: bool = False,
 ) -> BlockOutcome:
     """Execute a block on the accounts that are given; afterwards the session's world has them again as they were.
 
@@ -138,6 +139,7 @@ def execute_block(
         recovered: senders and authorities of its transactions.
         codes: of its accounts, by Keccak-256.
         traced: the position of a transaction to trace.
+        with_memory: whether its trace has memory.
 
     Raises:
         HostFunctionFailed: a precompiled contract could not be computed on this machine.
@@ -148,7 +150,7 @@ def execute_block(
         named = [witness.block.miner.tobytes(), *(payment.address for payment in payments)]
         state = with_proven_accounts(with_proven_codes(state, proof), named, proof)
     while True:
-        execution = _Execution(session, witness, recovered, (state, codes), proof, traced)
+        execution = _Execution(session, witness, recovered, (state, codes), proof, (traced, with_memory))
         outcome = execution.run()
         if proof is None or not len(execution.unknown.numbers):
             return outcome
@@ -175,9 +177,10 @@ class _Execution:
         recovered: Recovered,
         given: tuple[Accounts, Codes],
         proof: ProvenState | None,
-        traced: int | None,
+        trace: tuple[int | None, bool],
     ) -> None:
-        self.session, self.witness, self.proof, self.traced = session, witness, proof, traced
+        self.session, self.witness, self.proof = session, witness, proof
+        self.traced, self.with_memory = trace
         self.recovered = recovered
         chain = MAINNET if witness.chain_id is None else witness.chain_id
         fork = fork_named(witness.fork) if witness.fork and chain != MAINNET else None
@@ -255,9 +258,7 @@ class _Execution:
         bounds = sorted({*range(0, count, step), *self._around_traced(), count})
         for start, stop in pairwise(bounds):
             if start == self.traced:
-                outcome.executed, outcome.missing, outcome.trace = self.session.run_traced(
-                    outcome.columns, known, start
-                )
+                self._trace(known)
             else:
                 outcome.executed, outcome.missing = self.session.run(outcome.columns, known, start, stop)
             if outcome.executed < stop:
@@ -274,6 +275,16 @@ class _Execution:
         if outcome.executed < count and outcome.missing is None:
             rule = Rule(int(outcome.columns[c.RULES][outcome.executed]))
             outcome.broken = Broken(outcome.executed, rule)
+
+    def _trace(self, known: Numbers) -> None:
+        """Execute the traced transaction; its trace ends with the state root, where nodes prove it."""
+        assert self.traced is not None
+        outcome = self.outcome
+        outcome.executed, outcome.missing, outcome.trace = self.session.run_traced(
+            outcome.columns, known, self.traced, memory=self.with_memory
+        )
+        root = self._root() if self.proof is not None and outcome.executed > self.traced else None
+        outcome.trace[-1] = {"stateRoot": None if root is None else "0x" + root.hex(), **outcome.trace[-1]}
 
     def _around_traced(self) -> tuple[int, ...]:
         return () if self.traced is None else (self.traced, self.traced + 1)

@@ -19,7 +19,13 @@ from supervm.vm.evm.rules import MEANINGS
 
 
 def replay_whole(
-    session: Session, witness: Witness, recovered: Recovered, codes: Codes, *, traced: int | None = None
+    session: Session,
+    witness: Witness,
+    recovered: Recovered,
+    codes: Codes,
+    *,
+    traced: int | None = None,
+    with_memory: bool = False,
 ) -> WholeBlock:
     """Execute a block and compare it with its header.
 
@@ -29,8 +35,9 @@ def replay_whole(
         recovered: senders and authorities of its transactions.
         codes: of its accounts, by Keccak-256.
         traced: the position of a transaction to trace.
+        with_memory: whether its trace has memory.
     """
-    outcome = execute_block(session, witness, recovered, codes, traced=traced)
+    outcome = execute_block(session, witness, recovered, codes, traced=traced, with_memory=with_memory)
     whole = WholeBlock(outcome.executed, trace=outcome.trace)
     _note_end(whole, witness, outcome)
     whole.parallel_equal = outcome.parallel_equal

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -41,21 +42,30 @@ class Course:
 
 
 class Team:
-    """Workers over one world, with a thread each.
+    """Workers over one world, the first on the thread that calls, with a thread for each of the others; those are made for
+    the first block that is worth it.
 
     Args:
-        workers: at least one; the first executes what is not a transaction.
+        first: executes what is not a transaction, and what is not worth a team.
+        threads: at least one.
     """
 
-    def __init__(self, workers: list[EvmWorker]) -> None:
-        self.workers = workers
-        self._pool = ExecutionPool(len(workers))
-        self._machines = np.array([worker.machine.address for worker in workers], np.int64)
+    def __init__(self, first: EvmWorker, threads: int) -> None:
+        self._threads = threads
+        self._all = [first]
+        self._at_work = self._all[:1]
+        self._pool: ExecutionPool | None = None
+        self._machines = np.zeros(threads, np.int64)
         self._shared = sharing.shared_words(self._machines, s.FURTHER)
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.close()
+        """End the threads, if there are any."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def begin(self) -> None:
+        """A block has begun, on the first worker."""
+        self._at_work = self._all[:1]
 
     def run(self, columns: TransactionColumns, environment: Environment, *, fewest: int = FEWEST) -> Course:
         """Execute the block's transactions; `executed` is less than all of them where one breaks a rule.
@@ -73,10 +83,11 @@ class Team:
             shared[word] = 0
         shared[sharing.STOP], shared[s.GAS_LEFT] = total, environment.gas_limit
         shared[s.BLOBS_LEFT] = environment.fork[BLOB_MAX] or NO_LIMIT
-        columns[c.READY][:] = s.WAITING
-        if total < fewest:
+        if total < fewest or self._threads == 1:
             course.executed = self._rest_in_order(columns, 0)
             return course
+        self._assemble(environment)
+        columns[c.READY][:] = s.WAITING
         while shared[sharing.COMMITTED] < total:
             shared[sharing.HALT] = shared[sharing.LOCK] = 0
             shared[sharing.NEXT] = shared[sharing.COMMITTED]
@@ -87,7 +98,7 @@ class Team:
                 course.turned = halt == sharing.TURN
                 break
             if halt == sharing.FULL:
-                for worker in self.workers:
+                for worker in self._at_work:
                     worker.make_room(s.SEGMENTS)
         course.executed, course.repeated = int(shared[sharing.COMMITTED]), int(shared[sharing.REPEATED])
         if course.turned:
@@ -96,55 +107,64 @@ class Team:
 
     def logs(self, columns: TransactionColumns, executed: int) -> Logs:
         """The logs of the transactions that were executed."""
-        places = np.array([worker.logs_address for worker in self.workers], np.int64)
+        places = np.array([worker.logs_address for worker in self._at_work], np.int64)
         bases = places[columns[c.OWNERS][:executed]]
         return logs_of_records(bases + columns[c.LOG_PLACES][:executed], columns[c.LOG_COUNTS][:executed])
 
     def written(self) -> Numbers:
         """The keys that the block wrote, as `versions.HAS_MORE` says."""
-        return np.concatenate([worker.written() for worker in self.workers])
+        return np.concatenate([worker.written() for worker in self._at_work])
 
     def undo(self) -> None:
         """Nothing of the block has happened."""
-        self.workers[0].world.store.undo(self.written())
-        for worker in self.workers:
+        self._all[0].world.store.undo(self.written())
+        for worker in self._at_work:
             worker.begin_commit()
 
+    def _assemble(self, environment: Environment) -> None:
+        """Let all workers, which are made where they are not there yet, begin the block."""
+        first = self._all[0]
+        if self._pool is None:
+            self._pool = ExecutionPool(self._threads - 1)
+            self._all += [EvmWorker(first.world, first.codes) for _ in range(1, self._threads)]
+            self._machines[:] = [worker.machine.address for worker in self._all]
+        for worker in self._all[1:]:
+            if worker.world is not first.world:
+                worker.attach(first.world)
+            if worker.codes is not first.codes:
+                worker.use(first.codes)
+            worker.begin_commit()
+            worker.begin_block(environment)
+        self._at_work = self._all
+
     def _share_out(self, columns: TransactionColumns) -> None:
+        assert self._pool is not None
         tasks: list[Callable[[], object]] = []
-        for number, worker in enumerate(self.workers):
+        for number, worker in enumerate(self._at_work):
             worker.words[access_set.IN_PLACE] = worker.words[access_set.NEEDS] = 0
             entries, values = worker.segments(s.SEGMENTS, SEGMENT_ENTRIES, SEGMENT_VALUES)
-            arguments = (
+            places = (
                 worker.machine.address,
                 number,
                 columns.address,
-                self._shared.ctypes.data,
+                int(self._shared.ctypes.data),
                 entries,
                 values,
             )
-            tasks.append(_bound(s.speculate, *arguments))
-        self._pool.run(*tasks)
-        for worker in self.workers:
+            tasks.append(partial(s.speculate, *places))
+        own, *others = tasks
+        self._pool.run(*others, own=own)
+        for worker in self._at_work:
             worker.use_whole_buffers()
 
     def _rest_in_order(self, columns: TransactionColumns, start: int) -> int:
-        worker, words = self.workers[0], self.workers[0].machine.words
-        words[BLOCK_GAS_LEFT], words[BLOCK_BLOBS_LEFT] = (
-            self._shared[s.GAS_LEFT],
-            self._shared[s.BLOBS_LEFT],
-        )
-        known = np.zeros(len(columns), np.int64)
+        worker, words = self._all[0], self._all[0].machine.words
+        words[BLOCK_GAS_LEFT], words[BLOCK_BLOBS_LEFT] = self._shared[s.GAS_LEFT], self._shared[s.BLOBS_LEFT]
         columns[c.OWNERS][start:] = 0
         while start < len(columns):
             worker.words[access_set.NEEDS] = 0
-            places = worker.machine.address, columns.address, known.ctypes.data
-            start = int(run_in_order(*places, start, len(columns)))
+            start = int(run_in_order(worker.machine.address, columns.address, 0, start, len(columns)))
             if not worker.words[access_set.NEEDS]:
                 break
             worker.make_room()
         return start
-
-
-def _bound(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
-    return lambda: function(*arguments)

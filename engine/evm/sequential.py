@@ -45,7 +45,7 @@ def run_in_order(machine: Any, columns: Any, known: Any, start: Any, stop: Any) 
 
     Args:
         machine, columns: their addresses.
-        known: address of int64 by transaction: how many keys the state has had in all, after it.
+        known: address of int64 by transaction, how many keys the state has had in all after it; 0 where nobody asks.
 
     Returns:
         `stop`, or the transaction at which something was full or missing (`access_set.NEEDS` of the worker says what), to
@@ -65,7 +65,8 @@ def run_in_order(machine: Any, columns: Any, known: Any, start: Any, stop: Any) 
         put(machine, BLOCK_GAS_LEFT, get(machine, BLOCK_GAS_LEFT) - item64(columns, c.GAS_USED, item))
         used = item64(columns, c.BLOB_GAS, item) // GAS_PER_BLOB
         put(machine, BLOCK_BLOBS_LEFT, get(machine, BLOCK_BLOBS_LEFT) - used)
-        store64(known + 8 * item, word(worker_word(worker, KEYS), COUNT))
+        if known:
+            store64(known + 8 * item, word(worker_word(worker, KEYS), COUNT))
     return stop
 
 

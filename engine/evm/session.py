@@ -60,9 +60,8 @@ class Session:
     def attach(self, world: World) -> None:
         """Execute against this world from now on."""
         self.world = world
-        for worker in self._team.workers if self._team else [self._worker]:
-            if worker is not None:
-                worker.attach(world)
+        if self._worker is not None:
+            self._worker.attach(world)
 
     def begin(self, environment: Environment) -> None:
         """A block begins, as the next commit of the world's store."""
@@ -88,19 +87,19 @@ class Session:
         return store
 
     def run(
-        self, columns: TransactionColumns, known: Numbers, start: int, stop: int
+        self, columns: TransactionColumns, known: Numbers | None, start: int, stop: int
     ) -> tuple[int, MissingState | None]:
         """Execute the transactions from `start` below `stop`.
 
         Args:
             columns: the block's.
-            known: int64 (n,): gets how many keys the state has had in all, after each transaction.
+            known: int64 (n,): gets how many keys the state has had in all, after each transaction; None if nobody asks.
 
         Returns:
             `stop`, or the transaction that could not be executed; and what it lacks, None where it breaks a rule.
         """
         worker = self.worker
-        places = worker.machine.address, columns.address, known.ctypes.data
+        places = worker.machine.address, columns.address, 0 if known is None else known.ctypes.data
         while True:
             worker.words[NEEDS] = 0
             start = int(run_in_order(*places, start, stop))
@@ -112,13 +111,17 @@ class Session:
                 return start, missing
 
     def run_traced(
-        self, columns: TransactionColumns, known: Numbers, item: int
+        self, columns: TransactionColumns, known: Numbers | None, item: int, *, memory: bool = False
     ) -> tuple[int, MissingState | None, list[dict[str, Any]]]:
-        """As `run`, for one transaction; and a line for each opcode, as EIP-3155 has them, and one for the end."""
+        """As `run`, for one transaction; and a line for each opcode, as EIP-3155 has them, and one for the end.
+
+        Args:
+            memory: whether each line has the frame's memory in it.
+        """
         worker = self.worker
         usual = worker.codes
         worker.use(self._codes(usual.fork, single=True), single=True)
-        tracer = Tracer(worker.machine)
+        tracer = Tracer(worker.machine, memory=memory)
         tracer.install()
         try:
             done, missing = self.run(columns, known, item, item + 1)
@@ -141,7 +144,7 @@ class Session:
         Raises:
             MissingState: it reaches what nobody has given.
         """
-        done, missing = self.run(columns, np.zeros(len(columns), np.int64), item, item + 1)
+        done, missing = self.run(columns, None, item, item + 1)
         if missing is not None:
             raise missing
         return Rule(int(columns[c.RULES][item])) if done == item else None
@@ -175,15 +178,10 @@ class Session:
         return logs_of_records(places, columns[c.LOG_COUNTS][rows])
 
     def team(self, environment: Environment) -> Team:
-        """Workers that execute the block that has begun in parallel; this session's is the first of them."""
+        """Who executes the block that has begun in parallel; this session's worker is the first of them."""
         if self._team is None:
-            others = [EvmWorker(self.world, self.worker.codes) for _ in range(1, self._threads)]
-            self._team = Team([self.worker, *others])
-        for worker in self._team.workers[1:]:
-            if worker.codes is not self.worker.codes:
-                worker.use(self.worker.codes)
-            worker.begin_commit()
-            worker.begin_block(environment)
+            self._team = Team(self.worker, self._threads)
+        self._team.begin()
         return self._team
 
     def close(self) -> None:

@@ -3,6 +3,10 @@
 
 The interpreter runs one opcode at a time here, and Python reads the frame at work before and after each. That is slow, and
 changes nothing of what the transaction does.
+
+A line says what there was before its opcode; `gasCost` alone is known after it. As in other clients a call costs what it
+hands on too, whoever is called; a creation does not, nor does the RETURN that ends one cost what storing the code does. An
+opcode at which the frame halts costs all the gas that was left, and `error` says why.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from supervm.vm.evm.outcomes import MEANINGS, HaltReason
 from supervm.vm.evm.state.records import REFUND
 
 _NAMES = {number: row.name for number, row in OPCODES.items()}
+_UNPAID = -1
+"""`PAID_GAS` where no opcode has set it."""
+
 _Loop = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 
 
@@ -26,14 +33,15 @@ class Tracer:
 
     Args:
         machine: attached to a code store whose blocks have one opcode each; its loop returns after every opcode.
+        memory: whether each line has the frame's memory in it.
 
     Attributes:
         lines: one for each opcode of the last outermost frame.
         failure: what went wrong in Python meanwhile, None if nothing did.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, machine: Machine, *, memory: bool = False) -> None:
+        self._machine, self._memory = machine, memory
         self.lines: list[dict[str, Any]] = []
         self._step: Any = _Loop(int(machine.words[m.LOOP]))
         self._callback = _Loop(self._run)
@@ -61,11 +69,13 @@ class Tracer:
         caller = _word(frame - m.FRAME_BYTES, f.F_GAS) if depth else 0
         line = self._line(frame, depth)
         gas = _word(frame, f.F_GAS)
-        words[m.HALT_REASON] = 0
+        words[m.HALT_REASON], words[m.PAID_GAS] = 0, _UNPAID
         status: int = self._step(machine)
         if status == m.RETRY:
             return status
-        left = self._left(frame, depth, caller, status)
+        left = int(words[m.PAID_GAS])
+        if left == _UNPAID:
+            left = self._left(frame, depth, caller, status)
         line["gasCost"] = hex(max(gas - left, 0))
         reason = int(words[m.HALT_REASON])
         if reason and (status != CONTINUE or int(words[m.DEPTH]) < depth):
@@ -88,7 +98,7 @@ class Tracer:
         first, top = _word(frame, f.F_STACK) + VALUE_BYTES, _word(frame, f.F_TOP)
         stack = ctypes.string_at(first, max(top + VALUE_BYTES - first, 0))
         values = range(0, len(stack), VALUE_BYTES)
-        return {
+        line = {
             "pc": place,
             "op": opcode,
             "gas": hex(_word(frame, f.F_GAS)),
@@ -96,10 +106,20 @@ class Tracer:
             "memSize": _word(frame, f.F_MEMORY_BYTES),
             "stack": [hex(int.from_bytes(stack[at : at + VALUE_BYTES], "little")) for at in values],
             "depth": depth + 1,
-            "returnData": "0x",
-            "refund": int(self._machine.words[REFUND]),
+            "returnData": "0x" + self._return_data().hex(),
+            "refund": hex(int(self._machine.words[REFUND])),
             "opName": _NAMES.get(opcode, "INVALID"),
         }
+        if self._memory:
+            memory = ctypes.string_at(_word(frame, f.F_MEMORY), _word(frame, f.F_MEMORY_BYTES))
+            places = range(0, len(memory), VALUE_BYTES)
+            line["memory"] = ["0x" + memory[at : at + VALUE_BYTES].hex() for at in places]
+        return line
+
+    def _return_data(self) -> bytes:
+        """What the last call of the frame at work returned."""
+        words = self._machine.words
+        return ctypes.string_at(int(words[m.RETURN_DATA]), int(words[m.RETURN_BYTES]))
 
 
 def _word(address: int, number: int) -> int:

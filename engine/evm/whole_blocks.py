@@ -25,6 +25,7 @@ class WholeBlocks:
         codes: a file of codes: with it all blocks are executed; without it those that bring codes themselves.
         block_hashes: a JSON file of hashes by number, which BLOCKHASH reads besides those that a block brings.
         trace: the hash of a transaction to trace (EIP-3155).
+        trace_memory: whether each line of the trace has the frame's memory.
         threads: of the execution in parallel, at least two.
 
     Raises:
@@ -37,11 +38,12 @@ class WholeBlocks:
         codes: Path | str | None = None,
         block_hashes: Path | str | None = None,
         trace: bytes | None = None,
+        trace_memory: bool = False,
         threads: int = 2,
     ) -> None:
         self._codes: Mapping[bytes, bytes] | None = None if codes is None else read_codes(codes)
         self._hashes = {} if block_hashes is None else read_block_hashes(block_hashes)
-        self._trace, self._threads = trace, max(2, threads)
+        self._trace, self._trace_memory, self._threads = trace, trace_memory, max(2, threads)
         self._session: Session | None = None
 
     def __call__(self, witness: Witness, recovered: Recovered, digests: Bytes) -> WholeBlock | None:
@@ -62,7 +64,14 @@ class WholeBlocks:
         given = replace(witness, block_hashes={**self._hashes, **witness.block_hashes})
         codes = ChainMap(dict(witness.codes), dict(self._codes or {}))
         traced = [place for place, digest in enumerate(digests) if digest.tobytes() == self._trace]
-        return replay_whole(self._session, given, recovered, codes, traced=traced[0] if traced else None)
+        return replay_whole(
+            self._session,
+            given,
+            recovered,
+            codes,
+            traced=traced[0] if traced else None,
+            with_memory=self._trace_memory,
+        )
 
     def close(self) -> None:
         """End the threads, if there are any."""

@@ -44,8 +44,12 @@ class ExecutionPool:
     def __len__(self) -> int:
         return len(self._threads)
 
-    def run(self, *tasks: Callable[[], object]) -> None:
+    def run(self, *tasks: Callable[[], object], own: Callable[[], object] | None = None) -> None:
         """Run task i on thread i; the first error is raised.
+
+        Args:
+            tasks: at most as many as there are threads.
+            own: one more, for the thread that calls, which need not wake for it; it raises nothing.
 
         The tasks share one piece of work, of which nothing is left when one of them has ended: those that have not begun by
         then are not waited for, since on a busy machine a thread may wake long after.
@@ -61,7 +65,10 @@ class ExecutionPool:
             tasks_of.put((task, future))
             futures.append(future)
         try:
-            wait(futures, return_when=FIRST_COMPLETED)
+            if own is None:
+                wait(futures, return_when=FIRST_COMPLETED)
+            else:
+                own()
             errors = [future.exception() for future in futures if not future.cancel()]
         except BaseException:
             # Compiled code cannot be interrupted; nobody may touch what it works on before it has ended.

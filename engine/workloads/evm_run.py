@@ -108,7 +108,7 @@ def run_evm(workload: EvmWorkload, threads: int = 2, progress: Progress | None =
             columns = columns_of(calls, workload.parameters.gas_price)
             session.begin(environment)
             begun = perf_counter()
-            done, missing = session.run(columns, np.zeros(len(columns), np.int64), 0, len(columns))
+            done, missing = session.run(columns, None, 0, len(columns))
             alone += perf_counter() - begun
             if done != len(columns):
                 why = missing or f"rule {int(columns[c.RULES][done])}"

@@ -110,10 +110,11 @@ def test_a_block_and_the_trace_of_one_of_its_transactions(run: Run) -> None:
     assert block["transactions_executed"] == block["transactions"]
     witness = json.loads(file.read_text())
     called = next(one for one in witness["block"]["transactions"] if one["input"] != "0x")
-    traced = run("replay", file, "--trace", called["hash"])
+    traced = run("replay", file, "--trace", called["hash"], "--trace-memory")
     assert traced.exit_code == 0, traced.output
     *steps, end = map(json.loads, traced.stdout.splitlines())
-    assert end["fork"] == "EIP158"
+    assert (end["fork"], len(end["stateRoot"])) == ("EIP158", 66)
+    assert all(32 * len(step["memory"]) == step["memSize"] for step in steps)
     assert {"pc", "op", "gas", "gasCost", "memSize", "stack", "depth", "refund", "opName"} <= set(steps[0])
     assert (steps[0]["pc"], steps[0]["depth"], steps[0]["stack"]) == (0, 1, [])
     # Within a frame each opcode leaves what the next one has.

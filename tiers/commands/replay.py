@@ -43,6 +43,9 @@ def replay(
             help="Print what this transaction, by its hash, executes, an opcode a line (EIP-3155).",
         ),
     ] = None,
+    trace_memory: Annotated[
+        bool, typer.Option("--trace-memory", help="Print the memory in each line of the trace, too.")
+    ] = False,
     tier: options.TierName = None,
     config: options.ConfigFile = None,
     threads: options.Threads = None,
@@ -69,7 +72,14 @@ def replay(
             def progress(doing: str, done: int, total: int) -> None:
                 line.update(doing, done / total if total else None)
 
-            report = run(blocks, progress, codes=codes, block_hashes=block_hashes, trace=wanted)
+            report = run(
+                blocks,
+                progress,
+                codes=codes,
+                block_hashes=block_hashes,
+                trace=wanted,
+                trace_memory=trace_memory,
+            )
         if as_json:
             answer: dict[str, Any] = report.to_json()
             if wanted is not None:

@@ -182,6 +182,10 @@ class TransactionColumns:
         inputs: word → array, for every word before `RULES`, C-contiguous, of the dtypes and shapes above. Words that
             are left out have no entries: no access lists, blobs, authorizations; nothing is rejected.
 
+    Attributes:
+        arrays: by word.
+        address: of the arrays' addresses, for compiled code.
+
     Raises:
         ArgumentError: a column has another dtype or shape.
     """
@@ -206,14 +210,10 @@ class TransactionColumns:
             self.arrays[word] = np.zeros((count, *item), kind)
         self.arrays[RULES][:] = self.arrays[REJECTED]
         self.words = np.array([self.arrays[word].ctypes.data for word in range(COLUMN_WORDS)], np.int64)
+        self.address = int(self.words.ctypes.data)
 
     def __len__(self) -> int:
         return len(self.arrays[TYPES])
 
     def __getitem__(self, word: int) -> NDArray[Any]:
         return self.arrays[word]
-
-    @property
-    def address(self) -> int:
-        """Of the words, for compiled code."""
-        return int(self.words.ctypes.data)

@@ -55,7 +55,9 @@ VALUE_WORDS, VALUE_BYTES = 4, 32
     HALT_REASON,  # why the last frame halted, a `HaltReason`; 0: it did not
     # Scratch.
     SCRATCH,  # address of `SCRATCH_BYTES`
-) = range(25)
+    # For traces.
+    PAID_GAS,  # gas that a frame had left when its CALL, CREATE or RETURN, or one of their kin, was paid for
+) = range(26)
 """Words of the interpreter."""
 
 (
@@ -189,21 +191,18 @@ class Machine:
 
     Attributes:
         words: int64 (`MACHINE_WORDS`,); whoever runs code sets those that are no buffers.
+        address: of the words, for compiled code.
     """
 
     def __init__(self, buffers: Mapping[int, Buffer] = BUFFERS) -> None:
         self.words = np.zeros(MACHINE_WORDS, np.int64)
+        self.address = int(self.words.ctypes.data)
         self._rows = dict(buffers)
         self._buffers: dict[int, NDArray[np.uint8]] = {}
         self._keep: dict[int, Any] = {}
         for need in self._rows:
             self.grow(need, 0)
         self.point(SCRATCH, aligned(SCRATCH_BYTES, fill=True))
-
-    @property
-    def address(self) -> int:
-        """Of the words, for compiled code."""
-        return int(self.words.ctypes.data)
 
     def grows(self, need: int) -> bool:
         """Whether it is one of this machine's buffers that is full."""

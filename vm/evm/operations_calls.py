@@ -54,6 +54,7 @@ from supervm.vm.evm.machine import (
     HALT,
     KECCAK256,
     NEEDS_RETURN_DATA,
+    PAID_GAS,
     RETRY,
     RETURN_BYTES,
     RETURN_CAPACITY,
@@ -188,6 +189,7 @@ def _call(machine: Any, frame: Any, opcode: Any) -> Any:
     if gas < 0:
         return fail(machine, OUT_OF_GAS)
     charge(frame, gas)
+    put(machine, PAID_GAS, of(frame, F_GAS))
     if sends:
         gas += STIPEND
     set_of(frame, F_PLACE, of(frame, F_PLACE) + 1)
@@ -310,6 +312,7 @@ def _create(machine: Any, frame: Any, opcode: Any) -> Any:
     status = expand(frame, end)
     if status != CONTINUE:
         return status
+    put(machine, PAID_GAS, of(frame, F_GAS))
     data = of(frame, F_MEMORY) + (small(operand(frame, 1)) if end > 0 else 0)
     put(machine, RETURN_BYTES, 0)
     set_of(frame, F_PLACE, of(frame, F_PLACE) + 1)
@@ -402,6 +405,7 @@ def _return(machine: Any, frame: Any, status: Any) -> Any:
     if size > 0:
         copy(get(machine, RETURN_DATA), of(frame, F_MEMORY) + small(operand(frame, 0)), size)
     put(machine, RETURN_BYTES, size)
+    put(machine, PAID_GAS, of(frame, F_GAS))
     return leave_frame(machine, status)
 
 

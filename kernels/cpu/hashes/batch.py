@@ -143,6 +143,10 @@ def hash_slice(kernel: Any, data: Any, offsets: Any, out: Any, start: Any, stop:
         hash_group(kernel, data, scratch, plan, keyed, known, out)
 
 
+LEAST_BYTES = 1 << 17
+"""Bytes, padding among them, that a slice has if there are several: it takes some hundred microseconds in eight lanes, about
+what it takes to wake a thread for it."""
+
 SLICE = 8192
 """Most messages that one call of the kernel takes: what it keeps for each stays in the second-level cache."""
 
@@ -155,11 +159,12 @@ def digest_into(kernel: HashKernel, messages: Ragged, out: npt.NDArray[np.uint8]
         messages: n messages, both arrays contiguous.
         out: uint8 (n, digest_bytes), contiguous.
     """
-    items = messages.offsets.size - 1
+    offsets = messages.offsets
+    items = offsets.size - 1
     run_slices(
-        partial(hasher(kernel), messages.data, messages.offsets, out.reshape(-1)),
+        partial(hasher(kernel), messages.data, offsets, out.reshape(-1)),
         items,
-        _grain(items, kernel.lanes.width),
+        _grain(items, kernel.lanes.width, int(offsets[-1] - offsets[0]) + items * kernel.spec.block_bytes),
     )
 
 
@@ -169,7 +174,12 @@ def hasher(kernel: HashKernel) -> Bound:
     return Bound(hash_slice, kernel)
 
 
-def _grain(items: int, lanes: int) -> int:
-    """Messages per slice: whole groups, at least four slices per thread, since messages differ in length."""
+def _grain(items: int, lanes: int, hashed: int) -> int:
+    """Messages per slice: whole groups, at least four slices per thread, since messages differ in length.
+
+    Args:
+        hashed: bytes of all messages, padded.
+    """
     share = -(-items // (4 * get_threads())) if get_threads() > 1 else items
+    share = max(share, -(-items * LEAST_BYTES // max(hashed, 1)))
     return max(lanes, -(-min(SLICE, share) // lanes) * lanes)
