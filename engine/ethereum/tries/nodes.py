@@ -254,6 +254,16 @@ def nibble_of(path, place):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def put_nibble(path, place, nibble):  # type: ignore[no-untyped-def]
+    """Write one nibble of a path."""
+    at = place >> 1
+    if place & 1:
+        path[at] = (path[at] & 0xF0) | nibble
+    else:
+        path[at] = (path[at] & 0x0F) | (nibble << 4)
+
+
+@njit(nogil=True, cache=True)
 def _store_references(rows, references, selected, data, offsets, digests):  # type: ignore[no-untyped-def]
     reference = references.ctypes.data
     source = data.ctypes.data

@@ -31,18 +31,20 @@ from supervm.engine.ethereum.tries.nodes import (
     keccak,
     root_hashes,
 )
-from supervm.engine.ethereum.tries.shortening import shortened
-from supervm.engine.ethereum.tries.walking import (
-    BRANCHES_PER_WALK,
+from supervm.engine.ethereum.tries.opening import (
     BRANCHES_USED,
     LOOKED_UP,
     MALFORMED,
     MISSING,
-    ROWS_PER_WALK,
     ROWS_USED,
+    fill_table,
+)
+from supervm.engine.ethereum.tries.shortening import shortened
+from supervm.engine.ethereum.tries.walking import (
+    BRANCHES_PER_WALK,
+    ROWS_PER_WALK,
     SIBLING,
     change,
-    fill_table,
     look_up,
 )
 from supervm.kernels.array_types import Bytes, Flags, Indices
