@@ -132,7 +132,7 @@ class ShardEngine:
             self._executor.begin(self._contracts.contracts, height, timestamp)
             try:
                 self._run(block)
-                path = paths(batch.private, None, np.zeros(len(batch), np.bool_))
+                path = paths(batch.private, None, None, np.zeros(len(batch), np.bool_))
                 receipts = taken_receipts(
                     gather_receipts(block.columns, path, self._executor.left()), np.flatnonzero(home)
                 )
