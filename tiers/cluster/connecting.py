@@ -14,7 +14,7 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
-from ray._raylet import GcsClient
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
 from supervm.tiers.cluster.errors import NoCluster, NodeRefused
 from supervm.tiers.cluster.nodes import NAMESPACE, first_line
@@ -48,6 +48,7 @@ def connect(address: str) -> None:
             raise NoCluster(address, f"this process is connected to {ray.get_runtime_context().gcs_address}")
         return
     reach(address)
+    _silence()
     try:
         ray.init(
             address=f"{host}:{port}",
@@ -81,6 +82,16 @@ def reach(address: str) -> None:
         ) from None
     if not speaks:
         raise NoCluster(address, "what answers there is no head of a Ray cluster")
+
+
+def _silence() -> None:
+    """Keep Ray from printing the logs of what died; nodes are told of by `Pool.nodes`.
+
+    It has no setting for that. A version that prints otherwise prints as it does.
+    """
+    from ray._private import worker
+
+    worker.print_to_stdstream = lambda *_, **__: None  # type: ignore[assignment]
 
 
 def note_sources(address: str) -> None:

@@ -141,7 +141,7 @@ class FolderRun:
         self._parts: dict[Key, _Part] = {}
         self._where: dict[int, tuple[Key, int]] = {}
         self._read = 0.0
-        self._rows = 0
+        self._rows = self._taken = self._done = 0
         if output is not None:
             self._find_finished()
 
@@ -166,7 +166,8 @@ class FolderRun:
                     continue
                 part.verdicts[place] = verdicts
                 self._rows += len(verdicts)
-                self._progress(self._read, self._rows)
+                self._done += len(verdicts)
+                self._progress(self._read * self._done / self._taken, self._rows)
                 self._keep(key, part)
         finally:
             answers.close()
@@ -209,6 +210,7 @@ class FolderRun:
                         part.labels.append(labels)
                         part.verdicts.append(None)
                         index += 1
+                        self._taken += len(labels)
                         self._read = (before + size * (file.fraction or 0.0)) / total
                         yield columns
             before += size

@@ -204,9 +204,8 @@ class Run:
                 continue
             return self._launch(share, node)
         if self._exhausted and not any(flight.node is node for flight in self._flights.values()):
-            share = self._slowest(node)
-            if share is not None:
-                return self._launch(share, node)
+            late = self._slowest(node)
+            return late is not None and self._launch(late, node)
         return False
 
     def _slowest(self, idle: Node) -> Share | None:
@@ -307,7 +306,7 @@ class Run:
             return
         if all(half.done for half in parent.halves) and not parent.done:
             answers = [half.answer for half in parent.halves]
-            joined = tuple(np.concatenate(columns) for columns in zip(*answers, strict=True))  # type: ignore[arg-type]
+            joined = tuple(np.concatenate(columns) for columns in zip(*answers, strict=True))
             yield from self._stands(parent, joined, node)
 
     # What goes wrong

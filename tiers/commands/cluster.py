@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from supervm.tiers import console
+from supervm.tiers import console, output
 from supervm.tiers.cluster import connecting
-from supervm.tiers.cluster.errors import ClusterError
+from supervm.tiers.cluster.errors import ClusterError, NoCluster
+from supervm.tiers.cluster.nodes import START_SECONDS
 from supervm.tiers.cluster.pool import NodeStatus, Pool
 from supervm.tiers.commands import options
 from supervm.tiers.commands.verify_cluster import node_json
@@ -70,10 +73,8 @@ def start(
         variables = {}
         if storage is not None:
             storage.mkdir(parents=True, exist_ok=True)
-            variables = {
-                "RAY_gcs_storage": "rocksdb",
-                "RAY_gcs_storage_path": str(storage.resolve()),
-            }
+            place = str(storage.resolve())
+            variables = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": place}
         address = f"{host or _own_address()}:{port}"
         _begin(address, [*arguments, *_capacity(cores, gpus, store)], variables, block, as_json)
 
@@ -147,14 +148,50 @@ def _bytes(text: str) -> int:
 
 def _begin(address: str, arguments: list[str], variables: dict[str, str], block: bool, as_json: bool) -> None:
     """Start Ray here, note our sources at the head, and wait until this machine's actor is warm."""
-    if block:
-        os.execve(sys.executable, [*RAY, "start", *arguments, "--block"], _environment(variables))
-    with console.telling("starting Ray"):
-        _ray(["start", *arguments], variables)
-    connecting.note_sources(address)
-    with console.telling("asking the nodes"), Pool.connect(address) as pool:
-        nodes = pool.nodes()
-    _tell(address, nodes, as_json)
+    staying = _stay(arguments, variables) if block else None
+    try:
+        with console.telling("starting Ray"):
+            if staying is None:
+                _ray(["start", *arguments], variables)
+            _until_it_answers(address, staying)
+        connecting.note_sources(address)
+        with console.telling("asking the nodes"), Pool.connect(address) as pool:
+            nodes = pool.nodes()
+        _tell(address, nodes, as_json)
+        if staying is not None:
+            output.finish()
+            staying.wait()
+    finally:
+        if staying is not None:
+            staying.terminate()
+            staying.wait()
+
+
+def _stay(arguments: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Ray in a process that ends with this one; what it says goes to standard error."""
+    words = [*RAY, "start", *arguments, "--block"]
+    process = subprocess.Popen(words, env=_environment(variables), stdout=sys.stderr.fileno())
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    return process
+
+
+def _until_it_answers(address: str, staying: subprocess.Popen[bytes] | None) -> None:
+    """Wait for the head, and for this machine to be a node of it.
+
+    Raises:
+        ClusterError: Ray has ended, or takes too long.
+    """
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            connecting.connect(address)
+            return
+        except NoCluster as error:
+            if staying is not None and staying.poll() is not None:
+                raise ClusterError(f"ray start ended with {staying.returncode}") from None
+            if time.monotonic() > until:
+                raise ClusterError(f"ray start: {error.problem}") from None
+        time.sleep(0.2)
 
 
 def _ray(arguments: list[str], variables: dict[str, str]) -> None:
