@@ -33,8 +33,8 @@ RECHECK = 0.01
 STORE_SHARE = 4
 """Work in flight takes at most one part in so many of the smallest object store."""
 
-THREAD_ITEMS, GPU_ITEMS = 1 << 13, 1 << 18
-"""Items of a share for each thread of a node, and of one with a GPU: a tenth of a second of signatures."""
+THREAD_ITEMS, GPU_ITEMS = 1 << 15, 1 << 18
+"""Items of a share for each thread of a node, and of one with a GPU: some tenths of a second of signatures."""
 
 GRACE_SECONDS = 10.0
 """How long others are waited for when one node is ready; they are taken up when they come."""
