@@ -36,6 +36,12 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
 """The preface of a client, and its first frame: settings, without any."""
 
 
+class _Here:
+    """The address that this process is connected to, as it was given: Ray may have another name for the same."""
+
+    address = ""
+
+
 def connect(address: str) -> None:
     """Connect this process, unless it is connected there already.
 
@@ -44,8 +50,9 @@ def connect(address: str) -> None:
     """
     host, port = parse(address)
     if ray.is_initialized():
-        if ray.get_runtime_context().gcs_address != f"{host}:{port}":
-            raise NoCluster(address, f"this process is connected to {ray.get_runtime_context().gcs_address}")
+        ours = ray.get_runtime_context().gcs_address
+        if address != _Here.address and ours != f"{host}:{port}":
+            raise NoCluster(address, f"this process is connected to {ours}")
         return
     reach(address)
     _silence()
@@ -63,6 +70,7 @@ def connect(address: str) -> None:
         raise NoCluster(
             address, f"{said}; this machine has to be one of its nodes: `supervm cluster join {address}`"
         ) from None
+    _Here.address = address
 
 
 def reach(address: str) -> None:

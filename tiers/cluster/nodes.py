@@ -3,7 +3,7 @@
 
 starting ──it answers, with our sources──▶ ready          starting ──other sources──▶ refused
 ready ──its actor died and the machine is there──▶ starting
-any ──the machine left the cluster──▶ gone, unless it comes back
+any ──the machine left the cluster──▶ gone; one that comes back is another node
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ SAMPLES = "samples"
 
 START_SECONDS = 120.0
 """How long an actor may take to come up: it loads the libraries, and asks for its GPUs."""
+
+PROBE_SECONDS = 10.0
+"""How long a node may take over a known answer."""
 
 AGAIN_SECONDS = 0.5
 """After an actor died: until the head knows it, its name leads to the dead one."""
@@ -164,6 +167,14 @@ class Node:
         """
         group = {"concurrency_group": SAMPLES} if sample else {}
         return self._actor.compute.options(**group).remote(task, columns, options)
+
+    def answers(self) -> None:
+        """See that its actor answers.
+
+        Raises:
+            RayError: it does not.
+        """
+        ray.get(self._actor.about.options(concurrency_group=SAMPLES).remote(), timeout=PROBE_SECONDS)
 
     def learn(self, task: str, items: int, seconds: float) -> None:
         """A share of so many items took it so long; the first one of a task may have compiled kernels, and tells nothing."""

@@ -16,14 +16,23 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import ray
+
 from supervm.engine.scheduler.cost import CostModel
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.cluster import connecting
 from supervm.tiers.cluster.errors import NoNodeLeft
-from supervm.tiers.cluster.nodes import START_SECONDS, Node, State, found_in_cluster
+from supervm.tiers.cluster.nodes import (
+    PROBE_SECONDS,
+    START_SECONDS,
+    Node,
+    State,
+    first_line,
+    found_in_cluster,
+)
 from supervm.tiers.cluster.planning import Planner
 from supervm.tiers.cluster.run import Run
-from supervm.tiers.cluster.task import NO_OPTIONS, Columns, Options, Task
+from supervm.tiers.cluster.task import NO_OPTIONS, Columns, Options, Task, same
 from supervm.tiers.cluster.tasks import TASKS
 from supervm.tiers.cluster.worker import About, sources
 
@@ -38,6 +47,9 @@ THREAD_ITEMS, GPU_ITEMS = 1 << 15, 1 << 18
 
 GRACE_SECONDS = 10.0
 """How long others are waited for when one node is ready; they are taken up when they come."""
+
+PROBED_ITEMS = 64
+"""Of a known answer."""
 
 LOOK_SECONDS = 1.0
 """Between looks at which machines the cluster has."""
@@ -147,6 +159,28 @@ class Pool:
                     node.gone()
         for node in self._nodes.values():
             node.look(self._ours)
+            if node.state is State.READY and not node.breaker.closed:
+                self._readmit(node)
+
+    def _readmit(self, node: Node) -> None:
+        """Ask a node whose cool-down is over for what it failed at: an answer that is known here lets it in again."""
+        suspects = node.breaker.probe()
+        if not suspects:
+            return
+        problem = ""
+        try:
+            node.answers()
+            for name in suspects:
+                task = TASKS.get(name)
+                if task is not None and task.example is not None:
+                    columns, options = task.example(PROBED_ITEMS)
+                    reference = node.compute(name, columns, dict(options), sample=True)
+                    found = ray.get(reference, timeout=PROBE_SECONDS).answer
+                    if not same(found, task.function(columns, options)):
+                        problem = f"{name}: a known answer was wrong"
+        except ray.exceptions.RayError as error:
+            problem = first_line(error)
+        node.breaker.probed(problem)
 
     def lost(self, node: Node, error: Exception) -> None:
         """A node's actor has died or does not answer: it is started again where its machine is still there."""

@@ -351,7 +351,7 @@ class Run:
 
     def _distrust(self, node: Node) -> None:
         """A node has answered wrongly: nothing of it counts that was not checked."""
-        node.breaker.trip(self._task.name, "it answered wrongly")
+        node.breaker.lose(f"{self._task.name}: it answered wrongly")
         self.suspects |= self._answered.get(node, set())
         for flight in [flight for flight in self._flights.values() if flight.node is node]:
             self._drop(flight)

@@ -157,12 +157,16 @@ def _begin(address: str, arguments: list[str], variables: dict[str, str], block:
         connecting.note_sources(address)
         with console.telling("asking the nodes"), Pool.connect(address) as pool:
             nodes = pool.nodes()
+        if staying is None:
+            _tell(address, nodes, as_json)
+            return
+        # Only now: a connection to a cluster has its own way to end, and takes that away when it is closed.
+        signal.signal(signal.SIGTERM, lambda *_: staying.terminate())
         _tell(address, nodes, as_json)
-        if staying is not None:
-            output.finish()
-            staying.wait()
+        output.finish()
+        staying.wait()  # told to end once: a second time would have it leave its processes alone
     finally:
-        if staying is not None:
+        if staying is not None and staying.poll() is None:
             staying.terminate()
             staying.wait()
 
@@ -170,9 +174,7 @@ def _begin(address: str, arguments: list[str], variables: dict[str, str], block:
 def _stay(arguments: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
     """Ray in a process that ends with this one; what it says goes to standard error."""
     words = [*RAY, "start", *arguments, "--block"]
-    process = subprocess.Popen(words, env=_environment(variables), stdout=sys.stderr.fileno())
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    return process
+    return subprocess.Popen(words, env=_environment(variables), stdout=sys.stderr.fileno())
 
 
 def _until_it_answers(address: str, staying: subprocess.Popen[bytes] | None) -> None:
@@ -209,7 +211,9 @@ def _ray(arguments: list[str], variables: dict[str, str]) -> None:
 
 
 def _environment(variables: dict[str, str]) -> dict[str, str]:
-    return os.environ | {"RAY_USAGE_STATS_ENABLED": "0"} | variables
+    # A node's actor stays as long as the node does: Ray would wait for it to end, and shares go to others anyway.
+    no_drain = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}
+    return no_drain | os.environ | {"RAY_USAGE_STATS_ENABLED": "0"} | variables
 
 
 def _own_address() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_line import PATIENCE, command
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.cluster import folders
@@ -226,6 +229,42 @@ def test_a_machine_with_other_sources_does_not_join(
     assert [node["state"] for node in json.loads(ended.stdout)["nodes"]] == ["ready", "ready"]
     capacity = ["--num-cpus=2", f"--object-store-memory={100 << 20}"]
     assert begun == [(["start", f"--address={pool.address}", "--disable-usage-stats", *capacity], {})]
+
+
+def test_a_head_in_the_foreground_ends_with_its_process(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = (
+        "--port",
+        port,
+        "--host",
+        "127.0.0.1",
+        "--cores",
+        1,
+        "--store",
+        "80MiB",
+        "--storage",
+        tmp_path / "head",
+    )
+    begun = command("cluster", "start", "--block", *words, "--json")
+    with subprocess.Popen(begun, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            said = ""
+            while not said.endswith("\n}\n"):
+                line = process.stdout.readline()
+                assert line, said
+                said += line
+        finally:
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+    answer = json.loads(said)
+    assert answer["address"] == f"127.0.0.1:{port}"
+    assert [(node["state"], node["about"]["threads"]) for node in answer["nodes"]] == [("ready", 1)]
+    assert (tmp_path / "head" / "session_name").exists()
+    with socket.socket() as gone:
+        assert gone.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_a_cluster_that_is_not_there_is_named(run: Callable[..., Any]) -> None:

@@ -214,6 +214,29 @@ def test_a_node_that_answers_wrongly_is_taken_out(pool: Pool, other: str, tmp_pa
         list(pool.run(SQUARES, parts(1)))
 
 
+def test_a_node_that_failed_too_often_is_let_in_by_a_known_answer(
+    pool: Pool, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = next(node for node in pool.usable() if node.identity == other)
+
+    def fail_and_cool_down() -> None:
+        for _ in range(3):
+            node.breaker.failure("verify.ed25519", "it failed at what another node did")
+        assert not node.usable
+        pool.look()
+        assert not node.usable
+        node.breaker._until = 0.0
+        pool.look()
+
+    fail_and_cool_down()
+    assert node.usable
+    right = pools.TASKS["verify.ed25519"]
+    wrong = dataclasses.replace(right, function=lambda columns, options: (np.zeros(1, np.int8),))
+    monkeypatch.setitem(pools.TASKS, "verify.ed25519", wrong)
+    fail_and_cool_down()
+    assert node.why_not == "verify.ed25519: a known answer was wrong"
+
+
 def test_few_wrong_items_are_found_by_enough_samples(pool: Pool, other: str) -> None:
     def one_wrong(columns: Columns, options: Any) -> Columns:
         import cluster_faults
