@@ -99,7 +99,7 @@ def _silence() -> None:
     """
     from ray._private import worker
 
-    worker.print_to_stdstream = lambda *_, **__: None  # type: ignore[assignment]
+    worker.print_to_stdstream = lambda *_, **__: None
 
 
 def note_sources(address: str) -> None:
