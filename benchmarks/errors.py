@@ -6,6 +6,7 @@ SupervmError
 ├── PeerMissing        a package of the `bench` extra is not installed
 ├── RunsDisagree       two runs of one workload came to different states: nothing is reported
 ├── ServerFailed       a server that was started to be measured did not start, or did not end well
+├── NotSimulated       a network that could not be made, or a pool in it that did not run
 ├── ServiceWrong       a service under load gave a wrong answer, or none
 ├── NothingToCompare   two sides of recorded runs have no figure in common
 └── ResultsMalformed   a file under benchmarks/results/ does not have the recorded form
@@ -82,6 +83,10 @@ class NothingToCompare(SupervmError):
 
 class ResultsMalformed(SupervmError):
     """A recorded file cannot be read; the message names the file and what is wrong."""
+
+
+class NotSimulated(SupervmError):
+    """A network of namespaces could not be made, or a pool in it did not run; the text says why."""
 
 
 class ServerFailed(SupervmError):
