@@ -5,8 +5,8 @@
 
 Needs Linux, root, `ip` and `tc`. Every node, the head and a hub between them are network namespaces that are made here and
 removed at the end; links are limited by token buckets (tc-tbf), and delayed where the kernel can (tc-netem). Nodes do not
-compute: they wait as long as a machine of `--rate` would take, so that four of them fit a machine of two cores. Everything
-else is real: Ray, its object stores, the pool, the checks.
+compute: they wait as long as a machine of `--rate` would take, so that four of them fit a machine of two cores. They are
+nodes upstream (`supervm.tiers.node.upstreams`), which are handed shares as those of a cluster are, two at a time.
 """
 
 from __future__ import annotations
@@ -15,26 +15,35 @@ import argparse
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import numpy as np
 
 from supervm.benchmarks.errors import NotSimulated
 from supervm.engine.scheduler.tasks import TaskType
-from supervm.tiers.cluster.model import Pool as Model
+from supervm.engine.work_classes import Work
+from supervm.tiers.cluster.model import Pool
 from supervm.tiers.cluster.task import Columns, Options, Task, take_rows
-
-if TYPE_CHECKING:
-    from supervm.tiers.cluster.pool import Pool
+from supervm.tiers.cluster.tasks import TASKS
+from supervm.tiers.node.account_cache import AccountCache
+from supervm.tiers.node.edge_service import EdgeService
+from supervm.tiers.node.server import NodeServer
+from supervm.tiers.node.task_desk import TaskDesk
+from supervm.tiers.node.tasks import TaskRouter
+from supervm.tiers.node.upstream import Upstream
+from supervm.tiers.node.upstreams import Upstreams
+from supervm.tiers.service.v1 import node_pb2 as pb
+from supervm.tiers.tier import L1
 
 ITEM_BYTES, ANSWER_BYTES = 168, 1
 """Of an Ed25519 signature on a message of 64 bytes: key, message with its offset, signature; and of a verdict."""
 
-SHARE_ITEMS = 1 << 15
+SHARE_ITEMS = 1 << 14
 NODES = (1, 2, 3, 4)
 SHARES_PER_NODE = 6
 MEGABIT = 1e6 / 8
@@ -42,13 +51,15 @@ MEGABIT = 1e6 / 8
 PREFIX = "svm"
 NETWORK = "10.231.77"
 PORT = 6399
-STORE = 100 << 20
-READY_SECONDS = 120.0
+
+_computing = threading.Lock()
+"""A node computes one share at a time."""
 
 
 def wait(columns: Columns, options: Options) -> Columns:
     """Verdicts of items that take a node of the rate `rate` so long: it waits."""
-    time.sleep(len(columns[0]) / options["rate"])
+    with _computing:
+        time.sleep(len(columns[0]) / options["rate"])
     return (np.ones(len(columns[0]), np.int8),)
 
 
@@ -123,100 +134,92 @@ def _may(name: str, *command: str) -> bool:
 
 
 @contextmanager
-def started(name: str, *arguments: str) -> Iterator[None]:
-    """`ray start` in a namespace, ended with all its processes."""
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-    process = subprocess.Popen(
-        ["ip", "netns", "exec", f"{PREFIX}-{name}", *command, f"--object-store-memory={STORE}", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def served(place: int) -> Iterator[None]:
+    """A node in its namespace, ended with the block.
+
+    Raises:
+        NotSimulated: it does not listen.
+    """
+    own = f"{NETWORK}.{place + 1}:{PORT}"
+    process = subprocess.Popen([*_in(str(place)), "--serve", own], stdout=subprocess.PIPE, text=True)
     try:
+        assert process.stdout is not None
+        if process.stdout.readline().strip() != own:
+            raise NotSimulated(f"node {place} does not listen on {own}")
         yield
     finally:
         process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait()
+
+
+def _in(name: str) -> list[str]:
+    """This module's command, in a namespace."""
+    return ["ip", "netns", "exec", f"{PREFIX}-{name}", sys.executable, "-m", "supervm.benchmarks.scaling"]
+
+
+class _Node(EdgeService):
+    """A node that does nothing but shares."""
+
+    def __init__(self) -> None:
+        router = TaskRouter(L1, tuple(Work))
+        self._tasks = TaskDesk(router, open_to_others=True)
+        super().__init__(cast("Any", None), router, AccountCache(1 << 10, 1.0), desk=self._tasks)
+
+    def get_status(self, request: pb.GetStatusRequest) -> pb.NodeStatus:
+        return pb.NodeStatus(takes_tasks=True, task_load=self._tasks.load)
+
+
+def serve(address: str) -> None:
+    """Be a node until a signal ends it; its address is printed when it listens."""
+    TASKS[WAIT.name] = WAIT
+    NodeServer(_Node(), address).start()
+    print(address, flush=True)
+    threading.Event().wait()
 
 
 def measure(nodes: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Start a head and nodes in namespaces, and drive them from the head's; what `drive` prints."""
+    """Start nodes in namespaces and drive them from the head's; what `drive` finds.
+
+    Raises:
+        NotSimulated: as `network` and `served`, or the driver failed.
+    """
     with ExitStack() as stack:
-        delayed = stack.enter_context(
-            network(nodes, arguments.node_link, arguments.head_link, arguments.delay)
-        )
-        head = f"{NETWORK}.1"
-        stack.enter_context(started("head", "--head", f"--port={PORT}", f"--node-ip-address={head}",
-                                    "--num-cpus=0", "--include-dashboard=false"))  # fmt: skip
-        time.sleep(8.0)
+        links = arguments.node_link, arguments.head_link
+        delayed = stack.enter_context(network(nodes, *links, arguments.delay))
         for place in range(1, nodes + 1):
-            here = f"--node-ip-address={NETWORK}.{place + 1}"
-            stack.enter_context(started(str(place), f"--address={head}:{PORT}", here, "--num-cpus=1"))
-        drive = ["ip", "netns", "exec", f"{PREFIX}-head", sys.executable, "-m", "supervm.benchmarks.scaling"]
-        drive += ["--drive", f"{head}:{PORT}", "--nodes", str(nodes), "--rate", str(arguments.rate)]
+            stack.enter_context(served(place))
+        drive = [*_in("head"), "--drive", "--nodes", str(nodes), "--rate", str(arguments.rate)]
         done = subprocess.run(drive, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NotSimulated(f"the driver: {done.stderr.strip()[-400:]}")
         return {**json.loads(done.stdout), "delayed": delayed}
 
 
-def drive(address: str, nodes: int, rate: float) -> dict[str, Any]:
-    """Run work on a cluster of so many nodes: items a second, and what a share costs the driver."""
-    with _connected(address, nodes) as pool:
-        rows = np.zeros((SHARE_ITEMS, ITEM_BYTES), np.uint8)
+def drive(nodes: int, rate: float) -> dict[str, Any]:
+    """Hand work to so many nodes: items a second, and what a share costs the driver."""
+    TASKS[WAIT.name] = WAIT
+    above = [Upstream(f"{NETWORK}.{place + 1}:{PORT}") for place in range(1, nodes + 1)]
+    rows = np.zeros((SHARE_ITEMS, ITEM_BYTES), np.uint8)
+    with Upstreams(above, recheck=0.0) as run:
 
         def work(shares: int, speed: float) -> float:
             begun = time.perf_counter()
-            found = sum(
-                len(answer[0]) for _, answer in pool.run(WAIT, _copies(rows, shares), {"rate": speed})
-            )
-            assert found == shares * SHARE_ITEMS
+            answers = run.run(WAIT.name, ((rows,) for _ in range(shares)), {"rate": speed})
+            found = sum(len(answer[0]) for _, answer in answers)
+            if found != shares * SHARE_ITEMS:
+                raise NotSimulated(f"{found} answers to {shares * SHARE_ITEMS} items")
             return time.perf_counter() - begun
 
-        work(2 * nodes, 1e9)
-        shares = SHARES_PER_NODE * nodes
         cpu = time.process_time()
+        work(2 * nodes, 1e9)
+        share_seconds = (time.process_time() - cpu) / (2 * nodes)
+        shares = SHARES_PER_NODE * nodes
         seconds = work(shares, rate)
-        return {
-            "nodes": nodes,
-            "items_per_second": shares * SHARE_ITEMS / seconds,
-            "driver_cpu_seconds_per_share": (time.process_time() - cpu) / shares,
-        }
-
-
-def _connected(address: str, nodes: int) -> Pool:
-    """The pool, once so many nodes are there.
-
-    Raises:
-        NotSimulated: they do not come.
-    """
-    from supervm.tiers.cluster.errors import ClusterError
-    from supervm.tiers.cluster.pool import Pool
-
-    until, trouble = time.monotonic() + READY_SECONDS, "nobody was asked"
-    while time.monotonic() < until:
-        try:
-            pool = Pool.connect(address)
-        except ClusterError as error:
-            trouble = str(error)
-        else:
-            if len(pool.usable()) >= nodes:
-                return pool
-            trouble = f"{len(pool.usable())} of {nodes} nodes are there; {'; '.join(pool.troubles())}"
-        time.sleep(0.5)
-    raise NotSimulated(trouble)
-
-
-def _copies(rows: Any, count: int) -> Iterator[Columns]:
-    """Shares of their own: the store would keep one of equal references."""
-    for place in range(count):
-        share = rows.copy()
-        share[0, 0] = place
-        yield (share,)
+    return {
+        "nodes": nodes,
+        "items_per_second": shares * SHARE_ITEMS / seconds,
+        "share_seconds": share_seconds,
+    }
 
 
 def main() -> None:
@@ -228,26 +231,30 @@ def main() -> None:
     parser.add_argument(
         "--delay", type=float, default=0.0, help="seconds, of each direction of a node's link"
     )
-    parser.add_argument("--share-seconds", type=float, default=0.02, help="the driver's, as measured")
     parser.add_argument("--nodes", type=int, help="only this number")
-    parser.add_argument("--drive", metavar="ADDRESS", help=argparse.SUPPRESS)
+    parser.add_argument("--drive", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", metavar="ADDRESS", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.drive:
-        print(json.dumps(drive(arguments.drive, arguments.nodes, arguments.rate)))
+    if arguments.serve:
+        serve(arguments.serve)
         return
-    model = Model(
+    if arguments.drive:
+        print(json.dumps(drive(arguments.nodes, arguments.rate)))
+        return
+    model = Pool(
         rate=arguments.rate,
         share_items=SHARE_ITEMS,
         item_bytes=ITEM_BYTES,
         answer_bytes=ANSWER_BYTES,
         node_link=arguments.node_link * MEGABIT,
         head_link=arguments.head_link * MEGABIT,
-        share_seconds=arguments.share_seconds,
         delay=arguments.delay,
+        recheck=0.0,
     )
     for nodes in [arguments.nodes] if arguments.nodes else NODES:
         found = measure(nodes, arguments)
-        used = model if found["delayed"] else replace(model, delay=0.0)
+        delay = arguments.delay if found["delayed"] else 0.0
+        used = replace(model, delay=delay, share_seconds=found["share_seconds"])
         items = SHARES_PER_NODE * nodes * SHARE_ITEMS
         predicted = items / used.seconds(items, nodes)
         print(json.dumps({**found, "predicted": predicted, "ratio": found["items_per_second"] / predicted}))
