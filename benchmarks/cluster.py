@@ -102,7 +102,7 @@ def run_cluster(
         single: dict[str, Timing] = {}
         tell(0, steps, "starting the nodes")
         with ExitStack() as stack:
-            grow = stack.enter_context(_nodes(address))
+            grow = stack.enter_context(nodes_of(address))
             for turn, count in enumerate(counts):
                 pool = grow(count)
                 run, nodes = OnPool(pool), len(pool.usable())
@@ -231,7 +231,7 @@ def _check(run: OnPool) -> None:
 
 
 @contextmanager
-def _nodes(address: str | None) -> Iterator[Callable[[int], Pool]]:
+def nodes_of(address: str | None) -> Iterator[Callable[[int], Pool]]:
     """Gives the pool with so many nodes: those of the cluster that is named, or as many as that are started here.
 
     Raises:
@@ -256,8 +256,9 @@ def _nodes(address: str | None) -> Iterator[Callable[[int], Pool]]:
         pool = stack.enter_context(Pool.connect(cluster.address))
 
         def grow(count: int) -> Pool:
-            while len(cluster.list_all_nodes()) < count:
+            while len(pool.nodes()) < count:
                 cluster.add_node(**node)
+                pool.look(now=True)
             until = time.monotonic() + START_SECONDS
             while len(pool.usable()) < count:
                 if time.monotonic() > until:

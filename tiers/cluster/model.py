@@ -32,6 +32,7 @@ class Pool:
         head_link: the same of the machine that hands work out.
         share_seconds, item_seconds: what that machine does for each share, and for each item: cutting, putting in the
             store, checking answers.
+        heads: machines that hand work out, each with a link and a share of the work of its own.
         delay: seconds until a share's first byte is at its node, and back for the answer.
         recheck: share of the items that another node computes again.
 
@@ -47,11 +48,12 @@ class Pool:
     head_link: float = math.inf
     share_seconds: float = 0.0
     item_seconds: float = 0.0
+    heads: int = 1
     delay: float = 0.0
     recheck: float = 0.01
 
     def __post_init__(self) -> None:
-        for name in ("rate", "share_items", "item_bytes", "node_link", "head_link"):
+        for name in ("rate", "share_items", "heads", "item_bytes", "node_link", "head_link"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(name, repr(getattr(self, name)), "more than 0")
         for name in ("answer_bytes", "share_seconds", "item_seconds", "delay", "recheck"):
@@ -69,12 +71,12 @@ class Pool:
 
     @property
     def limits(self) -> dict[str, float]:
-        """What the machine that hands work out can do, by reason: items a second."""
+        """What those that hand work out can do, by reason: items a second."""
         own = self.share_seconds / self.share_items + self.item_seconds
         sent = (1 + self.recheck) * self.item_bytes
         return {
-            "the head's own work": 1 / own if own else math.inf,
-            "the head's link": self.head_link / max(sent, self.answer_bytes),
+            "the head's own work": self.heads / own if own else math.inf,
+            "the head's link": self.heads * self.head_link / max(sent, self.answer_bytes),
         }
 
     def throughput(self, nodes: int) -> float:
@@ -114,7 +116,7 @@ class Pool:
 
         Args:
             nodes: of the pool.
-            node_hour, head_hour: prices of an hour.
+            node_hour, head_hour: prices of an hour, of each.
             items: how many.
         """
-        return (nodes * node_hour + head_hour) / 3600 * items / self.throughput(nodes)
+        return (nodes * node_hour + self.heads * head_hour) / 3600 * items / self.throughput(nodes)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import grpc
 
@@ -106,7 +106,7 @@ class Upstream:
         self._metadata, self._channel = connection.metadata, connection.channel(CHANNEL_OPTIONS)
         self._stub, self._closed = NodeStub(self._channel), threading.Event()
 
-    def __enter__(self) -> Upstream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -186,7 +186,8 @@ class Upstreams(Upstream):
                 raise UpstreamFailed(known.upstream.address, "RunTask", "INTERNAL", details)
             return found
 
-        return self._first_that_answers(task.type.cost, task.name, ask, "RunTask")
+        answer: Columns = self._first_that_answers(task.type.cost, task.name, ask, "RunTask")
+        return answer
 
     def _right(self, share: _Share, columns: Columns, answer: Columns) -> bool:
         """Whether an answer stands up to a check: the task's own, or items that are computed again here."""

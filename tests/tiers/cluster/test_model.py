@@ -69,6 +69,8 @@ def test_what_is_narrowest_is_named() -> None:
     assert replace(SIGNATURES, head_link=1e7).narrowest(4) == "the head's link"
     assert SIGNATURES.narrowest(1_000) == "the head's own work"
     assert replace(SIGNATURES, share_seconds=0.0).saturation == math.inf
+    ten = replace(SIGNATURES, heads=10)
+    assert ten.throughput(10_000) == pytest.approx(10 * SIGNATURES.throughput(10_000))
 
 
 def test_costs_by_hand() -> None:

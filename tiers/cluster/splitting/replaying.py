@@ -175,7 +175,12 @@ def _whole(options: Options) -> WholeBlocks:
                     places[str(paths[name])] = options[name]
             with _errors_of(places):
                 found = None if trace is None else bytes.fromhex(trace)
-                return WholeBlocks(**paths, trace=found, threads=get_threads())
+                return WholeBlocks(
+                    codes=paths.get("codes"),
+                    block_hashes=paths.get("block_hashes"),
+                    trace=found,
+                    threads=get_threads(),
+                )
 
     return kept(held, make, TASK, str(options["codes"]), str(options["block_hashes"]), str(trace))
 
