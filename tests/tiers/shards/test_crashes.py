@@ -18,7 +18,7 @@ from supervm.tiers.shards.shard_map import ShardMap
 
 SHARD_STEPS = ("execute", "vote", "voted", "apply", "applied", "abort")
 COORDINATOR_STEPS = ("prepare", "decide", "decided", "committed")
-RUNS = ((2, 1, 1_200), (3, 2, 700))
+RUNS = ((2, 1, 800), (3, 2, 400))
 """Shards, seed and transactions; blocks have 0 to 4 transactions."""
 
 
