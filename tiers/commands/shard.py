@@ -68,6 +68,8 @@ def serve(
         str | None, typer.Option("--grpc", help="HOST:PORT to listen on, in place of the map's.")
     ] = None,
     http: Annotated[str, typer.Option(help="HOST:PORT for an operator's HTTP, or 'off'.")] = "off",
+    groth16_keys: options.Groth16Keys = None,
+    allow_test_keys: options.AllowTestKeys = False,
     tls_certificate: options.TlsCertificate = None,
     tls_key: options.TlsKey = None,
     tls_clients: options.TlsClients = None,
@@ -90,7 +92,8 @@ def serve(
             tls = ServerTls(
                 Path(tls_certificate), Path(tls_key), None if tls_clients is None else Path(tls_clients)
             )
-        hardware, settings = options.settings_of(None, config, 1, backend)
+        flags = options.groth16_flags("node", groth16_keys, allow_test_keys)
+        hardware, settings = options.settings_of(None, config, 1, backend, more=flags)
         line.update("starting")
 
         def ready(found: Ready) -> None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Passes over the keys of a block, in compiled code: who has them, which shards need a transaction, what they lack."""
+"""Passes over the keys of a block, in compiled code: who has them, which shards need a transaction, what they lack.
+
+They call no compiled code of other rooms, so Numba's own cache notices whatever changes.
+"""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import grpc
 from supervm.engine.config import EngineConfig
 from supervm.tiers.compose import engine_config
 from supervm.tiers.hardware import Hardware
+from supervm.tiers.node.circuits import circuits_of
 from supervm.tiers.node.connecting import OFF
 from supervm.tiers.node.stopping import Stopping
 from supervm.tiers.observability.observing import observing
@@ -154,14 +155,21 @@ def run_shard(
         signatures: whether transactions are signed.
 
     Raises:
+        SettingError: circuits' keys that cannot be used.
         StorageError, VoteDamaged, BrokenFile, OSError: as `Participant` and its servers.
     """
     stopped = threading.Event()
     with ExitStack() as stack:
         stopping = stack.enter_context(Stopping(settings.node_drain_seconds).watching())
         seen = stack.enter_context(observing(settings, hardware))
+        circuits = circuits_of(settings)
+        seen.metrics.watch_proofs(circuits.verifier)
         config: EngineConfig = engine_config(
-            settings, hardware, signatures=signatures, on_verified=seen.metrics.verified
+            settings,
+            hardware,
+            signatures=signatures,
+            verifier=circuits.proofs,
+            on_verified=seen.metrics.verified,
         )
         meters = ShardMetrics(seen.metrics.registry)
         participant = Participant(number, shard_map, state, config, meters)
