@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every shard that executes a transaction checks its signature and proof: wrong ones get the reason that one engine gives."""
+"""Every shard that executes a transaction checks signature and proof: wrong ones get the reason that one engine gives."""
 
 from __future__ import annotations
 

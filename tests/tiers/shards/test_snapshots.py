@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Transfers between shards over gRPC conserve the sum at every snapshot that a reader sees, whatever is under way."""
+"""Shards over gRPC: the sum at every snapshot that a reader sees, errors, and who gets in."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
+import trustme
+from certificates import Files
 
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays.ranks import ranks_within
 from supervm.engine.state.keys import account_keys
 from supervm.engine.transactions.batch import TransactionBatch
 from supervm.kernels.array_types import Bytes
+from supervm.tiers.service.security import ServerTls
+from supervm.tiers.service.v1 import shard_pb2 as pb
 from supervm.tiers.shards.coordinator import Coordinator
-from supervm.tiers.shards.errors import ShardUnavailable, VersionGone
+from supervm.tiers.shards.errors import ShardUnavailable, VersionGone, VoteMissing, WrongShard
 from supervm.tiers.shards.genesis import credit
 from supervm.tiers.shards.links import GrpcLink
 from supervm.tiers.shards.participant import Participant
@@ -110,3 +115,47 @@ def test_a_shard_that_is_gone_is_named(addresses: list[str]) -> None:
     links = [GrpcLink(0, addresses[0]), GrpcLink(1, "127.0.0.1:1"), GrpcLink(2, addresses[2])]
     with pytest.raises(ShardUnavailable, match=r"shard 1 at 127\.0\.0\.1:1: UNAVAILABLE"):
         Coordinator(MAP, links)
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "error"),
+    [
+        ("Version", pb.VersionRequest(version=9, map_digest=MAP.digest), VersionGone),
+        ("Version", pb.VersionRequest(map_digest=bytes(32)), WrongShard),
+        ("Commit", pb.CommitRequest(height=1, attempt=1, map_digest=MAP.digest), VoteMissing),
+        (
+            "Prepare",
+            pb.PrepareRequest(
+                height=1, transactions=pb.Strings(offsets=b"x"), map_digest=MAP.digest, base_root=bytes(32)
+            ),
+            ShardUnavailable,
+        ),
+    ],
+)
+def test_errors_are_the_same_over_grpc(
+    addresses: list[str], name: str, request_: object, error: type[Exception]
+) -> None:
+    link = GrpcLink(0, addresses[0])
+    with pytest.raises(error):
+        link.call(name, request_, 5.0)()
+    link.close()
+
+
+def test_only_who_has_a_certificate_gets_in(tmp_path: Path) -> None:
+    files, stranger = Files(tmp_path), trustme.CA().issue_cert("caller.example")
+    participant = Participant(0, ShardMap.uniform(1))
+    server = ShardServer(
+        participant, "localhost:0", ServerTls(files.certificate, files.key, files.authorities)
+    )
+    server.start()
+    asked = pb.VersionRequest(map_digest=ShardMap.uniform(1).digest)
+    for credentials in (None, files.credentials(), files.credentials(stranger)):
+        link = GrpcLink(0, server.address, credentials)
+        with pytest.raises(ShardUnavailable, match="UNAVAILABLE"):
+            link.call("Version", asked, 5.0)()
+        link.close()
+    link = GrpcLink(0, server.address, files.credentials(files.authority.issue_cert("caller.example")))
+    assert link.call("Version", asked, 5.0)().version == 0
+    link.close()
+    server.stop()
+    participant.close()
