@@ -178,7 +178,7 @@ def status(
             console.print_json({"shards": rows})
             return
         for row in rows:
-            console.print_pairs((name, str(value)) for name, value in row.items())
+            console.print_pairs((name, _words(value)) for name, value in row.items())
 
 
 def _tls(authorities: Path | None, certificate: Path | None, key: Path | None) -> Tls | None:
@@ -200,4 +200,10 @@ def _answer(answer: dict[str, object], as_json: bool) -> None:
     if as_json:
         console.print_json(answer)
         return
-    console.print_pairs((name, str(value)) for name, value in answer.items())
+    console.print_pairs((name, _words(value)) for name, value in answer.items())
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
