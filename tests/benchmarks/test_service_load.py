@@ -16,7 +16,7 @@ import uvloop
 from typer.testing import CliRunner
 
 from supervm.benchmarks.errors import ServerFailed, ServiceWrong
-from supervm.benchmarks.service import endurance, load, suite
+from supervm.benchmarks.service import endurance, load, processes, suite
 from supervm.benchmarks.service.load import Pace, streams, unary
 from supervm.benchmarks.service.process import server
 from supervm.benchmarks.service.requests import SCHEMES, head, signatures
@@ -218,6 +218,21 @@ def test_soak_and_overload(monkeypatch: pytest.MonkeyPatch) -> None:
     overload = found["overload"]
     assert overload["answered"] + overload["refused"] == overload["sent"]
     assert overload["answered"] > 0
+
+
+@pytest.mark.slow
+def test_processes_beside_one_and_replaced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one process, which is as many as there are nodes on most machines."""
+    for name, value in {"TURNS": 1, "COUNTS": (1,), "REPLACED": "numa", "WARM_SECONDS": 0.1}.items():
+        monkeypatch.setattr(processes, name, value)
+    processes.main(["--seconds", "0.5", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["one"] == found["two"]
+    assert min(found["one"].values()) > 0
+    assert found["rolling"]["calls"] > 0
+    assert 0 < found["rolling"]["rolling_ms"] <= found["rolling"]["worst_ms"]
 
 
 def test_options_of_other_suites_are_refused() -> None:
