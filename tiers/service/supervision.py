@@ -175,7 +175,7 @@ class Keeper:
                 async with self._starting:
                     if self.child is None:
                         await self.start()
-            except ProcessFailed as error:
+            except (ProcessFailed, OSError) as error:
                 log.error("%s", error)
 
     async def replace(self) -> None:
@@ -352,7 +352,7 @@ async def _roll(keepers: Sequence[Keeper], asked: asyncio.Event) -> None:
         try:
             for keeper in keepers:
                 await keeper.replace()
-        except ProcessFailed as error:
+        except (ProcessFailed, OSError) as error:
             log.error("processes are replaced no further: %s", error)
         else:
             log.info("processes are replaced: done", extra={"count": len(keepers)})
