@@ -20,7 +20,8 @@ from supervm.engine.files.input_files import read_input
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.errors import BrokenFile, SettingError, told_as_broken_file
 from supervm.tiers.hardware import Hardware
-from supervm.tiers.settings_keys import KEYS, PREFIX, RESERVED_VARIABLES, Key, Mismatch, SettingValue
+from supervm.tiers.settings_keys import KEYS, PREFIX, RESERVED_VARIABLES, Key
+from supervm.tiers.settings_kinds import Mismatch, SettingValue
 from supervm.tiers.tier import TIERS, Tier, choose, tier_named
 
 MOST_BYTES = 1 << 20

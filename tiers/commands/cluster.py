@@ -135,7 +135,7 @@ def _capacity(cores: int | None, gpus: int | None, store: str | None) -> list[st
 
 
 def _bytes(text: str) -> int:
-    from supervm.tiers.settings_keys import ByteCount, Mismatch
+    from supervm.tiers.settings_kinds import ByteCount, Mismatch
 
     kind = ByteCount(75 << 20)  # the least that Ray takes
     try:

@@ -10,7 +10,8 @@ from supervm.tiers import TIERS, Hardware
 from supervm.tiers.service.codes import Code
 from supervm.tiers.service.v1 import verification_pb2 as pb
 from supervm.tiers.settings import load
-from supervm.tiers.settings_keys import BYTE_UNITS, KEYS
+from supervm.tiers.settings_keys import KEYS
+from supervm.tiers.settings_kinds import BYTE_UNITS
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
 
