@@ -17,11 +17,16 @@ DASHBOARD = json.loads((FOLDER / "grafana-dashboard.json").read_text(encoding="u
 RULES = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
-METRICS = exported() | {"up": set()}
+METRICS = exported() | {
+    "up": set(),
+    # Of the process that starts those of a service.
+    "supervm_process_ready": {"process"},
+    "supervm_process_restarts_total": {"process"},
+}
 ADDED = {"instance", "job"}
 """Labels that Prometheus gives to whatever it scrapes."""
 
-FUNCTIONS = {"sum", "rate", "increase", "histogram_quantile", "min_over_time", "vector"}
+FUNCTIONS = {"sum", "rate", "increase", "histogram_quantile", "max_over_time", "min_over_time", "vector"}
 KEYWORDS = {"by", "on", "group_left", "or", "unless"}
 SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)(\{[^}]*\})?")
 GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")

@@ -41,6 +41,9 @@ NEEDS_A_DEVICE = {
 }
 """What has no series before a device was there, and failed or took memory."""
 
+NEEDS_PROCESSES = {"supervm_process_ready", "supervm_process_restarts_total"}
+"""What a service of several processes has."""
+
 NODE = (sys.executable, "-c", "from supervm.tiers.cli import main; main()", "node", "--json")
 PATIENCE = 240
 """Seconds for everything to be scraped and evaluated; kernels may be compiled meanwhile."""
@@ -237,7 +240,9 @@ def _wait(traffic: Traffic, what: Any) -> None:
 def test_both_are_scraped_and_every_series_is_there(running: tuple[Prometheus, Traffic, list[str]]) -> None:
     found, traffic, addresses = running
     wanted = (
-        set().union(*map(_metrics, TARGETS), *(_metrics(rule["expr"]) for rule in RULES)) - NEEDS_A_DEVICE
+        set().union(*map(_metrics, TARGETS), *(_metrics(rule["expr"]) for rule in RULES))
+        - NEEDS_A_DEVICE
+        - NEEDS_PROCESSES
     )
 
     def missing() -> set[str]:
