@@ -87,7 +87,8 @@ def carry(envelopes: Messages, *, backend: str = "auto") -> TransactionBatch:
     """
     found, wrong = read_envelopes(envelopes)
     _refuse(wrong, "no encoding of an Ethereum transaction")
-    _refuse((found.type == TransactionType.LEGACY) & ~found.protected, "one that names no chain (EIP-155)")
+    unprotected: Flags = (found.type == TransactionType.LEGACY) & ~found.protected
+    _refuse(unprotected, "one that names no chain (EIP-155)")
     price = offered(found)
     _refuse(price[:, :_LOW].any(axis=1), "a gas price of 2^64 or more")
     senders, verdicts = recover_carried(found, backend=backend)
@@ -108,7 +109,8 @@ def carry(envelopes: Messages, *, backend: str = "auto") -> TransactionBatch:
 def created_address(sender: bytes, nonce: int) -> bytes:
     """The address, 20 bytes, of the contract that a transaction without a recipient creates."""
     digest = hashes.keccak256_batch(Messages.of([encoded_list([sender, shortest(nonce)])]))[0]
-    return digest[-len(sender) :].tobytes()
+    address: bytes = digest[-len(sender) :].tobytes()
+    return address
 
 
 def _refuse(wrong: Flags, words: str) -> None:

@@ -7,6 +7,8 @@ what was read is refused, so that compiled code here need only stay within the m
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -105,7 +107,7 @@ def read_envelopes(envelopes: Messages) -> tuple[EthereumTransactions, Flags]:
     return found, wrong
 
 
-def _columns(count: int, sizes: NDArray[np.int64]) -> tuple[NDArray[np.uint8], ...]:
+def _columns(count: int, sizes: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
     """Columns of n transactions with so many entries, keys, blobs, authorizations and bytes of input."""
     entries, keys, blobs, signers, inputs = (int(size) for size in sizes)
     return (

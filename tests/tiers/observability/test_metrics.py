@@ -71,12 +71,17 @@ def test_a_block_is_counted_by_path_and_stage() -> None:
 
 
 def test_paths_are_those_of_receipts() -> None:
-    """Calls of pools are counted with the others of the privacy path."""
-    assert [path.name.lower() for path in Path] == [*PATHS, "pool"]
+    """Calls of pools are counted with the others of the privacy path, Ethereum transactions with those of consensus."""
+    assert [path.name.lower() for path in Path] == [*PATHS, "pool", "evm"]
     metrics, result = Metrics(), block_result(1)
-    result.receipts.path[result.receipts.path == Path.PRIVACY] = Path.POOL
+    receipts = result.receipts
+    calls = int((receipts.accepted & (receipts.path == Path.CONSENSUS)).sum())
+    receipts.path[receipts.path == Path.PRIVACY] = Path.POOL
+    receipts.path[receipts.path == Path.CONSENSUS] = Path.EVM
     metrics.block(result)
-    assert scraped(metrics)["vm_routing_privacy_total"] == 1
+    found = scraped(metrics)
+    assert (found["vm_routing_privacy_total"], found["vm_routing_consensus_total"]) == (1, calls)
+    assert calls
 
 
 def test_requests_queues_and_edges() -> None:
