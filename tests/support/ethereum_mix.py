@@ -37,6 +37,8 @@ CODES = {
     "halt": "60015f55fe",
     # Sends half of what it gets to the address in its input.
     "pay": "5f5f5f5f600234045f35620186a0f15000",
+    # Notes what the address in its input has in slot 0.
+    "look": "5f35315f5500",
     # Creates a contract, and notes its address in slot 0.
     "make": "6360015ff35f526004601c5ff05f5500",
 }
@@ -124,7 +126,7 @@ class _Mix:
             price = {"gasPrice": self.random.choice((1, 4))} if self.random.random() < 0.5 else {}
             self.carried.append(raw(sender, nonce, other, value=value, gas=21_000, **price))
         else:
-            data = bytes(12) + other if name == "pay" else b""
+            data = bytes(12) + other if name in ("pay", "look") else b""
             # Sometimes the gas ends somewhere inside.
             gas = self.random.choice((25_000, 45_000, 200_000, 200_000, 200_000))
             self.carried.append(raw(sender, nonce, CONTRACTS[name], data, value=value, gas=gas))

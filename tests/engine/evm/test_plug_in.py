@@ -131,6 +131,17 @@ def test_a_block_of_all_kinds() -> None:
         assert totals.supply(engine.state) == OWNERS * MONEY
 
 
+def test_a_transfer_does_not_overtake_what_sees_its_account() -> None:
+    with opened() as engine:
+        engine.execute(carried(*creations()))
+        looks = carried(raw(1, 0, CONTRACTS["look"], bytes(12) + address(5)))
+        block = TransactionBatch.concatenate([looks, own(sender=address(4), nonce=0, to=address(5), value=5)])
+        result = engine.execute(block)
+        assert (result.receipts.success.all(), result.stats.fast) == (True, 0)
+        assert slot(engine, "look") == MONEY
+        assert engine.account(address(5)) == (0, MONEY + 5)
+
+
 def test_a_proof_shows_a_slot() -> None:
     from supervm.crypto.sparse_merkle import verify_proof
 
