@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A process that forks children which run a node until they are killed.
 
-It has loaded all code before, so that a child begins at once, and has no thread when it forks. It reads the node's and the
-chain's directory and a number of threads for each child, and says `pid N`, then what the child says (`opened NUMBER`, `block
+It is told which chain it is: of the token, or one that has the EVM. It has loaded all code before, so that a child begins at
+once, and has no thread when it forks. It reads the node's and the chain's directory and a number of threads for each child,
+and says `pid N`, then what the child says (`opened NUMBER`, `block
 NUMBER`), and `ended` once the child is gone.
 """
 
@@ -13,13 +14,22 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from engine_runs import blocks_of
+from ethereum_mix import mixed
 from node_chains import opened, write_chain
 
+from supervm.engine.workloads import Workload
 from supervm.kernels.threads import set_threads
 
-WORKLOAD = {"transactions": 3_000, "accounts": 100, "block_size": 10, "hot_keys": 2, "hot_share": 0.2}
+WORKLOAD: dict[str, Any] = {
+    "transactions": 3_000,
+    "accounts": 100,
+    "block_size": 10,
+    "hot_keys": 2,
+    "hot_share": 0.2,
+}
 PAUSE = 0.001
 
 
@@ -41,17 +51,24 @@ def run(folder: Path, chain: Path, threads: int) -> None:
     node.run()
 
 
-def warm_up() -> None:
+def chain_of(name: str, transactions: int = WORKLOAD["transactions"]) -> Workload:
+    """The chain of this name, or one like it with fewer transactions."""
+    if name == "token":
+        return blocks_of("token", **{**WORKLOAD, "transactions": transactions})
+    return mixed(4, transactions // 5, 3)
+
+
+def warm_up(name: str) -> None:
     """Load what a child will use."""
     with tempfile.TemporaryDirectory() as folder:
-        write_chain(Path(folder) / "chain", blocks_of("token", transactions=20, accounts=10, block_size=10))
+        write_chain(Path(folder) / "chain", chain_of(name, 200))
         with opened(Path(folder) / "node", Path(folder) / "chain") as node:
             node.run(until=2)
     set_threads(1)
 
 
 if __name__ == "__main__":
-    warm_up()
+    warm_up(sys.argv[1])
     say("ready")
     for line in sys.stdin:
         folder, chain, threads = line.split()

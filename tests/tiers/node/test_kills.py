@@ -14,21 +14,25 @@ from pathlib import Path
 import node_steps
 import node_victim
 import pytest
-from engine_runs import blocks_of
-from node_chains import opened, sequential_roots, write_chain
+from node_chains import opened, write_chain
 
 from supervm.engine.blocks.receipts import Receipts
+from supervm.engine.config import EngineConfig
+from supervm.engine.workloads.run import run_workload
 
-KILLS = 12
+KILLS = {"token": 12, "evm": 6}
+"""By chain (`node_victim.chain_of`)."""
 
 
-def test_kills_at_random_moments(tmp_path):
-    workload = blocks_of("token", **node_victim.WORKLOAD)
+@pytest.mark.parametrize("name", KILLS)
+def test_kills_at_random_moments(tmp_path, name):
+    workload, chosen = node_victim.chain_of(name), random.Random(6)
     write_chain(tmp_path / "chain", workload)
-    roots, chosen = sequential_roots("token", **node_victim.WORKLOAD), random.Random(6)
+    run = run_workload(workload, EngineConfig(mode="sequential"))
+    roots = [result.state_root for result in run.results]
     environment = {**os.environ, "PYTHONPATH": str(Path(node_victim.__file__).parent)}
     victim = subprocess.Popen(
-        [sys.executable, node_victim.__file__],
+        [sys.executable, node_victim.__file__, name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -39,7 +43,7 @@ def test_kills_at_random_moments(tmp_path):
     said, opened_at = 0, []
     with victim:
         assert victim.stdout.readline() == "ready\n"
-        for kill in range(KILLS):
+        for kill in range(KILLS[name]):
             victim.stdin.write(f"{tmp_path / 'node'} {tmp_path / 'chain'} {1 + kill % 2}\n")
             victim.stdin.flush()
             pid = int(victim.stdout.readline().removeprefix("pid "))
@@ -64,7 +68,7 @@ def test_kills_at_random_moments(tmp_path):
                 assert blocks == list(range(int(number) + 1, int(number) + 1 + len(blocks)))
                 said = max([int(number), *blocks])
         victim.stdin.close()
-    assert len(set(opened_at)) > KILLS // 3
+    assert len(set(opened_at)) > KILLS[name] // 3
     with opened(tmp_path / "node", tmp_path / "chain") as node:
         assert node.number < len(roots)
         node.run(until=len(roots))
