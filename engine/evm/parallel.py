@@ -21,6 +21,7 @@ from supervm.kernels.cpu.state import access_set, sharing
 from supervm.vm.evm import columns as c
 from supervm.vm.evm.columns import TransactionColumns
 from supervm.vm.evm.forks import BLOB_MAX, NO_LIMIT
+from supervm.vm.evm.intrinsic_gas import TRANSACTION_GAS
 from supervm.vm.evm.transaction_words import BLOCK_BLOBS_LEFT, BLOCK_GAS_LEFT
 
 SEGMENT_ENTRIES, SEGMENT_VALUES = 1 << 12, 1 << 18
@@ -29,6 +30,22 @@ SEGMENT_ENTRIES, SEGMENT_VALUES = 1 << 12, 1 << 18
 FEWEST = 128
 """Transactions of a block below which waking threads and committing in turn costs more than they save: blocks of mainnet and
 of a test chain with 4 to 66 transactions took 1.1 to 1.6 times as long on two threads."""
+
+LEAST_GAS = 4_000_000
+"""Gas for code, with `GAS_BESIDE` for each transaction, below which likewise: what is executed in order in half a
+millisecond, if half of the limits is used."""
+
+GAS_BESIDE = 3_000
+"""Gas of code that takes as long as what a transaction does besides: 0.6 µs."""
+
+
+def _is_worth_it(columns: TransactionColumns, fewest: int) -> bool:
+    """Whether a block is executed by a team; `fewest` 0 says that it is, whatever it costs."""
+    count = len(columns)
+    if not fewest or count < fewest:
+        return count > 0 and not fewest
+    for_code = int(columns[c.GAS_LIMITS].sum()) - count * (TRANSACTION_GAS - GAS_BESIDE)
+    return for_code >= LEAST_GAS
 
 
 @dataclass
@@ -73,7 +90,8 @@ class Team:
         Args:
             columns: the transactions.
             environment: of the block.
-            fewest: a block of fewer transactions is executed in order, on the first worker.
+            fewest: a block of fewer transactions, or of less gas than `LEAST_GAS`, is executed in order, on the first
+                worker; 0: no block is.
 
         Raises:
             MissingState: execution reached what nobody has given.
@@ -83,7 +101,7 @@ class Team:
             shared[word] = 0
         shared[sharing.STOP], shared[s.GAS_LEFT] = total, environment.gas_limit
         shared[s.BLOBS_LEFT] = environment.fork[BLOB_MAX] or NO_LIMIT
-        if total < fewest or self._threads == 1:
+        if self._threads == 1 or not _is_worth_it(columns, fewest):
             course.executed = self._rest_in_order(columns, 0)
             return course
         self._assemble(environment)
@@ -160,6 +178,7 @@ class Team:
     def _rest_in_order(self, columns: TransactionColumns, start: int) -> int:
         worker, words = self._all[0], self._all[0].machine.words
         words[BLOCK_GAS_LEFT], words[BLOCK_BLOBS_LEFT] = self._shared[s.GAS_LEFT], self._shared[s.BLOBS_LEFT]
+        worker.words[access_set.IN_PLACE] = 1  # nobody else reads
         columns[c.OWNERS][start:] = 0
         while start < len(columns):
             worker.words[access_set.NEEDS] = 0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -140,6 +141,20 @@ def test_a_small_block_is_executed_in_order(session: Session) -> None:
     assert (course.executed, course.repeated) == (done, 0)
     assert np.array_equal(first[c.GAS_USED], second[c.GAS_USED])
     assert not second[c.OWNERS].any()
+    team.undo()
+
+
+def test_a_block_of_little_gas_is_executed_in_order(session: Session) -> None:
+    """However many transactions it has: transfers take no time."""
+    env = environment("Cancun")
+    given = [replace(one, data=b"", to=one.to or 1, gas=21_000) for one in block(1, list(SENDERS), 140)]
+    session.attach(world())
+    columns = transaction_columns(given)
+    session.begin(env)
+    team = session.team(env)
+    course = team.run(columns, env)
+    assert (course.executed, course.repeated) == (140, 0)
+    assert not columns[c.OWNERS].any()
     team.undo()
 
 
