@@ -20,13 +20,13 @@ from supervm.tiers.gpus import driver_present
 from supervm.tiers.hardware import Hardware
 from supervm.tiers.known_answers import known_answers
 from supervm.tiers.settings import Settings
-from supervm.tiers.signature_files.formats import SignatureFile, open_signature_file
-from supervm.tiers.signature_files.verdict_writers import VerdictWriter
-from supervm.tiers.signature_files.verification import Checks, SignatureChecks, Summary, verify_file
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # files of signatures load Arrow, which most commands do without
     from supervm.engine.config import EngineConfig
     from supervm.engine.ethereum.replay.report import ReplayReport
+    from supervm.tiers.signature_files.formats import SignatureFile
+    from supervm.tiers.signature_files.verdict_writers import VerdictWriter
+    from supervm.tiers.signature_files.verification import Checks, SignatureChecks, Summary
 
 BYTES_PER_ITEM = 4096
 """Memory of a signature in flight: 2 KiB in the kernels, as much again for the row it was read from."""
@@ -75,6 +75,8 @@ class VerifyPipeline:
         progress: Callable[[float | None, int], None] | None = None,
     ) -> None:
         """Verify `file` into `summary`; see `signature_files.verification.verify_file`."""
+        from supervm.tiers.signature_files.verification import verify_file
+
         set_threads(self.threads)
         with self.scheduling():
             verify_file(file, self.checks, summary, writer=writer, progress=progress)
@@ -86,6 +88,8 @@ def verify_pipeline(settings: Settings, hardware: Hardware, **rules: Any) -> Ver
     Args:
         rules: as `signature_checks` takes them.
     """
+    from supervm.tiers.signature_files.formats import open_signature_file
+
     checks = signature_checks(settings.backend, **rules)
     return file_pipeline(settings, hardware, checks, open_signature_file)
 
@@ -123,6 +127,8 @@ def signature_checks(
         suite: of BLS, 'pop', 'basic' or 'augmented'.
         tag: of BLS, in place of the suite's domain separation tag.
     """
+    from supervm.tiers.signature_files.verification import SignatureChecks
+
     bls: dict[str, Any] = {"suite": suite, "dst": tag.encode() or None, "backend": backend}
 
     def of_bls(scheme: SignatureScheme, variant: str) -> Callable[..., Verdicts]:

@@ -48,7 +48,6 @@ from supervm.tiers.node.wallet import Wallet
 from supervm.tiers.observability.observing import Observation, observing
 from supervm.tiers.observability.status import State
 from supervm.tiers.service.access import Access
-from supervm.tiers.service.operations import OperationsServer
 from supervm.tiers.service.process import allow_open_files, prepare, settle
 from supervm.tiers.service.security import ServerTls, access_of, mode, server_tls
 from supervm.tiers.settings import Settings
@@ -414,6 +413,8 @@ def _serve(
         settle()
         grpc = server.address
     if settings.node_http != OFF:
+        from supervm.tiers.service.operations import OperationsServer  # it loads FastAPI
+
         pages = OperationsServer(seen, settings.node_http)
         pages.start()
         stack.callback(pages.stop)
