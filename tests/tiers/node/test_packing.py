@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -60,6 +61,7 @@ def until_in_block(upstream: Upstream, encodings):
         reply = upstream.submit_transactions(request_of(encodings))
         if WAITING not in reply.states:
             return reply
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +108,13 @@ def test_the_attack_at_its_real_size_on_a_real_node(tmp_path, chain):
     """24 transfers of 62 MB each, and of 16: refused one by one, in bounded memory; killed and started, the node packs for
     others."""
     arguments = packing_node(tmp_path, chain)
+    # Made once: nobody looks into a message of this size, and making 24 would take longer than refusing them.
+    large = [request_of([attack(price, 62_000_000, price)]) for price in range(2)]
     with patch.dict(os.environ, environment(node_pack_transactions=50, node_pack_seconds=0.1)):
         with process(*arguments) as (child, ready), Upstream(ready["grpc"], 300.0) as upstream:
             for row in range(24):
                 with pytest.raises(UpstreamFailed, match="larger than max"):
-                    upstream.submit_transactions(request_of([attack(row, 62_000_000, row % 2)]))
+                    upstream.submit_transactions(large[row % 2])
                 request = request_of([attack(row, 16_000_000, row % 2)])
                 reply = upstream.submit_transactions(request)
                 assert (list(reply.states), reply.reasons[0]) == ([REFUSED], Reason.TOO_LARGE)
