@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The operator's pages of several processes that serve: the metrics of all, each with the label `process`.
 
-Each process has pages of its own, at an address of this machine that `/processes.json` tells.
+Each process has pages of its own, which are handed on as `/processes/0/`, `/processes/0/status.json` and so on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from supervm.tiers.observability.routes import FRESH, UNREADY, Methods
+from supervm.tiers.observability.routes import FRESH, PATHS, UNREADY, Methods
 from supervm.tiers.service.child import STARTING
 from supervm.tiers.service.http_port import HttpPort
 from supervm.tiers.service.operations import LIMITS, STOP_SECONDS
@@ -35,13 +36,20 @@ PROCESS = "process"
 PATIENCE = 3.0
 """Seconds that the metrics of a process may take; one that does not answer is left out."""
 
+BAD_GATEWAY = 502
+OWN_HEADERS = {"connection", "content-length", "date", "transfer-encoding"}
+"""Of an answer that is handed on, which are those of this one."""
+
+BARE = {**FRESH, "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+
 _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 log = logging.getLogger(__name__)
 
 
 class Pages:
-    """`/metrics`, `/healthz` (503 where all processes fail), `/readyz` (503 where none is ready) and `/processes.json`.
+    """`/metrics`, `/healthz` (503 where all processes fail), `/readyz` (503 where none is ready), `/processes.json`, and at `/`
+    the way to the pages of each process.
 
     Args:
         keepers: of the processes.
@@ -93,6 +101,22 @@ class Pages:
         @app.get("/processes.json")
         async def show_processes() -> Response:
             return JSONResponse([told(one) for one in self._keepers], headers=FRESH)
+
+        @app.get("/")
+        async def show_all() -> Response:
+            lines = (
+                f'<p><a href="processes/{one.number}/">process {one.number}</a>: {told(one)["state"]}</p>'
+                for one in self._keepers
+            )
+            return HTMLResponse(f"<!doctype html><title>SuperVM</title>{''.join(lines)}", headers=BARE)
+
+        @app.get("/processes/{number}/{page:path}")
+        async def show_page(number: int, page: str) -> Response:
+            found = [one.child for one in self._keepers if one.number == number and one.child is not None]
+            address = found[0].ready["operations"] if found else None
+            if address is None or f"/{page}" not in PATHS:
+                return PlainTextResponse("there is no such page\n", 404, headers=FRESH)
+            return await asyncio.to_thread(_handed_on, f"http://{address}/{page}")
 
         return app
 
@@ -171,6 +195,19 @@ def _ask(address: str) -> str:
     except (OSError, ValueError) as error:
         log.warning("the metrics of a process are missing: %s", error)
         return ""
+
+
+def _handed_on(page: str) -> Response:
+    try:
+        with _DIRECTLY.open(page, timeout=PATIENCE) as answer:
+            status, headers, body = answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, headers, body = error.code, error.headers, error.read()
+    except OSError as error:
+        return PlainTextResponse(f"the process does not answer: {error}\n", BAD_GATEWAY, headers=FRESH)
+    kept = {name: value for name, value in headers.items() if name.lower() not in OWN_HEADERS}
+    return Response(body, status, headers=kept)
 
 
 def _answer(text: str, well: bool) -> Response:

@@ -27,7 +27,7 @@ from command_line import process
 from prometheus_client.parser import text_string_to_metric_families
 from signed_requests import Signed, ed25519_signed, single
 
-from supervm.tiers import Hardware
+from supervm.tiers import Hardware, status_view
 from supervm.tiers.client import AsyncClient, Client
 from supervm.tiers.errors import SettingError
 from supervm.tiers.service import supervision
@@ -154,9 +154,16 @@ def test_metrics_of_all_are_told_apart(own: Service) -> None:
     assert own.ask("/readyz").text == "2 of 2 ready\n"
     assert own.ask("/healthz").status_code == 200
     for one in own.processes():  # each has the usual pages, and no page is at the ports of calls
-        status = httpx.get(f"http://{one['operations']}/status.json", timeout=PATIENCE).json()
-        assert status["state"] == "ready"
+        address = own.said["operations"]
+        status = status_view.ask(f"http://{address}/processes/{one['process']}")
+        assert status.state == "ready"
+        assert own.ask(f"/processes/{one['process']}/readyz").text == "ready\n"
+        page = own.ask(f"/processes/{one['process']}/")
+        assert page.text == httpx.get(f"http://{one['operations']}/", timeout=PATIENCE).text
+        assert "script-src 'sha256-" in page.headers["content-security-policy"]
+        assert f'href="processes/{one["process"]}/"' in own.ask("/").text
         assert httpx.get(f"http://{one['http']}/metrics", timeout=PATIENCE).status_code == 404
+    assert [own.ask(f"/processes/{wrong}").status_code for wrong in ("2/", "0/v1/verify")] == [404, 404]
 
 
 def test_one_that_is_killed_is_started_again_while_the_other_answers(own: Service) -> None:
