@@ -97,8 +97,7 @@ class Pool:
 
         Raises:
             NoCluster: none is there, or it cannot be used from here.
-            NodeRefused: the sources of every node differ from ours; with several reasons, the first.
-            NoNodeLeft: no node answered.
+            NoNodeLeft: no node answered, or the sources of all differ from ours; why, node by node.
         """
         connecting.connect(address)
         pool = cls(address)

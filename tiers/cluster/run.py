@@ -214,21 +214,23 @@ class Run:
         latest, found = now, None
         for flight in self._flights.values():
             share = flight.share
-            if share.done or len(share.flights) > 1:
+            if share.done or share.failures or share.halves or len(share.flights) > 1:
                 continue
             ours = idle.seconds(self._task.name, share.items)
-            if ours is None or flight.expected is None:
+            if ours is None:
                 continue
-            end = max(flight.begun + flight.expected, now + (now - flight.begun - flight.expected))
+            theirs = ours if flight.expected is None else flight.expected
+            # Who is late already will be as late again.
+            end = max(flight.begun + theirs, now + (now - flight.begun - theirs))
             if end > max(latest, now + ours):
                 latest, found = end, share
         return found
 
     def _launch(self, share: Share, node: Node) -> bool:
         task: Any = self._pool.on_wire(self._task)
+        if share.place is None:
+            share.place = ray.put(share.columns)
         try:
-            if share.place is None:
-                share.place = ray.put(share.columns)
             reference = node.compute(task, share.place, self._options)
         except ray.exceptions.RayError as error:
             self._pool.lost(node, error)
@@ -335,7 +337,7 @@ class Run:
             raise ShareFailed(self._task.name, share.index, first_line(cause or error)) from error
         # Ray's words for a worker that was killed name the lack of memory as a cause.
         short = isinstance(cause, MemoryError) or (cause is None and "memory" in str(error).lower())
-        if short and self._task.take is not None and share.items > SMALLEST and not share.flights:
+        if short and self._task.take is not None and share.items > SMALLEST and not share.halves:
             self._halve(share)
         else:
             self._again(share)

@@ -193,7 +193,6 @@ def test_wrong_columns_are_the_callers_error(pool: Pool) -> None:
 
 
 def test_the_share_of_a_slow_node_is_taken_over(pool: Pool, other: str, tmp_path: Path) -> None:
-    gathered(pool.run(SQUARES, parts(8), {"pause": 0.01}), 8)  # now speeds are known
     freed = tmp_path / "freed"
     try:
         gathered(pool.run(SQUARES, parts(20), {"stuck": {other: str(freed)}}), 20)
