@@ -14,7 +14,7 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
-from ray._raylet import GcsClient  # type: ignore[attr-defined]
+from ray._raylet import GcsClient
 
 from supervm.tiers.cluster.errors import NoCluster, NodeRefused
 from supervm.tiers.cluster.nodes import NAMESPACE, first_line

@@ -102,8 +102,7 @@ class Node:
         }
         cores = int(self.resources.get("CPU", 0))
         try:
-            remote: Any = ray.remote  # its stub does not know this option
-            kind = remote(concurrency_groups={SAMPLES: 1})(NodeWorker)
+            kind = ray.remote(concurrency_groups={SAMPLES: 1})(NodeWorker)
             self._actor = kind.options(**options).remote(cores)
             self._asked = self._actor.about.remote()
         except (ray.exceptions.RayError, ValueError) as error:
