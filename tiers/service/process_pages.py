@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 
 
 class Pages:
-    """`/metrics`, `/healthz` (503 where all processes fail), `/readyz` (503 where none is ready), `/processes.json`, and at `/`
-    the way to the pages of each process.
+    """`/metrics`, `/healthz` (503 where all processes fail), `/readyz` (503 where none is ready), `/processes.json`, and the
+    way to the pages of each process at `/`.
 
     Args:
         keepers: of the processes.
