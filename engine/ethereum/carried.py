@@ -92,7 +92,8 @@ def carry(envelopes: Messages, *, backend: str = "auto") -> TransactionBatch:
     price = offered(found)
     _refuse(price[:, :_LOW].any(axis=1), "a gas price of 2^64 or more")
     senders, verdicts = recover_carried(found, backend=backend)
-    _refuse(verdicts != 1, "one whose signature gives no sender")
+    unsigned: Flags = verdicts != 1
+    _refuse(unsigned, "one whose signature gives no sender")
     return TransactionBatch.of(
         sender=senders,
         nonce=found.uint64(Integer.NONCE),

@@ -259,7 +259,9 @@ class Wallet:
         key = self._key(sender)
         with self._database.transaction():
             nonce = self._next_nonce(sender)
-            fields = {"value": value, "gas_limit": gas_limit, "gas_price": gas_price, "chain_id": chain_id}
+            fields: dict[str, Any] = {
+                "value": value, "gas_limit": gas_limit, "gas_price": gas_price, "chain_id": chain_id,
+            }  # fmt: skip
             # What is out of range is refused here, before anything is signed.
             batch = TransactionBatch.of(
                 sender=sender, nonce=nonce, to=to or bytes(20), input=input, scheme=Scheme.ETHEREUM, **fields
