@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from supervm.engine.ethereum.carried import carry
 from supervm.engine.workloads.run import run_workload
 from supervm.kernels.threads import set_threads
 from supervm.tiers.node.light_client import check_slot
-from supervm.tiers.node.quick_check import account_check, most_cost
+from supervm.tiers.node.quick_check import account_check, most_cost, stateless_check
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.waiting import rows_of
 from supervm.tiers.node.wallet import Wallet
@@ -159,6 +160,18 @@ def test_the_quick_check_knows_what_a_transaction_may_cost() -> None:
     balances = np.tile(np.frombuffer((3 * 50_000 + 6).to_bytes(32), np.uint8), (2, 1))
     reasons = account_check(batch, np.zeros(2, np.uint8), np.zeros(2, np.uint64), balances)
     assert reasons.tolist() == [Reason.INSUFFICIENT_BALANCE, 0]
+
+
+def test_an_edge_node_checks_signatures_without_knowing_the_fork() -> None:
+    good = carry(Messages.of([raw(1, 0, ELSE, value=7)]))
+    cases = [
+        (good, Reason.NONE),
+        (replace(good, sender=good.sender + 1), Reason.WRONG_SENDER),
+        (replace(good, nonce=good.nonce + 1), Reason.MALFORMED_ETHEREUM),
+        (carry(Messages.of([raw(1, 0, ELSE, chainId=2)])), Reason.WRONG_CHAIN),
+    ]
+    for batch, reason in cases:
+        assert stateless_check(batch, chain_id=1).tolist() == [reason]
 
 
 def test_a_wallet_signs_as_others_do(tmp_path: Path) -> None:
