@@ -32,8 +32,8 @@ FEWEST = 128
 of a test chain with 4 to 66 transactions took 1.1 to 1.6 times as long on two threads."""
 
 LEAST_GAS = 4_000_000
-"""Gas for code, with `GAS_BESIDE` for each transaction, below which likewise: what is executed in order in half a
-millisecond, if half of the limits is used."""
+"""Gas for code, the limits of transactions with input, and `GAS_BESIDE` for each transaction, below which likewise: what is
+executed in order in half a millisecond, if half of the limits is used."""
 
 GAS_BESIDE = 3_000
 """Gas of code that takes as long as what a transaction does besides: 0.6 µs."""
@@ -44,8 +44,9 @@ def _is_worth_it(columns: TransactionColumns, fewest: int) -> bool:
     count = len(columns)
     if not fewest or count < fewest:
         return count > 0 and not fewest
-    for_code = int(columns[c.GAS_LIMITS].sum()) - count * (TRANSACTION_GAS - GAS_BESIDE)
-    return for_code >= LEAST_GAS
+    called = np.diff(columns[c.INPUT_OFFSETS]) > 0
+    for_code = int(columns[c.GAS_LIMITS][called].sum()) - int(called.sum()) * TRANSACTION_GAS
+    return for_code + count * GAS_BESIDE >= LEAST_GAS
 
 
 @dataclass

@@ -147,7 +147,7 @@ def test_a_small_block_is_executed_in_order(session: Session) -> None:
 def test_a_block_of_little_gas_is_executed_in_order(session: Session) -> None:
     """However many transactions it has: transfers take no time."""
     env = environment("Cancun")
-    given = [replace(one, data=b"", to=one.to or 1, gas=21_000) for one in block(1, list(SENDERS), 140)]
+    given = [replace(one, data=b"", to=one.to or 1, gas=90_000) for one in block(1, list(SENDERS), 140)]
     session.attach(world())
     columns = transaction_columns(given)
     session.begin(env)
