@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+LINE = 64
+"""Bytes of a cache line."""
+
 
 class _Borrowed:
     """The memory of an array, offered for writing."""
@@ -33,6 +36,13 @@ def words(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     """
     flat = array.reshape(-1).view(np.uint64)
     return flat if flat.flags.aligned else flat.copy()
+
+
+def aligned(count: int) -> npt.NDArray[np.uint64]:
+    """uint64 (count,) of unknown contents that begins with a cache line, so that rows of 64 bytes lie in one line each."""
+    words = np.empty(count + LINE // 8 - 1, np.uint64)
+    first = -words.ctypes.data % LINE // 8
+    return words[first : first + count]
 
 
 def number_words(value: int, count: int) -> npt.NDArray[np.uint64]:

@@ -81,12 +81,12 @@ def _choose_forward(curve, points, scratch, left, right, groups, before, room):
 
 
 @overload(_backward, inline="always")
-def _choose_backward(curve, points, scratch, left, right, out, groups, before, inverse):
-    def edwards(curve, points, scratch, left, right, out, groups, before, inverse):
+def _choose_backward(curve, points, scratch, left, right, out, groups, before, inverse, coming):
+    def edwards(curve, points, scratch, left, right, out, groups, before, inverse, coming):
         _backward_edwards(curve, points, scratch, left, right, out, groups, before, inverse)
 
-    def weierstrass(curve, points, scratch, left, right, out, groups, before, inverse):
-        _backward_weierstrass(curve, points, scratch, left, right, out, groups, before, inverse)
+    def weierstrass(curve, points, scratch, left, right, out, groups, before, inverse, coming):
+        _backward_weierstrass(curve, points, scratch, left, right, out, groups, before, inverse, coming)
 
     return edwards if _edwards(curve) else weierstrass
 
@@ -148,7 +148,7 @@ def _choose_neutral(curve, x_words, y_words):
 
 
 @njit(nogil=True, cache=True, inline="always")
-def add_pairs(curve, points, scratch, left, right, out, count, before, cases, room, wary):
+def add_pairs(curve, points, scratch, left, right, out, count, before, cases, room, wary, coming):
     """out[i] = left[i] + right[i] for i < count, where an output row may be the row of its own left or right point.
 
     Args:
@@ -159,6 +159,7 @@ def add_pairs(curve, points, scratch, left, right, out, count, before, cases, ro
         cases: int64, likewise.
         room: scratch of `inverse`.
         wary: expect exceptional cases.
+        coming: flat uint32, entries whose rows will be asked for soon.
 
     Returns:
         Whether any occurred, as a hint for the next list.
@@ -171,7 +172,7 @@ def add_pairs(curve, points, scratch, left, right, out, count, before, cases, ro
         if not wary:
             product, wary = _forward(curve, points, scratch, left, right, groups, before, room)
             if not wary:
-                _backward(curve, points, scratch, left, right, out, groups, before, product)
+                _backward(curve, points, scratch, left, right, out, groups, before, product, coming)
         if wary:
             product, wary = _forward_cases(curve, points, scratch, left, right, groups, before, cases, room)
             _backward_cases(curve, points, scratch, left, right, out, groups, before, cases, product)

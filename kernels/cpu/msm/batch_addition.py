@@ -17,7 +17,7 @@ from supervm.kernels.cpu.curves.curve import base_field, lanes_of
 from supervm.kernels.cpu.fields import field as fe
 from supervm.kernels.cpu.fields.lane_inverse import invert_lanes
 from supervm.kernels.cpu.lanes import lanes as ln
-from supervm.kernels.cpu.msm.packed_points import fetch_ahead, gather, scatter
+from supervm.kernels.cpu.msm.packed_points import fetch_ahead, fetch_for_later, gather, scatter
 
 # mypy: disallow_untyped_defs=False
 
@@ -55,8 +55,9 @@ def forward(curve, points, scratch, left, right, groups, before, room):
 
 
 @njit(nogil=True, cache=True)
-def backward(curve, points, scratch, left, right, out, groups, before, inverse):
-    """Write the sums, given the inverse of the product of all differences."""
+def backward(curve, points, scratch, left, right, out, groups, before, inverse, coming):
+    """Write the sums, given the inverse of the product of all differences; meanwhile ask for the rows of entries to come, as
+    many as there are of both sides."""
     field = base_field(curve)
     size = fe.storage(field)
     lanes = lanes_of(curve)
@@ -64,6 +65,10 @@ def backward(curve, points, scratch, left, right, out, groups, before, inverse):
     nowhere = ln.mask_from_bits(lanes, 0)
     for group in range(groups - 1, -1, -1):
         at = group * width
+        later = 2 * (groups - 1 - group) * width
+        if later + 2 * width <= coming.size:
+            fetch_for_later(field, points, scratch, coming, later)
+            fetch_for_later(field, points, scratch, coming, later + width)
         x1, y1, n1, _ = gather(field, points, scratch, left, at)
         x2, y2, n2, _ = gather(field, points, scratch, right, at)
         y1, y2 = signed(field, y1, n1), signed(field, y2, n2)

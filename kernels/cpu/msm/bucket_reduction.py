@@ -167,7 +167,9 @@ def reduce_windows(curve, points, sums, found, windows, pairs, before, cases, ro
         first = 0
         while first < target.size:
             listed, first = _list_sums(target, other, first, base, left, right, out)
-            wary = add_pairs(curve, points, sums, left, right, out, listed, before, cases, room, wary)
+            wary = add_pairs(
+                curve, points, sums, left, right, out, listed, before, cases, room, wary, other[:0]
+            )
     return target
 
 

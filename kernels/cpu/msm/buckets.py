@@ -5,6 +5,8 @@ Pippenger, "On the evaluation of powers and monomials" (SIAM J. Computing 9, 198
 is summed as a tree: in each round neighbours in the sorted order are paired, and the pairs of all buckets of a block
 share inversions (`pair_sums`). A bucket of any size is summed as fast as many small ones, and a block's sums stay in the
 second-level cache.
+
+Indices are unsigned where there is one for each entry: a signed one is compared with 0 first.
 """
 
 from __future__ import annotations
@@ -59,38 +61,38 @@ def sort_windows(scalars, infinite, offset, bits, windows, shared, first, last, 
     for index in range(n):
         carry = np.uint64(0)
         for word in range(4):
-            partial = scalars[4 * index + word] + offset[word]
+            partial = scalars[np.uint64(4 * index + word)] + offset[word]
             total = partial + carry
             carry = np.uint64(partial < offset[word]) | np.uint64(total < carry)
             raised[word] = total
         raised[4] = offset[4] + carry
         for window in range(first, last):
             base = (window - first) * half
+            at = np.uint64((window - first) * levels * n + index)
             for level in range(levels):
                 digit = 0
-                bit = (window + level * shared) * bits
+                bit = np.uint64((window + level * shared) * bits)
                 if window + level * shared < windows and infinite[index] == 0:
-                    word, shift = bit >> 6, np.uint64(bit & 63)
-                    value = raised[word] >> shift | (raised[word + 1] << np.uint64(1)) << (
-                        np.uint64(63) - shift
-                    )
-                    digit = np.int64(value & mask) - half
-                digits[((window - first) * levels + level) * n + index] = digit
-                if digit != 0:
-                    starts[base + abs(digit)] += 1
+                    word, shift = bit >> np.uint64(6), bit & np.uint64(63)
+                    above = raised[word + np.uint64(1)] << np.uint64(1) << (np.uint64(63) - shift)
+                    digit = np.int64((raised[word] >> shift | above) & mask) - half
+                digits[at] = digit
+                at += np.uint64(n)
+                starts[np.uint64(base + abs(digit))] += digit != 0
     buckets = (last - first) * half
     for bucket in range(buckets):
         starts[bucket + 1] += starts[bucket]
-    place = starts[:-1].copy()
+    places = starts[:-1].copy()
     for window in range(last - first):
         for level in range(levels):
+            row = digits[(window * levels + level) * n : (window * levels + level + 1) * n]
             for index in range(n):
-                digit = digits[(window * levels + level) * n + index]
+                digit = row[index]
                 if digit != 0:
-                    bucket = window * half + abs(digit) - 1
-                    entry = np.uint32(level * n + index)
-                    entries[place[bucket]] = entry | _NEGATED if digit < 0 else entry
-                    place[bucket] += 1
+                    bucket = np.uint64(window * half + abs(digit) - 1)
+                    place = places[bucket]
+                    entries[np.uint64(place)] = np.uint32(level * n + index) | np.uint32(digit) & _NEGATED
+                    places[bucket] = place + 1
 
 
 @njit(nogil=True, cache=True)
@@ -108,28 +110,30 @@ def pair_up(current, segments, segment, first, used, left, right, out):
     Returns:
         (pairs listed, segment and pair to go on with, rows of scratch in use).
     """
-    count = 0
-    while segment < len(segments) and count < left.size:
-        start, length = segments[segment, 0], segments[segment, 1]
-        half = length >> 1
-        last = min(half, first + left.size - count)
-        for pair in range(first, last):
-            one, other = current[start + 2 * pair], current[start + 2 * pair + 1]
-            result = one
-            if one & _SCRATCH == 0:
-                result = _SCRATCH | np.uint32(used)
-                used += 1
-            left[count], right[count], out[count] = one, other, result
+    count, room, one = np.uint64(0), np.uint64(left.size), np.uint64(1)
+    while segment < len(segments) and count < room:
+        start, length = np.uint64(segments[segment, 0]), np.uint64(segments[segment, 1])
+        half = length >> one
+        pair = np.uint64(first)
+        last = min(half, pair + room - count)
+        while pair < last:
+            a, b = current[start + pair + pair], current[start + pair + pair + one]
+            fresh = a & _SCRATCH == 0
+            result = _SCRATCH | np.uint32(used) if fresh else a
+            used += np.int64(fresh)
+            left[count], right[count], out[count] = a, b, result
             current[start + pair] = result
-            count += 1
-        first = last
+            count += one
+            pair += one
+        first = np.int64(last)
         if last == half:
-            if length & 1:
-                current[start + half] = current[start + length - 1]
-            segments[segment, 1] = half + (length & 1)
+            odd = length & one
+            if odd:
+                current[start + half] = current[start + length - one]
+            segments[segment, 1] = half + odd
             segment += 1
             first = 0
-    return count, segment, first, used
+    return np.int64(count), segment, first, used
 
 
 @njit(nogil=True, cache=True)
@@ -207,6 +211,7 @@ def sum_buckets(
         count, position, bucket = next_block(entries, starts, position, bucket, carried, current, segments)
         used = 1  # row 0 of scratch holds the sum of a bucket that the block before did not finish
         added = True
+        coming = entries[position : min(position + current.size - 1, starts[starts.size - 1])]
         while added:
             added = False
             segment, first = 0, 0
@@ -215,7 +220,10 @@ def sum_buckets(
                     current, segments[:count], segment, first, used, left, right, out
                 )
                 added = added or listed > 0
-                wary = add_pairs(curve, points, scratch, left, right, out, listed, before, cases, room, wary)
+                wary = add_pairs(
+                    curve, points, scratch, left, right, out, listed, before, cases, room, wary, coming
+                )
+                coming = entries[:0]
         carried = keep_sums(
             base_field(curve), scratch, sums, starts, position, current, segments[:count], found
         )

@@ -8,6 +8,7 @@ affine, so that they do not depend on how the work is cut.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from supervm.kernels.array_types import Words
-from supervm.kernels.arrays import number_words
+from supervm.kernels.arrays import aligned, number_words
 from supervm.kernels.cpu.curves.curve import Curve
 from supervm.kernels.cpu.fields import inverse
 from supervm.kernels.cpu.lanes.lanes import LANES_64
@@ -42,7 +43,7 @@ class Scratch:
     def __init__(self, curve: Curve) -> None:
         width = curve.lanes.width
         self.pairs = np.empty(PAIRS, np.uint32), np.empty(PAIRS, np.uint32), np.empty(PAIRS, np.uint32)
-        self.before = np.empty(PAIRS // width * 2 * curve.field.limbs * width, np.uint64)
+        self.before = aligned(PAIRS // width * 2 * curve.field.limbs * width)
         self.cases = np.empty(PAIRS // width, np.int64)
         self.room = inverse.room()
 
@@ -99,7 +100,7 @@ def pack(curve: Curve, coordinates: Words, precompute: int = 1, first: int = 0) 
         raise ArgumentError(
             "points", f"{count} points, {levels} multiples each", f"{MOST_ROWS} in all at most"
         )
-    rows = np.empty(count * levels * words, np.uint64)
+    rows = aligned(count * levels * words)
     infinite = np.empty(count, np.uint8)
     refused: list[int] = []
 
@@ -180,20 +181,33 @@ def multiply(packed: Packed, scalars: Words, limit: int | None = None) -> Words:
     Returns:
         Flat uint64: canonical words of x and y, zeros for infinity on a short Weierstrass curve.
     """
-    curve = packed.curve
-    words = row_words(curve)
-    largest = _largest(scalars, curve.spec.scalar_field.modulus)
-    if not packed.points or not largest:
-        return join(curve, np.zeros(words, np.uint64))
-    plan = packed.plan or choose(packed.points, words, largest)
-    sums = np.empty(plan.shared * words, np.uint64)
+    return multiply_alike([packed], scalars, limit)[0]
+
+
+def alike(packed: Sequence[Packed]) -> bool:
+    """Whether sums over several tables can share their sorted scalars."""
+    first = packed[0]
+    plans = {(p.bits, p.windows, p.shared) if (p := each.plan) else None for each in packed}
+    return len(plans) == 1 and all(np.array_equal(first.infinite, each.infinite) for each in packed[1:])
+
+
+def multiply_alike(packed: Sequence[Packed], scalars: Words, limit: int | None = None) -> list[Words]:
+    """As `multiply` over each of several tables that are `alike`; scalars are sorted once."""
+    first = packed[0]
+    largest = _largest(scalars, first.curve.spec.scalar_field.modulus)
+    if not first.points or not largest:
+        return [join(each.curve, np.zeros(row_words(each.curve), np.uint64)) for each in packed]
+    plan = first.plan or choose(first.points, row_words(first.curve), largest)
+    sums = [np.empty((plan.shared, row_words(each.curve)), np.uint64) for each in packed]
     raise_by = number_words(offset(plan.bits, plan.windows), 5)
 
-    def windows(first: int, last: int) -> None:
-        _windows(packed, plan, scalars, raise_by, first, last, sums[first * words : last * words])
+    def windows(start: int, stop: int) -> None:
+        entries, starts = _sorted(first, plan, scalars, raise_by, start, stop)
+        for each, out in zip(packed, sums, strict=True):
+            sum_windows(each, entries, starts, stop - start, out[start:stop].reshape(-1))
 
     run_slices(windows, plan.shared, plan.group(get_threads(), limit))
-    return join(curve, sums, plan.bits)
+    return [join(each.curve, out.reshape(-1), plan.bits) for each, out in zip(packed, sums, strict=True)]
 
 
 def in_pieces(curve: Curve, coordinates: Words, scalars: Words, limit: int | None) -> Words:
@@ -237,10 +251,10 @@ def _largest(scalars: Words, order: int) -> int:
     return int(min((1 << joined.bit_length()) - 1, order - 1))
 
 
-def _windows(
-    packed: Packed, plan: Plan, scalars: Words, raise_by: Words, first: int, last: int, out: Words
-) -> None:
-    """The sums of windows first … last − 1 as canonical words."""
+def _sorted(
+    packed: Packed, plan: Plan, scalars: Words, raise_by: Words, first: int, last: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Entries of windows first … last − 1 by bucket, and where each bucket's begin."""
     group = last - first
     entries = np.empty(packed.points * plan.levels * group, np.uint32)
     digits = np.empty(entries.size, np.int32)
@@ -259,7 +273,7 @@ def _windows(
         entries,
         starts,
     )
-    sum_windows(packed, entries, starts, group, out)
+    return entries, starts
 
 
 def sum_windows(
@@ -267,11 +281,11 @@ def sum_windows(
 ) -> None:
     """Σ (b + 1)·S_b over the buckets of every window, as `window_sums` says, with scratch of its own."""
     curve, words, buckets = packed.curve, row_words(packed.curve), starts.size - 1
-    sums = np.empty((buckets + reduction_rows(windows, buckets // windows)) * words, np.uint64)
+    sums = aligned((buckets + reduction_rows(windows, buckets // windows)) * words)
     window_sums(
         curve,
         packed.rows,
-        np.empty((BLOCK // 2 + 2) * words, np.uint64),
+        aligned((BLOCK // 2 + 2) * words),
         sums,
         entries,
         starts,

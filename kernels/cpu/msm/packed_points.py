@@ -201,13 +201,23 @@ def scatter(
 @intrinsic
 def fetch_ahead(typingctx: Any, field: Any, points: Any, scratch: Any, entries: Any, at: Any) -> Any:
     """Ask for the cache lines of the rows that entries at, at + 1, … name."""
+    return _fetch(field, points, scratch, entries, 3)
+
+
+@intrinsic
+def fetch_for_later(typingctx: Any, field: Any, points: Any, scratch: Any, entries: Any, at: Any) -> Any:
+    """The same, into the second-level cache alone."""
+    return _fetch(field, points, scratch, entries, 2)
+
+
+def _fetch(field: Any, points: Any, scratch: Any, entries: Any, level: int) -> Any:
     element = field.element
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         named = _Entries(context, builder, element, signature.args[1:], args[1:])
-        hint = [ir.Constant(I32, number) for number in (0, 3, 1)]
+        hint = [ir.Constant(I32, number) for number in (0, level, 1)]
         for start in named.starts():
-            for word in {*range(0, named.stride, 8), named.stride - 1}:
+            for word in range(0, named.stride, 8):
                 pointer = builder.bitcast(builder.gep(start, [ir.Constant(I64, word)]), I8.as_pointer())
                 call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *hint])
         return context.get_dummy_value()

@@ -13,10 +13,10 @@ from supervm.kernels.cpu.msm.bucket_reduction import LOG, reduction_rows
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.signed_windows import SharedWindows, windows_of
 
-BLOCK = 1 << 13
+BLOCK = 1 << 12
 """Entries summed at once: half as many rows of scratch, which with the points they come from fit a second-level cache."""
 
-PAIRS = 1 << 12
+PAIRS = 1 << 11
 """Pairs that share an inversion at most."""
 
 MOST_BITS = 20
@@ -25,7 +25,7 @@ MOST_BITS = 20
 LEAST_POINTS = 8
 """A group of lanes: what must fit a memory limit."""
 
-GROUP_ENTRIES = 1 << 21
+GROUP_ENTRIES = 1 << 20
 """Entries of the windows that are worked on together, where a single window has no more."""
 
 

@@ -67,4 +67,4 @@ def add_rows(curve, rows, first, other, step, target, count, doublings, pairs, b
                 left[index] = _SCRATCH | np.uint32((first if doubling == 0 else target) + place)
                 right[index] = _SCRATCH | np.uint32(other + step * place if doubling == 0 else target + place)
                 out[index] = _SCRATCH | np.uint32(target + place)
-            add_pairs(curve, rows, rows, left, right, out, span, before, cases, room, True)
+            add_pairs(curve, rows, rows, left, right, out, span, before, cases, room, True, out[:0])
