@@ -2,9 +2,9 @@
 """Arithmetic modulo any odd p in Montgomery form, in signed limbs of 51 bits held as doubles (see `doubles`).
 
 R = 2^(51·limbs) > 2p. An element is between −p and p, its limbs within half their width and a carry. With signed digits of
-the quotient a reduced product is within |Σ a·b|/R + p/2, so that `at_once` products of elements share a reduction and
-need no subtraction after it. Where R is larger still (`roomy`), lazy sums go into a product as they are, and what sums of
-many products leave may pass p by less than p/2^20.
+the quotient a reduced product is within |Σ a·b|/R + p/2, so that `settled_at_once` products of elements share a reduction
+and need no subtraction after it, and `at_once` with one. Where R is larger still (`roomy`), lazy sums go into a product as
+they are, and what sums of many products leave may pass p by less than p/2^20.
 """
 
 from __future__ import annotations
@@ -55,9 +55,15 @@ class MontgomeryDoubles(DoublesField):
         return self.standing(value * self.r)
 
     @property
-    def at_once(self) -> int:
-        """Products of elements that share a reduction: count·p²/R + p/2 stays below p, and so do columns below 2^SPAN."""
+    def settled_at_once(self) -> int:
+        """Products of elements whose sum is an element once it is reduced: count·p²/R + p/2 stays below p, and so do columns
+        below 2^SPAN."""
         return max(1, min(MOST_AT_ONCE, (self.r - (self.r >> 40)) // (2 * self.spec.modulus)))
+
+    @property
+    def at_once(self) -> int:
+        """Products of elements that share a reduction: count·p²/R + p/2 stays below 2p, for which the last limb has room."""
+        return max(1, min(MOST_AT_ONCE, 3 * (self.r - (self.r >> 40)) // (2 * self.spec.modulus)))
 
     @property
     def roomy(self) -> bool:
@@ -145,10 +151,11 @@ class MontgomeryDoubles(DoublesField):
 
     def products(self, e: Emitter, factors: Factors, sums: list[tuple[int, Terms]]) -> list[Carried]:
         """With P the sum of the products of the factor pairs: coefficient · P + Σ terms, for each of `sums`."""
-        parts = [
-            self._product(e, factors[start : start + self.at_once])
-            for start in range(0, len(factors), self.at_once)
-        ]
+        parts = []
+        for start in range(0, len(factors), self.at_once):
+            part = factors[start : start + self.at_once]
+            found = self._product(e, part)
+            parts.append(found if len(part) <= self.settled_at_once else self.nearest(e, found))
         total = parts[0]
         for part in parts[1:]:
             total = self.linear(e, [(1, total), (1, part)])

@@ -153,9 +153,12 @@ def test_numbers_in_montgomery_form(name):
     proof = Proof(FIELDS[name])
     code, p, r = proof.code, proof.p, proof.code.r
     assert r > 2 * p
-    for count in range(1, min(code.at_once, 64) + 1):
-        assert count * p * p + (p * r >> 1) + (p * r >> 41) <= p * r
-        assert proof.reduced_sum(count * p * p) <= p
+    assert code.settled_at_once <= code.at_once <= 64
+    for count in range(1, code.at_once + 1):
+        most = p if count <= code.settled_at_once else 2 * p
+        assert count * p * p + (p * r >> 1) + (p * r >> 41) <= most * r
+        assert proof.reduced_sum(count * p * p) <= most
+        assert most >> code.places[-1] < 1 << 51  # what the last limb has room for
     d = Doubles(proof.e)
     total = code.total(d, [(IN_DOUBLES, proof.element())])
     nearest = code.nearest(proof.e, [d.bits(limb) for limb in total])
