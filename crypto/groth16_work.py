@@ -196,19 +196,27 @@ def _on_cpu(
     summed = partial(_summed, backend, values)
     progress("proving: the sum of A", 0.08)
     result.a[...] = summed(key.sum_a, ones, first)
-    progress("proving: the sum of B in G1", 0.25)
-    result.b1[...] = summed(key.sum_b1, ones, second)
-    progress("proving: the sum of B in G2", 0.4)
-    result.b2[...] = summed(key.sum_b2, ones, second)
+    progress("proving: the sums of B", 0.25)
+    if np.array_equal(key.sum_b1.wires, key.sum_b2.wires):
+        of, scalars = key.sum_b1.table, _scalars(values, key.sum_b1, ones, second)
+        found = of.msm_beside(key.sum_b2.table, scalars, backend if of.backend == "auto" else of.backend)
+        result.b1[...], result.b2[...] = found
+    else:
+        result.b1[...] = summed(key.sum_b1, ones, second)
+        result.b2[...] = summed(key.sum_b2, ones, second)
     progress("proving: the sum of C", 0.7)
     result.c[...] = summed(key.sum_c, both, after=h)
 
 
 def _summed(backend: str, values: Words, of: Sum, *before: Words, after: Words | None = None) -> Words:
     """The sum for each row of values, on the backend of the table, or on this one if it has none in particular."""
-    columns = [*before, values[:, of.wires], *([] if after is None else [after])]
     named = backend if of.table.backend == "auto" else None
-    return of.table.msm(np.concatenate(columns, axis=1), backend=named)
+    return of.table.msm(_scalars(values, of, *before, after=after), backend=named)
+
+
+def _scalars(values: Words, of: Sum, *before: Words, after: Words | None = None) -> Words:
+    columns = [*before, values[:, of.wires], *([] if after is None else [after])]
+    return np.concatenate(columns, axis=1)
 
 
 def _on_gpu(key: ProvingKey, values: Any, blinding: Words, result: Sums, progress: Progress) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from supervm.crypto import cuda
 from supervm.crypto.arguments import flag
 from supervm.crypto.calls import place_of
-from supervm.crypto.msm_work import GROUPS, MsmCall, Points, require_subgroup
+from supervm.crypto.msm_work import GROUPS, MsmCall, Points, compute_kept, require_subgroup
 from supervm.kernels.array_types import Words
 from supervm.kernels.cpu.fields.range_check import first_above
 from supervm.kernels.cuda.runtime.arrays import DeviceArray, viewed
@@ -109,6 +109,23 @@ class Table:
             BackendUnavailable: the named backend cannot run here.
         """
         return _run(self._operation, self._points, scalars, backend or self._backend, None)
+
+    def msm_beside(self, other: Table, scalars: Words, backend: str) -> tuple[Words, Words]:
+        """Sums over this table and over another of as many points, with the same scalars.
+
+        Args:
+            scalars: as `msm.msm` takes them; sorted once where both tables have as many multiples and the same points at
+                infinity.
+            backend: one of a processor.
+
+        Raises: as `msm`.
+        """
+        rows = _scalars(scalars, self._points.count)
+        _accept(first_above(rows, GROUPS[self._operation].scalar_field), self._points.count, scalars.ndim)
+        tables = [(each._operation, each._points) for each in (self, other)]
+        first, second = (np.empty((len(rows), *points.shape), np.uint64) for _, points in tables)
+        compute_kept(backend, tables, rows, None, [first, second])
+        return (first[0], second[0]) if scalars.ndim == 2 else (first, second)
 
 
 def prepare(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -178,20 +178,47 @@ def require_subgroup(operation: str, points: Any, backend: str) -> None:
 def _compute(
     operation: str, backend: str, points: Points, scalars: Words, memory_limit: int | None, result: Words
 ) -> None:
-    curve = CURVES[operation, backend]
     if points.kept:
-        packed = points.made(backend, partial(kernels.pack, curve, points.flat, points.precompute))
-
-        def sums(start: int, stop: int) -> None:
-            for row in range(start, stop):
-                found = kernels.multiply(packed, borrow(scalars[row]).reshape(-1), memory_limit)
-                result[row] = found.reshape(result.shape[1:])
-
-        # Threads share the sums if there are enough of them, and else the windows of one after the other.
-        run_slices(sums, len(scalars), 1 if len(scalars) >= get_threads() else max(1, len(scalars)))
+        compute_kept(backend, [(operation, points)], scalars, memory_limit, [result])
     else:
-        found = kernels.in_pieces(curve, points.flat, borrow(scalars), memory_limit)
+        found = kernels.in_pieces(CURVES[operation, backend], points.flat, borrow(scalars), memory_limit)
         result[...] = found.reshape(result.shape)
+
+
+def compute_kept(
+    backend: str,
+    tables: Sequence[tuple[str, Points]],
+    scalars: Words,
+    memory_limit: int | None,
+    results: Sequence[Words],
+) -> None:
+    """Sums over kept points with the same scalars, on a processor, which sorts the scalars once where that is possible.
+
+    Args:
+        backend: of a processor.
+        tables: operations, and as many points of each.
+        scalars, memory_limit: as `MsmCall` has them.
+        results: as `MsmCall` has them, one for each table.
+    """
+    packed = [
+        points.made(
+            backend, partial(kernels.pack, CURVES[operation, backend], points.flat, points.precompute)
+        )
+        for operation, points in tables
+    ]
+    if not kernels.alike(packed):
+        for table, result in zip(tables, results, strict=True):
+            compute_kept(backend, [table], scalars, memory_limit, [result])
+        return
+
+    def sums(start: int, stop: int) -> None:
+        for row in range(start, stop):
+            found = kernels.multiply_alike(packed, borrow(scalars[row]).reshape(-1), memory_limit)
+            for result, each in zip(results, found, strict=True):
+                result[row] = each.reshape(result.shape[1:])
+
+    # Threads share the sums if there are enough of them, and else the windows of one after the other.
+    run_slices(sums, len(scalars), 1 if len(scalars) >= get_threads() else max(1, len(scalars)))
 
 
 def _compute_there(

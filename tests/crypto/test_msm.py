@@ -225,6 +225,42 @@ def test_tables(operation, precompute, backend):
     assert table.msm(many[:0]).shape == (0, *array(operation, points).shape[1:])
 
 
+@pytest.mark.parametrize(("precompute", "missing", "shared"), [(3, (), 1), (3, (5,), 2), (2, (), 2)])
+def test_tables_beside_each_other(precompute, missing, shared, backend, monkeypatch):
+    """Sums in G1 and G2 with the same scalars, which are sorted once for both if the tables are alike."""
+    sorted_for: list[int] = []
+    monkeypatch.setattr(kernels, "multiply_alike", _counting(kernels.multiply_alike, sorted_for))
+    tables, factors = [], []
+    for operation, multiples, absent in (
+        ("bn254.g1.msm", 3, ()),
+        ("bn254.g2.msm", precompute, missing),
+    ):
+        points, of = some(operation, 20, seed=len(tables))
+        for row in absent:
+            points[row], of[row] = None, 0
+        given = array(operation, points)
+        tables.append(msm.prepare(points=given, precompute=multiples, backend=backend, **split(operation)))
+        factors.append(of)
+    values = [[random.Random(seed).randrange(ORACLES[operation].order) for _ in range(20)] for seed in (1, 2)]
+    found = tables[0].msm_beside(tables[1], np.array([scalars(row) for row in values]), backend)
+    assert len(sorted_for) == 2 * shared
+    for operation, of, sums in zip(("bn254.g1.msm", "bn254.g2.msm"), factors, found, strict=True):
+        expected = [times(operation, sum(f * v for f, v in zip(of, row, strict=True))) for row in values]
+        assert sums.tolist() == np.array(expected).tolist()
+    alone = tables[0].msm_beside(tables[1], scalars(values[0]), backend)
+    assert [each.tolist() for each in alone] == [each[0].tolist() for each in found]
+    with pytest.raises(ArgumentError, match="order"):
+        tables[0].msm_beside(tables[1], scalars([ORACLES[operation].order] * 20), backend)
+
+
+def _counting(inner, calls):
+    def counted(packed, *arguments):
+        calls.append(len(packed))
+        return inner(packed, *arguments)
+
+    return counted
+
+
 def test_points_outside_the_subgroup(backend):
     """Sums are of points, not of multiples modulo the order."""
     operation = "bls12_381.g1.msm"

@@ -73,9 +73,9 @@ def sort_windows(scalars, infinite, offset, bits, windows, shared, first, last, 
                 digit = 0
                 bit = np.uint64((window + level * shared) * bits)
                 if window + level * shared < windows and infinite[index] == 0:
-                    word, shift = bit >> np.uint64(6), bit & np.uint64(63)
-                    above = raised[word + np.uint64(1)] << np.uint64(1) << (np.uint64(63) - shift)
-                    digit = np.int64((raised[word] >> shift | above) & mask) - half
+                    low, shift = bit >> np.uint64(6), bit & np.uint64(63)
+                    above = raised[low + np.uint64(1)] << np.uint64(1) << (np.uint64(63) - shift)
+                    digit = np.int64((raised[low] >> shift | above) & mask) - half
                 digits[at] = digit
                 at += np.uint64(n)
                 starts[np.uint64(base + abs(digit))] += digit != 0
@@ -89,10 +89,10 @@ def sort_windows(scalars, infinite, offset, bits, windows, shared, first, last, 
             for index in range(n):
                 digit = row[index]
                 if digit != 0:
-                    bucket = np.uint64(window * half + abs(digit) - 1)
-                    place = places[bucket]
+                    to = np.uint64(window * half + abs(digit) - 1)
+                    place = places[to]
                     entries[np.uint64(place)] = np.uint32(level * n + index) | np.uint32(digit) & _NEGATED
-                    places[bucket] = place + 1
+                    places[to] = place + 1
 
 
 @njit(nogil=True, cache=True)
