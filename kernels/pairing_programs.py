@@ -318,6 +318,22 @@ SEGMENTS = tuple(FORMULAS)
 
 INVERT = len(SEGMENTS)
 
+LOOP = tuple(
+    SEGMENTS.index(name)
+    for name in (
+        "square",
+        "double",
+        "add",
+        "subtract",
+        "line",
+        "known_line",
+        "endomorphism",
+        "multiply",
+        "conjugate",
+    )
+)
+"""The numbers of those that Miller loops run, in this order."""
+
 
 @cache
 def segments(spec: PairingSpec) -> dict[str, list[Row]]:

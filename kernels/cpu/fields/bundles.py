@@ -6,12 +6,21 @@ Memory and bounds are those of `fields.straight_line`, but that the lanes of a p
 
 from __future__ import annotations
 
+from functools import partial
+
 from llvmlite import ir
 from numba import njit
 
 from supervm.kernels.bundles import FROM_LANE, SIGNS
-from supervm.kernels.cpu.fields.straight_line import Memory, Row, kinds, operation, repeated, sum_of_steps
-from supervm.kernels.cpu.fields.wide_codegen import Alternating, Groups, Wide
+from supervm.kernels.cpu.fields.straight_line import (
+    Memory,
+    Row,
+    operation,
+    repeated,
+    sum_of_products,
+    sum_of_steps,
+)
+from supervm.kernels.cpu.fields.wide_codegen import Wide
 from supervm.kernels.cpu.lanes import lanes as ln
 from supervm.kernels.cpu.lanes.emitter import Emitter
 from supervm.kernels.cpu.lanes.lanes import I32, I64, LanesType, call_llvm, every
@@ -46,23 +55,6 @@ def _factor(row: Row, code: ir.Value) -> Wide:
         factor[-1].add_incoming(one, whole)
         factor[-1].add_incoming(other, single)
     return factor
-
-
-def _dot(row: Row) -> Wide:
-    b = row.builder
-    e, wide = Alternating(b, row.element.lanes, 1), kinds(row.element)[1]
-
-    def single(values: Wide) -> list[Groups]:
-        return [(value,) for value in values]
-
-    def body(index: ir.Value, columns: Wide) -> Wide:
-        first = b.shl(index, ir.Constant(I64, 1))
-        y = _factor(row, row.operand(b.add(first, ir.Constant(I64, 1))))
-        x = row.kept.load(row.operand(first))
-        return [column[0] for column in wide.gather(e, single(columns), single(x), single(y))]
-
-    columns = repeated(b, 0, row.count, [e.constant(0)[0]] * wide.size, body)
-    return [limb[0] for limb in wide.reduce(e, single(columns))]
 
 
 def _sum(row: Row) -> Wide:
@@ -108,7 +100,7 @@ def _reordered(b: ir.IRBuilder, lanes: LanesType, limb: ir.Value, order: ir.Valu
     return b.select(b.icmp_unsigned("==", order, ir.Constant(lanes.llvm, [0, 1])), limb, swapped)
 
 
-dot = operation(_dot)
+dot = operation(lambda row: sum_of_products(row, partial(_factor, row)))
 small_sum = operation(_sum)
 gather = operation(_gather)
 

@@ -302,7 +302,8 @@ def operation(write: Callable[[Row], Wide]) -> Any:
     return written
 
 
-def _dot(row: Row) -> Wide:
+def sum_of_products(row: Row, factor: Callable[[ir.Value], Wide]) -> Wide:
+    """The sum of products that a row is; `factor` is the value of the second operand of each."""
     b = row.builder
     e, wide = Alternating(b, row.element.lanes, 1), kinds(row.element)[1]
 
@@ -311,8 +312,9 @@ def _dot(row: Row) -> Wide:
 
     def body(index: ir.Value, columns: Wide) -> Wide:
         first = b.shl(index, ir.Constant(I64, 1))
-        factors = (row.kept.load(row.operand(b.add(first, ir.Constant(I64, offset)))) for offset in (0, 1))
-        return [column[0] for column in wide.gather(e, single(columns), *map(single, factors))]
+        y = factor(row.operand(b.add(first, ir.Constant(I64, 1))))
+        x = row.kept.load(row.operand(first))
+        return [column[0] for column in wide.gather(e, single(columns), single(x), single(y))]
 
     columns = repeated(b, 0, row.count, [e.constant(0)[0]] * wide.size, body)
     return [limb[0] for limb in wide.reduce(e, single(columns))]
@@ -336,7 +338,7 @@ def _negative(row: Row) -> Wide:
     return list(row.steps.negative(row.kept.load(row.operand(ir.Constant(I64, 0)))))
 
 
-dot = operation(_dot)
+dot = operation(lambda row: sum_of_products(row, row.kept.load))
 small_sum = operation(sum_of_steps)
 negative = operation(_negative)
 

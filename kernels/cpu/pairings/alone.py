@@ -17,7 +17,7 @@ from supervm.kernels.cpu.fields.bundles import run
 from supervm.kernels.cpu.fields.lazy import from_words, to_words
 from supervm.kernels.cpu.fields.powers import inverse
 from supervm.kernels.cpu.lanes import lanes as ln
-from supervm.kernels.pairing_programs import INVERT, PLACES, SEGMENTS
+from supervm.kernels.pairing_programs import INVERT, LOOP, PLACES
 
 # mypy: disallow_untyped_defs=False
 
@@ -25,20 +25,7 @@ BEGINS = ("a", "b", "point", "adjugate", "norm", "end", "line", "first")
 """Where these begin; the pair's state is from `point` to `adjugate`, an element of Fp12 from `a` to `b`."""
 
 _A, _B, _POINT, _SECOND, _FIRST = (PLACES[name] for name in ("a", "b", "point", "second", "first"))
-_SQUARE, _DOUBLE, _ADD, _SUBTRACT, _CHORD, _KNOWN, _MAP, _MULTIPLY, _CONJUGATE = (
-    SEGMENTS.index(name)
-    for name in (
-        "square",
-        "double",
-        "add",
-        "subtract",
-        "line",
-        "known_line",
-        "endomorphism",
-        "multiply",
-        "conjugate",
-    )
-)
+_SQUARE, _DOUBLE, _ADD, _SUBTRACT, _CHORD, _KNOWN, _MAP, _MULTIPLY, _CONJUGATE = LOOP
 
 
 @njit(nogil=True, cache=True)

@@ -13,26 +13,13 @@ from supervm.kernels.cpu.fields.lazy import from_words, to_words
 from supervm.kernels.cpu.fields.powers import inverse
 from supervm.kernels.cpu.fields.straight_line import run
 from supervm.kernels.cpu.lanes import lanes as ln
-from supervm.kernels.pairing_programs import INVERT, PLACES, SEGMENTS, STATE
+from supervm.kernels.pairing_programs import INVERT, LOOP, PLACES, STATE
 
 # mypy: disallow_untyped_defs=False
 
 _A, _B, _LINE, _NORM = (PLACES[name] for name in ("a", "b", "line", "norm"))
 _POINT, _SECOND, _FIRST, _END = (PLACES[name] for name in ("point", "second", "first", "end"))
-_SQUARE, _DOUBLE, _ADD, _SUBTRACT, _CHORD, _KNOWN, _MAP, _MULTIPLY, _CONJUGATE = (
-    SEGMENTS.index(name)
-    for name in (
-        "square",
-        "double",
-        "add",
-        "subtract",
-        "line",
-        "known_line",
-        "endomorphism",
-        "multiply",
-        "conjugate",
-    )
-)
+_SQUARE, _DOUBLE, _ADD, _SUBTRACT, _CHORD, _KNOWN, _MAP, _MULTIPLY, _CONJUGATE = LOOP
 
 
 @njit(nogil=True, cache=True)
