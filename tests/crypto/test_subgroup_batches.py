@@ -9,6 +9,8 @@ import pytest
 from supervm.crypto import curves, subgroup_batches
 from supervm.crypto.group_operations import CURVES, _tested
 from supervm.crypto.subgroup_batches import Rounds, all_in_subgroup, plan
+from supervm.kernels.cpu.msm.bucket_sums import bucket_sums
+from supervm.kernels.cpu.msm.msm import pack
 from supervm.kernels.threads import get_threads, set_threads
 
 G1 = curves.get("bls12_381").g1
@@ -107,6 +109,27 @@ def test_verdicts_of_each(points):
     read, verdicts = G1.from_bytes(encoded, encoding="zcash_compressed", backend="scalar")
     assert np.flatnonzero(verdicts != 1).tolist() == [11]
     assert (np.delete(read, 11, 0) == np.delete(many[:2000], 11, 0)).all()
+
+
+def test_sums_of_buckets(points):
+    """Of 5,000 points, among them infinite ones and equal ones, in 61 buckets of which one is empty: each sum is that of its
+    points."""
+    many = np.concatenate([points] * 105)[:5_000]
+    many[::1_000] = 0
+    owners = np.random.default_rng(3).integers(0, 60, 5_000)
+    owners[owners >= 17] += 1
+    found = bucket_sums(pack(MARKER, many.reshape(-1)), owners, 61)
+    for bucket in range(61):
+        expected = G1.sum(many[owners == bucket], backend="scalar")
+        assert found[bucket].tolist() == expected.reshape(-1).tolist(), bucket
+    assert not found[17].any()
+
+
+def test_one_among_5_000(points):
+    many = np.concatenate([points] * 105)[:5_000]
+    many[4_321] = G1.add(many[4_321:4_322], ORDER_3)[0]
+    assert plan("bls12_381.g1", len(many))
+    assert np.flatnonzero(G1.in_subgroup(many, backend="scalar") != 1).tolist() == [4_321]
 
 
 def test_threads(points):
