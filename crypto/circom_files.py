@@ -29,6 +29,9 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 SCALAR_FIELDS: dict[str, FieldSpec] = {"bn254": bn254.FR, "bls12_381": bls12_381.FR}
 BASE_FIELDS: dict[str, FieldSpec] = {"bn254": bn254.FP, "bls12_381": bls12_381.FP}
 
+HEADER = 1
+"""The section that files of a circuit, of a witness and of powers begin with."""
+
 _HEAD = 12
 """Bytes of the file's head, and of a section's."""
 
@@ -172,6 +175,15 @@ class CircomFile:
         if self._file is not None:
             memory.require(size, f"{self.name}: {place}")
         return Section(self.name, place, offset, self._read(offset, size, place))
+
+    def header(self, fields: dict[str, FieldSpec]) -> tuple[Section, str, int]:
+        """Section 1, which begins with a field: the section, the field's curve and its bytes.
+
+        Raises:
+            CircomFileError: there is none, or its field is not one of these.
+        """
+        found = self.section(HEADER, "header")
+        return found, *field_of(found, 0, fields)
 
     def _table(self, magic: str, version: int) -> dict[int, tuple[int, int]]:
         head = self._read(0, min(_HEAD, self.size), "").tobytes()

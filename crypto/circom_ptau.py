@@ -8,13 +8,13 @@ rows one after the other; that of G1 has one domain more.
 from __future__ import annotations
 
 from supervm.crypto import curves
-from supervm.crypto.circom_files import BASE_FIELDS, CircomFile, Source, field_of
+from supervm.crypto.circom_files import BASE_FIELDS, CircomFile, Source
 from supervm.crypto.circom_points import check_points, group_of, point_bytes, read_points
 from supervm.crypto.errors import CircomFileError, TestOnlyKey
 from supervm.crypto.groth16_columns import same_line
 from supervm.kernels.array_types import Words
 
-_HEADER, _ALPHA, _BETA, _BETA_2, _CONTRIBUTIONS = 1, 4, 5, 6, 7
+_ALPHA, _BETA, _BETA_2, _CONTRIBUTIONS = 4, 5, 6, 7
 
 LAGRANGE = {"tau": (12, 1), "tau_2": (13, 2), "alpha": (14, 1), "beta": (15, 1)}
 """Section and group of each list of Lagrange polynomials."""
@@ -42,8 +42,7 @@ class Ptau:
         self._check = check
         self._file = CircomFile(source, "ptau", 1)
         try:
-            header = self._file.section(_HEADER, "header")
-            self.curve, size = field_of(header, 0, BASE_FIELDS)
+            header, self.curve, size = self._file.header(BASE_FIELDS)
             header.require_exactly(12 + size, "a header")
             self.power = header.number(4 + size, 4)
             if not 1 <= self.power <= _MOST_POWER:

@@ -12,12 +12,12 @@ import numpy as np
 from numba import njit
 
 from supervm.crypto import memory
-from supervm.crypto.circom_files import SCALAR_FIELDS, CircomFile, Section, Source, field_of
+from supervm.crypto.circom_files import SCALAR_FIELDS, CircomFile, Section, Source
 from supervm.crypto.sparse_matrices import SparseMatrix
 from supervm.kernels.array_types import Words
 from supervm.kernels.arrays import borrow, number_words
 
-_HEADER, _CONSTRAINTS, _LABELS, _GATES = 1, 2, 3, 4
+_CONSTRAINTS, _LABELS, _GATES = 2, 3, 4
 
 _WIRE = 4
 """Bytes of a wire's number, and of a count."""
@@ -73,8 +73,7 @@ def load_r1cs(source: Source) -> ConstraintSystem:
     """
     with CircomFile(source, "r1cs", 1) as file:
         memory.require(2 * file.size, f"reading {file.name}")
-        header = file.section(_HEADER, "header")
-        curve, size = field_of(header, 0, SCALAR_FIELDS)
+        header, curve, size = file.header(SCALAR_FIELDS)
         at = _WIRE + size
         header.require_exactly(at + 28, "a header")
         wires, outputs, public, private = (header.number(at + 4 * index, 4) for index in range(4))

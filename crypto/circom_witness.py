@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from supervm.crypto.circom_files import SCALAR_FIELDS, CircomFile, Source, container, field_of, modulus_bytes
+from supervm.crypto.circom_files import HEADER, SCALAR_FIELDS, CircomFile, Source, container, modulus_bytes
 from supervm.crypto.polynomials.arguments import SPECS, elements, first_not_canonical
 from supervm.kernels.array_types import Words
 from supervm.kernels.errors import ArgumentError
 
-_HEADER, _VALUES = 1, 2
+_VALUES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +59,7 @@ def load_witness(source: Source) -> Witness:
         OSError: it cannot be read.
     """
     with CircomFile(source, "wtns", 2) as file:
-        header = file.section(_HEADER, "header")
-        curve, size = field_of(header, 0, SCALAR_FIELDS)
+        header, curve, size = file.header(SCALAR_FIELDS)
         header.require_exactly(8 + size, "a header")
         count = header.number(4 + size, 4)
         section = file.section(_VALUES, "values")
@@ -79,4 +78,4 @@ def load_witness(source: Source) -> Witness:
 def write_witness(witness: Witness) -> bytes:
     """The bytes of a `.wtns`."""
     header = modulus_bytes(SPECS[witness.curve]) + len(witness).to_bytes(4, "little")
-    return container("wtns", 2, [(_HEADER, header), (_VALUES, witness.values.astype("<u8").tobytes())])
+    return container("wtns", 2, [(HEADER, header), (_VALUES, witness.values.astype("<u8").tobytes())])

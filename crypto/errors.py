@@ -75,7 +75,10 @@ class TestOnlyKey(SupervmError, ValueError):
 
     def __init__(self, name: str, why: str = "") -> None:
         found = why or "made for tests alone, or by a set-up that nobody contributed to"
-        super().__init__(f"{name}: {found}: its proofs can be forged; it has to be allowed by name")
+        super().__init__(
+            f"{name}: {found}: its proofs can be forged; expected another one, or leave "
+            "to take it: `allow_test_only`, or --allow-test-key of a command"
+        )
         self.name, self.why = name, why
 
     def __reduce__(self) -> tuple[type[TestOnlyKey], tuple[str, str]]:

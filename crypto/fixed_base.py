@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from supervm.crypto.curves import Group
 from supervm.kernels.array_types import Words
+from supervm.kernels.transform import words_of
 
 _SCALAR_BITS = 256
 _MOST_BITS = 14
@@ -32,6 +35,16 @@ def multiples(group: Group, point: Words, scalars: Words) -> Words:
         row, base = _row(group, base, bits)
         total = group.add(total, row[_digits(scalars, start, bits)])
     return total
+
+
+def of_generator(group: Group, scalars: Sequence[int]) -> Words:
+    """kᵢ times a group's generator, affine, for a few whole numbers below the order.
+
+    Returns:
+        uint64 (n, …).
+    """
+    generators = np.repeat(group.generator[None], len(scalars), 0)
+    return group.multiply(generators, words_of(scalars).reshape(-1, 4))
 
 
 def _row(group: Group, base: Words, bits: int) -> tuple[Words, Words]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from supervm.benchmarks.workloads import random_elements
 from supervm.crypto import curves, groth16
+from supervm.crypto.fixed_base import of_generator
 from supervm.kernels.array_types import Bytes, Words
 from supervm.kernels.arrays import integers
 
@@ -90,8 +91,8 @@ def _make(curve: str, count: int) -> ProofItems:
     groups = curves.get(curve)
     order = groups.order
     alpha, beta, gamma, delta, *ic = integers(random_elements(order, 4 + INPUTS + 1, salt=5))
-    one, *points = _multiples(groups.g1, [alpha, *ic])
-    two, three, four = _multiples(groups.g2, [beta, gamma, delta])
+    one, *points = of_generator(groups.g1, [alpha, *ic])
+    two, three, four = of_generator(groups.g2, [beta, gamma, delta])
     key = groth16.Key(curve, one, two, three, four, np.stack(points))
     first, second = (integers(random_elements(order, count, salt=salt)) for salt in (6, 7))
     stated = integers(random_elements(order, count * INPUTS, salt=8))
@@ -103,14 +104,8 @@ def _make(curve: str, count: int) -> ProofItems:
     inputs = np.frombuffer(b"".join(value.to_bytes(32, "big") for value in stated), np.uint8)
     return ProofItems(
         key,
-        _multiples(groups.g1, first),
-        _multiples(groups.g2, second),
-        _multiples(groups.g1, third),
+        of_generator(groups.g1, first),
+        of_generator(groups.g2, second),
+        of_generator(groups.g1, third),
         inputs.reshape(count, INPUTS, 32),
     )
-
-
-def _multiples(group: curves.Group, scalars: Sequence[int]) -> Words:
-    words = np.frombuffer(b"".join(scalar.to_bytes(32, "little") for scalar in scalars), "<u8")
-    generators = np.repeat(group.generator[None], len(scalars), 0)
-    return group.multiply(generators, words.astype(np.uint64).reshape(-1, 4))

@@ -10,17 +10,17 @@ multiple uⱼ. Such proofs cost a verifier what those of a circuit cost. The key
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from supervm.crypto import curves
+from supervm.crypto.fixed_base import of_generator
 from supervm.crypto.groth16 import Key
 from supervm.engine.privacy.batch_verifier import FORMAT
 from supervm.engine.privacy.proof_form import PROOF_BYTES
 from supervm.engine.workloads.traffic import random_rows
-from supervm.kernels.array_types import Bytes, Flags, Words
+from supervm.kernels.array_types import Bytes, Flags
 
 _TAG = b"supervm/workload/proof"
 _CURVE = curves.get("bn254")
@@ -52,8 +52,8 @@ class Simulator:
 
     def key(self) -> Key:
         """The key that the proofs are valid under; made anew at each call."""
-        alpha, *ic = _multiples(_CURVE.g1, [ALPHA, *self.ic])
-        beta, gamma, delta = _multiples(_CURVE.g2, [BETA, GAMMA, DELTA])
+        alpha, *ic = of_generator(_CURVE.g1, [ALPHA, *self.ic])
+        beta, gamma, delta = of_generator(_CURVE.g2, [BETA, GAMMA, DELTA])
         return Key(_CURVE.name, alpha, beta, gamma, delta, np.stack(ic))
 
     def prove(self, stated: Bytes, random: np.random.Generator, another_c: Flags | None = None) -> Bytes:
@@ -73,7 +73,7 @@ class Simulator:
             told = ic[0] + sum(x * u for x, u in zip(_integers(row), ic[1:], strict=True))
             thirds.append(((a * b - ALPHA * BETA - GAMMA * told) * inverse + spoilt) % _ORDER)
         columns = [
-            group.to_bytes(_multiples(group, scalars), FORMAT)
+            group.to_bytes(of_generator(group, scalars), FORMAT)
             for group, scalars in ((_CURVE.g1, first), (_CURVE.g2, second), (_CURVE.g1, thirds))
         ]
         return np.concatenate(columns, axis=1)
@@ -81,10 +81,3 @@ class Simulator:
 
 def _integers(rows: Bytes) -> list[int]:
     return [int.from_bytes(row.tobytes()) for row in rows]
-
-
-def _multiples(group: curves.Group, scalars: Sequence[int]) -> Words:
-    """Multiples of a group's generator."""
-    words = np.frombuffer(b"".join(scalar.to_bytes(32, "little") for scalar in scalars), np.uint64)
-    generators = np.tile(group.generator, (len(scalars), *[1] * group.generator.ndim))
-    return group.multiply(generators, words.reshape(-1, 4))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from supervm.crypto import curves
+from supervm.crypto.fixed_base import of_generator
 from supervm.crypto.oracle import groth16 as oracle
 from supervm.crypto.oracle.pairing_groups import GROUPS
 from supervm.kernels.array_types import Words
@@ -39,12 +40,12 @@ class Setup:
 
     def key_points(self) -> tuple[Any, ...]:
         """What `groth16.Key` takes: curve, α, β, γ, δ, IC."""
-        second = multiples(self.groups.g2, [self.beta, self.gamma, self.delta])
+        second = of_generator(self.groups.g2, [self.beta, self.gamma, self.delta])
         return (
             self.curve,
-            multiples(self.groups.g1, [self.alpha])[0],
+            of_generator(self.groups.g1, [self.alpha])[0],
             *second,
-            multiples(self.groups.g1, self.ic),
+            of_generator(self.groups.g1, self.ic),
         )
 
     def statement(self) -> list[int]:
@@ -65,7 +66,7 @@ class Setup:
         """The columns A, B and C of multiples."""
         g1, g2 = self.groups.g1, self.groups.g2
         a, b, c = ([row[place] for row in rows] for place in range(3))
-        return multiples(g1, a), multiples(g2, b), multiples(g1, c)
+        return of_generator(g1, a), of_generator(g2, b), of_generator(g1, c)
 
     def encoded(self, rows: Sequence[tuple[int, int, int]]) -> Words:
         """Proofs of multiples as arkworks compresses them, uint8 (n, bytes)."""
@@ -74,12 +75,6 @@ class Setup:
         return np.concatenate(
             [group.to_bytes(each, "arkworks_compressed") for group, each in columns], axis=1
         )
-
-
-def multiples(group: curves.Group, scalars: Sequence[int]) -> Words:
-    """Multiples of a group's generator."""
-    words = np.frombuffer(b"".join(k.to_bytes(32, "little") for k in scalars), np.uint64).reshape(-1, 4)
-    return group.multiply(np.tile(group.generator, (len(words), *[1] * group.generator.ndim)), words)
 
 
 def plain(name: str, point: Words) -> Any:
