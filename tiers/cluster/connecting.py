@@ -55,6 +55,7 @@ def connect(address: str) -> None:
             raise NoCluster(address, f"this process is connected to {ours}")
         return
     reach(address)
+    _head(address)  # it says what is wrong with a token or a version, which a connection would not
     _silence()
     try:
         ray.init(
@@ -89,7 +90,10 @@ def reach(address: str) -> None:
             address, f"nothing answers ({why}); `supervm cluster start` begins a cluster there"
         ) from None
     if not speaks:
-        raise NoCluster(address, "what answers there is no head of a Ray cluster")
+        raise NoCluster(
+            address,
+            "what answers there is no head of a Ray cluster, or one under TLS, and RAY_USE_TLS is not set here",
+        )
 
 
 def _silence() -> None:
@@ -127,9 +131,7 @@ def _head(address: str) -> Any:
     try:
         return GcsClient(address="{}:{}".format(*parse(address)))
     except Exception as error:  # Ray has no common base for them
-        raise NoCluster(
-            address, f"{first_line(error)}; is it of this version of Ray, {ray.__version__}?"
-        ) from None
+        raise NoCluster(address, f"{first_line(error)} (Ray here is {ray.__version__})") from None
 
 
 def answers(address: str) -> bool:
