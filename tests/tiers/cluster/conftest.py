@@ -7,6 +7,7 @@ import gc
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,46 @@ class TestCluster:
     """Ray's own cluster for tests.
 
     Args:
-        cluster: Ray's.
+        storage: the folder of the head.
     """
 
     __test__ = False
 
-    def __init__(self, cluster: Any) -> None:
-        self.cluster, self.address = cluster, cluster.address
+    def __init__(self, storage: Path) -> None:
+        self._variables = {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_gcs_storage": "rocksdb",
+            "RAY_gcs_storage_path": str(storage),
+            "PYTHONPATH": str(Path(cluster_faults.__file__).parent),  # the tasks of these tests
+        }
+        from ray.cluster_utils import Cluster
+
+        head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
+        with self._environment():
+            self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.address = self.cluster.address
+
+    @contextmanager
+    def _environment(self) -> Iterator[None]:
+        """What a process of Ray finds, and no other."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self._variables.items():
+                patch.setenv(name, value)
+            yield
 
     def add(self, cores: int = 1) -> Any:
         """One more node."""
-        return self.cluster.add_node(num_cpus=cores, object_store_memory=STORE)
+        with self._environment():
+            return self.cluster.add_node(num_cpus=cores, object_store_memory=STORE)
+
+    def kill_head(self) -> None:
+        """Kill the head's process, not the node beside it."""
+        self.cluster.head_node.kill_gcs_server()
+
+    def start_head(self) -> None:
+        """Start it again, with what it has on disk."""
+        with self._environment():
+            self.cluster.head_node.start_gcs_server()
 
     def all_of(self, pool: Pool, count: int) -> Pool:
         """A pool whose nodes are all there, however often one of them was killed before."""
@@ -52,33 +82,22 @@ class TestCluster:
         self.cluster.remove_node(node, allow_graceful=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
     """Two nodes of one core; this process is connected to neither yet."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_gcs_storage", "rocksdb")
-        patch.setenv("RAY_gcs_storage_path", str(tmp_path_factory.mktemp("head")))
-        patch.setenv("PYTHONPATH", str(Path(cluster_faults.__file__).parent))  # the tasks of these tests
-        from ray.cluster_utils import Cluster
+    made = TestCluster(tmp_path_factory.mktemp("head"))
+    try:
+        made.add()
+        yield made
+    finally:
+        import ray
 
-        started = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False},
-        )
-        try:
-            made = TestCluster(started)
-            made.add()
-            yield made
-        finally:
-            import ray
-
-            ray.shutdown()
-            started.shutdown()
-            with warnings.catch_warnings():  # Ray leaves sockets to the collector
-                warnings.simplefilter("ignore", ResourceWarning)
-                del started, made
-                gc.collect()
+        ray.shutdown()
+        made.cluster.shutdown()
+        with warnings.catch_warnings():  # Ray leaves sockets to the collector
+            warnings.simplefilter("ignore", ResourceWarning)
+            del made
+            gc.collect()
 
 
 @pytest.fixture

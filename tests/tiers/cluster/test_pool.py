@@ -270,10 +270,9 @@ def test_a_head_that_restarts_stops_nobody(pool: Pool, cluster: Any, tmp_path: P
     log = tmp_path / "log"
     run = iter(pool.run(SQUARES, parts(40), {"log": str(log), "pause": 0.05}))
     answers = [next(run) for _ in range(5)]
-    head = cluster.cluster.head_node
-    head.kill_gcs_server()
+    cluster.kill_head()
     answers += [next(run) for _ in range(15)]
-    head.start_gcs_server()
+    cluster.start_head()
     answers += list(run)
     assert sorted(index for index, _ in answers) == list(range(40))
     assert len(computed(log)) <= 42
