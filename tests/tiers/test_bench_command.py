@@ -48,6 +48,7 @@ def test_bench_prints_rows(run: Callable[..., Result], monkeypatch: pytest.Monke
             "backend": "scalar",
             "sweep": False,
             "peer_python": None,
+            "cluster": None,
         }
     ]
     assert "hashlib 3.5: 2.00x" in result.stdout

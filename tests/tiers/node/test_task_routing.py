@@ -196,7 +196,7 @@ def test_a_caller_s_deadline_and_its_leaving_are_carried_on(
     while seen[-1] != "left" and time.monotonic() < deadline:
         time.sleep(0.01)
     assert seen[-1] == "left"
-    assert 0 < seen[0] <= 15.0
+    assert 0 < seen[0] < 20.0  # on its way gRPC rounds it up; a share by itself may take ten minutes
     with pytest.raises(grpc.RpcError) as late:
         upstream._stub.RunTask(rows, timeout=0.3)
     assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
