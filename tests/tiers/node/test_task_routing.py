@@ -20,8 +20,11 @@ from supervm.tiers.cluster.splitting import merkle as split_merkle
 from supervm.tiers.cluster.splitting import msm as split_msm
 from supervm.tiers.cluster.splitting import ntt as split_ntt
 from supervm.tiers.cluster.tasks import TASKS
+from supervm.tiers.errors import SettingError
+from supervm.tiers.hardware import Hardware
 from supervm.tiers.node import upstream as upstream_module
 from supervm.tiers.node.account_cache import AccountCache
+from supervm.tiers.node.connecting import upstream_of
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import TaskRefused, UpstreamFailed
 from supervm.tiers.node.server import NodeServer
@@ -31,6 +34,7 @@ from supervm.tiers.node.tasks import TaskRouter
 from supervm.tiers.node.upstream import Upstream, caller_waits
 from supervm.tiers.node.upstreams import Upstreams
 from supervm.tiers.service.v1 import node_pb2 as pb
+from supervm.tiers.settings import Settings, load
 from supervm.tiers.tier import L1, L3
 
 EDGE = (Work.QUERY, Work.LOCAL_OPERATION)
@@ -231,6 +235,19 @@ def test_what_is_refused(nodes: Nodes) -> None:
         assert found in refused.value.details
     with pytest.raises(ArgumentError, match="cut it into smaller shares"):
         list(nodes.upstreams(server).run("ntt.rows", [(np.zeros((1 << 10, 1 << 10, 4), np.uint64),)], {}))
+
+
+def test_several_upstreams_are_a_setting() -> None:
+    def settings(upstream: str) -> Settings:
+        machine = Hardware(cores=4, memory=8 * 10**9)
+        return load(machine, flags={"node.upstream": upstream}, environment={})
+
+    with upstream_of(settings("127.0.0.1:1,[::1]:2")) as several:
+        assert isinstance(several, Upstreams)
+        assert several.address == "127.0.0.1:1, [::1]:2"
+    for wrong in ("127.0.0.1:1,", "127.0.0.1:1,127.0.0.1:1", "off,127.0.0.1:1", "nowhere"):
+        with pytest.raises(SettingError, match="several with commas"):
+            settings(wrong)
 
 
 def test_messages_keep_what_they_carry() -> None:
