@@ -76,7 +76,8 @@ class Service:
 @contextmanager
 def serving(folder: Path, *arguments: object) -> Iterator[Service]:
     config = folder / "supervm.toml"
-    config.write_text('[service]\noperations = "127.0.0.1:0"\n')
+    # Callers that share the cores with everything else may stand still for longer than a second.
+    config.write_text('[service]\noperations = "127.0.0.1:0"\n[service.notice]\nseconds = 3\n')
     ports = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
     with process("serve", "--config", config, *ports, *arguments) as (child, said):
         yield Service(child, said)
