@@ -90,7 +90,8 @@ def carry(envelopes: Messages, *, backend: str = "auto") -> TransactionBatch:
     unprotected: Flags = (found.type == TransactionType.LEGACY) & ~found.protected
     _refuse(unprotected, "one that names no chain (EIP-155)")
     price = offered(found)
-    _refuse(price[:, :_LOW].any(axis=1), "a gas price of 2^64 or more")
+    large: Flags = price[:, :_LOW].max(axis=1, initial=0) > 0
+    _refuse(large, "a gas price of 2^64 or more")
     senders, verdicts = recover_carried(found, backend=backend)
     unsigned: Flags = verdicts != 1
     _refuse(unsigned, "one whose signature gives no sender")
