@@ -108,6 +108,7 @@ class Case:
         swept: whether `--sweep` measures how it grows.
         alone: why no peer stands beside it, where none does.
         on_devices: batch sizes on a device, if others than `device.sizes` takes.
+        on_best: among a processor's backends it is measured on the one that a caller gets, unless another one is named.
         runs: the registry's operation whose backends it runs on, where its own name is not in the registry.
     """
 
@@ -125,6 +126,7 @@ class Case:
     alone: str = ""
     runs: str = ""
     on_devices: tuple[int, ...] = ()
+    on_best: bool = False
 
     @property
     def listed(self) -> str:

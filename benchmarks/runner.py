@@ -172,6 +172,7 @@ def _on(cases: list[Case], backend: str | None) -> list[Case]:
 def _plans(case: Case, *, threads: int | None, batch: int | None, backend: str | None) -> Iterator[Plan]:
     if backend is None:
         names = [b.name for b in registry.backends(case.listed) if b.available and b.name != "cuda"]
+        names = names[:1] if case.on_best else names
     else:
         names = [registry.resolve(case.listed, backend).name]
     for name in names:

@@ -36,7 +36,7 @@ from supervm.benchmarks.workloads.bls import BlsItems, committees, signed
 from supervm.benchmarks.workloads.compressed_points import compressed
 from supervm.benchmarks.workloads.groth16 import proofs
 from supervm.benchmarks.workloads.hashes import fixed_length, mixed_lengths
-from supervm.benchmarks.workloads.kzg import COMMIT, VERIFY, blobs
+from supervm.benchmarks.workloads.kzg import COMMIT, VERIFY, blobs, cells
 from supervm.benchmarks.workloads.merkle import random_leaves
 from supervm.benchmarks.workloads.msm import random_msm
 from supervm.benchmarks.workloads.ntt import random_polynomial
@@ -50,6 +50,7 @@ from supervm.benchmarks.workloads.signatures import (
     recover_items,
     schnorr_items,
 )
+from supervm.crypto.params.kzg import CELLS
 
 Makers = Sequence[Callable[[], Peer]]
 
@@ -282,12 +283,15 @@ def groth16() -> list[Case]:
 def prove() -> list[Case]:
     """Single proofs by the rows of their circuit, 2^16 first, and batches of 16 witnesses; on BLS12-381 one size.
 
-    `batch` is the number of rows, and a rate counts rows.
+    `batch` is the number of rows, and a rate counts rows. Every backend has rows of 2^16, of 2^10 and of BLS12-381, and the
+    best one all of them. Rows of one circuit follow each other, whose key is then made once.
     """
     return [
         _proved("bn254", "", 16, 1),
-        *(_proved("bn254", f"2^{log} rows", log, 1) for log in (10, 12, 14, 18)),
-        *(_proved("bn254", f"2^{log} rows, 16 witnesses", log, 16) for log in (10, 12, 14, 16)),
+        *(
+            _proved("bn254", f"2^{log} rows" + ", 16 witnesses" * (witnesses > 1), log, witnesses)
+            for log, witnesses in ((16, 16), (10, 1), (10, 16), (12, 1), (12, 16), (14, 1), (14, 16), (18, 1))
+        ),
         _proved("bls12_381", "", 14, 1),
     ]
 
@@ -306,29 +310,37 @@ def _proved(curve: str, variant: str, log: int, witnesses: int) -> Case:
         checked_items=64,
         alone=alone,
         on_devices=(1 << log,) if variant else PROVED_ON_DEVICES,
+        on_best=bool(variant) and log > 10,
     )
 
 
 def kzg() -> list[Case]:
-    """Commitments to blobs, and blobs with their proofs, of which a block has a few."""
-    rows: list[tuple[str, str, Makers]] = [
-        ("kzg.commit", COMMIT, [ckzg.commitments]),
-        ("kzg.verify_blob", VERIFY, [ckzg.blob_batches, ckzg.blob_proofs]),
-    ]
+    """Commitments to blobs, and blobs with their proofs, of which a block has a few; and all cells of six blobs."""
     return [
-        _case(
-            name,
-            "",
-            (64, 16),
-            blobs(what),
-            makers,
-            corrupted=_damaged(blobs(what)),
-            singles=True,
-            checked_items=4,
-            runs="bls12_381.g1.msm",
-        )
-        for name, what, makers in rows
+        _committed("kzg.commit", (64, 16), blobs(COMMIT), [ckzg.commitments], 4),
+        _committed("kzg.verify_blob", (64, 16), blobs(VERIFY), [ckzg.blob_batches, ckzg.blob_proofs], 4),
+        _committed("kzg.verify_cells", (6 * CELLS, CELLS), cells, [ckzg.cell_batches], 2 * CELLS),
     ]
+
+
+def _committed(
+    operation: str,
+    batches: tuple[int, int],
+    items: Callable[[int], _Damageable],
+    makers: Makers,
+    checked_items: int,
+) -> Case:
+    return _case(
+        operation,
+        "",
+        batches,
+        items,
+        makers,
+        corrupted=_damaged(items),
+        singles=True,
+        checked_items=checked_items,
+        runs="bls12_381.g1.msm",
+    )
 
 
 class _Damageable(Workload, Protocol):

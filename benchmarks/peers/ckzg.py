@@ -14,7 +14,7 @@ import numpy as np
 
 from supervm.benchmarks.cases import Answers, Peer
 from supervm.benchmarks.peers import version
-from supervm.benchmarks.workloads.kzg import BlobItems
+from supervm.benchmarks.workloads.kzg import BlobItems, CellItems
 from supervm.crypto import curves, kzg
 from supervm.crypto.params.kzg import ELEMENTS, G2_POINTS, PUBLIC_SECRET
 from supervm.kernels.cpu.ntt.plan import orders
@@ -62,6 +62,29 @@ def blob_batches() -> Peer:
             if module.verify_blob_kzg_proof_batch(blobs, committed, proved, setup):
                 return [True] * len(items)
             return [module.verify_blob_kzg_proof(*item, setup) for item in items]
+
+        return run
+
+    return Peer(f"{PACKAGE}, in a batch", released, prepare, whole=True)
+
+
+def cell_batches() -> Peer:
+    """`verify_cell_kzg_proof_batch`, one verdict for all; where it fails, for each cell."""
+    released = version(PACKAGE)
+
+    def prepare(workload: CellItems) -> Callable[[], Answers]:
+        module, setup = importlib.import_module(PACKAGE), _setup()
+        check, indices = module.verify_cell_kzg_proof_batch, workload.indices.tolist()
+        committed, cells, proved = (
+            [row.tobytes() for row in column]
+            for column in (workload.commitments, workload.cells, workload.proofs)
+        )
+
+        def run() -> Answers:
+            if check(committed, indices, cells, proved, setup):
+                return [True] * len(cells)
+            items = zip(committed, indices, cells, proved, strict=True)
+            return [check(*([each] for each in item), setup) for item in items]
 
         return run
 

@@ -8,7 +8,9 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,12 +56,7 @@ def prover() -> Peer:
     released = version(PACKAGE)
 
     def prepare(workload: Provable) -> Callable[[], Answers]:
-        module = importlib.import_module(PACKAGE)
-        with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder) / "circuit.zkey"
-            place.write_bytes(workload.key)
-            imported = module.import_zkey(str(place))
-        key = imported[0] if isinstance(imported, tuple) else imported
+        module, key = importlib.import_module(PACKAGE), _imported(workload.key)
         kept = Path(tempfile.mkdtemp())
         paths = [kept / f"{index}.wtns" for index in range(len(workload.witnesses))]
         for path, witness in zip(paths, workload.witnesses, strict=True):
@@ -79,3 +76,13 @@ def prover() -> Peer:
         return found
 
     return Peer(f"{PACKAGE} (arkworks)", released, prepare, finish, whole=True)
+
+
+@lru_cache(maxsize=2)
+def _imported(zkey: bytes) -> Any:
+    """A `.zkey` as the library has it; that of a row and that of its check are kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "circuit.zkey"
+        place.write_bytes(zkey)
+        imported = importlib.import_module(PACKAGE).import_zkey(str(place))
+    return imported[0] if isinstance(imported, tuple) else imported

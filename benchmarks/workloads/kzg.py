@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blobs and their commitments and proofs, under the setup whose secret is published."""
+"""Blobs and cells with their commitments and proofs, under the setup whose secret is published."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from supervm.benchmarks.workloads import random_elements
 from supervm.crypto import curves, kzg
-from supervm.crypto.params.kzg import ELEMENTS
-from supervm.kernels.array_types import Bytes
+from supervm.crypto.params.kzg import CELLS, ELEMENTS
+from supervm.kernels.array_types import Bytes, Indices
 
 COMMIT, VERIFY = "commit", "verify"
 
@@ -70,15 +70,81 @@ class BlobItems:
         return replace(self, blobs=blobs)
 
 
+@dataclass(frozen=True)
+class CellItems:
+    """n cells, all those of one blob after the other's.
+
+    Args:
+        commitments: uint8 (n, 48), of each cell's blob.
+        indices: int64 (n,).
+        cells: uint8 (n, 2048).
+        proofs: uint8 (n, 48).
+    """
+
+    commitments: Bytes
+    indices: Indices
+    cells: Bytes
+    proofs: Bytes
+
+    @property
+    def items(self) -> int:
+        """How many cells."""
+        return len(self.cells)
+
+    def run(self, backend: str) -> object:
+        """The public function on all cells."""
+        setup = kzg.insecure_setup()
+        return kzg.verify_cell_batch(
+            self.commitments, self.indices, self.cells, self.proofs, setup, backend=backend
+        )
+
+    def answers(self, result: Any) -> list[Any]:
+        """Whether each proof is right."""
+        return [bool(verdict == 1) for verdict in result]
+
+    def part(self, start: int, stop: int) -> CellItems:
+        """Cells start … stop − 1."""
+        return CellItems(*(column[start:stop] for column in self._columns))
+
+    def moved(self, copy: Callable[[NDArray[Any]], NDArray[Any]]) -> CellItems:
+        """The same cells in the arrays that `copy` returns."""
+        return CellItems(*map(copy, self._columns))
+
+    def damaged(self) -> CellItems:
+        """The same cells, every third of them with another number in it."""
+        cells = self.cells.copy()
+        cells[::3, 31] ^= 1
+        return replace(self, cells=cells)
+
+    @property
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return self.commitments, self.indices, self.cells, self.proofs
+
+
 def blobs(what: str) -> Callable[[int], BlobItems]:
     """A maker of blobs."""
     return partial(_make, what)
 
 
-def _make(what: str, count: int) -> BlobItems:
+def cells(count: int) -> CellItems:
+    """The first cells of as many blobs as there must be."""
+    whole = -(-count // CELLS)
+    data, setup = _random_blobs(whole), kzg.insecure_setup()
+    found, proofs = kzg.compute_cells_and_proofs(data, setup)
+    commitments = np.repeat(kzg.blob_to_commitment(data, setup), CELLS, axis=0)
+    indices = np.tile(np.arange(CELLS), whole)
+    return CellItems(commitments, indices, found.reshape(-1, found.shape[-1]), proofs.reshape(-1, 48)).part(
+        0, count
+    )
+
+
+def _random_blobs(count: int) -> Bytes:
     words = random_elements(curves.get("bls12_381").order, count * ELEMENTS, salt=9)
-    data = np.ascontiguousarray(words[:, ::-1]).byteswap().view(np.uint8).reshape(count, 32 * ELEMENTS)
-    setup = kzg.insecure_setup()
+    return np.ascontiguousarray(words[:, ::-1]).byteswap().view(np.uint8).reshape(count, 32 * ELEMENTS)
+
+
+def _make(what: str, count: int) -> BlobItems:
+    data, setup = _random_blobs(count), kzg.insecure_setup()
     commitments = kzg.blob_to_commitment(data, setup)
     proofs = (
         kzg.compute_blob_proof(data, commitments, setup) if what == VERIFY else np.zeros_like(commitments)

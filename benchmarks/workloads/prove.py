@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -77,5 +77,11 @@ def _make(curve: str, witnesses: int, rows: int) -> Provable:
     rows = 1 << (max(rows, LEAST) - 1).bit_length()
     wires = rows - 2 + NO_PRODUCTS
     values = [Witness(curve, chain_values(curve, wires, start)) for start in range(witnesses)]
+    return Provable(rows, *_key(curve, wires), values)
+
+
+@lru_cache(maxsize=2)
+def _key(curve: str, wires: int) -> tuple[bytes, ProvingKey]:
+    """A key and how it was read, with the tables that backends made of it; that of a row and that of its check are kept."""
     key = make_test_key(chain_circuit(curve, wires))
-    return Provable(rows, key, load_zkey(key, allow_test_only=True), values)
+    return key, load_zkey(key, allow_test_only=True)

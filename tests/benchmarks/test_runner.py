@@ -92,6 +92,13 @@ def test_the_caller_narrows_the_rows(one_case: Case) -> None:
     assert [(row.backend, row.threads, row.batch) for row in rows] == [("scalar", 2, 32)]
 
 
+def test_some_rows_are_of_the_best_backend_alone(one_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "suite_cases", lambda _suite: [replace(one_case, on_best=True)])
+    best = registry.resolve(one_case.operation, "auto").name
+    assert {row.backend for row in runner.run_suite("hashes", threads=1)} == {best}
+    assert {row.backend for row in runner.run_suite("hashes", threads=1, backend="scalar")} == {"scalar"}
+
+
 def test_threads_are_put_back(one_case: Case) -> None:
     before = get_threads()
     runner.run_suite("hashes", threads=before + 1, batch=8, backend="scalar")
