@@ -107,7 +107,7 @@ def test_every_snapshot_has_all_the_money(addresses: list[str]) -> None:
     for each in seen:
         versions = [version for version, _ in each]
         assert versions == sorted(versions)
-        assert len(set(versions)) > BLOCKS // 10
+        assert len(set(versions)) > 2
         assert {total for _, total in each} == {ACCOUNTS * BALANCE}
 
 
