@@ -112,13 +112,15 @@ def test_verdicts_of_each(points):
 
 
 def test_sums_of_buckets(points):
-    """Of 5,000 points, among them infinite ones and equal ones, in 61 buckets of which one is empty: each sum is that of its
-    points."""
+    """Of 5,000 points or their opposites, among them infinite ones and equal ones, in 61 buckets of which one is empty: each
+    sum is that of its points."""
     many = np.concatenate([points] * 105)[:5_000]
     many[::1_000] = 0
-    owners = np.random.default_rng(3).integers(0, 60, 5_000)
+    random = np.random.default_rng(3)
+    owners, negated = random.integers(0, 60, 5_000), random.integers(0, 2, 5_000) == 1
     owners[owners >= 17] += 1
-    found = bucket_sums(pack(MARKER, many.reshape(-1)), owners, 61)
+    found = bucket_sums(pack(MARKER, many.reshape(-1)), owners, negated, 61)
+    many[negated] = G1.negate(many[negated], backend="scalar")
     for bucket in range(61):
         expected = G1.sum(many[owners == bucket], backend="scalar")
         assert found[bucket].tolist() == expected.reshape(-1).tolist(), bucket

@@ -28,8 +28,8 @@ def test_reasons_are_those_of_the_rules():
 
 
 def test_rejections_and_failures():
-    assert [reason for reason in Reason if is_rejection(reason)] == list(Reason)[1:21]
-    assert [reason for reason in Reason if is_failure(reason)] == list(Reason)[21:]
+    assert [reason for reason in Reason if is_rejection(reason)] == list(Reason)[1:24]
+    assert [reason for reason in Reason if is_failure(reason)] == list(Reason)[24:]
 
 
 def test_prices_are_those_of_the_rules():

@@ -242,7 +242,10 @@ def sign(
 
 @app.command()
 def send(
-    transactions: Annotated[list[str], typer.Argument(help="Signed Ethereum transactions, in hexadecimal.")],
+    transactions: Annotated[
+        list[str],
+        typer.Argument(metavar="TRANSACTIONS", help="Signed Ethereum transactions, in hexadecimal."),
+    ],
     upstream: UpstreamAddress,
     upstream_token: options.UpstreamToken = None,
     upstream_tls_authorities: options.UpstreamAuthorities = None,
