@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 BYTE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -17,6 +18,26 @@ SettingValue = int | float | str | tuple[str, ...]
 
 class Mismatch(Exception):
     """A value is not of a kind; the message says what was found."""
+
+
+class OfText(ABC):
+    """A kind whose values are what a variable's text says."""
+
+    def of_text(self, text: str) -> SettingValue:
+        """As `of_value`, of a variable's text without space around it.
+
+        Raises:
+            Mismatch: anything else.
+        """
+        return self.of_value(text.strip())
+
+    @abstractmethod
+    def of_value(self, value: object) -> SettingValue:
+        """What a table has, if it is of the kind.
+
+        Raises:
+            Mismatch: anything else.
+        """
 
 
 @dataclass(frozen=True)
@@ -156,21 +177,13 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Address:
+class Address(OfText):
     """Where to listen, HOST:PORT; port 0 is any free one. 'off' is nowhere."""
 
     @property
     def expected(self) -> str:
         """What is accepted, as an error says it."""
         return "HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051, or 'off'"
-
-    def of_text(self, text: str) -> SettingValue:
-        """As `of_value`, of a variable's text without space around it.
-
-        Raises:
-            Mismatch: anything else.
-        """
-        return self.of_value(text.strip())
 
     def of_value(self, value: object) -> SettingValue:
         """`value`, if it is 'off' or HOST:PORT with a port up to 65535; the host is not looked up.
@@ -218,21 +231,13 @@ class Addresses:
 
 
 @dataclass(frozen=True)
-class Processes:
+class Processes(OfText):
     """How many processes: a whole number of at least 1, or one for each of what a word of `EACH` names."""
 
     @property
     def expected(self) -> str:
         """What is accepted, as an error says it."""
         return f"a whole number from 1 to {MOST_PROCESSES}, or {' or '.join(map(repr, EACH))}: one for each"
-
-    def of_text(self, text: str) -> SettingValue:
-        """As `of_value`, of a variable's text without space around it.
-
-        Raises:
-            Mismatch: anything else.
-        """
-        return self.of_value(text.strip())
 
     def of_value(self, value: object) -> SettingValue:
         """An int that is such a number and no bool, or its decimal digits; or a word of `EACH`.
@@ -273,21 +278,13 @@ class FileName:
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class Endpoint(OfText):
     """Where to send to, http://HOST:PORT or https://HOST:PORT; '' is nowhere."""
 
     @property
     def expected(self) -> str:
         """What is accepted, as an error says it."""
         return "http://HOST:PORT or https://HOST:PORT, or '' for nowhere"
-
-    def of_text(self, text: str) -> SettingValue:
-        """As `of_value`, of a variable's text without space around it.
-
-        Raises:
-            Mismatch: anything else.
-        """
-        return self.of_value(text.strip())
 
     def of_value(self, value: object) -> SettingValue:
         """`value`, if it is '' or http:// or https:// with HOST:PORT and nothing behind.
@@ -301,7 +298,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(OfText):
     """One of a few words."""
 
     choices: tuple[str, ...]
@@ -310,14 +307,6 @@ class Choice:
     def expected(self) -> str:
         """What is accepted, as an error says it."""
         return f"one of {', '.join(self.choices)}"
-
-    def of_text(self, text: str) -> SettingValue:
-        """As `of_value`, of a variable's text without space around it.
-
-        Raises:
-            Mismatch: anything else.
-        """
-        return self.of_value(text.strip())
 
     def of_value(self, value: object) -> SettingValue:
         """`value`, if it is one of `choices`, letter by letter.
