@@ -228,7 +228,8 @@ def _run(
             raise BrokenFile(signatures.source.name, "", "no row in it; --allow-empty takes that")
 
 
-def _show(summary: Summary, place: str, seconds: float, compiling: float) -> None:
+def print_counts(summary: Summary) -> None:
+    """A row of verdicts for each scheme, and one for all where there are several."""
     rows = [
         (scheme, *(f"{counts[verdict]:,}" for verdict in VERDICT_NAMES), f"{sum(counts.values()):,}")
         for scheme, counts in summary.counts.items()
@@ -236,6 +237,10 @@ def _show(summary: Summary, place: str, seconds: float, compiling: float) -> Non
     totals = ("all", *(f"{summary.total(verdict):,}" for verdict in VERDICT_NAMES), f"{summary.rows:,}")
     columns = ("scheme", *(NUMBER + name for name in VERDICT_NAMES.values()), "#rows")
     print_table(columns, rows, total=totals if len(summary.counts) > 1 else None)
+
+
+def _show(summary: Summary, place: str, seconds: float, compiling: float) -> None:
+    print_counts(summary)
     out = console.answers()
     if summary.failures:
         out.print(f"first failures ({len(summary.failures)} of {summary.rows - summary.total(1):,}):")

@@ -13,12 +13,12 @@ from supervm.kernels.errors import ArgumentError
 from supervm.tiers import console
 from supervm.tiers.cluster.folders import FolderRun, files_of
 from supervm.tiers.cluster.pool import NodeStatus, Pool
+from supervm.tiers.commands.verify import print_counts
 from supervm.tiers.compose import VerifyPipeline
 from supervm.tiers.environment import environment
 from supervm.tiers.errors import DONE, VERIFICATION_FAILED, WRONG_USE, BrokenFile
 from supervm.tiers.settings import Settings
 from supervm.tiers.signature_files.verification import VERDICT_NAMES, Summary
-from supervm.tiers.tables import NUMBER, print_table
 
 STANDARD_INPUT = Path("-")
 
@@ -129,13 +129,7 @@ def node_json(node: NodeStatus) -> dict[str, Any]:
 
 
 def _show(run: FolderRun, summary: Summary, nodes: tuple[NodeStatus, ...], seconds: float) -> None:
-    rows = [
-        (scheme, *(f"{counts[verdict]:,}" for verdict in VERDICT_NAMES), f"{sum(counts.values()):,}")
-        for scheme, counts in summary.counts.items()
-    ]
-    totals = ("all", *(f"{summary.total(verdict):,}" for verdict in VERDICT_NAMES), f"{summary.rows:,}")
-    columns = ("scheme", *(NUMBER + name for name in VERDICT_NAMES.values()), "#rows")
-    print_table(columns, rows, total=totals if len(summary.counts) > 1 else None)
+    print_counts(summary)
     out = console.answers()
     if run.failures:
         out.print(f"first failures ({len(run.failures)} of {summary.rows - summary.total(1):,}):")
