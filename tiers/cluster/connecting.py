@@ -18,6 +18,7 @@ from ray._raylet import GcsClient
 
 from supervm.tiers.cluster.errors import NoCluster, NodeRefused
 from supervm.tiers.cluster.nodes import NAMESPACE, first_line
+from supervm.tiers.cluster.signals import handlers_kept
 from supervm.tiers.cluster.worker import sources
 
 PATIENCE = 5.0
@@ -58,14 +59,15 @@ def connect(address: str) -> None:
     _head(address)  # it says what is wrong with a token or a version, which a connection would not
     _silence()
     try:
-        ray.init(
-            address=f"{host}:{port}",
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            include_dashboard=False,
-            configure_logging=False,
-        )
+        with handlers_kept():
+            ray.init(
+                address=f"{host}:{port}",
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False,
+                configure_logging=False,
+            )
     except Exception as error:  # Ray has no common base for them
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise NoCluster(
@@ -172,5 +174,5 @@ def parse(address: str) -> tuple[str, int]:
 
 def disconnect() -> None:
     """Leave the cluster."""
-    with suppress(Exception):
+    with suppress(Exception), handlers_kept():
         ray.shutdown()

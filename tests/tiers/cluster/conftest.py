@@ -14,6 +14,7 @@ from typing import Any
 import cluster_faults
 import pytest
 
+from supervm.tiers.cluster.connecting import disconnect
 from supervm.tiers.cluster.pool import Pool
 
 PATIENCE = 120.0
@@ -90,9 +91,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
         made.add()
         yield made
     finally:
-        import ray
-
-        ray.shutdown()
+        disconnect()
         made.cluster.shutdown()
         with warnings.catch_warnings():  # Ray leaves sockets to the collector
             warnings.simplefilter("ignore", ResourceWarning)
