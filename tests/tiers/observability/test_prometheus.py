@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Prometheus scrapes a real service and a real node, and evaluates every rule and panel on series that exist."""
+"""A real Prometheus scrapes a real service, node and shard, and evaluates every rule and panel on series that exist."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from node_chains import block_files
 from supervm.benchmarks.service.process import server
 from supervm.tiers.client import Client
 from supervm.tiers.node.blocks import GENESIS_FILE, write_block
+from supervm.tiers.shards.shard_map import ShardMap
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "observability"
 UNIT_TESTS = Path(__file__).with_name("alerts_test.yml")
@@ -44,7 +45,9 @@ NEEDS_A_DEVICE = {
 NEEDS_PROCESSES = {"supervm_process_ready", "supervm_process_restarts_total"}
 """What a service of several processes has."""
 
-NODE = (sys.executable, "-c", "from supervm.tiers.cli import main; main()", "node", "--json")
+COMMAND = (sys.executable, "-c", "from supervm.tiers.cli import main; main()")
+NODE = (*COMMAND, "node", "--json")
+SHARD = (*COMMAND, "shard", "serve", "--json")
 PATIENCE = 240
 """Seconds for everything to be scraped and evaluated; kernels may be compiled meanwhile."""
 
@@ -198,20 +201,24 @@ class Traffic:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, Traffic, list[str]]]:
-    """A service and a node at work, and who scrapes them."""
+    """A service and a node at work, a shard beside them, and who scrapes them."""
     tool("prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
     workload = blocks_of("mixed", transactions=1200, accounts=20, block_size=5, signed=False, seed=4)
     blocks = folder / "blocks"
     files = block_files(blocks, workload)
     places = ("--genesis", blocks / GENESIS_FILE, "--blocks", blocks, "--state", folder / "state")
-    one = ("--threads", 1, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
+    ports = ("--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
+    one = ("--threads", 1, *ports)
+    shards = folder / "shards.json"
+    shards.write_text(ShardMap.uniform(1, ("127.0.0.1:1",)).text())
     with (
         server(*one) as service,
         server("--tier", "L2", *places, *one, "--no-signatures", command=NODE) as node,
+        server(0, "--map", shards, *ports, command=SHARD) as shard,
     ):
         traffic = Traffic(service.grpc, blocks, files)
-        addresses = [service.http, node.http]
+        addresses = [service.http, node.http, shard.http]
         try:
             with prometheus(folder, addresses) as found:
                 yield found, traffic, addresses
@@ -220,7 +227,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Promethe
 
 
 def _metrics(expression: str) -> set[str]:
-    return set(re.findall(r"\b(?:supervm|vm)_\w+", expression)) | set(re.findall(r"\bup\b", expression))
+    return set(re.findall(r"\b(?:supervm|vm|cross_shard)_\w+", expression)) | set(re.findall(r"\bup\b", expression))
 
 
 def _as_grafana_asks(expression: str) -> str:
