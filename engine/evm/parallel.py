@@ -14,7 +14,7 @@ from supervm.engine.evm import speculation as s
 from supervm.engine.evm.environment import Environment
 from supervm.engine.evm.logs import logs_of_records
 from supervm.engine.evm.sequential import run_in_order
-from supervm.engine.evm.worker import EvmWorker
+from supervm.engine.evm.worker import KEYS_WRITTEN, EvmWorker
 from supervm.engine.execution.pool import ExecutionPool
 from supervm.kernels.array_types import Numbers
 from supervm.kernels.cpu.state import access_set, sharing
@@ -75,6 +75,8 @@ class Team:
         self._pool: ExecutionPool | None = None
         self._machines = np.zeros(threads, np.int64)
         self._shared = sharing.shared_words(self._machines, s.FURTHER)
+        self._heat = np.zeros(1 << s.HEAT_BITS, np.int64)
+        self._shared[s.HEAT] = self._heat.ctypes.data
 
     def close(self) -> None:
         """End the threads, if there are any."""
@@ -105,7 +107,7 @@ class Team:
         if self._threads == 1 or not _is_worth_it(columns, fewest):
             course.executed = self._rest_in_order(columns, 0)
             return course
-        self._assemble(environment)
+        self._assemble(environment, total)
         columns[c.READY][:] = s.WAITING
         while shared[sharing.COMMITTED] < total:
             shared[sharing.HALT] = shared[sharing.LOCK] = 0
@@ -140,8 +142,9 @@ class Team:
         for worker in self._at_work:
             worker.begin_commit()
 
-    def _assemble(self, environment: Environment) -> None:
-        """Let all workers, which are made where they are not there yet, begin the block."""
+    def _assemble(self, environment: Environment, transactions: int) -> None:
+        """Let all workers, which are made where they are not there yet, begin the block, with room for its transactions:
+        who lacks room halts all the others."""
         first = self._all[0]
         if self._pool is None:
             self._pool = ExecutionPool(self._threads - 1)
@@ -154,6 +157,9 @@ class Team:
                 worker.use(first.codes)
             worker.begin_commit()
             worker.begin_block(environment)
+        first.world.store.reserve_cells(KEYS_WRITTEN * transactions)
+        for worker in self._all:
+            worker.expect(transactions)
         self._at_work = self._all
 
     def _share_out(self, columns: TransactionColumns) -> None:

@@ -8,8 +8,12 @@ It is the scheme of `supervm.engine.execution.optimistic` for the EVM's columns.
 - The gas that the block has left is known at commit only. Transactions run ahead as if there were enough; one whose limit
   is above what is left is executed again, in order, and breaks its rule then.
 - Logs and outputs lie in the buffers of whoever executed a transaction, which no other transaction writes over.
+- Calls of one function of one contract often conflict all or not at all: swaps of a pool, transfers of a token. Where they
+  did lately (`HEAT`) the next ones are not executed ahead, which would be in vain, but by whoever commits; the other workers
+  execute ahead what lies behind them.
 
     a transaction's state:  WAITING → EXECUTED (an access set lies ready) → committed
+                            WAITING → SKIPPED (likely to conflict) → executed and committed in order
                             WAITING → CROWDED (no room, or something is missing) → everybody halts until there is
 """
 
@@ -23,6 +27,7 @@ from supervm.kernels.cpu.lanes.addresses import (
     acquire8,
     exchange_if,
     fetch_add,
+    load32,
     load64,
     release8,
     release64,
@@ -48,23 +53,25 @@ from supervm.kernels.cpu.state.sharing import (
     use_segment,
 )
 from supervm.vm.evm import columns as c
-from supervm.vm.evm.columns import column, item8, item64, set8, set64
+from supervm.vm.evm.columns import address_item, column, item8, item64, set8, set64
 from supervm.vm.evm.forks import NO_LIMIT
+from supervm.vm.evm.intrinsic_gas import input_bytes
 from supervm.vm.evm.machine import WORKER, get, put
 from supervm.vm.evm.transaction import execute_transaction, forget_transaction
 from supervm.vm.evm.transaction_words import BLOCK_BLOBS_LEFT, BLOCK_GAS_LEFT
 from supervm.vm.evm.validity import GAS_PER_BLOB
 
-GAS_LEFT, BLOBS_LEFT = FIRST_FURTHER, FIRST_FURTHER + LINE_WORDS
-"""Further shared words: gas and blobs that the block has left."""
+GAS_LEFT, BLOBS_LEFT, HEAT = range(FIRST_FURTHER, FIRST_FURTHER + 3 * LINE_WORDS, LINE_WORDS)
+"""Further shared words: gas and blobs that the block has left; address of how hot functions of contracts are, int64 by
+`_heat_of`, which may be off: it decides when a transaction is executed, never what comes out."""
 
-FURTHER = 2
+FURTHER = 3
 """How many those are."""
 
 BROKEN = 3
 """A reason to halt: the next transaction breaks a rule."""
 
-WAITING, EXECUTED, CROWDED = 0, 1, 2
+WAITING, EXECUTED, SKIPPED, CROWDED = 0, 1, 2, 3
 """A transaction's state."""
 
 CHUNK, WINDOW = 4, 64
@@ -74,13 +81,46 @@ SEGMENTS = WINDOW // CHUNK + 2
 """Parts of a worker's entries and values: one for each chunk that can be outstanding, the last for commits."""
 
 TRIAL, TURN_PERCENT = 64, 60
-"""Transactions after which it is first asked whether speculation pays, and the share of repeated ones above which not."""
+"""Transactions after which it is first asked whether speculation pays, and the share of repeated and skipped ones above
+which not."""
+
+HEAT_BITS = 12
+"""There are 2^12 places for the heat of functions; some share one."""
+
+HOTTEST, HOT = 256, 128
+"""The greatest heat, and that from which on transactions are skipped."""
+
+HEATED, COOLED, FORGOTTEN = 64, -64, -1
+"""What a conflict adds to the heat, a transaction that stands, and one that was skipped: now and then one is tried."""
+
+_SELECTOR_BYTES = 4
+_MIX = 0x9E3779B1
 
 
 @njit(cache=True)
-def _execute_ahead(machine: Any, number: Any, columns: Any, item: Any) -> None:
-    """Execute a transaction and leave its access set for whoever commits it."""
+def _heat_of(columns: Any, shared: Any, item: Any) -> Any:
+    """Where the heat of the function that a transaction calls stands."""
+    called = load64(address_item(columns, c.TARGETS, item))
+    if input_bytes(columns, item) >= _SELECTOR_BYTES:
+        called ^= load32(column(columns, c.INPUT) + item64(columns, c.INPUT_OFFSETS, item))
+    return load64(shared + 8 * HEAT) + 8 * (((called * _MIX) >> 40) & ((1 << HEAT_BITS) - 1))
+
+
+@njit(cache=True)
+def _change_heat(heat: Any, change: Any) -> None:
+    before = load64(heat)
+    after = min(max(before + change, 0), HOTTEST)
+    if after != before:
+        store64(heat, after)
+
+
+@njit(cache=True)
+def _execute_ahead(machine: Any, number: Any, columns: Any, shared: Any, item: Any) -> None:
+    """Execute a transaction and leave its access set for whoever commits it, unless it is likely to be in vain."""
     if item8(columns, c.READY, item) != WAITING:
+        return
+    if load64(_heat_of(columns, shared, item)) >= HOT:
+        release8(column(columns, c.READY) + item, SKIPPED)
         return
     done = execute_transaction(machine, columns, item)
     worker = get(machine, WORKER)
@@ -130,13 +170,15 @@ def _commit(
     owner = load64(shared_word(shared, WORKERS) + 8 * item8(columns, c.OWNERS, item))
     if state == CROWDED:
         return FULL
-    worker = get(machine, WORKER)
-    if _stands(columns, shared, owner, item):
+    worker, heat = get(machine, WORKER), _heat_of(columns, shared, item)
+    if state == EXECUTED and _stands(columns, shared, owner, item):
         first, count = item64(columns, c.ENTRY_FIRST, item), item64(columns, c.ENTRY_COUNT, item)
         if not apply(worker, get(owner, WORKER), first, count):
             return FULL
         _account_for(columns, shared, item)
+        _change_heat(heat, COOLED)
         return 0
+    _change_heat(heat, FORGOTTEN if state == SKIPPED else HEATED)
     store64(shared + 8 * REPEATED, load64(shared + 8 * REPEATED) + 1)
     use_segment(get(machine, WORKER), SEGMENTS - 1, entries, values)
     put(machine, BLOCK_GAS_LEFT, load64(shared + 8 * GAS_LEFT))
@@ -167,9 +209,10 @@ def _commit_some(machine: Any, number: Any, columns: Any, shared: Any, entries: 
             return
         item += 1
         release64(shared + 8 * COMMITTED, item)
-    done = item - shared_word(shared, START)
-    if done >= TRIAL and load64(shared + 8 * REPEATED) * 100 > done * TURN_PERCENT and item < stop:
-        release64(shared + 8 * HALT, TURN)
+        done = item - shared_word(shared, START)
+        if done >= TRIAL and load64(shared + 8 * REPEATED) * 100 > done * TURN_PERCENT and item < stop:
+            release64(shared + 8 * HALT, TURN)
+            return
 
 
 @njit(nogil=True, cache=True)
@@ -202,7 +245,7 @@ def speculate(machine: Any, number: Any, columns: Any, shared: Any, entries: Any
             use_segment(get(machine, WORKER), segment, entries, values)
             segment = (segment + 1) % (SEGMENTS - 1)
             for item in range(first, min(first + CHUNK, stop)):
-                _execute_ahead(machine, number, columns, item)
+                _execute_ahead(machine, number, columns, shared, item)
             waited = 0
         else:
             waited = rest(shared, waited)

@@ -17,7 +17,7 @@ from supervm.kernels.keys import aligned
 from supervm.vm.evm import machine as m
 from supervm.vm.evm.code_store import CodeStore
 from supervm.vm.evm.outcomes import MEANINGS, HaltReason
-from supervm.vm.evm.state.records import LOGS, LOGS_USED, NEEDS_LOGS
+from supervm.vm.evm.state.records import LOGS, LOGS_CAPACITY, LOGS_USED, NEEDS_LOGS
 
 _BUFFERS = {
     access_set.NEEDS_ENTRIES: (
@@ -32,6 +32,9 @@ _BUFFERS = {
     access_set.NEEDS_AGAIN: (access_set.AGAIN, access_set.AGAIN_CAPACITY, 8, 1 << 12),
 }
 """What can be full in the access set → words of address and capacity, bytes of one unit, units at first."""
+
+KEYS_WRITTEN, LOG_BYTES = 8, 512
+"""Of a transaction, more than most have: the keys that it writes, the bytes of its logs and its output."""
 
 
 class EvmWorker(EvmMachine):
@@ -113,6 +116,16 @@ class EvmWorker(EvmMachine):
     def logs_address(self) -> int:
         """Where `logs` lie."""
         return int(self.machine.words[LOGS])
+
+    def expect(self, transactions: int) -> None:
+        """Make room for what so many transactions usually write; more is made where that does not do."""
+        for need in (access_set.NEEDS_DIRTY, access_set.NEEDS_AGAIN):
+            lacking = KEYS_WRITTEN * transactions - self._capacity(need)
+            if lacking > 0:
+                self._grow(need, lacking)
+        lacking = LOG_BYTES * transactions - int(self.machine.words[LOGS_CAPACITY])
+        if lacking > 0:
+            self.machine.grow(NEEDS_LOGS, lacking)
 
     def segments(self, count: int, entries: int, values: int) -> tuple[int, int]:
         """Divide entries and values into `count` parts, of at least so many; what each part has."""

@@ -88,6 +88,13 @@ class StateStore:
             self._words[v.CELLS], self._words[v.CELL_CAPACITY] = grown.ctypes.data, capacity
             self._words[v.FREE] = free.ctypes.data
 
+    def reserve_cells(self, cells: int) -> None:
+        """Make room for so many more cells, unless as many are free."""
+        words = self._words
+        free = int(words[v.CELL_CAPACITY]) - int(words[v.CELL_COUNT]) + int(words[v.FREE_COUNT])
+        if cells > free:
+            self.grow_cells(cells)
+
     def intern(self, keys: Ragged) -> Numbers:
         """The number of each key, new ones for new keys."""
         with self._lock:
@@ -103,13 +110,7 @@ class StateStore:
         """
         data, offsets = borrow(values.data), borrow(values.offsets)
         wanted = int(v.cells_wanted(present, offsets))
-        free = (
-            int(self._words[v.CELL_CAPACITY])
-            - int(self._words[v.CELL_COUNT])
-            + int(self._words[v.FREE_COUNT])
-        )
-        if wanted > free:
-            self.grow_cells(wanted)
+        self.reserve_cells(wanted)
         stack = np.empty(max(wanted, 1), np.uint32)
         v.take_cells(self.versions, stack.ctypes.data, 0, wanted)
         written = np.empty(numbers.size, np.int64)
