@@ -15,6 +15,7 @@ from supervm.engine.evm.accounts import Account, in_columns
 from supervm.engine.evm.environment import Environment
 from supervm.engine.evm.logs import equal_logs
 from supervm.engine.evm.session import Session
+from supervm.engine.evm.speculation import HOTTEST
 from supervm.engine.evm.world import World
 from supervm.engine.state.store import key_numbers
 from supervm.vm.evm import columns as c
@@ -175,6 +176,20 @@ def test_random_blocks(session: Session, targets: list[int]) -> None:
     for seed in range(12):
         given = block(seed, targets)
         assert check_equal(session, given, "Cancun" if seed % 3 else "London") == len(given)
+
+
+def test_hot_functions_are_executed_in_order_and_cool(session: Session) -> None:
+    """What is skipped comes out as what is executed ahead, and nothing is skipped for ever."""
+    for seed in range(4):
+        given = block(seed, [*CODES], 50)
+        heat = session.team(environment("Cancun"))._heat
+        heat[:] = HOTTEST
+        assert check_equal(session, given) == len(given)
+        assert heat.max() == HOTTEST  # of what nobody calls
+        assert heat.min() < HOTTEST
+        # None of them stood, which would have cooled it faster.
+        assert HOTTEST - heat.min() <= len(given)
+        heat[:] = 0
 
 
 def test_a_broken_rule_ends_both_at_the_same_transaction(session: Session) -> None:
