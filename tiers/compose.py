@@ -161,7 +161,13 @@ def replay_pipeline(settings: Settings, hardware: Hardware) -> Callable[..., Rep
         trace_memory: bool = False,
     ) -> ReplayReport:
         if settings.cluster_address != "off":
-            return _replay_on_cluster(settings, paths, progress, codes, block_hashes, trace)
+            given = {
+                "codes": codes,
+                "block_hashes": block_hashes,
+                "trace": trace,
+                "trace_memory": trace_memory,
+            }
+            return _replay_on_cluster(settings, paths, progress, given)
         with scheduling(settings, hardware):
             whole = WholeBlocks(
                 codes=codes,
@@ -184,18 +190,14 @@ def _replay_on_cluster(
     settings: Settings,
     paths: Iterable[Path],
     progress: Callable[..., None] | None,
-    codes: Path | None,
-    block_hashes: Path | None,
-    trace: bytes | None,
+    given: dict[str, Any],
 ) -> ReplayReport:
     from supervm.tiers.cluster.pool import Pool  # it loads Ray
     from supervm.tiers.cluster.splitting.parts import OnPool
     from supervm.tiers.cluster.splitting.replaying import replay
 
     with Pool.connect(settings.cluster_address) as pool:
-        return replay(
-            OnPool(pool), paths, codes=codes, block_hashes=block_hashes, trace=trace, progress=progress
-        )
+        return replay(OnPool(pool), paths, progress=progress, **given)
 
 
 def engine_config(settings: Settings, hardware: Hardware, **choices: Any) -> EngineConfig:

@@ -17,10 +17,10 @@ import numpy as np
 import ray
 
 from supervm.tiers.cluster.nodes import Node
-from supervm.tiers.cluster.task import Columns, Task, same, take_rows
+from supervm.tiers.cluster.task import Columns, Task, same, take_rows, well_formed
 
 if TYPE_CHECKING:
-    from supervm.tiers.cluster.run import Share
+    from supervm.tiers.cluster.shares import Share
 
 RECOMPUTED = 64
 """One in so many answers is computed again as a whole, of tasks that have neither rows nor a check."""
@@ -66,7 +66,7 @@ class Checker:
 
     Args:
         task, options: of the run.
-        recheck: share of the items, at least one is checked; 0 checks nothing.
+        recheck: share of the items, at least one is checked; 0 checks the form alone.
         random: draws the samples.
     """
 
@@ -91,6 +91,8 @@ class Checker:
             nodes: that may be asked.
             wire: the task, as it is sent.
         """
+        if not well_formed(self._task, share.columns, self._options, answer):
+            return Verdict(share, None, node, (node,))
         if not self._recheck:
             return Verdict(share, answer, node)
         if self._task.check is not None:
@@ -100,8 +102,6 @@ class Checker:
         if drawn is None:
             return Verdict(share, answer, node)
         columns, expected = drawn
-        if not expected:  # not even of the right form
-            return Verdict(share, None, node, (node,))
         others = [other for other in nodes if other is not node]
         if not others:
             return self._judged(_Pending(share, answer, node, node, columns, expected, 0.0), None)
@@ -141,14 +141,12 @@ class Checker:
         self._pending.clear()
 
     def _drawn(self, share: Share, answer: Columns) -> tuple[Columns, Columns] | None:
-        """Work and what it should give; None if this answer is not checked; no columns if it cannot be right."""
+        """Work and what it should give; None if this answer is not checked."""
         if self._task.take is None:
             whole = self._recheck >= 1 or self._random.integers(RECOMPUTED) == 0
             return (share.columns, answer) if whole else None
         if not share.items:
             return None
-        if not answer or any(len(column) != share.items for column in answer):
-            return share.columns, ()
         count = min(share.items, max(1, math.ceil(share.items * self._recheck)))
         rows = np.sort(self._random.choice(share.items, count, replace=False, shuffle=False))
         return self._task.take(share.columns, rows), take_rows(answer, rows)

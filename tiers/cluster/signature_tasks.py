@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from supervm.crypto.messages import Messages
 from supervm.crypto.schemes import FILE_SCHEMES, SCHEMES, SignatureScheme
 from supervm.engine.scheduler.tasks import TaskType
+from supervm.kernels.errors import ArgumentError
 from supervm.kernels.work import Batch, Ragged
 from supervm.tiers.cluster.task import NO_OPTIONS, Columns, Options, Task, take_rows
 from supervm.tiers.signature_files.rows import Rows, of_ragged, ragged
@@ -29,6 +31,10 @@ def _take(scheme: SignatureScheme, columns: Columns, rows: npt.NDArray[np.int64]
         return take_rows(columns, rows)
     keys, data, offsets, signatures = columns
     return (keys[rows], *Ragged(data, offsets).take(rows), signatures[rows])
+
+
+def _are_verdicts(columns: Columns, options: Options, answer: Columns) -> bool:
+    return len(answer) == 1 and answer[0].dtype == np.int8 and answer[0].ndim == 1
 
 
 def _example(scheme: SignatureScheme, items: int) -> tuple[Columns, Options]:
@@ -52,6 +58,7 @@ def _of_scheme(scheme: SignatureScheme) -> Task:
         items=count_rows,
         type=TaskType.SIGNATURE_VERIFICATION,
         take=functools.partial(_take, scheme),
+        form=_are_verdicts,
         example=functools.partial(_example, scheme) if scheme in SCHEMES else None,
     )
 
@@ -71,9 +78,21 @@ def columns_of(rows: Rows) -> Columns:
 
 
 def _rows_of(columns: Columns) -> Rows:
+    """The rows of columns that may come from anywhere: Arrow takes offsets as they are.
+
+    Raises:
+        ArgumentError: other columns, or offsets that leave the data.
+    """
     scheme, *fields = columns
-    keys, signed, signatures = (of_ragged(*fields[at : at + 2]) for at in (0, 2, 4))
-    return Rows(np.arange(len(scheme)), scheme, keys, signed, signatures)
+    if len(fields) != 6 or scheme.dtype != np.int8 or scheme.ndim != 1:
+        came = f"{len(columns)} columns, the first {scheme.dtype} {scheme.shape}"
+        raise ArgumentError("columns", came, "seven, the first int8 (n,)")
+    names = ("public keys", "what was signed", "signatures")
+    found = [Messages.of(tuple(fields[2 * at : 2 * at + 2]), name) for at, name in enumerate(names)]
+    for name, each in zip(names, found, strict=True):
+        if len(each.offsets) != len(scheme) + 1:
+            raise ArgumentError(name, f"{len(each.offsets) - 1} rows", f"{len(scheme)}, as schemes")
+    return Rows(np.arange(len(scheme)), scheme, *(of_ragged(each.data, each.offsets) for each in found))
 
 
 def _verify_rows(columns: Columns, options: Options) -> Columns:
@@ -105,6 +124,7 @@ SIGNATURE_ROWS = Task(
     items=count_rows,
     type=TaskType.SIGNATURE_VERIFICATION,
     take=_take_file_rows,
+    form=_are_verdicts,
     example=_example_rows,
 )
 """Columns: as `columns_of` makes them. Options: `rule`, `low_s`, `suite` and `tag`, as `compose.signature_checks` has them.

@@ -3,7 +3,8 @@
 
 A task's function is all that runs on a node. It is named by its module there, so that both sides must have the same
 sources (`digest.py`). An answer is believed after it was checked: of items that do not depend on each other a sample is
-computed again elsewhere (`take` says how rows are taken); other answers are checked where they arrive (`check`).
+computed again elsewhere (`take` says how rows are taken); other answers are checked where they arrive (`check`). Whatever
+comes has to have the form of an answer (`well_formed`).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Task:
         check: whether an answer to these columns is right, with certainty or with high probability and in far less time
             than it took: (columns, options, answer, random) → bool. None: of one share in `RECOMPUTED` another node is asked
             for all of it.
+        form: what can be told of any answer at once, beyond its rows: (columns, options, answer) → bool; None for nothing.
         example: typical columns of so many items, and their options: to warm a node and to measure it. None: neither is done
             ahead.
     """
@@ -49,6 +51,7 @@ class Task:
     type: TaskType
     take: Callable[[Columns, npt.NDArray[np.int64]], Columns] | None = None
     check: Callable[[Columns, Options, Columns, np.random.Generator], bool] | None = None
+    form: Callable[[Columns, Options, Columns], bool] | None = None
     example: Callable[[int], tuple[Columns, Options]] | None = None
 
 
@@ -57,12 +60,28 @@ def size_of(columns: Columns) -> int:
     return sum(column.nbytes for column in columns)
 
 
-def same(one: Columns, other: Columns) -> bool:
-    """Whether two answers are equal in number, shapes, dtypes and every byte."""
-    return len(one) == len(other) and all(
+def same(one: object, other: object) -> bool:
+    """Whether two answers are equal in number, shapes, dtypes and every byte; nothing is equal to what is none."""
+    if not isinstance(one, tuple) or not isinstance(other, tuple) or len(one) != len(other):
+        return False
+    if not all(isinstance(column, np.ndarray) for column in (*one, *other)):
+        return False
+    return all(
         a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
         for a, b in zip(one, other, strict=True)
     )
+
+
+def well_formed(task: Task, columns: Columns, options: Options, answer: object) -> bool:
+    """Whether what came from elsewhere can be an answer at all: arrays, with a row for each item where a task has rows, and
+    as the task's `form` has them."""
+    if not isinstance(answer, tuple) or not answer:
+        return False
+    if not all(isinstance(column, np.ndarray) and column.ndim for column in answer):
+        return False
+    if task.take is not None and any(len(column) != task.items(columns) for column in answer):
+        return False
+    return task.form is None or task.form(columns, options, answer)
 
 
 def take_rows(columns: Columns, rows: npt.NDArray[np.int64]) -> Columns:

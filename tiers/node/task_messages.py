@@ -16,8 +16,11 @@ from supervm.tiers.cluster.splitting.parts import Held
 from supervm.tiers.cluster.task import Columns, Options
 from supervm.tiers.service.v1 import node_pb2 as pb
 
-KINDS = "iub"
-"""Of dtypes that columns may have: integers, and truth values."""
+DTYPES = {dtype.str: dtype for dtype in map(np.dtype, "?bhiqBHIQ")}
+"""That columns may have: integers, and truth values."""
+
+MOST_DIMENSIONS, MOST_SIDES = 8, 1 << 24
+"""Of a column, and the product of the sides of one without bytes: they say how much an operation prepares."""
 
 
 def column_message(column: NDArray[Any]) -> pb.Column:
@@ -30,23 +33,28 @@ def columns_of(messages: Iterable[pb.Column], argument: str) -> Columns:
     """Columns of messages; read-only.
 
     Raises:
-        ArgumentError: a dtype that none has, or another number of bytes than its shape says.
+        ArgumentError: a dtype or a shape that none has, or another number of bytes than its shape says.
     """
     return tuple(_column(message, f"{argument}[{place}]") for place, message in enumerate(messages))
 
 
 def _column(message: pb.Column, argument: str) -> NDArray[Any]:
-    try:
-        dtype = np.dtype(message.dtype)
-    except (TypeError, ValueError):
-        raise ArgumentError(argument, f"the dtype {message.dtype!r}", "one of NumPy's") from None
-    if dtype.kind not in KINDS or dtype.hasobject:
-        raise ArgumentError(argument, f"the dtype {message.dtype!r}", "integers or truth values")
+    dtype = DTYPES.get(message.dtype)
+    if dtype is None:
+        expected = f"integers or truth values: {', '.join(DTYPES)}"
+        raise ArgumentError(argument, f"the dtype {message.dtype[:16]!r}", expected)
     shape = tuple(message.shape)
-    expected = math.prod(shape) * dtype.itemsize
-    if len(message.data) != expected:
+    if not 1 <= len(shape) <= MOST_DIMENSIONS or (
+        0 in shape and math.prod(side or 1 for side in shape) > MOST_SIDES
+    ):
+        came = f"the shape {shape[: MOST_DIMENSIONS + 1]}"
+        raise ArgumentError(
+            argument, came, f"1 … {MOST_DIMENSIONS} sides, of at most {MOST_SIDES} without a 0"
+        )
+    size = math.prod(shape) * dtype.itemsize
+    if len(message.data) != size:
         came = f"{len(message.data)} bytes"
-        raise ArgumentError(argument, came, f"{expected}, as {dtype.str} of shape {shape} has")
+        raise ArgumentError(argument, came, f"{size}, as {dtype.str} of shape {shape} has")
     found: NDArray[Any] = np.frombuffer(message.data, dtype).reshape(shape)
     return found
 

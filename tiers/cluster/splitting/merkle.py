@@ -138,7 +138,8 @@ def _upper(shape: _Shape, rows: Rows) -> tuple[Rows, ...]:
 def _growth(columns: Columns, options: Options) -> tuple[TreeHash, Growth]:
     """What a part computes: the roots of its subtrees, and with `keep` the levels below them."""
     tree_hash = merkle_hashes.get(options["hash"])
-    arity, height = checked_arity(options["arity"]), options["height"]
+    arity = checked_arity(options["arity"])
+    height = checked_depth(options["height"], arity)
     data = tree_hash.canonical(tree_hash.leaves(columns[0]))
     lowest = 0 if options["keep"] else height
     empty = tree_hash.empty(arity, height)

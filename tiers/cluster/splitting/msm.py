@@ -89,6 +89,8 @@ class Bases:
 
 def _sum(columns: Columns, options: Options) -> Columns:
     scalars, number = columns
+    if scalars.ndim != 3:
+        raise ArgumentError("scalars", f"{scalars.shape}", "(k, n, 4), for k sums")
     curve, group = options["curve"], options["group"]
 
     def make(points: Columns) -> msm.Table:
@@ -97,6 +99,16 @@ def _sum(columns: Columns, options: Options) -> Columns:
     return (kept(options["points"][int(number[0])], make, TASK, curve, group).msm(scalars),)
 
 
-RANGE = Task(TASK, _sum, items=lambda columns: columns[0].size // 4, type=TaskType.MSM)
+def _are_points(columns: Columns, options: Options, answer: Columns) -> bool:
+    """Whether an answer is a point for each row of scalars: the addition at the end would blame the caller for others."""
+    curve, group = options["curve"], options["group"]
+    try:
+        msm.prepare(curve, answer[0], group=group)
+    except ArgumentError:
+        return False
+    return len(answer) == 1 and len(answer[0]) == len(columns[0])
+
+
+RANGE = Task(TASK, _sum, items=lambda columns: columns[0].size // 4, type=TaskType.MSM, form=_are_points)
 """Columns: scalars uint64 (k, n, 4), and the number of the range, int64 (1,). Options: `curve`, `group`, and `points`, those
 of every range, held. Answer: k sums. It has no items of which a sample could be checked: shares are computed twice."""

@@ -123,6 +123,10 @@ def _step(run: Runner, rows: Words, exponents: Exponents | None, options: Option
 def _transform_rows(columns: Columns, options: Options) -> Columns:
     curve, inverse, order = options["curve"], options["inverse"], options["order"]
     values, *exponents = columns
+    if values.ndim != 3:
+        raise ArgumentError("values", f"{values.shape}", "rows of numbers, (rows, n, 4)")
+    if exponents and exponents[0].shape != values.shape[:1]:
+        raise ArgumentError("exponents", f"{exponents[0].shape}", f"one for each of {len(values)} rows")
     found = ntt(curve, values, inverse=inverse, coset=int(options["coset"], 16), order=order)
     if exponents:
         powers = _powers(curve, int(options["root"], 16), exponents[0], found.shape[1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,15 +19,19 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine.errors import InputFileError
 from supervm.engine.ethereum.replay.replay import Progress, linked, replay_part
-from supervm.engine.ethereum.replay.report import ReplayReport
+from supervm.engine.ethereum.replay.report import ReplayReport, WholeBlock
+from supervm.engine.ethereum.senders import Recovered
 from supervm.engine.ethereum.wire import read
-from supervm.engine.ethereum.witness import WitnessJson
+from supervm.engine.ethereum.witness import Witness, WitnessJson
 from supervm.engine.evm.whole_blocks import WholeBlocks
 from supervm.engine.scheduler.tasks import TaskType
+from supervm.kernels.array_types import Bytes
+from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads
 from supervm.tiers.cluster.errors import ShareFailed
 from supervm.tiers.cluster.splitting.parts import Held, Runner, kept
@@ -45,6 +50,7 @@ def replay(
     codes: Path | None = None,
     block_hashes: Path | None = None,
     trace: bytes | None = None,
+    trace_memory: bool = False,
     progress: Progress | None = None,
     part_blocks: int = PART_BLOCKS,
 ) -> ReplayReport:
@@ -53,7 +59,7 @@ def replay(
     Args:
         run: has the ranges replayed.
         paths: as there.
-        codes, block_hashes, trace: as `WholeBlocks` takes them.
+        codes, block_hashes, trace, trace_memory: as `WholeBlocks` takes them.
         progress: told what has been done.
         part_blocks: of a range, at most.
 
@@ -70,6 +76,7 @@ def replay(
         "codes": None if codes is None else str(codes),
         "block_hashes": None if block_hashes is None else str(block_hashes),
         "trace": None if trace is None else trace.hex(),
+        "trace_memory": trace_memory,
     }
     tell("replaying blocks", 0, len(places))
     counts: list[int] = []
@@ -140,10 +147,33 @@ def _files_of(path: Path) -> dict[str, bytes]:
     return {name: read(path / name) for name, needed in parts if needed or (path / name).exists()}
 
 
+def _listed(names: NDArray[Any]) -> list[tuple[str, list[str]]]:
+    """Blocks, and the names of their files, which are written under them: they may come from anybody.
+
+    Raises:
+        ArgumentError: no such list, or a name that no file of a block has.
+    """
+    try:
+        listed = msgspec.json.decode(names.tobytes(), type=list[tuple[str, list[str]]])
+    except msgspec.MsgspecError as error:
+        raise ArgumentError(
+            "columns", f"names that are none: {error}", "those of blocks and their files"
+        ) from None
+    known = {f"{part.name}.json" for part in msgspec.structs.fields(WitnessJson)}
+    for _, parts in listed:
+        if parts != [""] and (wrong := set(parts) - known):
+            expected = f"one of {', '.join(sorted(known))}"
+            raise ArgumentError("columns", f"a file of the name {min(wrong)[:64]!r}", expected)
+    return listed
+
+
 def _replay(columns: Columns, options: Options) -> Columns:
     data, offsets, names = columns
-    files = iter(Messages.of((data, offsets)))
-    listed = json.loads(names.tobytes())
+    packed, listed = Messages.of((data, offsets)), _listed(names)
+    count = sum(len(parts) for _, parts in listed)
+    if count != len(packed.offsets) - 1:
+        raise ArgumentError("columns", f"{len(packed.offsets) - 1} files", f"{count}, as are named")
+    files = iter(packed)
     with tempfile.TemporaryDirectory(prefix="supervm-replay-") as folder:
         places: dict[str, str] = {}
         for number, (path, parts) in enumerate(listed):
@@ -159,11 +189,25 @@ def _replay(columns: Columns, options: Options) -> Columns:
     return (np.frombuffer(msgspec.json.encode(plain), np.uint8),)
 
 
-def _whole(options: Options) -> WholeBlocks:
-    held: Held = options["files"]
-    trace = options["trace"]
+class _OneAtATime:
+    """Executes blocks of several shares one after the other: the share in hand, and one that is computed again.
 
-    def make(given: Columns) -> WholeBlocks:
+    What executes them has one worker and one world (`engine.evm.session`).
+    """
+
+    def __init__(self, whole: WholeBlocks) -> None:
+        self._whole, self._lock = whole, threading.Lock()
+
+    def __call__(self, witness: Witness, recovered: Recovered, digests: Bytes) -> WholeBlock | None:
+        with self._lock:
+            return self._whole(witness, recovered, digests)
+
+
+def _whole(options: Options) -> _OneAtATime:
+    held: Held = options["files"]
+    trace, memory = options["trace"], options["trace_memory"]
+
+    def make(given: Columns) -> _OneAtATime:
         with tempfile.TemporaryDirectory(prefix="supervm-replay-") as folder:
             paths: dict[str, Path] = {}
             places: dict[str, str] = {}
@@ -175,14 +219,19 @@ def _whole(options: Options) -> WholeBlocks:
                     places[str(paths[name])] = options[name]
             with _errors_of(places):
                 found = None if trace is None else bytes.fromhex(trace)
-                return WholeBlocks(
-                    codes=paths.get("codes"),
-                    block_hashes=paths.get("block_hashes"),
-                    trace=found,
-                    threads=get_threads(),
+                return _OneAtATime(
+                    WholeBlocks(
+                        codes=paths.get("codes"),
+                        block_hashes=paths.get("block_hashes"),
+                        trace=found,
+                        trace_memory=memory,
+                        threads=get_threads(),
+                    )
                 )
 
-    return kept(held, make, TASK, str(options["codes"]), str(options["block_hashes"]), str(trace))
+    return kept(
+        held, make, TASK, *(str(each) for each in (options["codes"], options["block_hashes"], trace, memory))
+    )
 
 
 @contextmanager
@@ -200,6 +249,17 @@ def _errors_of(places: Mapping[str, str]) -> Iterator[None]:
         raise
 
 
-REPLAY = Task(TASK, _replay, items=lambda columns: len(columns[0]), type=TaskType.TRANSACTION)
+def _is_report(columns: Columns, options: Options, answer: Columns) -> bool:
+    """Whether an answer reports on as many blocks as were sent."""
+    try:
+        report = msgspec.json.decode(answer[0].tobytes(), type=ReplayReport)
+    except msgspec.MsgspecError:
+        return False
+    return len(answer) == 1 and len(report.blocks) == len(report.links) == len(_listed(columns[2]))
+
+
+REPLAY = Task(
+    TASK, _replay, items=lambda columns: len(columns[0]), type=TaskType.TRANSACTION, form=_is_report
+)
 """Columns: data and offsets of files, and their names. Options: `files`, those of codes and block hashes, held, their paths
-`codes` and `block_hashes`, and `trace`. Answer: the report as JSON, uint8; speed is counted in bytes."""
+`codes` and `block_hashes`, `trace` and `trace_memory`. Answer: the report as JSON, uint8; speed is counted in bytes."""
