@@ -8,6 +8,7 @@ Whoever starts again with the same files, rules and output finds finished parts 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -140,6 +141,7 @@ class FolderRun:
         self._progress = progress
         self._parts: dict[Key, _Part] = {}
         self._where: dict[int, tuple[Key, int]] = {}
+        self._found: dict[str, os.stat_result] = {}
         self._read = 0.0
         self._rows = self._taken = self._done = 0
         if output is not None:
@@ -150,12 +152,12 @@ class FolderRun:
 
         Raises: as `Pool.run`, when every part that was finished by then is kept.
         """
-        while doubted := self._pass():
-            for key in doubted:
-                self._forget(key)
+        while self._pass():
+            pass
 
-    def _pass(self) -> set[Key]:
-        """Verify what is not finished; the parts in which a node answered that was found to answer wrongly later."""
+    def _pass(self) -> bool:
+        """Verify what is not finished; whether parts are not believed any more, in which a node answered that was found to
+        answer wrongly later. Those are forgotten however this ends: who goes on later must not find them finished."""
         self.broken, self._where, self._parts = [], {}, {}
         answers = self._pool.run(SIGNATURE_ROWS, self._shares(), self._rules, recheck=self._recheck)
         try:
@@ -171,7 +173,10 @@ class FolderRun:
                 self._keep(key, part)
         finally:
             answers.close()
-        return {self._where[index][0] for index in answers.suspects} & set(self.finished)
+            doubted = {self._where[index][0] for index in answers.suspects} & set(self.finished)
+            for key in doubted:
+                self._forget(key)
+        return bool(doubted)
 
     def summary(self) -> Summary:
         """What all finished parts came to, without the failures."""
@@ -200,7 +205,10 @@ class FolderRun:
         total = sum(path.stat().st_size for path in self._files.values()) or 1
         before, index = 0, 0
         for name, path in self._files.items():
-            size = path.stat().st_size
+            self._found[name] = (
+                path.stat()
+            )  # before it is read: verdicts are of this file, whatever takes its place
+            size = self._found[name].st_size
             file = None if self._whole(name) else self._open(path)
             if file is not None:
                 with closing(file.source):
@@ -282,7 +290,7 @@ class FolderRun:
             writer.write_batch(pa.record_batch([pa.array(column)], schema=schema))
 
     def _stamp(self, key: Key, part: _Part, counted: Summary) -> Stamp:
-        found = self._files[key[0]].stat()
+        found = self._found[key[0]]
         return Stamp(
             key[0],
             found.st_size,

@@ -19,6 +19,7 @@ from command_line import PATIENCE, command
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.cluster import folders
+from supervm.tiers.cluster.errors import NoNodeLeft
 from supervm.tiers.cluster.folders import FolderRun, files_of, part_file
 from supervm.tiers.cluster.pool import Pool
 from supervm.tiers.signature_files.formats import SignatureFile, open_signature_file
@@ -138,6 +139,44 @@ def test_parts_of_a_node_that_is_found_out_are_done_again(
     assert len(passes) == 2
     assert verdicts_of(output, "a.parquet") == [item.verdict for item in mixed_items]
     assert verification.summary().rows == len(mixed_items) * 3 + 10
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, NoNodeLeft(("all: gone",))])
+def test_parts_that_are_doubted_are_not_there_for_who_goes_on(
+    pool: Pool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Any
+) -> None:
+    output, run = tmp_path / "verdicts", pool.run
+
+    def ended(*arguments: Any, **options: Any) -> Any:
+        made = run(*arguments, **options)
+        made.suspects.add(0)
+        return made
+
+    def stop(fraction: float, rows: int) -> None:
+        if part_file(output, ("a.parquet", 0)).exists():
+            raise end
+
+    monkeypatch.setattr(pool, "run", ended)
+    options: dict[str, Any] = {"recheck": 0.01, "share_rows": 64}
+    verification = FolderRun(pool, files_of(folder), opened, RULES, output, progress=stop, **options)
+    with pytest.raises((KeyboardInterrupt, NoNodeLeft)):
+        verification.run()
+    assert not part_file(output, ("a.parquet", 0)).exists()
+    assert FolderRun(pool, files_of(folder), opened, RULES, output, **options).resumed == len(
+        verification.finished
+    )
+
+
+def test_verdicts_are_of_the_file_that_was_read(pool: Pool, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "verdicts"
+
+    def replaced(fraction: float, rows: int) -> None:
+        os.utime(folder / "a.parquet", ns=(1, 1))
+
+    options: dict[str, Any] = {"recheck": 0.01, "share_rows": 64}
+    FolderRun(pool, files_of(folder), opened, RULES, output, progress=replaced, **options).run()
+    with pytest.raises(ArgumentError, match="before it changed"):
+        FolderRun(pool, files_of(folder), opened, RULES, output, **options)
 
 
 def test_a_broken_file_is_named_and_stops_no_other(
