@@ -8,6 +8,7 @@ any ──the machine left the cluster──▶ gone; one that comes back is ano
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from enum import Enum
@@ -61,6 +62,7 @@ class Node:
         trouble: why it is not ready, or ''.
         about: what it says of itself, once it has answered.
         pace: task → seconds of an item, as its last shares were.
+        flying: shares of this process that are on their way there.
     """
 
     identity: str
@@ -70,6 +72,7 @@ class Node:
     trouble: str = ""
     about: About | None = None
     pace: dict[str, float] = field(default_factory=dict)
+    flying: int = 0
     breaker: CircuitBreaker = field(
         default_factory=lambda: CircuitBreaker(SchedulerSettings.cooldown, SchedulerSettings.most_cooldown)
     )
@@ -77,6 +80,7 @@ class Node:
     _actor: Any = None
     _asked: Any = None
     _since: float = -AGAIN_SECONDS
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def usable(self) -> bool:
@@ -166,6 +170,11 @@ class Node:
         """
         group = {"concurrency_group": SAMPLES} if sample else {}
         return self._actor.compute.options(**group).remote(task, columns, options)
+
+    def count(self, more: int) -> None:
+        """So many more shares are on their way there, or fewer."""
+        with self._counting:
+            self.flying += more
 
     def answers(self) -> None:
         """See that its actor answers.

@@ -11,6 +11,7 @@ import ray
 
 from supervm.engine.scheduler.cost import CostModel, shares
 from supervm.tiers.cluster.nodes import Node
+from supervm.tiers.cluster.shares import FIRST_SECONDS
 from supervm.tiers.cluster.task import Columns, Options, Task, size_of
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Planner:
     def compute(self, task: Task, columns: Columns, options: Options) -> Columns:
         """See `Pool.compute`."""
         items, size = task.items(columns), size_of(columns)
-        models = self.models(task)
-        cut = self._cut(task, items, size, models)
+        models = self.models(task) if items else {}
+        cut = self._cut(task, items, size, models) if items else []
         if not cut:
             begun = time.perf_counter()
             answer = task.function(columns, options)
@@ -60,7 +61,7 @@ class Planner:
                 models[HERE].observe(items, size, time.perf_counter() - begun)
             return answer
         parts = [columns] if len(cut) == 1 else self._parts(task, columns, cut)
-        answers = dict(self._pool.run(task, parts, options))
+        answers = dict(self._pool.answers(task, parts, options))
         if len(answers) == 1:
             return answers[0]
         ordered = [answers[index] for index in range(len(answers))]
@@ -103,7 +104,8 @@ class Planner:
         for node in nodes:
 
             def there(columns: Columns, options: Options, node: Node = node) -> Columns:
-                done = ray.get(node.compute(wire, ray.put(columns), dict(options)))
+                reference = node.compute(wire, ray.put(columns), dict(options))
+                done = ray.get(reference, timeout=FIRST_SECONDS)
                 answer: Columns = done.answer
                 return answer
 

@@ -11,8 +11,9 @@ elsewhere (`run.py`).
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -74,18 +75,23 @@ class NodeStatus(NamedTuple):
 
 
 class Pool:
-    """A cluster, as this process uses it. One thread may run work at a time on a pool.
+    """A cluster, as this process uses it. Several threads may run work on a pool at a time.
 
     Args:
         address: of the cluster, HOST:PORT.
+
+    Attributes:
+        choosing: held while shares are given to nodes: each goes to the one that has fewest.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
         self._ours = sources()
         self._nodes: dict[str, Node] = {}
-        self._looked = 0.0
+        self._looked, self._looking = 0.0, threading.Lock()
+        self.choosing = threading.Lock()
         self._planner = Planner(self)
+        self._others: dict[str, Task] = {}
 
     @classmethod
     def connect(cls, address: str, *, wait: float = START_SECONDS) -> Pool:
@@ -128,22 +134,33 @@ class Pool:
 
     def nodes(self) -> tuple[NodeStatus, ...]:
         """Every node that was met, by name."""
-        return tuple(_status(node) for node in sorted(self._nodes.values(), key=lambda node: node.name))
+        return tuple(_status(node) for node in sorted(self._met(), key=lambda node: node.name))
 
     def usable(self) -> list[Node]:
         """Nodes that may be given work now."""
-        return [node for node in self._nodes.values() if node.usable]
+        return [node for node in self._met() if node.usable]
 
     def hopeful(self) -> bool:
         """Whether a node may become usable."""
-        return any(node.state is State.STARTING and node.breaker.closed for node in self._nodes.values())
+        return any(node.state is State.STARTING and node.breaker.closed for node in self._met())
 
     def troubles(self) -> tuple[str, ...]:
         """Why each node that is not usable is not."""
-        return tuple(f"{node.name}: {node.why_not}" for node in self._nodes.values() if not node.usable)
+        return tuple(f"{node.name}: {node.why_not}" for node in self._met() if not node.usable)
+
+    def _met(self) -> list[Node]:
+        return list(self._nodes.values())  # at once: another thread may add to them
 
     def look(self, now: bool = False) -> None:
-        """Take up machines that came, let go of those that left, and see whose actor has answered."""
+        """Take up machines that came, let go of those that left, and see whose actor has answered; one thread at a time."""
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            self._look(now)
+        finally:
+            self._looking.release()
+
+    def _look(self, now: bool) -> None:
         moment = time.monotonic()
         if now or moment - self._looked > LOOK_SECONDS:
             self._looked = moment
@@ -170,10 +187,10 @@ class Pool:
         try:
             node.answers()
             for name in suspects:
-                task = TASKS.get(name)
+                task = TASKS.get(name) or self._others.get(name)
                 if task is not None and task.example is not None:
                     columns, options = task.example(PROBED_ITEMS)
-                    reference = node.compute(name, columns, dict(options), sample=True)
+                    reference = node.compute(self.on_wire(task), columns, dict(options), sample=True)
                     found = ray.get(reference, timeout=PROBE_SECONDS).answer
                     if not same(found, task.function(columns, options)):
                         problem = f"{name}: a known answer was wrong"
@@ -201,6 +218,7 @@ class Pool:
         recheck: float = RECHECK,
         bytes_in_flight: int | None = None,
         seed: int | None = None,
+        wanted: Callable[[], object] = lambda: None,
     ) -> Run:
         """Compute a task over many shares; iterate over what it returns to get (index, answer), in the order of completion.
 
@@ -210,9 +228,10 @@ class Pool:
             task: a row of the table, or its name.
             parts: columns of each share.
             options: the same for all.
-            recheck: share of the items of an answer that is computed again, 0 … 1; 0 believes everything.
+            recheck: share of the items of an answer that is computed again, 0 … 1; 0 believes whatever has the form of one.
             bytes_in_flight: of work that is handed out, at most; a quarter of the smallest object store if None.
             seed: of the samples, for tests.
+            wanted: called a few times a second; what it raises, because nobody waits any more, ends the run.
 
         Raises, while it is iterated over:
             ArgumentError: what the task raises for wrong columns.
@@ -222,7 +241,38 @@ class Pool:
         if not 0 <= recheck <= 1:
             raise ArgumentError("recheck", repr(recheck), "a share between 0 and 1")
         most = self._store_share() if bytes_in_flight is None else bytes_in_flight
-        return Run(self, self.task(task), parts, options, recheck, most, seed)
+        return Run(self, self.task(task), parts, options, recheck, most, seed, wanted)
+
+    def answers(
+        self,
+        task: Task | str,
+        parts: Iterable[Columns],
+        options: Options = NO_OPTIONS,
+        *,
+        recheck: float = RECHECK,
+        wanted: Callable[[], object] = lambda: None,
+    ) -> Iterator[tuple[int, Columns]]:
+        """As `run`; what a node answered that is found to lie later is computed again at the end, and comes again: the last
+        answer of a share counts. The columns of all shares are kept until then.
+
+        Raises: as `run`.
+        """
+        given: dict[int, Columns] = {}
+
+        def seen() -> Iterator[Columns]:
+            for index, columns in enumerate(parts):
+                given[index] = columns
+                yield columns
+
+        going = self.run(task, seen(), options, recheck=recheck, wanted=wanted)
+        yield from going
+        numbers = sorted(going.suspects)
+        while numbers:
+            again = [given[index] for index in numbers]
+            going = self.run(task, again, options, recheck=recheck, wanted=wanted)
+            for place, answer in going:
+                yield numbers[place], answer
+            numbers = [numbers[place] for place in sorted(going.suspects)]
 
     def compute(self, task: Task | str, columns: Columns, options: Options = NO_OPTIONS) -> Columns:
         """One batch of items that do not depend on each other: here, on one node, or cut over several.
@@ -251,6 +301,8 @@ class Pool:
             ArgumentError: no such name.
         """
         if isinstance(task, Task):
+            if TASKS.get(task.name) is not task:
+                self._others[task.name] = task
             return task
         try:
             return TASKS[task]

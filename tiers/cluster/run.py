@@ -7,15 +7,16 @@ the first that comes and stands up to its check. Whatever else happens to it cos
 - its node dies, or lacks memory: it goes to another one (in halves, where memory was short and its items are independent);
 - its node is slow: when nothing else is left to hand out, whoever is idle computes it too, and the first answer counts;
 - its node is silent for far longer than it should be: likewise, at once;
-- its answer is wrong: the node is taken out, and what it has answered and was not checked is computed elsewhere.
+- its answer is wrong: the node is taken out, and what it has answered and was not checked is computed elsewhere;
+- its node says that the work itself is wrong: another one is asked, which has to say so too.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +24,10 @@ import ray
 
 from supervm.kernels.errors import SupervmError
 from supervm.tiers.cluster.checks import Checker
-from supervm.tiers.cluster.errors import NoNodeLeft, ShareFailed
+from supervm.tiers.cluster.errors import ClusterError, NoNodeLeft, ShareFailed
 from supervm.tiers.cluster.nodes import Node, first_line
-from supervm.tiers.cluster.task import Columns, Options, Task, size_of
+from supervm.tiers.cluster.shares import Flight, Share
+from supervm.tiers.cluster.task import Columns, Options, Task
 from supervm.tiers.cluster.worker import Done
 
 if TYPE_CHECKING:
@@ -40,66 +42,11 @@ TRIES = 4
 SMALLEST = 256
 """Items of a share that is not halved any further."""
 
-OVERDUE, OVERDUE_SECONDS = 4.0, 5.0
-"""A share that takes this many times as long as it should, and so many seconds more, is given to another node too."""
-
-FIRST_SECONDS = 120.0
-"""The same for the first share of a node, which may compile kernels."""
+TASK_ERRORS = (ray.exceptions.RayTaskError, ray.exceptions.UnserializableException)
+"""What a task raised; another error is one of its actor or its node."""
 
 TICK = 0.25
 """Seconds between looks at nodes and shares that do not answer."""
-
-
-@dataclass(eq=False)
-class Share:
-    """A part of the work.
-
-    Args:
-        index: its place in the order of the parts.
-        columns: its work.
-        items: of it.
-        place: object in the store, once it was handed out.
-        failures: how often it failed.
-        blamed: nodes on which its task raised something.
-        flights: where it is computed now.
-        done: whether its answer has been taken.
-        parent: the share that it is a half of.
-        halves: answers of its own halves, in order, while they are awaited.
-    """
-
-    index: int
-    columns: Columns
-    items: int
-    place: Any = None
-    failures: int = 0
-    blamed: set[Node] = field(default_factory=set)
-    flights: list[Flight] = field(default_factory=list)
-    done: bool = False
-    parent: Share | None = None
-    halves: list[Share] = field(default_factory=list)
-    answer: Columns | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of its columns."""
-        return size_of(self.columns)
-
-
-@dataclass(eq=False)
-class Flight:
-    """A share on a node."""
-
-    share: Share
-    node: Node
-    reference: Any
-    begun: float
-    expected: float | None
-
-    def overdue(self, now: float) -> bool:
-        """Whether it takes far longer than it should."""
-        if self.expected is None:
-            return now - self.begun > FIRST_SECONDS
-        return now - self.begun > OVERDUE * self.expected + OVERDUE_SECONDS
 
 
 class Run:
@@ -113,6 +60,7 @@ class Run:
         recheck: share of the items of each answer that is computed again elsewhere, 0 … 1; at least one is.
         bytes_in_flight: of work taken from `parts` and not answered, at most; one share always goes.
         seed: of the samples.
+        wanted: called now and then; what it raises ends the run.
 
     Attributes:
         suspects: indices that were answered by a node which was found to answer wrongly later. Their samples were right; who
@@ -128,6 +76,7 @@ class Run:
         recheck: float,
         bytes_in_flight: int,
         seed: int | None = None,
+        wanted: Callable[[], object] = lambda: None,
     ) -> None:
         self.suspects: set[int] = set()
         self._pool, self._task, self._options = pool, task, dict(options)
@@ -138,7 +87,7 @@ class Run:
         self._flights: dict[Any, Flight] = {}
         self._answered: dict[Node, set[int]] = {}
         self._checker = Checker(task, self._options, recheck, np.random.default_rng(seed))
-        self._looked = time.monotonic()
+        self._looked, self._wanted = time.monotonic(), wanted
         self._iterator = self._answers()
 
     def __iter__(self) -> Iterator[tuple[int, Columns]]:
@@ -153,12 +102,15 @@ class Run:
     def _answers(self) -> Iterator[tuple[int, Columns]]:
         try:
             while True:
+                self._wanted()
                 self._take_in()
                 self._hand_out()
                 if not self._held:
                     return
                 for share in (*self._landed(), *self._look_after()):
                     yield share.index, self._released(share)
+        except ray.exceptions.RayError as error:  # of Ray itself, such as a store without room
+            raise ClusterError(f"task '{self._task.name}': {first_line(error)}") from error
         finally:
             self._forget()
 
@@ -188,10 +140,12 @@ class Run:
         for flight in self._flights.values():
             if flight.node in load:
                 load[flight.node] += 1
-        for depth in range(DEPTH):
-            for node in nodes:
-                if load[node] <= depth and self._next_for(node):
-                    load[node] += 1
+        # Other runs of this process have shares on their way, too.
+        with self._pool.choosing:
+            for depth in range(DEPTH):
+                for node in sorted(nodes, key=lambda node: node.flying):
+                    if load[node] <= depth and self._next_for(node):
+                        load[node] += 1
 
     def _next_for(self, node: Node) -> bool:
         """Hand a share to this node, if there is one that it should get."""
@@ -199,14 +153,23 @@ class Run:
             share = self._waiting.popleft()
             if share.done:
                 continue
-            if any(flight.node is node for flight in share.flights):
-                self._waiting.append(share)  # a copy is meant for another one
+            if any(flight.node is node for flight in share.flights) or self._left_to_others(share, node):
+                self._waiting.append(share)  # it is meant for another one
                 continue
             return self._launch(share, node)
         if self._exhausted and not any(flight.node is node for flight in self._flights.values()):
             late = self._slowest(node)
             return late is not None and self._launch(late, node)
         return False
+
+    def _left_to_others(self, share: Share, node: Node) -> bool:
+        """Whether a share failed on this node, and another one will have room that has not tried it: who fails at once
+        always has room, and would take all tries."""
+        if node not in share.blamed:
+            return False
+        now = time.monotonic()
+        silent = {flight.node for flight in self._flights.values() if flight.overdue(now)}
+        return any(other not in share.blamed | silent for other in self._pool.usable())
 
     def _slowest(self, idle: Node) -> Share | None:
         """The share that would be done last and that an idle node would do sooner."""
@@ -242,6 +205,7 @@ class Run:
         flight = Flight(share, node, reference, time.monotonic(), None if own is None else queued + own)
         share.flights.append(flight)
         self._flights[reference] = flight
+        node.count(1)
         return True
 
     # What comes back
@@ -256,9 +220,9 @@ class Run:
         if not ready:
             ready, _ = ray.wait(references, num_returns=1, timeout=TICK)
         for reference in ready:
-            flight = self._flights.pop(reference, None)
+            flight = self._flights.get(reference)
             if flight is not None:
-                flight.share.flights.remove(flight)
+                self._ended(flight)
                 yield from self._answered_by(flight)
             else:
                 yield from self._checked(reference)
@@ -325,8 +289,9 @@ class Run:
         """
         share, cause = flight.share, getattr(error, "cause", None)
         if isinstance(cause, SupervmError) and isinstance(cause, (ValueError, LookupError)):
-            raise cause from None  # wrong work, wherever it is computed
-        if isinstance(error, ray.exceptions.RayTaskError):
+            self._refused(flight, cause)
+            return
+        if isinstance(error, TASK_ERRORS):
             share.blamed.add(flight.node)
         else:
             self._pool.lost(flight.node, error)
@@ -341,6 +306,17 @@ class Run:
             self._halve(share)
         else:
             self._again(share)
+
+    def _refused(self, flight: Flight, cause: Exception) -> None:
+        """A node calls the work wrong, which is the caller's error where a second one says so, or there is none to ask."""
+        share = flight.share
+        if share.done:
+            return
+        share.refusals += 1
+        share.blamed.add(flight.node)
+        if share.refusals > 1 or all(node in share.blamed for node in self._pool.usable()):
+            raise cause from None
+        self._again(share)
 
     def _halve(self, share: Share) -> None:
         assert self._task.take is not None
@@ -360,9 +336,13 @@ class Run:
 
     def _drop(self, flight: Flight) -> None:
         """Expect nothing of a flight any more."""
-        self._flights.pop(flight.reference, None)
-        flight.share.flights.remove(flight)
+        self._ended(flight)
         self._again(flight.share)
+
+    def _ended(self, flight: Flight) -> None:
+        del self._flights[flight.reference]
+        flight.share.flights.remove(flight)
+        flight.node.count(-1)
 
     def _look_after(self) -> Iterator[Share]:
         """See which nodes are there, and give away what is overdue; shares whose late checks have ended."""
@@ -386,6 +366,10 @@ class Run:
             yield from self._settle(verdict)
 
     def _forget(self) -> None:
-        self._flights.clear()
+        """Leave nothing behind: what has not begun on a node is not computed there any more."""
+        for flight in list(self._flights.values()):
+            self._ended(flight)
+            with suppress(ray.exceptions.RayError):
+                ray.cancel(flight.reference)
         self._waiting.clear()
         self._checker.forget()

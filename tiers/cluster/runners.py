@@ -22,9 +22,10 @@ def runner(settings: Settings) -> Iterator[Runner | None]:
     """
     if settings.cluster_address != OFF:
         from supervm.tiers.cluster.pool import Pool  # it loads Ray
+        from supervm.tiers.node.callers import require_caller
 
         with Pool.connect(settings.cluster_address) as pool:
-            yield OnPool(pool)
+            yield OnPool(pool, wanted=require_caller)
     elif settings.node_upstream != OFF:
         from supervm.tiers.node.connecting import runner_of, upstream_of  # which load gRPC
 

@@ -40,6 +40,7 @@ from supervm.tiers.node.admission import (
     streams_of_blocks,
 )
 from supervm.tiers.node.block_stream import BlockStream
+from supervm.tiers.node.callers import Asker, asker, caller_waits
 from supervm.tiers.node.errors import (
     BlockRefused,
     NodeError,
@@ -50,7 +51,7 @@ from supervm.tiers.node.errors import (
     UpstreamFailed,
 )
 from supervm.tiers.node.turns import Caller, Turns, Unread, caller_of
-from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES, Asker, asker, caller_waits
+from supervm.tiers.node.upstream import MOST_MESSAGE_BYTES
 from supervm.tiers.observability.traces import Tracer
 from supervm.tiers.service.access import Access, authorization_of
 from supervm.tiers.service.bounds import Bounds

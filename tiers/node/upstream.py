@@ -4,12 +4,8 @@
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +14,7 @@ import grpc
 from supervm.tiers.client.connection import Connection, Tls
 from supervm.tiers.client.retry import Retry
 from supervm.tiers.node.blocks import MOST_BYTES
+from supervm.tiers.node.callers import Asker, asker, caller_waits
 from supervm.tiers.node.databases import NUMBERS
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.service.v1 import node_pb2 as pb
@@ -30,44 +27,6 @@ RETRY = Retry()
 """How often a call is made that the upstream refuses for the moment, and after which pauses."""
 
 PUSH_BACK = "grpc-retry-pushback-ms"
-
-caller_waits: ContextVar[float] = ContextVar("caller_waits", default=math.inf)
-"""Until when whoever asked for what is done here waits, by `time.monotonic`: nothing is asked upstream for longer."""
-
-
-class Asker:
-    """Whoever asked for what is done here, as long as somebody waits for the answer."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._told: set[Callable[[], object]] = set()
-        self.left = False
-
-    def leave(self) -> None:
-        """Nobody waits any more: end what is asked elsewhere on the caller's behalf."""
-        with self._lock:
-            self.left = True
-            told = list(self._told)
-        for tell in told:
-            tell()
-
-    @contextmanager
-    def telling(self, tell: Callable[[], object]) -> Iterator[None]:
-        """Have `tell` called when the caller leaves, or now where it has left, while the block runs."""
-        with self._lock:
-            self._told.add(tell)
-            left = self.left
-        try:
-            if left:
-                tell()
-            yield
-        finally:
-            with self._lock:
-                self._told.discard(tell)
-
-
-asker: ContextVar[Asker | None] = ContextVar("asker", default=None)
-"""Who asked; None for somebody who never leaves."""
 
 _STATES = frozenset(pb.TransactionState.values()) - {pb.TRANSACTION_STATE_UNSPECIFIED}
 

@@ -25,11 +25,12 @@ import numpy as np
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.cluster.splitting.parts import RECHECK, Held, digest_of
-from supervm.tiers.cluster.task import Columns, Options, Task, same, size_of, take_rows
+from supervm.tiers.cluster.task import Columns, Options, Task, same, size_of, take_rows, well_formed
 from supervm.tiers.node.admission import QUESTION_BYTES
+from supervm.tiers.node.callers import Asker, asker, caller_waits
 from supervm.tiers.node.errors import UpstreamFailed
 from supervm.tiers.node.task_messages import column_message, columns_of, options_text
-from supervm.tiers.node.upstream import Asker, Upstream, asker
+from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.service.v1 import node_pb2 as pb
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,9 @@ ELSEWHERE = frozenset(
 """What another node may answer otherwise."""
 
 REFUSES = "FAILED_PRECONDITION"
+
+SILENT = "DEADLINE_EXCEEDED"
+"""Of a call that took as long as it may; where its caller waits for longer, another node is asked."""
 
 
 @dataclass(eq=False)
@@ -192,6 +196,8 @@ class Upstreams(Upstream):
     def _right(self, share: _Share, columns: Columns, answer: Columns) -> bool:
         """Whether an answer stands up to a check: the task's own, or items that are computed again here."""
         task = share.task
+        if not well_formed(task, columns, share.options, answer):
+            return False
         with self._lock:
             random = np.random.default_rng(self._random.integers(1 << 63))
         if task.check is not None:
@@ -199,8 +205,6 @@ class Upstreams(Upstream):
         if task.take is None:
             return True  # a sum: only all of it again would tell
         items = task.items(columns)
-        if not answer or any(len(column) != items for column in answer):
-            return False
         count = min(items, max(1, math.ceil(items * self._recheck)))
         rows = np.sort(random.choice(items, count, replace=False, shuffle=False))
         return same(task.function(task.take(columns, rows), share.options), take_rows(answer, rows))
@@ -219,7 +223,10 @@ class Upstreams(Upstream):
                     return ask(known)
             except UpstreamFailed as error:
                 asking = asker.get()
-                if error.code not in ELSEWHERE | {REFUSES} or (asking is not None and asking.left):
+                silent = error.code == SILENT and caller_waits.get() > time.monotonic()
+                if not (silent or error.code in ELSEWHERE | {REFUSES}) or (
+                    asking is not None and asking.left
+                ):
                     raise
                 failed = error
                 if error.code == REFUSES:

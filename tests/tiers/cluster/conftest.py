@@ -103,3 +103,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
 def pool(cluster: TestCluster) -> Pool:
     """Both nodes, with closed circuits and nothing known of their speed."""
     return cluster.all_of(Pool.connect(cluster.address), 2)
+
+
+@pytest.fixture
+def other(pool: Pool) -> str:
+    """The identity of the node that this process is not on."""
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    (found,) = [node.identity for node in pool.usable() if node.identity != here]
+    return found

@@ -28,10 +28,10 @@ def scheduled(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Any:
     sent: list[tuple[str, int]] = []
     run = pool.run
 
-    def watched(task: Any, parts: Any, options: Any) -> Any:
+    def watched(task: Any, parts: Any, options: Any, **more: Any) -> Any:
         kept = list(parts)
         sent.extend((task.name, task.items(part)) for part in kept)
-        return run(task, kept, options, recheck=1.0)
+        return run(task, kept, options, **(more | {"recheck": 1.0}))
 
     monkeypatch.setattr(pool, "run", watched)
     local = Scheduler(SchedulerSettings(strategy=Strategy.CPU_ONLY, remember=False))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from cluster_faults import SQUARES
+from cluster_faults import SHARE, SQUARES, computed, gathered, parts
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.cluster import checks
@@ -26,43 +26,9 @@ from supervm.tiers.cluster.task import Columns
 from supervm.tiers.compose import signature_checks
 from supervm.tiers.signature_files.rows import read_columns
 
-SHARE = 64
-"""Values of a share."""
-
-
-def parts(count: int, size: int = SHARE) -> Iterator[Columns]:
-    """Shares whose first value is their index × size."""
-    for index in range(count):
-        yield (np.arange(index * size, (index + 1) * size, dtype=np.int64),)
-
-
-def gathered(run: Any, count: int, size: int = SHARE) -> None:
-    """Take every answer of a run: each share once, and right."""
-    answers = list(run)
-    assert sorted(index for index, _ in answers) == list(range(count))
-    for index, (found,) in answers:
-        expected = np.arange(index * size, (index + 1) * size, dtype=np.int64) ** 2
-        assert found.tobytes() == expected.tobytes()
-
-
-def computed(log: Path) -> list[tuple[str, int]]:
-    """(node, index) of every share that was begun."""
-    lines = log.read_text().split("\n")[:-1]
-    return [(line.split()[0], int(line.split()[1]) // SHARE) for line in lines]
-
 
 def node_ids(pool: Pool) -> list[str]:
     return [node.identity for node in pool.usable()]
-
-
-@pytest.fixture
-def other(pool: Pool) -> str:
-    """The identity of the node that this process is not on."""
-    import ray
-
-    here = ray.get_runtime_context().get_node_id()
-    (found,) = [identity for identity in node_ids(pool) if identity != here]
-    return found
 
 
 def test_verdicts_are_those_of_one_machine(pool: Pool, mixed_items: list[Any]) -> None:

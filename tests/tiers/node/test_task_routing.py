@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -19,11 +21,13 @@ from supervm.kernels.errors import ArgumentError
 from supervm.tiers.cluster.splitting import merkle as split_merkle
 from supervm.tiers.cluster.splitting import msm as split_msm
 from supervm.tiers.cluster.splitting import ntt as split_ntt
+from supervm.tiers.cluster.splitting.parts import digest_of
 from supervm.tiers.cluster.tasks import TASKS
 from supervm.tiers.errors import SettingError
 from supervm.tiers.hardware import Hardware
-from supervm.tiers.node import upstream as upstream_module
+from supervm.tiers.node import task_desk, upstreams
 from supervm.tiers.node.account_cache import AccountCache
+from supervm.tiers.node.callers import asker, caller_waits
 from supervm.tiers.node.connecting import upstream_of
 from supervm.tiers.node.edge_service import EdgeService
 from supervm.tiers.node.errors import TaskRefused, UpstreamFailed
@@ -31,7 +35,7 @@ from supervm.tiers.node.server import NodeServer
 from supervm.tiers.node.task_desk import TaskDesk
 from supervm.tiers.node.task_messages import column_message, columns_of, options_of
 from supervm.tiers.node.tasks import TaskRouter
-from supervm.tiers.node.upstream import Upstream, caller_waits
+from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.node.upstreams import Upstreams
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.settings import Settings, load
@@ -48,7 +52,7 @@ class Counted(EdgeService):
         super().__init__(None, router, AccountCache(1 << 16, 1.0), desk=desk)  # type: ignore[arg-type]
         self.says, self.shares, self.held = 0, 0, 0
         self.before: Callable[[], None] = lambda: None
-        self.lie = False
+        self.lie, self.answer = False, pb.RunTaskReply()
 
     def get_status(self, request: pb.GetStatusRequest) -> pb.NodeStatus:
         return pb.NodeStatus(tier="L1", takes_tasks=self._desk.open, task_load=self.says)
@@ -57,6 +61,8 @@ class Counted(EdgeService):
         self.shares += 1
         self.held += any(held.columns for held in request.held)
         self.before()
+        if self.answer.columns:
+            return self.answer
         reply = super().run_task(request)
         if self.lie and not reply.lacks:
             columns = [column ^ 1 for column in columns_of(reply.columns, "columns")]
@@ -177,7 +183,7 @@ def test_a_caller_s_deadline_and_its_leaving_are_carried_on(
     entered, seen = threading.Event(), []
 
     def wait_for_the_end() -> None:
-        asking = upstream_module.asker.get()
+        asking = asker.get()
         assert asking is not None
         seen.append(caller_waits.get() - time.monotonic())
         entered.set()
@@ -218,7 +224,26 @@ def test_what_is_refused(nodes: Nodes) -> None:
         (pb.RunTaskRequest(task="ntt.rows", options="["), "argument 'options'"),
         (pb.RunTaskRequest(task="ntt.rows", options="[]"), "expected a JSON object"),
         (pb.RunTaskRequest(task="ntt.rows", columns=[pb.Column(dtype="O")]), "integers or truth"),
+        (pb.RunTaskRequest(task="ntt.rows", columns=[pb.Column(dtype="(2,3)u1")]), "integers or truth"),
         (pb.RunTaskRequest(task="ntt.rows", columns=[pb.Column(dtype="|u1", shape=[3])]), "0 bytes"),
+        (pb.RunTaskRequest(task="ntt.rows", columns=[pb.Column(dtype="|u1", data=b"1")]), "the shape ()"),
+        (
+            pb.RunTaskRequest(task="ntt.rows", columns=[pb.Column(dtype="<u8", shape=[0, 1 << 40, 4])]),
+            "the shape (0, ",
+        ),
+        (pb.RunTaskRequest(task="ntt.rows"), "columns or options that it cannot do: IndexError"),
+        (
+            pb.RunTaskRequest(task="ntt.rows", columns=[column_message(VALUES.reshape(64, 64, 4))]),
+            "KeyError: 'curve'",
+        ),
+        (
+            pb.RunTaskRequest(
+                task="verify.ed25519",
+                columns=[column_message(np.zeros((100, 32), np.uint8))] * 4,
+                options='{"speed": 9}',
+            ),
+            "TypeError",
+        ),
         (
             pb.RunTaskRequest(
                 task="ntt.rows",
@@ -235,6 +260,69 @@ def test_what_is_refused(nodes: Nodes) -> None:
         assert found in refused.value.details
     with pytest.raises(ArgumentError, match="cut it into smaller shares"):
         list(nodes.upstreams(server).run("ntt.rows", [(np.zeros((1 << 10, 1 << 10, 4), np.uint64),)], {}))
+
+
+def test_a_share_writes_nothing_where_it_is_done(nodes: Nodes, tmp_path: Path) -> None:
+    _, server = nodes.above()
+    victim = tmp_path / "authorized_keys"
+    names = json.dumps([["1", [str(victim)]]]).encode()
+    columns = (np.frombuffer(b"mine", np.uint8), np.array([0, 4]), np.frombuffer(names, np.uint8))
+    options = '{"files": {"held": "x"}, "codes": null, "block_hashes": null}'
+    request = pb.RunTaskRequest(
+        task="ethereum.replay", columns=[column_message(column) for column in columns], options=options
+    )
+    with Upstream(server.address) as upstream, pytest.raises(UpstreamFailed, match="a file of the name"):
+        upstream.call("RunTask", request)
+    assert not victim.exists()
+
+
+def test_a_wrong_share_is_its_caller_s_fault_alone(nodes: Nodes) -> None:
+    top, server = nodes.above()
+    edge, below = nodes.edge(server)
+    options = '{"curve": "bn254", "inverse": false, "order": "natural", "coset": "1"}'
+    wrong = pb.RunTaskRequest(task="ntt.rows", columns=[column_message(VALUES)], options=options)
+    with Upstream(below.address) as upstream:
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed, match="INVALID_ARGUMENT"):
+                upstream.call("RunTask", wrong)
+    assert (edge.shares, top.shares) == (2, 2)
+    assert transformed(nodes.upstreams(below))
+
+
+def test_a_silent_node_is_waited_for_only_so_long(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    (silent, one), (busy, other) = nodes.above(), nodes.above()
+    busy.says, freed = 10_000, threading.Event()
+    silent.before = lambda: freed.wait(30) and None
+    monkeypatch.setattr(upstreams, "TASK_SECONDS", 1.0)
+    try:
+        leaves = VALUES[:100, 0].copy().view(np.uint8).reshape(100, 8)
+        root = split_merkle.root(nodes.upstreams(one, other), leaves, "sha256")
+    finally:
+        freed.set()
+    assert root == merkle.root(leaves, "sha256")
+    assert (silent.shares, busy.shares) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "answer", [np.zeros(3, np.uint8), np.ones((1, 2, 4), np.uint64), np.zeros((2, 2, 4), np.uint64)]
+)
+def test_a_sum_that_is_no_point_is_a_wrong_answer(nodes: Nodes, answer: Any) -> None:
+    liar, server = nodes.above()
+    liar.answer.columns.append(column_message(answer))
+    points = np.repeat(curves.get("bn254").g1.generator[None], 3, 0)
+    with pytest.raises(UpstreamFailed, match="a wrong answer to msm"):
+        split_msm.Bases(nodes.upstreams(server), "bn254", points).msm(VALUES[:3])
+
+
+def test_what_is_held_for_callers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = TaskDesk(TaskRouter(L1, tuple(Work)), open_to_others=True)
+    monkeypatch.setattr(task_desk, "MOST_HELD_BYTES", 3 * task_desk.ENTRY_BYTES)
+    for size in range(1, 9):
+        column = np.zeros(size, np.uint8)
+        held = pb.HeldColumns(digest=digest_of((column,)), columns=[column_message(column)])
+        desk._take(pb.RunTaskRequest(held=[held, held]))
+    assert [columns[0].size for columns in desk._held.values()] == [7, 8]
+    assert desk._held_bytes == 2 * task_desk.ENTRY_BYTES + 15
 
 
 def test_several_upstreams_are_a_setting() -> None:

@@ -28,8 +28,9 @@ Made = TypeVar("Made")
 RECHECK = 0.01
 """Share of the items of an answer that another node computes again, unless it is told otherwise."""
 
-MOST_KEPT_BYTES = 4 << 30
-"""Of what a process keeps, counted by the columns that it was made of; the one that was not used longest goes first."""
+MOST_KEPT_BYTES, LEAST_KEPT_BYTES = 4 << 30, 1 << 20
+"""Of what a process keeps, counted by the columns that it was made of, and of each thing; the one that was not used longest
+goes first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,33 +85,17 @@ class OnPool:
     Args:
         pool: connected.
         recheck: share of the items of an answer that is computed again.
+        wanted: called now and then while shares are awaited; what it raises ends their run.
     """
 
-    def __init__(self, pool: Pool, recheck: float = RECHECK) -> None:
-        self._pool, self._recheck, self._lock = pool, recheck, threading.Lock()
+    def __init__(
+        self, pool: Pool, recheck: float = RECHECK, wanted: Callable[[], object] = lambda: None
+    ) -> None:
+        self._pool, self._recheck, self._wanted = pool, recheck, wanted
 
     def run(self, task: str, parts: Iterable[Columns], options: Options) -> Iterator[tuple[int, Columns]]:
-        """As `Runner.run`, one run at a time; what a node answered that is found to lie later is computed again at the end.
-        Errors as `Pool.run`."""
-        with self._lock:
-            yield from self._shares(task, parts, options)
-
-    def _shares(self, task: str, parts: Iterable[Columns], options: Options) -> Iterator[tuple[int, Columns]]:
-        given: dict[int, Columns] = {}
-
-        def seen() -> Iterator[Columns]:
-            for index, columns in enumerate(parts):
-                given[index] = columns
-                yield columns
-
-        going = self._pool.run(task, seen(), options, recheck=self._recheck)
-        yield from going
-        numbers = sorted(going.suspects)
-        while numbers:
-            going = self._pool.run(task, [given[index] for index in numbers], options, recheck=self._recheck)
-            for place, answer in going:
-                yield numbers[place], answer
-            numbers = [numbers[place] for place in sorted(going.suspects)]
+        """As `Runner.run`. Errors as `Pool.answers`."""
+        return self._pool.answers(task, parts, options, recheck=self._recheck, wanted=self._wanted)
 
     def hold(self, columns: Columns) -> Held:
         """As `Runner.hold`: in the object store, from where Ray brings them to each node that asks, once."""
@@ -170,7 +155,7 @@ def kept(held: Held, make: Callable[[Columns], Made], *name: str) -> Made:
     columns = held.source()
     found = make(columns)
     with _lock:
-        _kept[key] = found, size_of(columns)
+        _kept[key] = found, max(LEAST_KEPT_BYTES, size_of(columns))
         while len(_kept) > 1 and sum(size for _, size in _kept.values()) > MOST_KEPT_BYTES:
             _kept.popitem(last=False)
     return found
