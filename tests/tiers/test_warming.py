@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from supervm.engine.config import EngineConfig
 from supervm.engine.execution import host_crypto
 from supervm.tiers import inventory, warming
 from supervm.tiers.errors import CompilerEnded, exit_code
@@ -179,6 +180,28 @@ def test_what_host_functions_compute_with_is_warmed(backend: str) -> None:
     assert {"bls12_381.g1.map", "bls12_381.g2.map", "bls12_381.ntt"} <= chosen
     assert "bn254.ntt" not in chosen
     assert not any("poseidon" in name for name in chosen)
+
+
+def test_execution_warms_what_cuts_blocks_for_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of what a shard runs is an engine's, and of `EXECUTION` already."""
+    from supervm.engine.workloads import private_transfers
+    from supervm.engine.workloads import run as workloads
+    from supervm.tiers.shards import planning, shard_map
+
+    called: set[str] = set()
+
+    def counted(module: Any, name: str) -> None:
+        kernel = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: (called.add(name), kernel(*given))[1])
+
+    counted(shard_map, "owners_of")
+    for name in ("list_accesses", "close_over", "foreign_keys"):
+        counted(planning, name)
+    monkeypatch.setattr(workloads, "warm", lambda config: None)
+    monkeypatch.setattr(private_transfers, "benchmark_verifier", lambda backend: None)
+    monkeypatch.setattr(host_crypto, "compile_host_functions", lambda: None)
+    warming.warm_task(EXECUTION, "cpu", EngineConfig())
+    assert called == {"owners_of", "list_accesses", "close_over", "foreign_keys"}
 
 
 @contextmanager
