@@ -55,7 +55,7 @@ class Cluster:
         faults: Callable[[str], bool] = lambda step: False,
         lost: Callable[[str], str] = lambda call: "",
     ) -> None:
-        self.folder, self.map, self._faults, self.lost = folder, shard_map, faults, lost
+        self.folder, self.map, self.faults, self.lost = folder, shard_map, faults, lost
         self._lives = [0] * len(shard_map)
         self.kills: list[str] = []
         self.shards: list[Participant | None] = [None] * len(shard_map)
@@ -65,9 +65,8 @@ class Cluster:
     def revive(self) -> Coordinator:
         """Begin again whatever is dead; the coordinator may die of that."""
         while True:
-            for number, shard in enumerate(self.shards):
-                if shard is None:
-                    self.shards[number] = self._opened(number)
+            for number in range(len(self.map)):
+                self.revived_shard(number)
             if self.coordinator is not None:
                 return self.coordinator
             try:
@@ -93,8 +92,33 @@ class Cluster:
             except ShardUnavailable:
                 continue
             except Killed:
-                coordinator.close()
-                self.coordinator = None
+                self.stop_coordinator()
+
+    def copy(self, number: int, folder: Path) -> None:
+        """Copy what the directory of a shard holds at this moment."""
+        shutil.copytree(self._path(number), folder)
+
+    def restore(self, number: int, folder: Path) -> None:
+        """The process of a shard ends, and what comes back has this copy of its directory."""
+        dead = self.shards[number]
+        assert dead is not None
+        dead.close()
+        shutil.rmtree(self._path(number))
+        shutil.copytree(folder, self._path(number))
+        self.shards[number] = self._opened(number)
+
+    def revived_shard(self, number: int) -> Participant:
+        """A shard, begun again if it is dead."""
+        shard = self.shards[number]
+        if shard is None:
+            shard = self.shards[number] = self._opened(number)
+        return shard
+
+    def stop_coordinator(self) -> None:
+        """The coordinator's process ends."""
+        if self.coordinator is not None:
+            self.coordinator.close()
+            self.coordinator = None
 
     def kill(self, number: int) -> None:
         """The process of a shard ends: what comes back is what its directory holds at this moment."""
@@ -119,8 +143,7 @@ class Cluster:
 
     def close(self) -> None:
         """End everything."""
-        if self.coordinator is not None:
-            self.coordinator.close()
+        self.stop_coordinator()
         for shard in self.shards:
             if shard is not None:
                 shard.close()
@@ -154,7 +177,7 @@ class Cluster:
         )
 
     def _maybe_killed(self, step: str) -> None:
-        if self._faults(step):
+        if self.faults(step):
             self.kills.append(step)
             raise Killed(step)
 

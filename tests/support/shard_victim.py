@@ -21,7 +21,7 @@ import shard_runs
 from supervm.engine.workloads import read_workload
 from supervm.kernels.threads import set_threads
 from supervm.tiers.shards.coordinator import Coordinator
-from supervm.tiers.shards.errors import ShardUnavailable
+from supervm.tiers.shards.errors import ShardUnavailable, VersionGone, VoteRefused
 from supervm.tiers.shards.genesis import place_genesis
 from supervm.tiers.shards.links import GrpcLink
 from supervm.tiers.shards.participant import Participant
@@ -56,7 +56,7 @@ def run(map_file: str, log: str, workload: str) -> None:
             for block in coordinator.run(rest):
                 say(f"block {block.height}")
         say("done")
-    except ShardUnavailable as error:
+    except (ShardUnavailable, VersionGone, VoteRefused) as error:
         say(f"stopped {error}")
 
 

@@ -10,9 +10,9 @@ in between opens the log again: what it says is told, and every other vote is ov
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -22,7 +22,6 @@ import numpy as np
 
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
-from supervm.engine.blocks.receipts import Receipts
 from supervm.engine.config import FEE_COLLECTOR
 from supervm.engine.state.keys import ACCOUNT, CODE
 from supervm.engine.transactions.batch import TransactionBatch
@@ -31,19 +30,19 @@ from supervm.kernels.errors import ArgumentError
 from supervm.tiers.service.v1 import shard_pb2 as pb
 from supervm.tiers.shards.errors import (
     CoordinatorLogDamaged,
+    ShardError,
     ShardUnavailable,
-    UndeclaredAccess,
     VersionGone,
-    VoteMissing,
-    VoteRefused,
+    WrongShard,
 )
-from supervm.tiers.shards.links import Link
+from supervm.tiers.shards.links import Link, Links
 from supervm.tiers.shards.messages import NO_ENTRIES, Entries, entries_of, strings_of
 from supervm.tiers.shards.participant import AMOUNT_BYTES, Step
 from supervm.tiers.shards.planning import Plan, Planner
-from supervm.tiers.shards.receipts import joined_receipts
+from supervm.tiers.shards.receipts import ShardedBlock
 from supervm.tiers.shards.records import DecisionLog
 from supervm.tiers.shards.shard_map import ShardMap
+from supervm.tiers.shards.votes import Votes, checked
 
 PREPARE_SECONDS = 60.0
 """For an answer, and for a vote: after it the block is given up."""
@@ -55,31 +54,6 @@ RETRY_SECONDS = 0.05
 
 EPOCH_BITS = 32
 """Attempts are counted below the number of the log's beginning."""
-
-
-@dataclass(frozen=True)
-class ShardedBlock:
-    """A block that is part of the state of all shards.
-
-    Args:
-        height, timestamp: of the block.
-        receipts: of its transactions, in block order; the paths are those of execution one by one.
-        roots: of every shard's state.
-        fees: gas used × gas price of all.
-        transactions, cross: how many there were, and how many touch more than one shard.
-        executed: transactions that each shard executed.
-        seconds: by stage.
-    """
-
-    height: int
-    timestamp: int
-    receipts: Receipts
-    roots: tuple[bytes, ...]
-    fees: int
-    transactions: int
-    cross: int
-    executed: tuple[int, ...]
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Coordinator:
@@ -111,12 +85,12 @@ class Coordinator:
     ) -> None:
         if len(links) != len(shard_map):
             raise ArgumentError("links", str(len(links)), f"{len(shard_map)}, one for each shard")
-        self.map, self._links, self._step = shard_map, list(links), step
+        self.map, self._links, self._step = shard_map, Links(links), step
         self._seconds, self._patience = prepare_seconds, commit_seconds
         self._collector = shard_map.owner(bytes([ACCOUNT]) + fee_collector)
         self._planner = Planner(shard_map)
         self._log = DecisionLog(log, shard_map.digest)
-        self._attempts = 0
+        self._attempt = self._log.epoch << EPOCH_BITS
         self._roots: tuple[bytes, ...] = ()  # empty while nobody knows where all shards stand
         self.height, self.timestamp = 0, 0
         try:
@@ -136,12 +110,11 @@ class Coordinator:
     def close(self) -> None:
         """Let go of the log and of the links. A second call does nothing."""
         self._log.close()
-        for link in self._links:
-            link.close()
+        self._links.close()
 
     @property
     def roots(self) -> tuple[bytes, ...]:
-        """Of every shard's state after the last block."""
+        """Of every shard's state after the last block; none after a block that failed, until the next call."""
         return self._roots
 
     # ---------------------------------------------------------------------------------------------- blocks
@@ -155,7 +128,8 @@ class Coordinator:
 
         Raises:
             MalformedBatch, UndeclaredAccess: the block cannot be executed; nothing was done.
-            VoteRefused: a shard votes no; nothing was done.
+            VoteRefused, ShardsDisagree: a shard votes no, or finds something else than another; nothing was done.
+            VersionGone: a shard has ended and come back behind the others; nothing was done: send the block again.
             ShardUnavailable: a shard does not answer; the error says whether the block is decided.
             CoordinatorLogDamaged: the decision could not be kept; open the log again to know whether it was made.
         """
@@ -205,6 +179,7 @@ class Coordinator:
 
         Raises:
             ShardUnavailable: a shard does not answer.
+            VersionGone: a shard has ended and come back behind the others; ask again.
         """
         self._ready()
         owners = self.map.owners(keys.ragged)
@@ -213,6 +188,13 @@ class Coordinator:
         places = np.empty(len(keys), np.int64)
         places[np.concatenate(rows)] = np.arange(len(keys))
         return values.take(places)
+
+    def supply(self) -> int:
+        """The sum of all balances after the last block. Errors as `read`."""
+        self._ready()
+        asked = pb.VersionRequest(version=self.height, map_digest=self.map.digest, supply=True)
+        replies = self._versions([asked] * len(self._links))
+        return sum(int.from_bytes(reply.supply) for reply in replies)
 
     # ---------------------------------------------------------------------------------------------- two phases
 
@@ -236,13 +218,13 @@ class Coordinator:
             requests.append(request)
         seconds["read"] = perf_counter() - began
         votes = self._decide(requests, stamp, seconds, plan)
-        receipts = joined_receipts([Receipts.from_bytes(vote.receipts) for vote in votes], plan.home)
+        assert votes.receipts is not None
         return ShardedBlock(
             self.height,
             stamp,
-            receipts,
+            votes.receipts,
             self._roots,
-            _fees(votes),
+            votes.fees,
             plan.transactions,
             plan.cross,
             tuple(len(part.rows) for part in plan.parts),
@@ -251,7 +233,12 @@ class Coordinator:
 
     def _request(self, timestamp: int) -> pb.PrepareRequest:
         self._ready()
-        return pb.PrepareRequest(height=self.height + 1, timestamp=timestamp, map_digest=self.map.digest)
+        return pb.PrepareRequest(
+            height=self.height + 1,
+            timestamp=timestamp,
+            map_digest=self.map.digest,
+            coordinator=self._log.identity,
+        )
 
     def _read(self, wanted: tuple[Messages, ...]) -> list[Entries]:
         """What shards say that these keys of theirs hold at the last version."""
@@ -262,7 +249,7 @@ class Coordinator:
             for keys in wanted
         ]
         found = []
-        for keys, reply in zip(wanted, self._all("Version", requests), strict=True):
+        for keys, reply in zip(wanted, self._versions(requests), strict=True):
             if reply is None:
                 found.append(NO_ENTRIES)
                 continue
@@ -270,32 +257,37 @@ class Coordinator:
             found.append(entries)
         return found
 
+    def _versions(self, requests: Sequence[pb.VersionRequest | None]) -> list[Any]:
+        """What shards answer about the last version."""
+        try:
+            return self._links.all("Version", requests, self._seconds)
+        except VersionGone:
+            self._roots = ()  # a shard has come back behind it: it is told again what was decided
+            raise
+
     def _decide(
         self,
         requests: list[pb.PrepareRequest],
         timestamp: int,
         seconds: dict[str, float],
         plan: Plan | None = None,
-    ) -> list[pb.Vote]:
+    ) -> Votes:
         """Have all shards vote, decide, and tell them."""
-        attempt = self._next_attempt()
-        height = self.height + 1
+        self._attempt += 1
+        attempt, height = self._attempt, self.height + 1
         for request, root in zip(requests, self._roots, strict=True):
             request.attempt, request.base_root = attempt, root
         began = perf_counter()
         self._step("prepare")
         try:
-            votes = self._all("Prepare", requests)
-            self._check(votes, plan)
+            votes = checked(self._links.all("Prepare", requests, self._seconds), plan, self._links)
         except BaseException:
             self._give_up(attempt, height)
             raise
         voted = perf_counter()
         self._step("decide")
-        fees = _fees(votes)
-        decision = pb.LogRecord(
-            height=height, attempt=attempt, timestamp=timestamp, fees=fees.to_bytes(AMOUNT_BYTES)
-        )
+        fees = votes.fees.to_bytes(AMOUNT_BYTES)
+        decision = pb.LogRecord(height=height, attempt=attempt, timestamp=timestamp, fees=fees)
         # From here on nobody knows whether it is decided, until the log says so.
         self._roots = ()
         self._log.decide(decision)
@@ -308,22 +300,19 @@ class Coordinator:
         seconds |= {"prepare": voted - began, "decide": decided - voted, "commit": ended - decided}
         return votes
 
-    def _check(self, votes: list[pb.Vote], plan: Plan | None) -> None:
-        for shard, vote in enumerate(votes):
-            if vote.refusal == pb.REFUSAL_UNDECLARED and plan is not None:
-                row = int(plan.parts[shard].rows[vote.row])
-                raise UndeclaredAccess(row, vote.reason.removeprefix("it "))
-            if not vote.yes:
-                raise VoteRefused(shard, pb.Refusal.Name(vote.refusal), vote.reason)
-
     def _give_up(self, attempt: int, height: int) -> None:
         """The attempt is over: shards that can be told forget it at once, others when they hear of a later one."""
-        request = pb.AbortRequest(attempt=attempt, height=height, map_digest=self.map.digest)
-        for reply in [link.call("Abort", request, self._seconds) for link in self._links]:
-            try:
+        self._roots = ()  # a vote of no may be that of a shard that stands elsewhere: look before the next block
+        request = self._abort(attempt, height)
+        calls = [self._links.begin(shard, "Abort", request, self._seconds) for shard in range(len(self.map))]
+        for reply in calls:
+            with suppress(ShardError):
                 reply()
-            except (ShardUnavailable, VoteMissing):
-                self._roots = ()  # look where everybody stands before the next block
+
+    def _abort(self, attempt: int, height: int) -> pb.AbortRequest:
+        return pb.AbortRequest(
+            attempt=attempt, height=height, map_digest=self.map.digest, coordinator=self._log.identity
+        )
 
     def _tell(self, decision: pb.LogRecord) -> tuple[bytes, ...]:
         """Tell every shard that a block is committed, until it is; their roots."""
@@ -332,15 +321,16 @@ class Coordinator:
         while len(roots) < len(self._links):
             left = [shard for shard in range(len(self._links)) if shard not in roots]
             replies = [
-                self._links[shard].call("Commit", self._commit(decision, shard), self._seconds)
+                self._links.begin(shard, "Commit", self._commit(decision, shard), self._seconds)
                 for shard in left
             ]
             problem: ShardUnavailable | None = None
             for shard, reply in zip(left, replies, strict=True):
                 try:
                     roots[shard] = reply().root
-                except ShardUnavailable as error:
-                    problem = ShardUnavailable(shard, self._links[shard].address, error.problem, decided=True)
+                except ShardError as error:
+                    words = error.problem if isinstance(error, ShardUnavailable) else str(error)
+                    problem = ShardUnavailable(shard, self._links.address(shard), words, decided=True)
             if problem is not None:
                 if time.monotonic() >= until:
                     raise problem
@@ -353,6 +343,7 @@ class Coordinator:
             height=decision.height,
             fees=decision.fees if shard == self._collector else b"",
             map_digest=self.map.digest,
+            coordinator=self._log.identity,
         )
 
     # ---------------------------------------------------------------------------------------------- where all stand
@@ -362,69 +353,49 @@ class Coordinator:
             self._settle()
 
     def _settle(self) -> None:
-        """Bring every shard to the last decided block, and end every other vote."""
-        request = pb.VersionRequest(map_digest=self.map.digest)
-        replies = self._all("Version", [request] * len(self._links))
+        """Bring every shard to the last decided block, and end every other vote. Nothing is done unless all can be."""
+        self._log.check()
+        requests = [pb.VersionRequest(map_digest=self.map.digest)] * len(self._links)
+        replies = self._links.all("Version", requests, self._seconds)
         height = self._log.height
         for shard, reply in enumerate(replies):
+            self._check(shard, reply, height)
+        for shard, reply in enumerate(replies):
             self._bring(shard, reply, height)
-        replies = self._all("Version", [request] * len(self._links))
+        replies = self._links.all("Version", requests, self._seconds)
         if any(reply.version != height for reply in replies):
-            raise VersionGone(
-                f"shards stand at {[reply.version for reply in replies]}, not all at block {height}"
-            )
+            found = [reply.version for reply in replies]
+            raise VersionGone(f"shards stand at {found}, not all at block {height}")
         self.height = height
         self.timestamp = max(reply.timestamp for reply in replies)
+        # Also a log that was restored from a copy counts on behind what was done since.
+        self._attempt = max(self._attempt, *(reply.attempt for reply in replies))
         self._roots = tuple(reply.root for reply in replies)
 
-    def _bring(self, shard: int, reply: pb.VersionReply, height: int) -> None:
+    def _check(self, shard: int, reply: pb.VersionReply, height: int) -> None:
+        """A shard is the one that the map means, and stands where this log can have brought it."""
+        if reply.shard != shard:
+            raise WrongShard(
+                f"shard {reply.shard} answers at {self._links.address(shard)}, not shard {shard}"
+            )
+        problem = ""
         if reply.version > height:
-            found = f"it ends at block {height}, and shard {shard} is at block {reply.version}"
-            raise CoordinatorLogDamaged(self._log.path, found)
+            problem = f"it ends at block {height}, and shard {shard} is at block {reply.version}"
+        elif any(missing not in self._log.decisions for missing in range(reply.version + 1, height + 1)):
+            problem = f"it ends at block {height}, and shard {shard} is only at block {reply.version}"
+        elif reply.coordinator not in (b"", self._log.identity):
+            problem = f"shard {shard} has blocks of another log"
+        if problem:
+            raise CoordinatorLogDamaged(self._log.path, problem)
+
+    def _bring(self, shard: int, reply: pb.VersionReply, height: int) -> None:
         for missing in range(reply.version + 1, height + 1):
-            decision = self._log.decisions.get(missing)
-            if decision is None:
-                found = f"it ends at block {height}, and shard {shard} is only at block {reply.version}"
-                raise CoordinatorLogDamaged(self._log.path, found)
-            self._one(shard, "Commit", self._commit(decision, shard))
+            self._links.begin(
+                shard, "Commit", self._commit(self._log.decisions[missing], shard), self._seconds
+            )()
         for voted in reply.voted:
             if voted.height > height:
-                over = pb.AbortRequest(attempt=voted.attempt, height=voted.height, map_digest=self.map.digest)
-                self._one(shard, "Abort", over)
-
-    def _next_attempt(self) -> int:
-        self._attempts += 1
-        return self._log.epoch << EPOCH_BITS | self._attempts
-
-    def _one(self, shard: int, name: str, request: Any) -> Any:
-        return self._named(shard, self._links[shard].call(name, request, self._seconds))
-
-    def _all(self, name: str, requests: Sequence[Any]) -> list[Any]:
-        """Ask all shards at once; None where there is no request. All answers are waited for, whatever they are."""
-        calls = [
-            None if request is None else link.call(name, request, self._seconds)
-            for link, request in zip(self._links, requests, strict=True)
-        ]
-        replies: list[Any] = []
-        problem: Exception | None = None
-        for shard, call in enumerate(calls):
-            try:
-                replies.append(None if call is None else self._named(shard, call))
-            except Exception as error:
-                problem = problem or error
-        if problem is not None:
-            raise problem
-        return replies
-
-    def _named(self, shard: int, reply: Callable[[], Any]) -> Any:
-        try:
-            return reply()
-        except ShardUnavailable as error:
-            raise ShardUnavailable(shard, self._links[shard].address, error.problem) from None
-
-
-def _fees(votes: list[pb.Vote]) -> int:
-    return sum(int.from_bytes(vote.fees) for vote in votes)
+                self._links.begin(shard, "Abort", self._abort(voted.attempt, voted.height), self._seconds)()
 
 
 def _code_rows(keys: Messages) -> Numbers:

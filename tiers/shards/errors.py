@@ -9,8 +9,9 @@ SupervmError
     ├── VersionGone (LookupError)       a version that is not kept any more, or not there yet → 2
     ├── ShardUnavailable                a shard that does not answer, or not in time → 3
     ├── VoteRefused                     a shard votes no: the block is over, nothing of it is done → 3
+    ├── ShardsDisagree                  two shards execute a transaction, and it does not do the same → 3
     ├── VoteMissing                     a shard is told to commit what it has not voted for → 3
-    ├── VoteDamaged                     what a shard keeps of a vote cannot be read → 3
+    ├── VoteDamaged                     what a shard keeps of a vote cannot be read or written → 3
     └── CoordinatorLogDamaged           the log of decisions is damaged, or of other shards → 3
 """
 
@@ -107,39 +108,56 @@ class VoteRefused(ShardError):
         return type(self), (self.shard, self.refusal, self.reason)
 
 
+class ShardsDisagree(ShardError):
+    """Two shards execute a transaction, and it does not do the same on both.
+
+    Args:
+        row: of the transaction in its block.
+        home, other: numbers of the shards; `home` has its sender.
+        found: what each says, in words.
+    """
+
+    def __init__(self, row: int, home: int, other: int, found: tuple[str, str]) -> None:
+        super().__init__(
+            f"transaction {row}: shard {home} says {found[0]}, shard {other} {found[1]}; the block was not executed, on any "
+            "shard: give both the same rules (signatures, keys of circuits), and check their memory and disks"
+        )
+        self.row, self.home, self.other, self.found = row, home, other, found
+
+    def __reduce__(self) -> tuple[type[ShardsDisagree], tuple[int, int, int, tuple[str, str]]]:
+        return type(self), (self.row, self.home, self.other, self.found)
+
+
 class VoteMissing(ShardError):
     """A shard is told to commit a block, or to give one up, that it cannot."""
 
 
-class VoteDamaged(ShardError):
-    """What a shard keeps of its votes cannot be read.
+class _FileError(ShardError):
+    """A file that the protocol needs cannot be used.
 
     Args:
         path: the file.
         problem: in words.
+        remedy: what the operator can do; empty for what is said without.
     """
 
-    def __init__(self, path: Path | str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}; restore the shard's directory from a copy")
-        self.path, self.problem = str(path), problem
+    usual = ""
 
-    def __reduce__(self) -> tuple[type[VoteDamaged], tuple[str, str]]:
-        return type(self), (self.path, self.problem)
+    def __init__(self, path: Path | str, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{path}: {problem}; {remedy or self.usual}")
+        self.path, self.problem, self.remedy = str(path), problem, remedy
+
+    def __reduce__(self) -> tuple[type[_FileError], tuple[str, str, str]]:
+        return type(self), (self.path, self.problem, self.remedy)
 
 
-class CoordinatorLogDamaged(ShardError):
-    """The log of decisions is damaged, in use, or not that of these shards.
+class VoteDamaged(_FileError):
+    """What a shard keeps of its votes cannot be read, or not be written."""
 
-    Args:
-        path: the file.
-        problem: in words.
-    """
+    usual = "restore the shard's directory from a copy"
 
-    def __init__(self, path: Path | str, problem: str) -> None:
-        super().__init__(
-            f"{path}: {problem}; nothing was done: restore the log that these shards were run with"
-        )
-        self.path, self.problem = str(path), problem
 
-    def __reduce__(self) -> tuple[type[CoordinatorLogDamaged], tuple[str, str]]:
-        return type(self), (self.path, self.problem)
+class CoordinatorLogDamaged(_FileError):
+    """The log of decisions is damaged, in use, not to be written, or not that of these shards."""
+
+    usual = "nothing was done: restore the log that these shards were run with"

@@ -66,10 +66,13 @@ def credit(coordinator: Coordinator, addresses: Bytes, balances: Bytes) -> None:
         balances: uint8 (k, 32), big-endian.
 
     Raises:
-        ArgumentError: an address that comes twice, or a balance beyond 2^256 − 1.
+        ArgumentError: an address that comes twice, or more than 2^256 − 1 in all, which no sum of balances may pass.
     """
     if len(np.unique(addresses, axis=0)) != len(addresses):
         raise ArgumentError("addresses", "an address that comes twice", "each address once")
+    total = coordinator.supply() + rules.total(balances)
+    if total >= 1 << 256:
+        raise ArgumentError("balances", f"{total} in all", "at most 2^256 − 1")
     keys = Messages.of(account_keys(addresses))
     before = coordinator.read(keys)
     accounts = np.zeros((len(keys), rules.ACCOUNT_BYTES), np.uint8)
@@ -85,8 +88,6 @@ def _sums(one: Bytes, other: Bytes) -> Bytes:
     words += np.ascontiguousarray(other).view(">u4").astype(np.uint64)
     for place in range(words.shape[1] - 1, 0, -1):
         words[:, place - 1] += words[:, place] >> np.uint64(32)
-    if (words[:, 0] >> np.uint64(32)).any():
-        raise ArgumentError("balances", "a balance of 2^256 or more", "at most 2^256 − 1")
     return (words & np.uint64(0xFFFFFFFF)).astype(">u4").view(np.uint8)
 
 

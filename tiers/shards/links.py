@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -120,3 +120,59 @@ class GrpcLink:
     def close(self) -> None:
         """See `Link`."""
         self._channel.close()
+
+
+class Links:
+    """The links to all shards of a map, in its order.
+
+    Args:
+        links: one for each shard.
+    """
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._links = list(links)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def address(self, shard: int) -> str:
+        """Where a shard is asked."""
+        return self._links[shard].address
+
+    def begin(self, shard: int, name: str, request: Any, seconds: float) -> Callable[[], Any]:
+        """As `Link.call`; a shard that does not answer is named by its number."""
+        reply = self._links[shard].call(name, request, seconds)
+
+        def named() -> Any:
+            try:
+                return reply()
+            except ShardUnavailable as error:
+                raise ShardUnavailable(shard, self.address(shard), error.problem) from None
+
+        return named
+
+    def all(self, name: str, requests: Sequence[Any], seconds: float) -> list[Any]:
+        """Ask all shards at once; None where there is no request. All answers are waited for, whatever they are.
+
+        Raises:
+            ShardUnavailable, VersionGone, VoteMissing, WrongShard: of the first shard that answers so.
+        """
+        calls = [
+            None if request is None else self.begin(shard, name, request, seconds)
+            for shard, request in enumerate(requests)
+        ]
+        replies: list[Any] = []
+        problem: Exception | None = None
+        for call in calls:
+            try:
+                replies.append(None if call is None else call())
+            except Exception as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
+        return replies
+
+    def close(self) -> None:
+        """End the connections."""
+        for link in self._links:
+            link.close()

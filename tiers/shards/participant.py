@@ -10,9 +10,11 @@ Before its vote a shard may give up at any time; after it, it waits to be told. 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -20,12 +22,13 @@ from time import perf_counter
 import numpy as np
 
 from supervm.engine.config import EngineConfig
+from supervm.engine.state import genesis
 from supervm.engine.state.state import Position
 from supervm.engine.transactions.encoding import decode
 from supervm.kernels.array_types import Numbers
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.service.v1 import shard_pb2 as pb
-from supervm.tiers.shards.errors import UndeclaredAccess, VersionGone, VoteMissing, WrongShard
+from supervm.tiers.shards.errors import ShardError, UndeclaredAccess, VersionGone, VoteMissing, WrongShard
 from supervm.tiers.shards.messages import Entries, entries_of, flags_of, messages_of, strings_of
 from supervm.tiers.shards.meters import NO_METERS, ShardMeters
 from supervm.tiers.shards.records import VoteFiles
@@ -63,6 +66,7 @@ class Participant:
 
     Raises:
         StorageUnavailable, StorageCorrupt, StorageFailed, VoteDamaged: the directory cannot be used.
+        WrongShard: it is another shard's.
     """
 
     def __init__(
@@ -81,6 +85,8 @@ class Participant:
         self.engine = ShardEngine(number, shard_map, state, config or EngineConfig())
         self._votes: VoteFiles | None = None
         self._attempt = 0
+        self._coordinator = b""  # the log whose blocks the shard has; empty before the first vote
+        self._closed = False
         self._voted: dict[int, _Voted] = {}
         self._kept: OrderedDict[int, Position] = OrderedDict()
         try:
@@ -89,6 +95,7 @@ class Participant:
                 self._votes = VoteFiles(folder)
                 for record in self._votes.read():
                     self._attempt = max(self._attempt, record.attempt)
+                    self._coordinator = record.coordinator
                     if record.height > self.engine.height:
                         self._stand(record)
         except BaseException:
@@ -96,10 +103,12 @@ class Participant:
             raise
 
     def close(self) -> None:
-        """Write what waits, and let go of the directory."""
-        self.engine.close()
-        if self._votes is not None:
-            self._votes.close()
+        """Let the call at work end, write what waits, and let go of the directory."""
+        with self._lock:
+            self._closed = True
+            self.engine.close()
+            if self._votes is not None:
+                self._votes.close()
 
     # ---------------------------------------------------------------------------------------------- calls
 
@@ -110,6 +119,7 @@ class Participant:
             WrongShard: a key, or the map, is not this shard's.
             VersionGone: the version is not kept, or not there yet.
             ArgumentError: keys that are no column.
+            ShardError: the shard is closed; so of all calls.
         """
         self._check_map(request.map_digest)
         keys = messages_of("keys", request.keys)
@@ -118,7 +128,7 @@ class Participant:
             raise WrongShard(
                 f"key {keys[row].hex()} is not shard {self.number}'s: ask shard {self.map.owner(keys[row])}"
             )
-        with self._lock:
+        with self._turn():
             height = request.version if request.HasField("version") else self.engine.height
             position = self._kept.get(height)
             if position is None:
@@ -140,6 +150,10 @@ class Participant:
                     pb.Voted(height=height, attempt=each.record.attempt)
                     for height, each in sorted(self._voted.items())
                 ],
+                shard=self.number,
+                attempt=self._attempt,
+                coordinator=self._coordinator,
+                supply=self._supply() if request.supply else b"",
             )
 
     def prepare(self, request: pb.PrepareRequest, late: Callable[[], bool] = lambda: False) -> pb.Vote:
@@ -150,13 +164,16 @@ class Participant:
             late: whether the caller's time is over, asked before the vote is kept.
 
         Raises:
-            WrongShard: the map is another one.
-            ArgumentError, MalformedBatch: columns that are none, transactions that are no encodings.
+            WrongShard: the map or the coordinator is another one, or a key that the state is given another shard's.
+            ArgumentError, MalformedBatch: columns that are none, transactions that are no encodings, entries that the state
+                cannot have.
+            ContractRejected: code that breaks a rule.
             StorageFailed, VoteDamaged: the disk takes no more; there is no vote.
         """
         self._check_map(request.map_digest)
         began = perf_counter()
-        with self._lock:
+        with self._turn():
+            self._check_coordinator(request.coordinator)
             vote = self._prepare(request, late)
         self._meters.prepared(vote.yes, perf_counter() - began)
         return vote
@@ -165,12 +182,13 @@ class Participant:
         """Make a block that the shard voted for its state.
 
         Raises:
-            WrongShard: the map is another one.
+            WrongShard: the map or the coordinator is another one.
             VoteMissing: the shard has not voted for it.
             StorageFailed: the disk takes no more; the shard's state and its vote are what they were.
         """
         self._check_map(request.map_digest)
-        with self._lock:
+        with self._turn():
+            self._check_coordinator(request.coordinator)
             if request.height > self.engine.height:
                 self._commit(request)
             position = self._kept.get(request.height)
@@ -180,11 +198,12 @@ class Participant:
         """Forget the vote of an attempt, and of those before it.
 
         Raises:
-            WrongShard: the map is another one.
+            WrongShard: the map or the coordinator is another one.
             VoteMissing: the block is committed.
         """
         self._check_map(request.map_digest)
-        with self._lock:
+        with self._turn():
+            self._check_coordinator(request.coordinator)
             if request.height <= self.engine.height:
                 raise VoteMissing(f"shard {self.number} has committed block {request.height}")
             self._attempt = max(self._attempt, request.attempt + 1)
@@ -193,6 +212,8 @@ class Participant:
                 self._step("abort")
                 del self._voted[request.height]
                 self._meters.aborted()
+            if not self.engine.height and not self._voted:
+                self._coordinator = b""  # nothing is anybody's yet
         return pb.AbortReply()
 
     # ---------------------------------------------------------------------------------------------- inside
@@ -201,9 +222,30 @@ class Participant:
         if digest != self.map.digest:
             raise WrongShard(f"shard {self.number} goes by map {self.map.digest.hex()}, not {digest.hex()}")
 
+    def _check_coordinator(self, identity: bytes) -> None:
+        """Two coordinators that know nothing of each other would end each other's votes."""
+        if self._coordinator and identity != self._coordinator:
+            raise WrongShard(
+                f"shard {self.number} has blocks of the log {self._coordinator.hex()}, not {identity.hex() or 'none'}"
+            )
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One call after the other, until the shard is closed."""
+        with self._lock:
+            if self._closed:
+                raise ShardError(f"shard {self.number} is closed")
+            yield
+
+    def _supply(self) -> bytes:
+        return genesis.supply(self.engine.state).to_bytes(AMOUNT_BYTES)
+
     def _prepare(self, request: pb.PrepareRequest, late: Callable[[], bool]) -> pb.Vote:
+        digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
         voted = self._voted.get(request.height)
         if voted is not None and voted.record.attempt == request.attempt:
+            if voted.record.request != digest:
+                return _no(pb.REFUSAL_STALE, f"attempt {request.attempt} was with another part of the block")
             return voted.record.vote
         position = self.engine.state.position
         if request.attempt < self._attempt or request.height <= position.height:
@@ -221,6 +263,7 @@ class Participant:
         self._step("execute")
         try:
             record = self._executed(request)
+            record.coordinator, record.request = request.coordinator, digest
         except UndeclaredAccess as error:
             vote = _no(pb.REFUSAL_UNDECLARED, f"it {error.what}")
             vote.row = error.row
@@ -257,10 +300,15 @@ class Participant:
             writes = outcome.writes
             self._meters.refused_proofs(outcome.refused_proofs)
             vote = pb.Vote(
-                yes=True, fees=outcome.fees.to_bytes(AMOUNT_BYTES), receipts=outcome.receipts.to_bytes()
+                yes=True,
+                fees=outcome.fees.to_bytes(AMOUNT_BYTES),
+                receipts=outcome.receipts.to_bytes(),
+                reasons=outcome.reasons.tobytes(),
+                gas=outcome.gas.tobytes(),
             )
         else:
             writes, codes = entries_of("entry", request.entry_keys, request.entry_values), request.codes
+            self.engine.check(writes, codes)
             vote = pb.Vote(yes=True, fees=bytes(AMOUNT_BYTES))
         return pb.VoteRecord(
             attempt=request.attempt,
@@ -278,6 +326,7 @@ class Participant:
         writes = entries_of("vote", record.keys, record.values, record.present)
         locked = np.sort(self.engine.state.store.intern(writes.keys.ragged))
         self._voted[record.height] = _Voted(record, writes, locked)
+        self._coordinator = record.coordinator
 
     def _commit(self, request: pb.CommitRequest) -> None:
         voted = self._voted.get(request.height)

@@ -11,7 +11,7 @@ import numpy as np
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
 from supervm.tiers.service.v1 import shard_pb2 as pb
-from supervm.tiers.shards.links import Link
+from supervm.tiers.shards.links import Link, Links
 from supervm.tiers.shards.messages import Entries, entries_of, strings_of
 from supervm.tiers.shards.shard_map import ShardMap
 
@@ -40,7 +40,7 @@ class SnapshotReader:
     """
 
     def __init__(self, shard_map: ShardMap, links: Sequence[Link]) -> None:
-        self._map, self._links = shard_map, links
+        self._map, self._links = shard_map, Links(links)
 
     def snapshot(self) -> Snapshot:
         """The last version that every shard has. It is kept for as many blocks as shards keep versions.
@@ -78,8 +78,4 @@ class SnapshotReader:
         return Entries.joined(found).take(places)
 
     def _all(self, requests: Sequence[pb.VersionRequest]) -> list[pb.VersionReply]:
-        calls = [
-            link.call("Version", request, READ_SECONDS)
-            for link, request in zip(self._links, requests, strict=True)
-        ]
-        return [call() for call in calls]
+        return self._links.all("Version", requests, READ_SECONDS)

@@ -1,15 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Receipts of a block that several shards have executed: those of some rows, and all of them in block order again."""
+"""What a block comes to that several shards have executed, and its receipts: those of some rows, and all of them in block
+order again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from supervm.engine.arrays import ragged
 from supervm.engine.blocks.receipts import Receipts
 from supervm.kernels.array_types import Bytes, Numbers
+
+
+@dataclass(frozen=True)
+class ShardedBlock:
+    """A block that is part of the state of all shards.
+
+    Args:
+        height, timestamp: of the block.
+        receipts: of its transactions, in block order; the paths are those of execution one by one.
+        roots: of every shard's state.
+        fees: gas used × gas price of all.
+        transactions, cross: how many there were, and how many touch more than one shard.
+        executed: transactions that each shard executed.
+        seconds: by stage.
+    """
+
+    height: int
+    timestamp: int
+    receipts: Receipts
+    roots: tuple[bytes, ...]
+    fees: int
+    transactions: int
+    cross: int
+    executed: tuple[int, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def taken_receipts(receipts: Receipts, rows: Numbers) -> Receipts:

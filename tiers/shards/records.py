@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import struct
 import zlib
@@ -29,6 +30,16 @@ KEPT_DECISIONS = 16
 LOG_BYTES = 4 << 20
 """Size from which on a log is written anew."""
 
+IDENTITY_BYTES = 16
+"""Of a log: whose blocks a shard takes."""
+
+NO_VOTE = "the shard has not voted: make room on its disk, or mend it"
+ONE_AT_A_TIME = "end that one first"
+OPEN_AGAIN = "open it again when it can be written: it says whether the last block was decided"
+"""What to do about a file."""
+
+_log = logging.getLogger(__name__)
+
 
 def _framed(record: bytes) -> bytes:
     return _HEAD.pack(len(record), zlib.crc32(_LENGTH.pack(len(record))), zlib.crc32(record)) + record
@@ -41,10 +52,12 @@ def _unframed(data: bytes, at: int) -> bytes | None:
         ValueError: it is damaged.
     """
     head = data[at : at + _HEAD.size]
-    if len(head) < _HEAD.size or not any(data[at:]):
+    if len(head) < _HEAD.size:
         return None
     length, crc_of_length, crc = _HEAD.unpack(head)
     if zlib.crc32(_LENGTH.pack(length)) != crc_of_length:
+        if not any(head) and not any(data[at:]):
+            return None  # the file had grown before the record was written
         raise ValueError(f"the length of the record at byte {at} is damaged")
     record = data[at + _HEAD.size : at + _HEAD.size + length]
     if len(record) < length:
@@ -52,6 +65,13 @@ def _unframed(data: bytes, at: int) -> bytes | None:
     if zlib.crc32(record) != crc:
         raise ValueError(f"the record at byte {at} is damaged")
     return record
+
+
+def _write(handle: int, data: bytes, at: int) -> None:
+    """All of the data from a place of a file on. A write may end early: the next one says why, a full disk for one."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(handle, data[done:], at + done)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -117,12 +137,10 @@ class VoteFiles:
         slot = vote.height % SLOTS
         data = _framed(vote.SerializeToString())
         try:
-            done = 0
-            while done < len(data):
-                done += os.pwrite(self._handles[slot], data[done:], done)
+            _write(self._handles[slot], data, 0)
             os.fdatasync(self._handles[slot])
         except OSError as error:
-            raise VoteDamaged(self._paths[slot], error.strerror or str(error)) from None
+            raise VoteDamaged(self._paths[slot], error.strerror or str(error), NO_VOTE) from None
 
 
 class DecisionLog:
@@ -134,6 +152,7 @@ class DecisionLog:
 
     Attributes:
         epoch: how often the log was opened, this time included.
+        identity: of the log, drawn when it was made.
         decisions: by height; the last ones at least.
 
     Raises:
@@ -143,18 +162,20 @@ class DecisionLog:
     def __init__(self, path: Path | str | None, map_digest: bytes) -> None:
         self._path = None if path is None else Path(path)
         self._map_digest, self._handle, self._size = map_digest, -1, 0
-        self.epoch = 0
+        self.epoch, self.identity = 0, b""
         self.decisions: dict[int, pb.LogRecord] = {}
-        if self._path is not None:
-            try:
+        try:
+            if self._path is not None:
                 self._open(self._path)
-            except OSError as error:
-                raise CoordinatorLogDamaged(self._path, error.strerror or str(error)) from None
-            except BaseException:
-                self.close()
-                raise
-        self.epoch += 1
-        self._append(pb.LogRecord(epoch=self.epoch, map_digest=map_digest))
+            self.epoch += 1
+            self.identity = self.identity or os.urandom(IDENTITY_BYTES)
+            self._append(self._beginning())
+        except OSError as error:
+            self.close()
+            raise CoordinatorLogDamaged(path or "", error.strerror or str(error)) from None
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def path(self) -> str:
@@ -176,7 +197,8 @@ class DecisionLog:
         """Decide to commit a block; it is decided once the disk has it, when this returns.
 
         Raises:
-            CoordinatorLogDamaged: it cannot be written: whether it was decided is known when the log is opened again.
+            CoordinatorLogDamaged: it cannot be written: whether it was decided is known when the log is opened again, and
+                nothing is done with this one any more.
         """
         decision.epoch, decision.map_digest = self.epoch, self._map_digest
         self._append(decision)
@@ -185,7 +207,19 @@ class DecisionLog:
         if self._size > LOG_BYTES:
             self._write_anew()
 
+    def check(self) -> None:
+        """Go on only with a log that says what was decided.
+
+        Raises:
+            CoordinatorLogDamaged: a write to it failed.
+        """
+        if self._path is not None and self._handle < 0:
+            raise CoordinatorLogDamaged(self._path, "a write to it failed, or it is closed", OPEN_AGAIN)
+
     # ---------------------------------------------------------------------------------------------- inside
+
+    def _beginning(self) -> pb.LogRecord:
+        return pb.LogRecord(epoch=self.epoch, map_digest=self._map_digest, coordinator=self.identity)
 
     def _open(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,7 +227,10 @@ class DecisionLog:
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CoordinatorLogDamaged(path, "a coordinator has it open") from None
+            raise CoordinatorLogDamaged(path, "a coordinator has it open", ONE_AT_A_TIME) from None
+        if not os.path.samestat(os.fstat(self._handle), path.stat()):
+            # Its coordinator wrote it anew between our two calls, and has locked the new file.
+            raise CoordinatorLogDamaged(path, "a coordinator has it open", ONE_AT_A_TIME)
         _sync_folder(path.parent)
         data = os.pread(self._handle, os.fstat(self._handle).st_size, 0)
         at = 0
@@ -224,36 +261,48 @@ class DecisionLog:
         elif found.epoch <= self.epoch:
             raise CoordinatorLogDamaged(path, f"beginning {found.epoch} follows {self.epoch}")
         self.epoch = max(self.epoch, found.epoch)
+        self.identity = found.coordinator or self.identity
 
     def _append(self, record: pb.LogRecord) -> None:
         if self._path is None:
             return
+        self.check()
         data = _framed(record.SerializeToString())
         try:
-            if os.pwrite(self._handle, data, self._size) != len(data):
-                raise CoordinatorLogDamaged(self._path, "the disk is full")
+            _write(self._handle, data, self._size)
             os.fdatasync(self._handle)
         except OSError as error:
-            raise CoordinatorLogDamaged(self._path, error.strerror or str(error)) from None
+            raise self._failed(self._path, error) from None
         self._size += len(data)
 
+    def _failed(self, path: Path, error: OSError) -> CoordinatorLogDamaged:
+        """Nobody knows what the disk has: reading it again tells."""
+        self.close()
+        return CoordinatorLogDamaged(path, error.strerror or str(error), OPEN_AGAIN)
+
     def _write_anew(self) -> None:
-        """The last decisions in a file that takes the place of the long one."""
+        """The last decisions in a file that takes the place of the long one; that one stays where this fails."""
         assert self._path is not None
         whole = self._path.with_name(self._path.name + ".new")
         kept = [self.decisions[height] for height in sorted(self.decisions)]
-        begin = pb.LogRecord(epoch=self.epoch, map_digest=self._map_digest)
-        data = b"".join(_framed(record.SerializeToString()) for record in [begin, *kept])
+        data = b"".join(_framed(record.SerializeToString()) for record in [self._beginning(), *kept])
+        handle = -1
         try:
             with contextlib.suppress(FileNotFoundError):
                 whole.unlink()
             handle = os.open(whole, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.write(handle, data)
+            _write(handle, data, 0)
             os.fsync(handle)
             whole.replace(self._path)
-            _sync_folder(self._path.parent)
         except OSError as error:
-            raise CoordinatorLogDamaged(self._path, error.strerror or str(error)) from None
+            if handle >= 0:
+                os.close(handle)
+            _log.warning("%s cannot be written anew, and grows on: %s", self._path, error)
+            return
         os.close(self._handle)
         self._handle, self._size = handle, len(data)
+        try:
+            _sync_folder(self._path.parent)
+        except OSError as error:
+            raise self._failed(self._path, error) from None

@@ -156,7 +156,7 @@ def run_shard(
 
     Raises:
         SettingError: circuits' keys that cannot be used.
-        StorageError, VoteDamaged, BrokenFile, OSError: as `Participant` and its servers.
+        StorageError, VoteDamaged, WrongShard, BrokenFile, OSError: as `Participant` and its servers.
     """
     stopped = threading.Event()
     with ExitStack() as stack:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
@@ -28,11 +29,13 @@ from supervm.engine.execution.executor import BlockExecutor
 from supervm.engine.execution.fast_path import sum_of_fees
 from supervm.engine.state import genesis
 from supervm.engine.state.keys import ACCOUNT, CODE
-from supervm.engine.state.state import State
+from supervm.engine.state.state import CHUNK_KEYS, State
+from supervm.engine.storage.commit import check_pairs
 from supervm.engine.transactions.batch import TransactionBatch
-from supervm.kernels.array_types import Flags, Numbers
+from supervm.kernels.array_types import Bytes, Flags, Numbers
+from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, set_threads
-from supervm.tiers.shards.errors import UndeclaredAccess
+from supervm.tiers.shards.errors import UndeclaredAccess, WrongShard
 from supervm.tiers.shards.messages import Entries
 from supervm.tiers.shards.receipts import taken_receipts
 from supervm.tiers.shards.shard_map import ShardMap
@@ -50,12 +53,15 @@ class Outcome:
         writes: to the shard's own keys.
         fees: of the transactions that are at home here.
         receipts: theirs, in block order.
+        reasons, gas: uint8 and uint64, of the others.
         refused_proofs: transactions whose proof is wrong.
     """
 
     writes: Entries
     fees: int
     receipts: Receipts
+    reasons: Bytes
+    gas: NDArray[np.uint64]
     refused_proofs: int
 
 
@@ -70,6 +76,7 @@ class ShardEngine:
 
     Raises:
         StorageUnavailable, StorageCorrupt, StorageFailed: the storage cannot be used.
+        WrongShard: it is that of another shard, or of another map.
     """
 
     def __init__(
@@ -84,6 +91,11 @@ class ShardEngine:
             sync=self.config.sync,
             checkpoint_bytes=config.checkpoint_bytes,
         )
+        try:
+            self._check_owned(path)
+        except BaseException:
+            self.state.close()
+            raise
         self._codes: dict[bytes, bytes] = {}
         self._cache = ModuleCache(config.instances)
         self._contracts = Contracts()
@@ -109,6 +121,22 @@ class ShardEngine:
         """Blocks so far, which is the shard's version."""
         return self.state.position.height
 
+    def _check_owned(self, path: Path | str | None) -> None:
+        """Whatever the storage has is this shard's."""
+        keys = self.state.store.keys
+        for first in range(0, len(keys), CHUNK_KEYS):
+            found = Messages(*keys.strings(np.arange(first, min(first + CHUNK_KEYS, len(keys)))))
+            self._check_owners(found, f"{path} has the")
+
+    def _check_owners(self, keys: Messages, where: str) -> None:
+        """Keys are this shard's; code is everybody's."""
+        foreign = (self.map.owners(keys.ragged) != self.number) & (_kinds(keys) != CODE)
+        if foreign.any():
+            key = keys[int(foreign.argmax())]
+            raise WrongShard(
+                f"{where} key {key.hex()}, which shard {self.map.owner(key)} has by the map, not {self.number}"
+            )
+
     # ---------------------------------------------------------------------------------------------- execute
 
     def execute(
@@ -124,7 +152,12 @@ class ShardEngine:
 
         Raises:
             UndeclaredAccess: a call touched what it had not declared; the row is that of the part.
+            ArgumentError: foreign keys that are own ones, or come twice; values that are none of their keys; or more to
+                write than a commit may have.
         """
+        if (self.map.owners(foreign.keys.ragged) == self.number).any():
+            raise ArgumentError("foreign_keys", "keys of this shard", "those of others")
+        _check_values("foreign", foreign)
         interned = self._runner.decode(batch)
         refused = self._runner.verify(interned.batch)
         with self._beneath(foreign):
@@ -133,16 +166,18 @@ class ShardEngine:
             try:
                 self._run(block)
                 path = paths(batch.private, None, None, np.zeros(len(batch), np.bool_))
-                receipts = taken_receipts(
-                    gather_receipts(block.columns, path, self._executor.left()), np.flatnonzero(home)
-                )
+                every = gather_receipts(block.columns, path, self._executor.left())
+                receipts = taken_receipts(every, np.flatnonzero(home))
+                reasons, gas = every.reason[~home], every.gas[~home]
                 writes = self._own_writes(bool(len(foreign)))
+                check_pairs(writes.keys, writes.values)
             finally:
                 self._executor.undo()
         fees = np.zeros(64, np.uint8)
         sum_of_fees(receipts.gas, batch.gas_price[home], ~receipts.accepted, fees)
         wrong = np.isin(refused, (Reason.BAD_PROOF, Reason.MALFORMED_PROOF, Reason.NO_VERIFIER))
-        return Outcome(writes, int.from_bytes(fees[:32].tobytes()), receipts, int(wrong.sum()))
+        total = int.from_bytes(fees[:32].tobytes())
+        return Outcome(writes, total, receipts, reasons, gas, int(wrong.sum()))
 
     @contextmanager
     def _beneath(self, foreign: Entries) -> Iterator[None]:
@@ -151,7 +186,8 @@ class ShardEngine:
         if not len(foreign):
             yield
             return
-        written = self.state.put(foreign.keys, foreign.values, foreign.present)
+        numbers = self._numbers("foreign_keys", foreign)
+        written = store.put(numbers, foreign.values.ragged, foreign.present)
         store.publish()
         try:
             yield
@@ -196,6 +232,32 @@ class ShardEngine:
         return entries.take(np.flatnonzero(self.map.owners(keys) == self.number))
 
     # ---------------------------------------------------------------------------------------------- change
+
+    def check(self, entries: Entries, codes: Sequence[bytes]) -> None:
+        """Whether `apply` will take these entries, which no transaction has written.
+
+        Raises:
+            ArgumentError: a key or value that the state cannot have, a key that comes twice, or one of a contract whose code
+                is not there.
+            WrongShard: a key of another shard.
+            ContractRejected: code that breaks a rule.
+        """
+        check_pairs(entries.keys, entries.values)
+        self._check_owners(entries.keys, "the block gives this shard the")
+        _check_values("entry", entries)
+        self._numbers("entry_keys", entries)
+        held = {self._cache.contract(code).info.code_hash for code in codes}
+        for place in np.flatnonzero(_kinds(entries.keys) == CODE).tolist():
+            digest = entries.values[place]
+            if digest not in held and self._code(digest) is None:
+                raise ArgumentError("codes", f"none with the SHA-256 {digest.hex()}", "each contract's code")
+
+    def _numbers(self, field: str, entries: Entries) -> Numbers:
+        """The numbers of the keys of entries, each of which comes once."""
+        numbers = self.state.store.intern(entries.keys.ragged)
+        if len(np.unique(numbers)) < len(numbers):
+            raise ArgumentError(field, "a key that comes twice", "each key once")
+        return numbers
 
     def apply(
         self, writes: Entries, fees: int, height: int, timestamp: int, codes: Sequence[bytes] = ()
@@ -252,15 +314,36 @@ class ShardEngine:
                 self._place(key[1:], writes.values[place])
 
     def _place(self, address: bytes, digest: bytes) -> None:
-        code = self._codes.get(digest)
-        if code is None and self.state.storage is not None:
-            code = self.state.storage.code(digest)
+        code = self._code(digest)
         if code is None:
             where = self.state.storage.path if self.state.storage is not None else "memory"
             raise StorageCorrupt(where, f"the code of contract {address.hex()} is missing", "restore a copy")
         account = self.state.store.intern(Messages.of([bytes([ACCOUNT]) + address]).ragged)
         self._contracts.deploy(self._cache.contract(code), int(account[0]))
 
+    def _code(self, digest: bytes) -> bytes | None:
+        code = self._codes.get(digest)
+        if code is None and self.state.storage is not None:
+            code = self.state.storage.code(digest)
+        return code
+
     def _redeploy(self) -> None:
         for address, digest in genesis.deployed(self.state):
             self._place(address, digest)
+
+
+def _kinds(keys: Messages) -> Bytes:
+    """The first byte of each key; of an empty one another than all kinds."""
+    kinds = np.full(len(keys), 0xFF, np.uint8)
+    some = np.flatnonzero(np.diff(keys.offsets) > 0)
+    kinds[some] = keys.data[keys.offsets[some]]
+    return kinds
+
+
+def _check_values(field: str, entries: Entries) -> None:
+    """Accounts have the one size that compiled code goes by."""
+    accounts = (_kinds(entries.keys) == ACCOUNT) & entries.present
+    if (np.diff(entries.values.offsets)[accounts] != genesis.ACCOUNT_BYTES).any():
+        raise ArgumentError(
+            f"{field}_values", "an account's of another length", f"{genesis.ACCOUNT_BYTES} bytes"
+        )

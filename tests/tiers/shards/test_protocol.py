@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from shard_runs import Cluster
+from two_accounts import HIGH, LOW, MAP, abort_of, balances, commit_of, prepare, transfer
 
 from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
-from supervm.engine.state.keys import account_keys
-from supervm.engine.transactions.batch import TransactionBatch
 from supervm.engine.workloads.generate import generate
 from supervm.engine.workloads.workload import Parameters
 from supervm.tiers.service.v1 import shard_pb2 as pb
@@ -28,61 +26,12 @@ from supervm.tiers.shards.errors import (
     VoteRefused,
     WrongShard,
 )
-from supervm.tiers.shards.genesis import credit, place_genesis
+from supervm.tiers.shards.genesis import place_genesis
 from supervm.tiers.shards.links import LocalLink
 from supervm.tiers.shards.messages import strings_of
 from supervm.tiers.shards.participant import KEPT_VERSIONS, Participant
 from supervm.tiers.shards.records import KEPT_DECISIONS, DecisionLog
 from supervm.tiers.shards.shard_map import ShardMap
-
-MAP = ShardMap.uniform(2)
-LOW, HIGH = bytes([1]) * 20, bytes([200]) * 20
-EVERYBODY = np.frombuffer(LOW + HIGH, np.uint8).reshape(2, 20)
-
-
-def amounts(*values: int) -> np.ndarray:
-    return np.frombuffer(b"".join(value.to_bytes(32) for value in values), np.uint8).reshape(-1, 32)
-
-
-def transfer(nonce: int, value: int = 5) -> TransactionBatch:
-    """From the first shard to the second."""
-    return TransactionBatch.of(sender=LOW, to=HIGH, nonce=nonce, value=value, gas_limit=10_000)
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path, MAP)
-    credit(made.revive(), EVERYBODY, amounts(100, 100))
-    yield made
-    made.close()
-
-
-def balances(cluster: Cluster) -> tuple[int, ...]:
-    held = cluster.revive().read(Messages.of(account_keys(EVERYBODY)))
-    return tuple(int.from_bytes(held.values[row][8:]) for row in range(2))
-
-
-def prepare(cluster: Cluster, **changes: object) -> pb.PrepareRequest:
-    """The first shard's part of the next block, as its coordinator asks."""
-    asked: list[pb.PrepareRequest] = []
-    coordinator = cluster.revive()
-
-    def keep(call: str) -> str:
-        return "lost request" if call.endswith("Prepare") else ""
-
-    call = cluster.call
-    cluster.lost = keep
-    cluster.call = lambda number, name, request: (  # type: ignore[method-assign]
-        asked.append(request) if (number, name) == (0, "Prepare") else None,
-        call(number, name, request),
-    )[1]
-    with pytest.raises(ShardUnavailable, match="the block was not executed, on any shard"):
-        coordinator.execute(transfer(0))
-    cluster.call, cluster.lost = call, lambda call: ""  # type: ignore[method-assign]
-    request = asked[0]
-    for name, value in {"attempt": request.attempt + 1, **changes}.items():
-        setattr(request, name, value)
-    return request
 
 
 def test_messages_that_come_twice_do_nothing_twice(cluster: Cluster) -> None:
@@ -91,24 +40,24 @@ def test_messages_that_come_twice_do_nothing_twice(cluster: Cluster) -> None:
     vote = shard.prepare(request)
     assert vote.yes
     assert shard.prepare(request) == vote
-    commit = pb.CommitRequest(attempt=request.attempt, height=request.height, map_digest=MAP.digest)
+    commit = commit_of(request)
     first = shard.commit(commit)
     assert shard.commit(commit) == first
     assert shard.engine.height == request.height
     assert shard.prepare(request).refusal == pb.REFUSAL_STALE
     with pytest.raises(VoteMissing, match="has committed block"):
-        shard.abort(pb.AbortRequest(attempt=request.attempt, height=request.height, map_digest=MAP.digest))
+        shard.abort(abort_of(request))
 
 
 def test_an_attempt_that_is_over_stays_over(cluster: Cluster) -> None:
     shard = cluster.shards[0]
     request = prepare(cluster)
-    abort = pb.AbortRequest(attempt=request.attempt, height=request.height, map_digest=MAP.digest)
+    abort = abort_of(request)
     for _ in range(2):
         shard.abort(abort)  # even before it was heard of
     assert shard.prepare(request).refusal == pb.REFUSAL_STALE
     with pytest.raises(VoteMissing, match="no vote of attempt"):
-        shard.commit(pb.CommitRequest(attempt=request.attempt, height=request.height, map_digest=MAP.digest))
+        shard.commit(commit_of(request))
     request.attempt += 1
     assert shard.prepare(request).yes
     request.attempt += 1

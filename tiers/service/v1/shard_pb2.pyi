@@ -32,14 +32,16 @@ class Strings(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., offsets: _Optional[bytes] = ...) -> None: ...
 
 class VersionRequest(_message.Message):
-    __slots__ = ("version", "keys", "map_digest")
+    __slots__ = ("version", "keys", "map_digest", "supply")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     MAP_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SUPPLY_FIELD_NUMBER: _ClassVar[int]
     version: int
     keys: Strings
     map_digest: bytes
-    def __init__(self, version: _Optional[int] = ..., keys: _Optional[_Union[Strings, _Mapping]] = ..., map_digest: _Optional[bytes] = ...) -> None: ...
+    supply: bool
+    def __init__(self, version: _Optional[int] = ..., keys: _Optional[_Union[Strings, _Mapping]] = ..., map_digest: _Optional[bytes] = ..., supply: _Optional[bool] = ...) -> None: ...
 
 class Voted(_message.Message):
     __slots__ = ("height", "attempt")
@@ -50,7 +52,7 @@ class Voted(_message.Message):
     def __init__(self, height: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class VersionReply(_message.Message):
-    __slots__ = ("version", "root", "timestamp", "values", "present", "locked", "voted")
+    __slots__ = ("version", "root", "timestamp", "values", "present", "locked", "voted", "shard", "attempt", "coordinator", "supply")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ROOT_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +60,10 @@ class VersionReply(_message.Message):
     PRESENT_FIELD_NUMBER: _ClassVar[int]
     LOCKED_FIELD_NUMBER: _ClassVar[int]
     VOTED_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    SUPPLY_FIELD_NUMBER: _ClassVar[int]
     version: int
     root: bytes
     timestamp: int
@@ -65,10 +71,14 @@ class VersionReply(_message.Message):
     present: bytes
     locked: bytes
     voted: _containers.RepeatedCompositeFieldContainer[Voted]
-    def __init__(self, version: _Optional[int] = ..., root: _Optional[bytes] = ..., timestamp: _Optional[int] = ..., values: _Optional[_Union[Strings, _Mapping]] = ..., present: _Optional[bytes] = ..., locked: _Optional[bytes] = ..., voted: _Optional[_Iterable[_Union[Voted, _Mapping]]] = ...) -> None: ...
+    shard: int
+    attempt: int
+    coordinator: bytes
+    supply: bytes
+    def __init__(self, version: _Optional[int] = ..., root: _Optional[bytes] = ..., timestamp: _Optional[int] = ..., values: _Optional[_Union[Strings, _Mapping]] = ..., present: _Optional[bytes] = ..., locked: _Optional[bytes] = ..., voted: _Optional[_Iterable[_Union[Voted, _Mapping]]] = ..., shard: _Optional[int] = ..., attempt: _Optional[int] = ..., coordinator: _Optional[bytes] = ..., supply: _Optional[bytes] = ...) -> None: ...
 
 class PrepareRequest(_message.Message):
-    __slots__ = ("attempt", "height", "timestamp", "base_root", "map_digest", "transactions", "home", "foreign_keys", "foreign_values", "foreign_present", "entry_keys", "entry_values", "codes")
+    __slots__ = ("attempt", "height", "timestamp", "base_root", "map_digest", "transactions", "home", "foreign_keys", "foreign_values", "foreign_present", "entry_keys", "entry_values", "codes", "coordinator")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +92,7 @@ class PrepareRequest(_message.Message):
     ENTRY_KEYS_FIELD_NUMBER: _ClassVar[int]
     ENTRY_VALUES_FIELD_NUMBER: _ClassVar[int]
     CODES_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     height: int
     timestamp: int
@@ -95,35 +106,42 @@ class PrepareRequest(_message.Message):
     entry_keys: Strings
     entry_values: Strings
     codes: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, attempt: _Optional[int] = ..., height: _Optional[int] = ..., timestamp: _Optional[int] = ..., base_root: _Optional[bytes] = ..., map_digest: _Optional[bytes] = ..., transactions: _Optional[_Union[Strings, _Mapping]] = ..., home: _Optional[bytes] = ..., foreign_keys: _Optional[_Union[Strings, _Mapping]] = ..., foreign_values: _Optional[_Union[Strings, _Mapping]] = ..., foreign_present: _Optional[bytes] = ..., entry_keys: _Optional[_Union[Strings, _Mapping]] = ..., entry_values: _Optional[_Union[Strings, _Mapping]] = ..., codes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    coordinator: bytes
+    def __init__(self, attempt: _Optional[int] = ..., height: _Optional[int] = ..., timestamp: _Optional[int] = ..., base_root: _Optional[bytes] = ..., map_digest: _Optional[bytes] = ..., transactions: _Optional[_Union[Strings, _Mapping]] = ..., home: _Optional[bytes] = ..., foreign_keys: _Optional[_Union[Strings, _Mapping]] = ..., foreign_values: _Optional[_Union[Strings, _Mapping]] = ..., foreign_present: _Optional[bytes] = ..., entry_keys: _Optional[_Union[Strings, _Mapping]] = ..., entry_values: _Optional[_Union[Strings, _Mapping]] = ..., codes: _Optional[_Iterable[bytes]] = ..., coordinator: _Optional[bytes] = ...) -> None: ...
 
 class Vote(_message.Message):
-    __slots__ = ("yes", "refusal", "reason", "row", "fees", "receipts")
+    __slots__ = ("yes", "refusal", "reason", "row", "fees", "receipts", "reasons", "gas")
     YES_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
     FEES_FIELD_NUMBER: _ClassVar[int]
     RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    GAS_FIELD_NUMBER: _ClassVar[int]
     yes: bool
     refusal: Refusal
     reason: str
     row: int
     fees: bytes
     receipts: bytes
-    def __init__(self, yes: _Optional[bool] = ..., refusal: _Optional[_Union[Refusal, str]] = ..., reason: _Optional[str] = ..., row: _Optional[int] = ..., fees: _Optional[bytes] = ..., receipts: _Optional[bytes] = ...) -> None: ...
+    reasons: bytes
+    gas: bytes
+    def __init__(self, yes: _Optional[bool] = ..., refusal: _Optional[_Union[Refusal, str]] = ..., reason: _Optional[str] = ..., row: _Optional[int] = ..., fees: _Optional[bytes] = ..., receipts: _Optional[bytes] = ..., reasons: _Optional[bytes] = ..., gas: _Optional[bytes] = ...) -> None: ...
 
 class CommitRequest(_message.Message):
-    __slots__ = ("attempt", "height", "fees", "map_digest")
+    __slots__ = ("attempt", "height", "fees", "map_digest", "coordinator")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     FEES_FIELD_NUMBER: _ClassVar[int]
     MAP_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     height: int
     fees: bytes
     map_digest: bytes
-    def __init__(self, attempt: _Optional[int] = ..., height: _Optional[int] = ..., fees: _Optional[bytes] = ..., map_digest: _Optional[bytes] = ...) -> None: ...
+    coordinator: bytes
+    def __init__(self, attempt: _Optional[int] = ..., height: _Optional[int] = ..., fees: _Optional[bytes] = ..., map_digest: _Optional[bytes] = ..., coordinator: _Optional[bytes] = ...) -> None: ...
 
 class CommitReply(_message.Message):
     __slots__ = ("version", "root")
@@ -134,21 +152,23 @@ class CommitReply(_message.Message):
     def __init__(self, version: _Optional[int] = ..., root: _Optional[bytes] = ...) -> None: ...
 
 class AbortRequest(_message.Message):
-    __slots__ = ("attempt", "height", "map_digest")
+    __slots__ = ("attempt", "height", "map_digest", "coordinator")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     MAP_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     height: int
     map_digest: bytes
-    def __init__(self, attempt: _Optional[int] = ..., height: _Optional[int] = ..., map_digest: _Optional[bytes] = ...) -> None: ...
+    coordinator: bytes
+    def __init__(self, attempt: _Optional[int] = ..., height: _Optional[int] = ..., map_digest: _Optional[bytes] = ..., coordinator: _Optional[bytes] = ...) -> None: ...
 
 class AbortReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class VoteRecord(_message.Message):
-    __slots__ = ("attempt", "height", "timestamp", "keys", "values", "present", "codes", "vote")
+    __slots__ = ("attempt", "height", "timestamp", "keys", "values", "present", "codes", "vote", "coordinator", "request")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +177,8 @@ class VoteRecord(_message.Message):
     PRESENT_FIELD_NUMBER: _ClassVar[int]
     CODES_FIELD_NUMBER: _ClassVar[int]
     VOTE_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     height: int
     timestamp: int
@@ -165,20 +187,24 @@ class VoteRecord(_message.Message):
     present: bytes
     codes: _containers.RepeatedScalarFieldContainer[bytes]
     vote: Vote
-    def __init__(self, attempt: _Optional[int] = ..., height: _Optional[int] = ..., timestamp: _Optional[int] = ..., keys: _Optional[_Union[Strings, _Mapping]] = ..., values: _Optional[_Union[Strings, _Mapping]] = ..., present: _Optional[bytes] = ..., codes: _Optional[_Iterable[bytes]] = ..., vote: _Optional[_Union[Vote, _Mapping]] = ...) -> None: ...
+    coordinator: bytes
+    request: bytes
+    def __init__(self, attempt: _Optional[int] = ..., height: _Optional[int] = ..., timestamp: _Optional[int] = ..., keys: _Optional[_Union[Strings, _Mapping]] = ..., values: _Optional[_Union[Strings, _Mapping]] = ..., present: _Optional[bytes] = ..., codes: _Optional[_Iterable[bytes]] = ..., vote: _Optional[_Union[Vote, _Mapping]] = ..., coordinator: _Optional[bytes] = ..., request: _Optional[bytes] = ...) -> None: ...
 
 class LogRecord(_message.Message):
-    __slots__ = ("epoch", "height", "attempt", "timestamp", "fees", "map_digest")
+    __slots__ = ("epoch", "height", "attempt", "timestamp", "fees", "map_digest", "coordinator")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     FEES_FIELD_NUMBER: _ClassVar[int]
     MAP_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     height: int
     attempt: int
     timestamp: int
     fees: bytes
     map_digest: bytes
-    def __init__(self, epoch: _Optional[int] = ..., height: _Optional[int] = ..., attempt: _Optional[int] = ..., timestamp: _Optional[int] = ..., fees: _Optional[bytes] = ..., map_digest: _Optional[bytes] = ...) -> None: ...
+    coordinator: bytes
+    def __init__(self, epoch: _Optional[int] = ..., height: _Optional[int] = ..., attempt: _Optional[int] = ..., timestamp: _Optional[int] = ..., fees: _Optional[bytes] = ..., map_digest: _Optional[bytes] = ..., coordinator: _Optional[bytes] = ...) -> None: ...
