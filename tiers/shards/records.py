@@ -185,7 +185,7 @@ class DecisionLog:
     @property
     def height(self) -> int:
         """Of the last block that was decided, 0 before the first."""
-        return max(self.decisions, default=0)
+        return next(reversed(self.decisions), 0)
 
     def close(self) -> None:
         """Let go of the file. A second call does nothing."""
