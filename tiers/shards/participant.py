@@ -286,6 +286,8 @@ class Participant:
             storage.flush()
 
     def _executed(self, request: pb.PrepareRequest) -> pb.VoteRecord:
+        if request.timestamp >> 63:
+            raise ArgumentError("timestamp", str(request.timestamp), "0 to 2^63 − 1")
         codes: Sequence[bytes] = ()
         if request.HasField("transactions"):
             batch, faults = decode(messages_of("transactions", request.transactions))

@@ -15,6 +15,7 @@ from supervm.crypto.messages import Messages
 from supervm.engine.arrays import ragged
 from supervm.engine.workloads.generate import generate
 from supervm.engine.workloads.workload import Parameters
+from supervm.kernels.errors import ArgumentError
 from supervm.tiers.service.v1 import shard_pb2 as pb
 from supervm.tiers.shards.coordinator import Coordinator
 from supervm.tiers.shards.errors import (
@@ -86,6 +87,8 @@ def test_what_was_read_elsewhere_gets_no_vote(cluster: Cluster) -> None:
     shard = cluster.shards[0]
     assert shard.prepare(prepare(cluster, base_root=bytes(32))).refusal == pb.REFUSAL_VERSION
     assert shard.prepare(prepare(cluster, height=9)).refusal == pb.REFUSAL_VERSION
+    with pytest.raises(ArgumentError, match="timestamp"):
+        shard.prepare(prepare(cluster, timestamp=1 << 63))
 
 
 def test_time_ends_before_a_vote_and_not_after(cluster: Cluster) -> None:
