@@ -287,7 +287,10 @@ def test_a_head_in_the_foreground_ends_with_its_process(tmp_path: Path) -> None:
         tmp_path / "head",
     )
     begun = command("cluster", "start", "--block", *words, "--json")
-    with subprocess.Popen(begun, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    (tmp_path / "token").write_text("0123456789abcdef" * 4)  # it is there, and nobody asked for it
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    how["env"] = os.environ | {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}
+    with subprocess.Popen(begun, **how) as process:
         assert process.stdout is not None
         try:
             said = ""
