@@ -2,6 +2,7 @@
 """The nodes of a pool: an actor on each, whether it may be used, how fast it is, and its circuit breaker.
 
 starting ──it answers, with our sources──▶ ready          starting ──other sources──▶ refused
+starting ──no answer for long──▶ refused ──it answers──▶ ready
 ready ──its actor died and the machine is there──▶ starting
 any ──the machine left the cluster──▶ gone; one that comes back is another node
 """
@@ -120,7 +121,8 @@ class Node:
         Args:
             ours: digest of our sources.
         """
-        if self.state is not State.STARTING:
+        late = self.state is State.REFUSED and self._asked is not None  # its cores are free by now
+        if self.state is not State.STARTING and not late:
             return
         if self._asked is None:
             if time.monotonic() - self._since > AGAIN_SECONDS:
@@ -128,7 +130,7 @@ class Node:
             return
         ready, _ = ray.wait([self._asked], timeout=0)
         if not ready:
-            if time.monotonic() - self._since > START_SECONDS:
+            if not late and time.monotonic() - self._since > START_SECONDS:
                 self.refuse(
                     f"no answer within {START_SECONDS:.0f} s; are its cores in use by other work of Ray?"
                 )
@@ -142,8 +144,9 @@ class Node:
         if self.about.digest != ours:
             refused = refusal(self, ours)
             self.refuse(refused.problem)
+            self._asked = None
             return
-        self.state, self.trouble = State.READY, ""
+        self.state, self.trouble, self._asked = State.READY, "", None
 
     def refuse(self, problem: str) -> None:
         """Use it no more, for this reason."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import http.server
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from cluster_faults import SHARE, SQUARES, computed, gathered, parts
 
 from supervm.kernels.errors import ArgumentError
-from supervm.tiers.cluster import checks
+from supervm.tiers.cluster import checks, nodes
 from supervm.tiers.cluster import pool as pools
 from supervm.tiers.cluster.errors import NoCluster, NoNodeLeft, ShareFailed
 from supervm.tiers.cluster.pool import Pool
@@ -258,6 +259,22 @@ def test_a_node_with_other_sources_is_refused_by_name(
         NoNodeLeft, match=rf"{name}: its sources are \w+ of version .*, ours are 0123456789abcdef"
     ):
         Pool.connect(cluster.address)
+
+
+def test_a_node_that_answers_late_is_taken_up(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = pool.usable()[0]
+    node = nodes.Node(known.identity, known.name, known.resources)
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes, "START_SECONDS", 0.0)
+        patch.setattr(nodes.ray, "wait", lambda references, timeout: ([], references))
+        for _ in range(3):
+            node.look(pool._ours)
+        assert "are its cores in use by other work" in node.why_not
+    until = time.monotonic() + 60
+    while not node.usable:
+        assert time.monotonic() < until
+        node.look(pool._ours)
+    assert node.why_not == ""
 
 
 def test_an_address_that_is_no_cluster_is_named() -> None:
