@@ -25,7 +25,6 @@ from supervm.engine.arrays import ragged
 from supervm.engine.config import FEE_COLLECTOR
 from supervm.engine.state.keys import ACCOUNT, CODE
 from supervm.engine.transactions.batch import TransactionBatch
-from supervm.kernels.array_types import Numbers
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.service.v1 import shard_pb2 as pb
 from supervm.tiers.shards.errors import (
@@ -36,7 +35,7 @@ from supervm.tiers.shards.errors import (
     WrongShard,
 )
 from supervm.tiers.shards.links import Link, Links
-from supervm.tiers.shards.messages import NO_ENTRIES, Entries, entries_of, strings_of
+from supervm.tiers.shards.messages import NO_ENTRIES, Entries, entries_of, kinds_of, strings_of
 from supervm.tiers.shards.participant import AMOUNT_BYTES, Step
 from supervm.tiers.shards.planning import Plan, Planner
 from supervm.tiers.shards.receipts import ShardedBlock
@@ -68,7 +67,9 @@ class Coordinator:
         step: told of each step before it is taken; a test ends the coordinator there.
 
     Raises:
+        ArgumentError: no log, for shards that keep their state.
         CoordinatorLogDamaged: the log is damaged, or not that of these shards.
+        WrongShard: a link leads to another shard, or one of another map.
         ShardUnavailable: a shard does not answer.
     """
 
@@ -162,7 +163,7 @@ class Coordinator:
         Raises: as `execute`.
         """
         owners = self.map.owners(entries.keys.ragged)
-        code = np.isin(np.arange(len(entries)), _code_rows(entries.keys))
+        code = kinds_of(entries.keys) == CODE
         requests = []
         for shard in range(len(self.map)):
             mine = entries.take(np.flatnonzero((owners == shard) | code))
@@ -378,6 +379,10 @@ class Coordinator:
             raise WrongShard(
                 f"shard {reply.shard} answers at {self._links.address(shard)}, not shard {shard}"
             )
+        if reply.durable and not self._log.durable:
+            raise ArgumentError(
+                "log", "none", f"a file: shard {shard} keeps its state, and nobody else what was decided"
+            )
         problem = ""
         if reply.version > height:
             problem = f"it ends at block {height}, and shard {shard} is at block {reply.version}"
@@ -396,11 +401,3 @@ class Coordinator:
         for voted in reply.voted:
             if voted.height > height:
                 self._links.begin(shard, "Abort", self._abort(voted.attempt, voted.height), self._seconds)()
-
-
-def _code_rows(keys: Messages) -> Numbers:
-    """Which keys are those of code."""
-    if not len(keys):
-        return np.zeros(0, np.int64)
-    found: Numbers = np.flatnonzero(keys.data[keys.offsets[:-1]] == CODE)
-    return found

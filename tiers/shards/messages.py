@@ -51,6 +51,14 @@ class Entries:
 NO_ENTRIES = Entries(NO_STRINGS, NO_STRINGS, np.zeros(0, np.bool_))
 
 
+def kinds_of(keys: Messages) -> Bytes:
+    """The kind of each key, its first byte, uint8 (n,); 255, which is none, of an empty one."""
+    kinds = np.full(len(keys), 0xFF, np.uint8)
+    some = np.flatnonzero(np.diff(keys.offsets) > 0)
+    kinds[some] = keys.data[keys.offsets[some]]
+    return kinds
+
+
 def strings_of(messages: Messages) -> pb.Strings:
     """A column of strings as a message."""
     first, stop = int(messages.offsets[0]), int(messages.offsets[-1])

@@ -154,6 +154,7 @@ class Participant:
                 attempt=self._attempt,
                 coordinator=self._coordinator,
                 supply=self._supply() if request.supply else b"",
+                durable=self._votes is not None,
             )
 
     def prepare(self, request: pb.PrepareRequest, late: Callable[[], bool] = lambda: False) -> pb.Vote:

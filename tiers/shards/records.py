@@ -183,6 +183,11 @@ class DecisionLog:
         return "the log in memory" if self._path is None else str(self._path)
 
     @property
+    def durable(self) -> bool:
+        """Whether there is a file."""
+        return self._path is not None
+
+    @property
     def height(self) -> int:
         """Of the last block that was decided, 0 before the first."""
         return next(reversed(self.decisions), 0)

@@ -36,7 +36,7 @@ from supervm.kernels.array_types import Bytes, Flags, Numbers
 from supervm.kernels.errors import ArgumentError
 from supervm.kernels.threads import get_threads, set_threads
 from supervm.tiers.shards.errors import UndeclaredAccess, WrongShard
-from supervm.tiers.shards.messages import Entries
+from supervm.tiers.shards.messages import Entries, kinds_of
 from supervm.tiers.shards.receipts import taken_receipts
 from supervm.tiers.shards.shard_map import ShardMap
 from supervm.vm.modules import ModuleCache
@@ -130,7 +130,7 @@ class ShardEngine:
 
     def _check_owners(self, keys: Messages, where: str) -> None:
         """Keys are this shard's; code is everybody's."""
-        foreign = (self.map.owners(keys.ragged) != self.number) & (_kinds(keys) != CODE)
+        foreign = (self.map.owners(keys.ragged) != self.number) & (kinds_of(keys) != CODE)
         if foreign.any():
             key = keys[int(foreign.argmax())]
             raise WrongShard(
@@ -247,7 +247,7 @@ class ShardEngine:
         _check_values("entry", entries)
         self._numbers("entry_keys", entries)
         held = {self._cache.contract(code).info.code_hash for code in codes}
-        for place in np.flatnonzero(_kinds(entries.keys) == CODE).tolist():
+        for place in np.flatnonzero(kinds_of(entries.keys) == CODE).tolist():
             digest = entries.values[place]
             if digest not in held and self._code(digest) is None:
                 raise ArgumentError("codes", f"none with the SHA-256 {digest.hex()}", "each contract's code")
@@ -333,17 +333,9 @@ class ShardEngine:
             self._place(address, digest)
 
 
-def _kinds(keys: Messages) -> Bytes:
-    """The first byte of each key; of an empty one another than all kinds."""
-    kinds = np.full(len(keys), 0xFF, np.uint8)
-    some = np.flatnonzero(np.diff(keys.offsets) > 0)
-    kinds[some] = keys.data[keys.offsets[some]]
-    return kinds
-
-
 def _check_values(field: str, entries: Entries) -> None:
     """Accounts have the one size that compiled code goes by."""
-    accounts = (_kinds(entries.keys) == ACCOUNT) & entries.present
+    accounts = (kinds_of(entries.keys) == ACCOUNT) & entries.present
     if (np.diff(entries.values.offsets)[accounts] != genesis.ACCOUNT_BYTES).any():
         raise ArgumentError(
             f"{field}_values", "an account's of another length", f"{genesis.ACCOUNT_BYTES} bytes"

@@ -12,6 +12,7 @@ from shard_runs import Cluster
 from two_accounts import EVERYBODY, HIGH, LOW, MAP, amounts, balances, commit_of, prepare, transfer
 
 from supervm.engine.transactions.batch import TransactionBatch
+from supervm.kernels.errors import ArgumentError
 from supervm.tiers.service.v1 import shard_pb2 as pb
 from supervm.tiers.shards.coordinator import Coordinator
 from supervm.tiers.shards.errors import (
@@ -153,6 +154,18 @@ def test_addresses_in_the_wrong_order_are_named(cluster: Cluster, tmp_path: Path
     links = [LocalLink(lambda number=number: cluster.shards[number]) for number in (1, 0)]
     with pytest.raises(WrongShard, match="shard 1 answers at this process, not shard 0"):
         Coordinator(MAP, links, tmp_path / "another")
+
+
+def test_shards_that_keep_their_state_are_not_run_without_a_log(tmp_path: Path) -> None:
+    """Their blocks would be nobody's once the coordinator has ended."""
+    shards = [Participant(number, MAP, tmp_path / str(number)) for number in range(2)]
+    links = [LocalLink(lambda number=number: shards[number]) for number in range(2)]
+    with pytest.raises(
+        ArgumentError, match="argument 'log': found none, expected a file: shard 0 keeps its state"
+    ):
+        Coordinator(MAP, links)
+    for shard in shards:
+        shard.close()
 
 
 def test_a_shard_that_is_closed_ends_its_call_first(cluster: Cluster) -> None:

@@ -52,7 +52,7 @@ class Voted(_message.Message):
     def __init__(self, height: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class VersionReply(_message.Message):
-    __slots__ = ("version", "root", "timestamp", "values", "present", "locked", "voted", "shard", "attempt", "coordinator", "supply")
+    __slots__ = ("version", "root", "timestamp", "values", "present", "locked", "voted", "shard", "attempt", "coordinator", "supply", "durable")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ROOT_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +64,7 @@ class VersionReply(_message.Message):
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     SUPPLY_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
     version: int
     root: bytes
     timestamp: int
@@ -75,7 +76,8 @@ class VersionReply(_message.Message):
     attempt: int
     coordinator: bytes
     supply: bytes
-    def __init__(self, version: _Optional[int] = ..., root: _Optional[bytes] = ..., timestamp: _Optional[int] = ..., values: _Optional[_Union[Strings, _Mapping]] = ..., present: _Optional[bytes] = ..., locked: _Optional[bytes] = ..., voted: _Optional[_Iterable[_Union[Voted, _Mapping]]] = ..., shard: _Optional[int] = ..., attempt: _Optional[int] = ..., coordinator: _Optional[bytes] = ..., supply: _Optional[bytes] = ...) -> None: ...
+    durable: bool
+    def __init__(self, version: _Optional[int] = ..., root: _Optional[bytes] = ..., timestamp: _Optional[int] = ..., values: _Optional[_Union[Strings, _Mapping]] = ..., present: _Optional[bytes] = ..., locked: _Optional[bytes] = ..., voted: _Optional[_Iterable[_Union[Voted, _Mapping]]] = ..., shard: _Optional[int] = ..., attempt: _Optional[int] = ..., coordinator: _Optional[bytes] = ..., supply: _Optional[bytes] = ..., durable: _Optional[bool] = ...) -> None: ...
 
 class PrepareRequest(_message.Message):
     __slots__ = ("attempt", "height", "timestamp", "base_root", "map_digest", "transactions", "home", "foreign_keys", "foreign_values", "foreign_present", "entry_keys", "entry_values", "codes", "coordinator")
