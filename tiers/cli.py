@@ -8,6 +8,7 @@ nobody reads standard output any more.
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import json
 import sys
@@ -156,6 +157,9 @@ def load_command(name: str) -> Any:
 
     with console.telling(f"loading '{name}'", _Process.begun):
         module = importlib.import_module(HOMES.get(name, f"supervm.tiers.commands.{name}"))
+    if _Process.begun is not None:
+        gc.freeze()  # what modules have made stays to the end: no collection looks through it, the last ones neither
+        gc.enable()
     application = getattr(module, "app", None)
     if application is None:
         application = typer.Typer(add_completion=False, rich_markup_mode=PLAIN_HELP)
@@ -277,6 +281,7 @@ def supervm(
 def main() -> None:
     """The command line, in the process of its own that `entry.main` has begun, or another one."""
     interruption.install()
+    gc.disable()  # until a command is loaded
     _Process.begun = time.monotonic() - time.process_time()
     try:
         app(prog_name="supervm")

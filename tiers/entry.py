@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -14,6 +15,7 @@ def main() -> None:
     _hold_standard_descriptors()
     try:
         interruption.install()
+        gc.disable()  # modules are loaded, which makes no garbage; `load_command` goes on collecting
         from supervm.tiers.cli import main as command_line
 
         command_line()
