@@ -9,7 +9,7 @@ import gc
 import hashlib
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +22,16 @@ from supervm.crypto.oracle import (
     adversarial_schnorr,
     ecdsa,
     ed25519,
+    hashes,
+    poseidon,
     schnorr,
 )
+from supervm.kernels.poseidon_spec import PoseidonSpec
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
+
+PERMUTATIONS = 1 << 15
+"""Of either oracle are remembered; each takes about a kilobyte."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +46,17 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Modules and tests stay to the end: collections while they are loaded only look through them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _what_stays_is_not_looked_through() -> None:
     """A process that compiled hundreds of kernels keeps millions of objects; each collection would look through them all."""
@@ -52,6 +69,29 @@ def _nothing_is_measured() -> Iterator[None]:
     """`auto` is the same on every developer's machine, whatever was measured there."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("supervm.kernels.choices._stored", dict)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _the_oracles_permute_each_state_once() -> Iterator[None]:
+    """In plain Python one takes a millisecond, and tests ask for the same ones with every backend and in every tree."""
+    keccak, permute, specs = hashes._permute, poseidon.permute, dict[int, PoseidonSpec]()
+
+    @functools.lru_cache(PERMUTATIONS)
+    def keccak_once(state: tuple[int, ...]) -> list[int]:
+        return keccak(list(state))
+
+    @functools.lru_cache(PERMUTATIONS)
+    def poseidon_once(spec: int, state: tuple[int, ...]) -> list[int]:
+        return permute(specs[spec], state)
+
+    def of_poseidon(spec: PoseidonSpec, state: Sequence[int]) -> list[int]:
+        specs.setdefault(id(spec), spec)  # kept, so that its number stays its own; hashing it takes too long
+        return poseidon_once(id(spec), tuple(state)).copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashes, "_permute", lambda state: keccak_once(tuple(state)).copy())
+        patch.setattr(poseidon, "permute", of_poseidon)
         yield
 
 
