@@ -2,7 +2,7 @@
 # Needs Python 3.11 to 3.13, pip and make; everything else goes into .venv.
 #
 #   make run      create the environment, replay the bundled Ethereum blocks, and compile what other commands use
-#   make test     create the environment, then lint, type check and test
+#   make test     create the environment, then lint, type check and test: `make checked`, then `make pytest`
 #   make setup    only create the environment: .venv/bin/supervm, test and bench extras
 #   make bench    the benchmark suites, into build/bench; RECORD=--record keeps the results
 #   make gpu      on a machine with an NVIDIA GPU: its tests and all suites on it, recorded; EXTRA=cuda12 for CUDA 12
@@ -19,7 +19,7 @@ SHELL := /bin/bash
 # Without bytecode each of the hundreds of processes that tests start would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint format type kernels pytest bench gpu table report docs circuits evm-contracts proto arm warmup clean
+.PHONY: run test checked setup lint format type kernels pytest bench gpu table report docs circuits evm-contracts proto arm warmup clean
 
 ROOMS := kernels crypto vm engine tiers benchmarks
 VENV := .venv
@@ -41,10 +41,12 @@ run: $(VENV)/.base
 	$(BIN)/supervm replay $(BLOCKS)
 	$(BIN)/supervm warmup --common
 
-# Kernels first: several processes of tests would compile many of them twice. One core would wait for the type checker.
-test: $(VENV)/.full lint
-	$(MAKE) --no-print-directory --jobs 2 type kernels
+test: checked
 	$(MAKE) --no-print-directory pytest
+
+# Kernels first: several processes of tests would compile many of them twice. One core would wait for the type checker.
+checked: $(VENV)/.full lint
+	$(MAKE) --no-print-directory --jobs 2 type kernels
 
 kernels: $(VENV)/.full
 	$(BIN)/supervm warmup
