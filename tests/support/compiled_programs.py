@@ -114,6 +114,11 @@ def ptx(text: str, architecture: str = "compute_90") -> str:
     return found
 
 
+def digest(text: str) -> str:
+    """What a compiled text depends on besides the architecture: the text, the compiler and its options."""
+    return hashlib.sha256("\0".join([text, version(), *nvrtc.OPTIONS]).encode()).hexdigest()[:24]
+
+
 def taken(name: str, architecture: str) -> Taken:
     """What the kernels of one program take on one architecture."""
     return {name: {architecture: compiled(programs()[name].text, architecture).resources}}
@@ -206,6 +211,12 @@ def read_resources() -> tuple[str, Taken]:
     return record["nvrtc"], _third_level(record["programs"], lambda row: Resources(**row, constant=0))
 
 
+def read_digests() -> dict[str, str]:
+    """Program → `digest` of the text that the record of resources was made of."""
+    found: dict[str, str] = json.loads(RESOURCES.read_text(encoding="utf-8"))["digests"]
+    return found
+
+
 def read_instructions() -> tuple[str, Instructions]:
     """(NVRTC's version, the record)."""
     record = json.loads(INSTRUCTIONS.read_text(encoding="utf-8"))
@@ -218,7 +229,8 @@ def write_resources(measured: Taken) -> None:
     def row(resources: Resources) -> dict[str, int]:
         return {name: value for name, value in dataclasses.asdict(resources).items() if name != "constant"}
 
-    _write(RESOURCES, {"nvrtc": version(), "programs": _third_level(measured, row)})
+    digests = {name: digest(program.text) for name, program in programs().items()}
+    _write(RESOURCES, {"nvrtc": version(), "digests": digests, "programs": _third_level(measured, row)})
 
 
 def write_instructions(measured: Instructions) -> None:
