@@ -227,7 +227,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Promethe
 
 
 def _metrics(expression: str) -> set[str]:
-    return set(re.findall(r"\b(?:supervm|vm|cross_shard)_\w+", expression)) | set(re.findall(r"\bup\b", expression))
+    return set(re.findall(r"\b(?:(?:supervm|vm|cross_shard)_\w+|up\b)", expression))
 
 
 def _as_grafana_asks(expression: str) -> str:
