@@ -74,7 +74,7 @@ BROKEN = 3
 WAITING, EXECUTED, SKIPPED, CROWDED = 0, 1, 2, 3
 """A transaction's state."""
 
-CHUNK, WINDOW = 4, 64
+CHUNK, WINDOW = 8, 128
 """Transactions that a worker executes ahead at a time, and how far ahead of the last committed one."""
 
 SEGMENTS = WINDOW // CHUNK + 2
@@ -199,10 +199,24 @@ def _commit(
 
 
 @njit(cache=True)
-def _commit_some(machine: Any, number: Any, columns: Any, shared: Any, entries: Any, values: Any) -> None:
-    """Commit what is ready, in block order; the lock is held."""
+def _to_commit(number: Any, columns: Any, item: Any, idle: Any) -> bool:
+    """Whether a worker commits a transaction: it is ready, and unless the worker is idle nobody else executed it.
+
+    Whoever executed it has its access set in its own cache: between processors that share none a line takes 180 ns.
+    """
+    state = acquire8(column(columns, c.READY) + item)
+    if state == EXECUTED:
+        return idle or item8(columns, c.OWNERS, item) == number
+    return state != WAITING
+
+
+@njit(cache=True)
+def _commit_some(
+    machine: Any, number: Any, columns: Any, shared: Any, entries: Any, values: Any, idle: Any
+) -> None:
+    """Commit what is ready and this worker's, or anybody's if it is idle, in block order; the lock is held."""
     item, stop = shared_word(shared, COMMITTED), shared_word(shared, STOP)
-    while item < stop and acquire8(column(columns, c.READY) + item) != WAITING:
+    while item < stop and _to_commit(number, columns, item, idle):
         reason = _commit(machine, number, columns, shared, item, entries, values)
         if reason:
             release64(shared + 8 * HALT, reason)
@@ -234,12 +248,13 @@ def speculate(machine: Any, number: Any, columns: Any, shared: Any, entries: Any
         if committed >= stop or shared_word(shared, HALT):
             return
         lock = shared + 8 * LOCK
-        if acquire8(column(columns, c.READY) + committed) != WAITING and exchange_if(lock, 0, 1):
+        idle = shared_word(shared, NEXT) >= min(stop, committed + WINDOW)
+        if _to_commit(number, columns, committed, idle) and exchange_if(lock, 0, 1):
             if not shared_word(shared, HALT):
-                _commit_some(machine, number, columns, shared, entries, values)
+                _commit_some(machine, number, columns, shared, entries, values, idle)
             release64(lock, 0)
             waited = 0
-        elif shared_word(shared, NEXT) < min(stop, committed + WINDOW):
+        elif not idle:
             first = fetch_add(shared + 8 * NEXT, CHUNK)
             # Chunks are taken in order, so of the last SEGMENTS − 1 of this worker only those within the window live.
             use_segment(get(machine, WORKER), segment, entries, values)
