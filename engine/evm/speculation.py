@@ -90,8 +90,9 @@ HEAT_BITS = 12
 HOTTEST, HOT = 256, 128
 """The greatest heat, and that from which on transactions are skipped."""
 
-HEATED, COOLED, FORGOTTEN = 64, -64, -1
-"""What a conflict adds to the heat, a transaction that stands, and one that was skipped: now and then one is tried."""
+HEATED, COOLED, FORGOTTEN = 32, -128, -1
+"""What a conflict adds to the heat, a transaction that stands, and one that was skipped: now and then one is tried. So a
+function becomes hot of which four in five conflict, not one that many call of whom some meet by chance."""
 
 _SELECTOR_BYTES = 4
 _MIX = 0x9E3779B1
