@@ -344,17 +344,15 @@ def warm_task(operation: str, backend: str, config: Any) -> None:
         from supervm.engine.workloads import Parameters, generate
         from supervm.engine.workloads.private_transfers import benchmark_verifier
         from supervm.engine.workloads.run import warm as warm_execution
-        from supervm.tiers.shards.planning import Planner
-        from supervm.tiers.shards.shard_map import ShardMap
+        from supervm.tiers.shards.warming import warm as warm_shards
 
         verifier = benchmark_verifier(config.backend)  # with which private transactions and pools are warmed
         warm_execution(replace(config, schedule=Schedule.WAVES, verifier=verifier))
         compile_host_functions()
-        parameters = Parameters(transactions=16, accounts=8, block_size=16, declared=True)
-        batch = generate("mixed", parameters).transactions
+        batch = generate("mixed", Parameters(transactions=16, accounts=8, block_size=16)).transactions
         signing_payloads(batch)
         decode(encode(batch))
-        Planner(ShardMap.uniform(2)).plan(batch)
+        warm_shards()
     elif operation == PROVING:
         from supervm.crypto.groth16_warming import warm as warm_proving
 

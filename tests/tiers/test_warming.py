@@ -21,6 +21,7 @@ from typer.testing import Result
 
 from supervm.engine.config import EngineConfig
 from supervm.engine.execution import host_crypto
+from supervm.kernels.threads import get_threads
 from supervm.tiers import inventory, warming
 from supervm.tiers.errors import CompilerEnded, exit_code
 from supervm.tiers.hardware import detect
@@ -182,13 +183,13 @@ def test_what_host_functions_compute_with_is_warmed(backend: str) -> None:
     assert not any("poseidon" in name for name in chosen)
 
 
-def test_execution_warms_what_cuts_blocks_for_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest of what a shard runs is an engine's, and of `EXECUTION` already."""
+def test_execution_warms_what_blocks_on_shards_need(monkeypatch: pytest.MonkeyPatch) -> None:
     from supervm.engine.workloads import private_transfers
     from supervm.engine.workloads import run as workloads
     from supervm.tiers.shards import planning, shard_map
 
     called: set[str] = set()
+    threads = get_threads()
 
     def counted(module: Any, name: str) -> None:
         kernel = getattr(module, name)
@@ -202,6 +203,7 @@ def test_execution_warms_what_cuts_blocks_for_shards(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(host_crypto, "compile_host_functions", lambda: None)
     warming.warm_task(EXECUTION, "cpu", EngineConfig())
     assert called == {"owners_of", "list_accesses", "close_over", "foreign_keys"}
+    assert get_threads() == threads
 
 
 @contextmanager
