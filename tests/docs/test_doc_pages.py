@@ -77,6 +77,7 @@ def test_the_same_shape(shown: list[str], printed: str) -> None:
         (["root " + "ab" * 32], "root " + "ab" * 31 + "ac\n"),
         (['{"a": 1}'], '{"b": 1}\n'),
         (['{"a": 1}'], "a: 1\n"),
+        (['{"verdicts": [1, 0]}'], '{"verdicts": [1, -1]}'),
     ],
 )
 def test_another_shape(shown: list[str], printed: str) -> None:

@@ -105,11 +105,16 @@ def on_machine(block: Block, backend: str) -> Block:
     return replace(block, text=_BACKEND.sub(backend, block.text))
 
 
+VERDICTS = "verdicts"
+"""The key of a JSON answer whose numbers a reader relies on."""
+
+
 def difference(shown: Sequence[str], printed: str, varies: bool = False) -> str:
     """How what a command printed differs in shape from what a page shows; empty where it does not.
 
     Numbers may differ, unless they end a word as in `sha256`, and the prefix of a unit. Words and hexadecimal text of 40
-    digits and more may not, nor the number of lines, except where the page shows `...`. JSON must have the same keys.
+    digits and more may not, nor the number of lines, except where the page shows `...`. JSON must have the same keys, and
+    verdicts are what they are.
 
     Args:
         shown: lines of the page.
@@ -185,7 +190,7 @@ def _json(text: str) -> Any:
 
 
 def _keys(value: Any) -> Any:
-    """Nested keys; of a list those of its first member."""
+    """Nested keys, of a list those of its first member, and verdicts."""
     if isinstance(value, dict):
-        return {key: _keys(member) for key, member in sorted(value.items())}
+        return {key: member if key == VERDICTS else _keys(member) for key, member in sorted(value.items())}
     return [_keys(value[0])] if isinstance(value, list) and value else None
