@@ -33,7 +33,7 @@ from supervm.tiers.cluster.nodes import (
 )
 from supervm.tiers.cluster.planning import Planner
 from supervm.tiers.cluster.run import Run
-from supervm.tiers.cluster.task import NO_OPTIONS, Columns, Options, Task, same
+from supervm.tiers.cluster.task import NO_OPTIONS, Columns, Options, Repeatable, Task, same
 from supervm.tiers.cluster.tasks import TASKS
 from supervm.tiers.cluster.worker import About, sources
 
@@ -253,23 +253,24 @@ class Pool:
         wanted: Callable[[], object] = lambda: None,
     ) -> Iterator[tuple[int, Columns]]:
         """As `run`; what a node answered that is found to lie later is computed again at the end, and comes again: the last
-        answer of a share counts. The columns of all shares are kept until then.
+        answer of a share counts. The columns of all shares are kept until then, unless `parts` can give them again.
 
         Raises: as `run`.
         """
         given: dict[int, Columns] = {}
+        given_again = parts.again if isinstance(parts, Repeatable) else given.__getitem__
 
         def seen() -> Iterator[Columns]:
             for index, columns in enumerate(parts):
-                given[index] = columns
+                if not isinstance(parts, Repeatable):
+                    given[index] = columns
                 yield columns
 
         going = self.run(task, seen(), options, recheck=recheck, wanted=wanted)
         yield from going
         numbers = sorted(going.suspects)
         while numbers:
-            again = [given[index] for index in numbers]
-            going = self.run(task, again, options, recheck=recheck, wanted=wanted)
+            going = self.run(task, map(given_again, numbers), options, recheck=recheck, wanted=wanted)
             for place, answer in going:
                 yield numbers[place], answer
             numbers = [numbers[place] for place in sorted(going.suspects)]

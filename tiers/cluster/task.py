@@ -9,10 +9,10 @@ comes has to have the form of an answer (`well_formed`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,17 @@ class Task:
     check: Callable[[Columns, Options, Columns, np.random.Generator], bool] | None = None
     form: Callable[[Columns, Options, Columns], bool] | None = None
     example: Callable[[int], tuple[Columns, Options]] | None = None
+
+
+@runtime_checkable
+class Repeatable(Protocol):
+    """Columns of shares that need not be kept until their answers are believed: each can be made again, from its files."""
+
+    def __iter__(self) -> Iterator[Columns]:
+        """The columns of each share."""
+
+    def again(self, index: int) -> Columns:
+        """Those of a share that was given."""
 
 
 def size_of(columns: Columns) -> int:

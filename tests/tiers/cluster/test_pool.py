@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import http.server
+import itertools
 import threading
 import time
 from collections import Counter
@@ -231,6 +232,40 @@ def test_answers_before_a_node_was_found_out_are_told(pool: Pool, other: str) ->
     run._distrust(next(node for node in pool.usable() if node.identity == other))
     assert run.suspects == by_other
     assert len(first) + len(list(answers)) == 20
+
+
+class Again:
+    """Shares that are made anew when they are asked for again."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.asked = count, list[int]()
+
+    def __iter__(self) -> Iterator[Columns]:
+        return parts(self.count)
+
+    def again(self, index: int) -> Columns:
+        self.asked.append(index)
+        return next(itertools.islice(parts(self.count), index, None))
+
+
+def test_doubted_shares_are_made_again(pool: Pool, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other node is found out after it answered some: those come again, from columns that nobody kept."""
+    made, doubted, run = Again(20), set[int](), pool.run
+
+    def found_out(*given: Any, **named: Any) -> Any:
+        going = run(*given, **named)
+        if doubted:
+            return going
+        answers = [next(going._iterator) for _ in range(10)]
+        going._distrust(next(node for node in pool.usable() if node.identity == other))
+        doubted.update(going.suspects)
+        going._iterator = itertools.chain(answers, going._iterator)
+        return going
+
+    monkeypatch.setattr(pool, "run", found_out)
+    last = dict(pool.answers(SQUARES, made))
+    assert sorted(made.asked) == sorted(doubted)
+    gathered(last.items(), 20)
 
 
 def test_a_head_that_restarts_stops_nobody(pool: Pool, cluster: Any, tmp_path: Path) -> None:

@@ -163,6 +163,9 @@ def test_replay_by_ranges_joins_parents(run: Backwards, tmp_path: Path) -> None:
     assert (found.blocks, found.notes, found.links) == (whole.blocks, whole.notes, whole.links)
     assert (found.problems, found.signatures) == (whole.problems, whole.signatures)
     assert (told[0], told[-1]) == (0, 5)
+    ranges = replaying._Ranges(places, 2)
+    for index, columns in enumerate(list(ranges)):
+        assert same(ranges.again(index), columns)
     broken = tmp_path / "block"
     broken.mkdir()
     (broken / "pre_state.json").write_text("{}")

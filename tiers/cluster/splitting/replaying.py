@@ -79,11 +79,11 @@ def replay(
         "trace_memory": trace_memory,
     }
     tell("replaying blocks", 0, len(places))
-    counts: list[int] = []
+    ranges = _Ranges(places, part_blocks)
     answers: dict[int, Columns] = {}
-    for index, answer in run.run(TASK, _ranges(places, part_blocks, counts), options):
+    for index, answer in run.run(TASK, ranges, options):
         answers[index] = answer
-        tell("replaying blocks", sum(counts[each] for each in answers), len(places))
+        tell("replaying blocks", sum(ranges.blocks(each) for each in answers), len(places))
     parts = [_report(index, answers[index]) for index in sorted(answers)]
     return linked(_joined(parts, time.perf_counter() - began))
 
@@ -111,31 +111,44 @@ def _joined(parts: Sequence[ReplayReport], seconds: float) -> ReplayReport:
     )
 
 
-def _ranges(paths: Sequence[Path | str], most: int, counts: list[int]) -> Iterator[Columns]:
-    """Columns of each range: its files as data and offsets, and their names, JSON: [block's path, [file's name …]] …
+class _Ranges:
+    """The columns of each range: its files as data and offsets, and their names, JSON: [block's path, [file's name …]] …
+
+    What was sent is read again where it is needed again, so that a replay holds no more than is on its way.
 
     Args:
-        counts: gets the number of blocks of each range.
+        paths: of all blocks.
+        most: blocks of a range.
     """
-    names: list[tuple[str, list[str]]] = []
-    files: list[bytes] = []
-    size = 0
-    for path in paths:
-        block = _files_of(Path(path))
-        names.append((str(path), list(block)))
-        files += block.values()
-        size += sum(map(len, block.values()))
-        if len(names) >= most or size >= PART_BYTES:
-            counts.append(len(names))
-            yield _range(names, files)
-            names, files, size = [], [], 0
-    if names:
-        counts.append(len(names))
-        yield _range(names, files)
+
+    def __init__(self, paths: Sequence[Path | str], most: int) -> None:
+        self._paths, self._most = paths, most
+        self._stops = [0]
+
+    def __iter__(self) -> Iterator[Columns]:
+        while self._stops[-1] < len(self._paths):
+            start, size, blocks = self._stops[-1], 0, list[tuple[str, dict[str, bytes]]]()
+            for path in self._paths[start : start + self._most]:
+                blocks.append((str(path), _files_of(Path(path))))
+                size += sum(map(len, blocks[-1][1].values()))
+                if size >= PART_BYTES:
+                    break
+            self._stops.append(start + len(blocks))
+            yield _range(blocks)
+
+    def again(self, index: int) -> Columns:
+        """See `Repeatable`."""
+        paths = self._paths[self._stops[index] : self._stops[index + 1]]
+        return _range([(str(path), _files_of(Path(path))) for path in paths])
+
+    def blocks(self, index: int) -> int:
+        """How many a range that was given has."""
+        return self._stops[index + 1] - self._stops[index]
 
 
-def _range(names: list[tuple[str, list[str]]], files: list[bytes]) -> Columns:
-    packed = Messages.of(files)
+def _range(blocks: Sequence[tuple[str, Mapping[str, bytes]]]) -> Columns:
+    names = [(path, list(files)) for path, files in blocks]
+    packed = Messages.of([content for _, files in blocks for content in files.values()])
     return packed.data, packed.offsets, np.frombuffer(json.dumps(names).encode(), np.uint8)
 
 
