@@ -23,12 +23,14 @@ class Child:
     Attributes:
         ready: what it said of itself when it served (`serving.Ready`); empty before.
         state: what its health says, or that it is starting or has ended.
+        silent: counted up by who watches; 0 again whenever it says something.
     """
 
     def __init__(self, number: int, process: asyncio.subprocess.Process) -> None:
         self.number, self.process = number, process
         self.ready: dict[str, Any] = {}
         self.state = STARTING
+        self.silent = 0
         self._listening = asyncio.create_task(self._listen())
         self._told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -91,13 +93,13 @@ class Child:
     async def _listen(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
-            said = json.loads(line)
+            said, self.silent = json.loads(line), 0
             if "error" in said:
                 self._refuse(said["error"])
             elif "ready" in said:
                 self.ready, self.state = said["ready"], "ready"
                 self._told.set_result(None)
-            else:
+            elif "state" in said:
                 self.state = said["state"]
         code = await self.ended()
         self._refuse(f"it ended with {_words(code)}")

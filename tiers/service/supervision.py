@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several processes that serve: one that starts them, watches them, starts again what ends, and ends them.
+"""Several processes that serve: one that starts them, watches them, starts again what ends or hangs, and ends them.
 
     SIGTERM, SIGINT   every process drains; a second signal cuts off what is left
     SIGHUP            one process after the other is replaced: a new one serves before the old one drains
@@ -25,7 +25,7 @@ from supervm.tiers.service.child import Child
 from supervm.tiers.service.http_port import listen
 from supervm.tiers.service.placement import Place
 from supervm.tiers.service.process import OFF, check_addresses
-from supervm.tiers.service.worker import Instructions
+from supervm.tiers.service.worker import PULSE_SECONDS, Instructions
 from supervm.tiers.settings import Settings
 
 OWN = "own"
@@ -38,6 +38,9 @@ START_SECONDS = 900.0
 
 FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS = 0.5, 30.0, 60.0
 """Before a process that has ended is started again; doubled for each that ends before it was steady for so long."""
+
+MOST_SILENT = 12
+"""Pulses in a row without a word of a process that serves, after which it is killed: its event loop stands still."""
 
 log = logging.getLogger(__name__)
 
@@ -178,6 +181,19 @@ class Keeper:
             except (ProcessFailed, OSError) as error:
                 log.error("%s", error)
 
+    async def watch(self) -> None:
+        """Kill what serves and has nothing to say any more, until it is cancelled; `keep` starts it again.
+
+        Pulses are counted, not seconds: where the whole machine stood still, nobody is late.
+        """
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            if self.child is not None:
+                self.child.silent += 1
+                if self.child.silent > MOST_SILENT:
+                    log.error("a process does not answer, and is killed", extra={"number": self.number})
+                    await self.child.kill()
+
     async def replace(self) -> None:
         """Have another process serve, and then the one that did so drain.
 
@@ -293,7 +309,7 @@ async def supervise(
             return True
         ready(keepers, address)
         pages.serving = True
-        tasks = [asyncio.create_task(keeper.keep()) for keeper in keepers]
+        tasks = [asyncio.create_task(one) for keeper in keepers for one in (keeper.keep(), keeper.watch())]
         tasks.append(asyncio.create_task(_roll(keepers, orders.roll)))
         await orders.stop.wait()
         pages.serving = False

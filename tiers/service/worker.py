@@ -3,7 +3,7 @@
 
 It is told on standard input: one line of JSON with `Instructions`, then orders, a line each. The end of standard input is
 the end of who started it, and says STOP. It tells on standard output: a line of JSON when it serves, or why it does not,
-and one for each state that its health enters.
+one for each state that its health enters, and a pulse as long as its event loop turns.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT, ERRORS = 0, 1, 2
 COMMAND = (sys.executable, "-P", "-m", "supervm.tiers.service.worker")
+
+PULSE_SECONDS = 5.0
+"""Between two pulses."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Channel:
         self._tell, self._came = tell, rest
 
     def watch(self, service: VerificationService) -> Orders:
-        """Tell of states from now on, and read orders."""
+        """Tell of states and pulses from now on, and read orders."""
         import asyncio
 
         from supervm.tiers.service.ending import Order, Orders
@@ -90,8 +93,13 @@ class Channel:
                 for line in lines:
                     orders.give(Order(line.decode()))
 
+        def pulse() -> None:
+            self._tell({"pulse": True})
+            loop.call_later(PULSE_SECONDS, pulse)
+
         os.set_blocking(INPUT, False)
         loop.add_reader(INPUT, read)
+        loop.call_later(PULSE_SECONDS, pulse)
         service.watch(lambda state: self._tell({"state": state.value}))
         return orders
 
@@ -110,9 +118,10 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which is for who started it
     report = os.dup(OUTPUT)
     os.dup2(ERRORS, OUTPUT)  # whatever prints is not understood there
+    os.set_blocking(report, False)  # if nobody reads, serving goes on
 
     def tell(message: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError, BlockingIOError):
             os.write(report, json.dumps(message).encode() + b"\n")
 
     from supervm.kernels.errors import SupervmError

@@ -31,8 +31,10 @@ from supervm.tiers import Hardware, status_view
 from supervm.tiers.client import AsyncClient, Client
 from supervm.tiers.errors import SettingError
 from supervm.tiers.service import supervision
+from supervm.tiers.service.placement import Place
 from supervm.tiers.service.process_pages import merged
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
+from supervm.tiers.service.worker import Instructions
 from supervm.tiers.settings import load
 
 PATIENCE = 240.0
@@ -180,6 +182,41 @@ def test_one_that_is_killed_is_started_again_while_the_other_answers(own: Servic
     assert now[1]["pid"] == before[1]["pid"]
     assert [one["restarts"] for one in now] == [before[0]["restarts"] + 1, before[1]["restarts"]]
     assert [one["grpc"] for one in now] == [one["grpc"] for one in before]
+
+
+class Quiet:
+    """A process that serves; it speaks between the first counts of its silence, and then no more."""
+
+    def __init__(self, words: int) -> None:
+        self.words, self.counts, self.killed = words, 0, asyncio.Event()
+        self._silent = 0
+
+    @property
+    def silent(self) -> int:
+        return self._silent
+
+    @silent.setter
+    def silent(self, value: int) -> None:
+        self.counts += 1
+        self._silent = 0 if self.counts <= self.words else value
+
+    async def kill(self) -> int:
+        self.killed.set()
+        return -signal.SIGKILL
+
+
+@pytest.mark.parametrize("words", [0, 1, 40])
+def test_one_that_hangs_is_killed(words: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def watched() -> int:
+        keeper = supervision.Keeper(Place((), (), 1), Instructions(0), 1.0)
+        keeper.child = child = Quiet(words)  # type: ignore[assignment]
+        watching = asyncio.create_task(keeper.watch())
+        await asyncio.wait_for(child.killed.wait(), PATIENCE)
+        watching.cancel()
+        return child.counts
+
+    monkeypatch.setattr(supervision, "PULSE_SECONDS", 0.001)
+    assert asyncio.run(watched()) == words + supervision.MOST_SILENT + 1
 
 
 def columns(signed: list[Signed]) -> tuple[list[bytes], list[bytes], list[bytes]]:
