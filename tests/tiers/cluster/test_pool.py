@@ -338,5 +338,6 @@ def test_samples_have_the_size_that_was_asked_for(pool: Pool) -> None:
 
     task = dataclasses.replace(SQUARES, take=take)
     gathered(pool.run(task, parts(3), {}, recheck=0.25), 3)
-    assert drawn == [16, 16, 16]
+    assert len(drawn) >= 3  # once more for a share that two nodes were given, since one was idle
+    assert set(drawn) == {16}
     assert checks.RECOMPUTED == 64
