@@ -39,6 +39,9 @@ BLOCKS = sorted(
 VALUES = np.random.default_rng(3).integers(0, 1 << 60, (1 << 10, 4), np.uint64)
 Lie = Callable[[Columns], Columns]
 
+TRIES = 20
+"""On a busy machine the other node may have answered everything before the one that lies does."""
+
 
 @pytest.fixture
 def lied_to(pool: Pool, other: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., OnPool]:
@@ -110,9 +113,13 @@ def test_proofs(pool: Pool, other: str, lied_to: Callable[..., OnPool], tmp_path
     (tmp_path / "c.zkey").write_bytes(make_test_key(load_r1cs(circuit.r1cs())))
     witness = load_witness(circuit.wtns())
     prover = proving.Prover(lied_to(cluster_faults.flipped), tmp_path / "c.zkey", allow_test_only=True)
-    proofs = prover.prove([witness] * 6, part_witnesses=1)
-    assert {proof.public for proof in proofs} == {tuple(circuit.witness[1:3])}
-    assert taken_out(pool, other)
+    for _ in range(TRIES):
+        proofs = prover.prove([witness] * 6, part_witnesses=1)
+        assert {proof.public for proof in proofs} == {tuple(circuit.witness[1:3])}
+        if taken_out(pool, other):
+            break
+    else:
+        pytest.fail("the node that lies was not found out")
 
 
 # Answers that are none
