@@ -13,7 +13,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 MIN_ROUNDS = 3
@@ -49,16 +49,12 @@ class Timing:
         return cls(items / best, statistics.median(seconds) / best - 1)
 
 
-def timings(contenders: Sequence[Contender], budget: float) -> list[Timing]:
-    """Best run and spread of each contender; each has run once before the first round.
+def rounds(budget: float) -> Iterator[int]:
+    """Numbers of the rounds that are to be run, without garbage collection.
 
     Args:
-        contenders: in the order in which they take turns; the first is ours.
         budget: seconds after which no new round starts, once there were `MIN_ROUNDS`.
     """
-    taken: list[list[float]] = [[] for _ in contenders]
-    for contender in contenders:
-        contender.run()
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -66,22 +62,36 @@ def timings(contenders: Sequence[Contender], budget: float) -> list[Timing]:
         begin = time.perf_counter()
         for count in range(MAX_ROUNDS):
             if count >= MIN_ROUNDS and time.perf_counter() - begin > budget:
-                break
-            share = 0.0
-            for index, contender in enumerate(contenders):
-                turn = time.perf_counter()
-                while True:
-                    start = time.perf_counter()
-                    contender.run()
-                    end = time.perf_counter()
-                    taken[index].append(end - start)
-                    if end - turn >= share:
-                        break
-                if index == 0:
-                    share = (end - turn) * PEER_SHARE
+                return
+            yield count
     finally:
         if collecting:
             gc.enable()
+
+
+def timings(contenders: Sequence[Contender], budget: float) -> list[Timing]:
+    """Best run and spread of each contender; each has run once before the first round.
+
+    Args:
+        contenders: in the order in which they take turns; the first is ours.
+        budget: as `rounds` has it.
+    """
+    taken: list[list[float]] = [[] for _ in contenders]
+    for contender in contenders:
+        contender.run()
+    for _ in rounds(budget):
+        share = 0.0
+        for index, contender in enumerate(contenders):
+            turn = time.perf_counter()
+            while True:
+                start = time.perf_counter()
+                contender.run()
+                end = time.perf_counter()
+                taken[index].append(end - start)
+                if end - turn >= share:
+                    break
+            if index == 0:
+                share = (end - turn) * PEER_SHARE
     return [Timing.of(contender.items, seconds) for contender, seconds in zip(contenders, taken, strict=True)]
 
 

@@ -19,7 +19,7 @@ from time import perf_counter
 from supervm.benchmarks.cases import EVM
 from supervm.benchmarks.errors import RunsDisagree
 from supervm.benchmarks.evm.programs import ARCHIVE, CHECKOUT
-from supervm.benchmarks.measure import MAX_ROUNDS, MIN_ROUNDS, Timing
+from supervm.benchmarks.measure import Timing, rounds
 from supervm.benchmarks.rows import PeerRow, Row
 from supervm.engine.ethereum.senders import recover_senders
 from supervm.engine.ethereum.witness import Witness, read_witness
@@ -41,7 +41,7 @@ from supervm.vm.evm.forks import fork_named
 
 BACKEND = "scalar"
 BUDGET_SECONDS = 4.0
-"""After which no new round of a block starts, once there were `MIN_ROUNDS`."""
+"""Of the rounds of a block (`measure.rounds`)."""
 
 TRANSACTIONS = {"erc20": 28_000, "uniswap": 10_000, "mixed-evm": 19_000}
 """Of each workload: about a billion gas."""
@@ -178,10 +178,7 @@ def _both(operation: str, gas: int, seconds: Callable[[int], float]) -> tuple[Ro
     taken: dict[int, list[float]] = {1: [], 2: []}
     for threads in taken:
         seconds(threads)
-    begun = perf_counter()
-    for done in range(MAX_ROUNDS):
-        if done >= MIN_ROUNDS and perf_counter() - begun > BUDGET_SECONDS:
-            break
+    for _ in rounds(BUDGET_SECONDS):
         for threads, times in taken.items():
             times.append(seconds(threads))
     alone, together = (Timing.of(gas, times) for times in taken.values())
