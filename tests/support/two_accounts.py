@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from shard_runs import Cluster
@@ -58,19 +60,14 @@ def prepare(cluster: Cluster, **changes: object) -> pb.PrepareRequest:
 
 def commit_of(request: pb.PrepareRequest) -> pb.CommitRequest:
     """What its coordinator says when the block is decided."""
-    return pb.CommitRequest(
-        attempt=request.attempt,
-        height=request.height,
-        map_digest=request.map_digest,
-        coordinator=request.coordinator,
-    )
+    return pb.CommitRequest(**_named(request))
 
 
 def abort_of(request: pb.PrepareRequest) -> pb.AbortRequest:
     """What its coordinator says when the attempt is over."""
-    return pb.AbortRequest(
-        attempt=request.attempt,
-        height=request.height,
-        map_digest=request.map_digest,
-        coordinator=request.coordinator,
-    )
+    return pb.AbortRequest(**_named(request))
+
+
+def _named(request: pb.PrepareRequest) -> dict[str, Any]:
+    """What names an attempt, in every message about it."""
+    return {name: getattr(request, name) for name in ("attempt", "height", "map_digest", "coordinator")}
