@@ -7,7 +7,6 @@ replacement. Tasks that know how to check an answer as a whole are checked here,
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 import ray
 
 from supervm.tiers.cluster.nodes import Node
-from supervm.tiers.cluster.task import Columns, Task, same, take_rows, well_formed
+from supervm.tiers.cluster.task import Columns, Task, drawn_rows, same, take_rows, well_formed
 
 if TYPE_CHECKING:
     from supervm.tiers.cluster.shares import Share
@@ -147,8 +146,7 @@ class Checker:
             return (share.columns, answer) if whole else None
         if not share.items:
             return None
-        count = min(share.items, max(1, math.ceil(share.items * self._recheck)))
-        rows = np.sort(self._random.choice(share.items, count, replace=False, shuffle=False))
+        rows = drawn_rows(share.items, self._recheck, self._random)
         return self._task.take(share.columns, rows), take_rows(answer, rows)
 
     def _judged(

@@ -205,9 +205,8 @@ class FolderRun:
         total = sum(path.stat().st_size for path in self._files.values()) or 1
         before, index = 0, 0
         for name, path in self._files.items():
-            self._found[name] = (
-                path.stat()
-            )  # before it is read: verdicts are of this file, whatever takes its place
+            # Before it is read: verdicts are of this file, whatever takes its place.
+            self._found[name] = path.stat()
             size = self._found[name].st_size
             file = None if self._whole(name) else self._open(path)
             if file is not None:

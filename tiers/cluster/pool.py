@@ -33,12 +33,10 @@ from supervm.tiers.cluster.nodes import (
 )
 from supervm.tiers.cluster.planning import Planner
 from supervm.tiers.cluster.run import Run
+from supervm.tiers.cluster.splitting.parts import RECHECK
 from supervm.tiers.cluster.task import NO_OPTIONS, Columns, Options, Repeatable, Task, same
 from supervm.tiers.cluster.tasks import TASKS
 from supervm.tiers.cluster.worker import About, sources
-
-RECHECK = 0.01
-"""Share of the items of every answer that another node computes again."""
 
 STORE_SHARE = 4
 """Work in flight takes at most one part in so many of the smallest object store."""

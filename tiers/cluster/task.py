@@ -9,6 +9,7 @@ comes has to have the form of an answer (`well_formed`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -93,6 +94,12 @@ def well_formed(task: Task, columns: Columns, options: Options, answer: object) 
     if task.take is not None and any(len(column) != task.items(columns) for column in answer):
         return False
     return task.form is None or task.form(columns, options, answer)
+
+
+def drawn_rows(items: int, share: float, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Rows of a sample, ascending: this share of the items, one at least."""
+    count = min(items, max(1, math.ceil(items * share)))
+    return np.sort(random.choice(items, count, replace=False, shuffle=False))
 
 
 def take_rows(columns: Columns, rows: npt.NDArray[np.int64]) -> Columns:

@@ -25,7 +25,16 @@ import numpy as np
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.cluster.splitting.parts import RECHECK, Held, digest_of
-from supervm.tiers.cluster.task import Columns, Options, Task, same, size_of, take_rows, well_formed
+from supervm.tiers.cluster.task import (
+    Columns,
+    Options,
+    Task,
+    drawn_rows,
+    same,
+    size_of,
+    take_rows,
+    well_formed,
+)
 from supervm.tiers.node.admission import QUESTION_BYTES
 from supervm.tiers.node.callers import Asker, asker, caller_waits
 from supervm.tiers.node.errors import UpstreamFailed
@@ -204,9 +213,7 @@ class Upstreams(Upstream):
             return task.check(columns, share.options, answer, random)
         if task.take is None:
             return True  # a sum: only all of it again would tell
-        items = task.items(columns)
-        count = min(items, max(1, math.ceil(items * self._recheck)))
-        rows = np.sort(random.choice(items, count, replace=False, shuffle=False))
+        rows = drawn_rows(task.items(columns), self._recheck, random)
         return same(task.function(task.take(columns, rows), share.options), take_rows(answer, rows))
 
     # ---------------------------------------------------------------------------------------------- who is asked

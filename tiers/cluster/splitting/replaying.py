@@ -39,6 +39,9 @@ from supervm.tiers.cluster.task import Columns, Options, Task
 
 TASK = "ethereum.replay"
 
+BLOCK_FILES = {f"{part.name}.json": part.required for part in msgspec.structs.fields(WitnessJson)}
+"""Of a block's folder, and whether it has to be there."""
+
 PART_BLOCKS, PART_BYTES = 16, 8 << 20
 """Of a range: blocks at most, and the bytes after which it ends."""
 
@@ -156,8 +159,9 @@ def _files_of(path: Path) -> dict[str, bytes]:
     """Contents of a block's files by their names in its folder; of one file, which has all its parts, by ''."""
     if not path.is_dir():
         return {"": read(path)}
-    parts = [(f"{part.name}.json", part.required) for part in msgspec.structs.fields(WitnessJson)]
-    return {name: read(path / name) for name, needed in parts if needed or (path / name).exists()}
+    return {
+        name: read(path / name) for name, needed in BLOCK_FILES.items() if needed or (path / name).exists()
+    }
 
 
 def _listed(names: NDArray[Any]) -> list[tuple[str, list[str]]]:
@@ -172,10 +176,9 @@ def _listed(names: NDArray[Any]) -> list[tuple[str, list[str]]]:
         raise ArgumentError(
             "columns", f"names that are none: {error}", "those of blocks and their files"
         ) from None
-    known = {f"{part.name}.json" for part in msgspec.structs.fields(WitnessJson)}
     for _, parts in listed:
-        if parts != [""] and (wrong := set(parts) - known):
-            expected = f"one of {', '.join(sorted(known))}"
+        if parts != [""] and (wrong := set(parts) - set(BLOCK_FILES)):
+            expected = f"one of {', '.join(sorted(BLOCK_FILES))}"
             raise ArgumentError("columns", f"a file of the name {min(wrong)[:64]!r}", expected)
     return listed
 
