@@ -43,7 +43,9 @@ def test_kills_at_random_moments(tmp_path, name):
     said, opened_at = 0, []
     with victim:
         assert victim.stdout.readline() == "ready\n"
-        for kill in range(KILLS[name]):
+        for kill in range(20 * KILLS[name]):
+            if kill >= KILLS[name] and len(set(opened_at)) > KILLS[name] // 3:
+                break
             victim.stdin.write(f"{tmp_path / 'node'} {tmp_path / 'chain'} {1 + kill % 2}\n")
             victim.stdin.flush()
             pid = int(victim.stdout.readline().removeprefix("pid "))

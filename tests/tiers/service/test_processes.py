@@ -375,8 +375,8 @@ def test_behind_one_address_nothing_is_lost_either_and_none_outlives_who_started
 def test_a_port_that_is_taken(run: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        for port in ("--grpc", "--http"):
-            result = run("serve", "--processes", 2, port, address, "--json")
+        for port, other in (("--grpc", "--http"), ("--http", "--grpc")):
+            result = run("serve", "--processes", 2, port, address, other, "127.0.0.1:0", "--json")
             assert result.exit_code == 3, result.output
             assert address in result.output
 
