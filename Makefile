@@ -34,7 +34,8 @@ EXTRA ?= cuda13
 ARM ?= build/arm
 OPERATIONS ?=
 SHORT_RUN := --workload token --transactions 2000 --accounts 500 --block-size 500 --signatures --tier L4
-# On two cores two processes leave a fifth of the time unused: tests wait for servers, disks and moments.
+# On two cores two processes leave a fifth of the time unused: tests wait for servers, disks and moments. Each gets a run of
+# neighbours, which share servers and kernels that are loaded; who is done first takes over half of what another has left.
 WORKERS ?= 3
 
 run: $(VENV)/.base
@@ -53,7 +54,7 @@ kernels: $(VENV)/.full
 	$(BIN)/supervm warmup --backend scalar
 
 pytest: $(VENV)/.full
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 setup: $(VENV)/.full
 
