@@ -78,7 +78,7 @@ class Sockets:
                     continue
                 with socket.socket(fileno=os.dup(int(name))) as duplicate:
                     listens = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-                    if listens and duplicate.getsockname()[1] == self._port:
+                    if listens and _port(duplicate) == self._port:
                         duplicate.shutdown(socket.SHUT_RDWR)
 
     def knows(self, peer: Peer) -> bool:
@@ -124,12 +124,18 @@ class Sockets:
             duplicate = socket.socket(fileno=os.dup(number))
         except OSError:  # closed meanwhile
             return None
-        with suppress(OSError, ValueError):  # no peer, or one without a port
-            host, port, *_ = duplicate.getpeername()
-            if duplicate.getsockname()[1] == self._port:
+        with suppress(OSError):  # no peer
+            if _port(duplicate) == self._port:
+                host, port, *_ = duplicate.getpeername()
                 return Peer(host.removeprefix(V4_MAPPED), port), duplicate
         duplicate.close()
         return None
+
+
+def _port(opened: socket.socket) -> int | None:
+    """Of this side; None where addresses have no ports: those of Unix sockets are paths, and may be empty."""
+    inet = opened.family in (socket.AF_INET, socket.AF_INET6)
+    return int(opened.getsockname()[1]) if inet else None
 
 
 def _received(connection: socket.socket) -> int:

@@ -8,6 +8,7 @@ import logging
 import resource
 import socket
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +160,29 @@ def test_a_socket_is_found_counted_and_ended(host: str) -> None:
         found = Peer(host, other.getsockname()[1])
         assert sockets.drop(found)
         assert other.recv(1) == b""
+
+
+def test_sockets_without_ports_are_passed_over(tmp_path: Path) -> None:
+    """Connections to a path, as processes have to loggers and to Ray, and pairs; their sides have a path or no name."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        local = stack.enter_context(socket.socket(socket.AF_UNIX))
+        local.bind(str(tmp_path / "socket"))
+        local.listen()
+        one = stack.enter_context(socket.socket(socket.AF_UNIX))
+        one.connect(str(tmp_path / "socket"))
+        stack.enter_context(local.accept()[0])
+        for each in socket.socketpair():
+            stack.enter_context(each)
+        sockets = Sockets(listening.getsockname()[1])
+        assert sockets.find() == {}
+        here = stack.enter_context(socket.create_connection(listening.getsockname()))
+        stack.enter_context(listening.accept()[0])
+        assert list(sockets.find()) == [Peer(*here.getsockname())]
+        sockets.stop_listening()
+        assert local.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        with pytest.raises(OSError, match="Invalid"):
+            listening.accept()
 
 
 def test_too_few_open_files_are_said(
