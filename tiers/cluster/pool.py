@@ -87,6 +87,7 @@ class Pool:
         self._ours = sources()
         self._nodes: dict[str, Node] = {}
         self._looked, self._looking = 0.0, threading.Lock()
+        self._counted = False
         self.choosing = threading.Lock()
         self._planner = Planner(self)
         self._others: dict[str, Task] = {}
@@ -107,9 +108,9 @@ class Pool:
         pool = cls(address)
         until = time.monotonic() + wait
         pool.look(now=True)
-        while any(node.state is State.STARTING for node in pool._nodes.values()) and time.monotonic() < until:
+        while pool._may_come() and time.monotonic() < until:
             time.sleep(0.02)
-            pool.look()
+            pool.look(now=not pool._counted)
             if pool.usable():
                 until = min(until, time.monotonic() + GRACE_SECONDS)
         if not pool.usable():
@@ -142,6 +143,10 @@ class Pool:
         """Whether a node may become usable."""
         return any(node.state is State.STARTING and node.breaker.closed for node in self._met())
 
+    def _may_come(self) -> bool:
+        """Whether nodes are being started, or the head, which may be busy, has not said yet which there are."""
+        return not self._counted or any(node.state is State.STARTING for node in self._met())
+
     def troubles(self) -> tuple[str, ...]:
         """Why each node that is not usable is not."""
         return tuple(f"{node.name}: {node.why_not}" for node in self._met() if not node.usable)
@@ -165,6 +170,7 @@ class Pool:
             if not connecting.answers(self.address):
                 return  # the head restarts; actors go on without it
             found = found_in_cluster()
+            self._counted = True
             for identity, (name, resources) in found.items():
                 if identity not in self._nodes and resources.get("CPU", 0) >= 1:
                     self._nodes[identity] = Node(identity, name, resources)

@@ -282,6 +282,20 @@ def test_a_head_that_restarts_stops_nobody(pool: Pool, cluster: Any, tmp_path: P
     assert len(pool.usable()) == 2
 
 
+def test_a_head_that_is_busy_is_asked_again(
+    pool: Pool, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, asked = pools.connecting.answers, list[str]()
+
+    def busy_twice(address: str) -> bool:
+        asked.append(address)
+        return len(asked) > 2 and answers(address)
+
+    monkeypatch.setattr(pools.connecting, "answers", busy_twice)
+    assert Pool.connect(cluster.address).usable()
+    assert len(asked) > 2
+
+
 # What is refused
 
 
