@@ -16,7 +16,7 @@ PORTS = ("8443", "8444")
 """Of gRPC and HTTP there."""
 
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 def installed() -> str | None:

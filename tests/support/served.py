@@ -62,7 +62,7 @@ class HeldService(VerificationService):
         self._counting = threading.Lock()
 
     def _verify(self, kind: Any, keys: Any, signed: Any, packed: Any) -> Any:
-        assert self.release.wait(20)
+        assert self.release.wait(120)
         with self._counting:
             self.computed += len(keys)
         return super()._verify(kind, keys, signed, packed)

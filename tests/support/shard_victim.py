@@ -28,7 +28,7 @@ from supervm.tiers.shards.participant import Participant
 from supervm.tiers.shards.server import ShardServer
 from supervm.tiers.shards.shard_map import ShardMap
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def say(words: str) -> None:

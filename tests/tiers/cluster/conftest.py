@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import gc
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,10 +91,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
     finally:
         disconnect()
         made.cluster.shutdown()
-        with warnings.catch_warnings():  # Ray leaves sockets to the collector
-            warnings.simplefilter("ignore", ResourceWarning)
-            del made
-            gc.collect()
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ CHAOS = (sys.executable, str(Path(__file__).parents[2] / "support" / "chaos_serv
 ITEMS = 1024
 LIVES = (3.0, 3.0, 3.0)
 """Seconds of each of the server's lives; the first ends by SIGTERM, the second by SIGKILL, the last with the test."""
-PATIENCE = 60.0
+PATIENCE = 180.0
 CODES = {status.value[0]: status.name for status in grpc.StatusCode}
 TOLERATED = {"CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE", "RESOURCE_EXHAUSTED"}
 """What a call may end with here besides an answer. Faults of devices are no error of a call: the processor computes."""

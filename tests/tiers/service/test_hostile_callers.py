@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,13 @@ from supervm.tiers.service.refusals import PUSH_BACK
 from supervm.tiers.service.server import Transport
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 
-LIMIT = 90.0
+LIMIT = 300.0
+"""Seconds of a test, on a machine that does other things."""
+
 TOKEN = "correct-horse-battery"
 MIB = 1 << 20
 
-ATTACK_SECONDS = 60.0
+ATTACK_SECONDS = LIMIT
 """That an attacker goes on, if nobody stops it."""
 
 ATTACKER = """
@@ -360,5 +362,6 @@ async def attacked(name: str, address: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        attacker.kill()
+        with suppress(ProcessLookupError):
+            attacker.kill()
         await attacker.wait()

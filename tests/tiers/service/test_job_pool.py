@@ -11,7 +11,7 @@ import pytest
 
 from supervm.tiers.service.job_pool import AHEAD, JobPool
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Piecework:

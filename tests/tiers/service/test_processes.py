@@ -79,7 +79,7 @@ class Service:
 def serving(folder: Path, *arguments: object) -> Iterator[Service]:
     config = folder / "supervm.toml"
     # Callers that share the cores with everything else may stand still for longer than a second.
-    config.write_text('[service]\noperations = "127.0.0.1:0"\n[service.notice]\nseconds = 3\n')
+    config.write_text('[service]\noperations = "127.0.0.1:0"\n[service.notice]\nseconds = 5\n')
     ports = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
     with process("serve", "--config", config, *ports, *arguments) as (child, said):
         yield Service(child, said)

@@ -25,7 +25,7 @@ from supervm.tiers.gpus import driver_present
 from supervm.tiers.service import serving
 from supervm.tiers.service.v1 import verification_pb2_grpc as rpc
 
-LIMIT = 120.0
+LIMIT = 300.0
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from supervm.tiers.shards.shard_map import ShardMap
 KILLS = (0, 1, "run", 0, "run", 1, 0, "run")
 """What is killed: a shard by its number, or the coordinator."""
 
-SECONDS = 60.0
+SECONDS = 240.0
 
 
 def free_ports(count: int) -> list[int]:
