@@ -142,6 +142,9 @@ def test_an_attempt_with_another_part_of_the_block_gets_no_vote(cluster: Cluster
 
 def test_the_directory_of_another_shard_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     for number in range(2):
+        storage = cluster.revived_shard(number).engine.state.storage
+        assert storage is not None
+        storage.flush()  # the last block is written behind its answer
         cluster.copy(number, tmp_path / f"copy-{number}")
     with pytest.raises(WrongShard, match=f"has the key 00{LOW.hex()}, which shard 0 has by the map, not 1"):
         Participant(1, MAP, tmp_path / "copy-0")
