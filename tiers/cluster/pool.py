@@ -22,7 +22,7 @@ import ray
 from supervm.engine.scheduler.cost import CostModel
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.cluster import connecting
-from supervm.tiers.cluster.errors import NoNodeLeft
+from supervm.tiers.cluster.errors import NoCluster, NoNodeLeft
 from supervm.tiers.cluster.nodes import (
     PROBE_SECONDS,
     START_SECONDS,
@@ -45,7 +45,7 @@ THREAD_ITEMS, GPU_ITEMS = 1 << 15, 1 << 18
 """Items of a share for each thread of a node, and of one with a GPU: some tenths of a second of signatures."""
 
 GRACE_SECONDS = 10.0
-"""How long others are waited for when one node is ready; they are taken up when they come."""
+"""How long a head is waited for, and others when one node is ready; they are taken up when they come."""
 
 PROBED_ITEMS = 64
 """Of a known answer."""
@@ -106,11 +106,17 @@ class Pool:
         """
         connecting.connect(address)
         pool = cls(address)
-        until = time.monotonic() + wait
+        begun = time.monotonic()
+        until = begun + wait
         pool.look(now=True)
-        while pool._may_come() and time.monotonic() < until:
+        while not pool._counted:  # a busy head may not answer at once
+            if time.monotonic() > begun + GRACE_SECONDS:
+                raise NoCluster(address, "its head does not answer any more")
             time.sleep(0.02)
-            pool.look(now=not pool._counted)
+            pool.look(now=True)
+        while any(node.state is State.STARTING for node in pool._met()) and time.monotonic() < until:
+            time.sleep(0.02)
+            pool.look()
             if pool.usable():
                 until = min(until, time.monotonic() + GRACE_SECONDS)
         if not pool.usable():
@@ -142,10 +148,6 @@ class Pool:
     def hopeful(self) -> bool:
         """Whether a node may become usable."""
         return any(node.state is State.STARTING and node.breaker.closed for node in self._met())
-
-    def _may_come(self) -> bool:
-        """Whether nodes are being started, or the head, which may be busy, has not said yet which there are."""
-        return not self._counted or any(node.state is State.STARTING for node in self._met())
 
     def troubles(self) -> tuple[str, ...]:
         """Why each node that is not usable is not."""

@@ -298,6 +298,10 @@ def test_a_head_that_is_busy_is_asked_again(
     monkeypatch.setattr(pools.connecting, "answers", busy_twice)
     assert Pool.connect(cluster.address).usable()
     assert len(asked) > 2
+    monkeypatch.setattr(pools.connecting, "answers", lambda address: False)
+    monkeypatch.setattr(pools, "GRACE_SECONDS", 0.1)
+    with pytest.raises(NoCluster, match="its head does not answer any more"):
+        Pool.connect(cluster.address)
 
 
 # What is refused
