@@ -106,6 +106,8 @@ def test_damaged_messages_in_streams() -> None:
                     async for message in stream:
                         replies += pb.VerifyReplies.FromString(message).replies
                 except grpc.aio.AioRpcError as error:
+                    if error.code() is grpc.StatusCode.INTERNAL and not error.trailing_metadata():
+                        continue  # gRPC's client says so by itself where the end came before it had sent everything
                     endings.add(error.code())
                 else:
                     assert len(replies) == len(messages)
