@@ -87,7 +87,6 @@ class Pool:
         self._ours = sources()
         self._nodes: dict[str, Node] = {}
         self._looked, self._looking = 0.0, threading.Lock()
-        self._counted = False
         self.choosing = threading.Lock()
         self._planner = Planner(self)
         self._others: dict[str, Task] = {}
@@ -108,12 +107,10 @@ class Pool:
         pool = cls(address)
         begun = time.monotonic()
         until = begun + wait
-        pool.look(now=True)
-        while not pool._counted:  # a busy head may not answer at once
+        while not pool.look(now=True):  # a busy head may not answer at once
             if time.monotonic() > begun + GRACE_SECONDS:
                 raise NoCluster(address, "its head does not answer any more")
             time.sleep(0.02)
-            pool.look(now=True)
         while any(node.state is State.STARTING for node in pool._met()) and time.monotonic() < until:
             time.sleep(0.02)
             pool.look()
@@ -156,23 +153,27 @@ class Pool:
     def _met(self) -> list[Node]:
         return list(self._nodes.values())  # at once: another thread may add to them
 
-    def look(self, now: bool = False) -> None:
-        """Take up machines that came, let go of those that left, and see whose actor has answered; one thread at a time."""
+    def look(self, now: bool = False) -> bool:
+        """Take up machines that came, let go of those that left, and see whose actor has answered; one thread at a time.
+
+        Returns:
+            Whether the head was asked which machines there are, and answered; it is asked now and then, or `now`.
+        """
         if not self._looking.acquire(blocking=False):
-            return
+            return False
         try:
-            self._look(now)
+            return self._look(now)
         finally:
             self._looking.release()
 
-    def _look(self, now: bool) -> None:
+    def _look(self, now: bool) -> bool:
         moment = time.monotonic()
-        if now or moment - self._looked > LOOK_SECONDS:
+        asked = now or moment - self._looked > LOOK_SECONDS
+        if asked:
             self._looked = moment
             if not connecting.answers(self.address):
-                return  # the head restarts; actors go on without it
+                return False  # the head restarts; actors go on without it
             found = found_in_cluster()
-            self._counted = True
             for identity, (name, resources) in found.items():
                 if identity not in self._nodes and resources.get("CPU", 0) >= 1:
                     self._nodes[identity] = Node(identity, name, resources)
@@ -183,6 +184,7 @@ class Pool:
             node.look(self._ours)
             if node.state is State.READY and not node.breaker.closed:
                 self._readmit(node)
+        return asked
 
     def _readmit(self, node: Node) -> None:
         """Ask a node whose cool-down is over for what it failed at: an answer that is known here lets it in again."""
