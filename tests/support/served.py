@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,14 @@ from supervm.tiers.service.access import Access
 from supervm.tiers.service.core import Limits, VerificationService
 from supervm.tiers.service.server import GrpcServer, Transport
 from supervm.tiers.service.v1 import verification_pb2_grpc as rpc
+
+LIMIT = 300.0
+"""Seconds of a test, on a machine that does other things."""
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    """Run a coroutine function, which ends."""
+    asyncio.run(asyncio.wait_for(test(), LIMIT))  # type: ignore[arg-type]
 
 
 @dataclass

@@ -185,10 +185,9 @@ def test_a_node_that_failed_too_often_is_let_in_by_a_known_answer(
     pool: Pool, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = next(node for node in pool.usable() if node.identity == other)
+    # It may have to compile, on a machine that does other things.
     for module in (pools, nodes):
-        monkeypatch.setattr(
-            module, "PROBE_SECONDS", 120.0
-        )  # it may have to compile, on a machine that does other things
+        monkeypatch.setattr(module, "PROBE_SECONDS", 120.0)
 
     def fail_and_cool_down() -> None:
         for _ in range(3):

@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes
-from served import HeldService, Served, served
+from served import LIMIT, HeldService, Served, run, served
 from signed_requests import single
 
 from supervm.benchmarks.attack.grpc_attackers import PREFACE, PREFIX, REFLECTION, VERIFY, WATCH, usual_headers
@@ -30,9 +30,6 @@ from supervm.tiers.service.meters import Unmetered
 from supervm.tiers.service.refusals import PUSH_BACK
 from supervm.tiers.service.server import Transport
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
-
-LIMIT = 300.0
-"""Seconds of a test, on a machine that does other things."""
 
 TOKEN = "correct-horse-battery"
 MIB = 1 << 20
@@ -55,10 +52,6 @@ class Counting(Unmetered):
 
     def request(self, call: str, code: str, seconds: float) -> None:
         self.counts[call, code] += 1
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), LIMIT))  # type: ignore[arg-type]
 
 
 async def until(true: Callable[[], object]) -> None:

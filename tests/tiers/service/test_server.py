@@ -14,7 +14,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from served import HeldService, Served, served
+from served import HeldService, Served, run, served
 from signed_requests import ed25519_signed, expected, over_messages, single
 
 from supervm.kernels import get_threads, set_threads
@@ -26,14 +26,6 @@ from supervm.tiers.service.server import SERVICE, Transport
 from supervm.tiers.service.streams import together
 from supervm.tiers.service.v1 import verification_pb2 as pb
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
-
-LIMIT = 300.0
-"""Seconds of a test, on a machine that does other things."""
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    """A coroutine, which ends."""
-    asyncio.run(asyncio.wait_for(test(), LIMIT))  # type: ignore[arg-type]
 
 
 async def refused(call: Awaitable[Any]) -> tuple[grpc.StatusCode, pb.Refusal, dict[str, Any]]:

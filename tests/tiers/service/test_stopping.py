@@ -23,7 +23,7 @@ import trustme
 from command_line import process
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from raw_http2 import RawConnection
-from served import HeldService
+from served import HeldService, run
 from signed_requests import single
 
 from supervm.tiers import Hardware
@@ -38,9 +38,6 @@ from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 from supervm.tiers.settings import load
 
 importlib.import_module("supervm.tiers.service.http.app")  # pydantic warns when it is loaded
-
-LIMIT = 300.0
-"""Seconds of a test, on a machine that does other things."""
 
 Stopping = Callable[[HeldService, "asyncio.Future[bool]", "asyncio.Future[Any]"], Awaitable[None]]
 
@@ -66,7 +63,7 @@ def stopped(limit: float, act: Stopping) -> None:
         service.release.set()
         service.close()
 
-    asyncio.run(asyncio.wait_for(test(), LIMIT))
+    run(test)
 
 
 async def _verdicts(stub: Any) -> bytes:
@@ -164,7 +161,7 @@ def test_in_the_time_of_notice_requests_are_answered_and_health_sends_callers_aw
             assert await to.outcome
             await _cut_off(asyncio.ensure_future(_verdicts(to.stub)))
 
-    asyncio.run(asyncio.wait_for(test(), LIMIT))
+    run(test)
 
 
 def test_a_second_signal_ends_the_time_of_notice() -> None:
@@ -180,7 +177,7 @@ def test_a_second_signal_ends_the_time_of_notice() -> None:
             to.service.release.set()
             await _cut_off(call)
 
-    asyncio.run(asyncio.wait_for(test(), LIMIT))
+    run(test)
 
 
 def test_who_leaves_its_place_to_another_takes_no_new_connection_and_answers_those_that_it_has() -> None:
@@ -197,7 +194,7 @@ def test_who_leaves_its_place_to_another_takes_no_new_connection_and_answers_tho
             assert not to.outcome.done()
             assert await to.outcome
 
-    asyncio.run(asyncio.wait_for(test(), LIMIT))
+    run(test)
 
 
 def _connects(address: str | None) -> bool:
@@ -290,9 +287,8 @@ def unread(address, stack):
 
 
 def test_it_ends_in_time(monkeypatch):
-    monkeypatch.setenv(
-        "SUPERVM_SERVICE_DRAIN_SECONDS", "20"
-    )  # roots may take some, on a machine that does other things
+    # Roots may take some, on a machine that does other things.
+    monkeypatch.setenv("SUPERVM_SERVICE_DRAIN_SECONDS", "20")
     with process("serve", "--threads", 1, "--grpc", "127.0.0.1:0") as (child, ready), ExitStack() as stack:
         for caller in (silent, unfinished, unread):
             caller(ready["grpc"], stack)
