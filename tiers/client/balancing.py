@@ -47,8 +47,8 @@ BALANCED: tuple[tuple[str, Any], ...] = (
 """Options of a channel that is one of several: others are asked meanwhile, so it may try again soon."""
 
 WELL, MAY_BE_WELL, FAILED, UNWELL = range(4)
-"""Servers in the order in which they are asked: connected and serving; not connected yet; one that failed just now; one that
-is not there, or says that it does not serve."""
+"""Servers in the order in which they are asked: connected and serving; not connected yet; one of these at which a call
+failed just now; one that is not there, or says that it does not serve."""
 
 REST_SECONDS = 1.0
 """For so long a server that did not answer is asked only where no other one is well."""
@@ -198,8 +198,8 @@ class Members:
     @staticmethod
     def _rank(member: Member, now: float) -> int:
         state = member.state
-        if state is grpc.ChannelConnectivity.READY:
-            return WELL if member.rested <= now else FAILED
         if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
             return UNWELL
-        return MAY_BE_WELL
+        if member.rested > now:  # gRPC may tell of a failed connection after it has failed the call
+            return FAILED
+        return WELL if state is grpc.ChannelConnectivity.READY else MAY_BE_WELL

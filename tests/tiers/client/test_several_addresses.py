@@ -16,7 +16,7 @@ from scripted_service import Refusal, Script, serving
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.client import AsyncClient, Client, Retry, ServiceUnavailable
-from supervm.tiers.client.balancing import REST_SECONDS, SERVICE, addresses
+from supervm.tiers.client.balancing import REST_SECONDS, SERVICE, Member, addresses
 
 FULL, GONE = grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE
 TWICE = Retry(attempts=2, first=0.0, longest=0.0)
@@ -90,6 +90,17 @@ def test_where_one_is_not_there_the_other_answers(call, two, nobody, signatures)
     for first, second in ((nobody, two.addresses[0]), (two.addresses[0], nobody)):
         found = call(f"{first},{second}", "verify_ed25519", keys, messages, signed, retry=TWICE, **CUT)
         assert found.tolist() == verdicts
+
+
+def test_a_second_attempt_goes_elsewhere_before_the_state_of_the_first_is_known(
+    call, two, nobody, signatures, monkeypatch
+):
+    """gRPC tells of a failed connection on a thread of its own, and the other server may not be connected yet."""
+    monkeypatch.setattr(Member, "state", grpc.ChannelConnectivity.CONNECTING)
+    keys, messages, signed, verdicts = signatures(100)
+    addresses = [nobody, two.addresses[0]]
+    found = call(addresses, "verify_ed25519", keys, messages, signed, retry=TWICE, **CUT)
+    assert found.tolist() == verdicts
 
 
 def test_where_none_is_there_all_are_named(call, nobody, signatures):
