@@ -72,10 +72,10 @@ if __name__ == "__main__":
         path, threads = line.rsplit(maxsplit=1)
         child = os.fork()
         if not child:
+            say(f"pid {os.getpid()}")  # before whatever it says next
             try:
                 run(sys.argv[1], path, int(threads))
             finally:
                 os._exit(1)
-        say(f"pid {child}")
         os.waitpid(child, 0)
         say("ended")

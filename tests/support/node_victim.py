@@ -74,10 +74,10 @@ if __name__ == "__main__":
         folder, chain, threads = line.split()
         child = os.fork()
         if not child:
+            say(f"pid {os.getpid()}")  # before whatever it says next
             try:
                 run(Path(folder), Path(chain), int(threads))
             finally:
                 os._exit(1)
-        say(f"pid {child}")
         os.waitpid(child, 0)
         say("ended")

@@ -80,6 +80,7 @@ if __name__ == "__main__":
         what, *arguments = line.split()
         child = os.fork()
         if not child:
+            say(f"pid {os.getpid()}")  # before whatever it says next
             try:
                 if what == "shard":
                     shard(int(arguments[0]), *arguments[1:])
@@ -90,4 +91,3 @@ if __name__ == "__main__":
                 raise
             finally:
                 os._exit(1)
-        say(f"pid {child}")
