@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 from lanes_here import FULL
 
 from supervm.crypto.oracle import (
@@ -29,6 +30,10 @@ from supervm.crypto.oracle import (
 from supervm.kernels.poseidon_spec import PoseidonSpec
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
+
+# No test asserts a time, not that of an example either: Hypothesis would fail one of 200 ms, which a busy machine has.
+settings.register_profile("supervm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("supervm")
 
 PERMUTATIONS = 1 << 15
 """Of either oracle are remembered; each takes about a kilobyte."""

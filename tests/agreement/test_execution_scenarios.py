@@ -21,7 +21,6 @@ HERE = Shape(chain_id=1)
 
 @settings(
     max_examples=20,
-    deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.data_too_large,

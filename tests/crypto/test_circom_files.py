@@ -350,7 +350,7 @@ def test_points_outside_the_subgroup_are_found_on_demand():
         Zkey(key, check="none")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_damage_ends_in_another_error(data):
     """Cut anywhere, or with any byte of its head or section heads changed, a file is refused or read."""

@@ -64,7 +64,7 @@ structured = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(st.binary(max_size=90), structured), max_size=12))
 @example([])
 @example([b""])
@@ -73,7 +73,7 @@ def test_any_bytes(encodings):
     _assert_as_oracle(encodings)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1)), min_size=1, max_size=12))
 def test_round_trip(pairs):
     signatures, verdicts = secp256k1.signatures_from_der([der.encode(r, s) for r, s in pairs])

@@ -412,7 +412,7 @@ JUNK = st.recursive(
 
 
 @given(st.sampled_from(["protocol", "curve", "pi_a", "pi_b", "pi_c"]), JUNK)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_json_in_a_field(field, junk):
     """Nothing but an error that names a field, and −1 in a batch."""
     _, proofs = made("bn254")
@@ -437,7 +437,7 @@ def proof_points(proofs):
 
 
 @given(st.binary(max_size=3), st.integers(0, 255), st.sampled_from([case[:2] for case in BINARY]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_bytes_in_a_proof(junk, place, case):
     """What is read is what the tool would have written."""
     curve, form = case

@@ -263,7 +263,7 @@ def test_divide_values_by_vanishing(curve, size, n):
         assert integers(back) == quotient + [0] * (size - len(quotient))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 2**256), min_size=1, max_size=40), st.integers(0, 2**256))
 def test_products_have_products_of_values(numbers, point):
     for curve, spec in SPECS.items():

@@ -282,7 +282,7 @@ def test_roots_of_every_kind(backend, name):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_bytes(data):
     """Whatever the bytes, the verdict is the oracle's, and what is valid is written as it was read or as infinity."""
     name, encoding = data.draw(st.sampled_from(CASES))

@@ -77,7 +77,7 @@ def test_root_by_hand(hash, backend):
     assert tree.set({2: None}) == EMPTY
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_histories(data):
     """Inserts, changes, deletes and repeated deletes in any order, in batches of any size."""
@@ -416,7 +416,7 @@ def test_a_bit_beyond_the_depth_is_refused():
         Proof.from_bytes(more)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_decoding_is_strict(data):
     """What decodes has exactly one encoding; the decoder and the oracle agree on what an encoding is."""

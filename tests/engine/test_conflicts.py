@@ -121,7 +121,7 @@ KEY = st.sampled_from([0, 1, 2, 3, 2**32, 2**63, 2**64 - 1])
 
 
 @given(st.lists(st.tuples(st.lists(KEY, max_size=5), st.lists(KEY, max_size=5)), max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_block_as_the_rules_say(block: list[tuple[list[int], list[int]]]) -> None:
     reads, writes = [reads for reads, _ in block], [writes for _, writes in block]
     for rule in RULES:

@@ -48,9 +48,7 @@ def _check(scenario: Scenario) -> None:
     assert not [key for key, value in judge.state.items() if key[:1] == ACCOUNT and not any(value)]
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(scenarios())
 def test_money_and_nonces(scenario: Scenario):
     _check(scenario)

@@ -103,7 +103,7 @@ set_threads(3)
 run_slices(lambda start, stop: None, 100, 1)
 child = os.fork()
 if child == 0:
-    signal.alarm(10)
+    signal.alarm(120)
     done = []
     run_slices(lambda start, stop: done.append(start), 100, 1)
     os._exit(0 if len(done) == 100 else 1)

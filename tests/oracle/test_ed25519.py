@@ -104,7 +104,7 @@ def test_sign_bit_of_x_zero_is_ignored():
         assert edwards.equal(with_sign, edwards.from_affine(0, y))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(min_size=32, max_size=32))
 def test_decoded_points_lie_on_the_curve_and_encode_back(data):
     point = edwards.decode(data)
@@ -119,7 +119,7 @@ def test_decoded_points_lie_on_the_curve_and_encode_back(data):
         assert edwards.encode(point) == data
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**256), st.integers(0, 2**256))
 def test_double_product_is_the_sum_of_products(first, second):
     point = adversarial_ed25519.torsion()[3]

@@ -28,7 +28,7 @@ def test_around_padding_edges(length):
         assert getattr(hashes, name)(message) == expected, name
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=600))
 def test_any_message(message):
     for name, expected in _references(message).items():
@@ -39,7 +39,7 @@ def test_keccak_is_not_sha3():
     assert hashes.keccak256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 2**256 - 2**129))
 def test_eth_address(secret):
     public_key = keys.PrivateKey(secret.to_bytes(32, "big")).public_key

@@ -148,7 +148,7 @@ def test_abscissas_above_the_order_are_reached(ecdsa_cases, oracles):
     assert all(oracles.ecdsa(*case[:3], False) == 0 for case in wrapped)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1))
 @example(0, 0)
 @example(1, N - 1)

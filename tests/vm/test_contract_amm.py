@@ -174,7 +174,7 @@ def test_other_lengths_of_input(market, entry, length):
 SIZES = st.one_of(st.integers(1, 50), st.integers(1, 10**6), st.integers(1, TOP))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["add", "remove", "0", "1"]), st.sampled_from([A, B]), SIZES), max_size=10

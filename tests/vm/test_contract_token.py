@@ -174,7 +174,7 @@ AMOUNTS = st.one_of(
 WHO = st.sampled_from([A, B, C])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(WHO, WHO, WHO, AMOUNTS, st.booleans()), max_size=12), AMOUNTS)
 def test_against_a_model(steps, supply):
     token = Token()

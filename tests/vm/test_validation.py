@@ -303,7 +303,7 @@ def test_heights(body, height):
 BYTES = st.binary(min_size=1, max_size=4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_mutations_are_accepted_or_refused(data):
     code = bytearray(contracts.load(data.draw(st.sampled_from(("counter", "game", "token")))))
@@ -313,7 +313,7 @@ def test_mutations_are_accepted_or_refused(data):
     _judge(bytes(code))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=64))
 def test_noise_is_refused(noise):
     _judge(noise)

@@ -280,14 +280,12 @@ def refuse(item: int, found: str, expected: str) -> Any:
 
 
 @given(st.lists(st.integers(0, 2**256 - 1), max_size=20), st.booleans())
-@settings(deadline=None)
 def test_quantities_are_integers(numbers: list[int], padded: bool) -> None:
     rows = hex_columns.quantities([f"0x{n:064x}" if padded else hex(n) for n in numbers], 32, refuse)
     assert [int.from_bytes(row.tobytes(), "big") for row in rows] == numbers
 
 
 @given(st.lists(st.binary(max_size=70), max_size=20), st.booleans())
-@settings(deadline=None)
 def test_ragged_data(items: list[bytes], upper: bool) -> None:
     texts = ["0x" + (item.hex().upper() if upper else item.hex()) for item in items]
     data, offsets = hex_columns.ragged(texts, refuse)
@@ -295,7 +293,6 @@ def test_ragged_data(items: list[bytes], upper: bool) -> None:
 
 
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=6))
-@settings(deadline=None)
 def test_hex_text_is_taken_or_refused_at_the_right_item(texts: list[str]) -> None:
     def good(text: str) -> bool:
         try:
@@ -328,7 +325,7 @@ JSON = st.recursive(
 
 
 @given(st.integers(0, 13), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_replaced_field_is_read_or_refused_by_name(index: int, data: st.DataObject) -> None:
     block = typed_block()
     shown = block["transactions"][index]
@@ -341,7 +338,6 @@ def test_any_replaced_field_is_read_or_refused_by_name(index: int, data: st.Data
 
 
 @given(st.binary(max_size=40), st.integers(0, 2000), st.integers(0, 40))
-@settings(deadline=None)
 def test_any_torn_file_is_read_or_refused(junk: bytes, at: int, cut: int) -> None:
     text = json.dumps(TYPED).encode()
     torn = text[:at] + junk + text[at + cut :]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rlp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trie import HexaryTrie
 
@@ -95,7 +95,6 @@ def test_call_data_of_every_header_length(length: int) -> None:
 
 
 @given(st.binary(max_size=80))
-@settings(deadline=None)
 def test_strings_and_lists(item: bytes) -> None:
     out = np.zeros(120, np.uint8)
     data = np.frombuffer(item + b"\0", np.uint8)
@@ -106,7 +105,6 @@ def test_strings_and_lists(item: bytes) -> None:
 
 
 @given(st.one_of(st.integers(0, 300), st.integers(0, 2**256 - 1)))
-@settings(deadline=None)
 def test_integers(number: int) -> None:
     out = np.zeros(40, np.uint8)
     start = put_integer(out, 40, np.frombuffer(number.to_bytes(32, "big"), np.uint8))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from supervm.engine.arrays import amounts
@@ -228,7 +228,6 @@ WORDS = st.lists(
 
 
 @given(WORDS, WORDS, st.integers(0, 2**31 - 1))
-@settings(deadline=None)
 def test_amounts_are_integers(a: list[int], b: list[int], factor: int) -> None:
     size = min(len(a), len(b))
     a, b = a[:size], b[:size]

@@ -101,7 +101,7 @@ ITEMS = st.recursive(st.binary(max_size=70), lambda inner: st.lists(inner, max_s
 
 
 @given(ITEMS)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_items(item: Item) -> None:
     data = rlp.encode(item)
     assert encoded(item) == data
@@ -109,7 +109,7 @@ def test_items(item: Item) -> None:
 
 
 @given(st.binary(max_size=90))
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_any_bytes(data: bytes) -> None:
     """What is read is what the package reads; where it refuses, so do we."""
     try:

@@ -21,7 +21,7 @@ from supervm.engine.scheduler.cost import (
     shares,
 )
 
-quick = settings(deadline=None, max_examples=60)
+quick = settings(max_examples=60)
 
 seconds = st.floats(1e-7, 1e-1)
 

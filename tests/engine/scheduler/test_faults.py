@@ -237,7 +237,7 @@ def test_each_reason_is_logged_once(make, device, caplog):
     assert counted(scheduler, FALLBACKS, reason="exception") == 3
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.integers(0, 200), min_size=1, max_size=6),
     strategy=st.sampled_from(ACCELERATED),

@@ -109,7 +109,7 @@ pair = st.tuples(st.binary(min_size=1, max_size=277), st.none() | st.binary(max_
 
 
 @given(st.lists(pair, max_size=20, unique_by=lambda entry: entry[0]), st.integers(0, 2**64 - 1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_records_round_trip(pairs: list[tuple[bytes, bytes | None]], logged: int):
     before = commit(3, dict(pairs), height=logged)
     body = packed_commit(before, logged // 2)
@@ -122,7 +122,7 @@ def test_records_round_trip(pairs: list[tuple[bytes, bytes | None]], logged: int
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_changed_record_is_damaged(data: st.DataObject):
     record = bytearray(sealed(b"L1", packed_commit(commit(1, {b"key": b"value", b"gone": None}), 0)))
     place = data.draw(st.integers(0, len(record) - 1))

@@ -158,7 +158,7 @@ def test_strings_changed_afterwards_are_seen() -> None:
         batch.check()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(transactions(), max_size=7), st.data())
 def test_rows_slices_and_joins(made: list[Plain], data: st.DataObject) -> None:
     batch = batch_of(made)

@@ -56,7 +56,7 @@ def listed(messages: Messages) -> list[bytes]:
     return [messages[i] for i in range(len(messages))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(transactions(), max_size=6))
 def test_round_trip_and_the_plain_encoder(made: list[Plain]) -> None:
     batch = batch_of(made)
@@ -70,7 +70,7 @@ def test_round_trip_and_the_plain_encoder(made: list[Plain]) -> None:
     assert listed(encode(decoded)) == listed(encoded)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(transactions(), min_size=1, max_size=4))
 def test_digests_and_hashes(made: list[Plain]) -> None:
     batch = batch_of(made)
@@ -198,7 +198,7 @@ def test_a_malformed_message_is_named_and_hurts_no_other(
     assert batch.equals(batch_of([FULL, Plain(nonce=3)]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(transactions(), st.data())
 def test_bytes_are_refused_or_are_the_encoding_of_what_was_read(made: Plain, data: st.DataObject) -> None:
     """One byte changed: whatever is still accepted encodes to exactly these bytes."""
@@ -209,7 +209,7 @@ def test_bytes_are_refused_or_are_the_encoding_of_what_was_read(made: Plain, dat
         assert encode(batch)[0] == bytes(changed)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.binary(max_size=300), max_size=4))
 def test_noise(messages: list[bytes]) -> None:
     batch, faults = decode(messages)

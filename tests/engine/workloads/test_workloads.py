@@ -261,14 +261,14 @@ def test_signing_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         generate("transfers", replace(SMALL, signed=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 5), max_size=40))
 def test_ranks(groups: list[int]) -> None:
     expected = [groups[:i].count(group) for i, group in enumerate(groups)]
     assert ranks_within(np.array(groups, np.int64)).tolist() == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=40))
 def test_items_are_passed_on_by_who_holds_them(sent: list[tuple[int, int]]) -> None:
     items = np.array([item for item, _ in sent], np.int64)

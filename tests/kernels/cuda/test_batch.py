@@ -38,7 +38,7 @@ def digests_of(messages):
     st.integers(1, 40),
     st.integers(1, 20_000),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_a_plan_covers_all_items_in_order_and_two_pieces_fit(lengths, free, most_items, most_bytes):
     messages, out = ragged(lengths), np.zeros((len(lengths), 32), np.uint8)
     with pytest.MonkeyPatch.context() as patch:

@@ -93,7 +93,7 @@ KEY = st.sampled_from([0, 1, 2, 2**32, 2**63, 2**64 - 1])
 
 
 @given(st.lists(st.tuples(st.lists(KEY, max_size=5), st.lists(KEY, max_size=5)), max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_block(listed: list[tuple[list[int], list[int]]]) -> None:
     reads, writes = [reads for reads, _ in listed], [writes for _, writes in listed]
     for locking in (False, True):

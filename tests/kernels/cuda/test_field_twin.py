@@ -19,7 +19,7 @@ pytestmark = [
 
 fields = pytest.mark.parametrize("field", FIELDS, ids=[field.name for field in FIELDS])
 operations = pytest.mark.parametrize("operation", OPERATIONS)
-generated = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+generated = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 
 
 def twin(field: FieldProgram) -> ctypes.CDLL:

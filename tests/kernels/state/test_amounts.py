@@ -89,7 +89,7 @@ def check_sums(a: int, b: int, offset: int, target: int) -> None:
         assert areas.untouched()
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(numbers, numbers, offsets, st.integers(0, 2))
 def test_sums_and_differences(a, b, offset, target):
     """The target is a third area, or one of the operands."""
@@ -102,7 +102,7 @@ def test_sums_and_differences_of_edges():
             check_sums(a, b, place % 8, place % 3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(numbers, offsets)
 def test_an_amount_with_itself(a, offset):
     areas = Areas(a, offset=offset)
@@ -112,7 +112,7 @@ def test_an_amount_with_itself(a, offset):
     assert areas[0] == 0
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(numbers, numbers, offsets)
 def test_comparisons(a, b, offset):
     areas = Areas(a, b, a, offset=offset)
@@ -138,7 +138,7 @@ def as_signed(word: int) -> int:
     return word - WORD if word >= WORD >> 1 else word
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(words, words, offsets)
 def test_products_of_words(a, b, offset):
     areas = Areas(MODULUS - 1, 3, 5, offset=offset)

@@ -62,7 +62,7 @@ strings = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.booleans(), st.lists(strings, max_size=40)), max_size=6), st.booleans())
 def test_numbers_are_those_of_a_dictionary(steps, without_secret):
     table, model = KeyTable(), {}

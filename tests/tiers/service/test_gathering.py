@@ -96,7 +96,7 @@ request_plans = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(request_plans)
 def test_everybody_gets_their_own(plans: list[tuple[Kind, bytes, str, bool]]) -> None:
     async def run() -> None:

@@ -69,7 +69,6 @@ def _ask(operation, mode, seen):
 
     @settings(
         max_examples=15,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
