@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from engine_runs import begin, blocks_of, end_of
+from patience import PATIENCE
 from plain_transactions import Plain, batch_of
 
 from supervm.crypto.oracle import sparse_merkle
@@ -117,7 +118,7 @@ def test_an_engine_that_is_forgotten_ends_its_threads():
     del engine
     gc.collect()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert execution_threads() == before
 
 

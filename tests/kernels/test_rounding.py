@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 from lanes_here import HERE
+from patience import PATIENCE
 
 from supervm.crypto import ntt, selftest
 from supervm.kernels import rounding, threads
@@ -49,7 +50,7 @@ def test_threads_of_the_pool_round_to_nearest(mode):
         meeting = threading.Barrier(3)
 
         def work(start: int, stop: int) -> None:
-            meeting.wait(10)
+            meeting.wait(PATIENCE)
             seen[threading.get_ident()] = rounds_like(0)
 
         threads.run_slices(work, 3, 1)

@@ -11,6 +11,7 @@ import threading
 from itertools import pairwise
 
 import pytest
+from patience import PATIENCE
 
 from supervm.kernels import get_threads, set_threads
 from supervm.kernels.errors import ArgumentError
@@ -36,7 +37,7 @@ def test_every_item_once(threads, items, grain):
 
 
 def test_at_most_so_many_threads(threads):
-    meeting, names = threading.Barrier(threads, timeout=20), set()
+    meeting, names = threading.Barrier(threads, timeout=PATIENCE), set()
 
     def work(start, stop):
         names.add(threading.get_ident())

@@ -21,13 +21,13 @@ from typing import Any
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils import keccak, to_checksum_address
+from patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "tests" / "generators" / "anvil"
 CHAIN_ID = 31_337
 GENESIS_TIME = 1_760_000_000
 FUNDS = 10**21
-PATIENCE = 30.0
 
 SYSTEM_CONTRACTS = PACKAGE / "system_contracts.json"
 """Those of EIP-7002 and EIP-7251, with the codes that these state: Prague's blocks need them. That of EIP-4788 is left out,

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE
+
 Alter = Callable[[Any], Any]
 
 
@@ -156,7 +158,7 @@ def serving(node: FakeNode) -> Iterator[FakeNode]:
             if fault == "drop":
                 self.connection.close()
             elif fault == "slow":
-                node.slow.wait(30)
+                node.slow.wait(PATIENCE)
             elif isinstance(fault, int):
                 self._send(fault, b"out of order")
             else:

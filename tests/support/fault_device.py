@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from patience import PATIENCE
 
 from supervm.kernels import registry
 from supervm.kernels.errors import DeviceError, DeviceLost, DeviceOutOfMemory
@@ -80,7 +81,7 @@ class FaultDevice:
         self.calls.append(items)
         self._fail_at_launch(items)
         if self.faults.hang is not None:
-            assert self.faults.hang.wait(10), "nobody ended the hang"
+            assert self.faults.hang.wait(PATIENCE), "nobody ended the hang"
             for array in results:
                 array.view(np.uint8)[...] = LATE
             self.came_back.set()

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
 from contextlib import suppress
 
-PATIENCE = 60.0
+from patience import PATIENCE
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -62,11 +60,3 @@ def ended(caller: socket.socket) -> bool:
     finally:
         caller.settimeout(PATIENCE)
     return True
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition, with a bound."""
-    last = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < last, "it never came"
-        time.sleep(0.005)

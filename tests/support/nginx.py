@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from patience import PATIENCE
+
 CONFIGURATION = Path(__file__).resolve().parents[2] / "docs" / "examples" / "nginx" / "nginx.conf"
 PORTS = ("8443", "8444")
 """Of gRPC and HTTP there."""
 
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-PATIENCE = 120.0
 
 
 def installed() -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine_runs import blocks_of
+from patience import PATIENCE
 
 from supervm.engine.config import EngineConfig
 from supervm.engine.workloads import Workload, write_workload
@@ -20,7 +21,6 @@ from supervm.tiers.node.blocks import GENESIS_FILE, chain_of, genesis_hash_of, w
 from supervm.tiers.node.full_node import FullNode
 
 SMALL: dict[str, Any] = {"transactions": 600, "accounts": 60, "block_size": 50}
-PATIENCE = 60.0
 
 
 def write_genesis(folder: Path, workload: Workload) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
+from patience import PATIENCE
 
 from supervm.crypto.messages import Messages
 from supervm.engine.blocks.receipts import Path, Receipts
@@ -92,7 +93,7 @@ def served(observed: Observed) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 class EverySeries:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import socket
 import struct
 
+from patience import PATIENCE
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, SETTINGS = 0x0, 0x1, 0x4
 END_STREAM, END_HEADERS = 0x1, 0x4
@@ -35,7 +37,7 @@ class RawConnection:
 
     def __init__(self, address: str, window: int = (1 << 16) - 1) -> None:
         host, _, port = address.rpartition(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=20)
+        self._socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
         self._socket.sendall(PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, window)))
         self._next = 1
 

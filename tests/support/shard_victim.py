@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 import shard_runs
+from patience import PATIENCE
 
 from supervm.engine.workloads import read_workload
 from supervm.kernels.threads import set_threads
@@ -27,8 +28,6 @@ from supervm.tiers.shards.links import GrpcLink
 from supervm.tiers.shards.participant import Participant
 from supervm.tiers.shards.server import ShardServer
 from supervm.tiers.shards.shard_map import ShardMap
-
-PATIENCE = 120.0
 
 
 def say(words: str) -> None:

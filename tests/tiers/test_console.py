@@ -6,13 +6,13 @@ from __future__ import annotations
 import io
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numba
 import pytest
+from patience import until
 from rich.console import Console
 
 from supervm.kernels.errors import ArgumentError, BackendUnavailable, SupervmError, UnknownOperation
@@ -40,13 +40,6 @@ def _line(terminal: bool, tell: progress.Tell | None = None) -> Iterator[tuple[P
         line.close()
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("terminal", [False, True])
 def test_nothing_is_told_in_the_first_second(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "QUIET_SECONDS", 3600.0)
@@ -59,10 +52,10 @@ def test_nothing_is_told_in_the_first_second(terminal: bool, monkeypatch: pytest
 def test_a_line_moves_on_a_terminal_and_is_taken_away() -> None:
     with _line(terminal=True) as (line, text):
         line.update("working [1]", 0.5)
-        _until(lambda: "working [1]" in text.getvalue())
+        until(lambda: "working [1]" in text.getvalue())
         assert "50%" in text.getvalue()
         seen = len(text.getvalue())
-        _until(lambda: len(text.getvalue()) > seen)  # though nobody calls
+        until(lambda: len(text.getvalue()) > seen)  # though nobody calls
     assert text.getvalue().endswith("\x1b[2K")
 
 
@@ -71,16 +64,16 @@ def test_elsewhere_a_line_says_what_begins_and_what_goes_on(monkeypatch: pytest.
     monkeypatch.setattr(progress, "SPARING_SECONDS", 0.01)
     with _line(terminal=False) as (line, text):
         line.update("working, 1,000 rows", 0.5)
-        _until(lambda: "\n" in text.getvalue())
+        until(lambda: "\n" in text.getvalue())
         line.update("working, 2,000 rows", 0.6)
         line.update("resting [here]\x1b[2J")
-        _until(lambda: "resting" in text.getvalue())
+        until(lambda: "resting" in text.getvalue())
         assert text.getvalue().splitlines() == [
             "supervm: working, 1,000 rows (50%)",
             "supervm: resting [here]\\x1b[2J",
         ]
         monkeypatch.setattr(progress, "REPEAT_SECONDS", 0.01)
-        _until(lambda: text.getvalue().count("resting") > 2)
+        until(lambda: text.getvalue().count("resting") > 2)
 
 
 def test_a_compilation_is_shown_at_once() -> None:
@@ -95,10 +88,10 @@ def test_a_process_that_serves_logs_and_is_silent_while_it_has_nothing_to_say() 
     told: list[str] = []
     with _line(terminal=True, tell=told.append) as (line, text):
         line.update("starting")
-        _until(lambda: told == ["starting"])
+        until(lambda: told == ["starting"])
         line.update("")
         line.aside("compiling verify")
-        _until(lambda: told[1:] == ["compiling verify"])
+        until(lambda: told[1:] == ["compiling verify"])
         line.aside("")
     assert text.getvalue() == ""
 
@@ -107,7 +100,7 @@ def test_a_reader_that_is_gone_stops_nothing(soon: None) -> None:
     with _line(terminal=False) as (line, text):
         text.close()
         line.update("working")
-        _until(line._closed.is_set)
+        until(line._closed.is_set)
         line.update("still working")
 
 

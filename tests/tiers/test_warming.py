@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from typer.testing import Result
 
 from supervm.engine.config import EngineConfig
@@ -41,9 +42,6 @@ from supervm.tiers.warming import (
 
 JOB = warming.job_of("L3", None, "scalar")
 HASHES = Group("hashes", "scalar", ("sha256", "eth_address"))
-
-PATIENCE = 300
-"""Seconds that a line is waited for: the machine may be busy."""
 
 
 def test_every_operation_is_in_one_group() -> None:

@@ -18,6 +18,7 @@ from fault_device import LATE, FaultDevice, Faults, lend
 from fault_rows import OPERATION, Outcome, counted, right, rows_batch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from supervm.crypto import ed25519, hashes
 from supervm.engine.conflicts import detect
@@ -128,7 +129,7 @@ def test_late_writes_reach_nobody(make, device):
     scheduler.dispatch(batch)
     assert right(batch)
     device.faults.hang.set()
-    assert device.came_back.wait(10)
+    assert device.came_back.wait(PATIENCE)
     assert right(batch)
     assert not (batch.outputs[1].view(np.uint8) == LATE).any()
 

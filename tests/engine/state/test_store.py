@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from access_worker import chains, check_cells
+from patience import PATIENCE
 
 from supervm.crypto.messages import Messages
 from supervm.engine.config import Collection
@@ -189,7 +190,7 @@ def test_nobody_reads_while_cells_move(what):
         reader.start()
         reader.join(0.05)
         assert reader.is_alive()
-    reader.join(10)
+    reader.join(PATIENCE)
     assert not reader.is_alive()
 
 

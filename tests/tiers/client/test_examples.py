@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from supervm.benchmarks.service.process import server
 
@@ -17,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "docs" / "examples"
 PROTO = ROOT / "tiers" / "service" / "proto" / "supervm" / "v1" / "verification.proto"
 TOKEN = "0123456789abcdef-example"
-PATIENCE = 300
 
 
 @pytest.fixture(scope="module")

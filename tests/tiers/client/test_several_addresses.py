@@ -12,6 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
+from patience import PATIENCE
 from scripted_service import Refusal, Script, serving
 
 from supervm.kernels.errors import ArgumentError
@@ -130,7 +131,7 @@ def test_one_that_says_that_it_does_not_serve_is_not_asked_until_it_does(kind, t
         return found if kind is Client else await found
 
     async def until(client, condition):
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end
             await answered(client)

@@ -11,6 +11,7 @@ import threading
 import grpc
 import numpy as np
 import pytest
+from patience import PATIENCE
 from scripted_service import Refusal, serving
 
 from supervm.kernels.errors import ArgumentError
@@ -225,7 +226,7 @@ def test_leaving_by_an_exception_gives_up(address, script):
     script.delay = 0.3
     with Client(address) as client:
         future, stream = _abandoned(client)
-        assert isinstance(future.exception(timeout=5), ServiceUnavailable)
+        assert isinstance(future.exception(timeout=PATIENCE), ServiceUnavailable)
         with pytest.raises(ServiceUnavailable):
             stream.submit_ed25519(bytes(32), b"", bytes(64))
 

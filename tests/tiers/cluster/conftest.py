@@ -11,12 +11,10 @@ from typing import Any
 
 import cluster_faults
 import pytest
+from patience import PATIENCE
 
 from supervm.tiers.cluster.connecting import disconnect
 from supervm.tiers.cluster.pool import Pool
-
-PATIENCE = 120.0
-"""Seconds for an actor to come up on a busy machine."""
 
 STORE = 80 << 20
 """Bytes of the object store of each node: little more than the least that Ray takes."""

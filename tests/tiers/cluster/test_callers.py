@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cluster_faults import SHARE, SQUARES, computed, gathered, parts
+from patience import PATIENCE
 
 from supervm.crypto import curves, msm
 from supervm.engine.work_classes import Work
@@ -27,8 +28,6 @@ from supervm.tiers.node.task_messages import column_message, columns_of
 from supervm.tiers.node.tasks import TaskRouter
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.tier import L3
-
-PATIENCE = 120.0
 
 
 def flying(pool: Pool) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from cluster_faults import SHARE, SQUARES, computed, gathered, parts
+from patience import PATIENCE
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.cluster import checks, nodes
@@ -326,7 +327,7 @@ def test_a_node_that_answers_late_is_taken_up(pool: Pool, monkeypatch: pytest.Mo
         for _ in range(3):
             node.look(pool._ours)
         assert "are its cores in use by other work" in node.why_not
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not node.usable:
         assert time.monotonic() < until
         node.look(pool._ours)

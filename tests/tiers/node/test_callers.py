@@ -14,6 +14,7 @@ import pytest
 from block_calls import acknowledged, packed
 from engine_runs import blocks_of
 from node_chains import SMALL, block_files, opened, running, write_chain
+from patience import PATIENCE
 
 from supervm.engine.work_classes import Work
 from supervm.kernels.errors import ArgumentError
@@ -104,7 +105,7 @@ def test_a_snapshot_that_another_caller_drops_first(tmp_path):
                 errors.append(error)
 
         held = threading.Event()
-        blocker = threading.Thread(target=lambda: node.call(lambda: held.wait(20)))
+        blocker = threading.Thread(target=lambda: node.call(lambda: held.wait(PATIENCE)))
         blocker.start()
         droppers = [threading.Thread(target=drop) for _ in range(2)]
         for each in droppers:
@@ -112,7 +113,7 @@ def test_a_snapshot_that_another_caller_drops_first(tmp_path):
         time.sleep(0.2)
         held.set()
         for each in [*droppers, blocker]:
-            each.join(20)
+            each.join(PATIENCE)
         assert [type(error) for error in errors] == [NotKept]
 
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
+from patience import PATIENCE, until
 
 from supervm.kernels.errors import ArgumentError
 from supervm.tiers.node.account_cache import AccountCache
@@ -21,13 +22,6 @@ from supervm.tiers.node.tasks import TaskRouter
 from supervm.tiers.node.upstream import Upstream
 from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.tiers.tier import L3
-
-
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_port_is_one_node_s():
@@ -50,7 +44,7 @@ def test_the_deadline_of_a_caller_is_the_upstream_s_too():
 
     def wait(request, context):
         context.add_callback(lambda: ended.append(time.monotonic()))
-        release.wait(30)
+        release.wait(PATIENCE)
         return pb.BlockInfo()
 
     handler = grpc.unary_unary_rpc_method_handler(
@@ -62,7 +56,7 @@ def test_the_deadline_of_a_caller_is_the_upstream_s_too():
     port = slow.add_insecure_port("127.0.0.1:0")
     slow.start()
     seen = []
-    with Upstream(f"127.0.0.1:{port}", seconds=20) as upstream:
+    with Upstream(f"127.0.0.1:{port}", seconds=PATIENCE) as upstream:
         edge = EdgeService(upstream, TaskRouter(L3, ("query",)), AccountCache(1 << 12, 1.0))
         server = NodeServer(edge, "127.0.0.1:0", lambda call, code, seconds: seen.append((code, seconds)))
         server.start()
@@ -70,7 +64,7 @@ def test_the_deadline_of_a_caller_is_the_upstream_s_too():
             caller.call("GetBlock", pb.GetBlockRequest(number=1))
         assert caught.value.code == "DEADLINE_EXCEEDED"
         try:
-            until(lambda: seen, 5.0)
+            until(lambda: seen)
         finally:
             release.set()
             server.stop(0)
@@ -144,7 +138,7 @@ def test_who_waits_to_ask_again_is_let_go_when_the_node_stops():
         asking.start()
         until(lambda: asked)
         upstream.close()
-        asking.join(20)
+        asking.join(PATIENCE)
         assert ended == ["RESOURCE_EXHAUSTED"]
         with pytest.raises(UpstreamFailed, match="CANCELLED: the connection is closed"):
             upstream.call("GetBlock", pb.GetBlockRequest(number=7))

@@ -17,6 +17,7 @@ from command_line import process
 from eth_account import Account
 from ethereum_mix import CONTRACTS, MONEY, address, creations, mixed, raw
 from node_chains import opened, write_chain
+from patience import PATIENCE
 
 from supervm.crypto.messages import Messages
 from supervm.engine.blocks.receipts import Path as Way
@@ -34,7 +35,6 @@ from supervm.tiers.service.v1 import node_pb2 as pb
 from supervm.vm.outcomes import Reason
 
 ELSE = bytes(19) + b"\x77"
-PATIENCE = 300.0
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ import pytest
 from command_line import process
 from engine_runs import blocks_of
 from node_chains import SMALL, sequential_roots, write_chain
+from patience import PATIENCE
 
 from supervm.engine.config import EngineConfig
 from supervm.engine.workloads import Announced, write_workload
@@ -190,10 +191,10 @@ def test_a_signal_ends_it_in_order_and_it_goes_on(tmp_path, chain):
             root = upstream.call("GetBlock", pb.GetBlockRequest(number=3)).state_root
             assert root == sequential_roots(NAME, **SMALL)[2]
         for page, words in (("/readyz", "ready"), ("/metrics", "vm_routing_fast_total"), ("/", "<html")):
-            with urllib.request.urlopen(f"http://{ready['http']}{page}", timeout=20) as answer:
+            with urllib.request.urlopen(f"http://{ready['http']}{page}", timeout=PATIENCE) as answer:
                 assert words in answer.read().decode()
         child.send_signal(signal.SIGTERM)
-        _, errors = child.communicate(timeout=60)
+        _, errors = child.communicate(timeout=PATIENCE)
         assert child.returncode == 0, errors
         assert f"stopped after block {LAST - 1}" in errors
     last.write_bytes(data)

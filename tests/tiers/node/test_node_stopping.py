@@ -16,6 +16,7 @@ import pytest
 from command_line import process
 from engine_runs import blocks_of
 from node_chains import SMALL, block_files, opened, sequential_roots, write_chain
+from patience import PATIENCE, until
 from raw_http2 import RawConnection
 
 from supervm.tiers.node.upstream import Upstream
@@ -27,8 +28,6 @@ WORKLOAD = blocks_of(NAME, **SMALL)
 LAST = len(WORKLOAD)
 SUBMIT = "/supervm.v1.Node/SubmitBlocks"
 DRAIN = 3.0
-LATE = 60.0
-"""Seconds after which a stop counts as none: a loaded machine may be slow, and none of these ended at all."""
 
 
 @pytest.fixture(autouse=True)
@@ -45,17 +44,10 @@ def full(folder, *more):
 PORT = ("--grpc", "127.0.0.1:0")
 
 
-def until(condition):
-    end = time.monotonic() + LATE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def stops(child, number=signal.SIGTERM):
     """Send the signal, and see the end of the process; what it said."""
     child.send_signal(number)
-    _, errors = child.communicate(timeout=LATE)
+    _, errors = child.communicate(timeout=PATIENCE)
     assert child.returncode == 0, errors
     return errors
 
@@ -89,7 +81,7 @@ def malformed(address, files, stack):
         while not ended.is_set():
             with grpc.insecure_channel(address) as channel:
                 submit = channel.stream_stream(SUBMIT)
-                drained([submit(iter([b"\xff" * 10]), timeout=20) for _ in range(20)])
+                drained([submit(iter([b"\xff" * 10]), timeout=PATIENCE) for _ in range(20)])
                 begun.append(20)
 
     threads = [threading.Thread(target=call) for _ in range(3)]
@@ -150,7 +142,7 @@ def asking(address, files, stack):
     made = []
 
     def ask():
-        with Upstream(address, seconds=20) as upstream, suppress(Exception):
+        with Upstream(address, seconds=PATIENCE) as upstream, suppress(Exception):
             while not ended.is_set():
                 upstream.get_proof(b"\0" + bytes(20))
                 made.append(1)
@@ -174,7 +166,7 @@ def test_whatever_callers_do(tmp_path, caller):
     with ExitStack() as stack, process(*full(tmp_path, *PORT)) as (child, ready):
         with Upstream(ready["grpc"]) as upstream:
             requests = (pb.SubmitBlocksRequest(block=data) for data in files[:3])
-            assert len(list(upstream._stub.SubmitBlocks(requests, timeout=60))) == 3
+            assert len(list(upstream._stub.SubmitBlocks(requests, timeout=PATIENCE))) == 3
         caller(ready["grpc"], files, stack)
         stops(child)
     goes_on(tmp_path, 3)
@@ -188,7 +180,7 @@ def test_who_asks_for_a_page_and_does_not_read_it(tmp_path):
     ):
         host, _, port = ready["http"].rpartition(":")
         for sent in (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 500, b"GET /metrics HTTP/1.1\r\nHo", b""):
-            asking = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            asking = stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE))
             asking.sendall(sent)
         time.sleep(0.5)
         stops(child)
@@ -221,7 +213,7 @@ def test_an_edge_node_whose_upstream_is_silent(tmp_path):
         with process(*edge) as (child, ready):
             channel = stack.enter_context(grpc.insecure_channel(ready["grpc"]))
             ask = channel.unary_unary("/supervm.v1.Node/GetBlock")
-            calls = [ask.future(b"\x08\x01", timeout=LATE) for _ in range(40)]
+            calls = [ask.future(b"\x08\x01", timeout=PATIENCE) for _ in range(40)]
             time.sleep(1.0)
             assert not any(call.done() for call in calls)
             stops(child)
@@ -293,9 +285,9 @@ Database.write = blocking
             """The first block alone: with others behind it, the disk could be stuck before its acknowledgement is out."""
             for data in files:
                 yield pb.SubmitBlocksRequest(block=data).SerializeToString()
-                acknowledged.wait(LATE)
+                acknowledged.wait(PATIENCE)
 
-        call = channel.stream_stream(SUBMIT)(requests(), timeout=LATE)
+        call = channel.stream_stream(SUBMIT)(requests(), timeout=PATIENCE)
         next(call)
         acknowledged.set()
         until((tmp_path / "stuck").exists)
@@ -317,7 +309,7 @@ import ctypes, sys
 from supervm.tiers.node import running
 def opening(*_, **__):
     print("opening", flush=True)
-    ctypes.CDLL(None).sleep({int(LATE) * 10})
+    ctypes.CDLL(None).sleep({int(PATIENCE) * 10})
 running.FullNode = opening
 from supervm.tiers.cli import main
 main()

@@ -16,6 +16,7 @@ from node_chains import write_chain
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from patience import PATIENCE
 
 from supervm.engine.transactions.encoding import encode
 from supervm.kernels.threads import set_threads
@@ -44,7 +45,7 @@ def exporter(monkeypatch):
 
 
 def metrics(ready):
-    with urllib.request.urlopen(f"http://{ready.http}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://{ready.http}/metrics", timeout=PATIENCE) as answer:
         return answer.read().decode()
 
 
@@ -83,9 +84,9 @@ def test_the_status_has_the_numbers_of_the_blocks(tmp_path):
 
     def ready(found):
         def wait():
-            last = time.monotonic() + 120
+            last = time.monotonic() + PATIENCE
             while time.monotonic() < last:
-                with urllib.request.urlopen(f"http://{found.http}/status.json", timeout=60) as answer:
+                with urllib.request.urlopen(f"http://{found.http}/status.json", timeout=PATIENCE) as answer:
                     blocks = json.load(answer)["blocks"]
                 with Upstream(found.grpc) as asked:
                     number = asked.get_status().number

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from engine_runs import blocks_of
 from node_chains import SMALL, write_chain
+from patience import PATIENCE
 
 from supervm.engine.config import EngineConfig
 from supervm.engine.transactions.encoding import encode
@@ -39,7 +40,7 @@ def test_what_is_no_file_is_refused(tmp_path, kind):
 
     thread = threading.Thread(target=take, daemon=True)
     thread.start()
-    thread.join(5)
+    thread.join(PATIENCE)
     [error] = found
     assert isinstance(error, BlockRefused)
     assert str(path) in str(error)

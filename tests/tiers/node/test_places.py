@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from engine_runs import blocks_of
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 from node_chains import SMALL, block_files
+from patience import PATIENCE, until
 
 from supervm.tiers.node import full_service, server
 from supervm.tiers.node.account_cache import AccountCache
@@ -36,13 +36,6 @@ OWN = [("grpc.use_local_subchannel_pool", 1)]
 """Has a channel make a connection of its own."""
 
 REFUSED = grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class Idle:
@@ -88,7 +81,7 @@ def submit(full, files):
     """Acknowledged numbers of blocks, or None if there is no place for the stream."""
     calls = (pb.SubmitBlocksRequest(block=data) for data in files)
     try:
-        return [each.number for each in full.upstream._stub.SubmitBlocks(calls, timeout=60)]
+        return [each.number for each in full.upstream._stub.SubmitBlocks(calls, timeout=PATIENCE)]
     except grpc.RpcError as error:
         if error.code() is not REFUSED:
             raise
@@ -106,7 +99,7 @@ def test_streams_that_idle_leave_room_for_other_calls(full):
         assert full.upstream.get_status().state == "ready"
     assert full.upstream.get_accounts(WORKLOAD.genesis.addresses.tobytes()).number == 0
     check = health_pb2_grpc.HealthStub(full.upstream._channel).Check
-    assert check(health_pb2.HealthCheckRequest(), timeout=60).status == 1
+    assert check(health_pb2.HealthCheckRequest(), timeout=PATIENCE).status == 1
     assert submit(full, full.files[:1]) is None
     assert len(idle.left) == most
     # Whoever leaves makes room for one.

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from patience import PATIENCE, until
 from raw_http2 import RawConnection
 
 from supervm.tiers.node.account_cache import AccountCache
@@ -38,13 +39,6 @@ from supervm.tiers.tier import L3
 
 TOKEN = "correct-horse-battery"
 QUESTIONS = f"/{SERVICE.full_name}/GetAccounts"
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class Port:
@@ -126,7 +120,7 @@ def test_threads_that_are_all_at_work_leave_the_state_of_the_node_to_be_asked_fo
         request = [
             pb.GetAccountsRequest(addresses=bytes([n]) * 20).SerializeToString() for n in range(WAITING + 8)
         ]
-        calls = [ask.future(each, timeout=60) for each in request]
+        calls = [ask.future(each, timeout=PATIENCE) for each in request]
         time.sleep(0.3)
         port.answers()
         assert not any(call.done() for call in calls)
@@ -157,7 +151,7 @@ def test_requests_that_wait_for_a_thread_are_bounded_together(stack, monkeypatch
         request = [
             pb.GetAccountsRequest(addresses=n.to_bytes(2) * 400_000).SerializeToString() for n in range(16)
         ]
-        calls = [ask.future(each, timeout=60) for each in request]
+        calls = [ask.future(each, timeout=PATIENCE) for each in request]
         until(lambda: sum(call.done() for call in calls) == 11)
         assert port.server.held <= 4 << 20
         port.go.set()
@@ -187,7 +181,7 @@ def test_answers_that_nobody_reads_hold_up_only_who_asked(stack):
     with grpc.insecure_channel(port.server.address) as channel:
         ask = channel.unary_unary(QUESTIONS)
         request = pb.GetAccountsRequest(addresses=bytes(60_000)).SerializeToString()
-        calls = [ask.future(request, timeout=60) for _ in range(3 * WAITING_OF_CONNECTION)]
+        calls = [ask.future(request, timeout=PATIENCE) for _ in range(3 * WAITING_OF_CONNECTION)]
         assert {call.code() for call in calls} == {grpc.StatusCode.OK}
 
 
@@ -228,12 +222,15 @@ def test_refusals_of_the_node_itself_take_longer_where_they_are_many(stack, monk
     port = Port(stack)
 
     def asked(count):
-        began = time.monotonic()
+        """Seconds of the quickest of so many."""
+        found = []
         with grpc.insecure_channel(port.server.address) as channel:
             ask = channel.unary_unary(QUESTIONS)
             for _ in range(count):
-                assert ask.future(b"\xff" * 9, timeout=30).code() is grpc.StatusCode.INVALID_ARGUMENT
-        return (time.monotonic() - began) / count
+                began = time.monotonic()
+                assert ask.future(b"\xff" * 9, timeout=PATIENCE).code() is grpc.StatusCode.INVALID_ARGUMENT
+                found.append(time.monotonic() - began)
+        return min(found)
 
     once = asked(5)
     asked(30)
@@ -244,8 +241,8 @@ def test_bytes_that_are_no_message(stack):
     port = Port(stack)
     with grpc.insecure_channel(port.server.address) as channel:
         for call in (
-            channel.unary_unary(QUESTIONS).future(b"\xff" * 9, timeout=30),
-            channel.stream_stream(f"/{SERVICE.full_name}/GetBlock")(iter([b"\xff" * 9]), timeout=30),
+            channel.unary_unary(QUESTIONS).future(b"\xff" * 9, timeout=PATIENCE),
+            channel.stream_stream(f"/{SERVICE.full_name}/GetBlock")(iter([b"\xff" * 9]), timeout=PATIENCE),
         ):
             assert call.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert port.counted == {("GetAccounts", "INVALID_ARGUMENT"): 1, ("GetBlock", "INVALID_ARGUMENT"): 1}

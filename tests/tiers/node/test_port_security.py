@@ -16,6 +16,7 @@ from command_line import process
 from engine_runs import blocks_of
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from node_chains import SMALL, block_files
+from patience import PATIENCE
 
 from supervm.tiers.client.connection import Tls
 from supervm.tiers.errors import BrokenFile
@@ -81,7 +82,7 @@ def test_calls_need_a_token_and_health_does_not(listen):
         )
     assert counted == [("RouteTask", "OK")] + 4 * [("RouteTask", "UNAUTHENTICATED")]
     with grpc.insecure_channel(address) as channel:
-        check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
+        check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
         assert check.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -89,10 +90,10 @@ def test_of_a_stranger_nothing_is_read(listen):
     """Neither bytes that are no message nor a stream that sends none: who calls is looked at first."""
     address, counted = listen(access=ACCESS)
     with grpc.insecure_channel(address) as channel:
-        unary = channel.unary_unary(f"/{SERVICE.full_name}/GetAccounts").future(b"\xff", timeout=20)
+        unary = channel.unary_unary(f"/{SERVICE.full_name}/GetAccounts").future(b"\xff", timeout=PATIENCE)
         stream = channel.stream_stream(f"/{SERVICE.full_name}/SubmitBlocks")
         end = threading.Event()
-        idle = stream(iter(end.wait, True), timeout=20)
+        idle = stream(iter(end.wait, True), timeout=PATIENCE)
         assert unary.code() is idle.code() is grpc.StatusCode.UNAUTHENTICATED
         end.set()
     assert sorted(counted) == [("GetAccounts", "UNAUTHENTICATED"), ("SubmitBlocks", "UNAUTHENTICATED")]

@@ -21,6 +21,7 @@ from judge import Tx
 from judge.transaction import encode
 from node_chains import opened, write_genesis
 from pairing_requests import key_text, setup
+from patience import PATIENCE
 from served_nodes import start_node
 
 from supervm.crypto import curves
@@ -168,7 +169,7 @@ def test_a_node_with_circuits_takes_what_is_proved(run: Any, folder: Path, tmp_p
             second = proven(transfer(1), "vote_v1")
             reply = submitted(upstream, [private[0][1], second])
             assert said(reply) == [0, 0]
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE
             while set(reply.states) != {IN_BLOCK}:
                 assert time.monotonic() < deadline
                 reply = submitted(upstream, [private[0][1], second])
@@ -180,7 +181,7 @@ def test_a_node_with_circuits_takes_what_is_proved(run: Any, folder: Path, tmp_p
         assert receipts[len(receipts) - 1].path == Way.PRIVACY
         assert receipts[len(receipts) - 1].success
         assert list(account.nonces) == [2]
-        with urllib.request.urlopen(f"http://{ready['http']}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://{ready['http']}/metrics", timeout=PATIENCE) as answer:
             numbers = dict(
                 line.rsplit(" ", 1)
                 for line in answer.read().decode().splitlines()

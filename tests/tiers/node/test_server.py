@@ -14,6 +14,7 @@ from block_calls import acknowledged
 from engine_runs import blocks_of
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from node_chains import SMALL, block_files, opened, running, sequential_roots, write_chain
+from patience import PATIENCE
 from served_nodes import start_node
 
 from supervm.crypto.sparse_merkle import verify_proof
@@ -56,7 +57,7 @@ def submit(served, files):
     """Acknowledgements of blocks, and what ended the call."""
     found = []
     try:
-        for each in served.upstream._stub.SubmitBlocks(requests(files), timeout=60):
+        for each in served.upstream._stub.SubmitBlocks(requests(files), timeout=PATIENCE):
             found.append(each)
     except grpc.RpcError as error:
         return found, error
@@ -256,7 +257,10 @@ def test_random_bytes_are_answered(shared):
         call = shared.upstream._channel.unary_unary(f"/{SERVICE.full_name}/{method.name}")
         for size in (1, 7, 40, 300):
             # An answer, or the status of a refusal; not the end of one's patience.
-            assert call.future(random.bytes(size), timeout=10).code() is not grpc.StatusCode.DEADLINE_EXCEEDED
+            assert (
+                call.future(random.bytes(size), timeout=PATIENCE).code()
+                is not grpc.StatusCode.DEADLINE_EXCEEDED
+            )
     assert shared.upstream.get_status().state == "ready"
 
 

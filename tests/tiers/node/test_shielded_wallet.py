@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from node_chains import write_genesis
+from patience import PATIENCE
 from ringct_keys import verifier, zkey
 from typer.testing import CliRunner
 
@@ -23,7 +24,6 @@ pool_calls = pytest.importorskip("supervm.engine.workloads.pool_calls", reason="
 
 UNIT = 10**9
 MONEY = 10**15
-PATIENCE = 300.0
 RECIPIENT = "77" * 20
 
 

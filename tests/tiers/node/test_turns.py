@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from patience import PATIENCE
 
 from supervm.tiers.node.turns import Turns, Unread, caller_of
 
@@ -86,7 +87,7 @@ def test_who_no_longer_waits_keeps_no_turn():
         turns.give_back(ANNA)
         late.cancel()  # its turn has come, and it does not know yet
         await asyncio.sleep(0)
-        await asyncio.wait({first, gone, late, last}, timeout=20)
+        await asyncio.wait({first, gone, late, last}, timeout=PATIENCE)
         assert [call.cancelled() for call in (first, gone, late, last)] == [False, True, True, False]
         turns.give_back(BERT)
         await asyncio.wait_for(turns.take(CARL), 20)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 DASHBOARD = json.loads(
     (Path(__file__).resolve().parents[3] / "docs" / "observability" / "grafana-dashboard.json").read_text(
@@ -22,7 +23,6 @@ DASHBOARD = json.loads(
     )
 )
 PACKAGES = {"@grafana/schema": "13.2.3", "typescript": "7.0.2"}
-PATIENCE = 300
 
 TYPES = """
 import type { Dashboard, FieldConfig, Panel, RowPanel } from "SCHEMA/dashboard/x/Dashboard_types.gen";

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from observed import Observed, block_result, served
+from patience import PATIENCE
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -24,7 +25,6 @@ FLAGS = (
     "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
     "disable-component-update disable-sync disable-dev-shm-usage"
 )
-PATIENCE = 30
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 DARK = [{"name": "prefers-color-scheme", "value": "dark"}]
 

@@ -23,6 +23,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from engine_runs import blocks_of
 from node_chains import block_files
+from patience import PATIENCE
 
 from supervm.benchmarks.service.process import server
 from supervm.tiers.client import Client
@@ -48,8 +49,6 @@ NEEDS_PROCESSES = {"supervm_process_ready", "supervm_process_restarts_total"}
 COMMAND = (sys.executable, "-c", "from supervm.tiers.cli import main; main()")
 NODE = (*COMMAND, "node", "--json")
 SHARD = (*COMMAND, "shard", "serve", "--json")
-PATIENCE = 240
-"""Seconds for everything to be scraped and evaluated; kernels may be compiled meanwhile."""
 
 
 def tool(name: str) -> str:
@@ -61,7 +60,7 @@ def tool(name: str) -> str:
 
 def promtool(*arguments: object) -> str:
     command = [tool("promtool"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -96,7 +95,7 @@ class Prometheus:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                with urllib.request.urlopen(f"http://{self._address}/-/ready", timeout=20):
+                with urllib.request.urlopen(f"http://{self._address}/-/ready", timeout=PATIENCE):
                     return
             except urllib.error.HTTPError as error:
                 error.close()
@@ -166,12 +165,12 @@ def prometheus(folder: Path, targets: list[str]) -> Iterator[Prometheus]:
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(20)
+            process.wait(PATIENCE)
         if reader.is_alive():
-            reader.join(20)
+            reader.join(PATIENCE)
         process.stderr.close()
 
 
@@ -189,7 +188,7 @@ class Traffic:
         with self._client.stream() as stream:
             stream.submit_ed25519(self._public, b"message", self._signature).result(60)
         keys, signatures = [self._public] * 2, [self._signature] * 2
-        found = self._client.verify_ed25519(keys, [b"message", b"another"], signatures, timeout=60)
+        found = self._client.verify_ed25519(keys, [b"message", b"another"], signatures, timeout=PATIENCE)
         assert found.tolist() == [1, 0]
         number, data = next(self._files, (0, b""))
         if number:

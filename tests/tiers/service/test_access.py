@@ -11,6 +11,7 @@ import grpc
 import pytest
 import trustme
 from certificates import Files
+from patience import PATIENCE
 from served import served
 from signed_requests import single
 
@@ -149,7 +150,7 @@ def test_mutual_tls_names_the_client_by_its_certificate(
             for credentials in (files.credentials(), files.credentials(stranger)):
                 address = to.address.replace("127.0.0.1", "localhost")
                 async with grpc.aio.secure_channel(address, credentials) as channel:
-                    call = channel.unary_unary("/supervm.v1.Verification/Verify")(b"", timeout=5)
+                    call = channel.unary_unary("/supervm.v1.Verification/Verify")(b"", timeout=PATIENCE)
                     assert await _code(call) is grpc.StatusCode.UNAVAILABLE
             assert names == ["subject dave"]
 

@@ -24,6 +24,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from supervm.benchmarks.service.process import Server, server
 from supervm.benchmarks.service.requests import SCHEMES, STREAM, VERIFY, Signatures, head, signatures
@@ -35,7 +36,6 @@ CHAOS = (sys.executable, str(Path(__file__).parents[2] / "support" / "chaos_serv
 ITEMS = 1024
 LIVES = (3.0, 3.0, 3.0)
 """Seconds of each of the server's lives; the first ends by SIGTERM, the second by SIGKILL, the last with the test."""
-PATIENCE = 180.0
 CODES = {status.value[0]: status.name for status in grpc.StatusCode}
 TOLERATED = {"CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE", "RESOURCE_EXHAUSTED"}
 """What a call may end with here besides an answer. Faults of devices are no error of a call: the processor computes."""

@@ -8,10 +8,9 @@ import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
+from patience import PATIENCE
 
 from supervm.tiers.service.job_pool import AHEAD, JobPool
-
-PATIENCE = 120.0
 
 
 class Piecework:

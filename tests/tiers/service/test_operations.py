@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from http_callers import ask, connect, head, until
+from http_callers import ask, connect, head
 from observed import Observed
+from patience import until
 
 from supervm.tiers.observability.observing import Observation
 from supervm.tiers.observability.status import State

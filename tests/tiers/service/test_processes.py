@@ -24,6 +24,7 @@ import nginx
 import psutil
 import pytest
 from command_line import process
+from patience import PATIENCE, until
 from prometheus_client.parser import text_string_to_metric_families
 from signed_requests import Signed, ed25519_signed, single
 
@@ -36,9 +37,6 @@ from supervm.tiers.service.process_pages import merged
 from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 from supervm.tiers.service.worker import Instructions
 from supervm.tiers.settings import load
-
-PATIENCE = 240.0
-"""Seconds for what takes some: the processes may have to compile kernels."""
 
 PAUSE = 0.01
 """Between two requests of a caller: the processes share the cores with them."""
@@ -83,13 +81,6 @@ def serving(folder: Path, *arguments: object) -> Iterator[Service]:
     ports = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
     with process("serve", "--config", config, *ports, *arguments) as (child, said):
         yield Service(child, said)
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +267,7 @@ class Load:
             verify, who = VerificationStub(channel).Verify, "standard" if more else "proxy"
             while not self._over:
                 try:
-                    reply = await verify(single(1), timeout=30)
+                    reply = await verify(single(1), timeout=PATIENCE)
                     self._note(who, reply.verdicts == b"\1")
                 except grpc.aio.AioRpcError as error:
                     self.outcome[f"{who} {error.code().name}: {error.details()}"] += 1
@@ -296,7 +287,7 @@ class Load:
             "messages": [one.message.hex()],
             "signatures": [one.signature.hex()],
         }
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             while not self._over:
                 for address in (target or self.service.said["http"]).split(","):
                     try:

@@ -22,6 +22,7 @@ import pytest
 import trustme
 from command_line import process
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from patience import PATIENCE
 from raw_http2 import RawConnection
 from served import HeldService, run
 from signed_requests import single
@@ -185,7 +186,7 @@ def test_who_leaves_its_place_to_another_takes_no_new_connection_and_answers_tho
         async with Leaving(0, quiet=True) as to:
             to.orders.give(Order.LEAVE)
             for address in (to.grpc, to.http):
-                until = time.monotonic() + 20
+                until = time.monotonic() + PATIENCE
                 while _connects(address):
                     assert time.monotonic() < until
                     await asyncio.sleep(0.01)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import shard_runs
 import shard_victim
+from patience import PATIENCE
 
 from supervm.crypto.messages import Messages
 from supervm.engine.workloads import Parameters, generate, write_workload
@@ -28,7 +29,8 @@ from supervm.tiers.shards.shard_map import ShardMap
 KILLS = (0, 1, "run", 0, "run", 1, 0, "run")
 """What is killed: a shard by its number, or the coordinator."""
 
-SECONDS = 240.0
+SECONDS = 2 * PATIENCE
+"""For a line: a coordinator waits for a shard as long as the half."""
 
 
 def free_ports(count: int) -> list[int]:

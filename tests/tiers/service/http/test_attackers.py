@@ -8,7 +8,8 @@ import threading
 import time
 
 import pytest
-from http_callers import ask, head, until
+from http_callers import ask, head
+from patience import until
 
 from supervm.benchmarks.attack import http_attackers
 from supervm.benchmarks.attack.http_attackers import ATTACKERS

@@ -7,12 +7,12 @@ import gc
 import json
 import socket
 import threading
-import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from patience import PATIENCE, until
 
 from supervm.crypto import hashes
 from supervm.tiers.errors import ServiceError
@@ -25,8 +25,6 @@ MESSAGES = [index.to_bytes(16, "little") for index in range(2000)]
 LARGE = json.dumps({"function": "sha512", "messages": [message.hex() for message in MESSAGES]}).encode()
 ROOM = 2 * len(LARGE) - 1
 """For one such body."""
-
-PATIENCE = 60
 
 
 class Held:
@@ -82,13 +80,6 @@ def caller_of(one, content=LARGE):
         )
         caller.sendall(content)
         yield caller
-
-
-def until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
 
 
 def waiting(one):

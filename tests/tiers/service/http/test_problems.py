@@ -11,6 +11,7 @@ import time
 import weakref
 
 import pytest
+from patience import PATIENCE
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
@@ -23,7 +24,6 @@ KEY, SIGNATURE = "00" * 32, "00" * 64
 VERIFY = {"scheme": "ed25519", "public_keys": [KEY], "messages": [""], "signatures": [SIGNATURE]}
 ECDSA = {"scheme": "ecdsa", "public_keys": ["02" + KEY], "digests": [KEY], "signatures": [SIGNATURE]}
 POINT = "00" * 64
-PATIENCE = 60
 
 
 def assert_problem(response, status, code, field=None):
