@@ -74,10 +74,10 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: object) -> Iterator[Service]:
+def serving(folder: Path, *arguments: object, settings: str = "") -> Iterator[Service]:
     config = folder / "supervm.toml"
     # Callers that share the cores with everything else may stand still for longer than a second.
-    config.write_text('[service]\noperations = "127.0.0.1:0"\n[service.notice]\nseconds = 5\n')
+    config.write_text(f'[service]\noperations = "127.0.0.1:0"\n[service.notice]\nseconds = 5\n{settings}')
     ports = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
     with process("serve", "--config", config, *ports, *arguments) as (child, said):
         yield Service(child, said)
@@ -85,8 +85,10 @@ def serving(folder: Path, *arguments: object) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Two processes with addresses of their own."""
-    with serving(tmp_path_factory.mktemp("own"), "--processes", 2, "--addresses", "own") as service:
+    """Two processes with addresses of their own; a proxy's connections have ended when the notice has."""
+    arguments = ("--processes", 2, "--addresses", "own")
+    short = "[service.connection]\nseconds = 2\n"
+    with serving(tmp_path_factory.mktemp("own"), *arguments, settings=short) as service:
         yield service
         service.child.send_signal(signal.SIGTERM)
         assert service.child.wait(PATIENCE) == 0
