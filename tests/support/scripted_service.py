@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import grpc
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from patience import PATIENCE
 
 from supervm.tiers.service.v1 import verification_pb2 as pb
 from supervm.tiers.service.v1.verification_pb2_grpc import (
@@ -46,6 +47,7 @@ class Script:
         stream_refusal: what every stream is aborted with, before it is read.
         ends: as `breaks`, but the call ends well.
         delay: seconds before an answer.
+        silent: no call is answered before it has ended for its caller.
         requests, metadata: what came.
     """
 
@@ -54,6 +56,7 @@ class Script:
     ends: deque[int] = field(default_factory=deque)
     stream_refusal: Refusal | None = None
     delay: float = 0.0
+    silent: bool = False
     requests: list[Any] = field(default_factory=list)
     metadata: list[dict[str, Any]] = field(default_factory=list)
 
@@ -72,7 +75,7 @@ class ScriptedService(VerificationServicer):  # type: ignore[misc]
             refusal = self.script.refusals.popleft() if self.script.refusals else None
         if refusal is not None:
             _abort(context, refusal)
-        time.sleep(self.script.delay)
+        self._wait(context)
         return pb.VerifyReply(id=request.id, verdicts=request.signatures[::64])
 
     def VerifyStream(self, requests: Iterator[pb.VerifyRequest], context: Any) -> Iterator[pb.VerifyReplies]:  # noqa: N802
@@ -97,9 +100,15 @@ class ScriptedService(VerificationServicer):  # type: ignore[misc]
                 )
                 yield pb.VerifyReplies(replies=[pb.VerifyReply(id=request.id, refusal=refusal)])
                 continue
-            time.sleep(script.delay)
+            self._wait(context)
             reply = pb.VerifyReply(id=request.id, verdicts=request.signatures[::64])
             yield pb.VerifyReplies(replies=[reply])
+
+    def _wait(self, context: Any) -> None:
+        ended = threading.Event()
+        if self.script.silent and context.add_callback(ended.set):
+            ended.wait(PATIENCE)
+        time.sleep(self.script.delay)
 
 
 def _abort(context: Any, refusal: Refusal) -> NoReturn:

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from patience import PATIENCE
 
 from supervm.tiers.service.access import Access
 from supervm.tiers.service.core import Limits, VerificationService
 from supervm.tiers.service.server import GrpcServer, Transport
 from supervm.tiers.service.v1 import verification_pb2_grpc as rpc
 
-LIMIT = 300.0
-"""Seconds of a test, on a machine that does other things."""
-
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     """Run a coroutine function, which ends."""
-    asyncio.run(asyncio.wait_for(test(), LIMIT))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(test(), PATIENCE))  # type: ignore[arg-type]
 
 
 @dataclass
@@ -71,7 +69,7 @@ class HeldService(VerificationService):
         self._counting = threading.Lock()
 
     def _verify(self, kind: Any, keys: Any, signed: Any, packed: Any) -> Any:
-        assert self.release.wait(120)
+        assert self.release.wait(PATIENCE)
         with self._counting:
             self.computed += len(keys)
         return super()._verify(kind, keys, signed, packed)

@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 import trustme
+from patience import PATIENCE
 from scripted_service import Refusal, Script, serving
 
 from supervm.kernels.errors import ArgumentError
@@ -203,7 +204,7 @@ def test_one_refused_request_of_a_cut_batch(call, address, script, signatures):
 
 
 def test_a_deadline(call, address, script, signatures):
-    script.delay = 0.5
+    script.silent = True
     with pytest.raises(DeadlineExceeded):
         call(address, "verify_ed25519", *signatures(1)[:3], call={"timeout": 0.05})
     with pytest.raises(TimeoutError):
@@ -223,7 +224,7 @@ def test_a_token_goes_with_every_call(call, address, script, signatures):
 
 
 def test_cancelling_a_task_cancels_its_requests(address, script, signatures):
-    script.delay = 0.2
+    script.silent = True
 
     async def main():
         async with AsyncClient(address) as client:
@@ -338,7 +339,7 @@ def test_a_proxy_is_asked_for_other_machines():
 
 
 def test_a_closed_client(address, script):
-    script.delay = 0.5
+    script.silent = True
     arguments = (bytes(32), [b""], bytes(64))
     client = Client(address)
     with ThreadPoolExecutor(1) as pool:
@@ -347,14 +348,14 @@ def test_a_closed_client(address, script):
             time.sleep(0.01)
         client.close()
         with pytest.raises(ServiceUnavailable):
-            under_way.result(20)
+            under_way.result(PATIENCE)
     with pytest.raises(ServiceUnavailable, match="closed"):
         client.verify_ed25519(*arguments)
 
 
 def test_a_closed_client_of_asyncio(address, script):
     """What is under way ends with an error, and not as if its task had been cancelled."""
-    script.delay = 0.5
+    script.silent = True
     arguments = (bytes(32), [b""], bytes(64))
 
     async def main():

@@ -201,8 +201,11 @@ def silent_upstream():
                 while True:
                     taken.append(listening.accept()[0])
 
-        threading.Thread(target=accept, daemon=True).start()
+        accepting = threading.Thread(target=accept)
+        accepting.start()
         yield f"127.0.0.1:{listening.getsockname()[1]}", taken
+        listening.shutdown(socket.SHUT_RDWR)
+        accepting.join()
         for each in taken:
             each.close()
 

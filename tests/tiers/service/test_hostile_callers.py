@@ -19,7 +19,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes
-from served import LIMIT, HeldService, Served, run, served
+from patience import PATIENCE
+from served import HeldService, Served, run, served
 from signed_requests import single
 
 from supervm.benchmarks.attack.grpc_attackers import PREFACE, PREFIX, REFLECTION, VERIFY, WATCH, usual_headers
@@ -34,7 +35,7 @@ from supervm.tiers.service.v1.verification_pb2_grpc import VerificationStub
 TOKEN = "correct-horse-battery"
 MIB = 1 << 20
 
-ATTACK_SECONDS = LIMIT
+ATTACK_SECONDS = PATIENCE
 """That an attacker goes on, if nobody stops it."""
 
 ATTACKER = """

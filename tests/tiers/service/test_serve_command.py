@@ -18,14 +18,13 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from patience import PATIENCE
 from signed_requests import single
 
 from supervm.crypto.selftest import SelfTest
 from supervm.tiers.gpus import driver_present
 from supervm.tiers.service import serving
 from supervm.tiers.service.v1 import verification_pb2_grpc as rpc
-
-LIMIT = 300.0
 
 
 @contextmanager
@@ -69,29 +68,29 @@ def test_it_serves_until_a_signal(tmp_path: Path) -> None:
         }
         with grpc.insecure_channel(address) as channel:
             metadata = (("authorization", "Bearer 0123456789abcdef"),)
-            reply = rpc.VerificationStub(channel).Verify(single(1), timeout=LIMIT, metadata=metadata)
+            reply = rpc.VerificationStub(channel).Verify(single(1), timeout=PATIENCE, metadata=metadata)
             assert reply.verdicts == b"\1"
             child.send_signal(signal.SIGTERM)
-            assert child.wait(LIMIT) == 0
+            assert child.wait(PATIENCE) == 0
 
 
 def test_who_hears_that_it_is_ready_may_stop_it_at_once() -> None:
     with process() as (child, _):
         child.send_signal(signal.SIGTERM)
-        assert child.wait(LIMIT) == 0
+        assert child.wait(PATIENCE) == 0
 
 
 def test_http_beside_grpc_and_what_it_says_while_draining() -> None:
     with process("--http", "127.0.0.1:0") as (child, ready), grpc.insecure_channel(ready["grpc"]) as channel:
-        reply = rpc.VerificationStub(channel).Verify(single(1), timeout=LIMIT)
+        reply = rpc.VerificationStub(channel).Verify(single(1), timeout=PATIENCE)
         assert reply.verdicts == b"\1"
         base = f"http://{ready['http']}"
-        assert httpx.get(f"{base}/readyz", timeout=LIMIT).text == "ready\n"
-        metrics = httpx.get(f"{base}/metrics", timeout=LIMIT).text
+        assert httpx.get(f"{base}/readyz", timeout=PATIENCE).text == "ready\n"
+        metrics = httpx.get(f"{base}/metrics", timeout=PATIENCE).text
         assert re.search(r'supervm_verify_items_total\{.*scheme="ed25519".*\} 1\.0', metrics)
         assert 'supervm_requests_total{call="Verify",code="OK"} 1.0' in metrics
         child.send_signal(signal.SIGINT)
-        assert child.wait(LIMIT) == 0
+        assert child.wait(PATIENCE) == 0
 
 
 def test_operations_on_a_port_of_their_own() -> None:
@@ -100,13 +99,13 @@ def test_operations_on_a_port_of_their_own() -> None:
     with process("--http", "127.0.0.1:0", **addresses) as (child, ready):
         http, operations = (f"http://{ready[name]}" for name in ("http", "operations"))
         body = {"function": "sha256", "messages": [""]}
-        assert httpx.post(f"{http}/v1/hash", json=body, timeout=LIMIT).status_code == 200
+        assert httpx.post(f"{http}/v1/hash", json=body, timeout=PATIENCE).status_code == 200
         for path in ("/", "/healthz", "/readyz", "/metrics", "/status.json"):
-            assert httpx.get(f"{operations}{path}", timeout=LIMIT).status_code == 200
-            assert httpx.get(f"{http}{path}", timeout=LIMIT).status_code == 404
-        assert httpx.post(f"{operations}/v1/hash", json=body, timeout=LIMIT).status_code == 404
+            assert httpx.get(f"{operations}{path}", timeout=PATIENCE).status_code == 200
+            assert httpx.get(f"{http}{path}", timeout=PATIENCE).status_code == 404
+        assert httpx.post(f"{operations}/v1/hash", json=body, timeout=PATIENCE).status_code == 404
         child.send_signal(signal.SIGTERM)
-        assert child.wait(LIMIT) == 0
+        assert child.wait(PATIENCE) == 0
 
 
 def test_what_nobody_sent_is_not_shown() -> None:
@@ -115,8 +114,8 @@ def test_what_nobody_sent_is_not_shown() -> None:
         base = f"http://{ready['http']}"
         body = {"function": "sha256", "messages": [""]}
         for _ in range(3):
-            assert httpx.post(f"{base}/v1/hash", json=body, timeout=LIMIT).status_code == 200
-        status = httpx.get(f"{base}/status.json", timeout=LIMIT).json()
+            assert httpx.post(f"{base}/v1/hash", json=body, timeout=PATIENCE).status_code == 200
+        status = httpx.get(f"{base}/status.json", timeout=PATIENCE).json()
         batches: Counter[str] = Counter()
         for one in status["kernels"]:  # a row for each backend: what was measured meanwhile may change it
             batches[one["operation"]] += one["batches"]
@@ -124,7 +123,7 @@ def test_what_nobody_sent_is_not_shown() -> None:
         assert [(one["call"], one["codes"]) for one in status["requests"]] == [("/v1/hash", {"OK": 3})]
         assert status["verified"] == []
         child.send_signal(signal.SIGTERM)
-        _, said = child.communicate(timeout=LIMIT)
+        _, said = child.communicate(timeout=PATIENCE)
         if not driver_present():
             assert status["fallbacks"] == []
             assert "CuPy" not in said

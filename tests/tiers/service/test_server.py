@@ -104,6 +104,7 @@ def test_no_more_are_read_than_may_be_in_flight() -> None:
             stream = to.stub.VerifyStream()
             for index in range(10):
                 await stream.write(single(index))
+            await _until(lambda: service.queue.requests == 3)
             await asyncio.sleep(0.2)
             assert service.queue.requests == 3
             service.release.set()
@@ -191,7 +192,7 @@ def test_expired_and_cancelled_requests_are_not_computed(threads: int) -> None:
         async with served(service=service) as to:
             held = [to.stub.Verify(single(index)) for index in range(handed)]  # the pool has these
             await _until(lambda: service.queue.requests == handed)
-            late = to.stub.Verify(single(3), timeout=0.1)
+            late = to.stub.Verify(single(3), timeout=2.0)
             left = to.stub.Verify(single(4))
             stream = to.stub.VerifyStream()
             await stream.write(single(5))
@@ -201,7 +202,7 @@ def test_expired_and_cancelled_requests_are_not_computed(threads: int) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await left
             assert (await refused(late))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
-            await asyncio.sleep(0.1)
+            await _until(lambda: to.server._guard._calls.taken == handed)
             service.release.set()
             await asyncio.gather(*held)
             await _until(lambda: service.queue.requests == 0)

@@ -295,5 +295,5 @@ def test_it_ends_in_time(monkeypatch):
             caller(ready["grpc"], stack)
         time.sleep(0.5)
         child.send_signal(signal.SIGTERM)
-        _, errors = child.communicate(timeout=60)
+        _, errors = child.communicate(timeout=PATIENCE)
         assert child.returncode == 0, errors

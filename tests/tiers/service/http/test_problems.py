@@ -11,7 +11,7 @@ import time
 import weakref
 
 import pytest
-from patience import PATIENCE
+from patience import PATIENCE, until
 
 from supervm.tiers.errors import ServiceError
 from supervm.tiers.service.codes import Code
@@ -244,7 +244,7 @@ def test_a_deadline(http, monkeypatch):
     response = http.post("/v1/hash", HASH, **{"Request-Timeout": "0.2"})
     assert_problem(response, 504, "DEADLINE_EXCEEDED", "Request-Timeout")
     assert 0 < seen[0] <= 0.2
-    _until(lambda: len(seen) == 2)  # the answer may be there first
+    until(lambda: len(seen) == 2)  # the answer may be there first
     assert seen[1] == "cancelled"
 
 
@@ -274,17 +274,9 @@ def test_whoever_goes_away_is_not_worked_for(http, monkeypatch):
     with socket.create_connection((host, int(port))) as caller:
         head = f"POST /v1/hash HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         caller.sendall(head.encode() + body)
-        _until(lambda: seen)
-    _until(lambda: len(seen) == 2)
+        until(lambda: seen)
+    until(lambda: len(seen) == 2)
     assert seen == ["begun", "cancelled"]
-
-
-def _until(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came")
 
 
 def test_whoever_goes_away_within_a_body_is_no_defect(http, caplog):
@@ -293,7 +285,7 @@ def test_whoever_goes_away_within_a_body_is_no_defect(http, caplog):
         caller.sendall(b"POST /v1/recover HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         time.sleep(0.05)
     labels = {"call": "/v1/recover", "code": "CANCELLED"}
-    _until(lambda: http.metrics.registry.get_sample_value("supervm_requests_total", labels))
+    until(lambda: http.metrics.registry.get_sample_value("supervm_requests_total", labels))
     assert not caplog.records
 
 
@@ -336,7 +328,7 @@ def test_a_refused_request_leaves_nothing_behind(http, monkeypatch):
     gc.disable()
     try:
         assert http.post("/v1/hash", HASH).status_code == 429
-        _until(lambda: refusals[0]() is None)
+        until(lambda: refusals[0]() is None)
     finally:
         gc.enable()
 
@@ -350,9 +342,9 @@ def test_an_answer_counts_until_its_caller_has_it(served):
             caller.connect((host, int(port)))
             head = f"POST /v1/hash HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
             caller.sendall(head.encode() + body)
-            _until(lambda: one.service.queue.unread > 13_000_000)
+            until(lambda: one.service.queue.unread > 13_000_000)
             assert one.service.queue.requests == 0
-        _until(lambda: one.service.queue.unread == 0)
+        until(lambda: one.service.queue.unread == 0)
 
 
 def test_an_answer_above_the_limit(served):
