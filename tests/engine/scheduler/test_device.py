@@ -106,8 +106,8 @@ def test_a_call_that_comes_back_late_frees_the_device(executor, device):
 
 
 def test_the_deadline_counts_from_when_the_device_begins(executor, device):
-    """Calls of 0.1 s each under a deadline of 0.3 s: the last of six waits for longer than that, and is no failure."""
-    tickets = [executor.begin(lambda: time.sleep(0.1), "x", 0.3) for _ in range(6)]
+    """Calls of 0.2 s each under a deadline of 1.5 s: the last of ten waits for longer than that, and is no failure."""
+    tickets = [executor.begin(lambda: time.sleep(0.2), "x", 1.5) for _ in range(10)]
     tickets[-1].result()
     assert executor.ready
 

@@ -148,9 +148,9 @@ def test_a_device_that_hangs_is_left_alone(make, device):
 
 
 def test_a_slow_start_is_no_failure(make, device):
-    device.faults = Faults(slow_start=0.3)
+    device.faults = Faults(slow_start=1.5)
     lend(OPERATION, 2)
-    scheduler = make(device, strategy=Strategy.GPU_ONLY, first_deadline=20.0, deadline_floor=0.1)
+    scheduler = make(device, strategy=Strategy.GPU_ONLY, first_deadline=PATIENCE, deadline_floor=1.0)
     for seed in range(3):
         batch = rows_batch(30, seed)
         scheduler.dispatch(batch)
