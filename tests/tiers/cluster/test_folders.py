@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,18 +147,20 @@ def test_parts_that_are_doubted_are_not_there_for_who_goes_on(
 ) -> None:
     output, run = tmp_path / "verdicts", pool.run
 
+    def until_the_end(answers: Iterator[Any]) -> Iterator[Any]:
+        yield from answers
+        assert part_file(output, ("a.parquet", 0)).exists()
+        raise end
+
     def ended(*arguments: Any, **options: Any) -> Any:
         made = run(*arguments, **options)
         made.suspects.add(0)
+        made._iterator = until_the_end(made._iterator)
         return made
-
-    def stop(fraction: float, rows: int) -> None:
-        if part_file(output, ("a.parquet", 0)).exists():
-            raise end
 
     monkeypatch.setattr(pool, "run", ended)
     options: dict[str, Any] = {"recheck": 0.01, "share_rows": 64}
-    verification = FolderRun(pool, files_of(folder), opened, RULES, output, progress=stop, **options)
+    verification = FolderRun(pool, files_of(folder), opened, RULES, output, **options)
     with pytest.raises((KeyboardInterrupt, NoNodeLeft)):
         verification.run()
     assert not part_file(output, ("a.parquet", 0)).exists()
