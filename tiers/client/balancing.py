@@ -53,6 +53,10 @@ failed just now; one that is not there, or says that it does not serve."""
 REST_SECONDS = 1.0
 """For so long a server that did not answer is asked only where no other one is well."""
 
+BEGIN_SECONDS, WATCH_SECONDS = 1.0, 0.3
+"""How long a thread of gRPC that watches a synchronous channel takes to begin, at most, and to see that nobody listens any
+more (it looks every 0.2 s). Where its channel is closed before, it ends with an error."""
+
 _ADDRESS = re.compile(r"([^\s:/,]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})")
 _SCHEMES = ("dns:", "unix:", "unix-abstract:", "ipv4:", "ipv6:", "vsock:", "xds:", "passthrough:")
 """Names that gRPC resolves by itself (grpc/doc/naming.md)."""
@@ -96,13 +100,20 @@ class Member:
         self.address, self.channel, self.stub = address, channel, VerificationStub(channel)
         self.busy, self.rested = 0, 0.0
         self._state = grpc.ChannelConnectivity.IDLE
+        self._heard = threading.Event()
 
     def subscribe(self) -> None:
         """Hear of the state of a synchronous channel, which cannot be asked for it."""
         self.channel.subscribe(self._become, try_to_connect=True)
 
+    def unsubscribe(self) -> None:
+        """Hear no more of it."""
+        self._heard.wait(BEGIN_SECONDS)
+        self.channel.unsubscribe(self._become)
+
     def _become(self, state: grpc.ChannelConnectivity) -> None:
         self._state = state
+        self._heard.set()
 
     @property
     def state(self) -> grpc.ChannelConnectivity:
@@ -155,6 +166,21 @@ class Members:
             self._turn += 1
             turned = [self.all[(self._turn + place) % len(self.all)] for place in range(len(self.all))]
             return min(turned, key=lambda one: (self._rank(one, now), one.busy))
+
+    def subscribe(self) -> None:
+        """Hear of the states of synchronous channels where there are several."""
+        if len(self.all) > 1:
+            for one in self.all:
+                one.subscribe()
+
+    def close(self) -> None:
+        """Close all channels, which are synchronous ones."""
+        if len(self.all) > 1:
+            for one in self.all:
+                one.unsubscribe()
+            time.sleep(WATCH_SECONDS)
+        for one in self.all:
+            one.channel.close()
 
     def begin(self, member: Member, call: Any) -> Attempt:
         """A call has gone there; it counts until it is done."""

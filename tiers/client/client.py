@@ -69,9 +69,7 @@ class Client:
         self._in_flight = checked_count("in_flight", in_flight)
         self._members = Members(target, tls, token, lambda one, more: one.channel(more=more))
         self._metadata = self._members.metadata
-        if len(self._members.all) > 1:
-            for member in self._members.all:
-                member.subscribe()
+        self._members.subscribe()
 
     def __enter__(self) -> Client:
         return self
@@ -83,8 +81,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections; calls that are under way end with an error."""
-        for member in self._members.all:
-            member.channel.close()
+        self._members.close()
 
     def verify_ed25519(
         self,

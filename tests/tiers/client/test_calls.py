@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,16 +35,24 @@ QUICK = Retry(attempts=4, first=0.001, longest=0.002)
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """Seconds of every pause before a retry; they are not waited."""
+    """Seconds of every pause of this thread before a retry; they are not waited."""
     waited = []
-    sleep = asyncio.sleep
-    monkeypatch.setattr("supervm.tiers.client.client.time.sleep", waited.append)
+    here, sleep, sleep_async = threading.get_ident(), time.sleep, asyncio.sleep
 
-    async def note(seconds):
-        waited.append(seconds)
-        await sleep(0)
+    def note(seconds):
+        if threading.get_ident() == here:
+            waited.append(seconds)
+        else:
+            sleep(seconds)
 
-    monkeypatch.setattr("supervm.tiers.client.aio_client.asyncio.sleep", note)
+    async def note_async(seconds):
+        if threading.get_ident() == here:
+            waited.append(seconds)
+            seconds = 0
+        await sleep_async(seconds)
+
+    monkeypatch.setattr("supervm.tiers.client.client.time.sleep", note)
+    monkeypatch.setattr("supervm.tiers.client.aio_client.asyncio.sleep", note_async)
     return waited
 
 

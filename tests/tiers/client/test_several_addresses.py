@@ -10,9 +10,10 @@ from contextlib import ExitStack
 
 import grpc
 import pytest
+from grpc import _channel
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
-from patience import PATIENCE
+from patience import PATIENCE, until
 from scripted_service import Refusal, Script, serving
 
 from supervm.kernels.errors import ArgumentError
@@ -130,7 +131,7 @@ def test_one_that_says_that_it_does_not_serve_is_not_asked_until_it_does(kind, t
         found = client.verify_ed25519(*arguments)
         return found if kind is Client else await found
 
-    async def until(client, condition):
+    async def asked_until(client, condition):
         end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end
@@ -139,7 +140,7 @@ def test_one_that_says_that_it_does_not_serve_is_not_asked_until_it_does(kind, t
     async def main():
         client = kind(two.addresses)
         try:
-            await until(client, lambda: all(two.asked))
+            await asked_until(client, lambda: all(two.asked))
             two.health[0].set(SERVICE, HealthCheckResponse.NOT_SERVING)
             while two.asked[0]:  # until it has heard of it
                 wanted.requests.clear()
@@ -149,13 +150,32 @@ def test_one_that_says_that_it_does_not_serve_is_not_asked_until_it_does(kind, t
                 await answered(client)
             assert not wanted.requests
             two.health[0].set(SERVICE, HealthCheckResponse.SERVING)
-            await until(client, lambda: wanted.requests)
+            await asked_until(client, lambda: wanted.requests)
         finally:
             closed = client.close()
             if kind is AsyncClient:
                 await closed
 
     asyncio.run(main())
+
+
+def test_a_client_that_is_closed_at_once(two, monkeypatch):
+    """The thread of gRPC that watches a channel takes a while to begin."""
+    watch, ended = _channel._poll_connectivity, []
+
+    def late(*arguments):
+        time.sleep(0.3)
+        try:
+            watch(*arguments)
+        except ValueError as error:
+            ended.append(error)
+        else:
+            ended.append(None)
+
+    monkeypatch.setattr(_channel, "_poll_connectivity", late)
+    Client(two.addresses).close()
+    until(lambda: len(ended) == 2)
+    assert ended == [None, None]
 
 
 def test_streams_go_on_elsewhere(two):
