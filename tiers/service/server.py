@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from supervm.tiers.service.streams import Stream
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Verification"].full_name
+FOR_EVER = 1e9
 ARRIVING = 2
 """One part in so many of the queue's bytes is for requests that have begun to come."""
 
@@ -107,6 +109,7 @@ class GrpcServer:
         self._service, self._transport = service, transport
         self._streams: set[Stream] = set()
         self._reason: ServiceError | None = None
+        self._stopped: asyncio.Task[None] | None = None
         self._health = Health((SERVICE, HEALTH, reflection.SERVICE_NAME))
         queue = service.queue
         self._guard = Guard(
@@ -155,7 +158,14 @@ class GrpcServer:
 
     async def stop(self, grace: float) -> None:
         """Take no further call, and cut off what is not answered within `grace` seconds."""
-        await self._server.stop(grace)
+        # Where two calls of gRPC's stop are out of time together, the later one uses a server that is gone (SIGSEGV).
+        # So one waits without a limit, and what cuts off (None) waits for nothing before.
+        if self._stopped is None:
+            self._stopped = asyncio.ensure_future(self._server.stop(FOR_EVER))
+        await asyncio.wait({self._stopped}, timeout=grace)
+        if not self._stopped.done():
+            await self._server.stop(None)
+        await asyncio.shield(self._stopped)
         self._guard.close()
 
     # Calls ------------------------------------------------------------------------------------------------

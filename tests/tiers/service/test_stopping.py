@@ -24,7 +24,7 @@ from command_line import process
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from patience import PATIENCE
 from raw_http2 import RawConnection
-from served import HeldService, run
+from served import HeldService, run, served
 from signed_requests import single
 
 from supervm.tiers import Hardware
@@ -105,6 +105,29 @@ def test_so_does_the_limit() -> None:
         await _cut_off(call)
 
     stopped(0.1, act)
+
+
+def test_limits_that_end_together() -> None:
+    """gRPC's server crashes where two that stop it are out of time within a fraction of a millisecond."""
+
+    async def test(later: float) -> None:
+        service = HeldService()
+        async with served(service=service) as to:
+            call = asyncio.ensure_future(_verdicts(to.stub))
+            while not service.queue.requests:
+                await asyncio.sleep(0.002)
+
+            async def cut_off() -> None:
+                await asyncio.sleep(0.03)
+                await to.server.stop(0)
+
+            await asyncio.gather(to.server.stop(0.03 + later), cut_off())
+            service.release.set()
+            await _cut_off(call)
+        service.close()
+
+    for step in range(60):
+        run(lambda later=step * 2e-5: test(later))
 
 
 class Leaving:
