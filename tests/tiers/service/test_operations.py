@@ -45,7 +45,7 @@ def test_every_page(server: OperationsServer, seen: Observation) -> None:
 
 
 def test_strangers_do_not_take_it(seen: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "LIMITS", HttpLimits(connections=16, each=4, idle=0.5))
+    monkeypatch.setattr(operations, "LIMITS", HttpLimits(connections=16, each=4, idle=1.5))
     server = OperationsServer(seen, "127.0.0.1:0")
     server.start()
     try:

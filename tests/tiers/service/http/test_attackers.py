@@ -26,7 +26,7 @@ OTHER = "127.0.0.2"
 def test_honest_callers_are_answered(served, monkeypatch, name):
     for counted in ("SILENT", "SMALL_STALLED"):
         monkeypatch.setattr(http_attackers, counted, 120)
-    ports = HttpLimits(connections=128, each=64, idle=0.5)
+    ports = HttpLimits(connections=128, each=64, idle=5.0)
     with served(ports=ports, limits=Limits(queue_bytes=1 << 26), service_queue_bytes=1 << 26) as one:
         address, found = one.address.removeprefix("http://"), {}
 

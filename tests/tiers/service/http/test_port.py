@@ -24,7 +24,7 @@ OTHER = "127.0.0.2"
 """Another caller: all of 127.0.0.0/8 is this machine."""
 
 FEW = HttpLimits(connections=64, each=8)
-SOON = HttpLimits(idle=0.3)
+SOON = HttpLimits(idle=1.5)
 
 
 def closed(one, reason):
