@@ -112,7 +112,7 @@ class HttpPort:
             access_log=False,
             server_header=False,
             proxy_headers=False,  # else whoever is on this machine could say that it is somebody else
-            timeout_keep_alive=round(limits.idle + 1),  # the port's own time-out comes first
+            timeout_keep_alive=round(limits.idle) + 60,  # the port's own time-out comes first
             ssl_certfile=None if tls is None else tls.certificate,
             ssl_keyfile=None if tls is None else tls.key,
             ssl_ca_certs=None if clients is None else str(clients),
