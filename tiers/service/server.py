@@ -33,9 +33,11 @@ from supervm.tiers.service.streams import Stream
 from supervm.tiers.service.v1 import verification_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Verification"].full_name
-FOR_EVER = 1e9
 ARRIVING = 2
 """One part in so many of the queue's bytes is for requests that have begun to come."""
+
+FOR_EVER = 1e9
+"""Seconds that gRPC has to stop; `GrpcServer.stop` keeps the time."""
 
 SMALL_REPLY = 4 << 10
 """Bytes of a reply that is not worth counting until its caller has read it."""
