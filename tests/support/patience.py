@@ -6,6 +6,7 @@ The limit tells what never comes from what is slow: it is far above what any mac
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -19,3 +20,10 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < last, "it never came"
         time.sleep(0.01)
+
+
+async def until_async(condition: Callable[[], object]) -> None:
+    """Wait for a condition that others on the event loop bring about."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.002)

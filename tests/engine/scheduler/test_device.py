@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fault_device import Faults, lend
 from fault_rows import OPERATION, line, right, rows_batch
-from patience import PATIENCE
+from patience import PATIENCE, until
 
 from supervm.engine.scheduler.breaker import State
 from supervm.engine.scheduler.device import GpuExecutor
@@ -93,11 +93,7 @@ def test_a_call_that_comes_back_late_frees_the_device(executor, device):
     hang, device.faults.hang = device.faults.hang, None
     hang.set()
     assert device.came_back.wait(PATIENCE)
-    for _ in range(1000):
-        if executor.ready:
-            break
-        time.sleep(0.01)
-    assert executor.ready
+    until(lambda: executor.ready)
     with pytest.raises(DeviceTimeout):
         late.result()
     batch = rows_batch(5)

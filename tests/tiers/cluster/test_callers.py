@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cluster_faults import SHARE, SQUARES, computed, gathered, parts
-from patience import PATIENCE
+from patience import until
 
 from supervm.crypto import curves, msm
 from supervm.engine.work_classes import Work
@@ -46,10 +46,7 @@ def stuck(pool: Pool, folder: Path) -> Iterator[dict[str, Any]]:
 
 def begun(log: Path, shares: int) -> None:
     """Wait until so many shares are."""
-    until = time.monotonic() + PATIENCE
-    while not log.exists() or len(computed(log)) < shares:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    until(lambda: log.exists() and len(computed(log)) >= shares)
 
 
 def test_what_has_not_begun_ends_with_its_caller(pool: Pool, tmp_path: Path) -> None:

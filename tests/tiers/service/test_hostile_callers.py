@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes
-from patience import PATIENCE
+from patience import PATIENCE, until_async
 from served import HeldService, Served, run, served
 from signed_requests import single
 
@@ -55,11 +55,6 @@ class Counting(Unmetered):
         self.counts[call, code] += 1
 
 
-async def until(true: Callable[[], object]) -> None:
-    while not true():
-        await asyncio.sleep(0.01)
-
-
 @asynccontextmanager
 async def another(to: Served) -> Any:
     """A connection of its own to the service."""
@@ -88,7 +83,7 @@ def test_calls_that_say_nothing_shut_nobody_out(name: str) -> None:
         async with served(transport=SMALL) as to, attacked(name, to.address):
             guard = to.server._guard
             places = [guard._calls, *guard._reserves.values()]
-            await until(lambda: max(each.taken for each in places) >= 48)
+            await until_async(lambda: max(each.taken for each in places) >= 48)
             for _ in range(5):
                 await well(to)
 
@@ -104,7 +99,7 @@ def test_without_a_token_no_place_is_taken(tmp_path: Path) -> None:
         meter = Counting()
         service = VerificationService(access=Access.of_file(path), meter=meter)
         async with served(service=service, transport=SMALL) as to, attacked("silent_calls", to.address):
-            await until(lambda: meter.counts["Verify", "UNAUTHENTICATED"] > 64)
+            await until_async(lambda: meter.counts["Verify", "UNAUTHENTICATED"] > 64)
             assert to.server._guard._calls.taken == 0
             good = (("authorization", f"Bearer {TOKEN}"),)
             assert (await to.stub.Verify(single(1), metadata=good)).verdicts == b"\1"
@@ -141,9 +136,9 @@ def test_a_stream_that_falls_silent_is_ended_but_not_one_that_waits_for_an_answe
         async with served(service=service, transport=Transport(idle_seconds=0.2)) as to:
             silent, waiting = to.stub.VerifyStream(), to.stub.VerifyStream()
             await waiting.write(single(1))
-            await until(lambda: service.queue.requests == 1)
+            await until_async(lambda: service.queue.requests == 1)
             await silent.write(single(2))
-            await until(lambda: service.queue.requests == 2)
+            await until_async(lambda: service.queue.requests == 2)
             service.release.set()
             await silent.read()
             assert await silent.code() is grpc.StatusCode.UNAVAILABLE
@@ -184,9 +179,9 @@ def test_who_sends_too_much_gives_way_and_who_sends_little_does_not() -> None:
             slow = to.channel.stream_unary(VERIFY)()
             await slow.wait_for_connection()
             async with attacked("unfinished_calls", to.address):
-                await until(lambda: meter.counts["Verify", "RESOURCE_EXHAUSTED"] > 0)
+                await until_async(lambda: meter.counts["Verify", "RESOURCE_EXHAUSTED"] > 0)
                 await well(to)
-            await until(lambda: service.queue.arriving == 0)
+            await until_async(lambda: service.queue.arriving == 0)
             assert not slow.done()
             slow.cancel()
 
@@ -249,7 +244,7 @@ def test_silent_connections_of_one_address_are_ended_before_those_that_call() ->
                     writer.write(PREFACE)
                     readers.append(reader)
                 ends = [asyncio.ensure_future(reader.read()) for reader in readers]
-                await until(lambda: sum(end.done() for end in ends) >= 33)
+                await until_async(lambda: sum(end.done() for end in ends) >= 33)
                 assert (await to.stub.Verify(single(1))).verdicts == b"\1"
                 assert to.channel.get_state() is grpc.ChannelConnectivity.READY
                 for end in ends:
@@ -275,7 +270,7 @@ def test_who_watches_health_and_reads_nothing_keeps_nobody_waiting() -> None:
                 watches = next(
                     places for name, places in to.server._guard._reserves.items() if "Watch" in name
                 )
-                await until(lambda: watches.taken == 1)
+                await until_async(lambda: watches.taken == 1)
                 watch = health_pb2_grpc.HealthStub(to.channel).Watch(health_pb2.HealthCheckRequest())
                 assert (await watch.read()).status == 1
                 to.service.drain()
@@ -318,7 +313,7 @@ def test_what_does_not_exist_and_what_is_too_long_count() -> None:
             assert await unknown.code() is grpc.StatusCode.UNIMPLEMENTED
             long = to.channel.unary_unary(VERIFY)(bytes(3000))
             assert await long.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-            await until(lambda: meter.counts["Verify", "CANCELLED"])
+            await until_async(lambda: meter.counts["Verify", "CANCELLED"])
             assert meter.counts["unknown", "UNIMPLEMENTED"] == 1
 
     run(test)
@@ -339,7 +334,7 @@ def test_a_stop_does_not_wait_for_messages_that_never_come() -> None:
     async def test() -> None:
         async with served() as to:
             silent = to.channel.stream_unary(VERIFY)()
-            await until(lambda: to.server._guard._calls.taken == 1)
+            await until_async(lambda: to.server._guard._calls.taken == 1)
             to.service.drain()
             to.server.stop_streams(stopping())
             assert await silent.code() is grpc.StatusCode.UNAVAILABLE

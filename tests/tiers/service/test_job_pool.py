@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 import pytest
-from patience import PATIENCE
+from patience import PATIENCE, until_async
 
 from supervm.tiers.service.job_pool import AHEAD, JobPool
 
@@ -62,12 +62,6 @@ def nothing_computed() -> None:
     Piecework.computing = Piecework.most = 0
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not holds():
-            await asyncio.sleep(0.005)
-
-
 async def all_of(jobs: list[Piecework]) -> list[BaseException | None]:
     waiting: list[Awaitable[BaseException | None]] = [job.ended for job in jobs]
     async with asyncio.timeout(PATIENCE):
@@ -86,7 +80,7 @@ def test_as_many_jobs_at_a_time_as_threads(threads: int) -> None:
         jobs = [Piecework(str(n), 1, log, held) for n in range(8)]
         for job in jobs:
             pool.put(job)
-        await until(lambda: Piecework.computing == threads)
+        await until_async(lambda: Piecework.computing == threads)
         assert [job.started for job in jobs] == [1] * (threads + AHEAD) + [0] * (8 - threads - AHEAD)
         assert pool.waiting == 8
         held.set()
@@ -95,7 +89,7 @@ def test_as_many_jobs_at_a_time_as_threads(threads: int) -> None:
         assert sorted(log[:threads]) == [str(n) for n in range(threads)]
         assert sorted(log) == [str(n) for n in range(8)]
         pool.close(RuntimeError("closed"))
-        await until(lambda: threads_named("counted") == 0)
+        await until_async(lambda: threads_named("counted") == 0)
 
     asyncio.run(run())
 
@@ -130,6 +124,6 @@ def test_a_closed_lane_ends_what_it_was_given_and_fails_the_rest() -> None:
         held.set()
         handed = 2 + AHEAD
         assert await all_of([*jobs, late]) == [None] * handed + [reason] * (6 - handed + 1)
-        await until(lambda: threads_named("closing") == 0)
+        await until_async(lambda: threads_named("closing") == 0)
 
     asyncio.run(run())

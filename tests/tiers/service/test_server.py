@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 import grpc
@@ -14,6 +14,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from patience import until_async
 from served import HeldService, Served, run, served
 from signed_requests import ed25519_signed, expected, over_messages, single
 
@@ -104,7 +105,7 @@ def test_no_more_are_read_than_may_be_in_flight() -> None:
             stream = to.stub.VerifyStream()
             for index in range(10):
                 await stream.write(single(index))
-            await _until(lambda: service.queue.requests == 3)
+            await until_async(lambda: service.queue.requests == 3)
             await asyncio.sleep(0.2)
             assert service.queue.requests == 3
             service.release.set()
@@ -121,7 +122,7 @@ def test_no_more_calls_than_there_may_be_at_a_time() -> None:
         async with served(transport=Transport(calls=3)) as to:
             idle = [to.stub.VerifyStream() for _ in range(3)]
             await asyncio.gather(*(stream.wait_for_connection() for stream in idle))
-            await _until(lambda: len(to.server._streams) == 3)
+            await until_async(lambda: len(to.server._streams) == 3)
             code, refusal, trailers = await refused(to.stub.Verify(single(1)))
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert trailers[PUSH_BACK] == str(refusal.retry_after_ms)
@@ -142,7 +143,7 @@ def test_a_full_queue_refuses_at_once_with_a_time_to_try_again() -> None:
         service = HeldService(Limits(queue_items=5))
         async with served(service=service) as to:
             accepted = [to.stub.Verify(single(index)) for index in range(5)]
-            await _until(lambda: service.queue.requests == 5)
+            await until_async(lambda: service.queue.requests == 5)
             code, refusal, trailers = await refused(to.stub.Verify(single(9)))
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert refusal.retry_after_ms > 0
@@ -191,21 +192,21 @@ def test_expired_and_cancelled_requests_are_not_computed(threads: int) -> None:
         service = HeldService(Limits(batch_items=1))
         async with served(service=service) as to:
             held = [to.stub.Verify(single(index)) for index in range(handed)]  # the pool has these
-            await _until(lambda: service.queue.requests == handed)
+            await until_async(lambda: service.queue.requests == handed)
             late = to.stub.Verify(single(3), timeout=2.0)
             left = to.stub.Verify(single(4))
             stream = to.stub.VerifyStream()
             await stream.write(single(5))
-            await _until(lambda: service.queue.requests == handed + 3)
+            await until_async(lambda: service.queue.requests == handed + 3)
             left.cancel()
             stream.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await left
             assert (await refused(late))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
-            await _until(lambda: to.server._guard._calls.taken == handed)
+            await until_async(lambda: to.server._guard._calls.taken == handed)
             service.release.set()
             await asyncio.gather(*held)
-            await _until(lambda: service.queue.requests == 0)
+            await until_async(lambda: service.queue.requests == 0)
             assert service.computed == handed
 
     usual = get_threads()
@@ -262,7 +263,7 @@ def test_a_lost_device_is_internal_and_health_says_so_until_something_computes(
             assert to.service.state is State.FAILING
             monkeypatch.setattr(to.service, "_batch_function", sound)
             assert (await to.stub.Verify(single(1))).verdicts == b"\1"
-            await _until(lambda: to.service.state is State.READY)
+            await until_async(lambda: to.service.state is State.READY)
             assert await health(to) == SERVING
 
     run(test)
@@ -383,11 +384,11 @@ def test_a_reply_counts_until_its_caller_has_it() -> None:
                 enter(items, size)
 
             queue.enter = stop_client  # type: ignore[method-assign]
-            await _until(lambda: queue.unread > 6_000_000)
+            await until_async(lambda: queue.unread > 6_000_000)
             assert queue.requests == 0
             client.send_signal(signal.SIGCONT)
             assert await client.wait() == 0
-            await _until(lambda: queue.unread == 0)
+            await until_async(lambda: queue.unread == 0)
 
     run(test)
 
@@ -414,7 +415,7 @@ def test_drain_answers_what_was_accepted_and_refuses_the_rest() -> None:
         async with served(service=service) as to:
             unary, stream = to.stub.Verify(single(1)), to.stub.VerifyStream()
             await stream.write(single(2))
-            await _until(lambda: service.queue.requests == 2)
+            await until_async(lambda: service.queue.requests == 2)
             service.drain()
             to.server.stop_streams(stopping())
             assert (await refused(to.stub.Verify(single(3))))[0] is grpc.StatusCode.UNAVAILABLE
@@ -431,11 +432,6 @@ def test_drain_answers_what_was_accepted_and_refuses_the_rest() -> None:
     run(test)
 
 
-async def _until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.002)
-
-
 def test_replies_that_are_ready_together_travel_together() -> None:
     async def test() -> None:
         service = HeldService()
@@ -443,7 +439,7 @@ def test_replies_that_are_ready_together_travel_together() -> None:
             stream = to.stub.VerifyStream()
             for index in range(8):
                 await stream.write(single(index))
-            await _until(lambda: service.queue.requests == 8)
+            await until_async(lambda: service.queue.requests == 8)
             await stream.done_writing()
             service.release.set()
             messages = [[reply.id for reply in message.replies] async for message in stream]

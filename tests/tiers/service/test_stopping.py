@@ -22,7 +22,7 @@ import pytest
 import trustme
 from command_line import process
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from patience import PATIENCE
+from patience import PATIENCE, until_async
 from raw_http2 import RawConnection
 from served import HeldService, run, served
 from signed_requests import single
@@ -57,8 +57,7 @@ def stopped(limit: float, act: Stopping) -> None:
         outcome = asyncio.ensure_future(until_stopped(service, ports, Times(limit), lambda: None))
         async with grpc.aio.insecure_channel(address) as channel:
             call = asyncio.ensure_future(_verdicts(VerificationStub(channel)))
-            while not service.queue.requests:
-                await asyncio.sleep(0.002)
+            await until_async(lambda: service.queue.requests)
             os.kill(os.getpid(), signal.SIGTERM)
             await act(service, outcome, call)
         service.release.set()
@@ -114,8 +113,7 @@ def test_limits_that_end_together() -> None:
         service = HeldService()
         async with served(service=service) as to:
             call = asyncio.ensure_future(_verdicts(to.stub))
-            while not service.queue.requests:
-                await asyncio.sleep(0.002)
+            await until_async(lambda: service.queue.requests)
 
             async def cut_off() -> None:
                 await asyncio.sleep(0.03)
@@ -194,8 +192,7 @@ def test_a_second_signal_ends_the_time_of_notice() -> None:
             to.orders.signalled()
             to.service.release.clear()
             call = asyncio.ensure_future(_verdicts(to.stub))
-            while not to.service.queue.requests:
-                await asyncio.sleep(0.002)
+            await until_async(lambda: to.service.queue.requests)
             to.orders.signalled()
             assert not await to.outcome
             to.service.release.set()
@@ -209,10 +206,7 @@ def test_who_leaves_its_place_to_another_takes_no_new_connection_and_answers_tho
         async with Leaving(0, quiet=True) as to:
             to.orders.give(Order.LEAVE)
             for address in (to.grpc, to.http):
-                until = time.monotonic() + PATIENCE
-                while _connects(address):
-                    assert time.monotonic() < until
-                    await asyncio.sleep(0.01)
+                await until_async(lambda address=address: not _connects(address))
             assert await _verdicts(to.stub) == b"\1"
             assert await to.healthy()  # its callers have no other address
             assert not to.outcome.done()
